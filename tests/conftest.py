@@ -1,0 +1,22 @@
+"""What every test shares: no hub, one thread, and the real models beside the checkout when they are there."""
+
+import os
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def shared() -> Path | None:
+    """The folder with real pretrained models and corpora, or None (said aloud) on a machine without it."""
+    if SHARED.is_dir():
+        return SHARED
+    warnings.warn(f"{SHARED} is not here: this check on a real model did not run", stacklevel=2)
+    return None

@@ -1,0 +1,1 @@
+"""One streaming pass of a corpus through a model: mergeable statistics, nothing spooled."""

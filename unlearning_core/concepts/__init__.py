@@ -1,0 +1,1 @@
+"""From concept words to labelled text, and text filtered of the concept."""

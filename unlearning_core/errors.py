@@ -1,0 +1,21 @@
+"""What can go wrong, by who can mend it. Each message is a whole sentence that says what to do next."""
+
+
+class WorkbenchError(Exception):
+    """Base of every error that a person is meant to read; `str(error)` is the line shown to them."""
+
+    exit_code = 1
+
+
+class InputError(WorkbenchError):
+    """A person's mistake: names the field or file, the value seen, what was expected and the next step."""
+
+    exit_code = 2
+
+
+class WorkFailed(WorkbenchError):
+    """Something broke that the person did not cause: a full disk, a dead worker, a model that returns NaN."""
+
+
+class Stopped(WorkbenchError):
+    """A person asked for the work to stop (Ctrl-C, a Stop button); what was finished is kept and can go on."""

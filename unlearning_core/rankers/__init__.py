@@ -1,0 +1,1 @@
+"""Ranking methods, one file each, and their registry."""

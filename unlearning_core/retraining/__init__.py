@@ -1,0 +1,1 @@
+"""Retraining that keeps cut neurons cut, in a process of its own."""
