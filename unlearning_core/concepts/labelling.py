@@ -1,0 +1,162 @@
+"""Sentences with every concept word in them marked: what the neurons are ranked on and the model is measured on."""
+
+import logging
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.errors import InputError
+from unlearning_core.progress import Progress, ProgressCallback, silent
+
+log = logging.getLogger(__name__)
+
+_REPORT_EVERY = 1000
+
+
+@dataclass(frozen=True)
+class LabelledText:
+    """One sentence.
+
+    Attributes:
+        text: the sentence.
+        spans: (start, end) characters of every concept word in it, in order; empty for a retain sentence.
+        words: the concept word that each span is a form of.
+    """
+
+    text: str
+    spans: tuple[tuple[int, int], ...] = ()
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """Labelled sentences, no two alike.
+
+    Attributes:
+        items: the sentences in their order.
+        duplicates: how many sentences were dropped because an equal one came before.
+        vocabulary: the concept's words; those that never occur are `missing`.
+    """
+
+    items: list[LabelledText]
+    duplicates: int = 0
+    vocabulary: tuple[str, ...] = field(default=())
+
+    @property
+    def with_concept(self) -> list[LabelledText]:
+        """Sentences with at least one concept word."""
+        return [item for item in self.items if item.spans]
+
+    @property
+    def without(self) -> list[LabelledText]:
+        """Sentences without a concept word."""
+        return [item for item in self.items if not item.spans]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Occurrences by concept word, zeros included."""
+        counts = dict.fromkeys(self.vocabulary, 0)
+        for item in self.items:
+            for word in item.words:
+                counts[word] = counts.get(word, 0) + 1
+        return counts
+
+    @property
+    def missing(self) -> list[str]:
+        """Concept words that occur in no sentence."""
+        return [word for word, count in self.counts.items() if count == 0]
+
+    def split(self, held_out: float, seed: int) -> tuple["LabelledSet", "LabelledSet"]:
+        """(train, held out): a share of the concept sentences and the same share of the others is held out.
+
+        Both sides keep the order of the sentences; no sentence is on both. Held out are at least one concept sentence
+        and, when there are two or more, one without.
+
+        Raises:
+            InputError: `held_out` is not between 0 and 1, or there are fewer than two concept sentences.
+        """
+        if not 0 < held_out < 1:
+            raise InputError(f"held_out is {held_out}; expected a share above 0 and below 1, for example 0.2.")
+        with_concept, without = self._indices()
+        if len(with_concept) < 2:
+            raise InputError(
+                f"The corpus is too small to split: {len(with_concept)} of its {len(self.items)} different sentences "
+                "hold a concept word, and at least 2 are needed (one to rank on, one to measure on). Give more text, "
+                "or words that occur in it."
+            )
+        shuffled = random.Random(seed)
+        chosen = _share(with_concept, held_out, shuffled) | _share(without, held_out, shuffled)
+        return self._only(set(range(len(self.items))) - chosen), self._only(chosen)
+
+    def take(self, n_concept: int | None, n_retain: int | None, seed: int) -> "LabelledSet":
+        """At most so many sentences with and without the concept, drawn with the seed; None takes all of them."""
+        drawn = random.Random(seed)
+        chosen: set[int] = set()
+        for indices, wanted in zip(self._indices(), (n_concept, n_retain), strict=True):
+            enough = wanted is None or wanted >= len(indices)
+            chosen |= set(indices if enough else drawn.sample(indices, max(wanted or 0, 0)))
+        return self._only(chosen)
+
+    def _indices(self) -> tuple[list[int], list[int]]:
+        pairs = list(enumerate(self.items))
+        return [i for i, item in pairs if item.spans], [i for i, item in pairs if not item.spans]
+
+    def _only(self, chosen: set[int]) -> "LabelledSet":
+        return LabelledSet([self.items[index] for index in sorted(chosen)], 0, self.vocabulary)
+
+
+def label(texts: Iterable[str], matcher: Matcher, progress: ProgressCallback = silent) -> LabelledSet:
+    """Mark every concept word in every text; texts equal but for case and white space are kept once.
+
+    Raises:
+        InputError: none of the concept's words occurs in any text.
+    """
+    items: list[LabelledText] = []
+    seen: set[int] = set()
+    duplicates = 0
+    for number, text in enumerate(texts, start=1):
+        if number % _REPORT_EVERY == 0:
+            progress(Progress("labelling sentences", number, None, "sentences"))
+        key = same_text_key(text)
+        if key in seen:
+            duplicates += 1
+            continue
+        seen.add(key)
+        items.append(label_text(text, matcher))
+    labelled = LabelledSet(items, duplicates, matcher.concept.words)
+    _report(labelled, matcher.concept.words)
+    return labelled
+
+
+def label_text(text: str, matcher: Matcher) -> LabelledText:
+    """One text with its concept words marked."""
+    spans = matcher.spans(text)
+    return LabelledText(text, tuple((span.start, span.end) for span in spans), tuple(span.word for span in spans))
+
+
+def same_text_key(text: str) -> int:
+    """The same number for texts that differ in case and white space only (a 64-bit hash, to keep memory small)."""
+    return hash(" ".join(text.split()).casefold())
+
+
+def _report(labelled: LabelledSet, words: Sequence[str]) -> None:
+    found = len(labelled.with_concept)
+    if not found:
+        raise InputError(
+            f"None of the concept's {len(words)} words occurs in the {len(labelled.items)} sentences: "
+            f"{', '.join(words)}. Give text that is about the concept, or other words."
+        )
+    log.info(
+        "labelled %d sentences: %d with the concept, %d without, %d duplicates dropped",
+        len(labelled.items), found, len(labelled.items) - found, labelled.duplicates,
+    )  # fmt: skip
+    if labelled.missing:
+        log.warning("concept words that never occur: %s", ", ".join(labelled.missing))
+
+
+def _share(indices: list[int], share: float, shuffled: random.Random) -> set[int]:
+    if len(indices) < 2:
+        return set()
+    count = min(max(round(len(indices) * share), 1), len(indices) - 1)
+    return set(shuffled.sample(indices, count))

@@ -1,0 +1,127 @@
+"""A concept in words, and the file a person writes them in."""
+
+import csv
+import io
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from unlearning_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Concept:
+    """What is to be forgotten.
+
+    Attributes:
+        words: words and phrases as the person wrote them, at least one, no two alike but for case.
+        inflections: whether "sat" and "sitting" count as "sit".
+        language: two-letter code of the language whose inflections are meant.
+    """
+
+    words: tuple[str, ...]
+    inflections: bool = True
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        words = unique_words(self.words)
+        if not words:
+            raise InputError("The concept has no words. Give at least one word, for example: chair.")
+        wordless = next((word for word in words if not any(letter.isalnum() for letter in word)), None)
+        if wordless is not None:
+            raise InputError(f"The concept word {wordless!r} has no letter or digit. Write a word, or remove it.")
+        object.__setattr__(self, "words", words)
+
+
+def unique_words(words: Iterable[str]) -> tuple[str, ...]:
+    """Words in their order, white space made single, without empty ones and without repeats in another case."""
+    kept: dict[str, str] = {}
+    for word in words:
+        clean = " ".join(unicodedata.normalize("NFC", word).split())
+        if clean:
+            kept.setdefault(clean.casefold(), clean)
+    return tuple(kept.values())
+
+
+def read_words(path: Path | str, column: str | None = None) -> tuple[str, ...]:
+    """Concept words from a file: one a line, or comma separated, or a column of a CSV file.
+
+    A line that starts with "#" is a comment. Repeats that differ in case only are dropped, the order stays.
+
+    Args:
+        path: UTF-8 file, with or without a byte order mark.
+        column: name of the CSV column; needed only when a `.csv` file has several columns under a header.
+
+    Raises:
+        InputError: the file is missing, not UTF-8, without words, or has no such column.
+    """
+    path = Path(path)
+    words = parse_words(read_utf8(path, "the word list"), column=column, name=str(path), table=_is_table(path))
+    if not words:
+        raise InputError(f"{path} holds no words. Write the concept's words in it, one a line.")
+    return words
+
+
+def parse_words(
+    text: str, *, column: str | None = None, name: str = "the word list", table: bool = False
+) -> tuple[str, ...]:
+    """Concept words from text as in `read_words`; `table` says that it is a CSV file which may have a header."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    delimiter = "\t" if table and lines and "\t" in lines[0] else ","
+    rows = [row for row in csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, skipinitialspace=True) if row]
+    if column is not None or (table and rows and len(rows[0]) > 1 and _header_column(rows[0]) is not None):
+        return unique_words(_column(rows, column, name))
+    if table and rows and _header_column(rows[0]) == 0 and len(rows) > 1:
+        rows = rows[1:]
+    return unique_words(cell for row in rows for cell in row)
+
+
+def read_utf8(path: Path, what: str) -> str:
+    """Text of a UTF-8 file, without its byte order mark.
+
+    Raises:
+        InputError: the file is missing, a folder, or not UTF-8 (names the line and the byte).
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist. Check the path of {what}.") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder, but {what} must be a file.") from None
+    except PermissionError:
+        raise InputError(f"{path} may not be read: permission denied. Change the rights of {what}.") from None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, raw[error.start], error.start, raw.count(b"\n", 0, error.start) + 1) from None
+
+
+def not_utf8(path: Path | str, byte: int, offset: int, line: int) -> InputError:
+    """The sentence for a byte that is not UTF-8: `offset` counts from 0, `line` from 1."""
+    return InputError(
+        f"{path} is not UTF-8 text: byte 0x{byte:02x} at offset {offset}, line {line}. "
+        "Save it again with the encoding UTF-8."
+    )
+
+
+_HEADERS = ("word", "words", "concept", "concepts", "target", "term", "terms", "phrase", "target_word", "target_words")
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in (".csv", ".tsv")
+
+
+def _header_column(header: list[str]) -> int | None:
+    names = [cell.strip().casefold() for cell in header]
+    return next((names.index(name) for name in _HEADERS if name in names), None)
+
+
+def _column(rows: list[list[str]], column: str | None, name: str) -> list[str]:
+    header = [cell.strip() for cell in rows[0]] if rows else []
+    index = _header_column(header) if column is None else header.index(column) if column in header else None
+    if index is None:
+        raise InputError(
+            f"{name} has no column {column!r}; its columns are {', '.join(header) or 'none'}. Name one of these."
+        )
+    return [row[index] for row in rows[1:] if index < len(row)]
