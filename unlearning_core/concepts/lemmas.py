@@ -46,44 +46,71 @@ def singular(word: str, language: str = "en") -> str | None:
     """The singular of an English plural ("chairs" -> "chair"), or None when `word` is not clearly one."""
     if language != "en":
         return None
-    if word.endswith("ves"):
-        return next((stem for stem in (word[:-3] + "f", word[:-3] + "fe") if _known(stem)), None)
+    if nouns := _f_nouns(word):
+        return nouns[0]
     lemma = _lemma(word, "en")
-    endings = (word[:-1], word[:-2], word[:-3] + "y")
-    if word.endswith("s") and not word.endswith("ss") and lemma in endings:
+    if word.endswith("s") and not word.endswith("ss") and lemma in (word[:-1], word[:-2], word[:-3] + "y"):
         return lemma
-    return lemma if word in _IRREGULAR_PLURALS or (word.endswith("men") and lemma == word[:-2] + "an") else None
+    irregular = word in _IRREGULAR_PLURALS or (word.endswith("men") and lemma == word[:-2] + "an")
+    return lemma if irregular else None
 
 
 _IRREGULAR_PLURALS = frozenset({"children", "feet", "teeth", "geese", "mice", "lice", "oxen", "people", "men", "women"})
+_F_NOUNS = ("calf", "half", "elf", "leaf", "loaf", "thief", "sheaf", "wolf", "hoof", "scarf", "dwarf", "wharf",
+            "knife", "life", "wife")  # fmt: skip
+
+# Forms that the dictionary files under one word although they are as well, and mostly, forms of another.
+_SECOND_READINGS = {
+    "abode": "abide", "awoken": "awake", "bade": "bid", "bent": "bend", "bidden": "bid", "bit": "bite",
+    "bore": "bear", "born": "bear", "bound": "bind", "broke": "break", "drunk": "drink", "felt": "feel",
+    "gone": "go", "ground": "grind", "left": "leave", "means": "mean", "overcame": "overcome",
+    "overtaken": "overtake", "overtook": "overtake", "rose": "rise", "rung": "ring", "shook": "shake",
+    "shot": "shoot", "slew": "slay", "smelt": "smell", "spelt": "spell", "swore": "swear", "thought": "think",
+    "trod": "tread", "undergone": "undergo", "underwent": "undergo", "won": "win", "wound": "wind",
+    "axes": "axis", "bases": "basis", "data": "datum", "diagnoses": "diagnosis", "lenses": "lens", "staves": "staff",
+}  # fmt: skip
+# Readings that the dictionary gives and no reader would.
+_WRONG = frozenset({("bare", "bear")})
 
 
 def _lemma(form: str, language: str) -> str:
     import simplemma
 
-    return simplemma.lemmatize(form, lang=language).casefold()
+    lemma = simplemma.lemmatize(form, lang=language).casefold()
+    return form if (form, lemma) in _WRONG else lemma
 
 
 def _known(word: str) -> bool:
     import simplemma
 
-    return len(word) > 1 and simplemma.is_known(word, lang="en") and _lemma(word, "en") == word
+    return simplemma.is_known(word, lang="en") and _lemma(word, "en") == word
 
 
 def _english_readings(form: str) -> list[str]:
-    """Readings that one lemma a form leaves out: verb forms in -ing and -ed, plurals in -ves and -s."""
+    """Readings that one lemma a form leaves out."""
+    if form in _SECOND_READINGS:
+        return [_SECOND_READINGS[form]]
     if form.endswith("ing"):
         return [stem for stem in _verb_stems(form[:-3]) if _known(stem)]
-    if form.endswith("ed"):
-        return [stem for stem in _verb_stems(form[:-2]) if _known(stem)]
-    if form.endswith("ves"):
-        return [stem for stem in (form[:-3] + "f", form[:-3] + "fe") if _known(stem)]
-    return []
+    return _f_nouns(form)
 
 
 def _verb_stems(stem: str) -> list[str]:
-    """ "sitt" -> sit, "bak" -> bake, "seat" -> seat, seate."""
-    stems = [stem, stem + "e"]
-    if len(stem) > 2 and stem[-1] == stem[-2]:
+    """What "-ing" may have been added to: "sitt" -> sit, "bak" -> bake, "seat" -> seat, seate; "sit" -> site."""
+    if len(stem) < 3 or not _VOWELS.intersection(stem):
+        return []
+    stems = [stem + "e"]
+    if stem[-1] == stem[-2] and stem[-1] not in _VOWELS:
         stems.append(stem[:-1])
-    return stems
+    short = stem[-2] in _VOWELS and stem[-1] not in "aeiouwxy" and not _VOWELS.intersection(stem[:-2])
+    return stems if short else [stem, *stems]
+
+
+def _f_nouns(form: str) -> list[str]:
+    """ "wolves" -> wolf, "housewives" -> housewife; not "caves" -> cafe."""
+    if not form.endswith("ves"):
+        return []
+    return [noun for noun in (form[:-3] + "f", form[:-3] + "fe") if noun.endswith(_F_NOUNS) and _known(noun)]
+
+
+_VOWELS = frozenset("aeiouy")
