@@ -38,7 +38,7 @@ def readings(form: str, language: str = "en") -> tuple[str, ...]:
     lemma = _lemma(form, language)
     found = [form, lemma]
     if language == "en":
-        found += _english_readings(form)
+        found += _english_readings(form, lemma)
     return tuple(dict.fromkeys(found))
 
 
@@ -70,7 +70,7 @@ _SECOND_READINGS = {
     "axes": "axis", "bases": "basis", "data": "datum", "diagnoses": "diagnosis", "lenses": "lens", "staves": "staff",
 }  # fmt: skip
 # Readings that the dictionary gives and no reader would.
-_WRONG = frozenset({("bare", "bear")})
+_WRONG = frozenset({("bare", "bear"), ("maria", "mare"), ("spade", "spay")})
 
 
 def _lemma(form: str, language: str) -> str:
@@ -86,17 +86,19 @@ def _known(word: str) -> bool:
     return simplemma.is_known(word, lang="en") and _lemma(word, "en") == word
 
 
-def _english_readings(form: str) -> list[str]:
-    """Readings that one lemma a form leaves out."""
+def _english_readings(form: str, lemma: str) -> list[str]:
+    """Readings that one lemma a form leaves out, or in whose place the dictionary has an obsolete word (thanke)."""
     if form in _SECOND_READINGS:
         return [_SECOND_READINGS[form]]
     if form.endswith("ing"):
         return [stem for stem in _verb_stems(form[:-3]) if _known(stem)]
+    if form.endswith("ed") and lemma != form:
+        return [stem for stem in _verb_stems(form[:-2]) if _known(stem)]
     return _f_nouns(form)
 
 
 def _verb_stems(stem: str) -> list[str]:
-    """What "-ing" may have been added to: "sitt" -> sit, "bak" -> bake, "seat" -> seat, seate; "sit" -> site."""
+    """What -ing or -ed may have been added to: "sitt" -> sit, "bak" -> bake, "seat" -> seat, seate; "sit" -> site."""
     if len(stem) < 3 or not _VOWELS.intersection(stem):
         return []
     stems = [stem + "e"]
