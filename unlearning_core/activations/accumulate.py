@@ -1,0 +1,137 @@
+"""Running sums of one site of a model, fed by hooks while the model runs; no activation outlives its layer's hook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from unlearning_core.activations.batches import Batch
+from unlearning_core.activations.statistics import CONCEPT, RETAIN, Statistics
+
+CHUNK_VALUES = 2**18
+"""Activations reduced at once on a CPU: 2 MB in float64, so that all the sums are taken while they are in cache."""
+
+CHUNK_VALUES_GPU = 2**25
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows of one class, reduced together.
+
+    Attributes:
+        label: their class.
+        reads: j-th positions of the rows that have one, a list of int64 tensors; each is a prefix of the one before.
+        count: how many positions each row averages, float64 `[rows, 1]`; None where all average one.
+        picked: rows of the chunk that enter the reservoir.
+        slots: their places in it.
+    """
+
+    label: int
+    reads: list[torch.Tensor]
+    count: torch.Tensor | None
+    picked: np.ndarray
+    slots: np.ndarray
+
+
+def plan(
+    batch: Batch, width: int, device: torch.device, picked: np.ndarray | None = None, slots: np.ndarray | None = None
+) -> list[Chunk]:
+    """Cut a batch's rows into chunks, once for all layers; `picked` are the rows that enter the reservoir."""
+    step = max(16, (CHUNK_VALUES if device.type == "cpu" else CHUNK_VALUES_GPU) // width)
+    chunks = []
+    for label, low, high in ((RETAIN, 0, batch.retain), (CONCEPT, batch.retain, batch.retain + batch.concept)):
+        for start in range(low, high, step):
+            stop = min(start + step, high)
+            count = batch.read_count[start:stop]
+            reads = [
+                torch.from_numpy(batch.reads[start : start + int((count > place).sum()), place].copy()).to(device)
+                for place in range(int(count.max()))
+            ]
+            scale = torch.from_numpy(count.astype(np.float64))[:, None].to(device) if len(reads) > 1 else None
+            inside = np.zeros(0, bool) if picked is None else (picked >= start) & (picked < stop)
+            own = np.zeros(0, np.int64) if picked is None else picked[inside] - start
+            chunks.append(Chunk(label, reads, scale, own, np.zeros(0, np.int64) if slots is None else slots[inside]))
+    return chunks
+
+
+class LayerSums:
+    """Sums over the rows of one layer, by class, on the device where the layer lives.
+
+    Attributes:
+        heads: attention heads to take the norm of, or 0 where activations are read as they are.
+    """
+
+    def __init__(self, width: int, device: torch.device, heads: int = 0) -> None:
+        self.heads = heads
+        # Apple's GPUs have no float64: there a chunk is summed in float32 and only the running sum is in float64.
+        self.dtype = torch.float32 if device.type == "mps" else torch.float64
+        home = torch.device("cpu") if device.type == "mps" else device
+        self.sums = torch.zeros(3, 2, width, dtype=torch.float64, device=home)
+        self.min = torch.full((2, width), torch.inf, dtype=torch.float64, device=home)
+        self.max = torch.full((2, width), -torch.inf, dtype=torch.float64, device=home)
+        self.first_abs = torch.zeros(width, dtype=torch.float64, device=home)
+
+    def add(self, values: torch.Tensor, chunks: list[Chunk], texts: int, buffer: np.ndarray | None) -> None:
+        """Take in one batch of one layer.
+
+        Args:
+            values: what the site's module read, `[texts, positions, inputs]`.
+            chunks: the batch's rows.
+            texts: how many texts stand side by side.
+            buffer: float32 `[slots, width]`, the reservoir's rows of this layer.
+        """
+        flat = values.detach().reshape(-1, values.shape[-1])
+        firsts = self._neurons(flat[:: flat.shape[0] // texts])
+        self.first_abs += firsts.abs().sum(0).to(self.first_abs.device)
+        for chunk in chunks:
+            rows = self._rows(flat, chunk)
+            if buffer is not None and len(chunk.picked):
+                buffer[chunk.slots] = rows[torch.from_numpy(chunk.picked).to(rows.device)].float().cpu().numpy()
+            self._reduce(rows, chunk.label)
+
+    def _rows(self, flat: torch.Tensor, chunk: Chunk) -> torch.Tensor:
+        """The chunk's rows, `[rows, width]`, in a tensor of their own."""
+        rows = self._neurons(flat.index_select(0, chunk.reads[0].to(flat.device)))
+        for reads in chunk.reads[1:]:
+            rows[: len(reads)] += self._neurons(flat.index_select(0, reads.to(flat.device)))
+        if chunk.count is not None:
+            rows /= chunk.count.to(rows)
+        return rows
+
+    def _neurons(self, inputs: torch.Tensor) -> torch.Tensor:
+        """From what a module reads to one number a neuron, in the dtype of the sums (a copy)."""
+        values = inputs.to(self.dtype, copy=True)
+        if self.heads:
+            return torch.linalg.vector_norm(values.unflatten(-1, (self.heads, -1)), dim=-1)
+        return values
+
+    def _reduce(self, rows: torch.Tensor, label: int) -> None:
+        """Add the rows to the sums; uses `rows` up. A product with ones sums a cached chunk fastest."""
+        ones = torch.ones(1, len(rows), dtype=rows.dtype, device=rows.device)
+        home = self.sums.device
+        self.min[label] = torch.minimum(self.min[label], rows.amin(0).to(home))
+        self.max[label] = torch.maximum(self.max[label], rows.amax(0).to(home))
+        self.sums[0, label] += (ones @ rows)[0].to(home)
+        rows.abs_()
+        self.sums[2, label] += (ones @ rows)[0].to(home)
+        rows.square_()
+        self.sums[1, label] += (ones @ rows)[0].to(home)
+
+
+def to_statistics(layers: list[LayerSums], count: np.ndarray) -> Statistics:
+    """Gather the layers' sums; `count` is rows by class, `[2]`."""
+
+    def gather(tensors: list[torch.Tensor]) -> np.ndarray:
+        return np.stack([tensor.cpu().numpy() for tensor in tensors], axis=1)
+
+    total, squares, absolute = (gather([layer.sums[i] for layer in layers]) for i in range(3))
+    return Statistics(
+        count,
+        total,
+        squares,
+        absolute,
+        gather([layer.min for layer in layers]),
+        gather([layer.max for layer in layers]),
+    )

@@ -1,0 +1,230 @@
+"""One streaming pass of labelled text through a model: statistics by class, a sample of rows, the massive neurons.
+
+Texts are tokenised a window at a time, batched by length, run through the body of the model (without its language
+model head), and summed layer by layer inside hooks. Memory beside the model does not grow with the corpus.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from unlearning_core.activations.accumulate import LayerSums, plan, to_statistics
+from unlearning_core.activations.alignment import Aggregation, Alignment, Encoded, encode
+from unlearning_core.activations.batches import Batch, batches
+from unlearning_core.activations.hooks import listening
+from unlearning_core.activations.massive import massive_neurons
+from unlearning_core.activations.reduce import all_reduced, all_rows, all_statistics, processes
+from unlearning_core.activations.reservoir import BYTES_DEFAULT, Reservoir, Rows
+from unlearning_core.activations.statistics import Statistics
+from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.progress import Progress, ProgressCallback, silent
+
+if TYPE_CHECKING:
+    from unlearning_core.concepts.labelling import LabelledText
+    from unlearning_core.models.loading import LoadedModel
+
+WINDOW = 4096
+"""Texts tokenised and sorted by length at a time."""
+
+TOKEN_BUDGET = 2048
+"""Padded tokens a batch on a CPU; eight times that on a GPU."""
+
+TASK = "reading activations"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What one pass keeps.
+
+    Attributes:
+        site: which kind of neuron was read.
+        statistics: by class, `[2, layers, width]`.
+        rows: a sample of rows of both classes, or None if none was asked for.
+        massive: neurons that write the attention sink: site, layer, index, contribution, typical.
+        tokens: tokens that went through the model, without padding.
+        alignment: "before" or "at".
+        aggregation: "token", "average", "first" or "last".
+        skip_first: whether position 0 was left out.
+    """
+
+    site: str
+    statistics: Statistics
+    rows: Rows | None
+    massive: pd.DataFrame
+    tokens: int
+    alignment: Alignment
+    aggregation: Aggregation
+    skip_first: bool
+
+
+def collect(
+    loaded: LoadedModel,
+    items: Sequence[LabelledText],
+    *,
+    site: str = "mlp",
+    alignment: Alignment = "before",
+    aggregation: Aggregation = "token",
+    skip_first: bool = True,
+    token_budget: int | None = None,
+    rows: int = 0,
+    row_bytes: int = BYTES_DEFAULT,
+    seed: int = 0,
+    final_normed: bool = False,
+    progress: ProgressCallback = silent,
+) -> Activations:
+    """Run `items` through the model once and keep what the rankers need.
+
+    Under torch.distributed each process runs every n-th batch and the sums are reduced, so that each ends with the
+    same result as one process alone. It is the batches that are dealt out, not the texts, because a text's activations
+    differ in their last bits with the shape of the batch around it.
+
+    Args:
+        loaded: the model, its tokenizer and its map.
+        items: labelled texts.
+        site: "mlp", "head" (a head is one number, the L2 norm of its block of the output projection's input) or
+            "residual".
+        alignment: read at the token ("at") or where it is predicted ("before").
+        aggregation: a row a token, or a row a word from its tokens.
+        skip_first: leave position 0 out (the begin-of-text token where the tokenizer adds one).
+        token_budget: padded tokens a batch.
+        rows: how many rows to sample for the rankers that need them, half of each class; 0 for none.
+        row_bytes: memory those rows may take.
+        seed: of that sample.
+        final_normed: site "residual": read the last hidden state after the final norm, as NeuroX does.
+        progress: told the tokens done. May raise `Stopped`; the hooks are removed all the same.
+
+    Raises:
+        InputError: no text holds the concept, the model lacks the site, or its tokenizer gives no offsets.
+        WorkFailed: activations are not finite.
+    """
+    if not any(item.spans for item in items):
+        raise InputError(
+            f"None of the {len(items)} sentences holds a word of the concept, so there is nothing to rank. "
+            "Check the concept words, or give sentences in which they occur."
+        )
+    layers, width = loaded.map.require(site)
+    device = next(loaded.model.parameters()).device
+    budget = token_budget or TOKEN_BUDGET * (1 if device.type == "cpu" else 8)
+    reader = _Pass(
+        loaded, site, device, Reservoir(rows, layers, width, seed=seed, max_bytes=row_bytes) if rows else None
+    )
+    rank, world = processes()
+    with listening(loaded.map, site, reader.take, final_normed=final_normed), torch.no_grad():
+        stream = _stream(loaded, items, budget, alignment, aggregation, skip_first)
+        for number, (batch, done, total) in enumerate(stream):
+            if number % world == rank:
+                reader.run(batch)
+            progress(Progress(TASK, done, total, "tokens"))
+    return _finish(reader, loaded, alignment, aggregation, skip_first)
+
+
+class _Pass:
+    """The state of one pass: the sums of each layer and the batch that is running."""
+
+    def __init__(self, loaded: LoadedModel, site: str, device: torch.device, reservoir: Reservoir | None) -> None:
+        self.loaded, self.site, self.device, self.reservoir = loaded, site, device, reservoir
+        self.layers, self.width = loaded.map.require(site)
+        self.sums: list[LayerSums | None] = [None] * self.layers
+        self.count = np.zeros(2, np.int64)
+        self.texts = self.tokens = 0
+
+    def run(self, batch: Batch) -> None:
+        """Send one batch through the body of the model; the hooks call `take`."""
+        picked = slots = None
+        if self.reservoir is not None:
+            picked, slots = self.reservoir.admit(batch.row_text, batch.row_number, batch.retain)
+        self.chunks = plan(batch, self.width, self.device, picked, slots)
+        self.side_by_side = len(batch.input_ids)
+        self.loaded.map.body(
+            input_ids=torch.from_numpy(batch.input_ids).to(self.device),
+            attention_mask=torch.from_numpy(batch.attention_mask).to(self.device),
+            use_cache=False,
+        )
+        self.count += (batch.retain, batch.concept)
+        self.texts += self.side_by_side
+        self.tokens += batch.tokens
+
+    def take(self, layer: int, values: torch.Tensor) -> None:
+        """Sum what one layer's neurons hold for the running batch."""
+        sums = self.sums[layer]
+        if sums is None:
+            sums = LayerSums(self.width, values.device, heads=self.width if self.site == "head" else 0)
+            self.sums[layer] = sums
+        buffer = None if self.reservoir is None else self.reservoir.buffer[:, layer]
+        sums.add(values, self.chunks, self.side_by_side, buffer)
+
+    def finished(self) -> tuple[Statistics, np.ndarray]:
+        """Statistics of every process, and the mean absolute activation at position 0."""
+        sums = [layer or LayerSums(self.width, self.device) for layer in self.sums]
+        statistics = all_statistics(to_statistics(sums, self.count))
+        first = all_reduced(np.stack([layer.first_abs.cpu().numpy() for layer in sums]))
+        return statistics, first / max(1, int(all_reduced(np.array([self.texts]))[0]))
+
+
+def _finish(
+    reader: _Pass, loaded: LoadedModel, alignment: Alignment, aggregation: Aggregation, skip_first: bool
+) -> Activations:
+    statistics, first = reader.finished()
+    broken = np.flatnonzero(~np.isfinite(statistics.sumsq).all(axis=(0, 2)))
+    if len(broken):
+        raise WorkFailed(
+            f"The activations of layer {broken[0]} ({reader.site}) are not finite numbers. Load the model in float32, "
+            "or check its weights."
+        )
+    elsewhere = statistics.sumabs.sum(0) / max(1, int(statistics.count.sum()))
+    massive = massive_neurons(reader.site, first, elsewhere, loaded.map.outgoing_norm(reader.site))
+    rows = None
+    if reader.reservoir is not None:
+        rows = all_rows(reader.reservoir.rows(), reader.reservoir.half)
+    tokens = int(all_reduced(np.array([reader.tokens]))[0])
+    log.info(
+        "Read %d tokens at site %s (%s, %s): %d retain and %d concept rows, %d massive neurons",
+        *(tokens, reader.site, alignment, aggregation, *statistics.count.tolist(), len(massive)),
+    )
+    return Activations(reader.site, statistics, rows, massive, tokens, alignment, aggregation, skip_first)
+
+
+def _stream(
+    loaded: LoadedModel,
+    items: Sequence[LabelledText],
+    budget: int,
+    alignment: Alignment,
+    aggregation: Aggregation,
+    skip_first: bool,
+) -> Iterator[tuple[Batch, int, int]]:
+    """Yield batches with (tokens done after them, tokens in all, estimated while texts are still to be tokenised)."""
+    characters = sum(len(item.text) for item in items)
+    context = context_length(loaded)
+    seen_characters = seen_tokens = done = 0
+    for start in range(0, len(items), WINDOW):
+        window = items[start : start + WINDOW]
+        encoded = encode(loaded.tokenizer, window, context)
+        _tell_cut(encoded, context)
+        seen_characters += sum(len(item.text) for item in window)
+        seen_tokens += sum(len(text) for text in encoded)
+        total = round(seen_tokens * characters / max(1, seen_characters))
+        for batch in batches(encoded, budget, alignment, aggregation, skip_first, offset=start):
+            done += batch.tokens
+            yield batch, done, total
+
+
+def context_length(loaded: LoadedModel) -> int | None:
+    """The longest text that the model takes, in tokens; None where it does not say."""
+    config: Any = loaded.model.config.get_text_config()
+    length = getattr(config, "max_position_embeddings", None)
+    return int(length) if length else None
+
+
+def _tell_cut(encoded: Sequence[Encoded], context: int | None) -> None:
+    cut = sum(context is not None and len(text) >= context for text in encoded)
+    if cut:
+        log.warning("%d texts reach the model's %s tokens; what goes beyond is left out", cut, context)

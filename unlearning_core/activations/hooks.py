@@ -1,0 +1,65 @@
+"""Read a site's neurons while a model runs, without touching what anybody else does with the same model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from unlearning_core.models.mapping import ModelMap
+
+Listener = Callable[[int, torch.Tensor], None]
+"""Called with (layer, what the neurons of that layer hold, `[texts, positions, inputs]`)."""
+
+_listening: ContextVar[object] = ContextVar("listening", default=None)
+
+
+@contextmanager
+def listening(model_map: ModelMap, site: str, listener: Listener, *, final_normed: bool = False) -> Iterator[None]:
+    """While open, runs of the model in this context call `listener` for each layer of `site`, in order.
+
+    The hooks stay silent for anyone else who runs the same model meanwhile (a cached model is shared), and are removed
+    at the end, also after an exception.
+
+    mlp: the down projection's input. head: the attention output projection's input, all heads side by side.
+    residual: hidden states 0 (the embedding) to n_layer (what the final norm reads, or with `final_normed` what it
+    writes, which is the last hidden state that transformers and NeuroX report).
+    """
+    token = object()
+    handles: list[Any] = []
+
+    def tell(layer: int, value: torch.Tensor) -> None:
+        if _listening.get() is token:
+            listener(layer, value)
+
+    def before(layer: int) -> Callable[..., None]:
+        return lambda module, args, kwargs: tell(layer, args[0] if args else next(iter(kwargs.values())))
+
+    def after(layer: int) -> Callable[..., None]:
+        return lambda module, args, output: tell(layer, output)
+
+    previous = _listening.set(token)
+    try:
+        layers, _ = model_map.require(site)
+        for layer in range(layers):
+            module, last = _module(model_map, site, layer), site == "residual" and layer == layers - 1
+            if last and final_normed:
+                handles.append(module.register_forward_hook(after(layer)))
+            else:
+                handles.append(module.register_forward_pre_hook(before(layer), with_kwargs=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        _listening.reset(previous)
+
+
+def _module(model_map: ModelMap, site: str, layer: int) -> nn.Module:
+    if site == "residual" and layer < len(model_map.blocks):
+        return model_map.blocks[layer]
+    return model_map.readers(site, layer)[0]

@@ -1,0 +1,54 @@
+"""Neurons that write the attention sink: found by how much they put out at position 0 beside everything else.
+
+GPT-style models park attention on the first token with a few activations that are orders of magnitude larger than all
+others ("Massive Activations in Large Language Models", Sun et al. 2024). They carry no concept, but stand at the top
+of many rankings, and a model that loses them writes nonsense.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+TIMES_TYPICAL = 20.0
+"""A massive neuron puts out at least this many times what the middle neuron of its layer's does at position 0 ..."""
+
+TIMES_ITSELF = 10.0
+"""... and at least this many times what it puts out itself elsewhere."""
+
+LARGEST_SHARE = 0.002
+"""At most this share of a site's neurons is called massive (rounded up): the strongest ones."""
+
+COLUMNS = ["site", "layer", "index", "contribution", "typical"]
+
+
+def massive_neurons(site: str, first: np.ndarray, elsewhere: np.ndarray, outgoing_norm: np.ndarray) -> pd.DataFrame:
+    """The neurons to protect, strongest first.
+
+    Args:
+        site: the kind of neuron.
+        first: mean absolute activation at position 0, `[layers, width]`.
+        elsewhere: mean absolute activation at the other positions, `[layers, width]`.
+        outgoing_norm: L2 norm of the weights that leave each neuron, `[layers, width]`.
+
+    Returns:
+        One line a neuron: site, layer, index, contribution (mean |activation| x outgoing norm at position 0) and
+        typical (the same elsewhere).
+    """
+    contribution, typical = first * outgoing_norm, elsewhere * outgoing_norm
+    middle = np.median(contribution, axis=1, keepdims=True)
+    massive = (contribution >= TIMES_TYPICAL * middle) & (contribution >= TIMES_ITSELF * typical) & (contribution > 0)
+    candidates = np.flatnonzero(massive)
+    strongest = candidates[np.argsort(-contribution.ravel()[candidates], kind="stable")]
+    strongest = strongest[: math.ceil(LARGEST_SHARE * contribution.size)]
+    layer, index = np.unravel_index(strongest, contribution.shape)
+    columns = [
+        np.full(len(strongest), site, dtype=object),
+        layer.astype(np.int64),
+        index.astype(np.int64),
+        contribution.ravel()[strongest],
+        typical.ravel()[strongest],
+    ]
+    return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))

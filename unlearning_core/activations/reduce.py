@@ -1,0 +1,51 @@
+"""Sum what several processes saw, so that each of them holds the statistics of the whole corpus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from unlearning_core.activations.reservoir import Rows, merged
+from unlearning_core.activations.statistics import Statistics
+
+
+def processes() -> tuple[int, int]:
+    """(this process's number, how many there are); (0, 1) outside torch.distributed."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def all_statistics(own: Statistics) -> Statistics:
+    """The sum of every process's statistics, the same in each."""
+    arrays = own.to_arrays()
+    operations = {"min": "min", "max": "max"}
+    return Statistics.from_arrays(
+        {name: all_reduced(value, operations.get(name, "sum")) for name, value in arrays.items()}
+    )
+
+
+def all_reduced(array: np.ndarray, operation: str = "sum") -> np.ndarray:
+    """Element by element the "sum", "min" or "max" over processes."""
+    if processes()[1] == 1:
+        return array
+    # NCCL moves only what is on a GPU; gloo takes the CPU.
+    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+    tensor = torch.from_numpy(np.array(array)).to(device)
+    dist.all_reduce(
+        tensor, op={"sum": dist.ReduceOp.SUM, "min": dist.ReduceOp.MIN, "max": dist.ReduceOp.MAX}[operation]
+    )
+    return tensor.cpu().numpy()
+
+
+def all_rows(own: Rows, half: int) -> Rows:
+    """The sample of the whole corpus from the samples of the processes, the same in each."""
+    world = processes()[1]
+    if world == 1:
+        return own
+    samples: list[Any] = [None] * world
+    dist.all_gather_object(samples, own)
+    return merged(samples, half)

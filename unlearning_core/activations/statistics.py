@@ -1,0 +1,161 @@
+"""Running statistics of activations by class: small, mergeable, all that most rankers need.
+
+One pass over a corpus keeps, for each neuron and class, six numbers instead of the activations themselves. Two
+statistics of the same neurons add, so batches, files and processes can be summed in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from unlearning_core.errors import InputError
+from unlearning_core.files import write_file
+
+RETAIN = 0
+"""Class of every token (or word) outside the concept."""
+
+CONCEPT = 1
+"""Class of a token (or word) inside a concept word."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What was seen of each neuron, class by class (0 = retain, 1 = concept), in float64.
+
+    Attributes:
+        count: rows seen, int64 `[2]`. A row is a token or an aggregated word.
+        sum: sum of activations, `[2, layers, width]`.
+        sumsq: sum of squared activations, same shape.
+        sumabs: sum of absolute activations, same shape.
+        min: smallest activation, same shape; +inf where no row was seen.
+        max: largest activation, same shape; -inf where no row was seen.
+    """
+
+    count: np.ndarray
+    sum: np.ndarray
+    sumsq: np.ndarray
+    sumabs: np.ndarray
+    min: np.ndarray
+    max: np.ndarray
+
+    @classmethod
+    def empty(cls, layers: int, width: int) -> Statistics:
+        """Statistics of no rows: the zero of `+`."""
+        shape = (2, layers, width)
+        return cls(
+            np.zeros(2, np.int64),
+            np.zeros(shape),
+            np.zeros(shape),
+            np.zeros(shape),
+            np.full(shape, np.inf),
+            np.full(shape, -np.inf),
+        )
+
+    @classmethod
+    def of_rows(cls, rows: np.ndarray, classes: np.ndarray) -> Statistics:
+        """Statistics of activations at hand: `rows` is `[n, layers, width]`, `classes` is 0/1 `[n]`."""
+        total = cls.empty(*rows.shape[1:])
+        for label in (RETAIN, CONCEPT):
+            chosen = rows[classes == label].astype(np.float64)
+            total.count[label] = len(chosen)
+            if len(chosen):
+                total.sum[label] = chosen.sum(0)
+                total.sumsq[label] = (chosen**2).sum(0)
+                total.sumabs[label] = np.abs(chosen).sum(0)
+                total.min[label] = chosen.min(0)
+                total.max[label] = chosen.max(0)
+        return total
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(layers, width)."""
+        return self.sum.shape[1], self.sum.shape[2]
+
+    def __add__(self, other: Statistics) -> Statistics:
+        """Statistics of both sets of rows together.
+
+        Raises:
+            ValueError: the two describe different numbers of neurons.
+        """
+        if self.shape != other.shape:
+            raise ValueError(f"statistics of {self.shape} and of {other.shape} neurons do not add")
+        return Statistics(
+            self.count + other.count,
+            self.sum + other.sum,
+            self.sumsq + other.sumsq,
+            self.sumabs + other.sumabs,
+            np.minimum(self.min, other.min),
+            np.maximum(self.max, other.max),
+        )
+
+    def mean(self) -> np.ndarray:
+        """Mean activation by class, `[2, layers, width]`; NaN for a class without rows."""
+        return self._per_row(self.sum)
+
+    def mean_abs(self) -> np.ndarray:
+        """Mean absolute activation by class, `[2, layers, width]`."""
+        return self._per_row(self.sumabs)
+
+    def rms(self) -> np.ndarray:
+        """Root mean square activation by class, `[2, layers, width]`."""
+        return np.sqrt(self._per_row(self.sumsq))
+
+    def std(self) -> np.ndarray:
+        """Population standard deviation by class (divides by n), `[2, layers, width]`."""
+        return np.sqrt(np.maximum(self._per_row(self.sumsq) - self.mean() ** 2, 0.0))
+
+    def pooled_std(self) -> np.ndarray:
+        """Population standard deviation over the rows of both classes, `[layers, width]`."""
+        rows = max(int(self.count.sum()), 1)
+        mean = self.sum.sum(0) / rows
+        return np.sqrt(np.maximum(self.sumsq.sum(0) / rows - mean**2, 0.0))
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The fields by name, for an archive or a reduction over processes."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Statistics:
+        """Inverse of `to_arrays`.
+
+        Raises:
+            InputError: a field is missing.
+        """
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise InputError(
+                f"These are not activation statistics: {', '.join(missing)} missing, found {sorted(arrays)}. "
+                "Rank the corpus again."
+            )
+        return cls(**{name: np.asarray(arrays[name]) for name in names})
+
+    def save(self, path: Path) -> None:
+        """Write a `.npz` archive, whole or not at all."""
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, **self.to_arrays())  # type: ignore[arg-type]
+
+        write_file(path, write)
+
+    @classmethod
+    def load(cls, path: Path) -> Statistics:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the file is missing or holds something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return cls.from_arrays(dict(archive))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} holds no activation statistics ({error}). Rank the corpus again.") from error
+
+    def _per_row(self, total: np.ndarray) -> np.ndarray:
+        count = self.count.astype(np.float64)[:, None, None]
+        return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)

@@ -1,0 +1,164 @@
+"""Linear probe: NeuroX's elastic-net logistic regression (Dalvi et al., AAAI 2019), trained by NeuroX itself.
+
+NeuroX orders neurons by the share of a class's total |weight| at which they are first selected, in steps of 1 % and in
+no particular order within a step. The score here is that share without the steps, so it refines NeuroX's order.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Iterable, Iterator
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from unlearning_core.errors import InputError
+from unlearning_core.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from unlearning_core.activations.collect import Activations
+
+COMMAND = "pip install --no-deps neurox==1.0.9"
+
+log = logging.getLogger(__name__)
+
+
+class Params(BaseModel):
+    """Parameters of the method, named as NeuroX names them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    lambda_l1: float = Field(0.001, ge=0, description="Weight of the L1 penalty: larger leaves fewer neurons.")
+    lambda_l2: float = Field(0.001, ge=0, description="Weight of the L2 penalty: larger spreads over like neurons.")
+    num_epochs: int = Field(10, ge=1, le=1000, description="Passes over the sampled rows.")
+    batch_size: int = Field(32, ge=1, description="Rows a step.")
+    learning_rate: float = Field(0.001, gt=0, description="Adam's learning rate.")
+    standardise: bool = Field(
+        True,
+        description="Give each neuron mean 0 and deviation 1 first, so that weights of layers of different scale "
+        "compare. Off: raw activations, as NeuroX takes them.",
+    )
+
+
+def unavailable() -> str | None:
+    """Why the method cannot run here, with the command that mends it; None if it can."""
+    if importlib.util.find_spec("neurox") is None:
+        return f"NeuroX is not installed. Add it with: {COMMAND}"
+    return None
+
+
+def score(
+    activations: Activations, outgoing_norm: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
+) -> np.ndarray:
+    """1 - the share of |weight| that stands before the neuron, the larger of both classes', `[layers, width]`.
+
+    Raises:
+        InputError: the pass sampled no rows, or NeuroX is missing.
+    """
+    if reason := unavailable():
+        raise InputError(f"The ranker 'linear_probe' cannot be used: {reason}")
+    if activations.rows is None or len(activations.rows.y) == 0:
+        raise InputError(
+            "The ranker 'linear_probe' needs activation rows of both classes and the pass sampled none: collect the "
+            "activations again with rows above 0 and sentences of both kinds."
+        )
+    rows = activations.rows.X.reshape(len(activations.rows.y), -1)
+    if params.standardise:
+        rows = _standardised(rows)
+    weights = train(rows, activations.rows.y, params, seed=seed, progress=progress)
+    return selection_score(weights).reshape(activations.statistics.shape)
+
+
+def train(
+    rows: np.ndarray, classes: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
+) -> np.ndarray:
+    """Train NeuroX's probe on float32 `rows` `[n, neurons]` and int64 `classes` `[n]`; its weights, `[2, neurons]`."""
+    import torch
+
+    neurox = _neurox(progress)
+    # NeuroX draws the first weights from torch's global generator: fork it so that nobody else's numbers change.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        probe = neurox.train_logistic_regression_probe(
+            rows,
+            classes,
+            lambda_l1=params.lambda_l1,
+            lambda_l2=params.lambda_l2,
+            num_epochs=params.num_epochs,
+            batch_size=params.batch_size,
+            learning_rate=params.learning_rate,
+        )
+    return next(iter(probe.parameters())).detach().cpu().numpy()
+
+
+def selection_score(weights: np.ndarray) -> np.ndarray:
+    """1 - the share of a class's |weight| that larger weights hold, the larger over classes, float64 `[neurons]`.
+
+    `get_top_neurons(probe, p)` selects the neurons whose score is above 1 - p (Dalvi et al. 2019, algorithm 1).
+    """
+    best = np.zeros(weights.shape[1])
+    for absolute in np.abs(weights):
+        order = np.argsort(-absolute, kind="stable")
+        mass = np.cumsum(absolute[order], dtype=np.float64)
+        before = np.concatenate([[0.0], mass[:-1]])
+        own = np.empty_like(best)
+        own[order] = 1.0 - before / mass[-1] if mass[-1] > 0 else 0.0
+        best = np.maximum(best, own)
+    return best
+
+
+def _standardised(rows: np.ndarray) -> np.ndarray:
+    mean, spread = rows.mean(0, dtype=np.float64), rows.std(0, dtype=np.float64)
+    result = rows - mean.astype(np.float32)
+    result /= np.where(spread > 0, spread, 1.0).astype(np.float32)
+    return result
+
+
+def _neurox(progress: ProgressCallback) -> ModuleType:
+    """A private copy of NeuroX's module: it reports to `progress`, prints nothing and trains on the CPU.
+
+    NeuroX prints, draws a terminal bar, and moves to a GPU when it sees one, which changes the last bits of the result
+    from one machine to another. The copy's own names are replaced; NeuroX as others import it stays as it is.
+    """
+    import torch
+
+    spec = importlib.util.find_spec("neurox.interpretation.linear_probe")
+    if spec is None or spec.loader is None:
+        raise InputError(f"This NeuroX has no linear probe. Add the right one with: {COMMAND}")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        raise InputError(f"NeuroX cannot be loaded ({error}). Install requirements.txt, then: {COMMAND}") from error
+    epochs = 0
+
+    def bar(batches: Iterable[Any], desc: str = "") -> Iterator[Any]:
+        nonlocal epochs
+        epochs += 1
+        total = int(desc.rstrip("]").rpartition("/")[2] or 0)
+        progress(Progress("training the probe", epochs - 1, total, "epochs"))
+        yield from batches
+        progress(Progress("training the probe", epochs, total, "epochs"))
+
+    names: dict[str, Any] = {
+        "print": lambda *words: log.debug("%s", " ".join(str(word) for word in words)),
+        "utils": SimpleNamespace(get_progress_bar=lambda: bar, batch_generator=module.utils.batch_generator),
+        "torch": _OnCpu(torch),
+    }
+    module.__dict__.update(names)
+    return module
+
+
+class _OnCpu:
+    """torch, except that no GPU is to be seen."""
+
+    cuda = SimpleNamespace(is_available=lambda: False)
+
+    def __init__(self, torch: ModuleType) -> None:
+        self._torch = torch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._torch, name)

@@ -1,0 +1,162 @@
+"""The ranking methods by name. Importing this loads no torch and no NeuroX: a page can list the methods at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from unlearning_core.errors import InputError
+from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.rankers import activation_ratio, linear_probe, probeless, random
+
+if TYPE_CHECKING:
+    from unlearning_core.activations.collect import Activations
+
+
+class Score(Protocol):
+    """A method's calculation: one number a neuron, `[layers, width]`, larger for more concept-relevant."""
+
+    def __call__(
+        self,
+        activations: Activations,
+        outgoing_norm: np.ndarray,
+        params: Any,
+        *,
+        seed: int,
+        progress: ProgressCallback,
+    ) -> np.ndarray: ...
+
+
+def always_available() -> str | None:
+    """For a method that needs nothing but this package."""
+    return None
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """One ranking method.
+
+    Attributes:
+        name: what configurations call it.
+        title: what a page calls it.
+        answers: the question it answers, in one sentence.
+        needs_rows: whether it needs sampled activation rows beside the statistics.
+        params: pydantic model of its parameters, each with a description and a default.
+        calculate: the calculation.
+        unavailable: None, or a sentence that says what is missing and the command that adds it.
+    """
+
+    name: str
+    title: str
+    answers: str
+    needs_rows: bool
+    params: type[BaseModel]
+    calculate: Score
+    unavailable: Callable[[], str | None] = always_available
+
+    def check(self, params: Mapping[str, Any] | BaseModel | None = None) -> BaseModel:
+        """The method's parameters, checked and completed with defaults.
+
+        Raises:
+            InputError: an unknown parameter (the nearest known one is named) or a value outside its range.
+        """
+        values = params.model_dump() if isinstance(params, BaseModel) else dict(params or {})
+        known = list(self.params.model_fields)
+        for name in values:
+            if name not in known:
+                raise InputError(
+                    f"The ranker {self.name!r} has no parameter {name!r}. {_nearest(name, known)}"
+                    f"Known: {', '.join(known) or 'none'}."
+                )
+        try:
+            return self.params(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise InputError(
+                f"The parameter {field!r} of the ranker {self.name!r} is {first['input']!r}: {first['msg']}."
+            ) from error
+
+    def score(
+        self,
+        activations: Activations,
+        outgoing_norm: np.ndarray,
+        *,
+        seed: int = 0,
+        progress: ProgressCallback = silent,
+        **params: Any,
+    ) -> np.ndarray:
+        """One number a neuron, `[layers, width]`, larger for more concept-relevant.
+
+        Raises:
+            InputError: the parameters do not hold, or the method is unavailable here.
+        """
+        if reason := self.unavailable():
+            raise InputError(f"The ranker {self.name!r} cannot be used: {reason}")
+        return self.calculate(activations, outgoing_norm, self.check(params), seed=seed, progress=progress)
+
+
+RANKERS: dict[str, Ranker] = {
+    ranker.name: ranker
+    for ranker in (
+        Ranker(
+            "activation_ratio",
+            "Activation ratio",
+            "Which neurons are much more active for the concept than for everything else?",
+            False,
+            activation_ratio.Params,
+            activation_ratio.score,
+        ),
+        Ranker(
+            "probeless",
+            "Probeless",
+            "Which neurons differ most in their mean activation between concept and other words?",
+            False,
+            probeless.Params,
+            probeless.score,
+        ),
+        Ranker(
+            "linear_probe",
+            "Linear probe",
+            "Which neurons does a linear classifier use to tell concept words from others?",
+            True,
+            linear_probe.Params,
+            linear_probe.score,
+            linear_probe.unavailable,
+        ),
+        Ranker(
+            "random",
+            "Random",
+            "What does cutting as many neurons anywhere do? (the control that a method must beat)",
+            False,
+            random.Params,
+            random.score,
+        ),
+    )
+}
+"""Every method by name, the default first."""
+
+DEFAULT_RANKER = next(iter(RANKERS))
+
+
+def get_ranker(name: str) -> Ranker:
+    """The method called `name`.
+
+    Raises:
+        InputError: there is none; names the nearest one.
+    """
+    if name in RANKERS:
+        return RANKERS[name]
+    raise InputError(
+        f"There is no ranker called {name!r}. {_nearest(name, list(RANKERS))}Choose one of: {', '.join(RANKERS)}."
+    )
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f"Did you mean {close[0]!r}? " if close else ""
