@@ -1,0 +1,30 @@
+"""How often a model still writes the concept: its words in every 100 words that were generated."""
+
+from collections.abc import Sequence
+
+import regex
+
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
+
+_WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*(?:['’\-‐‑][\p{L}\p{M}\p{N}]+)*")
+
+
+def count_words(text: str) -> int:
+    """Words of `text`: runs of letters and digits; an apostrophe or a hyphen inside a word does not end it."""
+    return len(_WORD.findall(text))
+
+
+def concept_words_per_100(texts: Sequence[str], matcher: Matcher) -> Estimate:
+    """Matches of the concept in every 100 generated words, over all texts together.
+
+    Args:
+        texts: what the model wrote, without the prompts.
+        matcher: the same one that labelled the sentences; a phrase of several words is one match.
+
+    Returns:
+        The rate, and its standard error clustered by text; NaN where no text holds a word, respectively where fewer
+        than two do.
+    """
+    matches = [100.0 * len(matcher.spans(text)) for text in texts]
+    return ratio_estimate(matches, [count_words(text) for text in texts])

@@ -1,0 +1,279 @@
+"""What a model writes after a prompt: batched, and each sample reproducible on its own.
+
+Sampling draws one uniform number a token from the sample's own generator and inverts the cumulative distribution in
+vocabulary order. A sample therefore depends on its prompt, its number and the seed, and on nothing that stands beside
+it in the batch. The stages of a model see the same uniform numbers, so that a changed word is the model's doing.
+"""
+
+import contextlib
+import copy
+import hashlib
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from unlearning_core.errors import InputError
+from unlearning_core.evaluation.sampling import Sampler
+from unlearning_core.models.loading import LoadedModel
+from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.pruning.hooks import applied
+from unlearning_core.pruning.mask import Mask
+
+logger = logging.getLogger(__name__)
+
+OnText = Callable[[int, int, str], None]
+"""Called after every token with (index of the prompt, number of the sample, text so far)."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One text that a model wrote.
+
+    Attributes:
+        prompt: what it was given.
+        sample: 0, 1, ... within the prompt.
+        text: the continuation, without the prompt.
+        seed: what this sample's random numbers were drawn from; None for a greedy text.
+    """
+
+    prompt: str
+    sample: int
+    text: str
+    seed: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able form."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One sample on its way: where it belongs, its prompt's tokens and its uniform numbers (empty when greedy)."""
+
+    prompt_index: int
+    sample: int
+    ids: list[int]
+    seed: int | None
+    uniforms: np.ndarray
+
+
+def sample_seed(seed: int, prompt: str, sample: int) -> int:
+    """The seed of one sample: the same whichever other prompts and samples are asked for."""
+    digest = hashlib.sha256(f"{seed}\n{sample}\n{prompt}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def generate(
+    loaded: LoadedModel,
+    prompts: Sequence[str],
+    *,
+    mask: Mask | None = None,
+    samples: int = 1,
+    temperature: float = 0.8,
+    top_p: float = 1.0,
+    max_new_tokens: int = 60,
+    greedy: bool = False,
+    seed: int = 0,
+    batch_size: int = 32,
+    on_text: OnText | None = None,
+    progress: ProgressCallback = silent,
+) -> list[Generation]:
+    """Let the model go on from every prompt.
+
+    Args:
+        mask: neurons cut while it writes; the model itself is not changed.
+        samples: texts a prompt; greedy decoding gives one, whatever this says.
+        temperature: divides the logits; 0 is greedy.
+        top_p: only the fewest most probable tokens that together reach this probability are drawn from.
+        max_new_tokens: at most so many tokens, and never more than the model's context holds.
+        batch_size: texts written at once.
+        on_text: hears every text grow, for a page that shows it live.
+        progress: told after every token; may raise Stopped.
+
+    Returns:
+        One generation for each (prompt, sample), prompts in their order, samples within them.
+
+    Raises:
+        InputError: no prompt, an empty one, one that fills the model's whole context, or a setting out of range.
+        WorkFailed: the model's output is not a number.
+    """
+    _check(prompts, samples, temperature, top_p, max_new_tokens)
+    greedy = greedy or temperature == 0
+    rows = _rows(loaded, prompts, 1 if greedy else samples, max_new_tokens, None if greedy else seed)
+    context = _context(loaded)
+    logger.info("Generating %d texts of at most %d tokens for %d prompts", len(rows), max_new_tokens, len(prompts))
+    texts: dict[tuple[int, int], str] = {}
+    settings = _Settings(temperature, top_p, max_new_tokens, len(rows) * max_new_tokens, on_text, progress)
+    with applied(loaded.model, mask, loaded.map) if mask is not None else contextlib.nullcontext():
+        for batch in _batches(rows, batch_size, max_new_tokens, context):
+            written = _continue(loaded, batch, settings, done=len(texts) * max_new_tokens)
+            for row, ids in zip(batch, written, strict=True):
+                texts[row.prompt_index, row.sample] = _decode(loaded.tokenizer, row.ids, ids)
+    progress(Progress("generating", settings.total, settings.total, "tokens"))
+    rows.sort(key=lambda row: (row.prompt_index, row.sample))
+    return [Generation(prompts[r.prompt_index], r.sample, texts[r.prompt_index, r.sample], r.seed) for r in rows]
+
+
+@dataclass(frozen=True)
+class _Settings:
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    total: int
+    on_text: OnText | None
+    progress: ProgressCallback
+
+
+def _check(prompts: Sequence[str], samples: int, temperature: float, top_p: float, max_new_tokens: int) -> None:
+    if isinstance(prompts, str) or not prompts:
+        raise InputError("test_prompts is empty: give at least one prompt for the model to go on from.")
+    for number, prompt in enumerate(prompts, 1):
+        if not prompt.strip():
+            raise InputError(f"test_prompts: prompt {number} is empty; write a few words or remove it.")
+    if samples < 1:
+        raise InputError(f"samples is {samples}; at least 1 text a prompt is needed.")
+    if max_new_tokens < 1:
+        raise InputError(f"max_new_tokens is {max_new_tokens}; at least 1 is needed.")
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise InputError(f"temperature is {temperature}; it must be 0 (greedy) or a positive number such as 0.8.")
+    if not 0 < top_p <= 1:
+        raise InputError(f"top_p is {top_p}; it must be above 0 and at most 1.")
+
+
+def _context(loaded: LoadedModel) -> int | None:
+    """How many positions the model can read, or None when its position code has no end (ALiBi)."""
+    return getattr(loaded.model.config, "max_position_embeddings", None)
+
+
+def _rows(
+    loaded: LoadedModel, prompts: Sequence[str], samples: int, max_new_tokens: int, seed: int | None
+) -> list[_Row]:
+    """Every (prompt, sample), the shortest prompts first."""
+    context = _context(loaded)
+    rows = []
+    for index, prompt in enumerate(prompts):
+        ids = list(loaded.tokenizer(prompt, verbose=False)["input_ids"])
+        if len(ids) > 1 and ids[-1] in _end_ids(loaded):
+            # A tokenizer that closes every text would have the model start a new one.
+            ids = ids[:-1]
+        if not ids:
+            raise InputError(f"test_prompts: the model's tokenizer finds no token in prompt {index + 1}: {prompt!r}.")
+        if context and len(ids) >= context:
+            raise InputError(
+                f"test_prompts: prompt {index + 1} is {len(ids)} tokens long, but the model reads {context} at most, "
+                "what it writes included; shorten the prompt."
+            )
+        for sample in range(samples):
+            own = None if seed is None else sample_seed(seed, prompt, sample)
+            uniforms = np.empty(0) if own is None else np.random.default_rng(own).random(max_new_tokens)
+            rows.append(_Row(index, sample, ids, own, uniforms))
+    return sorted(rows, key=lambda row: len(row.ids))
+
+
+def _batches(rows: list[_Row], batch_size: int, max_new_tokens: int, context: int | None) -> Iterator[list[_Row]]:
+    """Rows of like length; the longest of a batch must leave the shortest all the room that it would have alone."""
+    batch: list[_Row] = []
+    for row in rows:
+        room = not context or not batch or len(row.ids) + max_new_tokens <= context or len(row.ids) == len(batch[0].ids)
+        if batch and (len(batch) == batch_size or not room):
+            yield batch
+            batch = []
+        batch.append(row)
+    yield batch
+
+
+def _end_ids(loaded: LoadedModel) -> list[int]:
+    ids: set[int] = set()
+    for holder in (loaded.model.generation_config, loaded.model.config, loaded.tokenizer):
+        end = getattr(holder, "eos_token_id", None)
+        if end is not None:
+            ids.update(end if isinstance(end, (list, tuple)) else [int(end)])
+    return sorted(ids)
+
+
+def _continue(loaded: LoadedModel, batch: list[_Row], settings: _Settings, done: int) -> list[list[int]]:
+    """The new tokens of each row, without the end-of-text token and what follows it."""
+    context = _context(loaded)
+    longest = max(len(row.ids) for row in batch)
+    new_tokens = min(settings.max_new_tokens, context - longest) if context else settings.max_new_tokens
+    ends = _end_ids(loaded)
+    filler = ends[0] if ends else 0
+    device = loaded.model.get_input_embeddings().weight.device
+    ids = torch.tensor([[filler] * (longest - len(row.ids)) + row.ids for row in batch], device=device)
+    seen = torch.tensor([[0] * (longest - len(row.ids)) + [1] * len(row.ids) for row in batch], device=device)
+    watcher = _Watcher(loaded.tokenizer, batch, longest, set(ends), settings, done)
+    processors = LogitsProcessorList(
+        [Sampler(np.stack([row.uniforms for row in batch]), longest, settings.temperature, settings.top_p)]
+    )
+    with torch.no_grad():
+        written = _without_rules(loaded.model).generate(
+            input_ids=ids,
+            attention_mask=seen,
+            # The arg max of what the sampler leaves.
+            generation_config=GenerationConfig(
+                max_new_tokens=new_tokens, do_sample=False, eos_token_id=ends or None, pad_token_id=filler
+            ),
+            logits_processor=processors,
+            stopping_criteria=StoppingCriteriaList([watcher]),
+        )
+    return [_until_end(row, set(ends)) for row in written[:, longest:].tolist()]
+
+
+def _without_rules(model: Any) -> Any:
+    """The same model, weights and hooks shared, without what its own generation config adds (penalties, bans).
+
+    `generate` fills every setting that it is not given from the model's config, and the model belongs to everyone.
+    """
+    twin = copy.copy(model)
+    twin.generation_config = GenerationConfig()
+    return twin
+
+
+def _until_end(ids: list[int], ends: set[int]) -> list[int]:
+    for place, token in enumerate(ids):
+        if token in ends:
+            return ids[:place]
+    return ids
+
+
+def _decode(tokenizer: Any, prompt_ids: list[int], ids: list[int]) -> str:
+    """The continuation's text. Decoded behind its prompt, because some tokenizers drop a text's leading space."""
+    prompt = tokenizer.decode(prompt_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    whole = tokenizer.decode(prompt_ids + ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    if whole.startswith(prompt):
+        return whole[len(prompt) :]
+    return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+class _Watcher(StoppingCriteria):
+    """Tells the listeners about every new token; stops nothing itself, but a listener may raise Stopped."""
+
+    def __init__(
+        self, tokenizer: Any, batch: list[_Row], prompt_length: int, ends: set[int], settings: _Settings, done: int
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._batch = batch
+        self._prompt_length = prompt_length
+        self._ends = ends
+        self._settings = settings
+        self._done = done
+        self._last: dict[int, str] = {}
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.BoolTensor:
+        new = input_ids[:, self._prompt_length :]
+        done = self._done + new.numel()
+        self._settings.progress(Progress("generating", done, self._settings.total, "tokens"))
+        if self._settings.on_text is not None:
+            for number, (row, ids) in enumerate(zip(self._batch, new.tolist(), strict=True)):
+                # A character of several tokens is a replacement sign until its last one is there.
+                text = _decode(self._tokenizer, row.ids, _until_end(ids, self._ends)).rstrip("\ufffd")
+                if self._last.get(number) != text:
+                    self._last[number] = text
+                    self._settings.on_text(row.prompt_index, row.sample, text)
+        return torch.zeros(len(self._batch), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]

@@ -1,0 +1,172 @@
+"""How well a model predicts held-out text, at the concept's tokens and at all others."""
+
+import contextlib
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from unlearning_core.activations.alignment import Encoded, encode
+from unlearning_core.activations.batches import length_sorted
+from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.errors import InputError
+from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
+from unlearning_core.evaluation.scoring import Scorer, TokenScores
+from unlearning_core.models.loading import LoadedModel
+from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.pruning.hooks import applied
+from unlearning_core.pruning.mask import Mask
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["concept", "retain"]
+
+COLUMNS = (
+    "concept_tokens",
+    "concept_nats",
+    "concept_hits",
+    "retain_tokens",
+    "retain_nats",
+    "retain_hits",
+)
+"""Columns of `Measurement.sentences`: predicted tokens of a kind in the sentence, their summed negative
+log-likelihood in nats, and how many of them were the most probable token."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One stage of a model on held-out sentences; each mean has its standard error, clustered by sentence.
+
+    Attributes:
+        concept_nll: mean negative log-likelihood of the concept tokens, nats a token.
+        retain_nll: the same of all other tokens, those of concept sentences included.
+        concept_accuracy: share of the concept tokens that were the most probable next token.
+        retain_accuracy: the same of all other tokens.
+        concept_tokens: how many tokens the concept means are over.
+        retain_tokens: how many the retain means are over.
+        sentences: one row a sentence, in the order given, with the sums of `COLUMNS`; `text` holds the sentence.
+    """
+
+    concept_nll: float
+    concept_nll_stderr: float
+    retain_nll: float
+    retain_nll_stderr: float
+    concept_accuracy: float
+    concept_accuracy_stderr: float
+    retain_accuracy: float
+    retain_accuracy_stderr: float
+    concept_tokens: int
+    retain_tokens: int
+    sentences: pd.DataFrame = field(compare=False, repr=False)
+
+    @classmethod
+    def from_sentences(cls, sentences: pd.DataFrame) -> "Measurement":
+        """Aggregate a table that `measure` made (or one read back from a run folder)."""
+        estimates: dict[str, Any] = {}
+        for kind in ("concept", "retain"):
+            tokens = sentences[f"{kind}_tokens"].to_numpy()
+            estimates[f"{kind}_tokens"] = int(tokens.sum())
+            for name, column in (("nll", "nats"), ("accuracy", "hits")):
+                estimate = ratio_estimate(sentences[f"{kind}_{column}"].to_numpy(), tokens)
+                estimates[f"{kind}_{name}"] = estimate.value
+                estimates[f"{kind}_{name}_stderr"] = estimate.stderr
+        return cls(**estimates, sentences=sentences)
+
+    def to_dict(self) -> dict[str, float | None]:
+        """The numbers, JSON-able: what is not a number becomes None; without the sentences."""
+        values = {key: value for key, value in vars(self).items() if key != "sentences"}
+        return {key: None if math.isnan(value) else value for key, value in values.items()}
+
+
+def measure(
+    loaded: LoadedModel,
+    items: Sequence[LabelledText],
+    *,
+    mask: Mask | None = None,
+    token_budget: int = 2048,
+    progress: ProgressCallback = silent,
+) -> Measurement:
+    """Score every token that has a predecessor, under the whole sentence before it.
+
+    A token that overlaps a concept span is a concept token, every other token a retain token; tokens that the
+    tokenizer adds are not scored. A sentence longer than the model's context is cut there.
+
+    Args:
+        items: held-out sentences, with and without the concept.
+        mask: neurons cut while it is measured; the model itself is not changed.
+        token_budget: positions in a batch, padding included.
+        progress: told after every batch; may raise Stopped.
+
+    Raises:
+        InputError: no token of the concept, or none outside it, can be scored in `items`.
+        WorkFailed: the model's output is not a number.
+    """
+    context = getattr(loaded.model.config, "max_position_embeddings", None)
+    encoded = encode(loaded.tokenizer, items, max_length=context)
+    _check(encoded)
+    table = np.zeros((len(items), len(COLUMNS)))
+    done = 0
+    logger.info("Measuring on %d sentences%s", len(items), "" if mask is None else f" with {mask.cut} neurons cut")
+    with applied(loaded.model, mask, loaded.map) if mask is not None else contextlib.nullcontext():
+        scorer = Scorer(loaded)
+        for group in length_sorted([len(text) for text in encoded], token_budget):
+            scores = scorer.score([encoded[i].input_ids.tolist() for i in group])
+            for index, score in zip(group, scores, strict=True):
+                table[index] = _sums(encoded[index], score)
+            done += len(group)
+            progress(Progress("measuring", done, len(items), "sentences"))
+    sentences = pd.DataFrame(table, columns=list(COLUMNS)).astype(
+        {name: "int64" for name in COLUMNS if not name.endswith("_nats")}
+    )
+    sentences.insert(0, "text", [item.text for item in items])
+    return Measurement.from_sentences(sentences)
+
+
+def nll_delta(base: Measurement, after: Measurement, kind: Kind) -> Estimate:
+    """Change of the mean negative log-likelihood from `base` to `after`, nats a token.
+
+    Both are measured on the same tokens, so the standard error is that of the paired differences by sentence: what
+    makes a sentence hard for both stages cancels.
+
+    Raises:
+        InputError: the two were not measured on the same sentences and tokens.
+    """
+    same_text = base.sentences["text"].tolist() == after.sentences["text"].tolist()
+    tokens = base.sentences[f"{kind}_tokens"].to_numpy()
+    if not same_text or not np.array_equal(tokens, after.sentences[f"{kind}_tokens"].to_numpy()):
+        raise InputError(
+            "Two stages were measured on different held-out sentences, so their difference means nothing; measure "
+            "both again on the same ones."
+        )
+    change = after.sentences[f"{kind}_nats"].to_numpy() - base.sentences[f"{kind}_nats"].to_numpy()
+    return ratio_estimate(change, tokens)
+
+
+def _scored(encoded: Encoded) -> np.ndarray:
+    """bool [tokens]: tokens that count; the first one has no predecessor."""
+    scored = ~encoded.special
+    scored[:1] = False
+    return scored
+
+
+def _sums(encoded: Encoded, score: TokenScores) -> list[float]:
+    scored = _scored(encoded)[1:]
+    sums: list[float] = []
+    for chosen in (scored & encoded.concept[1:], scored & ~encoded.concept[1:]):
+        sums += [float(chosen.sum()), float(score.nats[chosen].sum()), float(score.hits[chosen].sum())]
+    return sums
+
+
+def _check(encoded: Sequence[Encoded]) -> None:
+    concept = sum(int((_scored(text) & text.concept).sum()) for text in encoded)
+    retain = sum(int((_scored(text) & ~text.concept).sum()) for text in encoded)
+    for tokens, kind in ((concept, "of the concept"), (retain, "outside the concept")):
+        if tokens == 0:
+            raise InputError(
+                f"The {len(encoded)} held-out sentences hold no token {kind} that can be measured (the first token of "
+                "a sentence has nothing before it). Give more sentences, or raise held_out."
+            )
