@@ -1,0 +1,297 @@
+"""The experiment as one JSON file: every error names its field, and the seed system's keys are accepted."""
+
+import difflib
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from unlearning_core.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The checkout: `data/` and `models/` lie here."""
+
+STARTERS = ROOT / "data" / "starters"
+"""One ready-made config a starter model: what `run` without a file uses."""
+
+
+DEFAULT_STARTER = "smollm2"
+"""The starter that `run` uses when neither a config nor a starter is named."""
+
+
+class Section(BaseModel):
+    """A part of the config; unknown keys are refused, so that a typing error cannot silently do nothing."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+
+
+class BaseModelSection(Section):
+    """Which model is edited."""
+
+    base_model_path: str = Field("smollm2", min_length=1, description="a folder, a .gguf file, a Hub id or a starter")
+    model_type: str | None = Field(None, description="checked against the model (gpt2, llama, ...)")
+    neurons_per_layer: int | None = Field(None, description="checked against the model's hidden size or site width")
+    num_layers: int | None = Field(None, description="checked against the model")
+    revision: str | None = Field(None, description="branch, tag or commit of a Hub model")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
+    dtype: str = Field("auto", description="auto, float32, bfloat16, float16")
+    allow_pickle: bool = Field(False, description="also load pytorch_model.bin; only from someone you trust")
+
+
+class NeuralProbingSection(Section):
+    """What the concept is, where it occurs, how its neurons are found and how many are cut."""
+
+    concept_definition: str | list[str] = Field(
+        "data/target_words.txt", description="a file of concept words (one a line, commas or CSV), or a list of words"
+    )
+    inflections: bool = Field(True, description="also match inflected forms (sit -> sat, sitting)")
+    language: str = Field("en", description="language of the inflections")
+    tokens_input_path: str | None = Field(None, description="tokens file in the seed's and NeuroX's format")
+    labels_input_path: str | None = Field(None, description="labels file that goes with it")
+    target_label: str = Field("target", description="the label of concept tokens in the labels file")
+    activations_label: str | None = Field(None, description="a short name for the run folder")
+    sentences: str | None = Field(None, description="sentences when there is no tokens file: file, folder or dataset")
+    sentences_split: str | None = Field(None, description="split of that dataset")
+    sentences_column: str | None = Field(None, description="text column of that dataset or CSV")
+    retain_corpus: str | None = Field(None, description="more text without the concept, to rank against and measure on")
+    max_concept_sentences: int = Field(600, ge=2, description="sentences with the concept that are used at most")
+    max_retain_sentences: int = Field(600, ge=0, description="sentences without it that are ranked against at most")
+    held_out: float = Field(0.25, gt=0, lt=1, description="fraction of the sentences kept for measuring only")
+    site: Literal["mlp", "head", "residual"] = Field("mlp", description="which kind of neuron")
+    alignment: Literal["before", "at"] = Field("before", description="read where the word is predicted, or at it")
+    aggregation: Literal["token", "average", "first", "last"] = Field("token", description="sub-words to words")
+    skip_first_position: bool = Field(True, description="leave the attention sink at position 0 out of all statistics")
+    protect_massive: bool = Field(True, description="never cut the neurons that write the attention sink")
+    ranker: str = Field("activation_ratio", description="ranking method; `config --schema` and the README list them")
+    ranker_parameters: dict[str, Any] = Field(default_factory=dict, description="that method's own parameters")
+    prune_ratio: float = Field(0.003, ge=0, le=1, description="fraction of the ranked neurons that is cut")
+    per_layer: bool = Field(False, description="cut the same fraction of every layer instead of the overall top")
+
+
+class RetrainingSection(Section):
+    """How the pruned model recovers on text without the concept."""
+
+    enabled: bool = Field(True, description="false stops after pruning")
+    train_dataset_path: str | None = Field(None, description="training text; filtered of the concept once more")
+    val_dataset_path: str | None = Field(None, description="validation text; filtered too")
+    dataset: str | None = Field(None, description="or one dataset to filter and split; none: the retain sentences")
+    dataset_column: str | None = Field(None, description="its text column")
+    max_train_texts: int | None = Field(None, ge=1, description="training texts at most")
+    num_train_epochs: float = Field(1, gt=0, description="passes over the text")
+    max_steps: int | None = Field(None, ge=1, description="stop after so many optimizer steps")
+    learning_rate: float = Field(2e-5, gt=0, description="peak learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
+    warmup_ratio: float = Field(0.05, ge=0, lt=1, description="fraction of the steps that warm up")
+    batch_size: int = Field(4, ge=1, description="texts a step and device")
+    max_length: int = Field(512, ge=2, description="tokens of a text at most")
+    keep_pruned: bool = Field(True, description="hold cut neurons at zero; false lets them regrow")
+    checkpoint_steps: int = Field(100, ge=1, description="optimizer steps between checkpoints")
+
+
+class EvaluationSection(Section):
+    """How much is measured."""
+
+    max_sentences: int = Field(150, ge=2, description="held-out sentences with, and as many without the concept")
+
+
+class GenerationSection(Section):
+    """How the test prompts are continued."""
+
+    temperature: float = Field(0.8, ge=0, description="0 is greedy")
+    top_p: float = Field(0.95, gt=0, le=1, description="probability mass sampled from")
+    max_new_tokens: int = Field(40, ge=1, description="length of a continuation")
+    samples: int = Field(3, ge=1, description="continuations a prompt")
+    seed: int = Field(0, ge=0, description="of the samples")
+
+
+class ExperimentConfig(Section):
+    """A whole experiment; `ExperimentConfig()` is not runnable until it names sentences or a tokens file."""
+
+    base_model: BaseModelSection = Field(default_factory=BaseModelSection)
+    neural_probing: NeuralProbingSection = Field(default_factory=NeuralProbingSection)
+    retraining: RetrainingSection = Field(default_factory=RetrainingSection)
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    generation: GenerationSection = Field(default_factory=GenerationSection)
+    test_prompts: list[str] = Field(
+        default_factory=lambda: [
+            "Paris is the capital city of",
+            "I'm tired, I need to rest on this",
+            "Q: What is a chair? A:",
+            "Q: What is a uuisen? A:",
+        ],
+        description="continued by the base, the pruned and the retrained model",
+    )
+    output_dir: str = Field("runs", description="where run folders are made")
+    seed: int = Field(0, ge=0, description="of splits, samples and training")
+    push_to_hub: str | None = Field(None, description="Hub id to push the retrained model to, with the Hub's own login")
+
+
+def load_config(path: Path) -> ExperimentConfig:
+    """Read a config file; relative paths in it are found from the working folder, its own folder or the checkout.
+
+    Raises:
+        InputError: the file is missing, not UTF-8, not JSON, or a field is unknown or wrong.
+    """
+    values = read_config_values(path)
+    return build_config(values, origin=str(path), folder=path.resolve().parent)
+
+
+def read_config_values(path: Path) -> dict[str, Any]:
+    """The raw values of a config file, without `_comment` keys; raises InputError as `load_config` does."""
+    if not path.is_file():
+        raise InputError(
+            f"Config file {path} does not exist. Give the path of a JSON file, or write a starter with "
+            "`python -m unlearning_core config > config.json`."
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8 and try again.") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}.") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds a {type(values).__name__}; expected a JSON object with a base_model section.")
+    return _without_comments(values)
+
+
+def starter_config(name: str) -> ExperimentConfig:
+    """The ready-made experiment of a starter model; raises InputError with the names there are."""
+    path = STARTERS / f"{name}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in STARTERS.glob("*.json")))
+        raise InputError(f"--starter {name}: there is no such starter. Known: {known}.")
+    return load_config(path)
+
+
+def build_config(values: dict[str, Any], *, origin: str = "config", folder: Path | None = None) -> ExperimentConfig:
+    """Check `values` and resolve the paths in them; raises InputError that names the field."""
+    try:
+        config = ExperimentConfig.model_validate(values)
+    except ValidationError as error:
+        raise InputError("\n".join(_sentence(origin, problem) for problem in error.errors())) from error
+    probing = config.neural_probing
+    if bool(probing.tokens_input_path) != bool(probing.labels_input_path):
+        given, missing = ("tokens_input_path", "labels_input_path")
+        if probing.labels_input_path:
+            given, missing = missing, given
+        raise InputError(f"{origin}: neural_probing.{given} is given without neural_probing.{missing}; give both.")
+    if config.retraining.val_dataset_path and not config.retraining.train_dataset_path:
+        raise InputError(f"{origin}: retraining.val_dataset_path is given without retraining.train_dataset_path.")
+    if folder is not None:
+        _resolve_paths(config, folder)
+    return config
+
+
+def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """Apply `section.key=value` assignments; a value is read as JSON where it is JSON, else as text.
+
+    Raises:
+        InputError: an assignment has no `=`, or goes through something that is not a section.
+    """
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set {assignment}: expected KEY=VALUE, for example neural_probing.prune_ratio=0.05.")
+        *sections, name = key.strip().split(".")
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise InputError(f"--set {assignment}: {section} is a value, not a section with keys.")
+        try:
+            place[name] = json.loads(text)
+        except json.JSONDecodeError:
+            place[name] = text
+    return values
+
+
+def find_path(text: str, folder: Path) -> str:
+    """`text` itself, or where it lies in `folder` or the checkout when it is a relative path that exists there."""
+    path = Path(text).expanduser()
+    if path.is_absolute() or path.exists():
+        return str(path.resolve()) if path.exists() else str(path)
+    for base in (folder, ROOT):
+        if (base / path).exists():
+            return str((base / path).resolve())
+    return text
+
+
+def _resolve_paths(config: ExperimentConfig, folder: Path) -> None:
+    fields: tuple[tuple[Section, tuple[str, ...]], ...] = (
+        (config.base_model, ("base_model_path",)),
+        (
+            config.neural_probing,
+            ("concept_definition", "tokens_input_path", "labels_input_path", "sentences", "retain_corpus"),
+        ),
+        (config.retraining, ("train_dataset_path", "val_dataset_path", "dataset")),
+    )
+    for section, names in fields:
+        for name in names:
+            value = getattr(section, name)
+            if isinstance(value, str):
+                setattr(section, name, find_path(value, folder))
+
+
+def _without_comments(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_comments(value) if isinstance(value, dict) and key != "ranker_parameters" else value
+        for key, value in values.items()
+        if not key.startswith("_")
+    }
+
+
+def _sentence(origin: str, problem: Any) -> str:
+    field = ".".join(str(part) for part in problem["loc"] if part not in ("str", "list[str]"))
+    if problem["type"] == "extra_forbidden":
+        known = known_keys(problem["loc"][:-1])
+        name = str(problem["loc"][-1])
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+        prefix = ".".join(str(part) for part in problem["loc"][:-1])
+        hint = f"{prefix}.{nearest[0]}" if prefix else nearest[0]
+        return f"{origin}: {field} is not a known key; did you mean {hint}? Known here: {', '.join(known)}."
+    seen = json.dumps(problem.get("input"), default=str)
+    expected = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{origin}: {field} is {seen[:200]}; {expected}. Correct it and run again."
+
+
+def known_keys(location: tuple[Any, ...]) -> list[str]:
+    """The keys that the section at `location` has."""
+    section: type[BaseModel] = ExperimentConfig
+    for part in location:
+        field = section.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            section = annotation
+    return list(section.model_fields)
+
+
+def commented_starter() -> str:
+    """A starter config as JSON: every key with its default, above it a `_key` comment that is ignored on reading."""
+    config = starter_config("smollm2")
+    return json.dumps(_commented(config, shorten_paths=True), indent=4, ensure_ascii=False) + "\n"
+
+
+def _commented(section: BaseModel, *, shorten_paths: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            values[name] = _commented(value, shorten_paths=shorten_paths)
+            continue
+        choices = _choices(field.annotation)
+        values[f"_{name}"] = (field.description or "") + (f" ({', '.join(choices)})" if choices else "")
+        if shorten_paths and isinstance(value, str) and value.startswith(str(ROOT)):
+            value = Path(value).relative_to(ROOT).as_posix()
+        values[name] = value
+    return values
+
+
+def _choices(annotation: Any) -> list[str]:
+    if typing.get_origin(annotation) is Literal:
+        return [str(choice) for choice in typing.get_args(annotation)]
+    if isinstance(annotation, types.UnionType):
+        return [choice for part in typing.get_args(annotation) for choice in _choices(part)]
+    return []

@@ -1,0 +1,77 @@
+"""Logging to `logs/app.log` and to a run's `log.txt`, with secrets struck out on every way to a file or screen."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+# The shapes of Hugging Face tokens, of keys in `name=value` form and of bearer headers.
+_SECRETS = re.compile(
+    r"\bhf_[A-Za-z0-9]{8,}|\bapi_org_[A-Za-z0-9]{8,}"
+    r"|(?i:\bbearer\s+)\S+"
+    r"|(?i:\b(?:token|secret|password|api_?key|authorization)\b[\"']?\s*[=:]\s*[\"']?)(?!None\b|null\b)[^\s\"',}]{6,}"
+)
+
+
+def redact(text: str) -> str:
+    """`text` with anything that looks like a token or secret replaced, including this process's own Hub token."""
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        value = os.environ.get(name)
+        if value:
+            text = text.replace(value, "[secret]")
+    return _SECRETS.sub("[secret]", text)
+
+
+class RedactingFormatter(logging.Formatter):
+    """Strikes secrets from the finished line, so that arguments and tracebacks are covered too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def log_to_file(path: Path, *, rotate: bool = False) -> logging.Handler:
+    """Send every record of INFO and above to `path`; returns the handler (remove it with `stop_logging`)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler: logging.Handler
+    if rotate:
+        handler = RotatingFileHandler(path, maxBytes=5_000_000, backupCount=3, encoding="utf-8")
+    else:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(RedactingFormatter(FORMAT))
+    handler.setLevel(logging.INFO)
+    root = logging.getLogger()
+    root.setLevel(min(root.level or logging.INFO, logging.INFO))
+    root.addHandler(handler)
+    return handler
+
+
+def stop_logging(handler: logging.Handler) -> None:
+    """Close what `log_to_file` opened."""
+    logging.getLogger().removeHandler(handler)
+    handler.close()
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Log to `path` inside the `with`."""
+    handler = log_to_file(path)
+    try:
+        yield
+    finally:
+        stop_logging(handler)
+
+
+def start_app_log(folder: Path = Path("logs")) -> None:
+    """Log to `logs/app.log`, once a process however often it is called, and keep chatty libraries at warnings."""
+    target = (folder / "app.log").resolve()
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, RotatingFileHandler) and Path(handler.baseFilename) == target:
+            return
+    log_to_file(target, rotate=True)
+    for name in ("httpx", "httpcore", "urllib3", "fsspec", "filelock", "datasets", "transformers", "watchdog"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,60 @@
+"""The stages of the path in their order: label, rank, prune, retrain, and a measurement of each model as it comes."""
+
+from dataclasses import asdict
+
+from unlearning_core.stages.label import label_inputs, label_sentences
+from unlearning_core.stages.measure import measure_inputs, measure_step, report
+from unlearning_core.stages.prune import prune
+from unlearning_core.stages.rank import rank_inputs, rank_neurons
+from unlearning_core.stages.retrain import filter_inputs, filter_text, push, retrain, retrain_inputs
+from unlearning_core.stages.stage import Stage
+from unlearning_core.work import Work
+
+
+def _retrains(work: Work) -> bool:
+    return work.config.retraining.enabled
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        "label", "labelling sentences", (), ("data/train.jsonl", "data/held_out.jsonl", "data/concept.json"),
+        label_inputs, label_sentences,
+    ),
+    Stage(
+        "rank", "ranking neurons", ("label",), ("ranking.parquet", "massive.parquet"), rank_inputs, rank_neurons,
+        collective=True,
+    ),
+    Stage(
+        "measure base", "measuring the base model", ("label",), ("measurements/base.parquet", "measurements/base.json"),
+        measure_inputs, measure_step("base"),
+    ),
+    Stage(
+        "prune", "pruning", ("rank",), ("recipe", "models/pruned"),
+        lambda work: work.config.neural_probing.model_dump(include={"prune_ratio", "per_layer"}), prune,
+    ),
+    Stage(
+        "measure pruned", "measuring the pruned model", ("label", "prune"),
+        ("measurements/pruned.parquet", "measurements/pruned.json"), measure_inputs, measure_step("pruned"),
+    ),
+    Stage(
+        "filter", "filtering the training text", ("label",), ("data/training",), filter_inputs,
+        filter_text, applies=_retrains,
+    ),
+    Stage(
+        "retrain", "retraining", ("prune", "filter"), ("models/retrained",), retrain_inputs,
+        retrain, collective=True, applies=_retrains,
+    ),
+    Stage(
+        "measure retrained", "measuring the retrained model", ("label", "retrain"),
+        ("measurements/retrained.parquet", "measurements/retrained.json"), measure_inputs, measure_step("retrained"),
+        applies=_retrains,
+    ),
+    Stage(
+        "report", "writing the report", ("measure base", "measure pruned", "measure retrained"),
+        ("metrics.json", "generations.json"), lambda work: {"concept": asdict(work.concept)}, report,
+    ),
+    Stage(
+        "push", "pushing to the Hub", ("retrain",), (), lambda work: work.config.push_to_hub, push,
+        applies=lambda work: work.config.push_to_hub is not None,
+    ),
+)  # fmt: skip

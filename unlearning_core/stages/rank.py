@@ -1,0 +1,92 @@
+"""Rank: one pass over the training sentences, then the order of the neurons."""
+
+from typing import Any
+
+from unlearning_core import distributed
+from unlearning_core.errors import InputError
+from unlearning_core.files import write_file
+from unlearning_core.stages.stage import Summary
+from unlearning_core.work import Work
+
+
+def rank_inputs(work: Work) -> Any:
+    from unlearning_core.models.sources import fingerprint
+
+    base = work.config.base_model
+    keys = {"site", "alignment", "aggregation", "skip_first_position", "protect_massive", "ranker", "ranker_parameters"}
+    return {
+        "model": fingerprint(base.base_model_path, base.revision),
+        "checked": base.model_dump(include={"model_type", "neurons_per_layer", "num_layers", "dtype"}),
+        "settings": work.config.neural_probing.model_dump(include=keys),
+        "seed": work.config.seed,
+    }
+
+
+def rank_neurons(work: Work) -> Summary:
+    """One pass over the training sentences, then the ranking; under a launcher all processes share the pass."""
+    from unlearning_core.activations.collect import collect
+    from unlearning_core.rankers.ranking import ROWS, rank
+    from unlearning_core.rankers.registry import get_ranker
+
+    probing = work.config.neural_probing
+    ranker = get_ranker(probing.ranker)
+    loaded = work.model("base")
+    check_model_figures(work)
+    activations = collect(
+        loaded,
+        work.sentences("train").items,
+        site=probing.site,
+        alignment=probing.alignment,
+        aggregation=probing.aggregation,
+        skip_first=probing.skip_first_position,
+        rows=ROWS if ranker.needs_rows else 0,
+        seed=work.config.seed,
+        progress=work.progress,
+    )
+    ranking = rank(
+        activations,
+        ranker,
+        probing.ranker_parameters,
+        shapes=loaded.map.shapes,
+        outgoing_norm=loaded.map.outgoing_norm(probing.site),
+        protect=probing.protect_massive,
+        seed=work.config.seed,
+    )
+    if distributed.is_main():
+        write_file(work.run.folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
+        write_file(work.run.folder / "massive.parquet", lambda path: activations.massive.to_parquet(path, index=False))
+        work.__dict__.pop("ranking", None)
+    top = ranking.nsmallest(3, "rank")
+    return {
+        "neurons": len(ranking),
+        "tokens": activations.tokens,
+        "protected": int(ranking["protected"].sum()),
+        "top": [f"layer {row.layer} neuron {row.index}" for row in top.itertuples(index=False, name="Neuron")],
+    }
+
+
+def check_model_figures(work: Work) -> None:
+    """Compare the optional figures of the config (the seed's) with the model.
+
+    Raises:
+        InputError: one is wrong; names the right one.
+    """
+    section, loaded = work.config.base_model, work.model("base")
+    config = loaded.model.config.get_text_config()
+    site = work.config.neural_probing.site
+    hidden, width = config.hidden_size, loaded.map.require(site)[1]
+    if section.model_type not in (None, config.model_type):
+        raise InputError(
+            f"base_model.model_type is {section.model_type!r}, but {section.base_model_path} is a "
+            f"{config.model_type!r} model. Write {config.model_type!r} or leave the key out."
+        )
+    if section.num_layers not in (None, config.num_hidden_layers):
+        raise InputError(
+            f"base_model.num_layers is {section.num_layers}, but {section.base_model_path} has "
+            f"{config.num_hidden_layers}. Write {config.num_hidden_layers} or leave the key out."
+        )
+    if section.neurons_per_layer not in (None, hidden, width):
+        raise InputError(
+            f"base_model.neurons_per_layer is {section.neurons_per_layer}, but {section.base_model_path} has "
+            f"{hidden} (its hidden size; the site {site!r} has {width}). Write {hidden} or leave the key out."
+        )

@@ -1,0 +1,292 @@
+"""Sentences written by the model itself, batched, filtered, resumable, with every prompt and seed recorded."""
+
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.sentences import split_sentences
+from unlearning_core.concepts.words import Concept
+from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.files import disk_errors, write_json, write_text
+from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.writing.prompts import compose
+from unlearning_core.writing.quality import opening, reason_to_drop, tidy
+
+if TYPE_CHECKING:
+    from unlearning_core.models.loading import LoadedModel
+
+log = logging.getLogger(__name__)
+
+SAME_OPENING = 4
+"""How many sentences may begin with the same four words."""
+
+BARREN_BATCHES = 12
+"""Batches in a row without one usable sentence after which the model is given up."""
+
+
+@dataclass(frozen=True)
+class WriterSettings:
+    """What decides the text: two runs with equal settings and the same model write the same sentences.
+
+    Attributes:
+        model: where the model comes from, as the person named it.
+        words: the concept words.
+        count: sentences to write in all.
+        concept_share: fraction of them that hold a concept word.
+        seed: of the prompts and of the sampling.
+        batch_size: requests a batch.
+        max_new_tokens: length of a reply.
+        temperature: of the sampling; lower is plainer.
+        top_p: probability mass sampled from.
+        highest_nll: mean nats a token above which a sentence counts as broken.
+    """
+
+    model: str
+    words: tuple[str, ...]
+    count: int
+    concept_share: float = 0.5
+    seed: int = 0
+    batch_size: int = 64
+    max_new_tokens: int = 80
+    temperature: float = 0.7
+    top_p: float = 0.92
+    highest_nll: float = 4.3
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise InputError(f"count is {self.count}; expected the number of sentences to write, 1 or more.")
+        if not 0 <= self.concept_share <= 1:
+            raise InputError(f"concept_share is {self.concept_share}; expected a fraction between 0 and 1.")
+
+
+def writing_dtype() -> str:
+    """bfloat16 where this processor multiplies it natively, which writes about twice as fast; else the default."""
+    import torch
+
+    # Queried by a private name because torch offers no public one.
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "bfloat16" if not torch.cuda.is_available() and native() else "auto"
+
+
+@dataclass
+class _State:
+    """What has been written so far; rebuilt from the journal, so that a stopped run goes on where it was."""
+
+    sentences: list[dict[str, Any]] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    batches: int = 0
+    barren: int = 0
+    seen: set[str] = field(default_factory=set)
+    openings: Counter[str] = field(default_factory=Counter)
+    words: Counter[str] = field(default_factory=Counter)
+
+    def have(self, concept: bool) -> int:
+        return sum(1 for sentence in self.sentences if sentence["concept"] == concept)
+
+    def add(self, batch: dict[str, Any]) -> None:
+        self.batches += 1
+        self.barren = 0 if batch["sentences"] else self.barren + 1
+        self.dropped.update(batch["dropped"])
+        self.sentences += batch["sentences"]
+        for sentence in batch["sentences"]:
+            self.seen.add(sentence["text"].casefold())
+            self.openings[opening(sentence["text"])] += 1
+            self.words.update(sentence["words"])
+
+
+def write_sentences(
+    loaded: "LoadedModel",
+    concept: Concept,
+    output: Path,
+    settings: WriterSettings,
+    progress: ProgressCallback = silent,
+) -> dict[str, Any]:
+    """Fill `output` (.jsonl, .json or .txt) with `settings.count` sentences and `output`.report.json with how.
+
+    A stopped run leaves `output`.journal.jsonl; the same call goes on from it.
+
+    Returns:
+        the report: settings, counts, sentences a concept word, what was dropped and why, batches.
+
+    Raises:
+        WorkFailed: the model writes nothing usable.
+        InputError: the journal beside `output` belongs to other settings.
+    """
+    journal = output.with_name(output.name + ".journal.jsonl")
+    state = _resume(journal, settings)
+    matcher = Matcher(concept)
+    wanted = {True: round(settings.count * settings.concept_share)}
+    wanted[False] = settings.count - wanted[True]
+    while any(state.have(kind) < wanted[kind] for kind in wanted):
+        _report(progress, state, wanted)
+        if state.barren >= BARREN_BATCHES:
+            raise WorkFailed(
+                f"The model wrote no usable sentence in {state.barren} batches in a row ({len(state.sentences)} of "
+                f"{settings.count} so far; dropped: {dict(state.dropped)}). Take a larger or instruction-tuned model, "
+                "or give sentences of your own. What was written is kept and the same command goes on from it."
+            )
+        batch = _write_batch(loaded, matcher, concept.words, settings, state, wanted)
+        with disk_errors(journal), journal.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(batch, ensure_ascii=False) + "\n")
+        state.add(batch)
+        log.info("writing sentences: batch %d, %d of %d", state.batches, len(state.sentences), settings.count)
+    _report(progress, state, wanted)
+    return _finish(output, journal, settings, state, wanted)
+
+
+def _report(progress: ProgressCallback, state: _State, wanted: dict[bool, int]) -> None:
+    done = sum(min(state.have(kind), wanted[kind]) for kind in wanted)
+    progress(Progress("writing sentences", done, sum(wanted.values()), "sentences"))
+
+
+def _resume(journal: Path, settings: WriterSettings) -> _State:
+    state = _State()
+    head = {"settings": asdict(settings) | {"words": list(settings.words)}}
+    if journal.exists():
+        lines = journal.read_text(encoding="utf-8").splitlines()
+        if lines and json.loads(lines[0]) != head:
+            raise InputError(
+                f"{journal} belongs to a run with other settings. Delete it to start anew, or repeat the earlier "
+                "words, count and seed to go on from it."
+            )
+        for line in lines[1:]:
+            try:
+                state.add(json.loads(line))
+            except json.JSONDecodeError:  # the last line of a run that was killed while it wrote
+                break
+    # Rewritten so that a torn last line does not stay in the middle of the file.
+    kept = [json.dumps(head, ensure_ascii=False)]
+    if journal.exists():
+        kept += journal.read_text(encoding="utf-8").splitlines()[1 : state.batches + 1]
+    write_text(journal, "\n".join(kept) + "\n")
+    return state
+
+
+def _write_batch(
+    loaded: "LoadedModel",
+    matcher: Matcher,
+    words: tuple[str, ...],
+    settings: WriterSettings,
+    state: _State,
+    wanted: dict[bool, int],
+) -> dict[str, Any]:
+    chat = bool(getattr(loaded.tokenizer, "chat_template", None))
+    missing = {kind: max(0, wanted[kind] - state.have(kind)) for kind in wanted}
+    with_concept = round(settings.batch_size * missing[True] / max(1, sum(missing.values())))
+    first = settings.seed * 1_000_003 + state.batches * settings.batch_size
+    # Words that came up seldom so far are asked for more often.
+    rarity = [1 / (5 + state.words[word.casefold()]) for word in words]
+    asked = random.Random(first).choices(words, rarity, k=with_concept)
+    prompts = [
+        compose(asked[index] if index < with_concept else None, chat=chat, seed=first + index)
+        for index in range(settings.batch_size)
+    ]
+    replies = _sample(loaded, prompts, settings, seed=first, chat=chat)
+    dropped: Counter[str] = Counter()
+    candidates = []
+    seen, openings = set(state.seen), Counter(state.openings)
+    for prompt, reply in zip(prompts, replies, strict=True):
+        for sentence in split_sentences(tidy(reply)):
+            reason = reason_to_drop(sentence)
+            if reason is None and sentence.casefold() in seen:
+                reason = "duplicate"
+            if reason is None and openings[opening(sentence)] >= SAME_OPENING:
+                reason = "too many begin like this"
+            if reason is not None:
+                dropped[reason] += 1
+                continue
+            seen.add(sentence.casefold())
+            openings[opening(sentence)] += 1
+            candidates.append((sentence, prompt))
+    kept = []
+    for (text, prompt), nll in zip(candidates, _mean_nll(loaded, [text for text, _ in candidates]), strict=True):
+        if nll > settings.highest_nll:
+            dropped["not fluent"] += 1
+            continue
+        found = [span.word.casefold() for span in matcher.spans(text)]
+        kept.append({"text": text, "concept": bool(found), "words": found, "prompt": prompt, "nll": round(nll, 3)})
+    return {"batch": state.batches, "sentences": kept, "dropped": dict(dropped)}
+
+
+def _sample(loaded: "LoadedModel", prompts: list[str], settings: WriterSettings, *, seed: int, chat: bool) -> list[str]:
+    import torch
+
+    tokenizer, model = loaded.tokenizer, loaded.model
+    if chat:
+        prompts = [
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+            )
+            for prompt in prompts
+        ]
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=not chat)
+    inputs = inputs.to(model.device)
+    torch.manual_seed(seed)
+    with torch.inference_mode():
+        output = model.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            do_sample=True,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            max_new_tokens=settings.max_new_tokens,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    return tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+def _mean_nll(loaded: "LoadedModel", texts: list[str], batch_size: int = 16) -> list[float]:
+    """Mean negative log-likelihood of each text under the model that wrote it, in nats a token, without its prompt."""
+    import torch
+
+    means: list[float] = []
+    for start in range(0, len(texts), batch_size):
+        inputs = loaded.tokenizer(
+            texts[start : start + batch_size], return_tensors="pt", padding=True, padding_side="right"
+        ).to(loaded.model.device)
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        with torch.inference_mode():
+            logits = loaded.model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
+            nll = -logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+        counted = mask[:, 1:]
+        means += ((nll * counted).sum(1) / counted.sum(1).clamp(min=1)).tolist()
+    return means
+
+
+def _finish(
+    output: Path, journal: Path, settings: WriterSettings, state: _State, wanted: dict[bool, int]
+) -> dict[str, Any]:
+    left = dict(wanted)
+    chosen = []
+    for sentence in state.sentences:
+        if left[sentence["concept"]] > 0:
+            left[sentence["concept"]] -= 1
+            chosen.append(sentence)
+    counts = Counter(word for sentence in chosen for word in sentence["words"])
+    report = {
+        "settings": asdict(settings) | {"words": list(settings.words)},
+        "sentences": len(chosen),
+        "with_concept": sum(1 for sentence in chosen if sentence["concept"]),
+        "without_concept": sum(1 for sentence in chosen if not sentence["concept"]),
+        "by_word": dict(counts.most_common()),
+        "dropped": dict(state.dropped.most_common()),
+        "batches": state.batches,
+    }
+    write_json(output.with_name(output.name + ".report.json"), report)
+    writers: dict[str, Callable[[], str]] = {
+        ".json": lambda: json.dumps([sentence["text"] for sentence in chosen], indent=1, ensure_ascii=False) + "\n",
+        ".txt": lambda: "".join(sentence["text"] + "\n" for sentence in chosen),
+    }
+    as_lines = lambda: "".join(  # noqa: E731
+        json.dumps({key: sentence[key] for key in ("text", "concept", "prompt")}, ensure_ascii=False) + "\n"
+        for sentence in chosen
+    )
+    write_text(output, writers.get(output.suffix.lower(), as_lines)())
+    journal.unlink(missing_ok=True)
+    return report
