@@ -32,6 +32,10 @@ _CLITICS = ("'s", "'ll", "'d", "'re", "'ve", "'m")
 _APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'", "＇": "'", "\u00ad": None})
 
 
+RULES_VERSION = 1
+"""Raised when a change here or in `lemmas` makes another set of words match: filtered data is then made anew."""
+
+
 @dataclass(frozen=True)
 class Span:
     """One match: characters `start` to `end` (exclusive) of the text, and the concept word that they are a form of."""
@@ -87,7 +91,7 @@ class Matcher:
         if self._literals:
             found = _without_overlaps(found + self._literal_spans(text))
         for span in found:
-            self._seen.setdefault(span.word, Counter())[fold(text[span.start : span.end])] += 1
+            self._seen.setdefault(span.word, Counter())[" ".join(fold(text[span.start : span.end]).split())] += 1
         return found
 
     def count(self, texts: Iterable[str]) -> dict[str, int]:
