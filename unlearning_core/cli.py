@@ -11,6 +11,7 @@ from typing import Any
 from unlearning_core import distributed
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.logs import redact, start_app_log
+from unlearning_core.progress import silent
 from unlearning_core.terminal import TerminalProgress
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--output-dir", type=Path, metavar="DIR", help="where the run folder is made (default: runs)")
     run.add_argument("--fresh", action="store_true", help="a new run folder even where an equal run could go on")
     run.set_defaults(command=run_command)
+
+    resume = commands.add_parser("resume", help="go on with a run folder, after a stop or a change of its config.json")
+    resume.add_argument("run", type=Path, metavar="RUN_FOLDER")
+    resume.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    resume.set_defaults(command=resume_command)
 
     label = commands.add_parser("label", help="sentences -> PREFIX-tokens.txt, -labels.txt, -inverse.txt")
     _concept_options(label)
@@ -140,6 +146,19 @@ def run_command(arguments: argparse.Namespace, progress: TerminalProgress) -> No
     progress.close()
     _print_outcome(run)
     print(run.folder)
+
+
+def resume_command(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    """Bring an existing run folder up to date."""
+    from unlearning_core.pipeline import execute
+    from unlearning_core.runs import open_run
+
+    folder = arguments.run.resolve()
+    run = open_run(folder.name, folder.parent)
+    distributed.connect()
+    execute(run, progress if distributed.is_main() else silent, until=arguments.until)
+    if distributed.is_main():
+        print(run.folder)
 
 
 def _experiment(arguments: argparse.Namespace) -> Any:

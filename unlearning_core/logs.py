@@ -13,8 +13,8 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # The shapes of Hugging Face tokens, of keys in `name=value` form and of bearer headers.
 _SECRETS = re.compile(
     r"\bhf_[A-Za-z0-9]{8,}|\bapi_org_[A-Za-z0-9]{8,}"
-    r"|(?i:\bbearer\s+)\S+"
-    r"|(?i:\b(?:token|secret|password|api_?key|authorization)\b[\"']?\s*[=:]\s*[\"']?)(?!None\b|null\b)[^\s\"',}]{6,}"
+    r"|(?i:\bbearer\s+)[^\s\"',}]+"
+    r"|(?i:\b(?:token|secret|password|api_?key|authorization)\b[\"']?\s*[=:]\s*[\"']?)(?!(?i:bearer)\b)(?!None\b|null\b)[^\s\"',}]{6,}"
 )
 
 

@@ -28,6 +28,7 @@ def prune(work: Work) -> Summary:
         )
         | {"words": list(work.concept.words), "digest": digest(rank_inputs(work))},
         ratio=probing.prune_ratio,
+        per_layer=probing.per_layer,
     )
     recipe.save(work.run.folder / "recipe")
     folder = work.model_folder("pruned")

@@ -8,6 +8,9 @@ from unlearning_core.files import write_file
 from unlearning_core.stages.stage import Summary
 from unlearning_core.work import Work
 
+SAMPLED_ROWS = 4000
+"""Activation rows kept for the rankers that need them, fewer where memory is short (activations/reservoir.py)."""
+
 
 def rank_inputs(work: Work) -> Any:
     from unlearning_core.models.sources import fingerprint
@@ -25,7 +28,7 @@ def rank_inputs(work: Work) -> Any:
 def rank_neurons(work: Work) -> Summary:
     """One pass over the training sentences, then the ranking; under a launcher all processes share the pass."""
     from unlearning_core.activations.collect import collect
-    from unlearning_core.rankers.ranking import ROWS, rank
+    from unlearning_core.rankers.ranking import rank
     from unlearning_core.rankers.registry import get_ranker
 
     probing = work.config.neural_probing
@@ -39,7 +42,7 @@ def rank_neurons(work: Work) -> Summary:
         alignment=probing.alignment,
         aggregation=probing.aggregation,
         skip_first=probing.skip_first_position,
-        rows=ROWS if ranker.needs_rows else 0,
+        rows=SAMPLED_ROWS if ranker.needs_rows else 0,
         seed=work.config.seed,
         progress=work.progress,
     )

@@ -2,16 +2,23 @@
 
 import json
 import logging
+import shutil
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from unlearning_core import distributed
 from unlearning_core.concepts.labelling import same_text_key
 from unlearning_core.concepts.sentences import split_sentences
 from unlearning_core.errors import InputError, WorkFailed
-from unlearning_core.files import new_folder, write_text
+from unlearning_core.files import new_folder, write_json, write_text
 from unlearning_core.progress import Progress
+from unlearning_core.runs import digest, reuse
 from unlearning_core.stages.stage import Summary, identity
 from unlearning_core.work import Work
+
+if TYPE_CHECKING:
+    from unlearning_core.retraining.job import TrainingJob
 
 log = logging.getLogger(__name__)
 
@@ -32,46 +39,55 @@ def filter_inputs(work: Work) -> Any:
 
 def filter_text(work: Work) -> Summary:
     """Leave out every text with the concept, and every text that holds a sentence the model is measured on."""
-    from datasets import load_from_disk
-
-    from unlearning_core.concepts.filtering import filtered_cached
-
     section = work.config.retraining
-    source, validation = section.train_dataset_path or section.dataset, section.val_dataset_path
-    if source is None:
-        source, validation = str(_retain_sentences(work)), None
-    cached = filtered_cached(
-        source,
-        work.concept,
-        work.run.folder.parent / CACHE,
-        validation=validation,
-        column=section.dataset_column,
-        seed=work.config.seed,
-        progress=work.progress,
-    )
-    report = json.loads((cached / "report.json").read_text(encoding="utf-8"))
+    source = section.train_dataset_path or section.dataset or str(_retain_sentences(work))
+    parts, reports = _filtered(work, source, section.val_dataset_path)
     measured = {same_text_key(item.text) for item in work.sentences("held_out").items}
 
-    def unseen(text: str) -> bool:
-        return not any(same_text_key(sentence) in measured for sentence in split_sentences(text))
+    def unseen(row: dict[str, Any]) -> bool:
+        return not any(same_text_key(sentence) in measured for sentence in split_sentences(row["text"]))
 
-    kept = {}
+    kept, overlapping = {}, {}
     with new_folder(work.run.folder / "data" / "training") as folder:
-        for part in ("train", "validation"):
-            dataset = load_from_disk(str(cached / part))
-            dataset = dataset.filter(lambda row: unseen(row["text"]), keep_in_memory=True)
+        for part, dataset in parts.items():
+            clean = dataset.filter(unseen, keep_in_memory=True)
+            overlapping[part] = len(dataset) - len(clean)
             if part == "train" and section.max_train_texts is not None:
-                dataset = dataset.select(range(min(section.max_train_texts, len(dataset))))
-            kept[part] = len(dataset)
-            dataset.save_to_disk(str(folder / part))
-        (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
+                clean = clean.shuffle(seed=work.config.seed).select(range(min(section.max_train_texts, len(clean))))
+            kept[part] = len(clean)
+            clean.save_to_disk(str(folder / part))
+        write_json(folder / "report.json", reports)
     if not kept["train"]:
         raise InputError(
             f"No training text is left of {source}: every text holds the concept or a sentence that is measured on. "
             "Give more text in retraining.dataset or retraining.train_dataset_path."
         )
-    dropped = {part: report[part]["dropped"] for part in ("train", "validation")}
-    return {"kept": kept, "dropped": dropped}
+    dropped = sum(report[part]["dropped"] for report in reports for part in ("train", "validation"))
+    return {"kept": kept, "dropped": dropped, "measured_on": overlapping}
+
+
+def _filtered(work: Work, source: str, validation: str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Filtered (train, validation) by part, and the reports; a validation source of its own is not split."""
+    from datasets import concatenate_datasets, load_from_disk
+
+    from unlearning_core.concepts.filter_cache import filtered_cached
+    from unlearning_core.concepts.filtering import FilterSettings
+
+    settings = FilterSettings(column=work.config.retraining.dataset_column, seed=work.config.seed)
+    cache = work.run.folder.parent / CACHE
+    results = [
+        filtered_cached(path, work.concept, cache, settings, progress=work.progress)
+        for path in (source, validation)
+        if path is not None
+    ]
+    loaded = [
+        {part: load_from_disk(str(result.folder / part)).select_columns(["text"]) for part in ("train", "validation")}
+        for result in results
+    ]
+    if len(loaded) == 1:
+        return loaded[0], [results[0].report]
+    whole = [concatenate_datasets([parts["train"], parts["validation"]]) for parts in loaded]
+    return {"train": whole[0], "validation": whole[1]}, [result.report for result in results]
 
 
 def _retain_sentences(work: Work) -> Path:
@@ -110,11 +126,12 @@ def retrain_inputs(work: Work) -> Any:
     }
 
 
-def training_job(work: Work) -> Any:
-    """The job that a worker process is given."""
+def training_job(work: Work) -> "TrainingJob":
+    """The job that a worker process is given; its folder is `retraining/` of the run."""
     from unlearning_core.retraining.job import TrainingJob
 
     section, folder = work.config.retraining, work.run.folder
+    device = work.config.base_model.device
     return TrainingJob(
         model_folder=str(work.model_folder("pruned")),
         recipe_folder=str(folder / "recipe"),
@@ -130,13 +147,54 @@ def training_job(work: Work) -> Any:
         max_length=section.max_length,
         keep_pruned=section.keep_pruned,
         checkpoint_every=section.checkpoint_steps,
+        device=device.split(":")[0],
         seed=work.config.seed,
+        prompts=tuple(work.config.test_prompts),
     )
 
 
 def retrain(work: Work) -> Summary:
     """Train in a child process (under a launcher: in the processes that are there) and keep the result."""
-    raise NotImplementedError
+    from unlearning_core.retraining.process import start, wait
+
+    job = training_job(work)
+    work.forget_models()
+    if distributed.is_main():
+        _start_over_if_changed(work, job.folder)
+    distributed.share(None)
+    if distributed.world_size() > 1:
+        from unlearning_core.retraining.train import train
+
+        result = train(job, work.progress)
+    else:
+        _end_orphan(job.folder)
+        result = wait(start(job), work.progress)
+    if distributed.is_main():
+        target = work.model_folder("retrained")
+        with new_folder(target) as folder:
+            reuse(job.final_folder, folder)
+    return {key: value for key, value in result.items() if key != "model_folder"}
+
+
+def _start_over_if_changed(work: Work, folder: Path) -> None:
+    """Checkpoints of another job must not be gone on with: the pruned model or the text may have changed."""
+    stages = work.run.status()["stages"]
+    wanted = digest([retrain_inputs(work), stages.get("prune", {}).get("fingerprint"), stages["filter"]["fingerprint"]])
+    mark = folder / "inputs.json"
+    if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != wanted:
+        _end_orphan(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        write_json(mark, wanted)
+
+
+def _end_orphan(folder: Path) -> None:
+    """A worker whose parent was killed is asked to stop; the new one goes on from its checkpoint."""
+    from unlearning_core.retraining.process import request_stop, status
+
+    if status(folder).live:
+        request_stop(folder)
+        while status(folder).live:
+            time.sleep(0.2)
 
 
 def push(work: Work) -> Summary:

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 SAME_OPENING = 4
 """How many sentences may begin with the same four words."""
 
+CONCEPT_REQUESTS = 3
+"""Requests that a sentence with the concept takes, where one without takes one: replies hold both kinds."""
+
 BARREN_BATCHES = 12
 """Batches in a row without one usable sentence after which the model is given up."""
 
@@ -178,7 +181,8 @@ def _write_batch(
 ) -> dict[str, Any]:
     chat = bool(getattr(loaded.tokenizer, "chat_template", None))
     missing = {kind: max(0, wanted[kind] - state.have(kind)) for kind in wanted}
-    with_concept = round(settings.batch_size * missing[True] / max(1, sum(missing.values())))
+    need = CONCEPT_REQUESTS * missing[True]
+    with_concept = round(settings.batch_size * need / max(1, need + missing[False]))
     first = settings.seed * 1_000_003 + state.batches * settings.batch_size
     # Words that came up seldom so far are asked for more often.
     rarity = [1 / (5 + state.words[word.casefold()]) for word in words]

@@ -1,0 +1,53 @@
+"""Files and folders are written whole or not at all, and a full disk is a sentence."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from unlearning_core.errors import WorkFailed
+from unlearning_core.files import new_folder, write_file, write_json, write_text
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "status.json"
+    write_json(target, {"a": 1})
+
+    def torn(path: Path) -> None:
+        path.write_text("{")
+        raise RuntimeError("torn")
+
+    with pytest.raises(RuntimeError, match="torn"):
+        write_file(target, torn)
+    assert target.read_text() == '{\n  "a": 1\n}\n'
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(WorkFailed, match=r"disk is full.*metrics\.json"):
+        write_file(tmp_path / "metrics.json", full)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+
+    def fill(content: str, fail: bool) -> None:
+        with new_folder(target) as folder:
+            write_text(folder / "weights", content)
+            if fail:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fill("half", fail=True)
+    assert not list(tmp_path.iterdir())
+    fill("first", fail=False)
+    with pytest.raises(KeyboardInterrupt):
+        fill("half", fail=True)
+    assert (target / "weights").read_text() == "first"
+    fill("second", fail=False)
+    assert (target / "weights").read_text() == "second"
+    assert list(tmp_path.iterdir()) == [target]
