@@ -6,8 +6,9 @@ What counts as a word:
 - an apostrophe, straight or curly, inside a word belongs to it ("can't" is not "can"), but a clitic is taken off:
   "chair's", "chair’s" and "chair'll" match "chair"; outside English each side of it is a word ("l'homme" is "homme");
 - a hyphen separates words ("chair-lift" matches "chair") and joins them ("arm-chair" matches "armchair");
-- between the words of a phrase stand white space or hyphens and nothing else; each of its words may be inflected
-  ("sit down" matches "sat down").
+- between the words of a phrase stands white space or a hyphen and nothing else; each of its words may be inflected
+  ("sit down" matches "sat down");
+- a concept word with other signs in it ("C++", "9/11") matches as it is written, in any case.
 
 A concept word matches the forms that may be *its* inflections: "sit" matches "sat" and "sitting". A word that is itself
 an inflected form stands for itself ("seated" does not bring "seat"), except that a plural stands for its singular too.
@@ -26,7 +27,8 @@ from unlearning_core.concepts.words import Concept
 _LETTERS = r"[\p{L}\p{M}\p{N}\u00ad]"
 _PART = regex.compile(rf"{_LETTERS}+(?:['’ʼ＇]{_LETTERS}+)*")
 _RAW = regex.compile(rf"{_LETTERS}+(?:['’ʼ＇\-‐‑]{_LETTERS}+)*")
-_BETWEEN = regex.compile(r"[\s\-‐‑]+")
+_BETWEEN = regex.compile(r"\s+|[\-‐‑]\s*")
+_REMEMBERED = 500_000
 _HYPHENS = frozenset("-‐‑")
 _CLITICS = ("'s", "'ll", "'d", "'re", "'ve", "'m")
 _APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'", "＇": "'", "\u00ad": None})
@@ -108,7 +110,7 @@ class Matcher:
 
     def _add(self, word: str) -> None:
         pieces = _PART.findall(word)
-        if _PART.sub("", word).strip("-‐‑ ").replace(" ", "").translate({ord(h): None for h in _HYPHENS}):
+        if set("".join(_PART.sub("", word).split())) - _HYPHENS:
             self._literals.append((_literal(word), word))
             return
         keys = tuple(fold(piece) for piece in pieces)
@@ -128,6 +130,8 @@ class Matcher:
     def _interesting(self, raws: list[str]) -> bool:
         """Whether any raw word may take part in a match; those that cannot are remembered."""
         hit = False
+        if len(self._dull) > _REMEMBERED:
+            self._dull.clear()
         for raw in dict.fromkeys(raws):
             if raw in self._dull:
                 continue

@@ -1,7 +1,6 @@
 """A concept in words, and the file a person writes them in."""
 
 import csv
-import io
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,13 +34,22 @@ class Concept:
 
 
 def unique_words(words: Iterable[str]) -> tuple[str, ...]:
-    """Words in their order, white space made single, without empty ones and without repeats in another case."""
+    """Words in their order without repeats in another case; white space, bullets and quotes around them cleaned off."""
     kept: dict[str, str] = {}
     for word in words:
-        clean = " ".join(unicodedata.normalize("NFC", word).split())
+        clean = _bare(" ".join(unicodedata.normalize("NFC", word).split()))
         if clean:
             kept.setdefault(clean.casefold(), clean)
     return tuple(kept.values())
+
+
+def _bare(word: str) -> str:
+    """A word without list bullets, quotes and the full stop of an enumeration around it."""
+    bare = word.lstrip("-*•·‣ ").rstrip(",;: ")
+    if bare.endswith(".") and bare.count(".") == 1:
+        bare = bare[:-1]
+    quoted = len(bare) > 1 and bare[0] in "\"'“”‘’„«" and bare[-1] in "\"'“”‘’»"
+    return bare[1:-1].strip() if quoted else bare
 
 
 def read_words(path: Path | str, column: str | None = None) -> tuple[str, ...]:
@@ -67,14 +75,28 @@ def parse_words(
     text: str, *, column: str | None = None, name: str = "the word list", table: bool = False
 ) -> tuple[str, ...]:
     """Concept words from text as in `read_words`; `table` says that it is a CSV file which may have a header."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    delimiter = "\t" if table and lines and "\t" in lines[0] else ","
-    rows = [row for row in csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, skipinitialspace=True) if row]
-    if column is not None or (table and rows and len(rows[0]) > 1 and _header_column(rows[0]) is not None):
-        return unique_words(_column(rows, column, name))
-    if table and rows and _header_column(rows[0]) == 0 and len(rows) > 1:
-        rows = rows[1:]
-    return unique_words(cell for row in rows for cell in row)
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if not table and column is None:
+        return unique_words(cell for line in lines for cell in line.split(","))
+    return unique_words(_table_words(lines, column, name))
+
+
+def _table_words(lines: list[str], column: str | None, name: str) -> list[str]:
+    first = lines[0] if lines else ""
+    delimiter = next((sign for sign in "\t;," if sign in first), ",")
+    rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if row]
+    if not rows:
+        return []
+    header = [cell.strip() for cell in rows[0]]
+    if column is None and len(rows) == 1:
+        return header
+    index = _header_column(header) if column is None else header.index(column) if column in header else None
+    if index is not None:
+        return [row[index] for row in rows[1:] if index < len(row)]
+    if column is None and len(header) == 1:
+        return [row[0] for row in rows]
+    asked = f"has no column {column!r}" if column else "does not say which column holds the words"
+    raise InputError(f"{name} {asked}; its columns are {', '.join(header)}. Name one of these as the column.")
 
 
 def read_utf8(path: Path, what: str) -> str:
@@ -115,13 +137,3 @@ def _is_table(path: Path) -> bool:
 def _header_column(header: list[str]) -> int | None:
     names = [cell.strip().casefold() for cell in header]
     return next((names.index(name) for name in _HEADERS if name in names), None)
-
-
-def _column(rows: list[list[str]], column: str | None, name: str) -> list[str]:
-    header = [cell.strip() for cell in rows[0]] if rows else []
-    index = _header_column(header) if column is None else header.index(column) if column in header else None
-    if index is None:
-        raise InputError(
-            f"{name} has no column {column!r}; its columns are {', '.join(header) or 'none'}. Name one of these."
-        )
-    return [row[index] for row in rows[1:] if index < len(row)]
