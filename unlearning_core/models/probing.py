@@ -49,7 +49,7 @@ def probe(model: nn.Module, config: Any) -> Architecture:
         norms, final_norm = _norms_by_place(model, blocks, blocks_path, attn_out, mlp_out, config)
     else:
         norms, final_norm = _norms_by_watching(model, blocks, attn_out, mlp_out, config)
-    offset = _gain_offset(model.get_submodule(final_norm)) if final_norm else 0.0
+    offset = _gain_offset(model.get_submodule(final_norm), model_type) if final_norm else 0.0
     return Architecture(model_type, blocks_path, mlp_out, attn_out, norms, final_norm, offset)
 
 
@@ -172,7 +172,7 @@ def _watching(watched: list[nn.Module], silenced: list[nn.Module], seen: dict[nn
             handle.remove()
 
 
-def _gain_offset(norm: nn.Module) -> float:
+def _gain_offset(norm: nn.Module, model_type: str) -> float:
     """0 where a zero weight silences the norm, 1 where minus one does (gemma multiplies by 1 + weight).
 
     Raises:
@@ -190,7 +190,4 @@ def _gain_offset(norm: nn.Module) -> float:
             output = torch.func.functional_call(norm, replaced, (x,))
         if not output.any():
             return offset
-    raise InputError(
-        f"The norm {type(norm).__name__} is silenced neither by a zero weight nor by a weight of -1, so a residual "
-        "dimension has no exact weight form. Choose a model of a listed family."
-    )
+    raise _unknown(model_type, f"its norm {type(norm).__name__} is silenced neither by a weight of 0 nor by one of -1")

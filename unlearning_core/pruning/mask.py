@@ -75,10 +75,13 @@ class Mask:
         positions = _positions(ranking, shapes)
         if positions.size and np.bincount(positions).max() > 1:
             raise InputError("The ranking names a neuron twice. Rank the neurons again.")
-        order = positions[np.lexsort((positions, ranking["rank"].to_numpy()))]
+        rank = ranking["rank"].to_numpy()
+        ranked_apart = bool(ranking["rank"].duplicated().any())
+        # A stable sort of a ranking that already stands in order costs nothing; only ties need the second key.
+        order = positions[np.lexsort((positions, rank)) if ranked_apart else np.argsort(rank, kind="stable")]
         if per_layer:
             sizes = [width for layers, width in shapes.values() for _ in range(layers)]
-        elif ranking["rank"].duplicated().any():
+        elif ranked_apart:
             sizes = [layers * width for layers, width in shapes.values()]
         else:
             sizes = [sum(layers * width for layers, width in shapes.values())]

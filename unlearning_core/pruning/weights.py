@@ -73,7 +73,8 @@ def cuts(model_map: ModelMap, mask: Mask) -> list[Cut]:
             neurons = positions // model_map.head_dim if site == "head" else positions
             for module in model_map.readers(site, int(layer)):
                 for parameter, axis, value in _places(module, site, model_map.gain_offset):
-                    where = torch.from_numpy(positions).to(parameter.device)
+                    where = torch.from_numpy(positions)
+                    where = where if parameter.is_meta else where.to(parameter.device)
                     found.append(Cut(site, int(layer), parameter, axis, where, neurons, value))
     return found
 
