@@ -1,0 +1,141 @@
+"""Figures: what they show is what they were given, and they stay small."""
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from unlearning_core.figures import PAYLOAD, heatmap, layer_summary, loss_curve, metric_bars, score_histogram
+from unlearning_core.score_grid import OrderBy
+
+SHAPES = [(30, 1536), (32, 14_336), (80, 28_672), (33, 576), (6, 64), (1, 100_000)]
+
+
+def _scores(shape: tuple[int, int]) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape) ** 3
+
+
+def _cut(shape: tuple[int, int], ratio: float) -> np.ndarray:
+    return np.random.default_rng(1).random(shape) < ratio
+
+
+def _trace(figure: go.Figure, name: str) -> Any:
+    return next(trace for trace in figure.data if trace.name == name)
+
+
+def _ranking(scores: np.ndarray) -> pd.DataFrame:
+    layer, index = (part.ravel() for part in np.indices(scores.shape))
+    return pd.DataFrame({"site": "mlp", "layer": layer, "index": index, "score": scores.ravel()})
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("order_by", ["index", "score"])
+@pytest.mark.parametrize("selectable", [False, True])
+@pytest.mark.parametrize("ratio", [0.0, 0.01, 0.6])
+def test_a_heatmap_of_any_model_fits_the_payload(
+    shape: tuple[int, int], order_by: OrderBy, selectable: bool, ratio: float
+) -> None:
+    figure = heatmap(_scores(shape), order_by=order_by, selectable=selectable, cut=_cut(shape, ratio))
+    assert len(figure.to_json()) < PAYLOAD
+
+
+def test_a_heatmap_that_fits_shows_every_neuron_in_its_place() -> None:
+    scores = _scores((30, 1536))
+    cells = heatmap(_ranking(scores), "mlp", standardised=False).data[0]
+    np.testing.assert_allclose(cells.z, scores, rtol=1e-6)
+    np.testing.assert_array_equal(cells.x, np.arange(1536))
+
+
+def test_standardised_colours_are_symmetric_about_the_layers_mean() -> None:
+    scores = _scores((4, 100)) + np.array([[0], [1000], [0], [0]])
+    cells = heatmap(scores).data[0]
+    assert cells.zmin == -cells.zmax
+    np.testing.assert_allclose(np.mean(cells.z, axis=1), 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("order_by", ["index", "score"])
+def test_crosses_stand_on_the_cells_of_the_cut_neurons(order_by: OrderBy) -> None:
+    scores = _scores((5, 40))
+    cut = np.zeros((5, 40), bool)
+    neurons = [(0, 3), (0, 4), (4, 39)]
+    for layer, index in neurons:
+        cut[layer, index] = True
+    figure = heatmap(scores, order_by=order_by, cut=cut)
+    places = {
+        (layer, index if order_by == "index" else int((scores[layer] > scores[layer, index]).sum()))
+        for layer, index in neurons
+    }
+    crosses = _trace(figure, "cut")
+    assert set(zip(crosses.y.tolist(), crosses.x.tolist(), strict=True)) == places
+
+
+def test_a_click_names_the_layer_and_the_strongest_neuron_of_the_cell() -> None:
+    scores = _scores((32, 4000))
+    markers = _trace(heatmap(scores, selectable=True, standardised=False), "neurons")
+    cells = heatmap(scores, selectable=True, standardised=False).data[0]
+    np.testing.assert_allclose(cells.z.ravel(), scores[markers.customdata[:, 0], markers.customdata[:, 1]], rtol=1e-6)
+    size = int(cells.x[1])
+    assert (markers.customdata[:, 1] // size * size == markers.x).all()
+
+
+def test_many_cuts_become_a_veil_with_the_share_of_each_cell() -> None:
+    shape = (32, 14_336)
+    cut = np.zeros(shape, bool)
+    cut[:20] = True
+    veil = _trace(heatmap(_scores(shape), cut=cut), "cut")
+    assert (veil.z[:20, :-1] == 100).all()
+    assert (veil.z[20:] == 0).all()
+
+
+def test_the_layer_summary_counts_the_cut_neurons() -> None:
+    cut = _cut((7, 90), 0.2)
+    bars = layer_summary(cut).data[0]
+    assert bars.y.tolist() == [int(row.sum()) for row in cut]
+
+
+def test_the_histogram_counts_every_neuron_once() -> None:
+    scores, cut = _scores((4, 250)), _cut((4, 250), 0.1)
+    figure = score_histogram(_ranking(scores).sample(frac=1, random_state=0), "mlp", cut=cut)
+    assert _trace(figure, "cut").y.sum() == cut.sum()
+    assert _trace(figure, "kept").y.sum() == 1000 - cut.sum()
+
+
+def test_loss_curves_hold_training_and_validation_points() -> None:
+    events = [
+        {"kind": "status", "state": "running", "step": 0},
+        *({"kind": "train", "step": step, "loss": 3 - step / 10} for step in range(1, 6)),
+        {"kind": "eval", "step": 5, "loss": 2.4},
+        {"kind": "sample", "step": 5, "text": "a"},
+    ]
+    figure = loss_curve(events)
+    assert list(_trace(figure, "training").x) == [1, 2, 3, 4, 5]
+    assert list(_trace(figure, "validation").y) == [2.4]
+    assert not loss_curve([]).data
+
+
+def test_a_long_loss_curve_is_thinned_and_keeps_its_last_point() -> None:
+    figure = loss_curve({"kind": "train", "step": step, "loss": 1.0} for step in range(1, 50_001))
+    assert len(figure.data[0].x) <= 1000
+    assert figure.data[0].x[-1] == 50_000
+
+
+def test_metric_bars_show_each_stage_with_a_95_percent_interval() -> None:
+    metrics = {
+        "base": {"concept_nll": 2.0, "concept_nll_stderr": 0.1, "retain_nll": 3.0, "retain_nll_stderr": None},
+        "pruned": {"concept_nll": 4.0, "concept_nll_stderr": 0.2, "retain_nll": 3.1, "retain_nll_stderr": 0.01},
+    }
+    concept, retain = metric_bars(metrics).data
+    assert list(concept.x) == ["base", "pruned"]
+    assert list(concept.y) == [2.0, 4.0]
+    assert list(concept.error_y.array) == pytest.approx([0.196, 0.392])
+    assert list(retain.error_y.array) == pytest.approx([0.0, 0.0196])
+    assert len(metric_bars(metrics, ["forget_delta"]).data) == 0
+
+
+def test_importing_the_figures_loads_neither_torch_nor_streamlit() -> None:
+    check = "import sys, unlearning_core.figures; sys.exit(bool({'torch', 'streamlit'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

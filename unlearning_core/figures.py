@@ -1,0 +1,268 @@
+"""Plotly figures from data frames and plain numbers. No torch, no streamlit.
+
+Colours are Okabe and Ito's, which stay apart with every common kind of colour blindness; where a colour carries a
+meaning, a position, a shape or a word carries it too. Large arrays go to the browser as typed arrays, binned so that
+no figure is larger than `PAYLOAD` bytes.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from unlearning_core.score_grid import Bins, OrderBy, bin_scores, score_matrix, standardise
+
+PAYLOAD = 300_000
+BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F"
+STAGE_COLOURS = {"base": BLUE, "pruned": ORANGE, "retrained": GREEN}
+SITE_NAMES = {"mlp": "MLP neurons", "head": "attention heads", "residual": "residual dimensions"}
+
+# Cells that fit. Each costs 4 bytes of score, 2 of neuron number where its place does not tell it, 7 where it can be
+# clicked and 1 under a veil; base64 and its escapes add almost half.
+_CELLS_PLAIN = 47_000
+_CELLS_NUMBERED = 26_000
+_CELLS_SELECTABLE = 12_000
+_COLUMNS = 2_000
+_MARKERS = 2_000
+
+_METRICS = {
+    "concept_nll": "Concept loss (nats/token)",
+    "retain_nll": "Retain loss (nats/token)",
+    "concept_words_per_100": "Concept words in 100 written",
+    "concept_accuracy": "Concept accuracy",
+    "retain_accuracy": "Retain accuracy",
+}
+
+
+def heatmap(
+    ranking: pd.DataFrame | np.ndarray,
+    site: str = "mlp",
+    *,
+    order_by: OrderBy = "index",
+    standardised: bool = True,
+    cut: np.ndarray | None = None,
+    selectable: bool = False,
+) -> go.Figure:
+    """Every neuron of a site by layer (up) and index or place (across), coloured by its score.
+
+    Args:
+        ranking: a ranking, or its scores as [layers, width].
+        order_by: across by index, or by score within the layer, highest first.
+        standardised: colour by the score's distance from its layer's mean, in standard deviations.
+        cut: bool [layers, width], True = cut; marked with crosses, or as a share of each cell when there are many.
+        selectable: lay faint markers over the cells, one a cell with customdata [layer, neuron]: a click on a heatmap
+            tells Streamlit nothing, a click on a marker does.
+    """
+    raw = score_matrix(ranking, site) if isinstance(ranking, pd.DataFrame) else np.asarray(ranking, np.float64)
+    scores = standardise(raw) if standardised else raw
+    cut = np.zeros(raw.shape, bool) if cut is None else np.asarray(cut, bool)
+    plain = order_by == "index" and raw.size <= _CELLS_PLAIN and np.count_nonzero(cut) <= _MARKERS
+    most = _CELLS_SELECTABLE if selectable else _CELLS_PLAIN if plain else _CELLS_NUMBERED
+    bins = bin_scores(scores, min(most, _COLUMNS * len(scores)), order_by)
+    figure = go.Figure(_cells(bins, order_by, standardised, numbered=bins.size > 1 or order_by == "score"))
+    if selectable:
+        figure.add_trace(_clickable(bins))
+    if cut.any():
+        figure.add_trace(_cut_overlay(bins, cut))
+    across = "place within the layer, strongest first" if order_by == "score" else "index"
+    binned = f", {bins.size} a cell, each showing its strongest" if bins.size > 1 else ""
+    figure.update_xaxes(title=f"{SITE_NAMES.get(site, site)}: {across}{binned}", showgrid=False, zeroline=False)
+    figure.update_yaxes(title="layer", showgrid=False, zeroline=False, tickformat="d")
+    return _styled(figure, height=max(280, min(720, 110 + 16 * raw.shape[0])))
+
+
+def _cells(bins: Bins, order_by: OrderBy, standardised: bool, *, numbered: bool) -> go.Heatmap:
+    finite = bins.values[np.isfinite(bins.values)]
+    # A few neurons stand far out: without a limit they alone would have a colour.
+    high = float(np.quantile(np.abs(finite) if standardised else finite, 0.995)) if finite.size else 1.0
+    low = -high if standardised else float(finite.min()) if finite.size else 0.0
+    places = np.arange(bins.values.shape[1]) * bins.size
+    neuron = "%{customdata}" if numbered else "%{x}"
+    return go.Heatmap(
+        z=bins.values.astype(np.float32),
+        x=_small(places),
+        customdata=_small(np.maximum(bins.neurons, 0)) if numbered else None,
+        zmin=low,
+        zmax=high if high > low else low + 1.0,
+        colorscale="RdBu_r" if standardised else "Cividis",
+        colorbar={"title": "SD above layer" if standardised else "score", "thickness": 12},
+        hovertemplate=f"layer %{{y}}<br>neuron {neuron}<br>score %{{z:.3g}}"
+        + ("<br>place %{x}" if order_by == "score" else "")
+        + "<extra></extra>",
+        name="score",
+    )
+
+
+def _clickable(bins: Bins) -> go.Scattergl:
+    layers, cells = np.nonzero(bins.neurons >= 0)
+    return go.Scattergl(
+        x=_small(cells * bins.size),
+        y=_small(layers),
+        customdata=_small(np.column_stack([layers, bins.neurons[layers, cells]])),
+        mode="markers",
+        marker={"symbol": "square", "size": 7, "color": "rgba(0,0,0,0.02)"},
+        hoverinfo="skip",
+        showlegend=False,
+        name="neurons",
+    )
+
+
+def _cut_overlay(bins: Bins, cut: np.ndarray) -> go.Scattergl | go.Heatmap:
+    """A cross on each cell that holds a cut neuron; where the crosses would cover all, a veil by share cut."""
+    layers, columns = bins.values.shape
+    counts = np.zeros((layers, columns), np.int64)
+    rows, indices = np.nonzero(cut)
+    np.add.at(counts, (rows, bins.cells[rows, indices]), 1)
+    places = np.arange(columns) * bins.size
+    if np.count_nonzero(counts) <= _MARKERS:
+        y, x = np.nonzero(counts)
+        return go.Scattergl(
+            x=_small(places[x]),
+            y=_small(y),
+            customdata=_small(counts[y, x]),
+            mode="markers",
+            marker={"symbol": "x-thin", "size": 7, "line": {"width": 1.6, "color": "black"}},
+            hovertemplate="layer %{y}, from %{x}: %{customdata} cut<extra></extra>",
+            name="cut",
+        )
+    share = np.ceil(counts * (100.0 / bins.size)).clip(0, 100).astype(np.uint8)
+    return go.Heatmap(
+        z=share,
+        x=_small(places),
+        zmin=0,
+        zmax=100,
+        colorscale=[[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0.65)"]],
+        showscale=False,
+        hovertemplate="layer %{y}, from %{x}: %{z} % cut<extra></extra>",
+        name="cut",
+    )
+
+
+def _small(numbers: np.ndarray) -> np.ndarray:
+    """Whole numbers from 0 in the narrowest type that holds them."""
+    return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
+
+
+def layer_summary(cut: np.ndarray, protected: np.ndarray | None = None) -> go.Figure:
+    """How many neurons of each layer are cut.
+
+    Args:
+        cut: bool [layers, width], True = cut.
+        protected: bool [layers, width], neurons that no cut reaches first; named in the hover text.
+    """
+    counts = np.asarray(cut, bool).sum(axis=1)
+    kept_safe = np.zeros_like(counts) if protected is None else np.asarray(protected, bool).sum(axis=1)
+    hover = np.column_stack([100.0 * counts / max(cut.shape[1], 1), kept_safe])
+    bars = go.Bar(
+        x=np.arange(len(counts)),
+        y=counts,
+        customdata=hover,
+        marker_color=ORANGE,
+        hovertemplate="layer %{x}: %{y} cut (%{customdata[0]:.2f} %)<br>%{customdata[1]:d} protected<extra></extra>",
+        name="cut",
+    )
+    figure = go.Figure(bars)
+    figure.update_xaxes(title="layer", tickformat="d")
+    figure.update_yaxes(title="neurons cut", tickformat="d", rangemode="tozero")
+    return _styled(figure, height=260)
+
+
+def score_histogram(
+    ranking: pd.DataFrame, site: str = "mlp", *, cut: np.ndarray | None = None, bins: int = 80
+) -> go.Figure:
+    """How the scores are spread, cut and kept neurons apart; counts on a logarithmic axis, because few stand out."""
+    rows = ranking[ranking["site"] == site]
+    scores = rows["score"].to_numpy(np.float64)
+    flags = np.zeros(len(rows), bool)
+    if cut is not None:
+        flags = np.asarray(cut, bool)[rows["layer"].to_numpy(), rows["index"].to_numpy()]
+    edges = np.histogram_bin_edges(scores, bins)
+    middles, figure = (edges[:-1] + edges[1:]) / 2, go.Figure()
+    for name, chosen, colour in (("kept", ~flags, BLUE), ("cut", flags, ORANGE)):
+        if chosen.any():
+            counts = np.histogram(scores[chosen], edges)[0]
+            hover = f"%{{y}} {name} with a score about %{{x:.3g}}<extra></extra>"
+            figure.add_trace(
+                go.Bar(x=middles, y=counts, name=name, marker_color=colour, hovertemplate=hover, width=np.diff(edges))
+            )
+    figure.update_layout(barmode="overlay", bargap=0)
+    figure.update_traces(opacity=0.8)
+    figure.update_xaxes(title="score")
+    figure.update_yaxes(title="neurons", type="log", dtick=1)
+    return _styled(figure, height=280)
+
+
+def loss_curve(events: Iterable[Mapping[str, Any]], *, most_points: int = 1000) -> go.Figure:
+    """Training and validation loss by step.
+
+    Args:
+        events: of `events.jsonl`; those with `kind` "train" or "eval", `step` and `loss` are drawn, others passed over.
+        most_points: a longer curve is thinned, its last point kept.
+    """
+    curves: dict[str, dict[int, float]] = {"train": {}, "eval": {}}
+    for event in events:
+        if event.get("kind") in curves and event.get("loss") is not None:
+            curves[event["kind"]][int(event["step"])] = float(event["loss"])
+    figure = go.Figure()
+    for kind, name, colour, style in (
+        ("train", "training", BLUE, {"mode": "lines"}),
+        ("eval", "validation", ORANGE, {"mode": "lines+markers", "marker": {"symbol": "diamond", "size": 8}}),
+    ):
+        if curves[kind]:
+            points = sorted(curves[kind].items())
+            step = math.ceil(len(points) / most_points)
+            points = points[::-1][::step][::-1]
+            x, y = (list(values) for values in zip(*points, strict=True))
+            hover = f"step %{{x}}: {name} loss %{{y:.4f}}<extra></extra>"
+            figure.add_trace(go.Scatter(x=x, y=y, name=name, line_color=colour, hovertemplate=hover, **style))
+    figure.update_xaxes(title="optimizer step", rangemode="tozero")
+    figure.update_yaxes(title="loss (nats/token)")
+    return _styled(figure, height=320)
+
+
+def metric_bars(metrics: Mapping[str, Mapping[str, float | None]], names: Sequence[str] | None = None) -> go.Figure:
+    """One panel a metric, one bar a stage, with 95 % intervals (1.96 standard errors each way).
+
+    Args:
+        metrics: what `metrics.json` holds.
+        names: metrics to show; those that no stage has are left out.
+    """
+    wanted = list(names or _METRICS)
+    shown = [name for name in wanted if any(stage.get(name) is not None for stage in metrics.values())]
+    if not shown:
+        return _styled(go.Figure(), height=260)
+    titles = [_METRICS.get(name, name.replace("_", " ")) for name in shown]
+    figure = make_subplots(rows=1, cols=len(shown), subplot_titles=titles, horizontal_spacing=0.06)
+    for column, name in enumerate(shown, start=1):
+        stages = [stage for stage, values in metrics.items() if values.get(name) is not None]
+        errors = [1.96 * (metrics[stage].get(f"{name}_stderr") or 0.0) for stage in stages]
+        bars = go.Bar(
+            x=stages,
+            y=[metrics[stage][name] for stage in stages],
+            error_y={"type": "data", "array": errors, "color": "#333333", "thickness": 1.4},
+            customdata=errors,
+            marker_color=[STAGE_COLOURS.get(stage, GREY) for stage in stages],
+            hovertemplate="%{x}: %{y:.3g} ± %{customdata:.2g}<extra></extra>",
+            showlegend=False,
+        )
+        figure.add_trace(bars, row=1, col=column)
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_annotations(font_size=12)
+    return _styled(figure, height=300)
+
+
+def _styled(figure: go.Figure, *, height: int) -> go.Figure:
+    figure.update_layout(
+        template="plotly_white",
+        height=height,
+        margin={"l": 60, "r": 20, "t": 40, "b": 50},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": 1.08, "x": 1, "xanchor": "right"},
+        modebar={"remove": ["lasso2d", "select2d", "autoScale2d"]},
+    )
+    return figure
