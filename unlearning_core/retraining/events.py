@@ -1,0 +1,108 @@
+"""What a retraining tells those who watch: `events.jsonl`, a line at a time, and `status.json`, the latest state."""
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from unlearning_core.files import disk_errors, write_json
+
+EVENTS_FILE = "events.jsonl"
+STATUS_FILE = "status.json"
+LIVE = ("starting", "running")
+_STATUS_SECONDS = 0.5
+
+
+class EventLog:
+    """Appends events and keeps the status; readable at any moment, also while a line is half-written.
+
+    A silent log (the processes beside the first in a distributed training) writes nothing.
+    """
+
+    def __init__(self, folder: Path, *, silent: bool = False) -> None:
+        self.folder = folder
+        self._silent = silent
+        self._status: dict[str, Any] = {}
+        self._written = 0.0
+        if not silent:
+            with disk_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._status = read_json(folder / STATUS_FILE)
+            self._close_torn_line()
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Append one line: `time` (ISO 8601, UTC), `kind` ("train", "eval", "sample" or "status") and `values`."""
+        if self._silent:
+            return
+        path = self.folder / EVENTS_FILE
+        line = json.dumps({"time": now(), "kind": kind} | values, ensure_ascii=False)
+        with disk_errors(path), path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def step(self, **values: Any) -> None:
+        """Bring the status up to date, at most twice a second."""
+        if not self._silent:
+            self._status |= values
+            if time.monotonic() - self._written >= _STATUS_SECONDS:
+                self._write()
+
+    def state(self, state: str, message: str = "", **values: Any) -> None:
+        """Enter a state: "starting", "running", "finished", "stopped" or "failed". Always written at once."""
+        self.event("status", state=state, message=message, **{k: v for k, v in values.items() if k != "result"})
+        if not self._silent:
+            self._status |= {"state": state, "message": message} | values
+            self._write()
+
+    def _write(self) -> None:
+        write_json(self.folder / STATUS_FILE, self._status | {"updated": now()})
+        self._written = time.monotonic()
+
+    def _close_torn_line(self) -> None:
+        """A line cut short by a kill would swallow the next one."""
+        path = self.folder / EVENTS_FILE
+        if path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size:
+            with disk_errors(path), path.open("a", encoding="utf-8") as file:
+                file.write("\n")
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    """All whole events so far, as written; a half-written line is left for the next call."""
+    path = folder / EVENTS_FILE
+    events = []
+    for line in path.read_bytes().split(b"\n") if path.is_file() else []:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            events.append(event)
+    return events
+
+
+def loss_curve(folder: Path, kind: str = "train") -> list[dict[str, Any]]:
+    """The events of `kind` by ascending step, each step once.
+
+    What was told of steps after the checkpoint that a training went on from is dropped: those steps were done again.
+    """
+    points: dict[int, dict[str, Any]] = {}
+    for event in read_events(folder):
+        if event["kind"] == "status" and event.get("state") == "running" and "step" in event:
+            points = {step: point for step, point in points.items() if step <= event["step"]}
+        elif event["kind"] == kind:
+            points[event["step"]] = event
+    return [points[step] for step in sorted(points)]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in `path`, or an empty one while there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def now() -> str:
+    """ISO 8601, UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,167 @@
+"""What happens around each optimizer step: cuts written, progress told, evaluations due, stops heard."""
+
+import logging
+import math
+import time
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, TrainerCallback
+
+from unlearning_core.errors import Stopped
+from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.retraining.events import EventLog
+from unlearning_core.retraining.job import TrainingJob
+from unlearning_core.retraining.stopping import ShouldStop
+from unlearning_core.retraining.trainer import PrunedTrainer
+
+_log = logging.getLogger(__name__)
+CHECKPOINT_SECONDS = 120.0
+_EVALUATIONS = 4
+_SMOOTHING = 0.1
+
+
+class Watch(TrainerCallback):
+    """Follows one training.
+
+    Attributes:
+        stopped: whether the training ended because someone asked.
+        tokens: predicted tokens so far, over all processes, in this session.
+        seconds: wall time of the optimizer steps so far; evaluations and checkpoints are not counted.
+    """
+
+    def __init__(
+        self,
+        job: TrainingJob,
+        total: int,
+        log: EventLog,
+        progress: ProgressCallback,
+        should_stop: ShouldStop,
+        tokenizer: Any,
+    ) -> None:
+        self.trainer: PrunedTrainer | None = None
+        self.stopped = False
+        self.tokens = 0
+        self.seconds = 0.0
+        self._job, self._total, self._log = job, total, log
+        self._progress, self._should_stop, self._tokenizer = progress, should_stop, tokenizer
+        self._eval_every = job.eval_every or max(1, math.ceil(total / _EVALUATIONS))
+        self._mark = self._saved = time.monotonic()
+        self._logged = (0, 0.0)
+        self._step_seconds: float | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Say where it starts from."""
+        self._log.state("running", step=state.global_step, total_steps=self._total)
+        self._tell(state.global_step, control)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Set the order of this pass; the loader's own way there differs between one process and several."""
+        trainer = self._of()
+        trainer.order.set_epoch(state.global_step // math.ceil(len(trainer.order) / trainer.order.batch_size))
+        self._mark = time.monotonic()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Count this step's tokens from zero."""
+        self._of().step_tokens = 0
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Right after the optimizer wrote the weights, and before anything reads them: silence the cut neurons."""
+        self._of().write_cuts()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Count, tell, and decide what is due."""
+        took = time.monotonic() - self._mark
+        self.tokens += self._of().step_tokens
+        self.seconds += took
+        old = self._step_seconds
+        self._step_seconds = took if old is None else old + _SMOOTHING * (took - old)
+        step = state.global_step
+        last = step >= self._total
+        self._tell(step, control)
+        asked = self.stopped or self._should_stop()
+        due = self._job.checkpoint_every
+        save = step % due == 0 if due else time.monotonic() - self._saved > CHECKPOINT_SECONDS
+        asked, save = self._agree(asked, save)
+        self.stopped = asked and not last
+        control.should_training_stop = control.should_training_stop or self.stopped
+        control.should_save = (save or self.stopped) and not last
+        control.should_evaluate = (step % self._eval_every == 0 or last) and not self.stopped
+        self._mark = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """A point of the loss curve."""
+        if not logs or "loss" not in logs:
+            return
+        tokens, seconds = self._logged
+        self._logged = (self.tokens, self.seconds)
+        rate = (self.tokens - tokens) / max(self.seconds - seconds, 1e-9)
+        values = {
+            "step": state.global_step,
+            "total_steps": self._total,
+            "epoch": round(state.epoch or 0.0, 4),
+            "loss": logs["loss"],
+            "learning_rate": logs["learning_rate"],
+            "grad_norm": logs.get("grad_norm"),
+            "tokens_per_second": round(rate, 1),
+            "eta_seconds": self._eta(state.global_step),
+        }
+        self._log.event("train", **values)
+        self._log.step(**values)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        """A point of the evaluation curve, and what the model now writes."""
+        step, loss = state.global_step, metrics["eval_loss"]
+        self._log.event("eval", step=step, total_steps=self._total, loss=loss)
+        self._log.step(eval_loss=loss)
+        if state.is_world_process_zero:
+            for prompt in self._job.prompts:
+                self._log.event("sample", step=step, total_steps=self._total, prompt=prompt, text=self._write(prompt))
+        self._mark = time.monotonic()
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Writing a checkpoint is no training time."""
+        self._saved = self._mark = time.monotonic()
+
+    def _of(self) -> PrunedTrainer:
+        assert self.trainer is not None
+        return self.trainer
+
+    def _eta(self, step: int) -> float | None:
+        return None if self._step_seconds is None else round(self._step_seconds * (self._total - step), 1)
+
+    def _tell(self, step: int, control: Any) -> None:
+        self._log.step(step=step, total_steps=self._total, eta_seconds=self._eta(step))
+        try:
+            self._progress(Progress("retraining", step, self._total, "steps"))
+        except Stopped:
+            self.stopped = True
+
+    def _agree(self, *flags: bool) -> tuple[bool, ...]:
+        """What any process says holds for all: a checkpoint and a stop are steps that they take together."""
+        trainer = self._of()
+        if trainer.args.world_size == 1:
+            return flags
+        said = torch.tensor([float(flag) for flag in flags], device=trainer.args.device)
+        return tuple(bool(count) for count in trainer.accelerator.reduce(said, "sum"))
+
+    @torch.no_grad()
+    def _write(self, prompt: str) -> str:
+        """A greedy continuation; draws no random number, so the training stays as it would be without it."""
+        trainer, tokenizer = self._of(), self._tokenizer
+        inputs = tokenizer(prompt, return_tensors="pt").to(trainer.args.device)
+        asked = GenerationConfig(
+            max_new_tokens=self._job.sample_tokens,
+            do_sample=False,
+            use_cache=True,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=trainer.pad_id,
+        )
+        trainer.model.eval()
+        with trainer.autocast():
+            output = trainer.model.generate(
+                inputs["input_ids"], attention_mask=inputs["attention_mask"], generation_config=asked
+            )
+        trainer.model.train()
+        text: str = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        return text
