@@ -23,7 +23,7 @@ PROMPTS = ["The chair", "She put the wooden table beside the window and", "It's 
 def tiny(family: str, **overrides: Any) -> LoadedModel:
     """A tiny model as `load_model` would hand it out; its end-of-text token is 0."""
     model = tiny_model(family, **overrides)
-    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)  # type: ignore[arg-type]
+    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)
 
 
 def by_hand(loaded: LoadedModel, prompt: str, new: int, uniforms: np.ndarray | None, temperature: float) -> str:

@@ -38,7 +38,7 @@ ITEMS = [
 def tiny(family: str, seed: int = 0, **overrides: Any) -> LoadedModel:
     """A tiny model as `load_model` would hand it out."""
     model = tiny_model(family, seed, **overrides)
-    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)  # type: ignore[arg-type]
+    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)
 
 
 def by_hand(loaded: LoadedModel) -> pd.DataFrame:
