@@ -182,9 +182,7 @@ def _finish(
         )
     elsewhere = statistics.sumabs.sum(0) / max(1, int(statistics.count.sum()))
     massive = massive_neurons(reader.site, first, elsewhere, loaded.map.outgoing_norm(reader.site))
-    rows = None
-    if reader.reservoir is not None:
-        rows = all_rows(reader.reservoir.rows(), reader.reservoir.half)
+    rows = None if reader.reservoir is None else all_rows(reader.reservoir)
     tokens = int(all_reduced(np.array([reader.tokens]))[0])
     log.info(
         "Read %d tokens at site %s (%s, %s): %d retain and %d concept rows, %d massive neurons",

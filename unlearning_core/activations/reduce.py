@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from unlearning_core.activations.reservoir import Rows, merged
+from unlearning_core.activations.reservoir import Reservoir, Rows, merged
 from unlearning_core.activations.statistics import Statistics
 
 
@@ -41,11 +41,11 @@ def all_reduced(array: np.ndarray, operation: str = "sum") -> np.ndarray:
     return tensor.cpu().numpy()
 
 
-def all_rows(own: Rows, half: int) -> Rows:
+def all_rows(own: Reservoir) -> Rows:
     """The sample of the whole corpus from the samples of the processes, the same in each."""
     world = processes()[1]
     if world == 1:
-        return own
+        return own.rows()
     samples: list[Any] = [None] * world
-    dist.all_gather_object(samples, own)
-    return merged(samples, half)
+    dist.all_gather_object(samples, own.rows(trim=False))
+    return merged(samples, own.half)

@@ -73,15 +73,17 @@ class Reservoir:
             slots.append(free)
         return np.concatenate(chosen), np.concatenate(slots)
 
-    def rows(self) -> Rows:
+    def rows(self, trim: bool = True) -> Rows:
         """What was kept, in the order of the random numbers, trimmed so that both classes have as many rows.
+
+        A sample that is to be merged with others is not trimmed before.
 
         The rows are put in order within `buffer`, layer by layer, because a copy would double the memory: feed the
         reservoir no more after this.
         """
         slots = np.flatnonzero(self.filled)
         classes = (slots >= self.half).astype(np.int64)
-        order = _balanced_order(self.keys[slots], classes, self.half)
+        order = _balanced_order(self.keys[slots], classes, self.half) if trim else np.argsort(self.keys[slots])
         for layer in range(self.buffer.shape[1]):
             self.buffer[: len(order), layer] = self.buffer[slots[order], layer]
         return Rows(self.buffer[: len(order)], classes[order], self.keys[slots[order]])

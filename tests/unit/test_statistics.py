@@ -1,0 +1,67 @@
+"""Statistics by class against numpy over all rows at once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unlearning_core.activations.statistics import CONCEPT, RETAIN, Statistics
+from unlearning_core.errors import InputError
+
+
+@pytest.fixture
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(3)
+    return generator.normal(2.0, 5.0, (50, 3, 7)), generator.integers(0, 2, 50)
+
+
+def test_every_figure_is_that_of_the_rows_of_its_class(rows: tuple[np.ndarray, np.ndarray]) -> None:
+    values, classes = rows
+    statistics = Statistics.of_rows(values, classes)
+    for label in (RETAIN, CONCEPT):
+        own = values[classes == label]
+        assert statistics.count[label] == len(own)
+        np.testing.assert_allclose(statistics.mean()[label], own.mean(0))
+        np.testing.assert_allclose(statistics.std()[label], own.std(0))
+        np.testing.assert_allclose(statistics.rms()[label], np.sqrt(np.mean(own**2, axis=0)))
+        np.testing.assert_allclose(statistics.mean_abs()[label], np.abs(own).mean(0))
+        np.testing.assert_array_equal(statistics.min[label], own.min(0))
+        np.testing.assert_array_equal(statistics.max[label], own.max(0))
+    np.testing.assert_allclose(statistics.pooled_std(), values.std(0))
+
+
+def test_parts_add_to_the_whole(rows: tuple[np.ndarray, np.ndarray]) -> None:
+    values, classes = rows
+    parts = [Statistics.of_rows(values[part], classes[part]) for part in np.array_split(np.arange(50), 4)]
+    total = sum(parts[1:], parts[0]) + Statistics.empty(3, 7)
+    whole = Statistics.of_rows(values, classes)
+    for name, value in whole.to_arrays().items():
+        np.testing.assert_allclose(total.to_arrays()[name], value, rtol=1e-12)
+
+
+def test_a_class_without_rows_has_no_mean(rows: tuple[np.ndarray, np.ndarray]) -> None:
+    values, _ = rows
+    statistics = Statistics.of_rows(values, np.zeros(50, int))
+    assert np.isnan(statistics.mean()[CONCEPT]).all()
+    assert np.isfinite(statistics.mean()[RETAIN]).all()
+
+
+def test_statistics_of_other_neurons_do_not_add() -> None:
+    with pytest.raises(ValueError, match="do not add"):
+        Statistics.empty(2, 3) + Statistics.empty(3, 2)
+
+
+def test_what_is_saved_is_read_back(rows: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    statistics = Statistics.of_rows(*rows)
+    statistics.save(tmp_path / "statistics.npz")
+    for name, value in Statistics.load(tmp_path / "statistics.npz").to_arrays().items():
+        np.testing.assert_array_equal(value, statistics.to_arrays()[name])
+
+
+def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "other.npz"
+    np.savez(path, a=np.zeros(3))
+    with pytest.raises(InputError, match="sumsq"):
+        Statistics.load(path)
+    with pytest.raises(InputError, match=r"gone\.npz"):
+        Statistics.load(tmp_path / "gone.npz")
