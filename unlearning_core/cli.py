@@ -10,7 +10,7 @@ from typing import Any
 
 from unlearning_core import distributed
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
-from unlearning_core.logs import redact, start_app_log
+from unlearning_core.logs import quiet_libraries, redact, start_app_log
 from unlearning_core.progress import silent
 from unlearning_core.terminal import TerminalProgress
 
@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     progress = TerminalProgress()
     try:
         start_app_log()
+        quiet_libraries()
         log.info("command: %s", " ".join(argv if argv is not None else sys.argv[1:]))
         arguments.command(arguments, progress)
         return 0
@@ -180,8 +181,8 @@ def _experiment(arguments: argparse.Namespace) -> Any:
 def _print_outcome(run: Any) -> None:
     """The metrics as a table and one continuation of every prompt and step."""
     metrics, generations = run.read_json("metrics.json"), run.read_json("generations.json")
-    rows = ("concept_nll", "forget_delta", "retain_nll", "retain_delta", "concept_accuracy", "retain_accuracy")
-    rows += ("concept_words_per_100",)
+    rows = ["concept_nll", "forget_delta", "retain_nll", "retain_delta", "concept_accuracy", "retain_accuracy"]
+    rows.append("concept_words_per_100")
     print(f"\n{'':24}" + "".join(f"{step:>20}" for step in metrics))
     for row in rows:
         cells = []
@@ -208,7 +209,8 @@ def label_command(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     texts = read_texts(arguments.sentences, column=arguments.column, progress=progress)
     labelled = label(as_sentences(texts), Matcher(_concept(arguments)), progress)
     progress.close()
-    for path in write(arguments.output_prefix, labelled):
+    written = write(arguments.output_prefix, labelled)
+    for path in (written.tokens, written.labels, written.inverse):
         print(path)
     print(
         f"{len(labelled.with_concept)} sentences with the concept, {len(labelled.without)} without, "
@@ -220,16 +222,10 @@ def label_command(arguments: argparse.Namespace, progress: TerminalProgress) -> 
 
 def filter_command(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     """A dataset without the concept, and what was dropped."""
-    from unlearning_core.concepts.filtering import filter_dataset
+    from unlearning_core.concepts.filtering import FilterSettings, filter_dataset
 
-    report = filter_dataset(
-        arguments.dataset,
-        _concept(arguments),
-        arguments.output_dir,
-        column=arguments.column,
-        seed=arguments.seed,
-        progress=progress,
-    )
+    settings = FilterSettings(column=arguments.column, seed=arguments.seed)
+    report = filter_dataset(arguments.dataset, _concept(arguments), arguments.output_dir, settings, progress=progress)
     progress.close()
     for part in ("train", "validation"):
         print(f"{part}: {report[part]['kept']} kept, {report[part]['dropped']} dropped of {report[part]['total']}")

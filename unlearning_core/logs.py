@@ -67,11 +67,19 @@ def logging_to(path: Path) -> Iterator[None]:
 
 
 def start_app_log(folder: Path = Path("logs")) -> None:
-    """Log to `logs/app.log`, once a process however often it is called, and keep chatty libraries at warnings."""
+    """Log to `logs/app.log`, once a process however often it is called, with chatty libraries kept at warnings."""
+    for name in ("httpx", "httpcore", "urllib3", "fsspec", "filelock", "datasets", "transformers", "watchdog"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     target = (folder / "app.log").resolve()
     for handler in logging.getLogger().handlers:
         if isinstance(handler, RotatingFileHandler) and Path(handler.baseFilename) == target:
             return
     log_to_file(target, rotate=True)
-    for name in ("httpx", "httpcore", "urllib3", "fsspec", "filelock", "datasets", "transformers", "watchdog"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def quiet_libraries() -> None:
+    """Leave the progress bar to us: the libraries' own bars and advice are switched off, before they are imported."""
+    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

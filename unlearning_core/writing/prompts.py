@@ -65,6 +65,7 @@ OPENINGS_WITHOUT_CONCEPT = (
 def compose(word: str | None, *, chat: bool, seed: int) -> str:
     """One request (or opening, without `chat`) that asks for `word`, or for no particular word when it is None."""
     pick = random.Random(seed)
+    frames: tuple[str, ...]
     if chat:
         frames = WITHOUT_CONCEPT if word is None else WITH_CONCEPT
     else:
