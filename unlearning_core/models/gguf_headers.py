@@ -1,9 +1,19 @@
-"""What a GGUF file says about itself, read from its header; no weight is touched."""
+"""What a GGUF file says about itself, read from its header; no weight is touched.
 
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The `gguf` package's reader builds an array for
+each of a vocabulary's strings, which takes seconds; here long lists are stepped over.
+"""
+
+import math
+import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from unlearning_core.errors import InputError
+
+_SCALARS = dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))) | {10: "<Q", 11: "<q", 12: "<d"}
+_STRING, _LIST = 8, 9
 
 
 @dataclass(frozen=True)
@@ -11,45 +21,110 @@ class GgufHeader:
     """Facts of one file.
 
     Attributes:
-        architecture: `general.architecture`, llama.cpp's name of the family.
-        parameters: numbers in all tensors.
-        licence: `general.license`, or None.
+        fields: the file's keys; of a list only its first few entries.
         tensors: name -> shape, fastest dimension first as GGUF stores it.
     """
 
-    architecture: str
-    parameters: int
-    licence: str | None
+    fields: dict[str, Any]
     tensors: dict[str, tuple[int, ...]]
+
+    @property
+    def architecture(self) -> str:
+        """llama.cpp's name of the family, mostly the one of transformers."""
+        return str(self.fields["general.architecture"])
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in all tensors; a tied head is not stored and so not counted twice."""
+        return sum(math.prod(shape) for shape in self.tensors.values())
+
+    @property
+    def licence(self) -> str | None:
+        """`general.license`, where the file names it."""
+        return self.fields.get("general.license")
+
+    def of_family(self, key: str) -> Any:
+        """The value of `<architecture>.<key>`, or None."""
+        return self.fields.get(f"{self.architecture}.{key}")
 
 
 def read_gguf(path: Path) -> GgufHeader:
-    """Read the header of `path`.
+    """Read the header of `path` and check that the file is as long as it promises.
 
     Raises:
-        InputError: the file is missing, is not GGUF, or is shorter than its header says.
+        InputError: the file is missing, is not GGUF, or is damaged or cut short.
     """
-    from gguf import GGUFReader
-
     if not path.is_file():
         raise InputError(f"{path} does not exist. Give the path of a .gguf file.")
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
-            raise InputError(f"{path} is not a GGUF file: it does not start with GGUF. Download it again.")
-    try:
-        reader = GGUFReader(path)
-        end = max((int(tensor.data_offset) + int(tensor.n_bytes) for tensor in reader.tensors), default=0)
-        architecture = str(reader.fields["general.architecture"].contents())
-        licence = reader.fields.get("general.license")
-    except (ValueError, KeyError, IndexError, OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is not a GGUF file: it does not start with the letters GGUF. Download it again.")
+        try:
+            header, end = _header(file)
+        except (struct.error, ValueError, KeyError, MemoryError, OverflowError) as error:
+            raise InputError(
+                f"{path} is damaged or cut short: its header cannot be read. Download it again."
+            ) from error
+    size = path.stat().st_size
+    if end > size:
         raise InputError(
-            f"{path} is damaged or cut short: its GGUF header cannot be read. Download it again."
-        ) from error
-    if not reader.tensors or end > path.stat().st_size:
-        raise InputError(f"{path} is cut short: its header promises {end} bytes of tensors. Download it again.")
-    return GgufHeader(
-        architecture=architecture,
-        parameters=sum(int(tensor.n_elements) for tensor in reader.tensors),
-        licence=str(licence.contents()) if licence else None,
-        tensors={tensor.name: tuple(int(side) for side in tensor.shape) for tensor in reader.tensors},
-    )
+            f"{path} is cut short: it has {size:,} bytes and its header promises {end:,}. Download it again."
+        )
+    if not header.tensors or "general.architecture" not in header.fields:
+        raise InputError(f"{path} holds no model: its header names no architecture or no tensors. Choose another file.")
+    return header
+
+
+def _header(file: BinaryIO) -> tuple[GgufHeader, int]:
+    """The header and the position at which the last tensor ends."""
+    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    (version,) = _take(file, "<I")
+    if version not in (2, 3):
+        raise ValueError(f"GGUF version {version}")
+    tensor_count, field_count = _take(file, "<QQ")
+    fields = {}
+    for _ in range(field_count):
+        key = _string(file)
+        fields[key] = _value(file, _take(file, "<I")[0])
+    tensors, ends = {}, [0]
+    for _ in range(tensor_count):
+        name = _string(file)
+        shape = _take(file, f"<{_take(file, '<I')[0]}Q")
+        kind, offset = _take(file, "<IQ")
+        block, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
+        tensors[name] = shape
+        ends.append(offset + math.prod(shape) // block * block_bytes)
+    alignment = int(fields.get("general.alignment", 32))
+    start = -(-file.tell() // alignment) * alignment
+    return GgufHeader(fields, tensors), start + max(ends)
+
+
+def _take(file: BinaryIO, form: str) -> tuple[Any, ...]:
+    size = struct.calcsize(form)
+    return struct.unpack(form, file.read(size))
+
+
+def _string(file: BinaryIO) -> str:
+    (length,) = _take(file, "<Q")
+    if length > 1 << 28:
+        raise ValueError("a string of the header is impossibly long")
+    found = file.read(length)
+    if len(found) < length:
+        raise ValueError("the header ends inside a string")
+    return found.decode("utf-8", errors="replace")
+
+
+def _value(file: BinaryIO, kind: int) -> Any:
+    if kind == _STRING:
+        return _string(file)
+    if kind != _LIST:
+        return _take(file, _SCALARS[kind])[0]
+    inner, count = _take(file, "<IQ")
+    kept = [_value(file, inner) for _ in range(min(count, 4))]
+    if inner in _SCALARS:
+        file.seek(struct.calcsize(_SCALARS[inner]) * (count - len(kept)), 1)
+    else:
+        for _ in range(count - len(kept)):
+            _value(file, inner)
+    return kept

@@ -1,7 +1,19 @@
-"""What a model is and what it needs, told before its weights are loaded."""
+"""What a model is and what it needs, told before its weights are loaded (and, for the Hub, before they are fetched)."""
 
+import re
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+from unlearning_core.models.devices import bytes_each, choose_device, choose_dtype
+from unlearning_core.models.gguf_headers import GgufHeader, read_gguf
+from unlearning_core.models.memory import available
+from unlearning_core.models.model_folders import read_config
+from unlearning_core.models.prepared import read_stamp
+from unlearning_core.models.sources import Source, local_folder, refuse_revision, resolve
+from unlearning_core.models.starters import STARTERS, located
+from unlearning_core.models.weight_files import find_weights
+from unlearning_core.progress import ProgressCallback, silent
 
 
 @dataclass(frozen=True)
@@ -19,6 +31,8 @@ class ModelInfo:
         device: cpu, cuda, cuda:0, mps.
         licence: as the model card or the file names it, or None.
         revision: the Hub's commit, or None for a local source.
+        download_bytes: what has to be fetched or written first; 0 once the model is on this machine.
+        bytes_available: memory free on the device when it was asked.
     """
 
     source: str
@@ -31,7 +45,123 @@ class ModelInfo:
     device: str = "cpu"
     licence: str | None = None
     revision: str | None = None
+    download_bytes: int = 0
+    bytes_available: int | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the weights fit in what was free."""
+        return self.bytes_available is None or self.bytes_in_memory <= self.bytes_available
 
     def to_dict(self) -> dict[str, Any]:
         """The same facts as JSON types."""
         return {**asdict(self), "shapes": {site: list(shape) for site, shape in self.shapes.items()}}
+
+
+def inspect_model(
+    source: str,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    allow_pickle: bool = False,
+    progress: ProgressCallback = silent,
+) -> ModelInfo:
+    """Tell what `source` is without loading, fetching or dequantising a weight.
+
+    Layers, widths and parameters come from the same modules that loading makes, built without storage (torch's meta
+    device); a GGUF file's from its header.
+
+    Raises:
+        InputError: as `load_model` raises for a source that is not a causal language model.
+    """
+    chosen = choose_device(device)
+    form = choose_dtype(dtype, chosen)
+    found = resolve(source)
+    if found.kind == "hub":
+        from unlearning_core.models.hub import look
+
+        seen = look(found.name, revision, allow_pickle=allow_pickle)
+        facts = {"licence": seen.licence, "revision": seen.commit, "download_bytes": seen.missing_bytes}
+        return inspect_folder(source, seen.folder, chosen, form, **facts)
+    refuse_revision(found, revision)
+    gguf = _unprepared(found)
+    if gguf is not None:
+        return _of_gguf(source, read_gguf(gguf), chosen, form)
+    folder = local_folder(source, allow_pickle=allow_pickle, progress=progress)
+    find_weights(folder, allow_pickle=allow_pickle)
+    return inspect_folder(source, folder, chosen, form)
+
+
+def _unprepared(found: Source) -> Path | None:
+    """The GGUF file that would have to be dequantised first."""
+    if found.kind == "gguf":
+        return found.path
+    if found.kind == "starter" and not STARTERS[found.name].prepared:
+        return located(STARTERS[found.name])
+    return None
+
+
+def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: Any) -> ModelInfo:
+    """Facts of a folder with a config.json; its weights need not be there."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from unlearning_core.models.mapping import map_model
+
+    config = read_config(folder)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    model_map = map_model(model)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    return ModelInfo(
+        source=source,
+        model_type=config.model_type,
+        layers=len(model_map.blocks),
+        shapes=dict(model_map.shapes),
+        parameters=parameters,
+        bytes_in_memory=parameters * bytes_each(dtype),
+        dtype=dtype,
+        device=device,
+        bytes_available=available(device),
+        **{"licence": licence_of(folder), **{key: value for key, value in facts.items() if value is not None}},
+    )
+
+
+def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelInfo:
+    layers, width = int(header.of_family("block_count") or 0), int(header.of_family("embedding_length") or 0)
+    hidden, heads = header.of_family("feed_forward_length"), header.of_family("attention.head_count")
+    shapes = {"mlp": (layers, hidden), "head": (layers, heads), "residual": (layers + 1, width)}
+    # A list means a number for each layer: no single width to show before the model is built.
+    known = {site: shape for site, shape in shapes.items() if isinstance(shape[1], int)}
+    return ModelInfo(
+        source=source,
+        model_type=header.architecture,
+        layers=layers,
+        shapes=known,
+        parameters=header.parameters,
+        bytes_in_memory=header.parameters * bytes_each(dtype),
+        dtype=dtype,
+        device=device,
+        licence=header.licence,
+        download_bytes=4 * header.parameters,
+        bytes_available=available(device),
+    )
+
+
+def licence_of(folder: Path) -> str | None:
+    """The licence that a prepared folder's stamp, a model card or a licence file names, else None."""
+    stamped = read_stamp(folder).get("licence")
+    if isinstance(stamped, str):
+        return stamped
+    card = folder / "README.md"
+    if card.is_file():
+        front = re.match(r"---\s*\n(.*?)\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+        named = re.search(r"^license:\s*[\"']?([\w.+-]+)", front.group(1), re.MULTILINE) if front else None
+        if named:
+            return named.group(1)
+    for name in ("LICENSE", "LICENSE.txt", "LICENSE.md"):
+        if (folder / name).is_file():
+            lines = (folder / name).read_text(encoding="utf-8", errors="replace").splitlines()
+            return next((line.strip(" #")[:80] for line in lines if line.strip(" #")), None)
+    return None

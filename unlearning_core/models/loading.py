@@ -3,13 +3,21 @@
 import logging
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from unlearning_core.models.devices import bytes_each, choose_device, choose_dtype, torch_dtype
-from unlearning_core.models.inspection import ModelInfo
+from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.models.devices import choose_device, choose_dtype, torch_dtype
+from unlearning_core.models.inspection import ModelInfo, inspect_folder, inspect_model
+from unlearning_core.models.loading_bars import listening
 from unlearning_core.models.mapping import ModelMap, map_model
-from unlearning_core.models.sources import local_folder
+from unlearning_core.models.memory import check_fits
+from unlearning_core.models.model_folders import first_line, read_tokenizer
+from unlearning_core.models.sources import local_folder, resolve
+from unlearning_core.models.weight_files import WeightFiles, find_weights
 from unlearning_core.progress import Progress, ProgressCallback, silent
+
+__all__ = ["LoadedModel", "ModelInfo", "inspect_model", "load_model"]
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +28,7 @@ class LoadedModel:
 
     Attributes:
         model: the causal language model, in eval mode.
-        tokenizer: fast, with a pad token (the end-of-text token where it had none).
+        tokenizer: fast; its pad token is the end-of-text token where it had none, and stays None where it has neither.
         map: where its neurons are.
         info: its size, family, licence.
     """
@@ -40,33 +48,96 @@ def load_model(
     allow_pickle: bool = False,
     progress: ProgressCallback = silent,
 ) -> LoadedModel:
-    """Load `source` (a folder, a .gguf file, a Hub id, a starter's name)."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    """Load `source`: a folder, a .gguf file, a zip of a folder, a Hub id or a starter's name.
 
+    Args:
+        revision: branch, tag or commit of a Hub model.
+        device: auto, cpu, cuda, cuda:0, mps.
+        dtype: auto (bfloat16 on CUDA, float32 elsewhere), float32, bfloat16, float16.
+        allow_pickle: also accept weights stored as pickles, read with PyTorch's restricted unpickler.
+        progress: told in bytes and tensors; may raise `Stopped`.
+
+    Raises:
+        InputError: it is not a causal language model that can be cut, lacks a file, holds NaN, does not fit in memory,
+            or cannot be had; the sentence says which and what to do.
+        WorkFailed: memory ran out all the same, or the disk is full.
+    """
     chosen = choose_device(device)
-    kind = choose_dtype(dtype, chosen)
+    form = choose_dtype(dtype, chosen)
     started = time.monotonic()
     folder = local_folder(source, revision=revision, allow_pickle=allow_pickle, progress=progress)
-    progress(Progress(f"loading {source}", 0, None, "bytes"))
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch_dtype(kind), local_files_only=True, trust_remote_code=False, use_safetensors=True
+    commit = folder.name if resolve(source).kind == "hub" else None
+    files = find_weights(folder, allow_pickle=allow_pickle)
+    info = inspect_folder(source, folder, chosen, form, revision=commit)
+    check_fits(source, info.bytes_in_memory, chosen, f"as {form}")
+    tokenizer = read_tokenizer(folder)
+    with listening(f"loading {source}", progress):
+        model = _read(folder, files, chosen, form)
+    _check_finite(source, model, form, progress)
+    _check_vocabulary(source, tokenizer, model)
+    _log.info(
+        "loaded %s (%s, %d parameters) on %s as %s in %.1f s",
+        *(source, info.model_type, info.parameters, chosen, form, time.monotonic() - started),
     )
-    model = model.to(chosen).eval()
-    model_map = map_model(model)
-    parameters = sum(weight.numel() for weight in model.parameters())
-    info = ModelInfo(
-        source=source,
-        model_type=model.config.model_type,
-        layers=len(model_map.blocks),
-        shapes=model_map.shapes,
-        parameters=parameters,
-        bytes_in_memory=parameters * bytes_each(kind),
-        dtype=kind,
-        device=chosen,
-    )
-    progress(Progress(f"loading {source}", info.bytes_in_memory, info.bytes_in_memory, "bytes"))
-    _log.info("loaded %s on %s as %s in %.1f s", source, chosen, kind, time.monotonic() - started)
-    return LoadedModel(model, tokenizer, model_map, info)
+    return LoadedModel(model, tokenizer, map_model(model), info)
+
+
+def _read(folder: Path, files: WeightFiles, device: str, dtype: str) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch_dtype(dtype),
+            # Straight onto the device: a copy on the CPU first would need its memory twice.
+            device_map=None if device == "cpu" else {"": device},
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=not files.pickled,
+            weights_only=True,
+            output_loading_info=True,
+        )
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise WorkFailed(
+            f"{device} ran out of memory while {folder} was loaded as {dtype}. Choose dtype bfloat16 or a smaller "
+            "model, or close what else is running."
+        ) from error
+    except Exception as error:  # a damaged pickle or a wrong shape raises whatever the reader raises
+        raise InputError(
+            f"The weights in {folder} cannot be loaded ({first_line(error)}). "
+            "Download or copy the folder again, and keep config.json and weights of the same model together."
+        ) from error
+    missing = sorted(report.get("missing_keys") or ())
+    if missing:
+        raise InputError(
+            f"The weights in {folder} lack {len(missing)} tensors that config.json asks for ({missing[0]}, ...); they "
+            "would be random numbers. Keep config.json and weights of the same model together."
+        )
+    return model.eval()
+
+
+def _check_finite(source: str, model: Any, dtype: str, progress: ProgressCallback) -> None:
+    import torch
+
+    tensors = model.state_dict(keep_vars=False)
+    for done, (name, tensor) in enumerate(tensors.items()):
+        progress(Progress(f"checking {source}", done, len(tensors), "tensors"))
+        if not tensor.is_floating_point() or tensor.numel() == 0:
+            continue
+        # NaN and infinity both reach one of the two ends, and no second copy of the tensor is made.
+        if not torch.isfinite(torch.stack(torch.aminmax(tensor))).all():
+            count = int((~torch.isfinite(tensor)).sum())
+            raise InputError(
+                f"{source}: the tensor {name} holds {count:,} numbers that are NaN or infinite as {dtype}. "
+                "Choose dtype float32 if it was float16, else download the model again or choose another."
+            )
+
+
+def _check_vocabulary(source: str, tokenizer: Any, model: Any) -> None:
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    if tokenizer.vocab_size > rows:
+        raise InputError(
+            f"{source}: its tokenizer has {tokenizer.vocab_size:,} tokens and the model knows {rows:,}. "
+            "They belong to different models: copy this model's own tokenizer files into the folder."
+        )

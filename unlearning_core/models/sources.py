@@ -7,15 +7,21 @@ from pathlib import Path
 from typing import Literal
 
 from unlearning_core.errors import InputError
-from unlearning_core.models.dequantising import dequantise, root
+from unlearning_core.models.dequantising import dequantise
 from unlearning_core.models.hashing import sha256_of
+from unlearning_core.models.prepared import root
 from unlearning_core.models.starters import STARTERS, prepare
 from unlearning_core.progress import ProgressCallback, silent
 
 Kind = Literal["folder", "gguf", "hub", "starter"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_READ = (".json", ".safetensors", ".bin", ".model", ".txt", ".jinja")
+_READ = (
+    *("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json"),
+    *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"),
+    *("chat_template*", "pytorch_model*.bin", "pytorch_model.bin.index.json"),
+)
+"""The files that loading reads; a note or a log beside them is not part of the model."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ def local_folder(
         from unlearning_core.models.hub import download
 
         return download(found.name, revision, allow_pickle=allow_pickle, progress=progress)
-    _refuse_revision(found, revision)
+    refuse_revision(found, revision)
     if found.kind == "starter":
         return prepare(found.name, progress)
     assert found.path is not None
@@ -98,7 +104,8 @@ def local_folder(
     return dequantise(found.path, target, checksum, progress=progress)
 
 
-def _refuse_revision(found: Source, revision: str | None) -> None:
+def refuse_revision(found: Source, revision: str | None) -> None:
+    """Only a model from the Hub has revisions; anything else with one is a mistake that would go unseen."""
     if revision:
         raise InputError(
             f"revision {revision!r} was given, but {found.name!r} is a {found.kind}, and only a model from the Hub "
@@ -120,7 +127,7 @@ def fingerprint(source: str, revision: str | None = None) -> str:
         from unlearning_core.models.hub import commit_of
 
         return f"hub:{found.name}@{commit_of(found.name, revision)}"
-    _refuse_revision(found, revision)
+    refuse_revision(found, revision)
     if found.kind == "starter":
         return f"gguf:{STARTERS[found.name].sha256}"
     assert found.path is not None
@@ -128,6 +135,6 @@ def fingerprint(source: str, revision: str | None = None) -> str:
         return f"gguf:{sha256_of(found.path)}"
     total = hashlib.sha256()
     for path in sorted(found.path.iterdir()):
-        if path.suffix in _READ and path.is_file():
+        if any(path.match(pattern) for pattern in _READ) and path.is_file():
             total.update(f"{path.name}\0{sha256_of(path)}\n".encode())
     return f"folder:{total.hexdigest()}"

@@ -6,8 +6,9 @@ from importlib import metadata
 from pathlib import Path
 
 from unlearning_core.errors import InputError
-from unlearning_core.models.dequantising import dequantise, is_complete, root
+from unlearning_core.models.dequantising import dequantise
 from unlearning_core.models.hashing import sha256_of
+from unlearning_core.models.prepared import is_complete, root
 from unlearning_core.progress import ProgressCallback, silent
 
 _log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Starter:
 
     def unavailable(self) -> str | None:
         """None when the starter can be used here, else the sentence that says how to add it."""
-        if self.prepared or _located(self) is not None:
+        if self.prepared or located(self) is not None:
             return None
         return f"The starter model {self.name!r} is not installed. Add it with: {self.install}"
 
@@ -90,7 +91,7 @@ def prepare(name: str, progress: ProgressCallback = silent) -> Path:
     starter = STARTERS[name]
     if starter.prepared:
         return starter.folder
-    file = _located(starter)
+    file = located(starter)
     if file is None:
         raise InputError(f"The starter model {name!r} is not installed. Add it with: {starter.install}")
     found = sha256_of(file, progress)
@@ -105,7 +106,7 @@ def prepare(name: str, progress: ProgressCallback = silent) -> Path:
     return dequantise(file, starter.folder, starter.sha256, facts=facts, progress=progress)
 
 
-def _located(starter: Starter) -> Path | None:
+def located(starter: Starter) -> Path | None:
     """The GGUF file of the installed distribution; the package itself is never imported (it wants others)."""
     try:
         path = Path(str(metadata.distribution(starter.package).locate_file(starter.file)))
