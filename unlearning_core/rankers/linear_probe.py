@@ -97,7 +97,7 @@ def train(
 def selection_score(weights: np.ndarray) -> np.ndarray:
     """1 - the share of a class's |weight| that larger weights hold, the larger over classes, float64 `[neurons]`.
 
-    `get_top_neurons(probe, p)` selects the neurons whose score is above 1 - p (Dalvi et al. 2019, algorithm 1).
+    `get_top_neurons(probe, p)` selects the neurons whose score is 1 or above 1 - p (Dalvi et al. 2019, algorithm 1).
     """
     best = np.zeros(weights.shape[1])
     for absolute in np.abs(weights):
