@@ -182,8 +182,8 @@ def _write(
     with new_folder(target) as folder, zipfile.ZipFile(file) as archive:
         for inside, member in members.items():
             path = folder / inside
-            path.parent.mkdir(parents=True, exist_ok=True)
             try:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as packed, path.open("xb") as unpacked:
                     while chunk := packed.read(_CHUNK):
                         unpacked.write(chunk)

@@ -68,7 +68,8 @@ def _convert(gguf: Path, header: GgufHeader, folder: Path, progress: ProgressCal
         progress(Progress(f"reading the tokenizer of {name}", 0, None))
         tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
         progress(Progress(f"reading the settings of {name}", 0, None))
-        with listening(f"dequantising {name}", progress):
+        # A second loop hands the arrays to the model at once; it would start the same bar again.
+        with listening(f"dequantising {name}", lambda report: progress(report) if report.unit == "bytes" else None):
             model = AutoModelForCausalLM.from_pretrained(
                 where,
                 gguf_file=name,

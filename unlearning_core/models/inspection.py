@@ -89,8 +89,9 @@ def inspect_model(
     if gguf is not None:
         return _of_gguf(source, read_gguf(gguf), chosen, form)
     folder = local_folder(source, allow_pickle=allow_pickle, progress=progress)
+    info = inspect_folder(source, folder, chosen, form)
     find_weights(folder, allow_pickle=allow_pickle)
-    return inspect_folder(source, folder, chosen, form)
+    return info
 
 
 def _unprepared(found: Source) -> Path | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
 from unlearning_core.models.devices import choose_device, choose_dtype, torch_dtype
 from unlearning_core.models.inspection import ModelInfo, inspect_folder, inspect_model
 from unlearning_core.models.loading_bars import listening
@@ -67,8 +67,8 @@ def load_model(
     started = time.monotonic()
     folder = local_folder(source, revision=revision, allow_pickle=allow_pickle, progress=progress)
     commit = folder.name if resolve(source).kind == "hub" else None
-    files = find_weights(folder, allow_pickle=allow_pickle)
     info = inspect_folder(source, folder, chosen, form, revision=commit)
+    files = find_weights(folder, allow_pickle=allow_pickle)
     check_fits(source, info.bytes_in_memory, chosen, f"as {form}")
     tokenizer = read_tokenizer(folder)
     with listening(f"loading {source}", progress):
@@ -98,6 +98,8 @@ def _read(folder: Path, files: WeightFiles, device: str, dtype: str) -> Any:
             weights_only=True,
             output_loading_info=True,
         )
+    except WorkbenchError:
+        raise
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise WorkFailed(
             f"{device} ran out of memory while {folder} was loaded as {dtype}. Choose dtype bfloat16 or a smaller "
