@@ -1,0 +1,133 @@
+"""The ranking pass against a bare batched forward pass over the same batches, in tokens a second.
+
+Ours is the whole of `collect`: tokenising, finding the concept, batching, the model's body, the statistics of a site.
+The bare pass runs ready-made batches of the same texts through the model and keeps nothing. It is timed twice: the body
+alone, which `ratio` compares with, as the stricter; and the body with the language model head, which is what calling
+`model(**batch)` costs (`ratio_full_model`). The three take turns, slice by slice, so that whatever else the machine
+does slows all alike.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.sentences import DEFAULT_WORDS, labelled_sentences
+from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.files import write_json
+
+SLICE = 100
+"""Sentences that each side runs before it is the next one's turn."""
+
+
+def main(argv: list[str]) -> int:
+    """Entry point of `python -m bench forward`."""
+    parser = argparse.ArgumentParser(prog="python -m bench forward", description=__doc__)
+    parser.add_argument("--model", required=True, help="folder, .gguf file, Hub id or starter")
+    parser.add_argument("--sentences", required=True)
+    parser.add_argument("--words", default=str(DEFAULT_WORDS), help="concept words")
+    parser.add_argument("--limit", type=int, default=300, help="sentences")
+    parser.add_argument("--site", default="mlp", choices=["mlp", "head", "residual"])
+    parser.add_argument("--repeats", type=int, default=1, help="times each slice is run by each side")
+    parser.add_argument("--threads", type=int, help="torch threads; default: torch's own choice")
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    arguments = parser.parse_args(argv)
+    result = compare(arguments)
+    print(
+        f"ours {result['ours_tokens_per_second']:.0f} tokens/s, bare body {result['bare_body_tokens_per_second']:.0f}, "
+        f"bare full model {result['bare_full_model_tokens_per_second']:.0f}: "
+        f"ratio {result['ratio']:.3f} (of the {result['bare_is']}), {result['ratio_full_model']:.3f} of the full model"
+    )
+    if arguments.json:
+        write_json(arguments.json, result)
+    return 0
+
+
+def compare(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Time the three and return the figures."""
+    import torch
+
+    from unlearning_core.activations.collect import TOKEN_BUDGET, collect
+    from unlearning_core.models.loading import load_model
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    loaded = load_model(arguments.model)
+    items = labelled_sentences(arguments.sentences, arguments.words, arguments.limit)
+    # The concept's share of the tokens costs nothing, but collect refuses a slice without any: each gets one mark.
+    items = [item if item.spans or number % SLICE else _marked(item) for number, item in enumerate(items)]
+    budget = TOKEN_BUDGET * (1 if loaded.model.device.type == "cpu" else 8)
+    slices = [items[start : start + SLICE] for start in range(0, len(items), SLICE)]
+    batches = [bare_batches(loaded, part, budget) for part in slices]
+    sides: dict[str, Callable[[int], object]] = {
+        "ours": lambda i: collect(loaded, slices[i], site=arguments.site, token_budget=budget),
+        "body": lambda i: _run(loaded, loaded.map.body, batches[i]),
+        "full": lambda i: _run(loaded, loaded.model, batches[i]),
+    }
+    for run in sides.values():
+        run(len(slices) - 1)  # the first call of each side pays for allocations
+    seconds = _in_turn(loaded, sides, len(slices), arguments.repeats)
+    tokens = arguments.repeats * sum(int(batch["attention_mask"].sum()) for part in batches for batch in part)
+    rate = {side: tokens / spent for side, spent in seconds.items()}
+    return {
+        "ours_tokens_per_second": rate["ours"],
+        "bare_tokens_per_second": rate["body"],
+        "ratio": rate["ours"] / rate["body"],
+        "bare_is": "model body without the language model head, on ready-made batches",
+        "bare_body_tokens_per_second": rate["body"],
+        "bare_full_model_tokens_per_second": rate["full"],
+        "ratio_full_model": rate["ours"] / rate["full"],
+        "model": arguments.model,
+        "site": arguments.site,
+        "sentences": len(items),
+        "tokens": tokens // arguments.repeats,
+        "threads": torch.get_num_threads(),
+        "device": str(loaded.model.device),
+    }
+
+
+def bare_batches(loaded: Any, items: list[LabelledText], budget: int) -> list[dict[str, Any]]:
+    """The batches that `collect` makes of the same texts, as tensors on the model's device."""
+    import torch
+
+    from unlearning_core.activations.alignment import encode
+    from unlearning_core.activations.batches import batches
+    from unlearning_core.activations.collect import context_length
+
+    encoded = encode(loaded.tokenizer, items, context_length(loaded))
+    return [
+        {
+            "input_ids": torch.from_numpy(batch.input_ids).to(loaded.model.device),
+            "attention_mask": torch.from_numpy(batch.attention_mask).to(loaded.model.device),
+        }
+        for batch in batches(encoded, budget, "before", "token")
+    ]
+
+
+def _run(loaded: Any, module: Any, batches: list[dict[str, Any]]) -> None:
+    import torch
+
+    with torch.no_grad():
+        for batch in batches:
+            module(**batch, use_cache=False)
+
+
+def _in_turn(loaded: Any, sides: dict[str, Callable[[int], object]], slices: int, repeats: int) -> dict[str, float]:
+    """Seconds of each side over all slices; who goes first changes every time."""
+    import torch
+
+    seconds = dict.fromkeys(sides, 0.0)
+    names = list(sides)
+    for turn in range(repeats * slices):
+        for name in names[turn % 3 :] + names[: turn % 3]:
+            started = time.perf_counter()
+            sides[name](turn % slices)
+            if loaded.model.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds[name] += time.perf_counter() - started
+    return seconds
+
+
+def _marked(item: LabelledText) -> LabelledText:
+    return LabelledText(item.text, ((max(0, len(item.text) - 2), len(item.text)),))
