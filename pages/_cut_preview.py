@@ -1,0 +1,133 @@
+"""What a cut does, before it is kept: the neurons on the heatmap, text from base and pruned, quick numbers."""
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages._marked_text import escaped, highlighted
+from pages._shared_models import base_model
+from unlearning_core.errors import InputError
+from unlearning_core.figures import heatmap, layer_summary
+from unlearning_core.progress import Progress
+from unlearning_core.pruning.mask import Mask
+from unlearning_core.runs import Run
+from unlearning_core.work import Work
+
+QUICK = 24
+"""Held-out sentences of each kind that the quick numbers are measured on."""
+
+_REMEMBERED = 60
+
+
+def figures_of_cut(ranking: pd.DataFrame, mask: Mask) -> None:
+    """How many neurons are cut, and where."""
+    site = str(ranking["site"].iloc[0])
+    cut = ~mask.kept[site]
+    protected = ranking[ranking["protected"] & (ranking["site"] == site)]
+    hit = int(np.count_nonzero(cut[protected["layer"], protected["index"]]))
+    left, right = st.columns([1, 3], gap="large")
+    with left:
+        st.metric("Neurons cut", f"{mask.cut:,}", help=f"of {mask.total:,} ranked")
+        st.caption(f"of {mask.total:,}, in {int(cut.any(axis=1).sum())} of {len(cut)} layers")
+        if hit:
+            st.warning(f"{hit} protected neurons are among them: expect broken text.")
+    with right, st.expander("Which neurons", expanded=True):
+        st.plotly_chart(heatmap(ranking, site, cut=cut), key="cut heatmap", alt="Scores, with cut neurons crossed")
+        st.plotly_chart(layer_summary(cut), key="cut layers", alt="Neurons cut in each layer")
+
+
+def write_side_by_side(run: Run, mask: Mask, prompts: list[str], tokens: int, greedy: bool) -> None:
+    """Base and pruned continue the prompts; what was written before is remembered."""
+    if not prompts:
+        raise InputError("There is no prompt. Write at least one in the box of prompts.")
+    st.subheader("What it writes")
+    slots: dict[tuple[str, int], Any] = {}
+    heads = st.columns(2, gap="medium")
+    heads[0].markdown(":blue[**Base**]")
+    heads[1].markdown(":orange[**Pruned**]")
+    for number, prompt in enumerate(prompts):
+        with st.container(border=True):
+            st.markdown(f"**{escaped(prompt)}**")
+            left, right = st.columns(2, gap="medium")
+            slots["base", number], slots["pruned", number] = left.empty(), right.empty()
+    for stage, cut in (("base", None), ("pruned", mask)):
+        _write(run, cut, prompts, tokens, greedy, [slots[stage, number] for number in range(len(prompts))])
+
+
+def _write(run: Run, mask: Mask | None, prompts: list[str], tokens: int, greedy: bool, slots: list[Any]) -> None:
+    from unlearning_core.evaluation.generation import generate
+
+    matcher = Work(run).matcher
+
+    def draw(number: int, sample: int, text: str) -> None:
+        marked = highlighted(text, [(span.start, span.end) for span in matcher.spans(text)])
+        slots[number].markdown(marked or ":gray[(nothing)]")
+
+    key = (run.id, mask.digest() if mask is not None else "", tuple(prompts), tokens, greedy)
+    written = _remembered().get(key)
+    if written is None:
+        settings = run.config.generation
+        found = generate(
+            base_model(run),
+            prompts,
+            mask=mask,
+            temperature=settings.temperature or 1.0,
+            top_p=settings.top_p,
+            max_new_tokens=tokens,
+            greedy=greedy,
+            seed=settings.seed,
+            on_text=draw,
+        )
+        written = [generation.text for generation in found]
+        _remember(key, written)
+    for number, text in enumerate(written):
+        draw(number, 0, text)
+
+
+def quick_numbers(run: Run, mask: Mask) -> None:
+    """Loss on a few held-out sentences, base against this cut."""
+    from unlearning_core.evaluation.metrics import measure, nll_delta
+
+    held_out = Work(run).sentences("held_out").take(QUICK, QUICK, 0).items
+    shown = st.empty()
+
+    def watch(update: Progress) -> None:
+        shown.caption(f"Measuring on {len(held_out)} held-out sentences: {update.done:.0f}")
+
+    measured = []
+    for cut in (None, mask):
+        key = (run.id, "measured", _data_time(run), cut.digest() if cut is not None else "")
+        if key not in _remembered():
+            _remember(key, measure(base_model(run), held_out, mask=cut, progress=watch))
+        measured.append(_remembered()[key])
+    base, pruned = measured
+    forget, retain = nll_delta(base, pruned, "concept"), nll_delta(base, pruned, "retain")
+    with shown.container():
+        columns = st.columns(2)
+        columns[0].metric(
+            "Concept loss rises by", f"{forget.value:+.2f} ± {forget.stderr:.2f} nats",
+            help="How much worse the concept's words are predicted. More means more is forgotten.",
+        )  # fmt: skip
+        columns[1].metric(
+            "Loss elsewhere rises by", f"{retain.value:+.2f} ± {retain.stderr:.2f} nats",
+            help="How much worse all other words are predicted: the price. Less is better.",
+        )  # fmt: skip
+        st.caption(f"On {len(held_out)} held-out sentences, ± one standard error.")
+
+
+def _data_time(run: Run) -> int:
+    return (run.folder / "data" / "held_out.jsonl").stat().st_mtime_ns
+
+
+def _remembered() -> OrderedDict[tuple[Any, ...], Any]:
+    return st.session_state.setdefault("previews", OrderedDict())
+
+
+def _remember(key: tuple[Any, ...], value: Any) -> None:
+    memory = _remembered()
+    memory[key] = value
+    while len(memory) > _REMEMBERED:
+        memory.popitem(last=False)

@@ -1,0 +1,51 @@
+"""What surrounds every page: navigation, a sidebar that says where the visitor is, and errors as sentences."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+
+import streamlit as st
+
+from pages._run_in_url import current_run
+from pages._sidebar import sidebar
+from pages._steps import STEPS
+from pages._working import in_sentences, said
+from unlearning_core.logs import quiet_libraries, start_app_log
+
+_framed: ContextVar[bool] = ContextVar("framed", default=False)
+
+
+def frame() -> None:
+    """Draw the frame and, in it, the page that the URL names."""
+    st.set_page_config(page_title="Unlearning Workbench", page_icon=":material/psychology:", layout="wide")
+    quiet_libraries()
+    start_app_log()
+    page = st.navigation(
+        [
+            st.Page(step.page, title=step.title, icon=step.icon, url_path=step.title.lower(), default=step is STEPS[0])
+            for step in STEPS
+        ]
+    )
+    run = None
+    with in_sentences():
+        run = current_run()
+    with st.sidebar, in_sentences():
+        sidebar(run)
+    said()
+    token = _framed.set(True)
+    try:
+        with in_sentences():
+            page.run()
+    finally:
+        _framed.reset(token)
+
+
+def show(main: Callable[[], None]) -> None:
+    """Draw a page inside the frame; every page ends with this.
+
+    A folder named pages makes Streamlit run a page file by itself, without app.py, when a freshly started server is
+    first asked for that page (a refresh after a restart). The frame is then drawn from here, and calls the page again.
+    """
+    if _framed.get():
+        main()
+    else:
+        frame()

@@ -1,0 +1,109 @@
+"""Loaded models, shared by all visitors and never changed; only the latest few stay in memory."""
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from unlearning_core.config import BaseModelSection
+from unlearning_core.errors import InputError
+from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.runs import Run
+from unlearning_core.work import Work
+
+if TYPE_CHECKING:
+    from unlearning_core.models.loading import LoadedModel
+
+MOST = 2
+"""Models kept: a base and the retrained one that is compared with it."""
+
+
+class Shelf:
+    """Models by what they are; the one that was used longest ago makes room for a new one."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._models: OrderedDict[tuple[Any, ...], LoadedModel] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def holds(self, key: tuple[Any, ...]) -> bool:
+        """Whether that model is in memory."""
+        return key in self._models
+
+    def clear(self) -> None:
+        """Keep none; whoever still uses one keeps it until done."""
+        with self._lock:
+            self._models.clear()
+
+    def take(self, key: tuple[Any, ...], progress: ProgressCallback) -> "LoadedModel":
+        """The model of that key: (identity, source, revision, device, dtype, allow_pickle)."""
+        from unlearning_core.models.loading import load_model
+
+        with self._lock:
+            if key in self._models:
+                self._models.move_to_end(key)
+                return self._models[key]
+            while len(self._models) >= self._most:
+                self._models.popitem(last=False)
+            _, source, revision, device, dtype, allow_pickle = key
+            loaded = load_model(
+                source, revision=revision, device=device, dtype=dtype, allow_pickle=allow_pickle, progress=progress
+            )
+            self._models[key] = loaded
+            return loaded
+
+
+@st.cache_resource(show_spinner=False)
+def _shelf() -> Shelf:
+    return Shelf()
+
+
+def model_of(section: BaseModelSection, progress: ProgressCallback = silent) -> "LoadedModel":
+    """The model that the settings name, loaded if it is not in memory; raises InputError when it cannot be had."""
+    return _shelf().take(_key(section), progress)
+
+
+def forget_models() -> None:
+    """Free the memory of all models; a step that needs one loads it again."""
+    _shelf().clear()
+
+
+def base_model(run: Run, progress: ProgressCallback = silent) -> "LoadedModel":
+    """The run's base model."""
+    return model_of(run.config.base_model, progress)
+
+
+def base_is_loaded(run: Run) -> bool:
+    """Whether `base_model` would return at once."""
+    return _shelf().holds(_key(run.config.base_model))
+
+
+def retrained_model(run: Run, progress: ProgressCallback = silent) -> "LoadedModel":
+    """The run's retrained model.
+
+    Raises:
+        InputError: it is not there yet.
+    """
+    from unlearning_core.models.sources import fingerprint
+
+    folder = Work(run).model_folder("retrained")
+    if not folder.is_dir():
+        raise InputError("This run has no retrained model yet. Start the retraining on the Retrain page.")
+    base = run.config.base_model
+    key = (fingerprint(str(folder)), str(folder), None, base.device, base.dtype, False)
+    return _shelf().take(key, progress)
+
+
+def _key(base: BaseModelSection) -> tuple[Any, ...]:
+    from unlearning_core.models.sources import fingerprint
+
+    identity = fingerprint(base.base_model_path, base.revision)
+    return (identity, base.base_model_path, base.revision, base.device, base.dtype, base.allow_pickle)
+
+
+def execute(run: Run, until: str, progress: ProgressCallback) -> None:
+    """Bring the run up to date through the stage `until`, on the shared base model."""
+    from unlearning_core.pipeline import execute as execute_stages
+
+    execute_stages(run, progress, until=until, work=Work(run, progress, base=base_model(run, progress)))

@@ -1,0 +1,110 @@
+"""A run that goes on in its own process, watched from the page: state, loss, samples, Stop."""
+
+from typing import Any
+
+import streamlit as st
+
+from pages._marked_text import escaped, highlighted
+from pages._working import duration, in_sentences
+from unlearning_core import background
+from unlearning_core.figures import loss_curve
+from unlearning_core.retraining.events import loss_curve as curve
+from unlearning_core.retraining.events import read_events
+from unlearning_core.retraining.process import Status, status
+from unlearning_core.runs import Run
+from unlearning_core.work import Work
+
+STAGES = {
+    "filter": "Leaving the concept out of the training text",
+    "retrain": "Retraining",
+    "measure retrained": "Measuring the retrained model",
+    "report": "Writing the report",
+}
+
+
+def is_busy(run: Run) -> bool:
+    """Whether a process works on the run."""
+    return background.is_running(run)
+
+
+@st.fragment(run_every=1.0)
+def watch(run: Run) -> None:
+    """How far it is, once a second, until it has ended."""
+    if not is_busy(run):
+        st.rerun()
+    with in_sentences():
+        stage = run.status().get("stage")
+        training = status(run.folder / "retraining") if stage == "retrain" else Status("absent")
+        with st.container(border=True):
+            left, right = st.columns([5, 1], vertical_alignment="center")
+            left.markdown(f"**{STAGES.get(str(stage), 'Starting')}**")
+            if right.button("Stop", icon=":material/stop_circle:", key="stop training"):
+                background.stop(run)
+                st.session_state["stopping"] = run.id
+            _bar(run, training)
+            if st.session_state.get("stopping") == run.id:
+                st.caption("Stopping after the current step; a checkpoint is kept.")
+        if stage in ("retrain", "measure retrained", "report"):
+            _curves(run)
+
+
+def _bar(run: Run, training: Status) -> None:
+    if training.total_steps:
+        parts = [f"step {training.step} of {training.total_steps}"]
+        if training.loss is not None:
+            parts.append(f"loss {training.loss:.3f}")
+        if training.tokens_per_second:
+            parts.append(f"{training.tokens_per_second:,.0f} tokens a second")
+        if training.eta_seconds is not None:
+            parts.append(f"{duration(training.eta_seconds)} left")
+        st.progress(min(1.0, training.step / training.total_steps), text=", ".join(parts))
+        return
+    last: dict[str, Any] = next(
+        (event for event in reversed(list(run.events())) if event["kind"] in ("progress", "stage")), {}
+    )
+    share = min(1.0, last["done"] / last["total"]) if last.get("total") else 0.0
+    st.progress(share, text=str(last.get("task") or "loading"))
+
+
+def _curves(run: Run) -> None:
+    folder = run.folder / "retraining"
+    events = curve(folder, "train") + curve(folder, "eval")
+    if not events:
+        st.caption("The loss appears after the first steps.")
+        return
+    left, right = st.columns([3, 2], gap="large")
+    left.plotly_chart(loss_curve(events), key="loss", alt="Training and validation loss by step")
+    samples = [event for event in read_events(folder) if event["kind"] == "sample"]
+    if samples:
+        with right:
+            _samples(run, [sample for sample in samples if sample["step"] == samples[-1]["step"]])
+
+
+def _samples(run: Run, samples: list[dict[str, Any]]) -> None:
+    st.markdown(f"**What it writes at step {samples[-1]['step']}**")
+    matcher = Work(run).matcher
+    newest = {sample["prompt"]: sample["text"] for sample in samples}
+    for prompt, text in newest.items():
+        marked = highlighted(text, [(span.start, span.end) for span in matcher.spans(text)])
+        st.markdown(f":gray[{escaped(prompt)}] {marked}")
+
+
+def outcome(run: Run) -> None:
+    """How the last training ended, with its curves."""
+    state = run.status()
+    st.session_state.pop("stopping", None)
+    if state["state"] == "running":
+        # Nobody works on it, and it never said how it ended: it was killed.
+        words = background.last_words(run)
+        st.warning(
+            "The process ended without a word, so it was probably killed. Go on from its last checkpoint."
+            + (f" It last said: {escaped(words)}" if words else "")
+        )
+    elif state["state"] == "stopped" and state.get("stage") in STAGES:
+        st.info(f"Stopped. {escaped(state['message'])}")
+    elif state["state"] == "failed" and state.get("stage") in STAGES:
+        st.error(escaped(state["message"]))
+    elif state["state"] == "finished":
+        st.success("The retraining is finished and measured.", icon=":material/check_circle:")
+    if (run.folder / "retraining").is_dir():
+        _curves(run)

@@ -1,0 +1,141 @@
+"""Long work on a page: a bar with rate and time left, a Stop button that works, and errors as sentences."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+from streamlit.runtime.scriptrunner_utils.exceptions import ScriptControlException
+
+from unlearning_core.errors import InputError, Stopped, WorkbenchError
+from unlearning_core.progress import Progress, ProgressCallback
+
+log = logging.getLogger(__name__)
+
+_SAID = "said"
+_EVERY = 0.2
+
+
+@contextmanager
+def in_sentences() -> Iterator[None]:
+    """Show what goes wrong inside the `with` as a sentence with a next step, never as a traceback."""
+    try:
+        yield
+    except WorkbenchError as error:
+        st.error(_plain(str(error)), icon=":material/error:")
+    except Exception as error:
+        log.exception("a page failed")
+        st.error(
+            f"Something unforeseen went wrong ({type(error).__name__}). Nothing in the run was changed by it; the "
+            "details are in logs/app.log. Reload the page to go on.",
+            icon=":material/error:",
+        )
+
+
+def _plain(text: str) -> str:
+    """Text that a person or a file brought in, safe inside markdown."""
+    from pages._marked_text import escaped
+
+    return escaped(text)
+
+
+def say(text: str) -> None:
+    """Show `text` once the page has been drawn anew."""
+    st.session_state[_SAID] = text
+
+
+def said() -> None:
+    """Show what was last said, once."""
+    if text := st.session_state.pop(_SAID, None):
+        st.success(text, icon=":material/check_circle:")
+
+
+class _Bar:
+    """A progress callback that draws a bar; whatever the visitor does meanwhile stops the work."""
+
+    def __init__(self, title: str) -> None:
+        self._bar = st.progress(0.0, text=title)
+        self._drawn = 0.0
+        self._task = ""
+        self._started = (time.monotonic(), 0.0)
+
+    def __call__(self, update: Progress) -> None:
+        now = time.monotonic()
+        if update.task != self._task:
+            self._task, self._started = update.task, (now, update.done)
+        elif now - self._drawn < _EVERY:
+            return
+        self._drawn = now
+        share = min(1.0, update.done / update.total) if update.total else 0.0
+        try:
+            # Streamlit raises out of this call when a button was pressed or the tab was closed.
+            self._bar.progress(share, text=spoken(update, now - self._started[0], self._started[1]))
+        except ScriptControlException as left:
+            raise Stopped("Stopped. What was finished is kept; the same button goes on from there.") from left
+
+    def empty(self) -> None:
+        self._bar.empty()
+
+
+def spoken(update: Progress, seconds: float, begun_at: float = 0.0) -> str:
+    """ "ranking neurons: 120 of 480 sentences, 40 a second, 9 s left" """
+    text = update.task
+    if update.total:
+        text += f": {_amount(update.done, update.unit)} of {_amount(update.total, update.unit)}"
+    elif update.done:
+        text += f": {_amount(update.done, update.unit)}"
+    text += f" {update.unit}" if update.unit not in ("", "bytes") else ""
+    rate = (update.done - begun_at) / seconds if seconds > 1 else 0.0
+    if rate > 0:
+        text += f", {_amount(rate, update.unit)} a second"
+        if update.total and update.done < update.total:
+            text += f", {duration((update.total - update.done) / rate)} left"
+    return text
+
+
+def _amount(number: float, unit: str) -> str:
+    if unit == "bytes":
+        return f"{number / 1e6:,.0f} MB"
+    return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """ "45 s", "3 min", "1 h 20 min" """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@st.cache_resource(show_spinner=False)
+def _locks() -> dict[str, threading.Lock]:
+    return {}
+
+
+def carry_out(title: str, work: Callable[[ProgressCallback], object], *, only_one: str) -> bool:
+    """Do `work` under a bar with a Stop button; whether it was finished. Errors are shown as sentences.
+
+    Args:
+        title: what is being done.
+        work: is given the progress callback.
+        only_one: what two windows must not work on at once (a run's id).
+    """
+    lock = _locks().setdefault(only_one, threading.Lock())
+    finished = False
+    with st.container(border=True), in_sentences():
+        if not lock.acquire(blocking=False):
+            raise InputError("Another window is working on this run at the moment. Wait until it has finished there.")
+        try:
+            st.button("Stop", key=f"stop {title}", icon=":material/stop_circle:")
+            bar = _Bar(title)
+            work(bar)
+            finished = True
+        except Stopped as stopped:
+            if isinstance(stopped.__cause__, ScriptControlException):
+                raise stopped.__cause__ from None
+            raise
+        finally:
+            lock.release()
+    return finished

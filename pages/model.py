@@ -1,0 +1,135 @@
+"""Model: choose one, see what it needs, load it; reopen an earlier run."""
+
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import streamlit as st
+
+from pages._choose_model import Choice, choose_model, experiment, import_config, reopen_run
+from pages._frame import show
+from pages._run_in_url import current_run, runs_root, show_run
+from pages._shared_models import base_is_loaded, base_model, model_of
+from pages._steps import next_step
+from pages._working import carry_out, in_sentences, say
+from unlearning_core.files import write_json
+from unlearning_core.runs import Run, create_run
+
+if TYPE_CHECKING:
+    from unlearning_core.models.loading import LoadedModel
+
+PAGE = "pages/model.py"
+SITES = {"mlp": "MLP neurons", "head": "Attention heads", "residual": "Residual dimensions"}
+
+
+def main() -> None:
+    """Draw the page."""
+    st.title("Model")
+    st.markdown(
+        "Choose a language model, name a concept, see which neurons carry it, cut them, let the model recover, and "
+        "compare. It begins here, with the model."
+    )
+    run = current_run()
+    if run is not None:
+        with in_sentences():
+            loaded_card(run)
+    with st.expander("Take another model") if run else st.container(), in_sentences():
+        choice = choose_model()
+        if choice is not None:
+            inspect_and_load(choice)
+    with st.expander("Reopen a run, or start one from a config.json", expanded=False), in_sentences():
+        reopen_run()
+        import_config()
+
+
+def inspect_and_load(choice: Choice) -> None:
+    """Size and memory need first; the weights only on the second button."""
+    if st.button("Check size and memory", type="secondary", icon=":material/straighten:"):
+        from unlearning_core.models.inspection import inspect_model
+
+        st.session_state.pop("inspected", None)
+        with st.spinner("Reading the model's description"):
+            info = inspect_model(
+                choice.source,
+                revision=choice.revision,
+                device=choice.device,
+                dtype=choice.dtype,
+                allow_pickle=choice.allow_pickle,
+            )
+        st.session_state["inspected"] = (choice, info.to_dict())
+    known = st.session_state.get("inspected")
+    if known and known[0] == choice:
+        facts(known[1])
+        memory(known[1]["bytes_in_memory"])
+        if st.button("Load the model", type="primary", icon=":material/download:"):
+            config = experiment(choice)
+            loaded: list[LoadedModel] = []
+            if carry_out("Loading the model", lambda bar: loaded.append(model_of(config.base_model, bar)), only_one=""):
+                run = create_run(config, runs_root())
+                keep_facts(run, loaded[0])
+                show_run(run)
+                st.session_state.pop("inspected", None)
+                say("The model is loaded. Next: name the concept.")
+                st.rerun()
+
+
+def keep_facts(run: Run, loaded: "LoadedModel") -> None:
+    """The model's facts in the run folder, where a later visit finds them without loading it."""
+    write_json(run.folder / "model.json", loaded.info.to_dict())
+
+
+def loaded_card(run: Run) -> None:
+    """What is known of the open run's model."""
+    info = run.read_json("model.json")
+    with st.container(border=True):
+        if info is None:
+            st.subheader(run.config.base_model.base_model_path)
+            st.caption("This run was made without the dashboard; its model's facts appear once it is loaded.")
+        else:
+            facts(info)
+        if base_is_loaded(run):
+            next_step(PAGE)
+        elif st.button("Load it now", help="It is loaded by itself as soon as a step needs it.") and carry_out(
+            "Loading the model", lambda bar: keep_facts(run, base_model(run, bar)), only_one=run.id
+        ):
+            st.rerun()
+
+
+def facts(info: dict[str, Any]) -> None:
+    """The card of a model."""
+    st.subheader(info["source"].rstrip("/").rsplit("/", 1)[-1])
+    columns = st.columns(4)
+    columns[0].metric("Parameters", _count(info["parameters"]))
+    columns[1].metric("Memory for the weights", _bytes(info["bytes_in_memory"]))
+    columns[2].metric("Layers", info["layers"])
+    columns[3].metric("Family", info["model_type"])
+    widths = ", ".join(
+        f"{SITES.get(site, site)}: {layers} × {width:,}" for site, (layers, width) in info["shapes"].items()
+    )
+    st.markdown(f"**Neurons (layers × width).** {widths}")
+    rest = [f"number format {info['dtype']}", f"device {info['device']}"]
+    rest += [f"licence {info['licence']}"] if info.get("licence") else []
+    rest += [f"revision {info['revision'][:12]}"] if info.get("revision") else []
+    st.caption(", ".join(rest))
+
+
+def memory(needed: int) -> None:
+    """Whether the model fits into this machine's free memory."""
+    free = psutil.virtual_memory().available
+    if needed < 0.8 * free:
+        st.caption(f"{_bytes(free)} of memory are free here: it fits.")
+    else:
+        st.warning(f"Only {_bytes(free)} of memory are free here. Take a smaller model or number format.")
+
+
+def _count(number: int) -> str:
+    for size, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {name}"
+    return str(number)
+
+
+def _bytes(number: float) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
+show(main)

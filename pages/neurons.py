@@ -1,0 +1,167 @@
+"""Neurons: rank them by how much they carry the concept, and look at the ranking."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages._frame import show
+from pages._ranker_parameters import choose_parameters
+from pages._run_in_url import changed, current_run
+from pages._shared_models import execute
+from pages._steps import finished_stages, needs, next_step
+from pages._working import carry_out, in_sentences, say
+from unlearning_core.figures import SITE_NAMES, heatmap, layer_summary, score_histogram
+from unlearning_core.rankers.registry import DEFAULT_RANKER, RANKERS
+from unlearning_core.runs import Run
+from unlearning_core.work import Work
+
+PAGE = "pages/neurons.py"
+ALIGNMENTS = {"before": "where the word is predicted", "at": "at the word itself"}
+AGGREGATIONS = {
+    "token": "every token on its own",
+    "average": "average of a word's tokens",
+    "first": "first token of a word",
+    "last": "last token of a word",
+}
+
+
+def main() -> None:
+    """Draw the page."""
+    st.title("Neurons")
+    st.markdown("Which neurons carry the concept? A ranking puts those first that matter most for it.")
+    run = current_run()
+    if not needs(run, "pages/concept.py") or run is None:
+        return
+    settings = choose_settings(run)
+    if st.button("Rank the neurons", type="primary", icon=":material/hub:"):
+        run.save_config(changed(run.config, neural_probing=settings))
+        if carry_out("Ranking neurons", lambda bar: execute(run, "rank", bar), only_one=run.id):
+            say("The neurons are ranked.")
+            st.rerun()
+    if "rank" in finished_stages(run):
+        with in_sentences():
+            st.divider()
+            show_ranking(run)
+            next_step(PAGE)
+
+
+def choose_settings(run: Run) -> dict[str, Any]:
+    """Site, alignment, method and its parameters as keys of neural_probing."""
+    probing = run.config.neural_probing
+    info = run.read_json("model.json")
+    sites = list(info["shapes"]) if info else list(SITE_NAMES)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        site = st.selectbox(
+            "Kind of neuron", sites, index=_place(sites, probing.site), key=f"site {run.id}",
+            format_func=lambda name: SITE_NAMES[name],
+            help="MLP: hidden units of the feed-forward layers. Heads: whole attention heads. "
+            "Residual: dimensions of the stream that all layers read and write.",
+        )  # fmt: skip
+        alignment = st.radio(
+            "Read the activation", list(ALIGNMENTS), index=_place(list(ALIGNMENTS), probing.alignment),
+            format_func=lambda name: ALIGNMENTS[name], key=f"alignment {run.id}",
+            help="A model decides to write a word one position before it: that is where its neurons do their work.",
+        )  # fmt: skip
+        protect = st.toggle(
+            "Protect massive neurons", probing.protect_massive, key=f"protect {run.id}",
+            help="A few neurons hold the whole text together with huge activations on its first token. "
+            "Cutting one of them ruins every text, so they are put last.",
+        )  # fmt: skip
+        with st.expander("More"):
+            skip = st.toggle(
+                "Leave out the first position", probing.skip_first_position, key=f"skip {run.id}",
+                help="Its activations are far larger than all others and say nothing about the concept.",
+            )  # fmt: skip
+            aggregation = st.selectbox(
+                "Words of several tokens", list(AGGREGATIONS), index=_place(list(AGGREGATIONS), probing.aggregation),
+                format_func=lambda name: AGGREGATIONS[name], key=f"aggregation {run.id}",
+            )  # fmt: skip
+    with right:
+        ranker, parameters = choose_ranker(run)
+    return {
+        "site": site, "alignment": alignment, "protect_massive": protect, "skip_first_position": skip,
+        "aggregation": aggregation, "ranker": ranker, "ranker_parameters": parameters,
+    }  # fmt: skip
+
+
+def _place(options: list[str], value: str) -> int:
+    return options.index(value) if value in options else 0
+
+
+def choose_ranker(run: Run) -> tuple[str, dict[str, Any]]:
+    """The method and its parameters; methods that are not installed are shown with the command that adds them."""
+    probing = run.config.neural_probing
+    missing = {name: reason for name, ranker in RANKERS.items() if (reason := ranker.unavailable())}
+    names = [name for name in RANKERS if name not in missing]
+    name = st.radio(
+        "Method", names, index=_place(names, probing.ranker), key=f"ranker {run.id}",
+        format_func=lambda name: RANKERS[name].title, captions=[RANKERS[name].answers for name in names],
+    )  # fmt: skip
+    for other, reason in missing.items():
+        st.radio(
+            "Not installed", [other], format_func=lambda name: RANKERS[name].title, captions=[reason], index=None,
+            disabled=True, key=f"missing {other}",
+        )  # fmt: skip
+    chosen = name or DEFAULT_RANKER
+    known = probing.ranker_parameters if chosen == probing.ranker else {}
+    return chosen, choose_parameters(RANKERS[chosen].params, known, key=f"{run.id} {chosen}")
+
+
+def show_ranking(run: Run) -> None:
+    """Heatmap, layers, table of the first neurons, and the protected ones."""
+    ranking = Work(run).ranking
+    site = str(ranking["site"].iloc[0])
+    summary = run.status()["stages"]["rank"]["summary"]
+    one, two, three = st.columns(3)
+    one.metric("Neurons ranked", f"{len(ranking):,}")
+    two.metric("Tokens read", f"{summary['tokens']:,}")
+    three.metric("Protected", summary["protected"], help="Massive neurons, put at the end of the ranking.")
+    left, right = st.columns(2)
+    order = left.segmented_control(
+        "Order within a layer", ["index", "score"], default="index", required=True, key="heatmap order"
+    )
+    standardised = right.toggle("Compare within each layer (standardised)", True, key="heatmap standardised")
+    st.plotly_chart(
+        heatmap(ranking, site, order_by="score" if order == "score" else "index", standardised=standardised),
+        key="heatmap",
+        alt="Score of every neuron by layer",
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("First neurons")
+        most = st.slider("How many", 10, 500, 50, 10, key="first neurons")
+        first = ranking.nsmallest(most, "rank")[["rank", "layer", "index", "score", "protected"]]
+        st.dataframe(first, hide_index=True, height=280)
+    with right:
+        st.subheader(f"Where the first {most} lie")
+        st.plotly_chart(
+            layer_summary(_flags(ranking, site, ranking["rank"] < most), _flags(ranking, site, ranking["protected"])),
+            key="layers",
+            alt="How many of the first neurons lie in each layer",
+        )
+    with st.expander("All scores, and the protected neurons"):
+        st.plotly_chart(score_histogram(ranking, site), key="histogram", alt="How many neurons have which score")
+        _massive(run)
+
+
+def _flags(ranking: pd.DataFrame, site: str, chosen: pd.Series) -> np.ndarray:
+    rows = ranking[ranking["site"] == site]
+    flags = np.zeros((rows["layer"].max() + 1, rows["index"].max() + 1), bool)
+    picked = rows[chosen[rows.index]]
+    flags[picked["layer"], picked["index"]] = True
+    return flags
+
+
+def _massive(run: Run) -> None:
+    massive = pd.read_parquet(run.folder / "massive.parquet")
+    if massive.empty:
+        st.caption("No neuron of this model has a massive activation.")
+        return
+    st.markdown("**Massive neurons**: what they put out at the first position, and elsewhere.")
+    st.dataframe(massive, hide_index=True)
+
+
+show(main)

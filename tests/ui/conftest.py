@@ -1,0 +1,87 @@
+"""A tiny model on disk, runs in a folder of their own, and the app in Streamlit's test harness."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.tiny_models import save_tiny
+from unlearning_core.config import build_config
+from unlearning_core.pipeline import execute
+from unlearning_core.runs import Run, create_run
+
+ROOT = Path(__file__).resolve().parents[2]
+WORDS = ["chair", "sofa", "bench"]
+
+
+def sentences() -> list[str]:
+    """Twenty-four short sentences with a concept word and as many without."""
+    things = ("table", "window", "door", "river", "garden", "station", "house", "market")
+    with_concept = [f"She put the {word} beside the {thing} today." for word in WORDS for thing in things]
+    without = [f"The {what} near the {thing} was quiet." for what in ("cat", "boat", "old man") for thing in things]
+    return with_concept + without
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny("gpt2", tmp_path_factory.mktemp("model") / "tiny-gpt2")
+
+
+@pytest.fixture(scope="session")
+def sentence_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "sentences.json"
+    path.write_text(json.dumps(sentences()), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's run folders are made."""
+    monkeypatch.setenv("UNLEARNING_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("UNLEARNING_MODELS", str(tmp_path / "models"))
+    monkeypatch.chdir(ROOT)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def new_run(runs: Path, tiny_folder: Path, sentence_file: Path) -> Callable[..., Run]:
+    """Makes a run of the tiny model, brought up to date through a stage."""
+
+    def make(until: str | None = None, **sections: dict) -> Run:
+        values: dict = {
+            "base_model": {"base_model_path": str(tiny_folder)},
+            "neural_probing": {
+                "concept_definition": WORDS, "sentences": str(sentence_file), "activations_label": "seats",
+                "prune_ratio": 0.05,
+            },
+            "retraining": {"max_steps": 4, "batch_size": 4, "learning_rate": 1e-3, "max_length": 64},
+            "generation": {"max_new_tokens": 6, "samples": 2},
+            "test_prompts": ["The chair", "She put the"],
+            "output_dir": str(runs),
+        }  # fmt: skip
+        for name, change in sections.items():
+            values[name] |= change
+        run = create_run(build_config(values), runs)
+        if until is not None:
+            execute(run, until=until)
+        return run
+
+    return make
+
+
+@pytest.fixture
+def open_page(runs: Path) -> Callable[..., AppTest]:
+    """The app at a page, on a run or on none."""
+
+    def open_at(page: str, run: Run | None = None) -> AppTest:
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        if run is not None:
+            app.query_params["run"] = run.id
+        app.run()
+        if page != "model":
+            app.switch_page(f"pages/{page}.py").run()
+        return app
+
+    return open_at

@@ -1,0 +1,21 @@
+"""Finding elements of a page in Streamlit's test harness."""
+
+import json
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+
+def labelled(elements: Any, label: str) -> Any:
+    """The element with that label."""
+    return next(element for element in elements if element.label == label)
+
+
+def button(app: AppTest, label: str) -> Any:
+    """The button with that label, in a form or not."""
+    return labelled(app.button, label)
+
+
+def chart(app: AppTest, number: int) -> dict[str, Any]:
+    """The specification of a plotly chart; the harness knows no charts of its own."""
+    return json.loads(app.get("plotly_chart")[number].proto.spec)

@@ -1,0 +1,206 @@
+"""Concept to Compare: what is missing is said, bad input gives one sentence, and every page works on a tiny model."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.ui.pieces import button, chart, labelled
+from unlearning_core.runs import Run
+
+LATER = ("concept", "neurons", "prune", "retrain", "compare")
+
+
+@pytest.mark.parametrize("page", LATER)
+def test_without_a_run_a_page_says_that_a_model_is_needed(open_page: Callable[..., AppTest], page: str) -> None:
+    app = open_page(page)
+    assert not app.exception
+    assert not [error.value for error in app.error]
+    assert any("Choose a model first" in message.value for message in app.info)
+    assert app.get("page_link")
+
+
+@pytest.mark.parametrize(
+    ("page", "done", "missing"),
+    [
+        ("neurons", None, "which words are the concept"),
+        ("prune", "label", "Rank the neurons first"),
+        ("retrain", "rank", "keep a cut first"),
+        ("compare", "rank", "keep a cut first"),
+    ],
+)
+def test_a_page_names_the_step_that_is_missing(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], page: str, done: str | None, missing: str
+) -> None:
+    app = open_page(page, new_run(done))
+    assert not app.exception
+    assert not [error.value for error in app.error]
+    assert any(missing in message.value for message in app.info)
+
+
+def test_labelling_shows_counts_words_that_never_occur_and_marked_sentences(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run()
+    app = open_page("concept", run)
+    labelled(app.text_area, "Concept words").set_value("chair\nsofa\nhammock").run()
+    button(app, "Label the sentences").click().run()
+    assert not [error.value for error in app.error]
+    assert not app.exception
+    assert labelled(app.metric, "With the concept").value == "16"
+    assert labelled(app.metric, "Without it").value == "32"
+    assert any("hammock" in warning.value for warning in app.warning)
+    assert any(":orange-background[**chair**]" in text.value for text in app.markdown)
+    assert run.config.neural_probing.concept_definition == ["chair", "sofa", "hammock"]
+    names = {download.label for download in app.get("download_button")}
+    assert names == {"Download chair-tokens.txt", "Download chair-labels.txt", "Download chair-inverse.txt"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [("", "empty"), ("zebra", "None of the concept's 1 words occurs"), ("!!", "no letter or digit")]
+)
+def test_words_that_cannot_be_used_give_one_sentence(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], words: str, said: str
+) -> None:
+    app = open_page("concept", new_run())
+    labelled(app.text_area, "Concept words").set_value(words).run()
+    button(app, "Label the sentences").click().run()
+    assert len(app.error) == 1
+    assert said in app.error[0].value.replace("\\", "")
+    assert not app.exception
+
+
+def test_sentences_that_do_not_exist_give_one_sentence(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    app = open_page("concept", new_run())
+    labelled(app.text_input, "File, folder or dataset").set_value("/nowhere/text.txt").run()
+    button(app, "Label the sentences").click().run()
+    assert len(app.error) == 1
+    assert "does not exist" in app.error[0].value
+    assert not app.exception
+
+
+def test_words_that_are_not_utf8_give_one_sentence(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    app = open_page("concept", new_run())
+    labelled(app.file_uploader, "Words from a file").set_value(("words.txt", b"chair\ncaf\xe9", "text/plain")).run()
+    assert len(app.error) == 1
+    assert "UTF-8" in app.error[0].value.replace("\\", "")
+
+
+def test_ranking_draws_the_heatmap_and_lists_the_first_neurons(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("label")
+    app = open_page("neurons", run)
+    button(app, "Rank the neurons").click().run()
+    assert not [error.value for error in app.error]
+    assert not app.exception
+    assert labelled(app.metric, "Neurons ranked").value == "144"
+    assert chart(app, 0)["data"][0]["type"] == "heatmap"
+    table = app.dataframe[0].value
+    assert list(table["rank"]) == sorted(table["rank"])
+    assert run.status()["stages"]["rank"]["state"] == "finished"
+
+
+def test_a_parameter_out_of_range_gives_one_sentence(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    app = open_page("neurons", new_run("label"))
+    labelled(app.number_input, "Eps").set_value(-1.0).run()
+    button(app, "Rank the neurons").click().run()
+    assert len(app.error) == 1
+    assert "eps" in app.error[0].value
+    assert not app.exception
+
+
+def test_a_slider_move_changes_the_cut_and_keeping_it_measures_it(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("rank")
+    app = open_page("prune", run)
+    assert not [error.value for error in app.error]
+    assert not app.exception
+    assert labelled(app.metric, "Neurons cut").value == "7"
+    labelled(app.slider, "Neurons cut, % of those ranked").set_value(10.0).run()
+    assert labelled(app.metric, "Neurons cut").value == "14"
+    assert run.config.neural_probing.prune_ratio == 0.05
+    button(app, "Keep this cut").click().run()
+    assert not [error.value for error in app.error]
+    assert run.config.neural_probing.prune_ratio == 0.1
+    assert run.status()["stages"]["prune"]["summary"]["cut"] == 14
+    table = app.dataframe[0].value
+    assert list(table.columns) == ["", "base", "pruned"]
+
+
+def test_the_preview_leaves_the_shared_model_as_it_was(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    import torch
+
+    from pages._shared_models import base_model
+
+    run = new_run("rank")
+    app = open_page("prune", run)
+    before = {name: value.clone() for name, value in base_model(run).model.state_dict().items()}
+    labelled(app.slider, "Neurons cut, % of those ranked").set_value(10.0).run()
+    button(app, "Keep this cut").click().run()
+    after = base_model(run).model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_empty_prompt_box_gives_one_sentence(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+    app = open_page("prune", new_run("rank"))
+    labelled(app.text_area, "One prompt a line").set_value("  ").run()
+    assert len(app.error) == 1
+    assert "no prompt" in app.error[0].value
+    assert not app.exception
+
+
+@pytest.mark.parametrize(("rate", "said"), [("fast", "2e"), ("-1", "learning")])
+def test_a_learning_rate_that_is_none_gives_one_sentence(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], rate: str, said: str
+) -> None:
+    app = open_page("retrain", new_run("measure pruned"))
+    labelled(app.text_input, "Learning rate").set_value(rate).run()
+    button(app, "Start the retraining").click().run()
+    assert len(app.error) == 1
+    assert said in app.error[0].value
+    assert not app.exception
+
+
+def test_compare_shows_what_is_there_before_retraining(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    app = open_page("compare", new_run("measure pruned"))
+    assert not [error.value for error in app.error]
+    assert any("not retrained yet" in message.value for message in app.info)
+    assert list(app.dataframe[0].value.columns) == ["", "base", "pruned"]
+
+
+def test_compare_shows_all_stages_and_continues_a_typed_prompt_on_each(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("report")
+    app = open_page("compare", run)
+    assert not [error.value for error in app.error]
+    assert not app.exception
+    assert list(app.dataframe[0].value.columns) == ["", "base", "pruned", "retrained"]
+    written = run.read_json("generations.json")
+    assert [text["prompt"] for text in written["base"]] == ["The chair", "The chair", "She put the", "She put the"]
+    offered = json.dumps([download.label for download in app.get("download_button")])
+    assert all(name in offered for name in ("metrics.json", "generations.json", "config.json", "recipe.json"))
+    labelled(app.text_input, "Prompt").set_value("The old man")
+    button(app, "Write").click().run()
+    assert not [error.value for error in app.error]
+    assert not app.exception
+
+
+def test_a_typed_prompt_must_not_be_empty(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+    app = open_page("compare", new_run("measure pruned"))
+    button(app, "Write").click().run()
+    assert len(app.error) == 1
+    assert "prompt is empty" in app.error[0].value

@@ -1,0 +1,89 @@
+"""The Model page: nothing chosen, bad input, a model loaded, runs reopened, settings imported."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+from tests.ui.conftest import ROOT
+from tests.ui.pieces import button, labelled
+from unlearning_core.runs import Run, list_runs
+
+
+def test_without_a_run_it_offers_models_and_says_that_no_run_is_open(open_page: Callable[..., AppTest]) -> None:
+    app = open_page("model")
+    assert not app.exception
+    assert not [error.value for error in app.error]
+    assert [title.value for title in app.title] == ["Model"]
+    assert any("No run is open" in caption.value for caption in app.sidebar.caption)
+
+
+def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
+    open_page: Callable[..., AppTest], tiny_folder: Path, runs: Path
+) -> None:
+    app = open_page("model")
+    labelled(app.radio, "Where is the model?").set_value("A folder, .gguf file or Hub id").run()
+    labelled(app.text_input, "Folder, .gguf file or Hub id").set_value(str(tiny_folder)).run()
+    button(app, "Check size and memory").click().run()
+    assert not [error.value for error in app.error]
+    assert labelled(app.metric, "Family").value == "gpt2"
+    assert labelled(app.metric, "Layers").value == "3"
+    assert list_runs(runs) == []
+    button(app, "Load the model").click().run()
+    assert not [error.value for error in app.error]
+    assert not app.exception
+    (run,) = list_runs(runs)
+    assert app.query_params["run"] == run.id
+    assert run.config.base_model.base_model_path == str(tiny_folder)
+    assert run.read_json("model.json")["model_type"] == "gpt2"
+    assert any("loaded" in message.value for message in app.success)
+
+
+def test_a_folder_that_is_no_model_gives_one_sentence(open_page: Callable[..., AppTest], tmp_path: Path) -> None:
+    app = open_page("model")
+    labelled(app.radio, "Where is the model?").set_value("A folder, .gguf file or Hub id").run()
+    labelled(app.text_input, "Folder, .gguf file or Hub id").set_value(str(tmp_path)).run()
+    button(app, "Check size and memory").click().run()
+    assert len(app.error) == 1
+    assert "config" in app.error[0].value
+    assert not app.exception
+
+
+def test_a_run_that_is_not_there_gives_one_sentence_and_the_page_goes_on(open_page: Callable[..., AppTest]) -> None:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["run"] = "20200101-000000-none-abcdef"
+    app.run()
+    assert len(app.error) == 1
+    assert "There is no run" in app.error[0].value
+    assert "run" not in app.query_params
+    assert [title.value for title in app.title] == ["Model"]
+
+
+def test_an_earlier_run_is_reopened(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+    run = new_run("label")
+    app = open_page("model")
+    button(app, "Open this run").click().run()
+    assert not [error.value for error in app.error]
+    assert app.query_params["run"] == run.id
+    assert any(run.id.replace("-", "\\-") in text.value for text in app.sidebar.markdown)
+
+
+def test_a_config_file_becomes_a_run(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], runs: Path
+) -> None:
+    exported = (new_run().folder / "config.json").read_bytes()
+    app = open_page("model")
+    labelled(app.file_uploader, "config.json").set_value(("mine.json", exported, "application/json")).run()
+    button(app, "Start a run with these settings").click().run()
+    assert not [error.value for error in app.error]
+    assert len(list_runs(runs)) == 2
+
+
+def test_a_config_with_a_typing_error_names_the_file_and_the_key(open_page: Callable[..., AppTest]) -> None:
+    app = open_page("model")
+    bad = b'{"neural_probing": {"prune_ration": 0.1}}'
+    labelled(app.file_uploader, "config.json").set_value(("mine.json", bad, "application/json")).run()
+    assert len(app.error) == 1
+    assert "prune" in app.error[0].value
+    assert "mine" in app.error[0].value
+    assert "/tmp" not in app.error[0].value
