@@ -6,49 +6,36 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainingArguments
+from transformers import PrinterCallback, TrainingArguments
 
-from unlearning_core.concepts.texts import read_texts
 from unlearning_core.errors import InputError, Stopped, WorkbenchError, WorkFailed
-from unlearning_core.files import new_folder
+from unlearning_core.files import new_folder, write_json
 from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import ProgressCallback, silent
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.pruning.recipe import Recipe
 from unlearning_core.pruning.weights import cuts, survivors
 from unlearning_core.retraining.batching import split_batch
 from unlearning_core.retraining.checkpoints import discard_others, full_disk, identity, last_complete
-from unlearning_core.retraining.events import EventLog
+from unlearning_core.retraining.events import EventLog, read_json
 from unlearning_core.retraining.job import TrainingJob
 from unlearning_core.retraining.liveness import record
+from unlearning_core.retraining.material import Material, gather, not_finite
 from unlearning_core.retraining.precision import compute_dtype
-from unlearning_core.retraining.sequences import Sequences, longest_sequence, tokenise
 from unlearning_core.retraining.stopping import ShouldStop, never, stop_on_signals
-from unlearning_core.retraining.trainer import PrunedTrainer, not_finite
+from unlearning_core.retraining.trainer import PrunedTrainer
 from unlearning_core.retraining.watching import Watch
+
+FIGURES_FILE = "retraining.json"
+"""In the saved model's folder: how it was trained, and the identity of that training."""
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class Material:
-    """What a training works on: the model (float32), its tokenizer, the tokenised text, the mask of the recipe."""
-
-    model: Any
-    saved_dtype: torch.dtype
-    tokenizer: Any
-    train: Sequences
-    validation: Sequences | None
-    mask: Mask | None
-
-
 def train(job: TrainingJob, progress: ProgressCallback = silent, should_stop: ShouldStop = never) -> dict[str, Any]:
-    """Retrain and save; goes on from the last checkpoint of the same training, if there is one.
+    """Retrain and save; goes on from the last checkpoint of the same training, or returns what it left if it finished.
 
     Call it in one process, or in each process of `accelerate launch` / `torchrun` (only the first one writes). Ctrl-C
     and SIGTERM stop it like `should_stop`, between two optimizer steps.
@@ -70,16 +57,20 @@ def train(job: TrainingJob, progress: ProgressCallback = silent, should_stop: Sh
     log = EventLog(job.folder, silent=not first)
     if first:
         record(job.folder, os.getpid())
-    with _reported(log), stop_on_signals() as signalled:
-        log.state("starting", step=0, result=None, exit_code=None)
+    with stop_on_signals() as signalled:
 
         def stop() -> bool:
             return signalled() or should_stop()
 
-        material = _material(job, progress)
+        with _reported(log):
+            log.state("starting", step=0, result=None, exit_code=None, error=None)
+            material = gather(job, progress)
+            if stop():
+                raise Stopped("Retraining was stopped before its first step. Start it again to go on.")
+            result = _run(job, material, log, progress, stop)
         if stop():
-            raise Stopped("Retraining was stopped before its first step. Start it again to go on.")
-        return _run(job, material, log, progress, stop)
+            raise Stopped("Retraining had finished when the stop came; its model is kept. Start again to go on.")
+        return result
 
 
 @contextmanager
@@ -105,48 +96,18 @@ def _readable(error: BaseException) -> BaseException:
     return error
 
 
-def _material(job: TrainingJob, progress: ProgressCallback) -> Material:
-    folder = Path(job.model_folder)
-    if not (folder / "config.json").is_file():
-        raise InputError(
-            f"model_folder is {folder}, which has no config.json; expected a saved model. Prune one first."
-        )
-    try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder} cannot be loaded as a causal language model with its tokenizer ({error}). Save it again."
-        ) from error
-    saved_dtype = model.dtype
-    model.float()
-    if broken := not_finite(model):
-        raise InputError(f"The weight {broken} in {folder} holds NaN or infinity. Take another model.")
-    length = longest_sequence(model.config.get_text_config(), job.max_length)
-
-    def sequences(path: str, limit: int | None) -> Sequences:
-        return tokenise(read_texts(path, limit=limit), tokenizer, length, path, progress=progress)
-
-    training = sequences(job.train_path, job.limit)
-    validation = sequences(job.validation_path, job.eval_texts) if job.validation_path else None
-    return Material(model, saved_dtype, tokenizer, training, validation, _mask(job, model))
-
-
-def _mask(job: TrainingJob, model: Any) -> Mask | None:
-    if job.recipe_folder is None:
-        return None
-    return Recipe.load(Path(job.recipe_folder), map_model(model).shapes).mask
-
-
 def _run(
     job: TrainingJob, material: Material, log: EventLog, progress: ProgressCallback, stop: ShouldStop
 ) -> dict[str, Any]:
     steps_a_pass = math.ceil(len(material.train.ids) / job.batch_size)
     total = job.max_steps or math.ceil(job.epochs * steps_a_pass)
     watch = Watch(job, total, log, progress, stop, material.tokenizer)
-    trainer = _trainer(job, material, total)
+    trainer = make_trainer(job, material, total)
     trainer.add_callback(watch)
     watch.trainer = trainer
+    if done := _finished(job, trainer):
+        log.state("finished", f"Nothing had changed: the model is in {job.final_folder}", step=total, result=done)
+        return done
     checkpoint = _checkpoint(job, trainer)
     _log.info(
         "Retraining %s: %d texts, %d sequences, %d steps of %d, %s, from step %d",
@@ -167,13 +128,13 @@ def _run(
         )
     if broken := not_finite(material.model):
         raise trainer.diverged(f"The weight {broken} is not a number any more")
-    regrown = _save(job, material, trainer)
-    result = _result(job, material, trainer, watch, regrown, checkpoint[1] if checkpoint else None)
+    result = _save(job, material, trainer, _result(material, trainer, watch, checkpoint))
     log.state("finished", f"{total} steps; the model is in {job.final_folder}", step=step, result=result)
     return result
 
 
-def _trainer(job: TrainingJob, material: Material, total: int) -> PrunedTrainer:
+def make_trainer(job: TrainingJob, material: Material, total: int) -> PrunedTrainer:
+    """The trainer for `total` optimizer steps of `job`; `train` adds what watches it."""
     arguments, parts = _arguments(job, material, total)
     device = arguments.device.type
     parameters = material.model.num_parameters()
@@ -262,35 +223,47 @@ def _checkpoint(job: TrainingJob, trainer: PrunedTrainer) -> tuple[Path, int] | 
     return last_complete(job.checkpoints, trainer.identity)
 
 
-def _save(job: TrainingJob, material: Material, trainer: PrunedTrainer) -> int:
-    """Save the model whole or not at all, read the cut back from the file; returns how many cut neurons regrew."""
-    regrown = 0
+def _finished(job: TrainingJob, trainer: PrunedTrainer) -> dict[str, Any] | None:
+    """The figures of this very training, if its model stands there already."""
+    figures = read_json(job.final_folder / FIGURES_FILE)
+    if figures.get("identity") != trainer.identity:
+        return None
+    return figures | {"model_folder": str(job.final_folder)}
+
+
+def _save(job: TrainingJob, material: Material, trainer: PrunedTrainer, figures: dict[str, Any]) -> dict[str, Any]:
+    """Save the model whole or not at all, with its figures and the cut read back from the file; returns the figures."""
+    mask = material.mask
     if trainer.args.should_save:
         with full_disk(job.final_folder), new_folder(job.final_folder) as folder:
             material.model.to(material.saved_dtype).save_pretrained(folder)
             material.tokenizer.save_pretrained(folder)
-            regrown = len(survivors(folder, material.mask)) if material.mask else 0
-            if regrown and job.keep_pruned:
+            regrown = len(survivors(folder, mask)) if mask else 0
+            if mask and regrown and job.keep_pruned:
                 raise WorkFailed(
-                    f"{regrown} of {material.mask.cut if material.mask else 0} cut neurons are not zero in the saved "
-                    "file, so it was not kept. Please report this with the recipe."
+                    f"{regrown} of {mask.cut} cut neurons are not zero in the saved file, so it was not kept. "
+                    "Please report this with the recipe."
                 )
+            write_json(folder / FIGURES_FILE, figures | {"keep_pruned": job.keep_pruned, "regrown": regrown})
         shutil.rmtree(job.checkpoints, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    return regrown
+    saved = _finished(job, trainer)
+    if saved is None:
+        raise WorkFailed(f"{job.final_folder} vanished while it was written. Start the retraining again.")
+    return saved
 
 
 def _result(
-    job: TrainingJob, material: Material, trainer: PrunedTrainer, watch: Watch, regrown: int, resumed: int | None
+    material: Material, trainer: PrunedTrainer, watch: Watch, checkpoint: tuple[Path, int] | None
 ) -> dict[str, Any]:
     mask, sequences = material.mask, material.train
     history = trainer.state.log_history  # goes through checkpoints, so it holds what came before a stop
     losses = [point["loss"] for point in history if "loss" in point]
     evaluations = [(point["step"], point["eval_loss"]) for point in history if "eval_loss" in point]
     return {
-        "model_folder": str(job.final_folder),
+        "identity": trainer.identity,
         "steps": trainer.state.global_step,
-        "resumed_from": resumed,
+        "resumed_from": checkpoint[1] if checkpoint else None,
         "loss_first": losses[0] if losses else None,
         "loss_last": losses[-1] if losses else None,
         "eval_loss_before": next((loss for step, loss in evaluations if step == 0), None),
@@ -300,9 +273,7 @@ def _result(
         "tokens_per_second": round(watch.tokens / max(watch.seconds, 1e-9), 1),
         "precision": str(trainer.compute_dtype).removeprefix("torch."),
         "saved_dtype": str(material.saved_dtype).removeprefix("torch."),
-        "keep_pruned": job.keep_pruned,
         "cut": mask.cut if mask else 0,
-        "regrown": regrown,
         "texts": sequences.texts,
         "sequences": len(sequences.ids),
         "too_short": sequences.too_short,

@@ -14,6 +14,7 @@ from unlearning_core.errors import WorkFailed
 from unlearning_core.pruning.weights import Cut
 from unlearning_core.retraining.batching import LengthGroupedOrder, pad
 from unlearning_core.retraining.checkpoints import full_disk, keep_latest, mark
+from unlearning_core.retraining.material import not_finite
 from unlearning_core.retraining.sequences import Sequences
 
 _log = logging.getLogger(__name__)
@@ -139,11 +140,3 @@ class PrunedTrainer(Trainer):
         if self.args.should_save:
             keep_latest(folder)
             _log.info("Checkpoint at step %d", self.state.global_step)
-
-
-def not_finite(model: nn.Module) -> str | None:
-    """The name of the first parameter that holds NaN or infinity, or None."""
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            return name
-    return None
