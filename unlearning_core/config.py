@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from unlearning_core.errors import InputError
+from unlearning_core.logs import redact
 
 ROOT = Path(__file__).resolve().parents[1]
 """The checkout: `data/` and `models/` lie here."""
@@ -86,7 +87,7 @@ class RetrainingSection(Section):
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
     warmup_ratio: float = Field(0.05, ge=0, lt=1, description="fraction of the steps that warm up")
     batch_size: int = Field(4, ge=1, description="texts a step and device")
-    max_length: int = Field(512, ge=2, description="tokens of a text at most")
+    max_length: int | None = Field(None, ge=2, description="tokens a sequence; none: the model's own, at most 512")
     keep_pruned: bool = Field(True, description="hold cut neurons at zero; false lets them regrow")
     checkpoint_steps: int = Field(100, ge=1, description="optimizer steps between checkpoints")
 
@@ -172,6 +173,7 @@ def build_config(values: dict[str, Any], *, origin: str = "config", folder: Path
         config = ExperimentConfig.model_validate(values)
     except ValidationError as error:
         raise InputError("\n".join(_sentence(origin, problem) for problem in error.errors())) from error
+    _refuse_secrets(config, origin)
     probing = config.neural_probing
     if bool(probing.tokens_input_path) != bool(probing.labels_input_path):
         given, missing = ("tokens_input_path", "labels_input_path")
@@ -233,6 +235,19 @@ def _resolve_paths(config: ExperimentConfig, folder: Path) -> None:
             value = getattr(section, name)
             if isinstance(value, str):
                 setattr(section, name, find_path(value, folder))
+
+
+def _refuse_secrets(section: BaseModel, origin: str, prefix: str = "") -> None:
+    """A config is kept in the run folder and in the log, so an access token must not stand in it."""
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            _refuse_secrets(value, origin, f"{prefix}{name}.")
+        elif isinstance(value, str) and redact(value) != value:
+            raise InputError(
+                f"{origin}: {prefix}{name} holds what looks like an access token. Remove it from the config; log in "
+                "with `hf auth login` or set HF_TOKEN instead."
+            )
 
 
 def _without_comments(values: dict[str, Any]) -> dict[str, Any]:
