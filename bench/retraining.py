@@ -151,7 +151,6 @@ def _in_turn(trainer: Any, bare: BareLoop) -> tuple[float, float]:
                 bare.tokens, bare.seconds = 0, 0.0
             ours["mark"] = time.perf_counter()
 
-    trainer.model.config.use_cache = False
     trainer.add_callback(InTurn())
     trainer.train()
     return ours["tokens"] / ours["seconds"], bare.tokens / bare.seconds

@@ -15,6 +15,7 @@ from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.pruning.mask import Mask
 from unlearning_core.pruning.recipe import Recipe
+from unlearning_core.retraining.events import read_json
 from unlearning_core.retraining.job import TrainingJob
 from unlearning_core.retraining.sequences import Sequences, longest_sequence, tokenise
 
@@ -60,23 +61,22 @@ def gather(job: TrainingJob, progress: ProgressCallback = silent) -> Material:
     def sequences(path: str, limit: int | None) -> Sequences:
         return tokenise(read_texts(path, limit=limit), tokenizer, length, path, progress=progress)
 
+    if _without_rows(Path(job.train_path)):
+        raise InputError(
+            f"train_path is {job.train_path}, a dataset of no rows: filtering left nothing. Give more text."
+        )
     training = sequences(job.train_path, job.limit)
     validation = None
-    if job.validation_path and not _without_rows(Path(job.validation_path)):
+    if job.validation_path and _without_rows(Path(job.validation_path)):
+        _log.warning("%s has no rows: retraining goes without evaluation", job.validation_path)
+    elif job.validation_path:
         validation = sequences(job.validation_path, job.eval_texts)
     return Material(model, saved_dtype, tokenizer, training, validation, _mask(job, model))
 
 
 def _without_rows(path: Path) -> bool:
-    """Whether `path` is a saved dataset of no rows: what filtering leaves of a small validation set."""
-    if not (path / "dataset_info.json").is_file():
-        return False
-    from datasets import load_from_disk
-
-    empty = len(load_from_disk(str(path))) == 0
-    if empty:
-        _log.warning("%s has no rows: retraining goes without evaluation", path)
-    return empty
+    """Whether `path` is a saved dataset of no rows (what filtering may leave), which `load_from_disk` cannot read."""
+    return read_json(path / "state.json").get("_data_files") == []
 
 
 def _mask(job: TrainingJob, model: Any) -> Mask | None:

@@ -102,6 +102,7 @@ def _run(
     steps_a_pass = math.ceil(len(material.train.ids) / job.batch_size)
     total = job.max_steps or math.ceil(job.epochs * steps_a_pass)
     watch = Watch(job, total, log, progress, stop, material.tokenizer)
+    cached = material.model.config.use_cache  # Trainer switches it off
     trainer = make_trainer(job, material, total)
     trainer.add_callback(watch)
     watch.trainer = trainer
@@ -116,8 +117,6 @@ def _run(
     )  # fmt: skip
     if checkpoint is None:
         trainer.write_cuts()
-    cached = material.model.config.use_cache
-    material.model.config.use_cache = False
     trainer.args.eval_on_start = checkpoint is None and material.validation is not None
     trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
     material.model.config.use_cache = cached
