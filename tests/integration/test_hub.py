@@ -73,7 +73,8 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             repository = hub.repositories.get(name)
             if repository is None or repository.state == "hidden":
                 self.fail(401, "RepoNotFound")
-            elif repository.state == "gated":
+            elif repository.state == "gated" and not api:
+                # As the real Hub: everyone may see what is there, but not fetch it.
                 self.fail(403, "GatedRepo")
             elif repository.state == "refused":
                 self.fail(401, None, "Invalid credentials in Authorization header")
@@ -140,7 +141,8 @@ def hub(tiny: dict[int, dict[str, bytes]]) -> Iterator[Hub]:
         "maker/gguf": Repository({FIRST: {"README.md": b"", "m.Q4.gguf": b"GGUF"}}, {"main": FIRST}),
         "maker/empty": Repository({FIRST: {"config.json": b"{}"}}, {"main": FIRST}),
         "maker/adapter": Repository({FIRST: {"model.safetensors": b""}}, {"main": FIRST}),
-        **{f"maker/{state}": Repository({}, {}, state) for state in ("gated", "hidden", "refused", "broken")},
+        "maker/gated": Repository({FIRST: tiny[0]}, {"main": FIRST}, "gated"),
+        **{f"maker/{state}": Repository({}, {}, state) for state in ("hidden", "refused", "broken")},
     }
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     running = Hub(f"http://127.0.0.1:{server.server_port}", repositories)

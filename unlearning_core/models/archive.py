@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.files import new_folder
+from unlearning_core.models.hashing import sha256_of
 from unlearning_core.models.prepared import is_complete, turn, write_stamp
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
@@ -64,7 +65,8 @@ def unpack_zip(
     """
     with _opened(source) as file:
         label = name or Path(str(getattr(file, "name", "upload.zip"))).name
-        checksum = _checksum(file, label, progress)
+        path = Path(source) if isinstance(source, (str, Path)) else None
+        checksum = sha256_of(path, progress) if path else _checksum(file, label, progress)
         stem = re.sub(r"[^\w.-]+", "_", Path(label).stem).strip("._") or "upload"
         target = Path(destination_root) / f"{stem}-{checksum[:12]}"
         if is_complete(target, checksum):
