@@ -84,8 +84,15 @@ def full_disk(target: Path) -> Iterator[None]:
         ) from error
 
 
+_SIGNS = ("No space left", "File too large", "Disk quota exceeded", "inline_container", "iostream error")
+
+
 def _is_full(error: BaseException) -> bool:
-    """torch says `PytorchStreamWriter failed writing`, safetensors `No space left on device (os error 28)`."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return True
-    return any(sign in str(error) for sign in ("No space left", "File too large", "PytorchStreamWriter failed"))
+    """Whether a write failed for want of space.
+
+    safetensors says `No space left on device (os error 28)`; torch only that its stream or the place in the file is
+    not what it was (`inline_container.cc ... unexpected pos`, `PytorchStreamWriter failed writing file`).
+    """
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return any(sign in str(error) for sign in _SIGNS)
