@@ -68,7 +68,7 @@ def test_cut_neurons_grow_back_only_when_asked_and_are_counted(tmp_path: Path) -
 
 @pytest.mark.parametrize("accumulate", [False, True])
 def test_weights_are_those_of_a_plain_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulate: bool) -> None:
-    """AdamW by hand: same batches, mean loss over their tokens, clip at 1, linear warm-up and decay, gains undecayed."""
+    """AdamW by hand: same batches, mean loss over tokens, clip at 1, linear warm-up and decay, gains undecayed."""
     pruned(tmp_path)
     if accumulate:
         monkeypatch.setattr("unlearning_core.retraining.train.split_batch", lambda size, *_: (1, size))
