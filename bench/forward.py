@@ -4,7 +4,7 @@ Ours is the whole of `collect`: tokenising, finding the concept, batching, the m
 The bare pass runs ready-made batches of the same texts through the model and keeps nothing. It is timed twice: the body
 alone, which `ratio` compares with, as the stricter; and the body with the language model head, which is what calling
 `model(**batch)` costs (`ratio_full_model`). The three take turns, slice by slice, so that whatever else the machine
-does slows all alike.
+does slows all alike; `ratio_of_processor_time` compares the processor time that this process used instead.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     """Time the three and return the figures."""
     import torch
 
-    from unlearning_core.activations.collect import TOKEN_BUDGET, collect
+    from unlearning_core.activations.collect import collect, default_token_budget
     from unlearning_core.models.loading import load_model
 
     if arguments.threads:
@@ -57,7 +57,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     items = labelled_sentences(arguments.sentences, arguments.words, arguments.limit)
     # The concept's share of the tokens costs nothing, but collect refuses a slice without any: each gets one mark.
     items = [item if item.spans or number % SLICE else _marked(item) for number, item in enumerate(items)]
-    budget = TOKEN_BUDGET * (1 if loaded.model.device.type == "cpu" else 8)
+    budget = default_token_budget(loaded.model.device.type)
     slices = [items[start : start + SLICE] for start in range(0, len(items), SLICE)]
     batches = [bare_batches(loaded, part, budget) for part in slices]
     sides: dict[str, Callable[[int], object]] = {
@@ -67,7 +67,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     }
     for run in sides.values():
         run(len(slices) - 1)  # the first call of each side pays for allocations
-    seconds = _in_turn(loaded, sides, len(slices), arguments.repeats)
+    seconds, busy = _in_turn(loaded, sides, len(slices), arguments.repeats)
     tokens = arguments.repeats * sum(int(batch["attention_mask"].sum()) for part in batches for batch in part)
     rate = {side: tokens / spent for side, spent in seconds.items()}
     return {
@@ -78,6 +78,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         "bare_body_tokens_per_second": rate["body"],
         "bare_full_model_tokens_per_second": rate["full"],
         "ratio_full_model": rate["ours"] / rate["full"],
+        "ratio_of_processor_time": busy["body"] / busy["ours"],
         "model": arguments.model,
         "site": arguments.site,
         "sentences": len(items),
@@ -113,20 +114,23 @@ def _run(loaded: Any, module: Any, batches: list[dict[str, Any]]) -> None:
             module(**batch, use_cache=False)
 
 
-def _in_turn(loaded: Any, sides: dict[str, Callable[[int], object]], slices: int, repeats: int) -> dict[str, float]:
-    """Seconds of each side over all slices; who goes first changes every time."""
+def _in_turn(
+    loaded: Any, sides: dict[str, Callable[[int], object]], slices: int, repeats: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds of each side over all slices, by the clock and by the processor; who goes first changes every time."""
     import torch
 
-    seconds = dict.fromkeys(sides, 0.0)
+    seconds, busy = dict.fromkeys(sides, 0.0), dict.fromkeys(sides, 0.0)
     names = list(sides)
     for turn in range(repeats * slices):
         for name in names[turn % 3 :] + names[: turn % 3]:
-            started = time.perf_counter()
+            started, worked = time.perf_counter(), time.process_time()
             sides[name](turn % slices)
             if loaded.model.device.type == "cuda":
                 torch.cuda.synchronize()
             seconds[name] += time.perf_counter() - started
-    return seconds
+            busy[name] += time.process_time() - worked
+    return seconds, busy
 
 
 def _marked(item: LabelledText) -> LabelledText:

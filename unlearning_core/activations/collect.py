@@ -30,11 +30,15 @@ if TYPE_CHECKING:
     from unlearning_core.concepts.labelling import LabelledText
     from unlearning_core.models.loading import LoadedModel
 
-WINDOW = 4096
+WINDOW = 2048
 """Texts tokenised and sorted by length at a time."""
 
-TOKEN_BUDGET = 2048
-"""Padded tokens a batch on a CPU; eight times that on a GPU."""
+TOKEN_BUDGET = 512
+"""Padded tokens a batch on a CPU: on GPT-2 small and SmolLM2 as fast a token as 2,048, with less padding (a batch spans
+fewer lengths) and a quarter of the memory. It does not depend on the number of threads, so that one process and several
+make the same batches."""
+
+TOKEN_BUDGET_GPU = 16_384
 
 TASK = "reading activations"
 
@@ -113,7 +117,7 @@ def collect(
         )
     layers, width = loaded.map.require(site)
     device = next(loaded.model.parameters()).device
-    budget = token_budget or TOKEN_BUDGET * (1 if device.type == "cpu" else 8)
+    budget = token_budget or default_token_budget(device.type)
     reader = _Pass(
         loaded, site, device, Reservoir(rows, layers, width, seed=seed, max_bytes=row_bytes) if rows else None
     )
@@ -125,6 +129,11 @@ def collect(
                 reader.run(batch)
             progress(Progress(TASK, done, total, "tokens"))
     return _finish(reader, loaded, alignment, aggregation, skip_first)
+
+
+def default_token_budget(device_type: str) -> int:
+    """Padded tokens a batch on a device of this type ("cpu", "cuda", "mps")."""
+    return TOKEN_BUDGET if device_type == "cpu" else TOKEN_BUDGET_GPU
 
 
 class _Pass:

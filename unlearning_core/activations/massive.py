@@ -18,8 +18,9 @@ TIMES_TYPICAL = 100.0
 """A massive neuron puts out at position 0 at least this many times what the middle neuron puts out elsewhere (the
 middle of its layer or of the whole site, whichever is larger) ..."""
 
-TIMES_ITSELF = 10.0
-"""... and at least this many times what it puts out itself elsewhere, or it is merely a loud neuron."""
+TIMES_ITSELF = 5.0
+"""... and at least this many times what it puts out itself elsewhere, or it is merely a loud neuron. Not more: the sink
+also forms at a few later positions, which weigh in the mean of a small corpus."""
 
 LARGEST_SHARE = 0.002
 """At most this share of a site's neurons is called massive (rounded up): the strongest ones."""
