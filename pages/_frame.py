@@ -7,8 +7,9 @@ import streamlit as st
 
 from pages._run_in_url import current_run
 from pages._sidebar import sidebar
-from pages._steps import STEPS
+from pages._steps import STEPS, is_done
 from pages._working import in_sentences, said
+from unlearning_core.errors import WorkbenchError
 from unlearning_core.logs import quiet_libraries, start_app_log
 
 _framed: ContextVar[bool] = ContextVar("framed", default=False)
@@ -19,15 +20,26 @@ def frame() -> None:
     st.set_page_config(page_title="Unlearning Workbench", page_icon=":material/psychology:", layout="wide")
     quiet_libraries()
     start_app_log()
+    run, wrong = None, None
+    try:
+        run = current_run()
+    except WorkbenchError as error:
+        wrong = error
     page = st.navigation(
         [
-            st.Page(step.page, title=step.title, icon=step.icon, url_path=step.title.lower(), default=step is STEPS[0])
+            st.Page(
+                step.page,
+                title=step.title,
+                icon=":material/check_circle:" if is_done(run, step) else step.icon,
+                url_path=step.title.lower(),
+                default=step is STEPS[0],
+            )
             for step in STEPS
         ]
     )
-    run = None
-    with in_sentences():
-        run = current_run()
+    if wrong is not None:
+        with in_sentences():
+            raise wrong
     with st.sidebar, in_sentences():
         sidebar(run)
     said()

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages._marked_text import escaped
-from pages._steps import STEPS, is_done
+from pages._steps import done_titles
 from unlearning_core.runs import Run
 
 
@@ -23,10 +23,7 @@ def sidebar(run: Run | None) -> None:
         "Run": run.id,
     }
     st.markdown("  \n".join(f":gray[{name}] {escaped(value)}" for name, value in lines.items()))
-    for step in STEPS:
-        done = is_done(run, step)
-        mark = ":green[:material/check_circle:]" if done else ":gray[:material/radio_button_unchecked:]"
-        st.markdown(f"{mark} {step.title}" + (" :gray[done]" if done else ""))
+    st.markdown(f":gray[Done] :green[:material/check_circle:] {', '.join(done_titles(run))}")
 
 
 def model_name(source: str) -> str:

@@ -79,6 +79,11 @@ def is_done(run: Run | None, step: Step) -> bool:
     return step.stage is None or step.stage in finished_stages(run)
 
 
+def done_titles(run: Run | None) -> list[str]:
+    """The titles of the steps that are done."""
+    return [step.title for step in STEPS if is_done(run, step)]
+
+
 def needs(run: Run | None, page: str) -> bool:
     """Whether the step of `page` is done; if not, says what is needed and links there."""
     step = next(step for step in STEPS if step.page == page)

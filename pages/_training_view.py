@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from pages._marked_text import escaped, highlighted
+from pages._steps import finished_stages
 from pages._working import duration, in_sentences
 from unlearning_core import background
 from unlearning_core.figures import loss_curve
@@ -104,7 +105,7 @@ def outcome(run: Run) -> None:
         st.info(f"Stopped. {escaped(state['message'])}")
     elif state["state"] == "failed" and state.get("stage") in STAGES:
         st.error(escaped(state["message"]))
-    elif state["state"] == "finished":
+    elif "report" in finished_stages(run):
         st.success("The retraining is finished and measured.", icon=":material/check_circle:")
     if (run.folder / "retraining").is_dir():
         _curves(run)

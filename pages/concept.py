@@ -139,7 +139,7 @@ def show_labelled(run: Run) -> None:
                 "forms found": [forms.get(word, "") for word, _ in counts],
             },
             hide_index=True,
-            height=330,
+            height="content" if len(counts) < 11 else 400,
         )
     with right:
         st.subheader("Sentences")

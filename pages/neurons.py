@@ -137,11 +137,11 @@ def show_ranking(run: Run) -> None:
         st.dataframe(first, hide_index=True, height=280)
     with right:
         st.subheader(f"Where the first {most} lie")
-        st.plotly_chart(
-            layer_summary(_flags(ranking, site, ranking["rank"] < most), _flags(ranking, site, ranking["protected"])),
-            key="layers",
-            alt="How many of the first neurons lie in each layer",
+        layers = layer_summary(
+            _flags(ranking, site, ranking["rank"] < most), _flags(ranking, site, ranking["protected"])
         )
+        layers.update_yaxes(title="neurons").update_traces(hovertemplate="layer %{x}: %{y}<extra></extra>")
+        st.plotly_chart(layers, key="layers", alt="How many of the first neurons lie in each layer")
     with st.expander("All scores, and the protected neurons"):
         st.plotly_chart(score_histogram(ranking, site), key="histogram", alt="How many neurons have which score")
         _massive(run)

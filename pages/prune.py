@@ -61,11 +61,11 @@ def choose_ratio(run: Run) -> tuple[float, bool]:
     """The share of the ranked neurons to cut, and whether every layer gives the same share."""
     probing = run.config.neural_probing
     kept = 100 * probing.prune_ratio
-    left, middle, right = st.columns([4, 2, 2], vertical_alignment="bottom")
+    left, right = st.columns(2, vertical_alignment="bottom")
     fits = next(name for name, (top, _) in RANGES.items() if kept <= top)
-    scale = middle.segmented_control("Range", list(RANGES), default=fits, required=True, key=f"range {run.id}") or fits
+    scale = left.segmented_control("Range", list(RANGES), default=fits, required=True, key=f"range {run.id}") or fits
     top, step = RANGES[scale]
-    percent = left.slider(
+    percent = st.slider(
         "Neurons cut, % of those ranked", 0.0, top, min(kept, top), step, format="%g %%", key=f"ratio {run.id} {scale}"
     )
     per_layer = right.toggle(

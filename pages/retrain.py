@@ -71,7 +71,9 @@ def choose_settings(run: Run) -> dict[str, Any]:
         rate = one.text_input("Learning rate", f"{section.learning_rate:g}", key=f"rate {run.id}")
         batch = two.number_input("Texts a step", 1, 4096, section.batch_size, key=f"batch {run.id}")
         decay = one.number_input("Weight decay", 0.0, 10.0, section.weight_decay, 0.01, key=f"decay {run.id}")
-        length = two.number_input("Tokens of a text at most", 2, 65536, section.max_length, key=f"length {run.id}")
+        length = two.number_input(
+            "Tokens of a text at most", 2, 65536, section.max_length, key=f"length {run.id}", placeholder="automatic"
+        )
         keep = st.toggle(
             "Keep cut neurons cut", section.keep_pruned, key=f"keep {run.id}",
             help="On: they are held at zero and the saved model is checked. Off: they may grow back.",

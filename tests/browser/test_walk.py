@@ -1,0 +1,134 @@
+"""All pages from model to comparison, in Chromium: on a tiny model, and on the real starter."""
+
+import json
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import ARTEFACTS, Dashboard
+from tests.browser.walking import (
+    LONG,
+    choose,
+    go_to,
+    no_errors,
+    open_section,
+    picture,
+    press,
+    settled,
+    sidebar_says,
+    type_into,
+    upload,
+)
+
+WORDS = "chair\nsofa\nbench"
+
+
+def write_sentences(path: Path) -> Path:
+    things = ("table", "window", "door", "river", "garden", "station", "house", "market")
+    texts = [f"She put the {word} beside the {thing} today." for word in WORDS.split() for thing in things]
+    texts += [f"The {what} near the {thing} was quiet." for what in ("cat", "boat", "old man") for thing in things]
+    path.write_text(json.dumps(texts), encoding="utf-8")
+    return path
+
+
+def walk(page: Page, pictures: Path, percent: int) -> None:
+    """From labelled sentences to the comparison, with that share of the neurons cut."""
+    expect(page.get_by_text("The sentences are labelled.")).to_be_visible(timeout=LONG)
+    settled(page)
+    no_errors(page)
+    picture(page, pictures, "concept")
+
+    go_to(page, "Neurons")
+    press(page, "Rank the neurons")
+    expect(page.get_by_text("First neurons", exact=True)).to_be_visible(timeout=LONG)
+    settled(page)
+    expect(page.locator(".js-plotly-plot .heatmaplayer").first).to_be_attached()
+    no_errors(page)
+    picture(page, pictures, "neurons")
+
+    go_to(page, "Prune")
+    expect(page.get_by_text("Concept loss rises by")).to_be_visible(timeout=LONG)
+    settled(page)
+    no_errors(page)
+    page.get_by_text("up to 100 %", exact=True).click()
+    slider = page.get_by_role("slider", name=re.compile("Neurons cut"))
+    expect(slider).to_have_attribute("max", "100")
+    cut = page.get_by_test_id("stMetric").filter(has_text="Neurons cut").get_by_test_id("stMetricValue")
+    before = cut.inner_text()
+    for _ in range(percent):
+        slider.press("ArrowRight")
+    expect(cut).not_to_have_text(before, timeout=LONG)
+    settled(page)
+    picture(page, pictures, "prune")
+    press(page, "Keep this cut")
+    expect(page.get_by_text("The cut is kept.")).to_be_visible(timeout=LONG)
+    settled(page)
+    no_errors(page)
+    sidebar_says(page, r"Cut\s+[1-9][\d,]* of")
+
+    go_to(page, "Retrain")
+    type_into(page, "Steps at most", "3")
+    press(page, "Start the retraining")
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("The retraining is finished and measured.")).to_be_visible(timeout=LONG)
+    settled(page)
+    no_errors(page)
+    picture(page, pictures, "retrain")
+
+    go_to(page, "Compare")
+    expect(page.get_by_text("Retrained", exact=True).first).to_be_visible(timeout=LONG)
+    settled(page)
+    no_errors(page)
+    picture(page, pictures, "compare")
+    page.get_by_role("tab", name="A prompt of your own").click()
+    type_into(page, "Prompt", "The old man sat down on the")
+    press(page, "Write")
+    settled(page)
+    no_errors(page)
+    picture(page, pictures, "compare-typed")
+
+
+def load(page: Page, dashboard: Dashboard) -> None:
+    press(page, "Check size and memory")
+    expect(page.get_by_text("Memory for the weights")).to_be_visible(timeout=LONG)
+    press(page, "Load the model")
+    expect(page.get_by_text("The model is loaded.")).to_be_visible(timeout=LONG)
+    settled(page)
+    no_errors(page)
+    assert "run=" in page.url
+    assert len(list(dashboard.runs.iterdir())) == 1
+
+
+def test_all_pages_on_a_tiny_model(page: Page, dashboard: Dashboard, tiny_folder: Path, tmp_path: Path) -> None:
+    page.goto(dashboard.url)
+    settled(page)
+    no_errors(page)
+    choose(page, "A folder, .gguf file or Hub id")
+    type_into(page, "Folder, .gguf file or Hub id", str(tiny_folder))
+    load(page, dashboard)
+
+    go_to(page, "Concept")
+    type_into(page, "Concept words", WORDS)
+    choose(page, "Upload a file")
+    upload(page, "Sentences", write_sentences(tmp_path / "sentences.json"))
+    press(page, "Label the sentences")
+    walk(page, ARTEFACTS / "tiny", percent=6)
+
+
+def test_all_pages_on_the_real_starter(page: Page, dashboard: Dashboard) -> None:
+    page.goto(dashboard.url)
+    settled(page)
+    no_errors(page)
+    picture(page, ARTEFACTS / "smollm2", "first")
+    load(page, dashboard)
+    picture(page, ARTEFACTS / "smollm2", "model")
+
+    go_to(page, "Concept")
+    open_section(page, "How many sentences")
+    type_into(page, "With the concept, at most", "40")
+    type_into(page, "Without it, at most", "40")
+    type_into(page, "Held-out sentences measured, each kind", "12")
+    press(page, "Label the sentences")
+    walk(page, ARTEFACTS / "smollm2", percent=1)
