@@ -1,11 +1,12 @@
 """What a cut does, before it is kept: the neurons on the heatmap, text from base and pruned, quick numbers."""
 
 from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages._marked_text import escaped, highlighted
 from pages._shared_models import base_model
@@ -16,27 +17,29 @@ from unlearning_core.pruning.mask import Mask
 from unlearning_core.runs import Run
 from unlearning_core.work import Work
 
+if TYPE_CHECKING:
+    from unlearning_core.evaluation.metrics import Kind
+
 QUICK = 24
 """Held-out sentences of each kind that the quick numbers are measured on."""
 
 _REMEMBERED = 60
 
 
-def figures_of_cut(ranking: pd.DataFrame, mask: Mask) -> None:
-    """How many neurons are cut, and where."""
+def figures_of_cut(ranking: pd.DataFrame, mask: Mask, place: DeltaGenerator) -> None:
+    """How many neurons are cut, in `place`, and where they lie."""
     site = str(ranking["site"].iloc[0])
     cut = ~mask.kept[site]
     protected = ranking[ranking["protected"] & (ranking["site"] == site)]
     hit = int(np.count_nonzero(cut[protected["layer"], protected["index"]]))
-    left, right = st.columns([1, 3], gap="large")
-    with left:
-        st.metric("Neurons cut", f"{mask.cut:,}", help=f"of {mask.total:,} ranked")
-        st.caption(f"of {mask.total:,}, in {int(cut.any(axis=1).sum())} of {len(cut)} layers")
-        if hit:
-            st.warning(f"{hit} protected neurons are among them: expect broken text.")
-    with right, st.expander("Which neurons", expanded=True):
+    place.metric("Neurons cut", f"{mask.cut:,}")
+    place.caption(f"of {mask.total:,}, in {int(cut.any(axis=1).sum())} of {len(cut)} layers")
+    if hit:
+        st.warning(f"{hit} protected neurons are among them: expect broken text.")
+    with st.expander("Which neurons", expanded=True):
         st.plotly_chart(heatmap(ranking, site, cut=cut), key="cut heatmap", alt="Scores, with cut neurons crossed")
-        st.plotly_chart(layer_summary(cut), key="cut layers", alt="Neurons cut in each layer")
+        bars = layer_summary(cut).update_xaxes(dtick=max(1, len(cut) // 10))
+        st.plotly_chart(bars, key="cut layers", alt="Neurons cut in each layer")
 
 
 def write_side_by_side(run: Run, mask: Mask, prompts: list[str], tokens: int, greedy: bool) -> None:
@@ -87,15 +90,15 @@ def _write(run: Run, mask: Mask | None, prompts: list[str], tokens: int, greedy:
         draw(number, 0, text)
 
 
-def quick_numbers(run: Run, mask: Mask) -> None:
-    """Loss on a few held-out sentences, base against this cut."""
+def quick_numbers(run: Run, mask: Mask, forget_place: DeltaGenerator, retain_place: DeltaGenerator) -> None:
+    """Change of the loss on a few held-out sentences from base to this cut."""
     from unlearning_core.evaluation.metrics import measure, nll_delta
 
     held_out = Work(run).sentences("held_out").take(QUICK, QUICK, 0).items
-    shown = st.empty()
+    places = (forget_place.empty(), retain_place.empty())
 
     def watch(update: Progress) -> None:
-        shown.caption(f"Measuring on {len(held_out)} held-out sentences: {update.done:.0f}")
+        places[0].caption(f"Measuring on {len(held_out)} held-out sentences: {update.done:.0f}")
 
     measured = []
     for cut in (None, mask):
@@ -104,18 +107,15 @@ def quick_numbers(run: Run, mask: Mask) -> None:
             _remember(key, measure(base_model(run), held_out, mask=cut, progress=watch))
         measured.append(_remembered()[key])
     base, pruned = measured
-    forget, retain = nll_delta(base, pruned, "concept"), nll_delta(base, pruned, "retain")
-    with shown.container():
-        columns = st.columns(2)
-        columns[0].metric(
-            "Concept loss rises by", f"{forget.value:+.2f} ± {forget.stderr:.2f} nats",
-            help="How much worse the concept's words are predicted. More means more is forgotten.",
-        )  # fmt: skip
-        columns[1].metric(
-            "Loss elsewhere rises by", f"{retain.value:+.2f} ± {retain.stderr:.2f} nats",
-            help="How much worse all other words are predicted: the price. Less is better.",
-        )  # fmt: skip
-        st.caption(f"On {len(held_out)} held-out sentences, ± one standard error.")
+    kinds: tuple[tuple[Kind, str, str], ...] = (
+        ("concept", "Concept loss", "How much worse the concept's words are predicted: more is more forgotten."),
+        ("retain", "Loss elsewhere", "How much worse all other words are predicted: the price, less is better."),
+    )
+    for place, (kind, title, meaning) in zip(places, kinds, strict=True):
+        change = nll_delta(base, pruned, kind)
+        with place.container():
+            st.metric(title, f"{change.value:+.2f} nats", help=meaning)
+            st.caption(f"± {change.stderr:.2f}, against base on {len(held_out)} held-out sentences")
 
 
 def _data_time(run: Run) -> int:

@@ -140,7 +140,8 @@ def show_ranking(run: Run) -> None:
         layers = layer_summary(
             _flags(ranking, site, ranking["rank"] < most), _flags(ranking, site, ranking["protected"])
         )
-        layers.update_yaxes(title="neurons").update_traces(hovertemplate="layer %{x}: %{y}<extra></extra>")
+        layers.update_yaxes(title="neurons").update_xaxes(dtick=max(1, int(ranking["layer"].max()) // 10))
+        layers.update_traces(hovertemplate="layer %{x}: %{y}<extra></extra>")
         st.plotly_chart(layers, key="layers", alt="How many of the first neurons lie in each layer")
     with st.expander("All scores, and the protected neurons"):
         st.plotly_chart(score_histogram(ranking, site), key="histogram", alt="How many neurons have which score")

@@ -52,9 +52,13 @@ def preview(run: Run) -> None:
         shapes = base_model(run).map.shapes
         mask = Mask.from_ranking(ranking, shapes, ratio, per_layer=per_layer)
         prompts, tokens, greedy = choose_prompts(run)
-        figures_of_cut(ranking, mask)
-        write_side_by_side(run, mask, prompts, tokens, greedy)
-        quick_numbers(run, mask)
+        cut, forget, retain = st.columns(3)
+        texts, figures = st.container(), st.container()
+        with figures:
+            figures_of_cut(ranking, mask, cut)
+        with texts:
+            write_side_by_side(run, mask, prompts, tokens, greedy)
+        quick_numbers(run, mask, forget, retain)
 
 
 def choose_ratio(run: Run) -> tuple[float, bool]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ARTEFACTS, Dashboard
+from tests.browser.conftest import ARTEFACTS, ROOT, Dashboard
 from tests.browser.walking import (
     LONG,
     choose,
@@ -21,6 +21,7 @@ from tests.browser.walking import (
     upload,
 )
 
+SHIPPED = ROOT / "data" / "seats" / "sentences.jsonl"
 WORDS = "chair\nsofa\nbench"
 
 
@@ -48,7 +49,7 @@ def walk(page: Page, pictures: Path, percent: int) -> None:
     picture(page, pictures, "neurons")
 
     go_to(page, "Prune")
-    expect(page.get_by_text("Concept loss rises by")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("Concept loss", exact=True)).to_be_visible(timeout=LONG)
     settled(page)
     no_errors(page)
     page.get_by_text("up to 100 %", exact=True).click()
@@ -62,7 +63,7 @@ def walk(page: Page, pictures: Path, percent: int) -> None:
     settled(page)
     picture(page, pictures, "prune")
     press(page, "Keep this cut")
-    expect(page.get_by_text("The cut is kept.")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("The pruned model is saved and measured.")).to_be_visible(timeout=LONG)
     settled(page)
     no_errors(page)
     sidebar_says(page, r"Cut\s+[1-9][\d,]* of")
@@ -117,7 +118,7 @@ def test_all_pages_on_a_tiny_model(page: Page, dashboard: Dashboard, tiny_folder
     walk(page, ARTEFACTS / "tiny", percent=6)
 
 
-def test_all_pages_on_the_real_starter(page: Page, dashboard: Dashboard) -> None:
+def test_all_pages_on_the_real_starter(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:
     page.goto(dashboard.url)
     settled(page)
     no_errors(page)
@@ -130,5 +131,10 @@ def test_all_pages_on_the_real_starter(page: Page, dashboard: Dashboard) -> None
     type_into(page, "With the concept, at most", "40")
     type_into(page, "Without it, at most", "40")
     type_into(page, "Held-out sentences measured, each kind", "12")
+    if SHIPPED.is_file():
+        choose(page, "The sentences that come with it")
+    else:
+        choose(page, "Upload a file")
+        upload(page, "Sentences", write_sentences(tmp_path / "sentences.json"))
     press(page, "Label the sentences")
     walk(page, ARTEFACTS / "smollm2", percent=1)
