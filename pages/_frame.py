@@ -37,12 +37,13 @@ def frame() -> None:
             for step in STEPS
         ]
     )
-    if wrong is not None:
-        with in_sentences():
+    # A place of their own: a message that goes must not move what is below it, or open expanders close.
+    with st.container(), in_sentences():
+        said()
+        if wrong is not None:
             raise wrong
     with st.sidebar, in_sentences():
         sidebar(run)
-    said()
     token = _framed.set(True)
     try:
         with in_sentences():

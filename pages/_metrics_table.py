@@ -36,7 +36,9 @@ def metrics_so_far(run: Run, stages: Sequence[str]) -> dict[str, Any]:
 
 def show_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
     """Bars with 95 % intervals, and the table below."""
-    st.plotly_chart(metric_bars(metrics), key="metric bars", alt="Each metric for each stage of the model")
+    bars = metric_bars(metrics, ("concept_nll", "retain_nll", "concept_words_per_100"))
+    bars.update_traces(error_y_color="#808080")  # seen on light and on dark ground
+    st.plotly_chart(bars, key="metric bars", alt="Loss and concept words written for each stage of the model")
     table = {
         stage: [_cell(values.get(name), values.get(f"{name}_stderr")) for name in ROWS]
         for stage, values in metrics.items()

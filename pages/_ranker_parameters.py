@@ -26,7 +26,7 @@ def _widget(name: str, field: FieldInfo, value: Any, key: str) -> Any:
         options = list(typing.get_args(kind))
         return st.selectbox(title, options, index=options.index(value) if value in options else 0, help=about, key=key)
     if kind is bool:
-        return st.toggle(title, bool(value), help=about, key=key)
+        return st.toggle(title, bool(value), help=about, key=key, wrap=True)
     if kind is int:
         return int(st.number_input(title, value=int(value), step=1, help=about, key=key))
     if kind is float:

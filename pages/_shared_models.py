@@ -104,6 +104,9 @@ def _key(base: BaseModelSection) -> tuple[Any, ...]:
 
 def execute(run: Run, until: str, progress: ProgressCallback) -> None:
     """Bring the run up to date through the stage `until`, on the shared base model."""
+    from unlearning_core import background
     from unlearning_core.pipeline import execute as execute_stages
 
+    if background.is_running(run):
+        raise InputError("This run is being retrained at the moment. Wait for it, or stop it on the Retrain page.")
     execute_stages(run, progress, until=until, work=Work(run, progress, base=base_model(run, progress)))

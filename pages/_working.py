@@ -41,14 +41,17 @@ def _plain(text: str) -> str:
     return escaped(text)
 
 
-def say(text: str) -> None:
-    """Show `text` once the page has been drawn anew."""
-    st.session_state[_SAID] = text
+def say(text: str, *, stopped: bool = False) -> None:
+    """Show `text` once the page has been drawn anew: good news, or that something was stopped."""
+    st.session_state[_SAID] = (text, stopped)
 
 
 def said() -> None:
     """Show what was last said, once."""
-    if text := st.session_state.pop(_SAID, None):
+    text, stopped = st.session_state.pop(_SAID, ("", False))
+    if stopped:
+        st.info(text, icon=":material/stop_circle:")
+    elif text:
         st.success(text, icon=":material/check_circle:")
 
 
@@ -134,6 +137,7 @@ def carry_out(title: str, work: Callable[[ProgressCallback], object], *, only_on
             finished = True
         except Stopped as stopped:
             if isinstance(stopped.__cause__, ScriptControlException):
+                say(str(stopped), stopped=True)
                 raise stopped.__cause__ from None
             raise
         finally:

@@ -54,9 +54,9 @@ def downloads(run: Run, metrics: dict[str, dict[str, float | None]]) -> None:
         "recipe.json": (run.folder / "recipe" / "recipe.json").read_bytes(),
         "mask.safetensors": (run.folder / "recipe" / "mask.safetensors").read_bytes(),
     }
-    columns = st.columns(len(files))
-    for column, (name, data) in zip(columns, files.items(), strict=True):
-        column.download_button(name, data, name, on_click="ignore", width="stretch", icon=":material/download:")
+    with st.container(horizontal=True):
+        for name, data in files.items():
+            st.download_button(name, data, name, on_click="ignore", icon=":material/download:")
     st.caption(
         "config.json runs the same without a screen: python -m unlearning_core run config.json. The recipe "
         "(recipe.json with mask.safetensors) says which neurons were cut."

@@ -59,7 +59,7 @@ def choose_words(run: Run) -> tuple[tuple[str, ...], bool]:
     )  # fmt: skip
     inflections = st.toggle(
         "Inflected forms too", probing.inflections, key=f"inflections {run.id}",
-        help="With it, sit also finds sat and sitting, and seat also finds seats.",
+        help="With it, sit also finds sat and sitting, and seat also finds seats.", wrap=True,
     )  # fmt: skip
     return parse_words(text or ""), inflections
 
@@ -117,12 +117,12 @@ def label(
 def show_labelled(run: Run) -> None:
     """Counts, words that never occur, examples, downloads."""
     facts = run.read_json("data/concept.json")
-    columns = st.columns(5)
-    columns[0].metric("With the concept", f"{facts['with_concept']:,}")
-    columns[1].metric("Without it", f"{facts['sentences'] - facts['with_concept']:,}")
-    columns[2].metric("Duplicates dropped", f"{facts['duplicates']:,}")
-    columns[3].metric("To rank on", "{} + {}".format(*facts["train"]), help="with the concept + without it")
-    columns[4].metric("To measure on", "{} + {}".format(*facts["held_out"]), help="with the concept + without it")
+    row = st.container(horizontal=True, gap="large")
+    row.metric("With the concept", f"{facts['with_concept']:,}", width="content")
+    row.metric("Without it", f"{facts['sentences'] - facts['with_concept']:,}", width="content")
+    row.metric("Duplicates dropped", f"{facts['duplicates']:,}", width="content")
+    row.metric("To rank on", "{} + {}".format(*facts["train"]), help="with + without it", width="content")
+    row.metric("To measure on", "{} + {}".format(*facts["held_out"]), help="with + without it", width="content")
     if facts["missing_words"]:
         st.warning("These words never occur: " + escaped(", ".join(facts["missing_words"])))
     work = Work(run)
@@ -166,9 +166,9 @@ def _forms(work: Work, texts: list[str]) -> dict[str, str]:
 def downloads(run: Run, items: list[LabelledText]) -> None:
     """The seed's and NeuroX's files."""
     st.caption("Tokens and labels as NeuroX reads them; the inverse file holds the sentences without the concept.")
-    columns = st.columns(3)
-    for column, (name, data) in zip(columns, label_files(run, items).items(), strict=True):
-        column.download_button(f"Download {name}", data, name, "text/plain", on_click="ignore", width="stretch")
+    with st.container(horizontal=True):
+        for name, data in label_files(run, items).items():
+            st.download_button(f"Download {name}", data, name, "text/plain", on_click="ignore")
 
 
 show(main)

@@ -7,8 +7,10 @@ import streamlit as st
 
 from pages._choose_model import Choice, choose_model, experiment, import_config, reopen_run
 from pages._frame import show
+from pages._marked_text import escaped
 from pages._run_in_url import current_run, runs_root, show_run
 from pages._shared_models import base_is_loaded, base_model, model_of
+from pages._sidebar import model_name
 from pages._steps import next_step
 from pages._working import carry_out, in_sentences, say
 from unlearning_core.files import write_json
@@ -82,7 +84,7 @@ def loaded_card(run: Run) -> None:
     info = run.read_json("model.json")
     with st.container(border=True):
         if info is None:
-            st.subheader(run.config.base_model.base_model_path)
+            st.subheader(escaped(model_name(run.config.base_model.base_model_path)))
             st.caption("This run was made without the dashboard; its model's facts appear once it is loaded.")
         else:
             facts(info)
@@ -96,12 +98,12 @@ def loaded_card(run: Run) -> None:
 
 def facts(info: dict[str, Any]) -> None:
     """The card of a model."""
-    st.subheader(info["source"].rstrip("/").rsplit("/", 1)[-1])
-    columns = st.columns(4)
-    columns[0].metric("Parameters", _count(info["parameters"]))
-    columns[1].metric("Memory for the weights", _bytes(info["bytes_in_memory"]))
-    columns[2].metric("Layers", info["layers"])
-    columns[3].metric("Family", info["model_type"])
+    st.subheader(escaped(model_name(info["source"])))
+    row = st.container(horizontal=True, gap="large")
+    row.metric("Parameters", _count(info["parameters"]), width="content")
+    row.metric("Memory for the weights", _bytes(info["bytes_in_memory"]), width="content")
+    row.metric("Layers", info["layers"], width="content")
+    row.metric("Family", info["model_type"], width="content")
     widths = ", ".join(
         f"{SITES.get(site, site)}: {layers} × {width:,}" for site, (layers, width) in info["shapes"].items()
     )

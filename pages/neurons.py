@@ -68,12 +68,12 @@ def choose_settings(run: Run) -> dict[str, Any]:
         protect = st.toggle(
             "Protect massive neurons", probing.protect_massive, key=f"protect {run.id}",
             help="A few neurons hold the whole text together with huge activations on its first token. "
-            "Cutting one of them ruins every text, so they are put last.",
+            "Cutting one of them ruins every text, so they are put last.", wrap=True,
         )  # fmt: skip
         with st.expander("More"):
             skip = st.toggle(
                 "Leave out the first position", probing.skip_first_position, key=f"skip {run.id}",
-                help="Its activations are far larger than all others and say nothing about the concept.",
+                help="Its activations are far larger than all others and say nothing about the concept.", wrap=True,
             )  # fmt: skip
             aggregation = st.selectbox(
                 "Words of several tokens", list(AGGREGATIONS), index=_place(list(AGGREGATIONS), probing.aggregation),
@@ -115,15 +115,17 @@ def show_ranking(run: Run) -> None:
     ranking = Work(run).ranking
     site = str(ranking["site"].iloc[0])
     summary = run.status()["stages"]["rank"]["summary"]
-    one, two, three = st.columns(3)
-    one.metric("Neurons ranked", f"{len(ranking):,}")
-    two.metric("Tokens read", f"{summary['tokens']:,}")
-    three.metric("Protected", summary["protected"], help="Massive neurons, put at the end of the ranking.")
-    left, right = st.columns(2)
-    order = left.segmented_control(
+    row = st.container(horizontal=True, gap="large")
+    row.metric("Neurons ranked", f"{len(ranking):,}", width="content")
+    row.metric("Tokens read", f"{summary['tokens']:,}", width="content")
+    row.metric("Protected", summary["protected"], help="Massive neurons, ranked last.", width="content")
+    controls = st.container(horizontal=True, gap="large", vertical_alignment="bottom")
+    order = controls.segmented_control(
         "Order within a layer", ["index", "score"], default="index", required=True, key="heatmap order"
     )
-    standardised = right.toggle("Compare within each layer (standardised)", True, key="heatmap standardised")
+    standardised = controls.toggle(
+        "Compare within each layer (standardised)", True, key="heatmap standardised", wrap=True
+    )
     st.plotly_chart(
         heatmap(ranking, site, order_by="score" if order == "score" else "index", standardised=standardised),
         key="heatmap",

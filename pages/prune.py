@@ -52,7 +52,8 @@ def preview(run: Run) -> None:
         shapes = base_model(run).map.shapes
         mask = Mask.from_ranking(ranking, shapes, ratio, per_layer=per_layer)
         prompts, tokens, greedy = choose_prompts(run)
-        cut, forget, retain = st.columns(3)
+        row = st.container(horizontal=True, gap="large")
+        cut, forget, retain = (row.container(width="content") for _ in range(3))
         texts, figures = st.container(), st.container()
         with figures:
             figures_of_cut(ranking, mask, cut)
@@ -65,16 +66,16 @@ def choose_ratio(run: Run) -> tuple[float, bool]:
     """The share of the ranked neurons to cut, and whether every layer gives the same share."""
     probing = run.config.neural_probing
     kept = 100 * probing.prune_ratio
-    left, right = st.columns(2, vertical_alignment="bottom")
+    row = st.container(horizontal=True, gap="large", vertical_alignment="bottom")
     fits = next(name for name, (top, _) in RANGES.items() if kept <= top)
-    scale = left.segmented_control("Range", list(RANGES), default=fits, required=True, key=f"range {run.id}") or fits
+    scale = row.segmented_control("Range", list(RANGES), default=fits, required=True, key=f"range {run.id}") or fits
     top, step = RANGES[scale]
     percent = st.slider(
         "Neurons cut, % of those ranked", 0.0, top, min(kept, top), step, format="%g %%", key=f"ratio {run.id} {scale}"
     )
-    per_layer = right.toggle(
+    per_layer = row.toggle(
         "Same share in every layer", probing.per_layer, key=f"per layer {run.id}",
-        help="Off: the ranking alone decides, so some layers lose more than others.",
+        help="Off: the ranking alone decides, so some layers lose more than others.", wrap=True,
     )  # fmt: skip
     ratio = round(percent / 100, 6)
     st.session_state["cut to keep"] = (run.id, ratio, per_layer)
@@ -89,7 +90,7 @@ def choose_prompts(run: Run) -> tuple[list[str], int, bool]:
         )
         left, right = st.columns(2)
         tokens = left.slider("Tokens to write", 5, 100, 24, key=f"tokens {run.id}")
-        greedy = right.toggle("Always the likeliest token", True, key=f"greedy {run.id}")
+        greedy = right.toggle("Always the likeliest token", True, key=f"greedy {run.id}", wrap=True)
     return [line for line in (text or "").splitlines() if line.strip()], tokens, greedy
 
 

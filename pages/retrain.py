@@ -76,7 +76,7 @@ def choose_settings(run: Run) -> dict[str, Any]:
         )
         keep = st.toggle(
             "Keep cut neurons cut", section.keep_pruned, key=f"keep {run.id}",
-            help="On: they are held at zero and the saved model is checked. Off: they may grow back.",
+            help="On: they are held at zero and the saved model is checked. Off: they may grow back.", wrap=True,
         )  # fmt: skip
     return text | {
         "num_train_epochs": epochs, "max_steps": int(limited) or None, "learning_rate": rate,

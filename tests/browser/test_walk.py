@@ -4,9 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ARTEFACTS, ROOT, Dashboard
+from tests.browser.conftest import ARTEFACTS, Dashboard
 from tests.browser.walking import (
     LONG,
     choose,
@@ -20,8 +21,8 @@ from tests.browser.walking import (
     type_into,
     upload,
 )
+from unlearning_core.config import starter_config
 
-SHIPPED = ROOT / "data" / "seats" / "sentences.jsonl"
 WORDS = "chair\nsofa\nbench"
 
 
@@ -69,7 +70,7 @@ def walk(page: Page, pictures: Path, percent: int) -> None:
     sidebar_says(page, r"Cut\s+[1-9][\d,]* of")
 
     go_to(page, "Retrain")
-    type_into(page, "Steps at most", "3")
+    type_into(page, "Steps at most", "2")
     press(page, "Start the retraining")
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
     page.reload()
@@ -102,6 +103,7 @@ def load(page: Page, dashboard: Dashboard) -> None:
     assert len(list(dashboard.runs.iterdir())) == 1
 
 
+@pytest.mark.timeout(600)
 def test_all_pages_on_a_tiny_model(page: Page, dashboard: Dashboard, tiny_folder: Path, tmp_path: Path) -> None:
     page.goto(dashboard.url)
     settled(page)
@@ -118,6 +120,19 @@ def test_all_pages_on_a_tiny_model(page: Page, dashboard: Dashboard, tiny_folder
     walk(page, ARTEFACTS / "tiny", percent=6)
 
 
+def small_experiment(path: Path) -> Path:
+    """Settings of the real starter under which the walk takes minutes on one core."""
+    config = starter_config("smollm2").model_dump()
+    config["neural_probing"] |= {"max_concept_sentences": 40, "max_retain_sentences": 40}
+    config["evaluation"]["max_sentences"] = 12
+    config["generation"] |= {"samples": 1, "max_new_tokens": 20}
+    config["retraining"] |= {"max_train_texts": 40, "batch_size": 4}
+    config["test_prompts"] = config["test_prompts"][1:3]
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return path
+
+
+@pytest.mark.timeout(900)
 def test_all_pages_on_the_real_starter(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:
     page.goto(dashboard.url)
     settled(page)
@@ -125,16 +140,12 @@ def test_all_pages_on_the_real_starter(page: Page, dashboard: Dashboard, tmp_pat
     picture(page, ARTEFACTS / "smollm2", "first")
     load(page, dashboard)
     picture(page, ARTEFACTS / "smollm2", "model")
+    open_section(page, "Reopen a run")
+    upload(page, "config.json", small_experiment(tmp_path / "config.json"))
+    press(page, "Start a run with these settings")
+    expect(page.get_by_text("its settings are on the pages")).to_be_visible()
 
     go_to(page, "Concept")
-    open_section(page, "How many sentences")
-    type_into(page, "With the concept, at most", "40")
-    type_into(page, "Without it, at most", "40")
-    type_into(page, "Held-out sentences measured, each kind", "12")
-    if SHIPPED.is_file():
-        choose(page, "The sentences that come with it")
-    else:
-        choose(page, "Upload a file")
-        upload(page, "Sentences", write_sentences(tmp_path / "sentences.json"))
+    choose(page, "The sentences that come with it")
     press(page, "Label the sentences")
     walk(page, ARTEFACTS / "smollm2", percent=1)

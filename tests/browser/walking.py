@@ -45,7 +45,7 @@ def upload(page: Page, label: str, file: Path) -> None:
     """Give a file to the uploader with that label."""
     uploader = page.get_by_test_id("stFileUploader").filter(has=page.get_by_text(label, exact=True))
     uploader.locator("input[type=file]").set_input_files(file)
-    expect(uploader.get_by_text(file.name)).to_be_visible()
+    expect(uploader.get_by_test_id("stFileChipName")).to_have_text(file.name)
     settled(page)
 
 

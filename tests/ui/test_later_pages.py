@@ -1,12 +1,15 @@
 """Concept to Compare: what is missing is said, bad input gives one sentence, and every page works on a tiny model."""
 
+import contextlib
 import json
 from collections.abc import Callable
 
+import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.pieces import button, chart, labelled
+from unlearning_core import background
 from unlearning_core.runs import Run
 
 LATER = ("concept", "neurons", "prune", "retrain", "compare")
@@ -204,3 +207,28 @@ def test_a_typed_prompt_must_not_be_empty(open_page: Callable[..., AppTest], new
     button(app, "Write").click().run()
     assert len(app.error) == 1
     assert "prompt is empty" in app.error[0].value
+
+
+def test_a_model_that_writes_nothing_usable_says_so(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    app = open_page("concept", new_run())
+    labelled(app.radio, "Sentences").set_value("Let the model write them").run()
+    button(app, "Let the model write sentences").click().run(timeout=280)
+    assert len(app.error) == 1
+    assert "no usable sentence" in app.error[0].value
+    assert not app.exception
+
+
+def test_a_run_that_is_being_retrained_is_left_alone(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("measure pruned", retraining={"max_steps": 2000})
+    process = background.start(run, "report")
+    app = open_page("neurons", run)
+    button(app, "Rank the neurons").click().run()
+    background.stop(run)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(process).wait(60)
+    assert len(app.error) == 1
+    assert "being retrained" in app.error[0].value

@@ -1,0 +1,150 @@
+"""What survives a refresh, a restart and a second visitor; what stops; what a bad file gives."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import ARTEFACTS, Dashboard
+from tests.browser.walking import (
+    LONG,
+    choose,
+    go_to,
+    no_errors,
+    picture,
+    press,
+    settled,
+    sidebar_says,
+    type_into,
+    upload,
+)
+from tests.tiny_experiment import write_experiment
+from unlearning_core.config import load_config
+from unlearning_core.pipeline import execute
+from unlearning_core.runs import Run, create_run
+
+pytestmark = pytest.mark.timeout(600)
+
+PAGES = ("Model", "Concept", "Neurons", "Prune", "Retrain", "Compare")
+
+
+def prepared(dashboard: Dashboard, folder: Path, until: str, **changes: dict) -> Run:
+    """A run that is done through a stage, in the dashboard's folder."""
+    folder.mkdir()
+    run = create_run(load_config(write_experiment(folder, **changes)), dashboard.runs)
+    execute(run, until=until)
+    return run
+
+
+def open_at(page: Page, dashboard: Dashboard, title: str, run: Run) -> None:
+    path = "" if title == "Model" else title.lower()
+    page.goto(f"{dashboard.url}/{path}?run={run.id}")
+    expect(page.get_by_role("heading", name=title, exact=True, level=1)).to_be_visible(timeout=LONG)
+    settled(page)
+
+
+def test_a_link_opens_every_page_on_its_run_in_both_themes_and_widths(
+    browser: Browser, page: Page, dashboard: Dashboard, tmp_path: Path
+) -> None:
+    run = prepared(dashboard, tmp_path / "case", "report")
+    for theme in ("light", "dark"):
+        for width in (1280, 800):
+            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+            tab = context.new_page()
+            for title in PAGES:
+                open_at(tab, dashboard, title, run)
+                no_errors(tab)
+                overflow = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                assert overflow <= 0, f"{title} is {overflow} pixels too wide at {width}"
+                picture(tab, ARTEFACTS / f"{theme}-{width}", title.lower())
+            context.close()
+
+
+def test_after_a_restart_a_refresh_of_a_later_page_has_its_frame_and_its_run(
+    page: Page, dashboard: Dashboard, tmp_path: Path
+) -> None:
+    run = prepared(dashboard, tmp_path / "case", "rank")
+    dashboard.restart()
+    open_at(page, dashboard, "Neurons", run)
+    no_errors(page)
+    sidebar_says(page, run.id)
+    expect(page.get_by_test_id("stSidebarNav").get_by_role("link")).to_have_count(len(PAGES))
+    expect(page.get_by_text("First neurons", exact=True)).to_be_visible()
+    go_to(page, "Concept")
+    assert f"run={run.id}" in page.url
+
+
+def test_a_retraining_is_stopped_and_goes_on_to_its_end(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:
+    run = prepared(dashboard, tmp_path / "case", "measure pruned")
+    open_at(page, dashboard, "Retrain", run)
+    type_into(page, "Epochs", "60")
+    press(page, "Start the retraining")
+    expect(page.get_by_text("tokens a second")).to_be_visible(timeout=LONG)
+    press(page, "Stop")
+    expect(page.get_by_test_id("stAlert").get_by_text("Stopped.")).to_be_visible(timeout=LONG)
+    assert run.status()["state"] == "stopped"
+    assert not (run.folder / "models" / "retrained").exists()
+    press(page, "Go on with the retraining")
+    expect(page.get_by_text("The retraining is finished and measured.")).to_be_visible(timeout=LONG)
+    no_errors(page)
+    assert run.status()["stages"]["retrain"]["summary"]["resumed_from"]
+
+
+def test_work_on_a_page_is_stopped_and_says_so(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:
+    run = prepared(dashboard, tmp_path / "case", "label")
+    open_at(page, dashboard, "Concept", run)
+    choose(page, "Let the model write them")
+    press(page, "Let the model write sentences")
+    expect(page.get_by_text("writing sentences")).to_be_visible(timeout=LONG)
+    press(page, "Stop")
+    expect(page.get_by_test_id("stAlert").get_by_text("Stopped.")).to_be_visible(timeout=LONG)
+    expect(page.get_by_role("button", name="Let the model write sentences", exact=True)).to_be_visible()
+    no_errors(page)
+
+
+def test_two_visitors_preview_different_cuts_of_one_model(
+    browser: Browser, page: Page, dashboard: Dashboard, tmp_path: Path
+) -> None:
+    run = prepared(dashboard, tmp_path / "case", "rank")
+    other = browser.new_context().new_page()
+    for tab in (page, other):
+        open_at(tab, dashboard, "Prune", run)
+        expect(tab.get_by_text("against base on")).to_have_count(2)
+    slider = other.get_by_role("slider", name="Neurons cut, % of those ranked")
+    slider.press("Home")
+    mine, theirs = (
+        tab.get_by_test_id("stMetric").filter(has_text="Neurons cut").get_by_test_id("stMetricValue")
+        for tab in (page, other)
+    )
+    kept = mine.inner_text()
+    expect(theirs).not_to_have_text(kept)
+    expect(mine).to_have_text(kept)
+    page.reload()
+    expect(mine).to_have_text(kept, timeout=LONG)
+    other.context.close()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [(["../config.json"], "zip"), (["notes.txt"], "config.json"), (None, "zip")]
+)
+def test_a_bad_zip_gives_one_sentence(
+    page: Page, dashboard: Dashboard, tmp_path: Path, names: list[str] | None, said: str
+) -> None:
+    content = io.BytesIO()
+    if names is None:
+        content.write(b"this is no zip")
+    else:
+        with zipfile.ZipFile(content, "w") as archive:
+            for name in names:
+                archive.writestr(name, "{}")
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(content.getvalue())
+    page.goto(dashboard.url)
+    choose(page, "Upload a zip")
+    upload(page, "Zip of a model folder", bad)
+    alert = page.get_by_test_id("stAlert")
+    expect(alert).to_have_count(1)
+    expect(alert).to_contain_text(said)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
