@@ -1,8 +1,12 @@
 """`python -m unlearning_core ...`."""
 
+import os
 import sys
 
-from unlearning_core.cli import main
+# Threads that wait by spinning take the cores from whatever else runs; read by OpenMP when torch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from unlearning_core.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

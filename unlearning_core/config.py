@@ -86,7 +86,7 @@ class RetrainingSection(Section):
     learning_rate: float = Field(2e-5, gt=0, description="peak learning rate")
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
     warmup_ratio: float = Field(0.05, ge=0, lt=1, description="fraction of the steps that warm up")
-    batch_size: int = Field(4, ge=1, description="texts a step and device")
+    batch_size: int = Field(4, ge=1, description="texts an optimizer step, over all devices together")
     max_length: int | None = Field(None, ge=2, description="tokens a sequence; none: the model's own, at most 512")
     keep_pruned: bool = Field(True, description="hold cut neurons at zero; false lets them regrow")
     checkpoint_steps: int = Field(100, ge=1, description="optimizer steps between checkpoints")

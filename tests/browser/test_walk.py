@@ -72,7 +72,7 @@ def walk(page: Page, pictures: Path, percent: int) -> None:
     go_to(page, "Retrain")
     type_into(page, "Steps at most", "2")
     press(page, "Start the retraining")
-    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    expect(page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True)).to_be_visible()
     page.reload()
     expect(page.get_by_text("The retraining is finished and measured.")).to_be_visible(timeout=LONG)
     settled(page)

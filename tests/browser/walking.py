@@ -23,8 +23,8 @@ def go_to(page: Page, title: str) -> None:
 
 
 def press(page: Page, label: str) -> None:
-    """Press a button."""
-    page.get_by_role("button", name=label, exact=True).click()
+    """Press a button of the page; Streamlit's own toolbar has a Stop too."""
+    page.get_by_test_id("stMain").get_by_role("button", name=label, exact=True).click()
 
 
 def type_into(page: Page, label: str, text: str) -> None:

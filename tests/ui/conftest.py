@@ -26,7 +26,7 @@ def sentences() -> list[str]:
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny("gpt2", tmp_path_factory.mktemp("model") / "tiny-gpt2")
+    return save_tiny("llama", tmp_path_factory.mktemp("model") / "tiny-llama")
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
     labelled(app.text_input, "Folder, .gguf file or Hub id").set_value(str(tiny_folder)).run()
     button(app, "Check size and memory").click().run()
     assert not [error.value for error in app.error]
-    assert labelled(app.metric, "Family").value == "gpt2"
+    assert labelled(app.metric, "Family").value == "llama"
     assert labelled(app.metric, "Layers").value == "3"
     assert list_runs(runs) == []
     button(app, "Load the model").click().run()
@@ -35,7 +35,7 @@ def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
     (run,) = list_runs(runs)
     assert app.query_params["run"] == run.id
     assert run.config.base_model.base_model_path == str(tiny_folder)
-    assert run.read_json("model.json")["model_type"] == "gpt2"
+    assert run.read_json("model.json")["model_type"] == "llama"
     assert any("loaded" in message.value for message in app.success)
 
 
