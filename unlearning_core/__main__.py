@@ -6,7 +6,7 @@ import sys
 # Threads that wait by spinning take the cores from whatever else runs; read by OpenMP when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from unlearning_core.cli import main  # noqa: E402
+from unlearning_core.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())
