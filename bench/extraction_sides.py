@@ -95,8 +95,15 @@ def main(arguments: list[str]) -> int:
     side, model, folder, output, threads = arguments
     if int(threads):
         torch.set_num_threads(int(threads))
-    # Imports are on neither side's clock; transformers loads its parts only when they are named.
-    _ = transformers.AutoModel, transformers.AutoModelForCausalLM, transformers.AutoTokenizer
+    # Imports are on neither side's clock, and transformers imports a family only when one of its models is made.
+    config = transformers.AutoConfig.from_pretrained(model)
+    with torch.device("meta"):
+        for auto in (transformers.AutoModel, transformers.AutoModelForCausalLM):
+            auto.from_config(config)
+    transformers.AutoTokenizer.from_pretrained(model)
+    # Nor is the disk: both sides find the weights in the system's cache.
+    for file in Path(model).glob("*.safetensors"):
+        file.read_bytes()
     result = {"ours": ours, "neurox": neurox}[side](model, Path(folder))
     write_json(Path(output), {**result, "threads": torch.get_num_threads()})
     return 0

@@ -15,7 +15,10 @@ from unlearning_core.progress import Progress, ProgressCallback
 log = logging.getLogger(__name__)
 
 _SAID = "said"
+_STOPPED = "Stopped. What was finished is kept; the same button goes on from there."
 _EVERY = 0.2
+_PATIENCE = 10.0
+"""Seconds that new work waits for work that was just stopped: Streamlit starts anew before the old run has ended."""
 
 
 @contextmanager
@@ -41,7 +44,7 @@ def _plain(text: str) -> str:
     return escaped(text)
 
 
-def say(text: str, *, stopped: bool = False) -> None:
+def say(text: str, stopped: bool = False) -> None:
     """Show `text` once the page has been drawn anew: good news, or that something was stopped."""
     st.session_state[_SAID] = (text, stopped)
 
@@ -76,7 +79,7 @@ class _Bar:
             # Streamlit raises out of this call when a button was pressed or the tab was closed.
             self._bar.progress(share, text=spoken(update, now - self._started[0], self._started[1]))
         except ScriptControlException as left:
-            raise Stopped("Stopped. What was finished is kept; the same button goes on from there.") from left
+            raise Stopped(_STOPPED) from left
 
     def empty(self) -> None:
         self._bar.empty()
@@ -128,16 +131,18 @@ def carry_out(title: str, work: Callable[[ProgressCallback], object], *, only_on
     lock = _locks().setdefault(only_one, threading.Lock())
     finished = False
     with st.container(border=True), in_sentences():
-        if not lock.acquire(blocking=False):
-            raise InputError("Another window is working on this run at the moment. Wait until it has finished there.")
+        if not lock.acquire(timeout=_PATIENCE):
+            raise InputError(
+                "This run is still being worked on, in another window or by work that is just being stopped. "
+                "Try again in a moment."
+            )
         try:
-            st.button("Stop", key=f"stop {title}", icon=":material/stop_circle:")
+            st.button("Stop", key=f"stop {title}", icon=":material/stop_circle:", on_click=say, args=(_STOPPED, True))
             bar = _Bar(title)
             work(bar)
             finished = True
         except Stopped as stopped:
             if isinstance(stopped.__cause__, ScriptControlException):
-                say(str(stopped), stopped=True)
                 raise stopped.__cause__ from None
             raise
         finally:

@@ -65,7 +65,7 @@ def inspect_and_load(choice: Choice) -> None:
         if st.button("Load the model", type="primary", icon=":material/download:"):
             config = experiment(choice)
             loaded: list[LoadedModel] = []
-            if carry_out("Loading the model", lambda bar: loaded.append(model_of(config.base_model, bar)), only_one=""):
+            if carry_out("Loading the model", lambda bar: loaded.append(model_of(config.base_model, bar)), only_one=choice.source):
                 run = create_run(config, runs_root())
                 keep_facts(run, loaded[0])
                 show_run(run)

@@ -46,6 +46,7 @@ def start(run: Run, until: str | None = None) -> int:
     command += ["--until", until] if until else []
     root = str(Path(__file__).resolve().parents[1])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / OUTPUT).open("wb") as output:

@@ -3,7 +3,9 @@
 import argparse
 import json
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     progress = TerminalProgress()
     try:
+        _stop_on_terminate()
         start_app_log()
         quiet_libraries()
         log.info("command: %s", " ".join(argv if argv is not None else sys.argv[1:]))
@@ -33,6 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         progress.close()
         distributed.disconnect()
+
+
+def _stop_on_terminate() -> None:
+    """A polite kill stops like Ctrl-C: what is finished is kept and said."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
 
 
 def _explain(error: BaseException) -> int:

@@ -152,7 +152,8 @@ def test_two_fresh_runs_of_one_config_give_the_same_ranking_mask_and_metrics(
     assert other.read_json("generations.json") == run.read_json("generations.json")
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_a_kill_keeps_what_is_finished_and_resume_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     write_experiment(tmp_path, retraining={"num_train_epochs": 200, "checkpoint_steps": 5})
     process = subprocess.Popen(
         [sys.executable, "-m", "unlearning_core", "run", "config.json"],
@@ -163,7 +164,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path: Pa
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 1
     assert stderr.strip().splitlines()[-1].startswith("Stopped")
