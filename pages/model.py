@@ -14,6 +14,7 @@ from pages._sidebar import model_name
 from pages._steps import next_step
 from pages._working import carry_out, in_sentences, say
 from unlearning_core.files import write_json
+from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs import Run, create_run
 
 if TYPE_CHECKING:
@@ -65,7 +66,11 @@ def inspect_and_load(choice: Choice) -> None:
         if st.button("Load the model", type="primary", icon=":material/download:"):
             config = experiment(choice)
             loaded: list[LoadedModel] = []
-            if carry_out("Loading the model", lambda bar: loaded.append(model_of(config.base_model, bar)), only_one=choice.source):
+
+            def load(bar: ProgressCallback) -> None:
+                loaded.append(model_of(config.base_model, bar))
+
+            if carry_out("Loading the model", load, only_one=choice.source):
                 run = create_run(config, runs_root())
                 keep_facts(run, loaded[0])
                 show_run(run)
