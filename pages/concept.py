@@ -136,7 +136,7 @@ def show_labelled(run: Run) -> None:
             {
                 "word": [word for word, _ in counts],
                 "times": [count for _, count in counts],
-                "forms found": [forms.get(word, "") for word, _ in counts],
+                "forms among those used": [forms.get(word, "") for word, _ in counts],
             },
             hide_index=True,
             height="content" if len(counts) < 11 else 400,
