@@ -11,8 +11,8 @@ from unlearning_core.activations.batches import Batch
 from unlearning_core.activations.statistics import CONCEPT, RETAIN, Statistics
 
 CHUNK_VALUES = 2**20
-"""Activations reduced at once on a CPU: 8 MB in float64, which a processor's last cache still holds through all the sums,
-and few enough chunks that starting threads for each costs little."""
+"""Activations reduced at once on a CPU: 8 MB in float64, which a last-level cache still holds through all the sums, and
+few enough chunks that starting threads for each costs little."""
 
 CHUNK_VALUES_GPU = 2**25
 

@@ -17,6 +17,7 @@ from unlearning_core.files import disk_errors, write_json, write_text
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.writing.prompts import compose
 from unlearning_core.writing.quality import opening, reason_to_drop, tidy
+from unlearning_core.writing.sampling import mean_nll, sample, takes_requests
 
 if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
@@ -179,7 +180,7 @@ def _write_batch(
     state: _State,
     wanted: dict[bool, int],
 ) -> dict[str, Any]:
-    chat = bool(getattr(loaded.tokenizer, "chat_template", None))
+    chat = takes_requests(loaded)
     missing = {kind: max(0, wanted[kind] - state.have(kind)) for kind in wanted}
     need = CONCEPT_REQUESTS * missing[True]
     with_concept = round(settings.batch_size * need / max(1, need + missing[False]))
@@ -191,7 +192,14 @@ def _write_batch(
         compose(asked[index] if index < with_concept else None, chat=chat, seed=first + index)
         for index in range(settings.batch_size)
     ]
-    replies = _sample(loaded, prompts, settings, seed=first, chat=chat)
+    replies = sample(
+        loaded,
+        prompts,
+        max_new_tokens=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        seed=first,
+    )
     dropped: Counter[str] = Counter()
     candidates = []
     seen, openings = set(state.seen), Counter(state.openings)
@@ -209,58 +217,13 @@ def _write_batch(
             openings[opening(sentence)] += 1
             candidates.append((sentence, prompt))
     kept = []
-    for (text, prompt), nll in zip(candidates, _mean_nll(loaded, [text for text, _ in candidates]), strict=True):
+    for (text, prompt), nll in zip(candidates, mean_nll(loaded, [text for text, _ in candidates]), strict=True):
         if nll > settings.highest_nll:
             dropped["not fluent"] += 1
             continue
         found = [span.word.casefold() for span in matcher.spans(text)]
         kept.append({"text": text, "concept": bool(found), "words": found, "prompt": prompt, "nll": round(nll, 3)})
     return {"batch": state.batches, "sentences": kept, "dropped": dict(dropped)}
-
-
-def _sample(loaded: "LoadedModel", prompts: list[str], settings: WriterSettings, *, seed: int, chat: bool) -> list[str]:
-    import torch
-
-    tokenizer, model = loaded.tokenizer, loaded.model
-    if chat:
-        prompts = [
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
-            )
-            for prompt in prompts
-        ]
-    inputs = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=not chat)
-    inputs = inputs.to(model.device)
-    torch.manual_seed(seed)
-    with torch.inference_mode():
-        output = model.generate(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            do_sample=True,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            max_new_tokens=settings.max_new_tokens,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    return tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-
-
-def _mean_nll(loaded: "LoadedModel", texts: list[str], batch_size: int = 16) -> list[float]:
-    """Mean negative log-likelihood of each text under the model that wrote it, in nats a token, without its prompt."""
-    import torch
-
-    means: list[float] = []
-    for start in range(0, len(texts), batch_size):
-        inputs = loaded.tokenizer(
-            texts[start : start + batch_size], return_tensors="pt", padding=True, padding_side="right"
-        ).to(loaded.model.device)
-        ids, mask = inputs["input_ids"], inputs["attention_mask"]
-        with torch.inference_mode():
-            logits = loaded.model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
-            nll = -logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
-        counted = mask[:, 1:]
-        means += ((nll * counted).sum(1) / counted.sum(1).clamp(min=1)).tolist()
-    return means
 
 
 def _finish(
