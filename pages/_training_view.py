@@ -6,9 +6,10 @@ import streamlit as st
 
 from pages._marked_text import escaped, highlighted
 from pages._steps import finished_stages
-from pages._working import duration, in_sentences
+from pages._working import in_sentences
 from unlearning_core import background
 from unlearning_core.figures import loss_curve
+from unlearning_core.progress import duration
 from unlearning_core.retraining.events import loss_curve as curve
 from unlearning_core.retraining.events import read_events
 from unlearning_core.retraining.process import Status, status

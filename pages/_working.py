@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner_utils.exceptions import ScriptControlException
 
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
-from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.progress import Progress, ProgressCallback, in_words
 
 log = logging.getLogger(__name__)
 
@@ -77,42 +77,12 @@ class _Bar:
         share = min(1.0, update.done / update.total) if update.total else 0.0
         try:
             # Streamlit raises out of this call when a button was pressed or the tab was closed.
-            self._bar.progress(share, text=spoken(update, now - self._started[0], self._started[1]))
+            self._bar.progress(share, text=in_words(update, now - self._started[0], self._started[1]))
         except ScriptControlException as left:
             raise Stopped(_STOPPED) from left
 
     def empty(self) -> None:
         self._bar.empty()
-
-
-def spoken(update: Progress, seconds: float, begun_at: float = 0.0) -> str:
-    """ "ranking neurons: 120 of 480 sentences, 40 a second, 9 s left" """
-    text = update.task
-    if update.total:
-        text += f": {_amount(update.done, update.unit)} of {_amount(update.total, update.unit)}"
-    elif update.done:
-        text += f": {_amount(update.done, update.unit)}"
-    text += f" {update.unit}" if update.unit not in ("", "bytes") else ""
-    rate = (update.done - begun_at) / seconds if seconds > 1 else 0.0
-    if rate > 0:
-        text += f", {_amount(rate, update.unit)} a second"
-        if update.total and update.done < update.total:
-            text += f", {duration((update.total - update.done) / rate)} left"
-    return text
-
-
-def _amount(number: float, unit: str) -> str:
-    if unit == "bytes":
-        return f"{number / 1e6:,.0f} MB"
-    return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"
-
-
-def duration(seconds: float) -> str:
-    """ "45 s", "3 min", "1 h 20 min" """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @st.cache_resource(show_spinner=False)
