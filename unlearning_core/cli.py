@@ -1,4 +1,4 @@
-"""`python -m unlearning_core run | label | filter | sentences | config | starter`: the whole path without a screen."""
+"""`python -m unlearning_core run | label | filter | sentences | config | starter | smallworld`: no screen needed."""
 
 import argparse
 import json
@@ -14,6 +14,7 @@ from unlearning_core import distributed
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.logs import quiet_libraries, redact, start_app_log
 from unlearning_core.progress import silent
+from unlearning_core.smallworld.commands import add_smallworld
 from unlearning_core.terminal import TerminalProgress
 
 log = logging.getLogger(__name__)
@@ -122,6 +123,8 @@ def parser() -> argparse.ArgumentParser:
     starter = commands.add_parser("starter", help="prepare a starter model under models/")
     starter.add_argument("name", nargs="?", default="smollm2")
     starter.set_defaults(command=starter_command)
+
+    add_smallworld(commands)
     return top
 
 

@@ -1,0 +1,58 @@
+"""How a SmallWorld model is made: everything that decides its weights, beside the texts themselves."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from unlearning_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Size of the model and course of its training; two models with one recipe differ only by their texts.
+
+    Attributes:
+        seed: of the weights at the start and of the order of the texts.
+        texts: how many texts the world writes before any are left out.
+        epochs: how often each text is read; sets the steps unless `steps` does.
+        steps: optimizer steps, or 0 to let `epochs` decide.
+        batch_rows: rows of `context` tokens a step.
+        context: positions of the model, tokens a row.
+        vocabulary: entries of the tokenizer at most.
+        width, layers, heads: size of the GPT-2 model.
+        learning_rate: at its peak, after the warm-up; a half cosine brings it to zero.
+        warmup: fraction of the steps over which the learning rate rises from zero.
+        weight_decay: of the matrices; gains and biases have none.
+    """
+
+    seed: int = 0
+    texts: int = 60_000
+    epochs: float = 6.0
+    steps: int = 0
+    batch_rows: int = 16
+    context: int = 256
+    vocabulary: int = 4096
+    width: int = 192
+    layers: int = 6
+    heads: int = 6
+    learning_rate: float = 2e-3
+    warmup: float = 0.03
+    weight_decay: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a value out of range."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            zero_allowed = field.name in ("seed", "steps", "warmup", "weight_decay")
+            if value < 0 or (value == 0 and not zero_allowed):
+                raise InputError(
+                    f"{field.name} is {value}; expected {'0 or more' if zero_allowed else 'more than 0'}. Correct it "
+                    "and run again."
+                )
+        if self.width % self.heads:
+            raise InputError(
+                f"width is {self.width}, which {self.heads} heads do not divide; choose a multiple of {self.heads}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able form."""
+        return asdict(self)

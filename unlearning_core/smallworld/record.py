@@ -1,0 +1,105 @@
+"""What a SmallWorld training writes: its checkpoint, to go on from, and `training.json`, to be judged by."""
+
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import torch
+import transformers
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from unlearning_core.errors import InputError
+from unlearning_core.files import new_folder, write_json
+from unlearning_core.retraining.checkpoints import full_disk
+from unlearning_core.retraining.events import read_json
+from unlearning_core.smallworld.recipe import Recipe
+
+TRAINING = "training.json"
+"""In the model's folder: recipe, loss curve and what the training took."""
+
+_STATE = "state.pt"
+
+
+def checkpoint_folder(target: Path) -> Path:
+    """Where the training that will write `target` keeps its newest state; loads as a model folder."""
+    return target.with_name(f"{target.name}.training")
+
+
+@dataclass
+class Course:
+    """How far a training is: what a checkpoint keeps beside weights and optimizer."""
+
+    step: int = 0
+    seconds: float = 0.0
+    loss: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Writes what a training has come to, and finds it again."""
+
+    recipe: Recipe
+    without: str | None
+    texts: int
+    steps: int
+    target: Path
+    identity: str
+    tokenizer: PreTrainedTokenizerFast
+
+    def restore(self, model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer) -> Course:
+        """Bring model and optimizer to the newest checkpoint, or leave them as they are; returns how far it is."""
+        folder = checkpoint_folder(self.target)
+        if not folder.exists():
+            return Course()
+        if read_json(folder / TRAINING).get("identity") != self.identity:
+            raise InputError(
+                f"{folder} holds the checkpoint of a training with other settings or texts; delete it or give another "
+                "--output-dir."
+            )
+        state = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return Course(**state["course"])
+
+    def save_checkpoint(self, model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer, course: Course) -> None:
+        """Replace the checkpoint in one step."""
+        folder = checkpoint_folder(self.target)
+        state = {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "course": vars(course),
+        }
+        with new_folder(folder) as fresh, full_disk(folder):
+            self.save_model(fresh, model, course)
+            torch.save(state, fresh / _STATE)
+
+    def save_model(self, folder: Path, model: GPT2LMHeadModel, course: Course) -> None:
+        """Weights, configuration, tokenizer and `training.json`."""
+        model.save_pretrained(folder)
+        for weights in folder.glob("*.safetensors"):
+            weights.chmod(0o644)
+        self.tokenizer.save_pretrained(folder)
+        write_json(folder / TRAINING, self._summary(model, course))
+
+    def _summary(self, model: GPT2LMHeadModel, course: Course) -> dict[str, Any]:
+        row_tokens = self.recipe.batch_rows * self.recipe.context
+        return {
+            "recipe": self.recipe.to_dict(),
+            "without": self.without,
+            "texts_read": self.texts,
+            "steps": course.step,
+            "steps_planned": self.steps,
+            "tokens": course.step * row_tokens,
+            "parameters": model.num_parameters(),
+            "seconds": round(course.seconds, 1),
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "tokenizers": tokenizers.__version__,
+            },
+            "identity": self.identity,
+            "loss": course.loss,
+        }
