@@ -10,7 +10,7 @@ import torch
 from tests.tiny_models import FAMILIES, tiny_model, tiny_tokenizer
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.evaluation import scoring
+from unlearning_core.evaluation import next_token, scoring
 from unlearning_core.evaluation.metrics import Measurement, measure, nll_delta
 from unlearning_core.evaluation.scoring import Scorer
 from unlearning_core.models.loading import LoadedModel
@@ -88,7 +88,7 @@ def test_batches_of_any_size_give_the_same_numbers(budget: int) -> None:
 def test_the_head_runs_in_slices_and_only_where_a_token_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = tiny("gpt2")
     whole = measure(loaded, ITEMS)
-    monkeypatch.setattr(scoring, "SLICE_ELEMENTS", 400 * 7)
+    monkeypatch.setattr(next_token, "SLICE_ELEMENTS", 400 * 7)
     rows: list[int] = []
     Scorer(loaded)  # its own check of the head runs on a few tokens, outside of what is counted here
     hook = loaded.model.lm_head.register_forward_hook(lambda _module, _inputs, out: rows.append(out.shape[:-1].numel()))

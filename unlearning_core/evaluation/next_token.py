@@ -1,0 +1,108 @@
+"""A model's next-token logits along given texts, a slice at a time, so that no vocabulary is too large for memory."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from unlearning_core.models.loading import LoadedModel
+
+logger = logging.getLogger(__name__)
+
+SLICE_ELEMENTS = 2**24
+"""Logits held at once, in numbers: 64 MB in float32, whatever the vocabulary and the batch."""
+
+
+class NextToken:
+    """Runs batches of token ids; the language-model head runs only where a token is predicted, in slices.
+
+    Attributes:
+        by_head: whether the logits are the head's output alone; if not, texts are run one by one, which is slower.
+        vocabulary: how many logits there are at each place.
+        rows: places whose logits stay within `SLICE_ELEMENTS`.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._model: Any = loaded.model
+        self._body = loaded.map.body
+        self._head = self._model.get_output_embeddings()
+        self._softcap = getattr(self._model.config, "final_logit_softcapping", None)
+        self._device = self._model.get_input_embeddings().weight.device
+        rows_of = self._head if self._head is not None else self._model.get_input_embeddings()
+        self.vocabulary = int(rows_of.weight.shape[0])
+        self.rows = max(1, SLICE_ELEMENTS // self.vocabulary)
+        self.by_head = self._head is not None and self._head_is_all()
+
+    def slices(self, texts: list[list[int]], rows: int | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Logits at every place whose successor is a real token, text by text in the order given.
+
+        The texts are padded on the right under an attention mask.
+
+        Args:
+            texts: token ids.
+            rows: places in a slice at most; by default `self.rows`.
+
+        Yields:
+            ([n, vocabulary] logits as the model gives them, [n] the token that follows). A text of T tokens has T - 1
+            places. A slice may reach over several texts, but never does when a text is given alone.
+        """
+        ids, seen = self._padded(texts)
+        # Places whose successor is a real token: [batch, longest - 1].
+        places = seen[:, 1:].bool()
+        targets = ids[:, 1:][places]
+        if self.by_head:
+            with torch.inference_mode():
+                states = self._states(ids, seen)[:, :-1][places]
+            yield from self._slices_of_states(states, targets, rows or self.rows)
+            return
+        start = 0
+        for row, count in enumerate(places.sum(dim=1).tolist()):
+            length = count + 1
+            with torch.inference_mode():
+                out = self._model(input_ids=ids[row : row + 1, :length], attention_mask=seen[row : row + 1, :length])
+            wanted = targets[start : start + count]
+            yield from zip(out.logits[0, :-1].split(rows or self.rows), wanted.split(rows or self.rows), strict=True)
+            start += count
+
+    def _slices_of_states(
+        self, states: torch.Tensor, targets: torch.Tensor, rows: int
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for some, wanted in zip(states.split(rows), targets.split(rows), strict=True):
+            # Not around the yield: what runs between two slices is the caller's business.
+            with torch.inference_mode():
+                logits = self._logits(some)
+            yield logits, wanted
+
+    def _padded(self, texts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """([batch, longest] ids, [batch, longest] 0/1); the pad id is any: the mask hides it."""
+        longest = max(len(ids) for ids in texts)
+        ids = torch.zeros(len(texts), longest, dtype=torch.long)
+        seen = torch.zeros(len(texts), longest, dtype=torch.long)
+        for row, text in enumerate(texts):
+            ids[row, : len(text)] = torch.tensor(text)
+            seen[row, : len(text)] = 1
+        return ids.to(self._device), seen.to(self._device)
+
+    def _states(self, ids: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        """[batch, tokens, width]: what the head reads."""
+        return self._body(input_ids=ids, attention_mask=seen, use_cache=False)[0]
+
+    def _logits(self, states: torch.Tensor) -> torch.Tensor:
+        logits = self._head(states.to(self._head.weight.device))
+        if self._softcap:
+            logits = torch.tanh(logits / self._softcap) * self._softcap
+        return logits
+
+    def _head_is_all(self) -> bool:
+        """Whether body and head, as used here, give the model's own logits (a family may scale or cap them)."""
+        ids = torch.arange(4, device=self._device)[None] % self._model.get_input_embeddings().weight.shape[0]
+        seen = torch.ones_like(ids)
+        with torch.inference_mode():
+            whole = self._model(input_ids=ids, attention_mask=seen).logits.float()
+            ours = self._logits(self._states(ids, seen)).float()
+        # Not a number is not different: it is reported where the text is scored.
+        same = not bool((whole - ours.to(whole.device)).abs().max() > 1e-2 * whole.abs().max())
+        if not same:
+            logger.warning("This model's logits are not its head's output alone: scoring text by text, which is slower")
+        return same

@@ -1,0 +1,158 @@
+"""TOFU's truth ratio and forget quality: does a model tell the right answer from wrong ones of the same form?
+
+Maini, Feng, Schwarzschild, Lipton and Kolter, "TOFU: A Task of Fictitious Unlearning for LLMs", 2024 (arXiv
+2401.06121), section 2.2.2, in the form that its code and open-unlearning compute (locuslab/tofu,
+aggregate_eval_stat.py; locuslab/open-unlearning, src/evals/metrics: truth_ratio in memorization.py, the test in
+privacy.py). With L(a) the mean negative log-likelihood of the tokens of an answer a after the question,
+end of text included, a~ the paraphrased right answer and a_1 ... a_n the perturbed (wrong) ones:
+
+    truth ratio R = exp(-mean_i L(a_i)) / exp(-L(a~)) = exp(L(a~) - mean_i L(a_i))
+
+so the wrong answers' length-normalised probabilities enter by their geometric mean (the paper writes an arithmetic one;
+the code of both projects does not). R is near 0 for a model that knows the fact. Forget quality is the p-value of the
+two-sample Kolmogorov-Smirnov test between the truth ratios of a model and those of the model that never knew: high when
+the two cannot be told apart. The test sees only order, so it is the same for R and for 1 / R. open-unlearning adds
+1e-10 to the denominator; here R is taken from the difference of the logarithms and needs no such guard.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from unlearning_core.activations.alignment import encode
+from unlearning_core.activations.batches import length_sorted
+from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.errors import InputError
+from unlearning_core.evaluation.scoring import Scorer
+from unlearning_core.models.loading import LoadedModel
+from unlearning_core.progress import Progress, ProgressCallback, silent
+
+logger = logging.getLogger(__name__)
+
+
+class TruthQuestion(Protocol):
+    """A question that a model may know the answer to."""
+
+    @property
+    def prompt(self) -> str:
+        """The question, up to where the answer begins."""
+
+    @property
+    def paraphrase(self) -> str:
+        """The right answer in other words than those that were trained on."""
+
+    @property
+    def perturbed(self) -> Sequence[str]:
+        """Wrong answers of the same form."""
+
+
+@dataclass(frozen=True)
+class ForgetQuality:
+    """Whether two samples of truth ratios look alike.
+
+    Attributes:
+        p_value: of the two-sample Kolmogorov-Smirnov test; TOFU's forget quality.
+        statistic: the largest gap between the two cumulative distributions, 0 to 1.
+    """
+
+    p_value: float
+    statistic: float
+
+
+def forget_quality(ratios: np.ndarray, never_knew: np.ndarray) -> ForgetQuality:
+    """Compare the truth ratios of a model with those of the never-knew model on the same questions."""
+    from scipy.stats import ks_2samp
+
+    found = ks_2samp(ratios, never_knew)
+    return ForgetQuality(float(found.pvalue), float(found.statistic))
+
+
+def truth_ratios(
+    loaded: LoadedModel,
+    questions: Sequence[TruthQuestion],
+    *,
+    token_budget: int = 2048,
+    progress: ProgressCallback = silent,
+) -> np.ndarray:
+    """[questions] truth ratio of each question, float64; see the head of this file.
+
+    Args:
+        questions: each with a paraphrase and at least one perturbed answer.
+        token_budget: positions in a batch, padding included.
+        progress: told after every batch; may raise Stopped.
+
+    Raises:
+        InputError: a question with an answer is longer than the model's context, or an answer is empty.
+        WorkFailed: the model's output is not a number.
+    """
+    answers = [answer for question in questions for answer in (question.paraphrase, *question.perturbed)]
+    prompts = [question.prompt for question in questions for _ in range(1 + len(question.perturbed))]
+    losses = answer_losses(loaded, prompts, answers, token_budget=token_budget, progress=progress)
+    ratios, start = np.empty(len(questions)), 0
+    for number, question in enumerate(questions):
+        wrong = losses[start + 1 : start + 1 + len(question.perturbed)]
+        ratios[number] = np.exp(losses[start] - wrong.mean())
+        start += 1 + len(question.perturbed)
+    return ratios
+
+
+def answer_losses(
+    loaded: LoadedModel,
+    prompts: Sequence[str],
+    answers: Sequence[str],
+    *,
+    token_budget: int = 2048,
+    progress: ProgressCallback = silent,
+) -> np.ndarray:
+    """[answers] mean negative log-likelihood of each answer's tokens after its prompt and a space, nats a token.
+
+    The tokenizer's end-of-text token, where it has one, is the last token of the answer, as in TOFU.
+
+    Raises:
+        InputError, WorkFailed: as `truth_ratios` does.
+    """
+    rows = _rows(loaded, prompts, answers)
+    scorer, losses, done = Scorer(loaded), np.empty(len(rows)), 0
+    logger.info("Scoring %d answers", len(rows))
+    for group in length_sorted([len(ids) for ids, _ in rows], token_budget):
+        scores = scorer.score([rows[i][0] for i in group])
+        for index, score in zip(group, scores, strict=True):
+            losses[index] = score.nats[rows[index][1][1:]].mean()
+        done += len(group)
+        progress(Progress("scoring answers", done, len(rows), "answers"))
+    return losses
+
+
+def _rows(loaded: LoadedModel, prompts: Sequence[str], answers: Sequence[str]) -> list[tuple[list[int], np.ndarray]]:
+    """([token ids], bool [tokens]: part of the answer) of each prompt with its answer."""
+    items = []
+    for prompt, answer in zip(prompts, answers, strict=True):
+        if not answer.strip():
+            raise InputError(f"The question {prompt[:60]!r} has an empty answer. Write one, or leave the question out.")
+        lead = prompt if prompt[-1:].isspace() else f"{prompt} "
+        # The space before an answer is its own: in most vocabularies it is part of the first word's token.
+        items.append(LabelledText(lead + answer, ((len(prompt.rstrip()), len(lead) + len(answer)),)))
+    context = getattr(loaded.model.config, "max_position_embeddings", None)
+    rows = []
+    for item, encoded in zip(items, encode(loaded.tokenizer, items), strict=True):
+        ids, part = _ended(loaded.tokenizer, encoded.input_ids.tolist(), encoded.concept)
+        if context is not None and len(ids) > context:
+            raise InputError(
+                f"The question {item.text[:60]!r}... has {len(ids)} tokens with its answer, but the model reads at "
+                f"most {context}. Leave the question out or shorten it."
+            )
+        rows.append((ids, part))
+    return rows
+
+
+def _ended(tokenizer: Any, ids: list[int], part: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """The row with the end-of-text token as the answer's last one."""
+    end = tokenizer.eos_token_id
+    if end is None:
+        return ids, part
+    if ids[-1:] == [end]:
+        return ids, np.append(part[:-1], True)
+    return [*ids, end], np.append(part, True)
