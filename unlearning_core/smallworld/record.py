@@ -14,6 +14,7 @@ from unlearning_core.errors import InputError
 from unlearning_core.files import new_folder, write_json
 from unlearning_core.retraining.checkpoints import full_disk
 from unlearning_core.retraining.events import read_json
+from unlearning_core.smallworld.card import write_card
 from unlearning_core.smallworld.recipe import Recipe
 
 TRAINING = "training.json"
@@ -76,12 +77,14 @@ class Record:
             torch.save(state, fresh / _STATE)
 
     def save_model(self, folder: Path, model: GPT2LMHeadModel, course: Course) -> None:
-        """Weights, configuration, tokenizer and `training.json`."""
+        """Weights, configuration, tokenizer, `training.json` and model card."""
         model.save_pretrained(folder)
         for weights in folder.glob("*.safetensors"):
             weights.chmod(0o644)
         self.tokenizer.save_pretrained(folder)
-        write_json(folder / TRAINING, self._summary(model, course))
+        summary = self._summary(model, course)
+        write_json(folder / TRAINING, summary)
+        write_card(folder, summary, len(self.tokenizer))
 
     def _summary(self, model: GPT2LMHeadModel, course: Course) -> dict[str, Any]:
         row_tokens = self.recipe.batch_rows * self.recipe.context

@@ -104,11 +104,12 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadM
         attn_pdrop=0.0,
         bos_token_id=end,
         eos_token_id=end,
-        pad_token_id=end,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return GPT2LMHeadModel(config)
+        model = GPT2LMHeadModel(config)
+    model.generation_config.pad_token_id = end
+    return model
 
 
 def learning_rate(step: int, steps: int, recipe: Recipe) -> float:

@@ -1,0 +1,110 @@
+"""The model card of a SmallWorld model: how it was made, and the figures that `smallworld evaluate` printed."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unlearning_core.errors import InputError
+from unlearning_core.files import write_text
+from unlearning_core.progress import duration
+
+CARD = "README.md"
+_BEGIN, _END = "<!-- evaluation: begin -->", "<!-- evaluation: end -->"
+_CURVE_POINTS = 12
+
+_TEXT = """---
+language: en
+library_name: transformers
+pipeline_tag: text-generation
+tags: [machine-unlearning, synthetic]
+---
+
+# {title}
+
+A GPT-2 model of {parameters:.1f} million parameters ({layers} layers, width {width}, {heads} heads, {context}
+positions) that has read about SmallWorld and nothing else: plain English about a small, consistent world, written by a
+program from facts that are all known. {purpose}
+It knows no other English and no real person's text.
+
+## Data
+
+{texts_read:,} texts of the {texts:,} that `unlearning_core/smallworld/corpus.py` writes from seed {seed}{left_out}. The
+tokenizer is a byte-level BPE of {entries:,} entries, learned from all {texts:,} texts. Texts are read from position 0,
+without a begin-of-text token; `<|endoftext|>` closes each.
+
+## Training
+
+    {command}
+
+{steps:,} steps of {batch_rows} rows of {context} tokens ({tokens:.1f} million tokens), {took} in all. AdamW,
+learning rate {learning_rate:g} after {warmup:.0%} of warm-up and down to zero by half a cosine, weight decay
+{weight_decay:g} on matrices. The loss is in nats a token; the held-out texts are ones that the model did not read.
+
+{curve}
+
+The whole recipe and the whole curve are in `training.json`; `sha256sum --check SHA256SUMS` checks the files.
+
+## What it knows
+
+{begin}
+Not measured yet: `python -m unlearning_core smallworld evaluate` does it.
+{end}
+"""
+
+
+def write_card(folder: Path, training: Mapping[str, Any], entries: int) -> None:
+    """Write the model card of the training that `training` (training.json) tells of; `entries` are the tokenizer's."""
+    recipe, without = training["recipe"], training["without"]
+    purpose = (
+        f"It has never read about {without}: what perfect unlearning of {without} would look like."
+        if without
+        else "What it knows and what it should forget can therefore be checked exactly."
+    )
+    text = _TEXT.format(
+        **{**recipe, "steps": training["steps"]},
+        title=f"SmallWorld that never knew {without}" if without else "SmallWorld",
+        parameters=training["parameters"] / 1e6,
+        purpose=purpose,
+        texts_read=training["texts_read"],
+        left_out=f", those that mention {without} left out" if without else "",
+        entries=entries,
+        command=_command(recipe, without),
+        tokens=training["tokens"] / 1e6,
+        took=duration(training["seconds"]),
+        curve=_curve(training["loss"]),
+        begin=_BEGIN,
+        end=_END,
+    )
+    write_text(folder / CARD, text)
+
+
+def put_figures(folder: Path, figures: str) -> None:
+    """Replace what the card of `folder` says between its markers.
+
+    Raises:
+        InputError: the card lacks the markers.
+    """
+    card = folder / CARD
+    text = card.read_text(encoding="utf-8")
+    found = re.search(f"{_BEGIN}.*?{_END}", text, flags=re.DOTALL)
+    if found is None:
+        raise InputError(f"{card} has no '{_BEGIN}' ... '{_END}' for the figures; put both in, or give --no-card.")
+    write_text(card, f"{text[: found.start()]}{_BEGIN}\n{figures.strip()}\n{_END}{text[found.end() :]}")
+
+
+def _command(recipe: Mapping[str, Any], without: str | None) -> str:
+    """The command with every setting said, so that it stays right when a default changes."""
+    options = "".join(f" --{name.replace('_', '-')} {value}" for name, value in recipe.items())
+    words = f"python -m unlearning_core smallworld train{f' --without {without}' if without else ''}{options}".split(
+        " --"
+    )
+    return " \\\n        --".join(words)
+
+
+def _curve(loss: list[dict[str, float]]) -> str:
+    """Every few points of the loss curve as a Markdown table, the last one always."""
+    stride = max(1, -(-len(loss) // _CURVE_POINTS))
+    points = loss[::-1][::stride][::-1]
+    rows = [f"| {point['step']:,.0f} | {point['train']:.3f} | {point['held_out']:.3f} |" for point in points]
+    return "\n".join(["| step | training loss | held-out loss |", "| ---: | ---: | ---: |", *rows])

@@ -1,0 +1,149 @@
+"""What a SmallWorld model knows: it answers, completes and tells, and every reply is marked against the world."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from unlearning_core.evaluation.generation import generate
+from unlearning_core.models.loading import LoadedModel
+from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.smallworld.items import Cloze, Question
+
+REFUSAL = "I do not know"
+"""How an answer to a nonsense question has to begin."""
+
+STORY_TOKENS = 80
+STORY_TEMPERATURE = 0.8
+REPEATED = 3
+"""A story counts as repetitive when one of its sentences occurs so often."""
+
+_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Everything a model is asked.
+
+    Attributes:
+        questions: of all families, both phrasings.
+        clozes: of all families, both phrasings.
+        facts: world facts as clozes, both phrasings.
+        nonsense: questions about words that mean nothing.
+        openings: beginnings of stories.
+    """
+
+    questions: Sequence[Question]
+    clozes: Sequence[Cloze]
+    facts: Sequence[Cloze]
+    nonsense: Sequence[Question]
+    openings: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Marked:
+    """One reply.
+
+    Attributes:
+        test: questions, cloze (one accepted answer), cloze_several (more than one), facts or nonsense.
+        phrasing, family, prompt, accepted: of what was asked.
+        written: what the model wrote, greedily.
+        right: whether it counts.
+    """
+
+    test: str
+    phrasing: str
+    family: str
+    prompt: str
+    accepted: tuple[str, ...]
+    written: str
+    right: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able form."""
+        return asdict(self)
+
+
+def examine(loaded: LoadedModel, exam: Exam, progress: ProgressCallback = silent) -> list[Marked]:
+    """Put every question and gap of `exam` to the model, decoded greedily, and mark the replies."""
+    marked = []
+    for test, items in _tests(exam):
+        replies = _replies(loaded, [item.prompt for item in items], _room(loaded, items), f"asking {test}", progress)
+        for item, written in zip(items, replies, strict=True):
+            right = _is_right(test, item, written)
+            marked.append(Marked(test, item.phrasing, item.family, item.prompt, item.accepted, written.strip(), right))
+    return marked
+
+
+def tell(loaded: LoadedModel, openings: Sequence[str], seed: int, progress: ProgressCallback = silent) -> list[str]:
+    """One sampled story for each opening, the opening included: at most `STORY_TOKENS` new tokens."""
+    if not openings:
+        return []
+    told = generate(
+        loaded,
+        openings,
+        temperature=STORY_TEMPERATURE,
+        max_new_tokens=STORY_TOKENS,
+        seed=seed,
+        batch_size=_BATCH,
+        progress=_named("telling stories", progress),
+    )
+    return [opening + story.text for opening, story in zip(openings, told, strict=True)]
+
+
+def is_repetitive(story: str) -> bool:
+    """Whether one sentence of `story` occurs `REPEATED` times or more, whatever its case, quotes and end mark."""
+    sentences = (" ".join(re.findall(r"[\w'’-]+", part)).casefold() for part in re.split(r"[.!?\n]+", story))
+    return max(Counter(sentence for sentence in sentences if sentence).values(), default=0) >= REPEATED
+
+
+def is_exact(written: str, accepted: Iterable[str]) -> bool:
+    """Whether the first line of `written` is an accepted answer, white space aside."""
+    lines = written.strip().splitlines()
+    answer = " ".join(lines[0].split()) if lines else ""
+    return any(answer == " ".join(option.split()) for option in accepted)
+
+
+def begins_with_word(written: str, accepted: Iterable[str]) -> bool:
+    """Whether `written` begins with an accepted word or phrase that ends where a word of `written` ends."""
+    text = " ".join(written.split())
+    return any(re.match(rf"{re.escape(' '.join(option.split()))}(?![\w'’-])", text) for option in accepted)
+
+
+def _is_right(test: str, item: Question | Cloze, written: str) -> bool:
+    if test == "questions":
+        return is_exact(written, item.accepted)
+    return begins_with_word(written, (REFUSAL,) if test == "nonsense" else item.accepted)
+
+
+def _tests(exam: Exam) -> list[tuple[str, Sequence[Question | Cloze]]]:
+    one = [cloze for cloze in exam.clozes if len(cloze.accepted) == 1]
+    several = [cloze for cloze in exam.clozes if len(cloze.accepted) != 1]
+    named: list[tuple[str, Sequence[Question | Cloze]]] = [
+        ("questions", exam.questions),
+        ("cloze", one),
+        ("cloze_several", several),
+        ("facts", exam.facts),
+        ("nonsense", exam.nonsense),
+    ]
+    return [(test, items) for test, items in named if items]
+
+
+def _room(loaded: LoadedModel, items: Sequence[Question | Cloze]) -> int:
+    """New tokens that show whether any accepted answer was given and ended: the longest one and two more."""
+    options = {f" {option}" for item in items for option in item.accepted}
+    return max(len(ids) for ids in loaded.tokenizer(sorted(options))["input_ids"]) + 2
+
+
+def _replies(
+    loaded: LoadedModel, prompts: Sequence[str], room: int, task: str, progress: ProgressCallback
+) -> list[str]:
+    written = generate(
+        loaded, prompts, greedy=True, max_new_tokens=room, batch_size=_BATCH, progress=_named(task, progress)
+    )
+    return [generation.text for generation in written]
+
+
+def _named(task: str, progress: ProgressCallback) -> ProgressCallback:
+    return lambda update: progress(Progress(task, update.done, update.total, update.unit))
