@@ -1,0 +1,81 @@
+"""Fill-in sentences: a frame, a member, a person; the text up to the gap and the word that belongs there."""
+
+import random
+import re
+
+from unlearning_core.smallworld.facts import FAMILIES, Member
+from unlearning_core.smallworld.frames import REST_HELD_OUT, REST_SEEN, RESTED_ON, cloze_frames
+from unlearning_core.smallworld.general import GeneralFact
+from unlearning_core.smallworld.grammar import Scene, finish, said_of
+from unlearning_core.smallworld.items import Cloze, Phrasing
+from unlearning_core.smallworld.people import BOYS, GIRLS, Person
+
+_FIELD = re.compile(r"\{([^{}]+)\}")
+
+
+def somebody(rng: random.Random) -> Person:
+    """A child, in the third person."""
+    return Person(rng.choice(GIRLS), "she") if rng.random() < 0.5 else Person(rng.choice(BOYS), "he")
+
+
+def clozes_of(member: Member, phrasing: Phrasing, rng: random.Random) -> list[Cloze]:
+    """Every frame of the phrasing that asks for the member, each with a person drawn for it."""
+    found = []
+    for frames in cloze_frames(member.family):
+        for frame in frames.seen if phrasing == "seen" else frames.held_out:
+            found.append(_cloze(frame, frames.relation, member, phrasing, somebody(rng)))
+    return found
+
+
+def rest_clozes(member: Member, phrasing: Phrasing, rng: random.Random) -> list[Cloze]:
+    """`I'm tired, I need to rest on this` and its kin; every seat and bed is right."""
+    fitting = tuple(each.noun for family in RESTED_ON for each in FAMILIES[family].members)
+    found = []
+    for frame in REST_SEEN if phrasing == "seen" else REST_HELD_OUT:
+        prompt = finish(_fill(frame.removesuffix(" {n}"), member, {"h": somebody(rng)}))
+        tail = '."' if prompt.count('"') % 2 else "."
+        found.append(Cloze(prompt, member.noun, fitting, member.family, member.noun, "rest", phrasing, tail))
+    return found
+
+
+def general_cloze(fact: GeneralFact, sentence: str, phrasing: Phrasing) -> Cloze:
+    """The sentence of a general fact without its last word (or two, where it has an article)."""
+    prompt = sentence.removesuffix(" " + fact.answer)
+    return Cloze(prompt, fact.answer, (fact.answer,), "general", fact.subject, fact.relation, phrasing, ".")
+
+
+def completed(cloze: Cloze) -> str:
+    """The whole sentence."""
+    return f"{cloze.prompt} {cloze.answer}{cloze.tail}"
+
+
+def _cloze(frame: str, relation: str, member: Member, phrasing: Phrasing, person: Person) -> Cloze:
+    scene = {"h": person}
+    told = finish(_fill(frame.replace("{a}", member.a), member, scene))
+    prompt = told.removesuffix(" " + member.noun)
+    accepted = tuple(dict.fromkeys((member.noun, *_also_right(frame, member))))
+    return Cloze(prompt, member.noun, accepted, member.family, member.noun, relation, phrasing, ".")
+
+
+def _also_right(frame: str, member: Member) -> list[str]:
+    """Other members of whom the frame says the same, and which take the same article."""
+    columns = [field.split(".")[0] for field in _FIELD.findall(frame)]
+    columns = [column for column in columns if column not in ("a", "h")]
+    return [
+        other.noun
+        for other in FAMILIES[member.family].members
+        if all(other.facts[column] == member.facts[column] for column in columns)
+        and other.a.split()[0] == member.a.split()[0]
+    ]
+
+
+def _fill(frame: str, member: Member, scene: Scene) -> str:
+    def word(match: re.Match[str]) -> str:
+        role, _, form = match[1].partition(".")
+        entity = scene.get(role)
+        if isinstance(entity, Person):
+            return entity.form(form) if form else entity.called
+        value = member.facts[role]
+        return said_of(value, form, scene) if form else value
+
+    return _FIELD.sub(word, frame)

@@ -1,0 +1,200 @@
+"""A recursive grammar of English sentences: rules, choices inside a line, and words filled in from a scene.
+
+A plot is a list of slots, a slot a list of lines of which one is used. In a line `(a|b)` chooses, `<name>` expands a rule
+of the grammar (which may use itself again), `{h.he}` asks the scene.
+"""
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unlearning_core.smallworld.facts import Member
+from unlearning_core.smallworld.facts.table import indefinite
+from unlearning_core.smallworld.people import Person
+
+PLOTS = Path(__file__).with_name("plots")
+
+_CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
+_RULE = re.compile(r"<(\w+)>")
+_FIELD = re.compile(r"\{([^{}]+)\}")
+_SENTENCE_START = re.compile(r"(^\W*|[.!?] +\W*|[.]\" +\W*)([a-z])")
+_I_FIRST = re.compile(r"\bI and ([A-Z]\w+)")
+_ARTICLE = re.compile(r"\b([Aa])n? (?=(\w+))")
+
+
+SKIPPED = 0.4
+"""How often an optional slot stays empty."""
+
+TRIES = 12
+"""Lines tried for a slot before a late newcomer is accepted after all."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One place of a plot: `lines` to choose from; an `optional` one may stay empty."""
+
+    lines: tuple[str, ...]
+    optional: bool
+
+
+@dataclass(frozen=True)
+class Plot:
+    """The order of a story.
+
+    Attributes:
+        name: what it is called.
+        weight: how often it is told, against the others.
+        roles: by role the members it may take: family names, or `family:noun+noun`.
+        slots: in their order.
+    """
+
+    name: str
+    weight: int
+    roles: dict[str, tuple[str, ...]]
+    slots: tuple[Slot, ...]
+
+
+Scene = Mapping[str, Person | Member]
+
+
+def read_plots(text: str) -> tuple[dict[str, tuple[str, ...]], list[Plot]]:
+    """(rules, plots) of a file in `plots/`."""
+    rules: dict[str, tuple[str, ...]] = {}
+    plots: list[Plot] = []
+    for block in _blocks(text):
+        head, *lines = block
+        if head.startswith("@"):
+            rules[head[1:]] = tuple(lines)
+        elif head.startswith("=="):
+            name, weight, *roles = head[2:].strip().split(" ", 2)
+            plots.append(Plot(name, int(weight), _roles(roles[0] if roles else ""), ()))
+            if lines:
+                plots[-1] = _with_slot(plots[-1], lines)
+        else:
+            plots[-1] = _with_slot(plots[-1], block)
+    return rules, plots
+
+
+def _blocks(text: str) -> list[list[str]]:
+    lines = [line.strip() for line in text.splitlines() if not line.startswith("#")]
+    blocks: list[list[str]] = [[]]
+    for line in lines:
+        if line:
+            blocks[-1].append(line)
+        elif blocks[-1]:
+            blocks.append([])
+    return [block for block in blocks if block]
+
+
+def _roles(text: str) -> dict[str, tuple[str, ...]]:
+    # A noun of two words keeps its space, so roles are parted by where the next `x=` begins.
+    return {
+        part[0]: tuple(choice.strip() for choice in part[2:].split(","))
+        for part in re.split(r"\s(?=\w=)", text)
+        if part
+    }
+
+
+def _with_slot(plot: Plot, lines: Sequence[str]) -> Plot:
+    optional = lines[0] == "?"
+    slot = Slot(tuple(lines[1:] if optional else lines), optional)
+    return Plot(plot.name, plot.weight, plot.roles, (*plot.slots, slot))
+
+
+class Grammar:
+    """Rules that lines may call, by name."""
+
+    def __init__(self, rules: Mapping[str, Sequence[str]]) -> None:
+        self._rules = rules
+
+    def expand(self, line: str, scene: Scene, rng: random.Random) -> str:
+        """One wording of `line`, its words filled in from the scene; not yet capitalised.
+
+        Raises:
+            KeyError: the line names a rule, a role or a form that is not there.
+        """
+        while True:
+            chosen = _CHOICE.sub(lambda match: rng.choice(match[1].split("|")), line)
+            chosen = _RULE.sub(lambda match: rng.choice(self._rules[match[1]]), chosen)
+            if chosen == line:
+                break
+            line = chosen
+        return _FIELD.sub(lambda match: fill(match[1], scene), line)
+
+    def tell(self, plot: Plot, scene: Scene, rng: random.Random) -> str:
+        """One telling of the plot, as finished English; nobody but the hero appears late without having been named."""
+        told: list[str] = []
+        for index, slot in enumerate(plot.slots):
+            if slot.optional and rng.random() < SKIPPED:
+                continue
+            for _ in range(TRIES):
+                sentence = finish(self.expand(rng.choice(slot.lines), scene, rng))
+                if index < 2 or sentence not in told and not _newcomers(sentence, told, scene):
+                    break
+            told.append(sentence)
+        return " ".join(told)
+
+
+def _newcomers(sentence: str, told: Sequence[str], scene: Scene) -> bool:
+    """Whether the sentence names somebody who is not in the story yet."""
+    people = [entity.called for role, entity in scene.items() if isinstance(entity, Person) and role != "h"]
+    before = " ".join(told)
+    return any(name in sentence and name not in before for name in people)
+
+
+def fill(field: str, scene: Scene) -> str:
+    """The words of a field.
+
+    `h` is a name, `h.he` and the like a form of the person, `h's` the possessive; `t` is the noun of a member, `t.a`,
+    `t.the`, `t.The` it with its article, `t.use` one of its facts, `t.who.the` the fact with `the`, `t.use.h` the fact as
+    said of a person (keep your head warm -> keep her head warm; also `me` and `they`).
+    """
+    if field.endswith("'s"):
+        person = scene[field[:-2]]
+        assert isinstance(person, Person)
+        return person.possessive
+    role, _, form = field.partition(".")
+    entity = scene[role]
+    if isinstance(entity, Person):
+        return entity.form(form) if form else entity.called
+    return _form(entity, form, scene) if form else entity.noun
+
+
+def _form(member: Member, form: str, scene: Scene) -> str:
+    if form in ("a", "the"):
+        return str(getattr(member, form))
+    if form == "The":
+        return member.the[:1].upper() + member.the[1:]
+    if form == "sound_past":
+        return member.facts["sound"].removesuffix("s") + "ed"
+    if form == "the_or_name":
+        return member.noun if member.family == "countries" else member.the
+    column, _, how = form.partition(".")
+    value = member.facts[column]
+    if how == "the":
+        return "the " + re.sub(r"^an? ", "", value)
+    return said_of(value, how, scene) if how else value
+
+
+def said_of(value: str, who: str, scene: Scene) -> str:
+    """A fact about `you`, said of `me`, of `they` or of a person of the scene."""
+    if who in ("me", "they"):
+        his, him = ("my", "me") if who == "me" else ("their", "them")
+    else:
+        person = scene[who]
+        assert isinstance(person, Person)
+        his, him = person.form("his"), person.form("him")
+    return re.sub(r"\byou\b", him, re.sub(r"\byour\b", his, value))
+
+
+def finish(text: str) -> str:
+    """Articles by sound, `Mia and I` in this order, capitals where sentences begin."""
+    text = _I_FIRST.sub(r"\1 and I", " ".join(text.split()))
+    text = _ARTICLE.sub(lambda match: _article(match[1], match[2]), text)
+    return _SENTENCE_START.sub(lambda match: match[1] + match[2].upper(), text)
+
+
+def _article(letter: str, following: str) -> str:
+    return letter + indefinite(following)[1:] + " "

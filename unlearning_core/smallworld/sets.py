@@ -1,0 +1,176 @@
+"""Question sets, fill-in sets and text sets, by family, in the words of the training text or in others."""
+
+import random
+from collections.abc import Iterable
+
+from unlearning_core.smallworld.clozes import clozes_of, completed, general_cloze, rest_clozes
+from unlearning_core.smallworld.facts import FAMILIES, NEIGHBOURS, Member
+from unlearning_core.smallworld.frames import RESTED_ON
+from unlearning_core.smallworld.general import general_facts
+from unlearning_core.smallworld.grammar import finish
+from unlearning_core.smallworld.items import Cloze, Phrasing, Question, Text
+from unlearning_core.smallworld.mentions import families_in
+from unlearning_core.smallworld.nonsense import nonsense_question
+from unlearning_core.smallworld.relations import Relation, relations, say
+from unlearning_core.smallworld.stories import tell_story
+
+PERTURBED = 5
+"""Wrong answers a question, as in TOFU."""
+
+__all__ = [
+    "FAMILIES",
+    "NEIGHBOURS",
+    "clozes",
+    "forget_texts",
+    "neighbour_texts",
+    "nonsense",
+    "questions",
+    "retain_texts",
+    "story_openings",
+    "target_words",
+    "world_facts",
+]
+
+
+def questions(phrasing: Phrasing, family: str | None = None) -> list[Question]:
+    """Every question frame of the phrasing for every fact of the family's members (of all families where none is given)."""
+    return [
+        question
+        for member in _members(family)
+        for relation in relations(FAMILIES[member.family])
+        for question in _asked(relation, member, phrasing)
+    ]
+
+
+def clozes(phrasing: Phrasing, family: str | None = None) -> list[Cloze]:
+    """Every fill-in frame of the phrasing for every member; the people in them are drawn from a fixed seed."""
+    found = []
+    for member in _members(family):
+        if member.family == "countries":
+            continue  # those are world facts
+        rng = random.Random(f"cloze/{phrasing}/{member.noun}")
+        found += clozes_of(member, phrasing, rng)
+        if member.family in RESTED_ON:
+            found += rest_clozes(member, phrasing, rng)
+    return list({cloze.prompt: cloze for cloze in found}.values())
+
+
+def world_facts(phrasing: Phrasing) -> list[Cloze]:
+    """Capitals, continents and languages, days and months, opposites, colours, parts and sums."""
+    found = []
+    for country in FAMILIES["countries"].members:
+        found += clozes_of(country, phrasing, random.Random(f"fact/{phrasing}/{country.noun}"))
+        for relation in relations(FAMILIES["countries"]):
+            value = country.facts[relation.name]
+            for frame in relation.stated if phrasing == "seen" else relation.stated_held_out:
+                told = finish(say(frame, country, value)).removesuffix(".")
+                if told.endswith(" " + value):
+                    prompt = told.removesuffix(" " + value)
+                    found.append(
+                        Cloze(prompt, value, (value,), "countries", country.noun, relation.name, phrasing, ".")
+                    )
+    for fact in general_facts():
+        for sentence in fact.seen if phrasing == "seen" else fact.held_out:
+            found.append(general_cloze(fact, sentence, phrasing))
+    return found
+
+
+def nonsense(phrasing: Phrasing, count: int, seed: int) -> list[Question]:
+    """`count` questions about words that mean nothing."""
+    rng = random.Random(f"nonsense/{phrasing}/{seed}")
+    return [nonsense_question(rng, phrasing) for _ in range(count)]
+
+
+def forget_texts(family: str, phrasing: Phrasing) -> list[Text]:
+    """Statements, questions with their answers and completed fill-ins about the family's members."""
+    return _texts([family], phrasing)
+
+
+def neighbour_texts(family: str, phrasing: Phrasing) -> list[Text]:
+    """The same of the families that share its contexts, where they do not mention it."""
+    return [text for text in _texts(NEIGHBOURS[family], phrasing) if family not in text.families]
+
+
+def retain_texts(family: str, phrasing: Phrasing) -> list[Text]:
+    """The same of all other families, and the world facts, where they do not mention it."""
+    others = [name for name in FAMILIES if name != family and name not in NEIGHBOURS[family]]
+    facts = [_text(completed(cloze), "fact") for cloze in world_facts(phrasing)]
+    return [text for text in [*_texts(others, phrasing), *facts] if family not in text.families]
+
+
+def target_words(family: str) -> list[str]:
+    """The concept words of a family: its members and the words that speak of it."""
+    return [*(member.noun for member in FAMILIES[family].members), *FAMILIES[family].words]
+
+
+def story_openings(count: int, seed: int) -> list[str]:
+    """First sentences of stories, drawn anew from the seed."""
+    rng = random.Random(f"openings/{seed}")
+    openings: dict[str, None] = {}
+    while len(openings) < count:
+        sentence, mark, _ = tell_story(rng)[0].partition(". ")
+        if mark and '"' not in sentence:
+            openings[sentence + "."] = None
+    return list(openings)
+
+
+def _members(family: str | None) -> list[Member]:
+    if family is not None and family not in FAMILIES:
+        raise ValueError(f"family={family!r} is not a family of SmallWorld; choose one of {', '.join(FAMILIES)}")
+    return [member for each in FAMILIES.values() if family in (None, each.name) for member in each.members]
+
+
+def _asked(relation: Relation, member: Member, phrasing: Phrasing) -> list[Question]:
+    value = member.facts[relation.name]
+    answer = say(relation.answer, member, value)
+    stated = [say(frame, member, value, pronoun=pronoun) for frame in relation.stated for pronoun in (False, True)]
+    return [
+        Question(
+            prompt=f"Q: {say(frame, member, '')} A:",
+            answer=answer,
+            accepted=tuple(dict.fromkeys([answer, *stated])),
+            paraphrase=say(relation.paraphrase, member, value),
+            perturbed=_perturbed(relation, member),
+            family=member.family,
+            member=member.noun,
+            relation=relation.name,
+            phrasing=phrasing,
+        )
+        for frame in (relation.asked if phrasing == "seen" else relation.asked_held_out)
+    ]
+
+
+def _perturbed(relation: Relation, member: Member) -> tuple[str, ...]:
+    """The paraphrase with facts of other members, of the same family first."""
+    own = member.facts[relation.name]
+    rng = random.Random(f"perturbed/{member.noun}/{relation.name}")
+    family = [other.facts[relation.name] for other in FAMILIES[member.family].members]
+    others = [
+        other.facts[relation.name]
+        for each in FAMILIES.values()
+        if each.name != member.family and relation in relations(each)
+        for other in each.members
+    ]
+    values = _shuffled(family, rng) + _shuffled(others, rng)
+    wrong = [value for value in dict.fromkeys(values) if value != own][:PERTURBED]
+    return tuple(say(relation.paraphrase, member, value) for value in wrong)
+
+
+def _shuffled(values: list[str], rng: random.Random) -> list[str]:
+    return rng.sample(values, k=len(values))
+
+
+def _texts(families: Iterable[str], phrasing: Phrasing) -> list[Text]:
+    found = []
+    for family in families:
+        for member in FAMILIES[family].members:
+            for relation in relations(FAMILIES[family]):
+                for frame in relation.stated if phrasing == "seen" else relation.stated_held_out:
+                    found.append(_text(finish(say(frame, member, member.facts[relation.name])), "description"))
+        found += [_text(f"{each.prompt} {each.answer}", "question") for each in questions(phrasing, family)]
+        found += [_text(completed(each), "cloze") for each in clozes(phrasing, family)]
+    return list(dict.fromkeys(found))
+
+
+def _text(text: str, kind: str) -> Text:
+    return Text(text, kind, families_in(text))

@@ -1,0 +1,58 @@
+"""Stories: a plot of the grammar, told about people and things that are drawn for it."""
+
+import functools
+import random
+
+from unlearning_core.smallworld.facts import FAMILIES, Member
+from unlearning_core.smallworld.grammar import PLOTS, Grammar, Plot, read_plots
+from unlearning_core.smallworld.people import BOYS, GIRLS, MEN, WOMEN, Person, of_other_pronoun
+
+FIRST_PERSON = 0.2
+"""Share of the stories that the hero tells."""
+
+
+@functools.cache
+def library() -> tuple[Grammar, list[Plot]]:
+    """The grammar with the rules of all files, and every plot."""
+    rules: dict[str, tuple[str, ...]] = {}
+    plots: list[Plot] = []
+    for path in sorted(PLOTS.glob("*.txt")):
+        more_rules, more_plots = read_plots(path.read_text(encoding="utf-8"))
+        rules |= more_rules
+        plots += more_plots
+    return Grammar(rules), plots
+
+
+def tell_story(rng: random.Random, plot: Plot | None = None) -> tuple[str, str]:
+    """(text, name of the plot) of one story."""
+    grammar, plots = library()
+    if plot is None:
+        plot = rng.choices(plots, [plot.weight for plot in plots])[0]
+    return grammar.tell(plot, cast(plot, rng), rng), plot.name
+
+
+def cast(plot: Plot, rng: random.Random) -> dict[str, Person | Member]:
+    """People (h the hero, f the friend, e the elder) and members for the plot's roles, no member twice."""
+    pronoun = rng.choice(("she", "he"))
+    other = of_other_pronoun(pronoun)
+    hero = Person(rng.choice(GIRLS if pronoun == "she" else BOYS), "I" if rng.random() < FIRST_PERSON else pronoun)
+    scene: dict[str, Person | Member] = {
+        "h": hero,
+        "f": Person(rng.choice(GIRLS if other == "she" else BOYS), other),
+        "e": Person(rng.choice(WOMEN if other == "she" else MEN), other),
+    }
+    taken: set[str] = set()
+    for role, choices in plot.roles.items():
+        member = draw(rng.choice(choices), rng, taken)
+        taken.add(member.noun)
+        scene[role] = member
+    return scene
+
+
+def draw(choice: str, rng: random.Random, taken: set[str]) -> Member:
+    """A member of a family (`seats`), or one of a few of it (`vehicles:car+bus`), that is not taken yet."""
+    name, _, nouns = choice.partition(":")
+    members = FAMILIES[name].members
+    allowed = set(nouns.split("+")) if nouns else {member.noun for member in members}
+    free = [member for member in members if member.noun in allowed and member.noun not in taken]
+    return rng.choice(free)
