@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core import distributed
+from unlearning_core.config import DEFAULT_STARTER, STARTERS
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.logs import quiet_libraries, redact, start_app_log
 from unlearning_core.progress import silent
@@ -78,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="the whole path: label, rank, prune, retrain, measure")
     run.add_argument("config", nargs="?", type=Path, help="config.json; without it the starter's own experiment")
-    run.add_argument("--starter", metavar="NAME", help="use a starter's ready-made experiment (smollm2)")
+    run.add_argument("--starter", metavar="NAME", help=f"a starter's ready-made experiment: {_starters()}")
     run.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], dest="assignments")
     run.add_argument("--output-dir", type=Path, metavar="DIR", help="where the run folder is made (default: runs)")
     run.add_argument("--fresh", action="store_true", help="a new run folder even where an equal run could go on")
@@ -116,16 +117,22 @@ def parser() -> argparse.ArgumentParser:
     sentences.set_defaults(command=sentences_command)
 
     config = commands.add_parser("config", help="a commented starter config, or its JSON schema")
+    config.add_argument("--starter", metavar="NAME", default=DEFAULT_STARTER, help=f"whose: {_starters()}")
     config.add_argument("--schema", action="store_true")
     config.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
     config.set_defaults(command=config_command)
 
-    starter = commands.add_parser("starter", help="prepare a starter model under models/")
-    starter.add_argument("name", nargs="?", default="smollm2")
+    starter = commands.add_parser("starter", help="check a starter model; unpack it under models/ where it needs that")
+    starter.add_argument("name", nargs="?", default=DEFAULT_STARTER, help=_starters())
     starter.set_defaults(command=starter_command)
 
     add_smallworld(commands)
     return top
+
+
+def _starters() -> str:
+    known = sorted((file.stem for file in STARTERS.glob("*.json")), key=lambda name: name != DEFAULT_STARTER)
+    return " or ".join(f"{name} (default)" if name == DEFAULT_STARTER else name for name in known)
 
 
 def _concept_options(command: argparse.ArgumentParser) -> None:
@@ -142,6 +149,7 @@ def _concept(arguments: argparse.Namespace) -> Any:
 
 def run_command(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     """The whole path; the run folder's path is the last line printed."""
+    from unlearning_core.outcome import print_outcome
     from unlearning_core.pipeline import execute
     from unlearning_core.runs import Run, create_run, find_resumable
 
@@ -161,7 +169,7 @@ def run_command(arguments: argparse.Namespace, progress: TerminalProgress) -> No
     print(f"Run folder: {run.folder}", file=sys.stderr, flush=True)
     execute(run, progress)
     progress.close()
-    _print_outcome(run)
+    print_outcome(run)
     print(run.folder)
 
 
@@ -179,7 +187,7 @@ def resume_command(arguments: argparse.Namespace, progress: TerminalProgress) ->
 
 
 def _experiment(arguments: argparse.Namespace) -> Any:
-    from unlearning_core.config import DEFAULT_STARTER, STARTERS, build_config, override, read_config_values
+    from unlearning_core.config import build_config, override, read_config_values
 
     if arguments.config is not None and arguments.starter is not None:
         raise InputError(f"Give either a config ({arguments.config}) or --starter {arguments.starter}, not both.")
@@ -192,26 +200,6 @@ def _experiment(arguments: argparse.Namespace) -> Any:
             raise InputError(f"--starter {name}: there is no such starter. Known: {known}.")
     values = override(read_config_values(path), arguments.assignments)
     return build_config(values, origin=str(path), folder=path.resolve().parent)
-
-
-def _print_outcome(run: Any) -> None:
-    """The metrics as a table and one continuation of every prompt and step."""
-    metrics, generations = run.read_json("metrics.json"), run.read_json("generations.json")
-    rows = ["concept_nll", "forget_delta", "retain_nll", "retain_delta", "concept_accuracy", "retain_accuracy"]
-    rows.append("concept_words_per_100")
-    print(f"\n{'':24}" + "".join(f"{step:>20}" for step in metrics))
-    for row in rows:
-        cells = []
-        for step in metrics:
-            value, error = metrics[step].get(row), metrics[step].get(f"{row}_stderr")
-            cells.append("" if value is None else f"{value:.3f}" + (f" ± {error:.3f}" if error is not None else ""))
-        print(f"{row:24}" + "".join(f"{cell:>20}" for cell in cells))
-    for index, first in enumerate(generations["base"]):
-        if first["sample"] == 0:
-            print(f"\n{first['prompt']}")
-            for step, texts in generations.items():
-                print(f"  {step:>9}: {' '.join(texts[index]['text'].split())}")
-    print()
 
 
 def label_command(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
@@ -273,12 +261,12 @@ def sentences_command(arguments: argparse.Namespace, progress: TerminalProgress)
 
 def config_command(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     """A commented starter config, or the JSON schema."""
-    from unlearning_core.config import ExperimentConfig, commented_starter
+    from unlearning_core.config import ExperimentConfig
+    from unlearning_core.config_template import commented_starter
     from unlearning_core.files import write_text
 
-    text = (
-        json.dumps(ExperimentConfig.model_json_schema(), indent=2) + "\n" if arguments.schema else commented_starter()
-    )
+    schema = json.dumps(ExperimentConfig.model_json_schema(), indent=2) + "\n"
+    text = schema if arguments.schema else commented_starter(arguments.starter)
     if arguments.output is None:
         print(text, end="")
     elif arguments.output.exists():
@@ -289,7 +277,7 @@ def config_command(arguments: argparse.Namespace, progress: TerminalProgress) ->
 
 
 def starter_command(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
-    """Unpack a starter model once."""
+    """Check a starter model, and unpack it once where it comes as one file."""
     from unlearning_core.models.starters import prepare
 
     print(prepare(arguments.name, progress))

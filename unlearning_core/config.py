@@ -2,8 +2,6 @@
 
 import difflib
 import json
-import types
-import typing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STARTERS = ROOT / "data" / "starters"
 """One ready-made config a starter model: what `run` without a file uses."""
 
-
-DEFAULT_STARTER = "smollm2"
+DEFAULT_STARTER = "smallworld"
 """The starter that `run` uses when neither a config nor a starter is named."""
 
 
@@ -32,7 +29,9 @@ class Section(BaseModel):
 class BaseModelSection(Section):
     """Which model is edited."""
 
-    base_model_path: str = Field("smollm2", min_length=1, description="a folder, a .gguf file, a Hub id or a starter")
+    base_model_path: str = Field(
+        DEFAULT_STARTER, min_length=1, description="a folder, a .gguf file, a Hub id or a starter"
+    )
     model_type: str | None = Field(None, description="checked against the model (gpt2, llama, ...)")
     neurons_per_layer: int | None = Field(None, description="checked against the model's hidden size or site width")
     num_layers: int | None = Field(None, description="checked against the model")
@@ -98,6 +97,19 @@ class EvaluationSection(Section):
     max_sentences: int = Field(150, ge=2, description="held-out sentences with, and as many without the concept")
 
 
+class NeverKnewSection(Section):
+    """What the models are compared with: one that was trained without the concept, as if it had been forgotten."""
+
+    model: str | None = Field(None, description="a model of the same vocabulary that never knew; none: no comparison")
+    revision: str | None = Field(None, description="branch, tag or commit of a Hub model")
+    questions: str | None = Field(None, description="JSON lines: prompt, paraphrase (right answer), perturbed (wrong)")
+    forget_texts: str | None = Field(None, description="text about the concept: file, folder or dataset")
+    neighbour_texts: str | None = Field(None, description="text about what stands near it")
+    retain_texts: str | None = Field(None, description="text about everything else")
+    max_questions: int = Field(400, ge=2, description="questions at most, drawn by the seed")
+    max_texts: int = Field(200, ge=2, description="texts of each kind at most, drawn by the seed")
+
+
 class GenerationSection(Section):
     """How the test prompts are continued."""
 
@@ -115,6 +127,7 @@ class ExperimentConfig(Section):
     neural_probing: NeuralProbingSection = Field(default_factory=NeuralProbingSection)
     retraining: RetrainingSection = Field(default_factory=RetrainingSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    never_knew: NeverKnewSection = Field(default_factory=NeverKnewSection)
     generation: GenerationSection = Field(default_factory=GenerationSection)
     test_prompts: list[str] = Field(
         default_factory=lambda: [
@@ -222,6 +235,8 @@ def find_path(text: str, folder: Path) -> str:
 
 
 def _resolve_paths(config: ExperimentConfig, folder: Path) -> None:
+    from unlearning_core.models.starters import STARTERS as NAMED
+
     fields: tuple[tuple[Section, tuple[str, ...]], ...] = (
         (config.base_model, ("base_model_path",)),
         (
@@ -229,11 +244,13 @@ def _resolve_paths(config: ExperimentConfig, folder: Path) -> None:
             ("concept_definition", "tokens_input_path", "labels_input_path", "sentences", "retain_corpus"),
         ),
         (config.retraining, ("train_dataset_path", "val_dataset_path", "dataset")),
+        (config.never_knew, ("model", "questions", "forget_texts", "neighbour_texts", "retain_texts")),
     )
     for section, names in fields:
         for name in names:
             value = getattr(section, name)
-            if isinstance(value, str):
+            # A starter's name wins over a folder that happens to be called the same.
+            if isinstance(value, str) and value not in NAMED:
                 setattr(section, name, find_path(value, folder))
 
 
@@ -281,32 +298,3 @@ def known_keys(location: tuple[Any, ...]) -> list[str]:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             section = annotation
     return list(section.model_fields)
-
-
-def commented_starter() -> str:
-    """A starter config as JSON: every key with its default, above it a `_key` comment that is ignored on reading."""
-    config = starter_config("smollm2")
-    return json.dumps(_commented(config, shorten_paths=True), indent=4, ensure_ascii=False) + "\n"
-
-
-def _commented(section: BaseModel, *, shorten_paths: bool) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        if isinstance(value, BaseModel):
-            values[name] = _commented(value, shorten_paths=shorten_paths)
-            continue
-        choices = _choices(field.annotation)
-        values[f"_{name}"] = (field.description or "") + (f" ({', '.join(choices)})" if choices else "")
-        if shorten_paths and isinstance(value, str) and value.startswith(str(ROOT)):
-            value = Path(value).relative_to(ROOT).as_posix()
-        values[name] = value
-    return values
-
-
-def _choices(annotation: Any) -> list[str]:
-    if typing.get_origin(annotation) is Literal:
-        return [str(choice) for choice in typing.get_args(annotation)]
-    if isinstance(annotation, types.UnionType):
-        return [choice for part in typing.get_args(annotation) for choice in _choices(part)]
-    return []

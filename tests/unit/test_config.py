@@ -8,12 +8,12 @@ import pytest
 from unlearning_core.config import (
     ExperimentConfig,
     build_config,
-    commented_starter,
     load_config,
     override,
     read_config_values,
     starter_config,
 )
+from unlearning_core.config_template import commented_starter
 from unlearning_core.errors import InputError
 
 SEED = {
@@ -124,11 +124,12 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
         read_config_values(tmp_path / "none.json")
 
 
-def test_the_commented_starter_is_json_and_gives_the_starters_config(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["smallworld", "smollm2"])
+def test_the_commented_starter_is_json_and_gives_the_starters_config(tmp_path: Path, name: str) -> None:
     path = tmp_path / "config.json"
-    path.write_text(commented_starter(), encoding="utf-8")
+    path.write_text(commented_starter(name), encoding="utf-8")
     assert json.loads(path.read_text())["neural_probing"]["_site"].startswith("which kind of neuron")
-    assert load_config(path) == starter_config("smollm2")
+    assert load_config(path) == starter_config(name)
 
 
 def test_the_schema_describes_every_key() -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.metrics import Measurement
+from unlearning_core.evaluation.never_knew import Distance
 from unlearning_core.evaluation.ratio import Estimate
 from unlearning_core.evaluation.report import metrics_table
+from unlearning_core.outcome import in_figures, table
 
 
 def _stage(concept_nats: list[float], retain_nats: list[float], first: str = "a") -> Measurement:
@@ -63,3 +65,51 @@ def test_stages_on_different_sentences_are_refused() -> None:
 def test_without_a_base_there_is_nothing_to_compare_with() -> None:
     with pytest.raises(ValueError, match="base"):
         metrics_table({"pruned": PRUNED})
+
+
+def _distance(ratios: list[float], sets: list[str]) -> Distance:
+    questions = {
+        "prompt": ["q"] * len(ratios),
+        "truth_ratio": ratios,
+        "never_knew_truth_ratio": [0.1, 0.2, 0.3][: len(ratios)],
+    }
+    texts = {
+        "set": sets,
+        "text": ["t"] * len(sets),
+        "tokens": [2] * len(sets),
+        "nats": [float(n) for n in range(len(sets))],
+    }
+    return Distance(pd.DataFrame(questions), pd.DataFrame(texts))
+
+
+def test_a_distance_adds_what_was_measured_and_nothing_else() -> None:
+    words = {"base": Estimate(4.0, 0.5)}
+    plain = metrics_table({"base": BASE}, words)["base"]
+    both = metrics_table({"base": BASE}, words, {"base": _distance([0.4, 0.5, 0.6], ["forget", "forget", "retain"])})
+    added = {key: value for key, value in both["base"].items() if key not in plain}
+    # Three against three that do not overlap: 2 of the 20 ways to part six numbers are as extreme.
+    assert added.pop("forget_quality") == pytest.approx(2 / 20)
+    assert added == {
+        "forget_quality_statistic": 1.0,
+        "never_knew_kl_forget": 1 / 4,
+        "never_knew_kl_forget_stderr": pytest.approx(1 / 4),
+        "never_knew_kl_retain": 1.0,
+        "never_knew_kl_retain_stderr": None,
+    }
+    assert "forget_quality" not in metrics_table({"base": BASE}, words, {"base": _distance([], ["retain"])})["base"]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "written"),
+    [
+        (1.5, 0.25, "1.500 ± 0.250"), (3e-30, None, "3e-30"), (0.0, 0.0, "0.000 ± 0.000"), (-2.0, None, "-2.000"),
+        (None, None, ""), (0.0006, None, "0.001"), (-0.0001, 0.002, "-0.000 ± 0.002"),
+    ],
+)  # fmt: skip
+def test_figures_of_the_terminal(value: float | None, error: float | None, written: str) -> None:
+    assert in_figures(value, error) == written
+
+
+def test_the_terminals_table_leaves_out_what_no_step_has() -> None:
+    plain = {"base": {"concept_nll": 1.0}, "pruned": {"concept_nll": 2.0, "forget_delta": 1.0}}
+    assert [line.split()[0] for line in table(plain).splitlines()] == ["base", "concept_nll", "forget_delta"]

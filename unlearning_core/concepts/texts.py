@@ -121,17 +121,27 @@ def _json_texts(path: Path, column: str | None) -> Iterator[str]:
         yield _field(item, column, f"{path}, item {index + 1}")
 
 
-def _json_lines(path: Path, column: str | None) -> Iterator[str]:
+def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """(line number from 1, value) of a file with one JSON value a line; blank lines are passed over.
+
+    Raises:
+        InputError: the file is not UTF-8 or a line is not JSON; names the line.
+    """
     for number, line in _lines(path):
         if not line.strip():
             continue
         try:
-            item = json.loads(line)
+            value = json.loads(line)
         except json.JSONDecodeError as error:
             raise InputError(
                 f"{path} is not valid JSON: line {number}, column {error.colno}: {error.msg}. "
                 'Expected one object a line, such as {"text": "..."}.'
             ) from None
+        yield number, value
+
+
+def _json_lines(path: Path, column: str | None) -> Iterator[str]:
+    for number, item in json_lines(path):
         yield _field(item, column, f"{path}, line {number}")
 
 

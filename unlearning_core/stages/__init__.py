@@ -1,9 +1,9 @@
 """The stages of the path in their order: label, rank, prune, retrain, and a measurement of each model as it comes."""
 
-from dataclasses import asdict
-
+from unlearning_core.stages.distance import FOLDER as DISTANCES
+from unlearning_core.stages.distance import distance_inputs, distance_step, has_never_knew
 from unlearning_core.stages.label import label_inputs, label_sentences
-from unlearning_core.stages.measure import measure_inputs, measure_step, report
+from unlearning_core.stages.measure import measure_inputs, measure_step, report, report_inputs
 from unlearning_core.stages.prune import prune
 from unlearning_core.stages.rank import rank_inputs, rank_neurons
 from unlearning_core.stages.retrain import filter_inputs, filter_text, push, retrain, retrain_inputs
@@ -13,6 +13,10 @@ from unlearning_core.work import Work
 
 def _retrains(work: Work) -> bool:
     return work.config.retraining.enabled
+
+
+def _retrains_and_compares(work: Work) -> bool:
+    return _retrains(work) and has_never_knew(work)
 
 
 STAGES: tuple[Stage, ...] = (
@@ -29,8 +33,16 @@ STAGES: tuple[Stage, ...] = (
         measure_inputs, measure_step("base"),
     ),
     Stage(
+        "distance base", "comparing the base model with the never-knew model", (), (f"{DISTANCES}/base",),
+        distance_inputs, distance_step("base"), applies=has_never_knew,
+    ),
+    Stage(
         "prune", "pruning", ("rank",), ("recipe", "models/pruned"),
         lambda work: work.config.neural_probing.model_dump(include={"prune_ratio", "per_layer"}), prune,
+    ),
+    Stage(
+        "distance pruned", "comparing the pruned model with the never-knew model", ("prune",),
+        (f"{DISTANCES}/pruned",), distance_inputs, distance_step("pruned"), applies=has_never_knew,
     ),
     Stage(
         "measure pruned", "measuring the pruned model", ("label", "prune"),
@@ -45,13 +57,21 @@ STAGES: tuple[Stage, ...] = (
         retrain, collective=True, applies=_retrains,
     ),
     Stage(
+        "distance retrained", "comparing the retrained model with the never-knew model", ("retrain",),
+        (f"{DISTANCES}/retrained",), distance_inputs, distance_step("retrained"), applies=_retrains_and_compares,
+    ),
+    Stage(
         "measure retrained", "measuring the retrained model", ("label", "retrain"),
         ("measurements/retrained.parquet", "measurements/retrained.json"), measure_inputs, measure_step("retrained"),
         applies=_retrains,
     ),
     Stage(
-        "report", "writing the report", ("measure base", "measure pruned", "measure retrained"),
-        ("metrics.json", "generations.json"), lambda work: {"concept": asdict(work.concept)}, report,
+        "report", "writing the report",
+        (
+            "measure base", "measure pruned", "measure retrained",
+            "distance base", "distance pruned", "distance retrained",
+        ),
+        ("metrics.json", "generations.json"), report_inputs, report,
     ),
     Stage(
         "push", "pushing to the Hub", ("retrain",), (), lambda work: work.config.push_to_hub, push,

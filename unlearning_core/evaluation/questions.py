@@ -1,0 +1,44 @@
+"""Questions with a right and several wrong answers, as JSON lines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unlearning_core.concepts.texts import json_lines
+from unlearning_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question that a model may know the answer to; see `truth_ratio.TruthQuestion`."""
+
+    prompt: str
+    paraphrase: str
+    perturbed: tuple[str, ...]
+
+
+def read_questions(path: Path) -> list[Asked]:
+    """The questions of a file with one JSON object a line; keys other than the three of `Asked` are passed over.
+
+    Raises:
+        InputError: the file is missing, empty, not UTF-8 or not JSON, or a question lacks a key; names the line.
+    """
+    if not path.is_file():
+        raise InputError(f"The file of questions {path} does not exist. Give a file of JSON lines, or none.")
+    questions = [_question(row, f"{path}, line {number}") for number, row in json_lines(path)]
+    if not questions:
+        raise InputError(f"{path} holds no question. Give at least one, or no file of questions.")
+    return questions
+
+
+def _question(row: Any, where: str) -> Asked:
+    if not isinstance(row, Mapping):
+        raise InputError(f"{where}: expected an object with prompt, paraphrase and perturbed.")
+    for key in ("prompt", "paraphrase"):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            raise InputError(f"{where}: {key} is {row.get(key)!r}; expected text.")
+    wrong = row.get("perturbed")
+    if not isinstance(wrong, list) or not wrong or not all(isinstance(text, str) and text.strip() for text in wrong):
+        raise InputError(f"{where}: perturbed is {wrong!r}; expected a list of one or more wrong answers.")
+    return Asked(row["prompt"], row["paraphrase"], tuple(wrong))

@@ -1,0 +1,42 @@
+"""How a run ended, as text for a terminal: the metrics of every step, and what each of them writes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+ROWS = (
+    *("concept_nll", "forget_delta", "retain_nll", "retain_delta", "concept_accuracy", "retain_accuracy"),
+    *("concept_words_per_100", "forget_quality", "forget_quality_statistic"),
+    *("never_knew_kl_forget", "never_knew_kl_neighbour", "never_knew_kl_retain"),
+)
+"""Rows of the table, in order; those that no step has (no never-knew model) are left out."""
+
+
+def print_outcome(run: Any) -> None:
+    """The metrics as a table and one continuation of every prompt and step."""
+    print("\n" + table(run.read_json("metrics.json")))
+    generations = run.read_json("generations.json")
+    for index, first in enumerate(generations["base"]):
+        if first["sample"] == 0:
+            print(f"\n{first['prompt']}")
+            for step, texts in generations.items():
+                print(f"  {step:>9}: {' '.join(texts[index]['text'].split())}")
+    print()
+
+
+def table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line a metric, a column a step."""
+    lines = [f"{'':24}" + "".join(f"{step:>20}" for step in metrics)]
+    for row in ROWS:
+        cells = [in_figures(values.get(row), values.get(f"{row}_stderr")) for values in metrics.values()]
+        if any(cells):
+            lines.append(f"{row:24}" + "".join(f"{cell:>20}" for cell in cells))
+    return "\n".join(lines)
+
+
+def in_figures(value: float | None, error: float | None) -> str:
+    """A number with its standard error, or nothing; one without, if too small for three decimals, has an exponent."""
+    if value is None:
+        return ""
+    if error is not None:
+        return f"{value:.3f} ± {error:.3f}"
+    return f"{value:.0e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
