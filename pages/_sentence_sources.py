@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages._experiments import experiment_of
 from pages._run_in_url import changed, keep_upload
 from pages._shared_models import base_model
 from pages._working import carry_out, say
@@ -21,7 +22,11 @@ SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN = (
     "Tokens and labels files",
     "Let the model write them",
 )
-SHIPPED_FILE = ROOT / "data" / "seats" / "sentences.jsonl"
+KINDS = (SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN)
+ORIGINS = {
+    ROOT / "data" / "smallworld" / "sentences.jsonl": "Written by SmallWorld's own grammar, from facts that are known.",
+    ROOT / "data" / "seats" / "sentences.jsonl": "Written by SmolLM2 about seats and about everything else.",
+}
 FORMATS = ["txt", "json", "jsonl", "csv", "tsv", "parquet"]
 _NONE: dict[str, str | None] = {
     "sentences": None, "sentences_split": None, "sentences_column": None,
@@ -31,11 +36,11 @@ _NONE: dict[str, str | None] = {
 
 def choose_source(run: Run, words: tuple[str, ...], inflections: bool) -> dict[str, str | None]:
     """The chosen source as keys of neural_probing; those of the sources not chosen are emptied."""
-    kinds = [SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN] if SHIPPED_FILE.is_file() else [PATH, UPLOAD, LABELLED, WRITTEN]
-    kind = st.radio("Sentences", kinds, index=kinds.index(_kind_of(run, kinds)), key=f"source {run.id}")
+    kind = st.radio("Sentences", KINDS, index=KINDS.index(_kind_of(run)), key=f"source {run.id}")
     if kind == SHIPPED:
-        st.caption("Written by SmolLM2 about seats and about everything else.")
-        return _NONE | {"sentences": str(SHIPPED_FILE)}
+        shipped = _shipped(run)
+        st.caption(ORIGINS.get(shipped, ""))
+        return _NONE | {"sentences": str(shipped)}
     if kind == PATH:
         return _NONE | _path(run)
     if kind == UPLOAD:
@@ -46,7 +51,12 @@ def choose_source(run: Run, words: tuple[str, ...], inflections: bool) -> dict[s
     return _NONE | {"sentences": _written(run, words, inflections)}
 
 
-def _kind_of(run: Run, kinds: list[str]) -> str:
+def _shipped(run: Run) -> Path:
+    """The sentences of the experiment that fits the run's model."""
+    return Path(str(experiment_of(run.config.base_model.base_model_path).neural_probing.sentences))
+
+
+def _kind_of(run: Run) -> str:
     probing = run.config.neural_probing
     if probing.tokens_input_path:
         return LABELLED
@@ -54,9 +64,9 @@ def _kind_of(run: Run, kinds: list[str]) -> str:
         return WRITTEN
     if _uploaded(run):
         return UPLOAD
-    if probing.sentences and Path(probing.sentences) != SHIPPED_FILE:
+    if probing.sentences and Path(probing.sentences) != _shipped(run):
         return PATH
-    return kinds[0]
+    return SHIPPED
 
 
 def _uploaded(run: Run) -> str | None:

@@ -19,6 +19,7 @@ from unlearning_core.work import Work
 STAGES = {
     "filter": "Leaving the concept out of the training text",
     "retrain": "Retraining",
+    "distance retrained": "Comparing with the model that never knew",
     "measure retrained": "Measuring the retrained model",
     "report": "Writing the report",
 }
@@ -46,7 +47,7 @@ def watch(run: Run) -> None:
             _bar(run, training)
             if st.session_state.get("stopping") == run.id:
                 st.caption("Stopping after the current step; a checkpoint is kept.")
-        if stage in ("retrain", "measure retrained", "report"):
+        if stage in ("retrain", "distance retrained", "measure retrained", "report"):
             _curves(run)
 
 

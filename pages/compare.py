@@ -5,7 +5,7 @@ import json
 import streamlit as st
 
 from pages._frame import show
-from pages._metrics_table import metrics_so_far, show_metrics
+from pages._metrics_table import metrics_so_far, show_metrics, show_never_knew
 from pages._run_in_url import current_run
 from pages._stage_texts import show_generations, write_live
 from pages._steps import finished_stages, needs
@@ -28,6 +28,7 @@ def main() -> None:
     with in_sentences():
         metrics = metrics_so_far(run, stages)
         show_metrics(metrics)
+        show_never_knew(metrics)
     st.subheader("What they write")
     prompts, typed = st.tabs(["The test prompts", "A prompt of your own"])
     with prompts, in_sentences():

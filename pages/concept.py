@@ -16,6 +16,7 @@ from pages._steps import finished_stages, needs, next_step
 from pages._working import carry_out, in_sentences, say
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.concepts.words import parse_words
+from unlearning_core.config import NeverKnewSection
 from unlearning_core.errors import InputError
 from unlearning_core.runs import Run
 from unlearning_core.work import Work
@@ -106,9 +107,14 @@ def label(
     if not source["sentences"] and not (source["tokens_input_path"] and source["labels_input_path"]):
         raise InputError("No sentences are chosen. Give a file, folder or dataset, or let the model write them.")
     probing: dict[str, Any] = {"inflections": inflections} | source | amounts["neural_probing"]
-    if words != concept_words(run):
+    known = concept_words(run)
+    if words != known:
         probing |= {"concept_definition": list(words), "activations_label": words[0]}
-    run.save_config(changed(run.config, neural_probing=probing, evaluation=amounts["evaluation"]))
+    # A model that never knew one concept is no measure for another.
+    never_knew = {} if set(words) & set(known) else NeverKnewSection().model_dump()
+    run.save_config(
+        changed(run.config, neural_probing=probing, evaluation=amounts["evaluation"], never_knew=never_knew)
+    )
     if carry_out("Labelling sentences", lambda bar: execute(run, "label", bar), only_one=run.id):
         say("The sentences are labelled.")
         st.rerun()

@@ -137,6 +137,7 @@ def test_all_pages_on_the_real_starter(page: Page, dashboard: Dashboard, tmp_pat
     page.goto(dashboard.url)
     settled(page)
     no_errors(page)
+    choose(page, "SmolLM2-135M-Instruct")
     picture(page, ARTEFACTS / "smollm2", "first")
     load(page, dashboard)
     picture(page, ARTEFACTS / "smollm2", "model")

@@ -36,6 +36,30 @@ def sentence_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def never_knew(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The section of a config that compares with another tiny model, on questions and on two sets of text."""
+    folder = tmp_path_factory.mktemp("never-knew")
+    asked = [
+        {"prompt": f"Q: Where is the {word}? A:", "paraphrase": "Near the river.", "perturbed": [f"In the {thing}."]}
+        for word in WORDS
+        for thing in ("garden", "house")
+    ]
+    texts = sentences()
+    for name, rows in {
+        "questions": asked,
+        "forget": [{"text": text} for text in texts[:10]],
+        "retain": [{"text": text} for text in texts[-10:]],
+    }.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return {
+        "model": str(save_tiny("llama", folder / "model", seed=1)),
+        "questions": str(folder / "questions.jsonl"),
+        "forget_texts": str(folder / "forget.jsonl"),
+        "retain_texts": str(folder / "retain.jsonl"),
+    }
+
+
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where this test's run folders are made."""
@@ -62,7 +86,7 @@ def new_run(runs: Path, tiny_folder: Path, sentence_file: Path) -> Callable[...,
             "output_dir": str(runs),
         }  # fmt: skip
         for name, change in sections.items():
-            values[name] |= change
+            values[name] = values.get(name, {}) | change
         run = create_run(build_config(values), runs)
         if until is not None:
             execute(run, until=until)

@@ -202,6 +202,42 @@ def test_compare_shows_all_stages_and_continues_a_typed_prompt_on_each(
     assert not app.exception
 
 
+def test_compare_says_how_close_to_never_having_known(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], never_knew: dict[str, str]
+) -> None:
+    run = new_run("report", never_knew=never_knew)
+    app = open_page("compare", run)
+    assert not [error.value for error in app.error]
+    assert not app.exception
+    assert any("never having known" in title.value for title in app.subheader)
+    (table,) = [table.value for table in app.table]
+    assert list(table.columns) == ["base", "pruned", "retrained", "what it says"]
+    metrics = run.read_json("metrics.json")
+    for title, name in (("Divergence on the concept", "forget"), ("... on everything else", "retain")):
+        for stage, values in metrics.items():
+            assert table.loc[title, stage].startswith(f"{values[f'never_knew_kl_{name}']:.3f} ± ")
+    assert "... on its neighbours" not in table.index
+
+
+def test_without_a_never_knew_model_compare_does_not_speak_of_one(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    app = open_page("compare", new_run("measure pruned"))
+    assert not app.table
+
+
+@pytest.mark.parametrize(("words", "kept"), [("chair\nstool", True), ("river", False)])
+def test_another_concept_is_not_compared_with_a_model_that_never_knew_this_one(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], never_knew: dict[str, str], words: str, kept: bool
+) -> None:
+    run = new_run(never_knew=never_knew)
+    app = open_page("concept", run)
+    labelled(app.text_area, "Concept words").set_value(words).run()
+    button(app, "Label the sentences").click().run()
+    assert not [error.value for error in app.error]
+    assert (run.config.never_knew.model is not None) == kept
+
+
 def test_a_typed_prompt_must_not_be_empty(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
     app = open_page("compare", new_run("measure pruned"))
     button(app, "Write").click().run()

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages._choose_model import Choice, experiment
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import button, labelled
 from unlearning_core.runs import Run, list_runs
@@ -16,6 +18,28 @@ def test_without_a_run_it_offers_models_and_says_that_no_run_is_open(open_page: 
     assert not [error.value for error in app.error]
     assert [title.value for title in app.title] == ["Model"]
     assert any("No run is open" in caption.value for caption in app.sidebar.caption)
+
+
+def test_it_opens_on_smallworld_with_smollm2_one_click_away(open_page: Callable[..., AppTest]) -> None:
+    app = open_page("model")
+    choice = labelled(app.radio, "Model")
+    assert choice.value == "smallworld"
+    assert choice.options == ["SmallWorld", "SmolLM2-135M-Instruct"]
+    choice.set_value("smollm2").run()
+    assert not [error.value for error in app.error]
+    assert button(app, "Check size and memory")
+
+
+@pytest.mark.parametrize(
+    ("source", "never_knew"), [("smallworld", "smallworld-never-knew-seats"), ("smollm2", None), ("/some/model", None)]
+)
+def test_a_model_begins_with_the_experiment_that_fits_it(source: str, never_knew: str | None) -> None:
+    config = experiment(Choice(source))
+    assert config.base_model.base_model_path == source
+    assert config.never_knew.model == never_knew
+    expected = "smallworld" if source == "smallworld" else "seats"
+    assert Path(str(config.neural_probing.sentences)).parent.name == expected
+    assert Path(str(config.neural_probing.concept_definition)).name == "target_words.txt"
 
 
 def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
