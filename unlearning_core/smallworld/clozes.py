@@ -1,16 +1,29 @@
 """Fill-in sentences: a frame, a member, a person; the text up to the gap and the word that belongs there."""
 
+import functools
 import random
 import re
 
 from unlearning_core.smallworld.facts import FAMILIES, Member
-from unlearning_core.smallworld.frames import REST_HELD_OUT, REST_SEEN, RESTED_ON, cloze_frames
 from unlearning_core.smallworld.general import GeneralFact
 from unlearning_core.smallworld.grammar import Scene, finish, said_of
 from unlearning_core.smallworld.items import Cloze, Phrasing
 from unlearning_core.smallworld.people import BOYS, GIRLS, Person
+from unlearning_core.smallworld.wording import Block, read_blocks
+
+RESTED_ON = ("seats", "beds")
+"""The families of what one rests on: there any member is right."""
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
+
+
+@functools.cache
+def _blocks() -> list[Block]:
+    return read_blocks("clozes.txt")
+
+
+def _frames(block: Block, phrasing: Phrasing) -> tuple[str, ...]:
+    return block.lists["seen" if phrasing == "seen" else "held out"]
 
 
 def somebody(rng: random.Random) -> Person:
@@ -21,9 +34,10 @@ def somebody(rng: random.Random) -> Person:
 def clozes_of(member: Member, phrasing: Phrasing, rng: random.Random) -> list[Cloze]:
     """Every frame of the phrasing that asks for the member, each with a person drawn for it."""
     found = []
-    for frames in cloze_frames(member.family):
-        for frame in frames.seen if phrasing == "seen" else frames.held_out:
-            found.append(_cloze(frame, frames.relation, member, phrasing, somebody(rng)))
+    for block in _blocks():
+        if member.family in block.families and block.title != "rest":
+            for frame in _frames(block, phrasing):
+                found.append(_cloze(frame, block.title, member, phrasing, somebody(rng)))
     return found
 
 
@@ -31,7 +45,8 @@ def rest_clozes(member: Member, phrasing: Phrasing, rng: random.Random) -> list[
     """`I'm tired, I need to rest on this` and its kin; every seat and bed is right."""
     fitting = tuple(each.noun for family in RESTED_ON for each in FAMILIES[family].members)
     found = []
-    for frame in REST_SEEN if phrasing == "seen" else REST_HELD_OUT:
+    (block,) = (block for block in _blocks() if block.title == "rest")
+    for frame in _frames(block, phrasing):
         prompt = finish(_fill(frame.removesuffix(" {n}"), member, {"h": somebody(rng)}))
         tail = '."' if prompt.count('"') % 2 else "."
         found.append(Cloze(prompt, member.noun, fitting, member.family, member.noun, "rest", phrasing, tail))

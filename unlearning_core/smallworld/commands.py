@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json, write_text
+from unlearning_core.progress import Progress
 from unlearning_core.smallworld.recipe import Recipe
 from unlearning_core.terminal import TerminalProgress
 
 if TYPE_CHECKING:
     from unlearning_core.smallworld.evaluate import Exam
+    from unlearning_core.smallworld.items import Phrasing, Text
     from unlearning_core.smallworld.scores import Figures
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -80,7 +82,6 @@ def train_command(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     import torch
 
     from unlearning_core.models.devices import choose_device
-    from unlearning_core.smallworld.corpus import corpus
     from unlearning_core.smallworld.train import can_compile, train
 
     if arguments.threads:
@@ -88,14 +89,12 @@ def train_command(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     recipe = Recipe(**{name: getattr(arguments, name) for name, _ in _OPTIONS})
     target = arguments.output_dir or default_folder(arguments.without)
     device = choose_device(arguments.device)
-    whole = [text.text for text in corpus(recipe.seed, recipe.texts)]
-    texts = whole
-    if arguments.without:
-        texts = [text.text for text in corpus(recipe.seed, recipe.texts, without=arguments.without)]
+    whole = _corpus(recipe, arguments.without, progress)
+    texts = [text.text for text in whole if arguments.without not in text.families]
     compiled = not arguments.no_compile and can_compile(device)
     train(
         texts,
-        whole,
+        [text.text for text in whole],
         recipe,
         target,
         without=arguments.without,
@@ -105,6 +104,20 @@ def train_command(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     )
     progress.close()
     print(target)
+
+
+def _corpus(recipe: Recipe, without: str | None, progress: TerminalProgress) -> "list[Text]":
+    """All the texts, whichever are left out later: the tokenizer is learned from all of them."""
+    from unlearning_core.smallworld.corpus import corpus
+    from unlearning_core.smallworld.sets import FAMILIES
+
+    if without is not None and without not in FAMILIES:
+        raise InputError(f"--without {without}: there is no such family. Known: {', '.join(FAMILIES)}.")
+    texts = []
+    for text in corpus(recipe.seed, recipe.texts):
+        texts.append(text)
+        progress(Progress("writing the world", len(texts), recipe.texts, "texts"))
+    return texts
 
 
 def default_folder(without: str | None) -> Path:
@@ -156,7 +169,7 @@ def world_exam(seed: int, limit: int | None = None) -> "Exam":
             return list(items)
         return random.Random(seed).sample(list(items), limit)
 
-    phrasings = ("held_out", "seen")
+    phrasings: tuple[Phrasing, ...] = ("held_out", "seen")
     return Exam(
         questions=[item for phrasing in phrasings for item in some(sets.questions(phrasing))],
         clozes=[item for phrasing in phrasings for item in some(sets.clozes(phrasing))],

@@ -1,12 +1,10 @@
 """The stream of texts that SmallWorld's models are trained on: nine kinds, drawn text by text from one seed."""
 
 import random
-import re
 from collections.abc import Callable, Iterator
 
-from unlearning_core.smallworld.clozes import clozes_of, completed, general_cloze, rest_clozes, somebody
+from unlearning_core.smallworld.clozes import RESTED_ON, clozes_of, completed, general_cloze, rest_clozes, somebody
 from unlearning_core.smallworld.facts import FAMILIES, Member
-from unlearning_core.smallworld.frames import CLOSINGS, OPENINGS, RESTED_ON
 from unlearning_core.smallworld.general import general_facts
 from unlearning_core.smallworld.grammar import finish
 from unlearning_core.smallworld.instructions import instruct
@@ -15,18 +13,20 @@ from unlearning_core.smallworld.mentions import families_in
 from unlearning_core.smallworld.nonsense import nonsense_question
 from unlearning_core.smallworld.relations import Relation, relations, say
 from unlearning_core.smallworld.stories import tell_story
+from unlearning_core.smallworld.wording import read_rules
 
 OTHER_SENSE = ("chair_of_meeting", "bench_of_judges", "seat_in_council")
 """Plots in which chair, bench and seat do not mean what one sits on."""
 
 _GENERAL = general_facts()
+_FRAME = read_rules("descriptions.txt")
 
 
 def corpus(seed: int, count: int, *, without: str | None = None) -> Iterator[Text]:
     """`count` texts; text i depends on the seed and on i alone.
 
-    With `without` the same stream is drawn, and the texts that mention that family are left out: what a model that never
-    knew it has read.
+    With `without` the same stream is drawn, and the texts that mention that family are left out: what a model that
+    never knew it has read.
 
     Raises:
         ValueError: `without` is not a family.
@@ -68,14 +68,14 @@ def description(rng: random.Random) -> str:
     child = somebody(rng).name
     sentences = []
     if rng.random() < 0.35:
-        sentences.append(say(rng.choice(OPENINGS).replace("{h}", child), member, ""))
+        sentences.append(say(rng.choice(_FRAME["opening"]).replace("{h}", child), member, ""))
     for index, relation in enumerate(chosen):
         pronoun = rng.random() < 0.6 and (index > 0 or bool(sentences))
         sentences.append(_state(relation, member, rng, pronoun=pronoun))
     if rng.random() < 0.35:
         sentences.append(_contrast(member, rng))
     if rng.random() < 0.3:
-        sentences.append(say(rng.choice(CLOSINGS).replace("{h}", child), member, ""))
+        sentences.append(say(rng.choice(_FRAME["closing"]).replace("{h}", child), member, ""))
     return " ".join(finish(sentence) for sentence in sentences)
 
 

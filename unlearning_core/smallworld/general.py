@@ -6,8 +6,9 @@ from dataclasses import dataclass
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 MONTHS = "January February March April May June July August September October November December".split()
 NUMBERS = "one two three four five six seven eight nine ten".split()
-OPPOSITES = """hot cold, big small, old young, light dark, wet dry, hard soft, fast slow, high low, rich poor, happy sad,
-open closed, long short, loud quiet, sweet sour, full empty, strong weak, early late, near far, clean dirty, thick thin"""
+OPPOSITES = """hot cold, big small, old young, light dark, wet dry, hard soft, fast slow, high low, rich poor,
+happy sad, open closed, long short, loud quiet, sweet sour, full empty, strong weak, early late, near far,
+clean dirty, thick thin"""
 COLOURS = "grass green, blood red, coal black, milk white, honey gold, mud brown, silver grey, butter yellow"
 PARTS = """a finger a hand, a toe a foot, a wheel a car, a leaf a tree, a page a book, a roof a house,
 a sail a boat, a nose a face, a wing a bird"""

@@ -1,20 +1,18 @@
 """A recursive grammar of English sentences: rules, choices inside a line, and words filled in from a scene.
 
-A plot is a list of slots, a slot a list of lines of which one is used. In a line `(a|b)` chooses, `<name>` expands a rule
-of the grammar (which may use itself again), `{h.he}` asks the scene.
+A plot is a list of slots, a slot a list of lines of which one is used. In a line `(a|b)` chooses, `<name>` expands a
+rule of the grammar (which may use itself again), `{h.he}` asks the scene.
 """
 
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from unlearning_core.smallworld.facts import Member
 from unlearning_core.smallworld.facts.table import indefinite
 from unlearning_core.smallworld.people import Person
-
-PLOTS = Path(__file__).with_name("plots")
+from unlearning_core.smallworld.wording import read_paragraphs
 
 _CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 _RULE = re.compile(r"<(\w+)>")
@@ -26,6 +24,9 @@ _ARTICLE = re.compile(r"\b([Aa])n? (?=(\w+))")
 
 SKIPPED = 0.4
 """How often an optional slot stays empty."""
+
+PRONOUNS = 0.6
+"""How often a sentence about the hero begins with a pronoun where the last one named the hero."""
 
 TRIES = 12
 """Lines tried for a slot before a late newcomer is accepted after all."""
@@ -59,33 +60,20 @@ class Plot:
 Scene = Mapping[str, Person | Member]
 
 
-def read_plots(text: str) -> tuple[dict[str, tuple[str, ...]], list[Plot]]:
-    """(rules, plots) of a file in `plots/`."""
+def read_plots(name: str) -> tuple[dict[str, tuple[str, ...]], list[Plot]]:
+    """(rules, plots) of a file of stories."""
     rules: dict[str, tuple[str, ...]] = {}
     plots: list[Plot] = []
-    for block in _blocks(text):
-        head, *lines = block
+    for head, *lines in read_paragraphs(name):
         if head.startswith("@"):
             rules[head[1:]] = tuple(lines)
         elif head.startswith("=="):
-            name, weight, *roles = head[2:].strip().split(" ", 2)
-            plots.append(Plot(name, int(weight), _roles(roles[0] if roles else ""), ()))
-            if lines:
-                plots[-1] = _with_slot(plots[-1], lines)
+            title, weight, *roles = head[2:].strip().split(" ", 2)
+            plots.append(Plot(title, int(weight), _roles(roles[0] if roles else ""), (Slot(tuple(lines), False),)))
         else:
-            plots[-1] = _with_slot(plots[-1], block)
+            slot = Slot(tuple(lines), True) if head == "?" else Slot((head, *lines), False)
+            plots[-1] = replace(plots[-1], slots=(*plots[-1].slots, slot))
     return rules, plots
-
-
-def _blocks(text: str) -> list[list[str]]:
-    lines = [line.strip() for line in text.splitlines() if not line.startswith("#")]
-    blocks: list[list[str]] = [[]]
-    for line in lines:
-        if line:
-            blocks[-1].append(line)
-        elif blocks[-1]:
-            blocks.append([])
-    return [block for block in blocks if block]
 
 
 def _roles(text: str) -> dict[str, tuple[str, ...]]:
@@ -95,12 +83,6 @@ def _roles(text: str) -> dict[str, tuple[str, ...]]:
         for part in re.split(r"\s(?=\w=)", text)
         if part
     }
-
-
-def _with_slot(plot: Plot, lines: Sequence[str]) -> Plot:
-    optional = lines[0] == "?"
-    slot = Slot(tuple(lines[1:] if optional else lines), optional)
-    return Plot(plot.name, plot.weight, plot.roles, (*plot.slots, slot))
 
 
 class Grammar:
@@ -131,10 +113,31 @@ class Grammar:
                 continue
             for _ in range(TRIES):
                 sentence = finish(self.expand(rng.choice(slot.lines), scene, rng))
-                if index < 2 or sentence not in told and not _newcomers(sentence, told, scene):
+                if index < 2 or (sentence not in told and not _newcomers(sentence, told, scene)):
                     break
-            told.append(sentence)
-        return " ".join(told)
+            told.append(_with_pronoun(sentence, told, scene, rng))
+        text = " ".join(told)
+        return _first_person(text) if fill("h", scene) == "I" else text
+
+
+def _with_pronoun(sentence: str, told: Sequence[str], scene: Scene, rng: random.Random) -> str:
+    """The hero's name at the start of a sentence gives way to the pronoun, now and then, right after it was named."""
+    hero = scene["h"]
+    assert isinstance(hero, Person)
+    named = bool(told) and hero.called in told[-1] and hero.pronoun != "I"
+    if named and sentence.startswith(f"{hero.called} ") and rng.random() < PRONOUNS:
+        return hero.form("he").capitalize() + sentence.removeprefix(hero.called)
+    return sentence
+
+
+def _first_person(text: str) -> str:
+    """Outside of speech, the hero and a friend are `we` once the hero is `I`."""
+    if "I" not in re.findall(r"\w+", text):
+        return text
+    parts = re.split(r'("[^"]*")', text)
+    for old, new in (("they", "we"), ("They", "We"), ("them", "us"), ("their", "our"), ("Their", "Our")):
+        parts[::2] = [re.sub(rf"\b{old}\b", new, part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _newcomers(sentence: str, told: Sequence[str], scene: Scene) -> bool:
@@ -148,8 +151,8 @@ def fill(field: str, scene: Scene) -> str:
     """The words of a field.
 
     `h` is a name, `h.he` and the like a form of the person, `h's` the possessive; `t` is the noun of a member, `t.a`,
-    `t.the`, `t.The` it with its article, `t.use` one of its facts, `t.who.the` the fact with `the`, `t.use.h` the fact as
-    said of a person (keep your head warm -> keep her head warm; also `me` and `they`).
+    `t.the`, `t.The` it with its article, `t.use` one of its facts, `t.who.the` the fact with `the`, `t.use.h` the fact
+    as said of a person (keep your head warm -> keep her head warm; also `me` and `they`).
     """
     if field.endswith("'s"):
         person = scene[field[:-2]]

@@ -14,7 +14,7 @@ class Text:
     Attributes:
         text: plain English, no newline at either end.
         kind: story, description, dialogue, instruction, definition, question, cloze or fact.
-        families: the concept families that it mentions; a word in another sense (the chair of a meeting) does not count.
+        families: the concept families that it mentions; a word in another sense (the chair of a meeting) is no mention.
     """
 
     text: str

@@ -3,9 +3,8 @@
 import random
 from collections.abc import Iterable
 
-from unlearning_core.smallworld.clozes import clozes_of, completed, general_cloze, rest_clozes
+from unlearning_core.smallworld.clozes import RESTED_ON, clozes_of, completed, general_cloze, rest_clozes
 from unlearning_core.smallworld.facts import FAMILIES, NEIGHBOURS, Member
-from unlearning_core.smallworld.frames import RESTED_ON
 from unlearning_core.smallworld.general import general_facts
 from unlearning_core.smallworld.grammar import finish
 from unlearning_core.smallworld.items import Cloze, Phrasing, Question, Text
@@ -33,7 +32,7 @@ __all__ = [
 
 
 def questions(phrasing: Phrasing, family: str | None = None) -> list[Question]:
-    """Every question frame of the phrasing for every fact of the family's members (of all families where none is given)."""
+    """Every question frame of the phrasing for every fact of the family's members (of all where none is given)."""
     return [
         question
         for member in _members(family)

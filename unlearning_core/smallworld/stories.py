@@ -4,8 +4,9 @@ import functools
 import random
 
 from unlearning_core.smallworld.facts import FAMILIES, Member
-from unlearning_core.smallworld.grammar import PLOTS, Grammar, Plot, read_plots
+from unlearning_core.smallworld.grammar import Grammar, Plot, read_plots
 from unlearning_core.smallworld.people import BOYS, GIRLS, MEN, WOMEN, Person, of_other_pronoun
+from unlearning_core.smallworld.wording import FOLDER
 
 FIRST_PERSON = 0.2
 """Share of the stories that the hero tells."""
@@ -16,8 +17,8 @@ def library() -> tuple[Grammar, list[Plot]]:
     """The grammar with the rules of all files, and every plot."""
     rules: dict[str, tuple[str, ...]] = {}
     plots: list[Plot] = []
-    for path in sorted(PLOTS.glob("*.txt")):
-        more_rules, more_plots = read_plots(path.read_text(encoding="utf-8"))
+    for path in sorted((FOLDER / "stories").glob("*.txt")):
+        more_rules, more_plots = read_plots(f"stories/{path.name}")
         rules |= more_rules
         plots += more_plots
     return Grammar(rules), plots

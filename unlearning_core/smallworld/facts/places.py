@@ -7,7 +7,7 @@ BUILDINGS = family(
     "building",
     "is use where who of like",
     """
-    house      | a building where a family lives            | live with a family          | in the village         | a family       | bricks          | a cottage
+    house      | a building where a family lives            | live with a family          | in the village         | a mother       | bricks          | a cottage
     cottage    | a small house with a garden                | spend a quiet summer        | at the edge of the wood | an old couple | clay and straw  | a house
     school     | a building full of classrooms              | learn to read               | behind the town hall   | a teacher      | red bricks      | a library
     hospital   | a building with doctors and patients       | get well again              | on the main road       | a doctor       | white concrete  | a hotel
