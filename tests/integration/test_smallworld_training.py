@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests import tiny_world
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests import tiny_world
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.models.loading import load_model
 from unlearning_core.progress import Progress

@@ -25,8 +25,8 @@ class Recipe:
     """
 
     seed: int = 0
-    texts: int = 60_000
-    epochs: float = 6.0
+    texts: int = 200_000
+    epochs: float = 3.0
     steps: int = 0
     batch_rows: int = 16
     context: int = 256
