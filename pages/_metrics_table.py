@@ -91,7 +91,11 @@ def show_never_knew(metrics: Mapping[str, Mapping[str, Any]]) -> None:
         "Compared with a model trained on the same text without the concept: what forgetting it perfectly looks like."
     )
     table = {
-        stage: [in_figures(values.get(name), values.get(f"{name}_stderr")) for name in rows]
+        # A table wraps its cells, but a number stays beside its error.
+        stage: [
+            in_figures(values.get(name), values.get(f"{name}_stderr")).replace(" ", "\N{NO-BREAK SPACE}")
+            for name in rows
+        ]
         for stage, values in metrics.items()
     }
     titles, meanings = zip(*(NEVER_KNEW[name] for name in rows), strict=True)

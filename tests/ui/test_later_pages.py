@@ -215,7 +215,9 @@ def test_compare_says_how_close_to_never_having_known(
     metrics = run.read_json("metrics.json")
     for title, name in (("Divergence on the concept", "forget"), ("... on everything else", "retain")):
         for stage, values in metrics.items():
-            assert table.loc[title, stage].startswith(f"{values[f'never_knew_kl_{name}']:.3f} ± ")
+            assert table.loc[title, stage].split() == [
+                f"{values[f'never_knew_kl_{name}']:.3f}", "±", f"{values[f'never_knew_kl_{name}_stderr']:.3f}",
+            ]  # fmt: skip
     assert "... on its neighbours" not in table.index
 
 

@@ -80,7 +80,7 @@ def test_a_lost_file_is_refused_by_name(folder: Path, ask: Callable[[str], objec
 def test_a_lost_folder_says_how_to_get_it_back(folder: Path, ask: Callable[[str], object]) -> None:
     shutil.rmtree(folder)
     assert "git checkout" in str(starters.STARTERS["smallworld"].unavailable())
-    with pytest.raises(InputError, match="git checkout -- models/smallworld"):
+    with pytest.raises(InputError, match="git checkout models/smallworld"):
         ask("smallworld")
 
 

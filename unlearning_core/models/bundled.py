@@ -28,7 +28,7 @@ class BundledStarter(Starter):
             return None
         return (
             f"The model {self.name!r} is part of this repository, but {self.folder} is not there. Get it back with: "
-            f"git checkout -- models/{self.name}"
+            f"git checkout models/{self.name}"
         )
 
     def prepare(self, progress: ProgressCallback = silent) -> Path:
