@@ -103,9 +103,11 @@ class NeverKnewSection(Section):
     model: str | None = Field(None, description="a model of the same vocabulary that never knew; none: no comparison")
     revision: str | None = Field(None, description="branch, tag or commit of a Hub model")
     questions: str | None = Field(None, description="JSON lines: prompt, paraphrase (right answer), perturbed (wrong)")
+    questions_only: dict[str, Any] = Field(default_factory=dict, description="fields that a question must have")
     forget_texts: str | None = Field(None, description="text about the concept: file, folder or dataset")
     neighbour_texts: str | None = Field(None, description="text about what stands near it")
     retain_texts: str | None = Field(None, description="text about everything else")
+    texts_only: dict[str, Any] = Field(default_factory=dict, description="fields that a text must have (JSON lines)")
     max_questions: int = Field(400, ge=2, description="questions at most, drawn by the seed")
     max_texts: int = Field(200, ge=2, description="texts of each kind at most, drawn by the seed")
 
@@ -267,9 +269,13 @@ def _refuse_secrets(section: BaseModel, origin: str, prefix: str = "") -> None:
             )
 
 
+_FREE = ("ranker_parameters", "questions_only", "texts_only")
+"""Keys whose value is a dictionary of a person's own."""
+
+
 def _without_comments(values: dict[str, Any]) -> dict[str, Any]:
     return {
-        key: _without_comments(value) if isinstance(value, dict) and key != "ranker_parameters" else value
+        key: _without_comments(value) if isinstance(value, dict) and key not in _FREE else value
         for key, value in values.items()
         if not key.startswith("_")
     }

@@ -1,5 +1,7 @@
 """A run with a never-knew model: what it adds to the metrics, and which stages a change of it runs again."""
 
+import contextlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -49,21 +51,21 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     return write
 
 
-def run(*arguments: str) -> Run:
-    """The run that the command made or went on with."""
-    assert main(["run", "config.json", *arguments]) == 0
-    return max((Run(path) for path in Path("runs").resolve().glob("2*")), key=lambda run: run.status()["updated"])
+def run(*arguments: str) -> tuple[Run, str]:
+    """The run that the command made or went on with, and what it printed."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main(["run", "config.json", *arguments]) == 0
+    return Run(Path(printed.getvalue().splitlines()[-1])), printed.getvalue()
 
 
 def ran(run: Run) -> set[str]:
     return {stage for stage, known in run.status()["stages"].items() if not known.get("taken_from")}
 
 
-def test_the_base_is_at_no_distance_from_itself_and_a_cut_is(
-    experiment: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_base_is_at_no_distance_from_itself_and_a_cut_is(experiment: Callable[..., Path]) -> None:
     experiment()
-    metrics = run().read_json("metrics.json")
+    done, printed = run()
+    metrics = done.read_json("metrics.json")
     assert (metrics["base"]["forget_quality"], metrics["base"]["forget_quality_statistic"]) == (1, 0)
     assert [metrics["base"][key] for key in KEYS] == [0, 0, 0]
     for step in ("pruned", "retrained"):
@@ -71,7 +73,6 @@ def test_the_base_is_at_no_distance_from_itself_and_a_cut_is(
             assert metrics[step][key] > 5 * metrics[step][f"{key}_stderr"] > 0
         assert 0 < metrics[step]["forget_quality"] < 1
         assert metrics[step]["forget_quality_statistic"] >= 1 / len(QUESTIONS)
-    printed = capsys.readouterr().out
     rows = {line.split()[0]: line for line in printed.splitlines() if line[:1].isalpha()}
     for key in KEYS:
         for step in metrics:
@@ -81,33 +82,30 @@ def test_the_base_is_at_no_distance_from_itself_and_a_cut_is(
 
 def test_another_never_knew_model_or_text_runs_only_the_comparison_again(experiment: Callable[..., Path]) -> None:
     experiment()
-    first = run()
-    experiment(seed=7)
-    second = run("--fresh")
-    assert ran(second) == {"distance base", "distance pruned", "distance retrained", "report"}
-    assert second.read_json("metrics.json")["base"]["never_knew_kl_forget"] > 0.1
-    experiment(seed=7, max_texts=9)
-    third = run()
-    assert ran(third) == ran(second)
-    nats = [each.read_json("metrics.json")["pruned"]["concept_nll"] for each in (first, second, third)]
-    assert nats[0] == nats[1] == nats[2]
+    runs = [run()[0]]
+    for changes in ({}, {"max_texts": 9}):
+        experiment(seed=7, **changes)
+        runs.append(run("--fresh")[0])
+        assert ran(runs[-1]) == {"distance base", "distance pruned", "distance retrained", "report"}
+    metrics = [each.read_json("metrics.json") for each in runs]
+    assert metrics[0]["base"]["never_knew_kl_forget"] == 0
+    assert metrics[1]["base"]["never_knew_kl_forget"] > 0.1
+    assert metrics[1]["base"]["never_knew_kl_forget"] != metrics[2]["base"]["never_knew_kl_forget"]
+    assert len({each["pruned"]["concept_nll"] for each in metrics}) == 1
 
 
-def test_without_a_never_knew_model_nothing_is_said_of_it(
-    experiment: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_never_knew_model_nothing_is_said_of_it(experiment: Callable[..., Path]) -> None:
     experiment()
-    first = run()
+    first, _ = run()
     config = json.loads((first.folder / "config.json").read_text())
     config["never_knew"]["model"] = None
     (first.folder / "config.json").write_text(json.dumps(config))
     assert main(["resume", str(first.folder)]) == 0
     for values in first.read_json("metrics.json").values():
         assert not [key for key in values if "never_knew" in key or "quality" in key]
-    capsys.readouterr()
-    without = run("--set", "never_knew.model=null")
+    without, printed = run("--fresh", "--set", "never_knew.model=null")
     assert not [stage for stage in without.status()["stages"] if stage.startswith("distance")]
-    assert "never_knew_kl" not in capsys.readouterr().out
+    assert "never_knew_kl" not in printed
 
 
 def _other_vocabulary(folder: Path) -> None:
@@ -120,6 +118,18 @@ def _no_paraphrase(folder: Path) -> None:
 
 def _no_wrong_answers(folder: Path) -> None:
     lines(folder / "questions.jsonl", [{**QUESTIONS[0], "perturbed": []}])
+
+
+def _other_family(folder: Path) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    values["never_knew"]["questions_only"] = {"family": "seats"}
+    (folder / "config.json").write_text(json.dumps(values))
+
+
+def _other_phrasing(folder: Path) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    values["never_knew"]["texts_only"] = {"phrasing": "held_out"}
+    (folder / "config.json").write_text(json.dumps(values))
 
 
 def _no_json(folder: Path) -> None:
@@ -136,6 +146,8 @@ def _lost(folder: Path) -> None:
         (_other_vocabulary, "they predict 512 and 400 tokens"),
         (_no_paraphrase, "questions.jsonl, line 2: paraphrase is None; expected text"),
         (_no_wrong_answers, "questions.jsonl, line 1: perturbed is []"),
+        (_other_family, "holds no question with family = seats"),
+        (_other_phrasing, "forget.jsonl (rows with phrasing = held_out) holds no text"),
         (_no_json, "not valid JSON: line 1"),
         (_lost, "forget.jsonl"),
     ],

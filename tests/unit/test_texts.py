@@ -108,6 +108,21 @@ def test_bad_files_name_file_and_place(tmp_path: Path, name: str, content: bytes
         list(read_texts(tmp_path / name))
 
 
+def test_only_the_rows_with_the_wanted_fields_are_read(tmp_path: Path) -> None:
+    rows = [
+        {"text": "one", "family": "seats", "phrasing": "seen"},
+        {"text": "two", "family": "seats", "phrasing": "held_out"},
+        {"text": "three", "family": "beds", "phrasing": "held_out"},
+    ]
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, "four"]), encoding="utf-8")
+    assert list(read_texts(path, only={"phrasing": "held_out"})) == ["two", "three"]
+    assert list(read_texts(path, only={"phrasing": "held_out", "family": "seats"})) == ["two"]
+    assert list(read_texts(path, only={})) == ["one", "two", "three", "four"]
+    with pytest.raises(InputError, match=r"texts\.jsonl \(rows with family = tables\) holds no text"):
+        list(read_texts(path, only={"family": "tables"}))
+
+
 def test_sources_that_do_not_exist(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.txt does not exist"):
         list(read_texts(tmp_path / "gone.txt"))

@@ -3,7 +3,7 @@
 import csv
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ def read_texts(
     *,
     split: str | None = None,
     column: str | None = None,
+    only: Mapping[str, Any] | None = None,
     limit: int | None = None,
     progress: ProgressCallback = silent,
 ) -> Iterator[str]:
@@ -34,18 +35,26 @@ def read_texts(
             `owner/name:configuration`, which is streamed.
         split: of a folder or Hub dataset; by default "train", or the only one there is.
         column: field or column that holds the text; by default the first of `dataset_sources.TEXT_COLUMNS` there is.
+        only: of JSON lines, those rows whose fields have these values.
         limit: at most this many texts.
         progress: told how many texts were read, every thousand.
 
     Raises:
         InputError: the source is missing, not UTF-8, empty or has no such column; names the file and the line.
     """
-    log.info("reading texts from %s (split=%s, column=%s, limit=%s)", source, split, column, limit)
-    return _counted(_open(source, split, column), str(source), limit, progress)
+    log.info("reading texts from %s (split=%s, column=%s, only=%s, limit=%s)", source, split, column, only, limit)
+    return _counted(_open(source, split, column, only or {}), _named(source, only), limit, progress)
 
 
-def _open(source: str | Path, split: str | None, column: str | None) -> Iterable[str]:
+def _named(source: str | Path, only: Mapping[str, Any] | None) -> str:
+    wanted = ", ".join(f"{key} = {value}" for key, value in (only or {}).items())
+    return f"{source} (rows with {wanted})" if wanted else str(source)
+
+
+def _open(source: str | Path, split: str | None, column: str | None, only: Mapping[str, Any]) -> Iterable[str]:
     path = Path(source)
+    if only:
+        return _json_lines(path, column, only)
     if not path.is_file():
         return dataset_sources.read_column(str(source), split, column)
     return file_texts(path, column)
@@ -121,12 +130,16 @@ def _json_texts(path: Path, column: str | None) -> Iterator[str]:
         yield _field(item, column, f"{path}, item {index + 1}")
 
 
-def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+def json_lines(path: Path, only: Mapping[str, Any] | None = None) -> Iterator[tuple[int, Any]]:
     """(line number from 1, value) of a file with one JSON value a line; blank lines are passed over.
 
+    With `only` just the objects whose fields have these values.
+
     Raises:
-        InputError: the file is not UTF-8 or a line is not JSON; names the line.
+        InputError: the file is missing, not UTF-8 or a line is not JSON; names the line.
     """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist. Give the path of a file of JSON lines.")
     for number, line in _lines(path):
         if not line.strip():
             continue
@@ -137,11 +150,12 @@ def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
                 f"{path} is not valid JSON: line {number}, column {error.colno}: {error.msg}. "
                 'Expected one object a line, such as {"text": "..."}.'
             ) from None
-        yield number, value
+        if not only or (isinstance(value, Mapping) and all(value.get(key) == wanted for key, wanted in only.items())):
+            yield number, value
 
 
-def _json_lines(path: Path, column: str | None) -> Iterator[str]:
-    for number, item in json_lines(path):
+def _json_lines(path: Path, column: str | None, only: Mapping[str, Any] | None = None) -> Iterator[str]:
+    for number, item in json_lines(path, only):
         yield _field(item, column, f"{path}, line {number}")
 
 

@@ -18,17 +18,19 @@ class Asked:
     perturbed: tuple[str, ...]
 
 
-def read_questions(path: Path) -> list[Asked]:
+def read_questions(path: Path, only: Mapping[str, Any] | None = None) -> list[Asked]:
     """The questions of a file with one JSON object a line; keys other than the three of `Asked` are passed over.
+
+    Args:
+        only: just those whose other keys have these values, such as {"family": "seats"}.
 
     Raises:
         InputError: the file is missing, empty, not UTF-8 or not JSON, or a question lacks a key; names the line.
     """
-    if not path.is_file():
-        raise InputError(f"The file of questions {path} does not exist. Give a file of JSON lines, or none.")
-    questions = [_question(row, f"{path}, line {number}") for number, row in json_lines(path)]
+    questions = [_question(row, f"{path}, line {number}") for number, row in json_lines(path, only)]
     if not questions:
-        raise InputError(f"{path} holds no question. Give at least one, or no file of questions.")
+        asked = f" with {', '.join(f'{key} = {value}' for key, value in only.items())}" if only else ""
+        raise InputError(f"{path} holds no question{asked}. Give at least one, or no file of questions.")
     return questions
 
 

@@ -33,7 +33,7 @@ def distance_inputs(work: Work) -> Any:
         "never_knew": fingerprint(section.model, section.revision),
         "questions": identity(section.questions),
         "texts": {name: identity(source) for name, source in _sources(section).items()},
-        "settings": section.model_dump(include={"max_questions", "max_texts"}),
+        "settings": section.model_dump(include={"questions_only", "texts_only", "max_questions", "max_texts"}),
         "seed": work.config.seed,
     }
 
@@ -49,9 +49,10 @@ def distance_step(step: str) -> Callable[[Work], Summary]:
         from unlearning_core.models.loading import load_model
 
         section, base, seed = work.config.never_knew, work.config.base_model, work.config.seed
-        questions = read_questions(Path(section.questions)) if section.questions else []
+        questions = read_questions(Path(section.questions), section.questions_only) if section.questions else []
         texts = {
-            name: _some(list(read_texts(source)), section.max_texts, seed) for name, source in _sources(section).items()
+            name: _some(list(read_texts(source, only=section.texts_only)), section.max_texts, seed)
+            for name, source in _sources(section).items()
         }
         loaded = work.model(step)
         never_knew = load_model(
