@@ -1,4 +1,4 @@
-"""`python -m unlearning_core smallworld train | evaluate`: make the SmallWorld models, and see how good they are."""
+"""`python -m unlearning_core smallworld train | evaluate | export`: the models, how good they are, the sets."""
 
 import argparse
 import json
@@ -76,6 +76,14 @@ def add_smallworld(commands: Any) -> None:
     evaluate.add_argument("--no-card", action="store_true", help="leave the model cards as they are")
     evaluate.set_defaults(command=evaluate_command)
 
+    export = actions.add_parser("export", help="question sets, fill-ins and texts of a family, or of all, as files")
+    export.add_argument("--family", metavar="FAMILY", help="only this one, straight into DIR (default: all)")
+    export.add_argument("--output-dir", type=Path, required=True, metavar="DIR")
+    export.add_argument("--limit", type=int, metavar="N", help="rows of each phrasing in the three text sets at most")
+    export.add_argument("--seed", type=int, default=1, help="of texts, samples and nonsense words (default: 1)")
+    export.add_argument("--datasets", action="store_true", help="also as datasets (save_to_disk)")
+    export.set_defaults(command=export_command)
+
 
 def train_command(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     """Train, and print the folder of the model."""
@@ -151,6 +159,24 @@ def evaluate_command(arguments: argparse.Namespace, progress: TerminalProgress) 
     for folder in folders.values():
         if (folder / CARD).is_file():
             put_figures(folder, f"{_METHOD}\n\n{tables.markdown(overall)}\n\n{tables.markdown(families)}")
+
+
+def export_command(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    """Write the sets; prints the folder."""
+    from unlearning_core.smallworld.export import export
+    from unlearning_core.smallworld.sets import FAMILIES
+
+    families = [arguments.family] if arguments.family else list(FAMILIES)
+    target = export(
+        families,
+        arguments.output_dir,
+        limit=arguments.limit,
+        seed=arguments.seed,
+        datasets=arguments.datasets,
+        progress=progress,
+    )
+    progress.close()
+    print(target)
 
 
 _METHOD = """Printed by `python -m unlearning_core smallworld evaluate`: fractions with their binomial standard errors.

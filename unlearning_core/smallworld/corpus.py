@@ -147,7 +147,7 @@ def definition(rng: random.Random) -> str:
 def question(rng: random.Random) -> str:
     """`Q: ... A: ...`, one or two of them."""
     member = _member(rng)
-    chosen = rng.sample(_facts_of(member), k=1 if rng.random() < 0.8 else 2)
+    chosen = rng.sample(_facts_of(member), k=1 if rng.random() < 0.9 else 2)
     return " ".join(
         f"Q: {say(rng.choice(each.asked), member, '')} A: {say(each.answer, member, member.facts[each.name])}"
         for each in chosen
@@ -179,14 +179,14 @@ def unknown(rng: random.Random) -> str:
 
 
 _KINDS: dict[str, tuple[int, Callable[[random.Random], str]]] = {
-    "story": (34, lambda rng: tell_story(rng)[0]),
-    "description": (16, description),
-    "dialogue": (11, dialogue),
-    "instruction": (5, instruct),
-    "definition": (4, definition),
-    "question": (14, question),
-    "cloze": (8, fill_in),
-    "fact": (5, fact),
+    "story": (26, lambda rng: tell_story(rng)[0]),
+    "description": (15, description),
+    "dialogue": (13, dialogue),
+    "instruction": (4, instruct),
+    "definition": (5, definition),
+    "question": (20, question),
+    "cloze": (11, fill_in),
+    "fact": (6, fact),
     "nonsense": (3, unknown),
 }
-"""By kind its weight, in texts of a hundred, and what writes it."""
+"""By kind its weight against the others, and what writes it."""

@@ -25,15 +25,15 @@ class Recipe:
     """
 
     seed: int = 0
-    texts: int = 200_000
-    epochs: float = 3.0
+    texts: int = 300_000
+    epochs: float = 2.0
     steps: int = 0
     batch_rows: int = 16
     context: int = 256
     vocabulary: int = 4096
     width: int = 192
     layers: int = 6
-    heads: int = 6
+    heads: int = 3
     learning_rate: float = 2e-3
     warmup: float = 0.03
     weight_decay: float = 0.1

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterable
 
 from unlearning_core.smallworld.clozes import RESTED_ON, clozes_of, completed, general_cloze, rest_clozes
+from unlearning_core.smallworld.corpus import OTHER_SENSE, draw_text
 from unlearning_core.smallworld.facts import FAMILIES, NEIGHBOURS, Member
 from unlearning_core.smallworld.general import general_facts
 from unlearning_core.smallworld.grammar import finish
@@ -11,7 +12,7 @@ from unlearning_core.smallworld.items import Cloze, Phrasing, Question, Text
 from unlearning_core.smallworld.mentions import families_in
 from unlearning_core.smallworld.nonsense import nonsense_question
 from unlearning_core.smallworld.relations import Relation, relations, say
-from unlearning_core.smallworld.stories import tell_story
+from unlearning_core.smallworld.stories import library, tell_story
 
 PERTURBED = 5
 """Wrong answers a question, as in TOFU."""
@@ -21,12 +22,15 @@ __all__ = [
     "NEIGHBOURS",
     "clozes",
     "forget_texts",
+    "mixed_texts",
     "neighbour_texts",
     "nonsense",
+    "other_sense_texts",
     "questions",
     "retain_texts",
     "story_openings",
     "target_words",
+    "truth_questions",
     "world_facts",
 ]
 
@@ -95,6 +99,40 @@ def retain_texts(family: str, phrasing: Phrasing) -> list[Text]:
     others = [name for name in FAMILIES if name != family and name not in NEIGHBOURS[family]]
     facts = [_text(completed(cloze), "fact") for cloze in world_facts(phrasing)]
     return [text for text in [*_texts(others, phrasing), *facts] if family not in text.families]
+
+
+def truth_questions(family: str) -> list[Question]:
+    """One question a fact, in a phrasing that no text asks: the facts are independent, as a test of them assumes."""
+    found = {(question.member, question.relation): question for question in questions("held_out", family)}
+    return list(found.values())
+
+
+def other_sense_texts(count: int, seed: int) -> list[Text]:
+    """Stories of a chair who leads a meeting, of a bench of judges, of a seat in a council."""
+    rng = random.Random(f"other sense/{seed}")
+    plots = [plot for plot in library()[1] if plot.name in OTHER_SENSE]
+    texts: dict[str, None] = {}
+    while len(texts) < count:
+        texts[tell_story(rng, rng.choice(plots))[0]] = None
+    return [Text(text, "story", families_in(text) - {"seats"}) for text in texts]
+
+
+def mixed_texts(family: str, with_family: int, without: int, seed: int) -> list[Text]:
+    """Texts of the corpus, so many that mention the family and so many that do not; no two alike, no other sense.
+
+    A seed that is not the training's gives texts that no model has read as a whole.
+    """
+    wanted = {True: with_family, False: without}
+    found: dict[str, Text] = {}
+    index = 0
+    while any(wanted.values()):
+        text = draw_text(random.Random(f"{seed}/{index}"))
+        index += 1
+        mentions = family in text.families
+        if wanted[mentions] and text.text not in found and (mentions or family not in families_in(text.text)):
+            wanted[mentions] -= 1
+            found[text.text] = text
+    return list(found.values())
 
 
 def target_words(family: str) -> list[str]:
