@@ -24,7 +24,7 @@ SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN = (
 )
 KINDS = (SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN)
 ORIGINS = {
-    ROOT / "data" / "smallworld" / "sentences.jsonl": "Written by SmallWorld's own grammar, from facts that are known.",
+    ROOT / "data" / "smallworld" / "texts.jsonl": "Written by SmallWorld's own grammar, from facts that are known.",
     ROOT / "data" / "seats" / "sentences.jsonl": "Written by SmolLM2 about seats and about everything else.",
 }
 FORMATS = ["txt", "json", "jsonl", "csv", "tsv", "parquet"]

@@ -22,6 +22,9 @@ Row = dict[str, Any]
 WITH_FAMILY, WITHOUT = 800, 2400
 """Texts of `texts.jsonl` that mention the family, and that do not."""
 
+RETRAIN_WITH, RETRAIN_WITHOUT = 200, 2000
+"""Texts of `retrain.jsonl`; the filter has to drop the first ones."""
+
 TEXTS_SEED = 1
 """Not the seed of the training text."""
 
@@ -30,7 +33,8 @@ NONSENSE, OTHER_SENSE = 200, 60
 _PHRASINGS: tuple[Phrasing, ...] = ("seen", "held_out")
 
 _ABOUT = {
-    "texts": "texts of all kinds, with and without the family, to rank, measure and retrain on",
+    "texts": "texts of all kinds, with and without the family, to rank and to measure on",
+    "retrain": "other such texts, to be filtered of the family and retrained on",
     "forget": "statements, answered questions and completed fill-ins about the family",
     "neighbour": "the same about the families that share its contexts",
     "retain": "the same about all other families, and world facts",
@@ -52,6 +56,9 @@ def rows_of(family: str, *, limit: int | None = None, seed: int = TEXTS_SEED) ->
     """
     found: dict[str, list[Row]] = {
         "texts": [_text_row(text, None) for text in sets.mixed_texts(family, WITH_FAMILY, WITHOUT, seed)],
+        "retrain": [
+            _text_row(text, None) for text in sets.mixed_texts(family, RETRAIN_WITH, RETRAIN_WITHOUT, seed + 1)
+        ],
         "forget": _phrased(sets.forget_texts, family, limit, seed),
         "neighbour": _phrased(sets.neighbour_texts, family, limit, seed),
         "retain": _phrased(sets.retain_texts, family, limit, seed),

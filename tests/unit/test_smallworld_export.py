@@ -1,0 +1,92 @@
+"""The world's sets as files."""
+
+import json
+
+import pytest
+
+from unlearning_core.errors import InputError
+from unlearning_core.smallworld import sets
+from unlearning_core.smallworld.export import as_datasets, export, rows_of
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return export(["seats"], tmp_path_factory.mktemp("export") / "seats", limit=20, datasets=True)
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_set_is_a_file_and_the_card_counts_its_rows(folder):
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    names = [
+        "texts",
+        "forget",
+        "neighbour",
+        "retain",
+        "questions",
+        "truth",
+        "cloze",
+        "facts",
+        "nonsense",
+        "other_sense",
+    ]
+    for name in names:
+        assert f"| `{name}.jsonl` | {len(read(folder / f'{name}.jsonl'))} |" in card
+
+
+def test_the_limit_is_kept_for_each_phrasing(folder):
+    for name in ("forget", "neighbour", "retain"):
+        phrasings = [row["phrasing"] for row in read(folder / f"{name}.jsonl")]
+        assert phrasings.count("seen") == phrasings.count("held_out") == 20
+
+
+def test_there_is_one_question_a_fact_for_the_truth_ratio(folder):
+    facts = [(row["member"], row["relation"]) for row in read(folder / "truth.jsonl")]
+    assert len(facts) == len(set(facts)) == 12 * 6
+
+
+def test_the_datasets_hold_what_the_lines_hold(folder):
+    from datasets import load_from_disk
+
+    for name in ("cloze", "truth"):
+        assert load_from_disk(folder / "datasets" / name).to_list() == read(folder / f"{name}.jsonl")
+
+
+def test_tokens_and_labels_are_aligned_and_mark_the_seats(folder):
+    tokens = (folder / "seats-tokens.txt").read_text(encoding="utf-8").splitlines()
+    labels = (folder / "seats-labels.txt").read_text(encoding="utf-8").splitlines()
+    words = {word.lower() for word in sets.target_words("seats")}
+    assert len(tokens) == len(labels) > 500
+    for sentence, marks in zip(tokens, labels, strict=True):
+        marked = [w for w, m in zip(sentence.split(), marks.split(), strict=True) if m == "target"]
+        assert marked
+        assert all(any(part.strip('.,"?!:').lower() in f"{word} {word}s {word}es" for word in words) for part in marked)
+
+
+def test_the_words_are_those_of_the_family(folder):
+    assert (folder / "target_words.txt").read_text(encoding="utf-8").split("\n")[:3] == [
+        "chair",
+        "armchair",
+        "rocking chair",
+    ]
+
+
+def test_an_export_over_an_older_one_takes_its_place(folder):
+    before = read(folder / "retain.jsonl")
+    export(["seats"], folder, limit=20, datasets=True)
+    assert read(folder / "retain.jsonl") == before
+
+
+def test_an_unknown_family_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="--family spoons"):
+        export(["spoons"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_datasets_can_be_had_without_files():
+    found = as_datasets("tables", limit=5)
+    assert found["forget"].num_rows == 10
+    assert "other_sense" not in found
+    assert rows_of("tables", limit=5)["forget"] == found["forget"].to_list()
