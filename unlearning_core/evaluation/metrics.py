@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -82,6 +83,61 @@ class Measurement:
         return {key: None if math.isnan(value) else value for key, value in values.items()}
 
 
+class Meter:
+    """Held-out sentences made ready once for one model, to be measured under as many masks as wanted.
+
+    Every token that has a predecessor is scored, under the whole sentence before it. A token that overlaps a concept
+    span is a concept token, every other token a retain token; tokens that the tokenizer adds are not scored. A
+    sentence longer than the model's context is cut there.
+
+    Attributes:
+        loaded: the model; never changed.
+        items: the sentences, with and without the concept.
+    """
+
+    def __init__(self, loaded: LoadedModel, items: Sequence[LabelledText], *, token_budget: int = 2048) -> None:
+        """`token_budget` is how many positions a batch has, padding included.
+
+        Raises:
+            InputError: no token of the concept, or none outside it, can be scored in `items`.
+        """
+        context = getattr(loaded.model.config, "max_position_embeddings", None)
+        self.loaded, self.items = loaded, items
+        self._encoded = encode(loaded.tokenizer, items, max_length=context)
+        _check(self._encoded)
+        self._groups = length_sorted([len(text) for text in self._encoded], token_budget)
+        self._scorer = Scorer(loaded)
+
+    @cached_property
+    def base(self) -> "Measurement":
+        """The model as it is, measured when it is first asked for."""
+        return self.measure()
+
+    def measure(self, mask: Mask | None = None, progress: ProgressCallback = silent) -> "Measurement":
+        """The model while the neurons of `mask` are cut.
+
+        `progress` is told after every batch; it may raise Stopped.
+
+        Raises:
+            InputError: the mask is of another model.
+            WorkFailed: the model's output is not a number.
+        """
+        table = np.zeros((len(self.items), len(COLUMNS)))
+        done = 0
+        with applied(self.loaded.model, mask, self.loaded.map) if mask is not None else contextlib.nullcontext():
+            for group in self._groups:
+                scores = self._scorer.score([self._encoded[i].input_ids.tolist() for i in group])
+                for index, score in zip(group, scores, strict=True):
+                    table[index] = _sums(self._encoded[index], score)
+                done += len(group)
+                progress(Progress("measuring", done, len(self.items), "sentences"))
+        sentences = pd.DataFrame(table, columns=list(COLUMNS)).astype(
+            {name: "int64" for name in COLUMNS if not name.endswith("_nats")}
+        )
+        sentences.insert(0, "text", [item.text for item in self.items])
+        return Measurement.from_sentences(sentences)
+
+
 def measure(
     loaded: LoadedModel,
     items: Sequence[LabelledText],
@@ -90,10 +146,7 @@ def measure(
     token_budget: int = 2048,
     progress: ProgressCallback = silent,
 ) -> Measurement:
-    """Score every token that has a predecessor, under the whole sentence before it.
-
-    A token that overlaps a concept span is a concept token, every other token a retain token; tokens that the
-    tokenizer adds are not scored. A sentence longer than the model's context is cut there.
+    """Measure once what `Meter` can measure again and again.
 
     Args:
         items: held-out sentences, with and without the concept.
@@ -105,25 +158,8 @@ def measure(
         InputError: no token of the concept, or none outside it, can be scored in `items`.
         WorkFailed: the model's output is not a number.
     """
-    context = getattr(loaded.model.config, "max_position_embeddings", None)
-    encoded = encode(loaded.tokenizer, items, max_length=context)
-    _check(encoded)
-    table = np.zeros((len(items), len(COLUMNS)))
-    done = 0
     logger.info("Measuring on %d sentences%s", len(items), "" if mask is None else f" with {mask.cut} neurons cut")
-    with applied(loaded.model, mask, loaded.map) if mask is not None else contextlib.nullcontext():
-        scorer = Scorer(loaded)
-        for group in length_sorted([len(text) for text in encoded], token_budget):
-            scores = scorer.score([encoded[i].input_ids.tolist() for i in group])
-            for index, score in zip(group, scores, strict=True):
-                table[index] = _sums(encoded[index], score)
-            done += len(group)
-            progress(Progress("measuring", done, len(items), "sentences"))
-    sentences = pd.DataFrame(table, columns=list(COLUMNS)).astype(
-        {name: "int64" for name in COLUMNS if not name.endswith("_nats")}
-    )
-    sentences.insert(0, "text", [item.text for item in items])
-    return Measurement.from_sentences(sentences)
+    return Meter(loaded, items, token_budget=token_budget).measure(mask, progress)
 
 
 def nll_delta(base: Measurement, after: Measurement, kind: Kind) -> Estimate:

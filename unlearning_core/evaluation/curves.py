@@ -1,0 +1,197 @@
+"""What a sweep says: selectivity, the area between the curves, a ratio to start from, and a verdict against random."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from unlearning_core.evaluation.sweep import Order
+
+BUDGET = 0.05
+"""Retain delta, nats a token, that a cut may cost: 5 % of perplexity."""
+
+ENOUGH = 0.95
+"""Share of the forgetting within the budget that the suggested ratio reaches."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One order of a sweep; every array is float64 [ratios], ascending by ratio, and begins with a cut of nothing.
+
+    Attributes:
+        ratios: share cut.
+        neurons: how many that is.
+        forget: change of the concept's loss, nats a token; of random cuts the mean over the draws.
+        forget_stderr: of one cut that over sentences, of random cuts that of one draw (the draws share the sentences).
+        forget_low: smallest of the draws; the same as `forget` in the other orders.
+        forget_high: largest of the draws.
+    """
+
+    ratios: np.ndarray
+    neurons: np.ndarray
+    forget: np.ndarray
+    forget_stderr: np.ndarray
+    forget_low: np.ndarray
+    forget_high: np.ndarray
+    retain: np.ndarray
+    retain_stderr: np.ndarray
+    retain_low: np.ndarray
+    retain_high: np.ndarray
+
+    def at(self, name: str, ratio: float) -> float:
+        """The value of the array `name` at `ratio`, linear between neighbours; NaN beyond the last ratio measured."""
+        return float(np.interp(ratio, self.ratios, getattr(self, name), right=math.nan))
+
+
+def curve(points: pd.DataFrame, order: Order) -> Curve:
+    """The curve of an order, from what `sweep` returned or has measured so far.
+
+    Of random cuts only ratios at which every draw was measured are in it.
+    """
+    rows = points[(points["order"] == order) & (points["ratio"] > 0)]
+    groups = rows[rows.groupby("ratio")["draw"].transform("size") == rows["draw"].nunique()].groupby("ratio")
+    columns = {"ratios": np.array([0.0, *groups.groups])}
+    for name in ("neurons", "forget_stderr", "retain_stderr"):
+        columns[name] = _from_zero(groups[name].mean())
+    for name in ("forget", "retain"):
+        columns[name] = _from_zero(groups[name].mean())
+        columns[f"{name}_low"] = _from_zero(groups[name].min())
+        columns[f"{name}_high"] = _from_zero(groups[name].max())
+    return Curve(**columns)
+
+
+def _from_zero(values: pd.Series) -> np.ndarray:
+    return np.concatenate([[0.0], values.to_numpy(np.float64)])
+
+
+@dataclass(frozen=True)
+class Selectivity:
+    """How much is forgotten when the rest begins to suffer.
+
+    Attributes:
+        value: forget delta, nats a token, where the retain delta first reaches the budget; where it never does, the
+            largest one measured: the true value is at least that.
+        stderr: standard error of the forget delta there; that of the place is not in it.
+        ratio: where.
+        reached: whether the retain delta reached the budget.
+    """
+
+    value: float
+    stderr: float
+    ratio: float
+    reached: bool
+
+
+def selectivity(found: Curve, budget: float = BUDGET) -> Selectivity:
+    """The forget delta where the retain delta first reaches `budget`, linear between neighbouring ratios."""
+    ratio = crossing(found, budget)
+    if ratio is None:
+        best = int(np.argmax(found.forget))
+        return Selectivity(
+            float(found.forget[best]), float(found.forget_stderr[best]), float(found.ratios[best]), False
+        )
+    return Selectivity(found.at("forget", ratio), found.at("forget_stderr", ratio), ratio, True)
+
+
+def crossing(found: Curve, budget: float = BUDGET) -> float | None:
+    """The ratio at which the retain delta first reaches `budget`, or None."""
+    beyond = np.flatnonzero(found.retain >= budget)
+    if not len(beyond):
+        return None
+    after = int(beyond[0])
+    if after == 0:
+        return 0.0
+    before, retain = after - 1, found.retain
+    share = (budget - retain[before]) / (retain[after] - retain[before])
+    return float(found.ratios[before] + share * (found.ratios[after] - found.ratios[before]))
+
+
+def area_between(found: Curve) -> float:
+    """Mean of forget minus retain delta, nats a token, over the logarithm of the ratio, by trapezoids.
+
+    Over the ratios above 0 that were measured; NaN where fewer than two were.
+    """
+    above = found.ratios > 0
+    if np.count_nonzero(above) < 2:
+        return math.nan
+    places = np.log(found.ratios[above])
+    gap = (found.forget - found.retain)[above]
+    return float(np.trapezoid(gap, places) / (places[-1] - places[0]))
+
+
+def suggested_ratio(found: Curve, budget: float = BUDGET) -> float | None:
+    """The smallest cut that gets nearly all there is to get: the knee of the curve within the budget.
+
+    Of the cuts that come before the retain delta first reaches `budget`, the smallest one that reaches `ENOUGH` of the
+    largest forget delta among them, linear between neighbouring ratios. None where none of them forgets anything.
+    """
+    end = crossing(found, budget)
+    ratios, forget = found.ratios, found.forget
+    if end is not None:
+        inside = ratios < end
+        ratios = np.append(ratios[inside], end)
+        forget = np.append(forget[inside], found.at("forget", end))
+    best = float(forget.max())
+    if best <= 0:
+        return None
+    after = int(np.argmax(forget >= ENOUGH * best))
+    before = after - 1
+    share = (ENOUGH * best - forget[before]) / (forget[after] - forget[before])
+    return float(ratios[before] + share * (ratios[after] - ratios[before]))
+
+
+Kind = Literal["nothing cut", "no better than random", "forgets cheaply", "forgets at a price"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The cut from the top against random cuts of as many neurons in the same layers, at one ratio.
+
+    Attributes:
+        kind: what it comes to.
+        neurons: how many neurons are cut there, about.
+        forget: forget delta of the cut from the top, nats a token; `random_forget` is the random cuts' mean.
+        retain: retain delta, likewise.
+        draws: how many random cuts there are.
+    """
+
+    kind: Kind
+    neurons: int
+    forget: float
+    forget_stderr: float
+    random_forget: float
+    random_low: float
+    random_high: float
+    retain: float
+    random_retain: float
+    draws: int
+
+
+def verdict(points: pd.DataFrame, ratio: float, budget: float = BUDGET) -> Verdict | None:
+    """Whether the ranking beats chance at `ratio`, read off the curves; None where they were not measured that far.
+
+    It does where its forget delta is above 0, above every random draw, and above their mean by two standard errors of
+    the difference (that of the cut and that of a draw, as if independent, which errs on the side of doubt).
+    """
+    top, random = curve(points, "top"), curve(points, "random")
+    read = {name: (top.at(name, ratio), random.at(name, ratio)) for name in ("forget", "forget_stderr", "retain")}
+    if any(math.isnan(value) for name in ("forget", "retain") for value in read[name]):
+        return None
+    (forget, by_chance), errors, (retain, random_retain) = read["forget"], read["forget_stderr"], read["retain"]
+    high, neurons = random.at("forget_high", ratio), round(top.at("neurons", ratio))
+    better = forget > max(high, 0.0) and forget - by_chance > 2 * float(np.hypot(*np.nan_to_num(errors)))
+    kind: Kind = "forgets cheaply" if retain < budget else "forgets at a price"
+    return Verdict(
+        kind="nothing cut" if neurons == 0 else kind if better else "no better than random",
+        neurons=neurons,
+        forget=forget,
+        forget_stderr=errors[0],
+        random_forget=by_chance,
+        random_low=random.at("forget_low", ratio),
+        random_high=high,
+        retain=retain,
+        random_retain=random_retain,
+        draws=int(points.loc[points["order"] == "random", "draw"].nunique()),
+    )

@@ -1,0 +1,233 @@
+"""Ablation sweep: how the loss on the concept and on everything else changes as ever more neurons are cut.
+
+A ranking is cut from its top, from its bottom, and at random with as many neurons in each layer as the cut from the
+top takes there. A ranking that found the concept's neurons raises the concept's loss from the top and does not from
+the bottom; one that beats no random cut of the same neurons a layer has found nothing (NeuroX's ablation curves,
+Dalvi et al. 2019; the control by layer, because layers differ in how much a cut of them costs).
+
+Protected neurons (the writers of the attention sink) are cut last in all three orders: cutting them breaks any model,
+which would make the bottom and the random cut look worse than they are.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from unlearning_core.errors import InputError
+from unlearning_core.evaluation.metrics import Meter, nll_delta
+from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.pruning.mask import Mask, Shapes
+from unlearning_core.pruning.settings import CutSettings
+
+logger = logging.getLogger(__name__)
+
+Order = Literal["top", "bottom", "random"]
+ORDERS: tuple[Order, ...] = get_args(Order)
+MEASURED: tuple[Order, ...] = ("top", "random", "bottom")
+"""The orders as they are measured: what matters most comes first."""
+
+RATIOS = (0.0, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
+"""Nothing, and 0.1 % to 20 % in about equal steps of the logarithm."""
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """What is cut in a sweep.
+
+    Attributes:
+        ratios: shares of the ranked neurons outside the protected layers, 0 to 1; 0 is always among them.
+        draws: random cuts at every ratio.
+        per_layer: every layer gives the same share.
+        protected_layers: layers of which nothing is cut.
+        seed: of the random cuts.
+        stop_at: retain delta in nats a token beyond which an order's larger ratios are left out: the model is broken.
+    """
+
+    ratios: tuple[float, ...] = RATIOS
+    draws: int = 3
+    per_layer: bool = False
+    protected_layers: tuple[int, ...] = ()
+    seed: int = 0
+    stop_at: float = 2.0
+
+    def __post_init__(self) -> None:
+        wrong = [ratio for ratio in self.ratios if not 0 <= ratio <= 1]
+        if wrong:
+            raise InputError(f"ratios has {wrong[0]}; each must be from 0 (cut none) to 1 (cut all).")
+        if self.draws < 1:
+            raise InputError(f"draws is {self.draws}; at least 1 random cut is needed.")
+        object.__setattr__(self, "ratios", tuple(sorted({0.0, *map(float, self.ratios)})))
+        object.__setattr__(self, "protected_layers", tuple(sorted(set(self.protected_layers))))
+
+    def draws_of(self, order: Order) -> int:
+        """How many cuts of an order there are at each ratio."""
+        return self.draws if order == "random" else 1
+
+    @property
+    def cuts(self) -> int:
+        """How many points a sweep has that no order ends early."""
+        return len(self.ratios) * sum(self.draws_of(order) for order in MEASURED)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One cut, measured against base on the same sentences; standard errors are paired, clustered by sentence.
+
+    Attributes:
+        order: top, bottom or random.
+        draw: which random cut; 0 in the other orders.
+        ratio: the share that was asked for.
+        neurons: how many neurons it cuts.
+        forget: change of the concept tokens' mean negative log-likelihood, nats a token.
+        retain: the same of all other tokens.
+    """
+
+    order: Order
+    draw: int
+    ratio: float
+    neurons: int
+    forget: float
+    forget_stderr: float
+    retain: float
+    retain_stderr: float
+
+    @property
+    def key(self) -> tuple[str, int, float]:
+        """What tells it from the other points of a sweep."""
+        return (self.order, self.draw, self.ratio)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able form; a standard error that is not a number (one sentence) becomes None."""
+        values = asdict(self)
+        return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Point":
+        """Back from `to_dict`."""
+        known: dict[str, Any] = {field.name: values[field.name] for field in fields(cls)}
+        return cls(**{name: math.nan if value is None else value for name, value in known.items()})
+
+
+def sweep(
+    meter: Meter,
+    ranking: pd.DataFrame,
+    settings: SweepSettings | None = None,
+    *,
+    known: Iterable[Point] = (),
+    on_point: Callable[[Point], None] | None = None,
+    progress: ProgressCallback = silent,
+) -> pd.DataFrame:
+    """Measure a ranking's cuts at every ratio, in every order.
+
+    Args:
+        meter: the model and the held-out sentences; sweeps of several rankings may share one.
+        ranking: columns site, layer, index and rank; `protected`, where it is there, marks the neurons cut last.
+        settings: by default `SweepSettings()`.
+        known: points measured before with the same meter, ranking and settings (other ratios may differ): not
+            measured again.
+        on_point: called with each new point, to keep it; what was kept can be given as `known` after a stop.
+        progress: told before every point; may raise Stopped.
+
+    Returns:
+        A row a point with the fields of `Point`. An order whose retain delta (of random cuts: its mean) passed
+        `settings.stop_at` ends there.
+
+    Raises:
+        InputError: the ranking is not of this model, or a layer to protect does not exist.
+        WorkFailed: the model's output is not a number.
+    """
+    settings = settings or SweepSettings()
+    found = {point.key: point for point in known}
+    cuts = _Cuts(ranking, meter.loaded.map.shapes, settings)
+    points: list[Point] = []
+    logger.info("Sweeping %d ratios, %d random draws each", len(settings.ratios), settings.draws)
+    for order in MEASURED:
+        for ratio in settings.ratios:
+            here = []
+            for draw in range(settings.draws_of(order)):
+                progress(Progress("measuring cuts", len(points), settings.cuts, "cuts"))
+                point = found.get((order, draw, ratio))
+                if point is None:
+                    point = _measured(meter, cuts.mask(order, draw, ratio), order, draw, ratio)
+                    if on_point is not None:
+                        on_point(point)
+                here.append(point)
+            points += here
+            if float(np.mean([point.retain for point in here])) > settings.stop_at:
+                break
+    progress(Progress("measuring cuts", settings.cuts, settings.cuts, "cuts"))
+    return to_frame(points)
+
+
+def to_frame(points: Iterable[Point]) -> pd.DataFrame:
+    """A row a point."""
+    return pd.DataFrame([asdict(point) for point in points], columns=[field.name for field in fields(Point)])
+
+
+def _measured(meter: Meter, mask: Mask, order: Order, draw: int, ratio: float) -> Point:
+    if not mask.cut:
+        return Point(order, draw, ratio, 0, 0.0, 0.0, 0.0, 0.0)
+    after = meter.measure(mask)
+    forget, retain = (nll_delta(meter.base, after, kind) for kind in ("concept", "retain"))
+    return Point(order, draw, ratio, mask.cut, forget.value, forget.stderr, retain.value, retain.stderr)
+
+
+class _Cuts:
+    """The masks of one ranking in the three orders."""
+
+    def __init__(self, ranking: pd.DataFrame, shapes: Shapes, settings: SweepSettings) -> None:
+        self._shapes, self._settings = shapes, settings
+        self._ranking = self._asked(0.0).candidates(ranking)
+        self._bottom = bottom_first(self._ranking)
+
+    def mask(self, order: Order, draw: int, ratio: float) -> Mask:
+        ranking = self._bottom if order == "bottom" else self._ranking
+        mask = Mask.from_ranking(ranking, self._shapes, ratio, per_layer=self._settings.per_layer)
+        return mask if order != "random" else random_like(mask, self._ranking, [self._settings.seed, draw])
+
+    def _asked(self, ratio: float) -> CutSettings:
+        return CutSettings(ratio, self._settings.per_layer, self._settings.protected_layers)
+
+
+def bottom_first(ranking: pd.DataFrame) -> pd.DataFrame:
+    """The ranking upside down; protected neurons stay last. Sites that were ranked apart stay apart."""
+    turned = ranking.assign(_last=_protected(ranking), _down=-ranking["rank"])
+    turned = turned.sort_values(["_last", "_down"], kind="stable")
+    apart = bool(ranking["rank"].duplicated().any())
+    turned["rank"] = turned.groupby("site").cumcount() if apart else np.arange(len(turned))
+    return turned.drop(columns=["_last", "_down"])
+
+
+def random_like(mask: Mask, ranking: pd.DataFrame, seed: int | list[int]) -> Mask:
+    """A random cut with as many neurons in every layer of every site as `mask` cuts there.
+
+    Drawn from the neurons of `ranking`; protected ones only where a layer has too few others. With one seed the
+    cut for a smaller mask is part of that for a larger one.
+    """
+    drawn = pd.DataFrame({name: ranking[name].to_numpy() for name in ("site", "layer", "index")})
+    drawn["last"] = _protected(ranking).to_numpy()
+    # In an order of their own, so that the draw does not depend on the ranking.
+    drawn = drawn.sort_values(["site", "layer", "index"], kind="stable", ignore_index=True)
+    drawn["luck"] = np.random.default_rng(seed).random(len(drawn))
+    drawn = drawn.sort_values(["last", "luck"], kind="stable", ignore_index=True)
+    place = drawn.groupby(["site", "layer"]).cumcount().to_numpy()
+    kept = {}
+    for site, mine in mask.kept.items():
+        here = (drawn["site"] == site).to_numpy()
+        layer, index = drawn["layer"].to_numpy()[here], drawn["index"].to_numpy()[here]
+        cut = place[here] < (~mine).sum(axis=1)[layer]
+        chosen = np.ones(mine.shape, dtype=bool)
+        chosen[layer[cut], index[cut]] = False
+        kept[site] = chosen
+    return Mask(kept)
+
+
+def _protected(ranking: pd.DataFrame) -> pd.Series:
+    if "protected" in ranking.columns:
+        return ranking["protected"].astype(bool)
+    return pd.Series(False, index=ranking.index)
