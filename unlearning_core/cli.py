@@ -1,4 +1,4 @@
-"""`python -m unlearning_core run | label | filter | sentences | config | starter | smallworld`: no screen needed."""
+"""`python -m unlearning_core run | label | filter | sentences | config | starter | report | smallworld`, no screen."""
 
 import argparse
 import json
@@ -15,6 +15,7 @@ from unlearning_core.config import DEFAULT_STARTER, STARTERS
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.logs import quiet_libraries, redact, start_app_log
 from unlearning_core.progress import silent
+from unlearning_core.run_report import add_report
 from unlearning_core.smallworld.commands import add_smallworld
 from unlearning_core.terminal import TerminalProgress
 
@@ -126,6 +127,7 @@ def parser() -> argparse.ArgumentParser:
     starter.add_argument("name", nargs="?", default=DEFAULT_STARTER, help=_starters())
     starter.set_defaults(command=starter_command)
 
+    add_report(commands)
     add_smallworld(commands)
     return top
 

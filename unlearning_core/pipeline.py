@@ -5,6 +5,7 @@ with. A stage that another run finished with the same fingerprint is taken over 
 """
 
 import logging
+import os
 import time
 from collections.abc import Iterable
 
@@ -12,6 +13,7 @@ from unlearning_core import distributed
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.logs import logging_to
 from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.retraining.liveness import identity
 from unlearning_core.runs import Run, digest, list_runs, reuse
 from unlearning_core.stages import STAGES, Stage
 from unlearning_core.work import Work
@@ -44,13 +46,13 @@ def execute(
         return
     with logging_to(run.folder / "log.txt"):
         log.info("run %s: %s", run.id, run.config.model_dump_json())
-        run.set_status(state="running", message="")
+        run.set_status(state="running", message="", process=identity(os.getpid()))
         try:
             _execute(run, work or Work(run, _recording(run, progress)), _wanted(until))
         except BaseException as error:
             raise _record_failure(run, error) from error
         finished = until is None or until == STAGES[-1].name
-        run.set_status(state="finished" if finished else "waiting", stage=None)
+        run.set_status(state="finished" if finished else "waiting", stage=None, process=None)
         run.event("run", state="finished" if finished else "waiting")
 
 
@@ -158,7 +160,7 @@ def _record_failure(run: Run, error: BaseException) -> BaseException:
     try:
         if stage:
             run.set_stage(stage, state=state)
-        run.set_status(state=state, message=str(error))
+        run.set_status(state=state, message=str(error), process=None)
         run.event("run", state=state, message=str(error))
     except WorkbenchError:
         log.exception("the run's status could not be written")  # a full disk: the first error is the one to tell

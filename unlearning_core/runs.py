@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from unlearning_core.config import ExperimentConfig, build_config, read_config_v
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors, write_json
 from unlearning_core.logs import redact
+from unlearning_core.retraining.liveness import PROCESS_FILE, alive
+
+BACKGROUND = "background"
+"""Folder of the run in which the process that goes on with it is recorded."""
 
 RUN_ID = re.compile(r"\d{8}-\d{6}-[\w.-]+-[0-9a-f]{6}")
 
@@ -52,6 +57,16 @@ class Run:
         if not path.is_file():
             return {"state": "new", "stage": None, "message": "", "stages": {}}
         return json.loads(path.read_text(encoding="utf-8"))
+
+    def at_work(self) -> bool:
+        """Whether a process works on it: one in the background, a training, a command's, or this one."""
+        try:
+            status = self.status()
+        except ValueError:  # damaged: nobody can go on with it
+            status = {}
+        working = status.get("process") if status.get("state") == "running" else None
+        recorded = [self.read_json(f"{folder}/{PROCESS_FILE}") for folder in (BACKGROUND, "retraining")]
+        return any(alive(process) for process in (working, *recorded) if process)
 
     def set_status(self, **changes: Any) -> None:
         """Change the run's own state (new, running, stopped, failed, finished), the current stage or the message."""
@@ -148,6 +163,23 @@ def find_resumable(config: ExperimentConfig, root: Path) -> Run | None:
         if run.status().get("config_digest") == wanted:
             return run
     return None
+
+
+def delete_run(run: Run) -> None:
+    """Remove the run's folder whole: it is out of every list at once, or still there as it was.
+
+    Raises:
+        InputError: it is being worked on, or its folder may not be changed.
+    """
+    if run.at_work():
+        raise InputError(f"The run {run.id} is being worked on. Stop it first, then delete it.")
+    with disk_errors(run.folder):
+        # A rename cannot be interrupted half-way; what lies under a name of this form is no run.
+        away = Path(tempfile.mkdtemp(prefix=".deleted.", dir=run.folder.parent))
+        try:
+            os.replace(run.folder, away / run.id)
+        finally:
+            shutil.rmtree(away, ignore_errors=True)
 
 
 def reuse(source: Path, target: Path) -> None:

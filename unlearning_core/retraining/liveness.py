@@ -12,7 +12,12 @@ PROCESS_FILE = "process.json"
 
 def record(folder: Path, pid: int) -> None:
     """Write that process `pid` works in `folder`."""
-    write_json(folder / PROCESS_FILE, {"pid": pid, "created": _created(pid)})
+    write_json(folder / PROCESS_FILE, identity(pid))
+
+
+def identity(pid: int) -> dict[str, Any]:
+    """What tells process `pid` from every other, also from a later one of the same number."""
+    return {"pid": pid, "created": created(pid)}
 
 
 def alive(process: dict[str, Any]) -> bool:
@@ -26,8 +31,8 @@ def alive(process: dict[str, Any]) -> bool:
         return False
 
 
-def _created(pid: int) -> float | None:
-    """When the process was started: with the pid, its identity (pids are used again)."""
+def created(pid: int) -> float | None:
+    """When process `pid` was started: with the pid, its identity (pids are used again). None if it is gone."""
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:

@@ -1,0 +1,181 @@
+"""The report that a manager can read: it parses, text is escaped, its numbers are the metrics', its words are plain."""
+
+import csv
+import io
+import math
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from unlearning_core.cli import main
+from unlearning_core.config import build_config
+from unlearning_core.evaluation.tables import generations_csv, metrics_csv
+from unlearning_core.evaluation.verdict import findings, verdict
+from unlearning_core.files import write_json
+from unlearning_core.run_report import run_report
+from unlearning_core.runs import Run, create_run
+
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+NASTY = "<script>alert('x')</script> & \"chair\" <b>"
+
+
+class Document(HTMLParser):
+    """Tags that are closed in order, and the text of every cell by row; fails on a tag that is not closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[str] = []
+        self.rows: list[list[str]] = []
+        self.marked: dict[str, list[str]] = {"mark": [], "ins": []}
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+        for tag, found in self.marked.items():
+            if tag in self.open:
+                found.append(data)
+
+
+METRICS = {
+    "base": {"concept_nll": 2.0, "concept_nll_stderr": 0.1, "concept_words_per_100": 4.0, "forget_quality": 3e-30},
+    "pruned": {
+        "concept_nll": 3.0, "concept_nll_stderr": 0.2, "forget_delta": 1.0, "forget_delta_stderr": 0.1,
+        "retain_delta": 0.02, "retain_delta_stderr": 0.01, "concept_words_per_100": 1.0, "forget_quality": 0.25,
+    },
+}  # fmt: skip
+TEXTS = {
+    "base": [{"prompt": "A <i>", "sample": 0, "text": f" the chair {NASTY}", "seed": 1}],
+    "pruned": [{"prompt": "A <i>", "sample": 0, "text": f" the table {NASTY}", "seed": 1}],
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    config = {
+        "neural_probing": {"concept_definition": ["chair", "so<fa"], "activations_label": "se<ats"},
+        "base_model": {"base_model_path": "/home/someone/a-model"},
+    }
+    made = create_run(build_config(config), tmp_path)
+    write_json(made.folder / "metrics.json", METRICS)
+    write_json(made.folder / "generations.json", TEXTS)
+    made.set_stage("prune", state="finished", summary={"cut": 1200, "of": 46080})
+    return made
+
+
+def test_it_is_one_document_without_script_or_anything_from_elsewhere(run: Run) -> None:
+    text = run_report(run)
+    document = Document(text)
+    assert text.startswith("<!DOCTYPE html>")
+    assert not {"script", "link", "img", "iframe", "i", "b"} & set(document.tags)
+    assert not [name for name in document.attributes if name in ("src", "href") or name.startswith("on")]
+    assert "http" not in text
+    assert "url(" not in text
+    assert "/home/someone" not in text
+
+
+def test_text_is_escaped_and_stands_there_as_it_was_written(run: Run) -> None:
+    document = Document(run_report(run))
+    cells = [cell for row in document.rows for cell in row]
+    assert f"the chair {NASTY}" in cells
+    assert f"the table {NASTY}" in cells
+    assert "1,200 of 46,080" in cells
+
+
+def test_its_numbers_are_those_of_the_metrics_with_half_a_95_percent_interval(run: Run) -> None:
+    rows = {row[0]: row[1:] for row in Document(run_report(run)).rows if row}
+    assert next(cells for title, cells in rows.items() if title.startswith("Loss on the concept")) == [
+        f"{METRICS['base']['concept_nll']:.3f} ± {1.96 * 0.1:.3f}",
+        f"{METRICS['pruned']['concept_nll']:.3f} ± {1.96 * 0.2:.3f}",
+    ]
+    assert next(cells for title, cells in rows.items() if title.startswith("… change")) == ["–", "1.000 ± 0.196"]
+    assert next(cells for title, cells in rows.items() if title.startswith("Forget quality")) == ["3e-30", "0.250"]
+    assert not [title for title in rows if title.startswith("Distance from a model")]
+
+
+def test_words_of_the_concept_and_words_that_base_did_not_write_are_marked(run: Run) -> None:
+    marked = Document(run_report(run)).marked
+    assert marked["ins"] == ["Underlined", "table"]
+    assert marked["mark"] == ["Marked", "chair", "chair", "chair"]
+
+
+def test_a_run_without_metrics_has_no_report(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    (run.folder / "metrics.json").unlink()
+    assert main(["report", str(run.folder)]) == 2
+    assert "nothing to report" in capsys.readouterr().err
+
+
+def test_the_command_prints_it_or_writes_it(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(run.folder)]) == 0
+    assert capsys.readouterr().out == run_report(run)
+    assert main(["report", str(run.folder), "--output", str(tmp_path / "out" / "report.html")]) == 0
+    assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8") == run_report(run)
+
+
+@pytest.mark.parametrize(
+    ("forget", "error", "retain", "said"),
+    [
+        (math.log(12), 0.1, -0.01, "mostly forgotten, at hardly any cost"),
+        (math.log(3), 0.1, 0.04, "partly forgotten, at a small cost"),
+        (0.3, 0.1, 0.2, "dimmed, at a noticeable cost"),
+        (0.3, 0.2, 0.0, "not measurably forgotten"),
+        (-0.5, 0.1, 0.0, "not measurably forgotten"),
+    ],
+)
+def test_the_verdict_follows_the_interval_and_the_price(forget: float, error: float, retain: float, said: str) -> None:
+    pruned = {"forget_delta": forget, "forget_delta_stderr": error, "retain_delta": retain, "retain_delta_stderr": 0.01}
+    assert said in verdict({"base": {}, "pruned": pruned})
+
+
+def test_without_a_cut_there_is_no_verdict() -> None:
+    assert "nothing to judge" in verdict({"base": {"concept_nll": 1.0}})
+    assert findings({"base": {"concept_nll": 1.0}}) == []
+
+
+def test_the_findings_say_gone_cost_and_come_back_in_plain_numbers() -> None:
+    retrained = {
+        "forget_delta": 0.5, "forget_delta_stderr": 0.05, "retain_delta": -0.01, "retain_delta_stderr": 0.001,
+        "concept_words_per_100": 2.5,
+    }  # fmt: skip
+    gone, cost, back, after, page = findings(METRICS | {"retrained": retrained})
+    assert f"{math.e:.3g} times less likely" in gone
+    assert f"{math.exp(1 - 0.196):.3g} to {math.exp(1 + 0.196):.3g}" in gone
+    assert f"{100 * (math.exp(0.02) - 1):+.1f} %" in cost
+    assert "50 % of the loss" in back
+    assert "-1.0 %" in after
+    assert "4.0 (base), 1.0 (pruned), 2.5 (retrained)" in page
+
+
+def test_the_csv_of_the_metrics_holds_every_value_beside_its_error() -> None:
+    rows = list(csv.DictReader(io.StringIO(metrics_csv(METRICS))))
+    assert {(row["stage"], row["metric"]) for row in rows} == {
+        (stage, name) for stage, values in METRICS.items() for name in values if not name.endswith("_stderr")
+    }
+    for row in rows:
+        values = METRICS[row["stage"]]
+        assert float(row["value"]) == values[row["metric"]]
+        assert row["stderr"] == str(values.get(f"{row['metric']}_stderr", ""))
+
+
+def test_the_csv_of_the_texts_keeps_line_breaks_and_quotes() -> None:
+    text = 'a "quoted",\nsecond line'
+    rows = list(csv.DictReader(io.StringIO(generations_csv({"base": [{"prompt": "p", "sample": 1, "text": text}]}))))
+    assert rows == [{"stage": "base", "prompt": "p", "sample": "1", "seed": "", "text": text}]

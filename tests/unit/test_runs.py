@@ -1,0 +1,124 @@
+"""Runs as folders: one is deleted whole or not at all, and many are put side by side."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unlearning_core.config import build_config
+from unlearning_core.errors import InputError
+from unlearning_core.files import write_json
+from unlearning_core.retraining.liveness import record
+from unlearning_core.run_table import DAMAGED, different_settings, run_table, side_by_side
+from unlearning_core.runs import Run, create_run, delete_run, list_runs, reuse
+
+
+def new_run(root: Path, **sections: dict) -> Run:
+    values = {"neural_probing": {"concept_definition": ["chair"], "activations_label": "seats"}} | sections
+    return create_run(build_config(values), root)
+
+
+def test_a_deleted_run_is_gone_and_nothing_of_it_is_left(tmp_path: Path) -> None:
+    run, other = new_run(tmp_path), new_run(tmp_path)
+    (run.folder / "models" / "pruned").mkdir(parents=True)
+    (run.folder / "models" / "pruned" / "weights").write_bytes(b"abc")
+    reuse(run.folder / "models", other.folder / "models")
+    delete_run(run)
+    assert os.listdir(tmp_path) == [other.id]
+    assert (other.folder / "models" / "pruned" / "weights").read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize("place", ["background", "retraining", "status"])
+def test_a_run_that_is_worked_on_is_not_deleted(tmp_path: Path, place: str) -> None:
+    run = new_run(tmp_path)
+    if place == "status":
+        record(tmp_path / "elsewhere", os.getpid())
+        run.set_status(state="running", process=json.loads((tmp_path / "elsewhere" / "process.json").read_text()))
+    else:
+        (run.folder / place).mkdir()
+        record(run.folder / place, os.getpid())
+    assert run.at_work()
+    with pytest.raises(InputError, match="being worked on"):
+        delete_run(run)
+    assert [one.id for one in list_runs(tmp_path)] == [run.id]
+
+
+def test_a_run_whose_process_was_killed_can_be_deleted(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    (run.folder / "background").mkdir()
+    record(run.folder / "background", process.pid)
+    run.set_status(state="running", process=json.loads((run.folder / "background" / "process.json").read_text()))
+    assert run.at_work()
+    process.kill()
+    process.wait()
+    assert not run.at_work()
+    delete_run(run)
+    assert list_runs(tmp_path) == []
+
+
+def test_a_damaged_run_is_listed_as_such_and_can_be_deleted(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    for name in ("config.json", "status.json"):
+        (run.folder / name).write_text("{", encoding="utf-8")
+    assert run_table(list_runs(tmp_path))["state"].tolist() == [DAMAGED]
+    delete_run(run)
+    assert list_runs(tmp_path) == []
+
+
+def test_a_rename_that_fails_leaves_the_run_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = new_run(tmp_path)
+    before = sorted(os.listdir(run.folder))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "no")
+
+    monkeypatch.setattr("unlearning_core.runs.os.replace", refuse)
+    with pytest.raises(InputError, match="permission denied"):
+        delete_run(run)
+    assert os.listdir(tmp_path) == [run.id]
+    assert sorted(os.listdir(run.folder)) == before
+
+
+def test_a_run_is_a_row_with_its_settings_and_its_headline_numbers(tmp_path: Path) -> None:
+    empty, full = new_run(tmp_path), new_run(tmp_path, base_model={"base_model_path": "/somewhere/private/my-model"})
+    full.set_stage("prune", state="finished", summary={"cut": 12, "of": 144})
+    write_json(
+        full.folder / "metrics.json",
+        {
+            "base": {"concept_nll": 1.0},
+            "pruned": {"forget_delta": 0.5, "retain_delta": 0.01},
+            "retrained": {"forget_delta": 0.25, "retain_delta": -0.02},
+        },
+    )
+    table = run_table([full, empty]).set_index("run")
+    row = table.loc[full.id]
+    assert (row["model"], row["concept"], row["cut"], row["reached"]) == ("my-model", "seats", 12, "prune")
+    assert list(row[["forget_delta", "retain_delta", "after_forget_delta", "after_retain_delta"]]) == [
+        0.5, 0.01, 0.25, -0.02,
+    ]  # fmt: skip
+    assert row["made"].strftime("%Y%m%d-%H%M%S") == full.id[:15]
+    assert table.loc[empty.id, ["reached", "cut", "forget_delta"]].isna().all()
+    assert run_table([]).empty
+
+
+def test_only_the_settings_that_differ_are_listed(tmp_path: Path) -> None:
+    one = new_run(tmp_path, output_dir="here")
+    probing = one.config.neural_probing.model_dump() | {"prune_ratio": 0.01, "per_layer": True}
+    other = new_run(tmp_path, neural_probing=probing, output_dir="there", never_knew={"model": "another"})
+    assert different_settings(one, other).to_dict("records") == [
+        {"setting": "neural_probing.prune_ratio", "one": "0.003", "other": "0.01"},
+        {"setting": "neural_probing.per_layer", "one": "no", "other": "yes"},
+        {"setting": "never_knew.model", "one": "–", "other": "another"},
+    ]
+    assert different_settings(one, one).empty
+
+
+def test_metrics_of_two_runs_are_paired_by_what_either_has() -> None:
+    one = {"base": {"a": 1.0, "a_stderr": 0.1, "b": None}}
+    other = {"base": {"b": 2.0}, "pruned": {"a": 3.0}}
+    assert side_by_side(one, other) == [("base", "a"), ("base", "b"), ("pruned", "a")]
+    assert side_by_side(None, None) == []

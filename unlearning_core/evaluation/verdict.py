@@ -1,0 +1,95 @@
+"""What the metrics of a run say, in sentences for a person who does not know the numbers."""
+
+import math
+from collections.abc import Mapping
+
+Metrics = Mapping[str, Mapping[str, float | None]]
+
+CHEAP = 0.05
+"""Nats a token: a rise of the loss on all other text up to this (5 % perplexity) is called a small price."""
+
+_SURE = 1.96
+
+
+def verdict(metrics: Metrics) -> str:
+    """One sentence: whether the last stage of the run has forgotten the concept, and at what price.
+
+    Args:
+        metrics: what `metrics.json` holds; at least the stage "base".
+    """
+    stage = _last(metrics)
+    if stage is None:
+        return "Nothing has been cut yet, so there is nothing to judge."
+    forget, error = _pair(metrics[stage], "forget_delta")
+    price, _ = _pair(metrics[stage], "retain_delta")
+    if forget - _SURE * error <= 0:
+        return f"The {stage} model has not measurably forgotten the concept."
+    degree = "mostly forgotten" if math.exp(forget) >= 10 else "partly forgotten" if math.exp(forget) >= 2 else "dimmed"
+    costs = "at hardly any cost" if price <= 0 else "at a small cost" if price <= CHEAP else "at a noticeable cost"
+    return f"In the {stage} model the concept is {degree}, {costs} to everything else."
+
+
+def findings(metrics: Metrics) -> list[str]:
+    """How much is gone, what it cost, and whether it came back: a sentence each, as far as it was measured."""
+    if _last(metrics) is None:
+        return []
+    sentences = [_gone("pruned", metrics["pruned"])] if "pruned" in metrics else []
+    sentences += [_cost("pruned", metrics["pruned"])] if "pruned" in metrics else []
+    if "retrained" in metrics:
+        sentences += [_came_back(metrics), _cost("retrained", metrics["retrained"])]
+    return sentences + _on_the_page(metrics)
+
+
+def _last(metrics: Metrics) -> str | None:
+    there = [stage for stage, values in metrics.items() if values.get("forget_delta") is not None]
+    return there[-1] if there else None
+
+
+def _pair(values: Mapping[str, float | None], name: str) -> tuple[float, float]:
+    return values.get(name) or 0.0, values.get(f"{name}_stderr") or 0.0
+
+
+def _gone(stage: str, values: Mapping[str, float | None]) -> str:
+    forget, error = _pair(values, "forget_delta")
+    if abs(forget) <= _SURE * error:
+        return f"Gone: the {stage} model predicts the concept's words as well as before, within the error."
+    factor, direction = math.exp(abs(forget)), "less" if forget > 0 else "more"
+    low, high = (math.exp(abs(forget) + sign * _SURE * error) for sign in (-1, 1))
+    return (
+        f"Gone: the {stage} model thinks each word of the concept {factor:.3g} times {direction} likely than before, "
+        f"on average (95 % interval {low:.3g} to {high:.3g})."
+    )
+
+
+def _cost(stage: str, values: Mapping[str, float | None]) -> str:
+    price, error = _pair(values, "retain_delta")
+    low, high = (_percent(price + sign * _SURE * error) for sign in (-1, 1))
+    return (
+        f"Cost: the perplexity of the {stage} model on all other words changed by {_percent(price)} "
+        f"(95 % interval {low} to {high})."
+    )
+
+
+def _came_back(metrics: Metrics) -> str:
+    forget, error = _pair(metrics["retrained"], "forget_delta")
+    cut, cut_error = _pair(metrics.get("pruned", {}), "forget_delta")
+    if cut - _SURE * cut_error <= 0:
+        return f"After retraining the concept's loss stands {forget:+.2f} ± {error:.2f} nats from where it began."
+    share = 100 * forget / cut
+    return (
+        f"Came back: after retraining, {max(0.0, min(share, 100.0)):.0f} % of the loss that the cut added to the "
+        f"concept's words is still there ({forget:.2f} ± {error:.2f} of {cut:.2f} ± {cut_error:.2f} nats)."
+    )
+
+
+def _on_the_page(metrics: Metrics) -> list[str]:
+    name = "concept_words_per_100"
+    there = {stage: values[name] for stage, values in metrics.items() if values.get(name) is not None}
+    if "base" not in there or len(there) < 2:
+        return []
+    listed = ", ".join(f"{value:.1f} ({stage})" for stage, value in there.items())
+    return [f"On the page: of 100 words written after the test prompts, so many belong to the concept: {listed}."]
+
+
+def _percent(nats: float) -> str:
+    return f"{100 * math.expm1(nats):+.1f} %"
