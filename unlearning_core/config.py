@@ -69,6 +69,9 @@ class NeuralProbingSection(Section):
     ranker_parameters: dict[str, Any] = Field(default_factory=dict, description="that method's own parameters")
     prune_ratio: float = Field(0.003, ge=0, le=1, description="fraction of the ranked neurons that is cut")
     per_layer: bool = Field(False, description="cut the same fraction of every layer instead of the overall top")
+    protected_layers: list[int] = Field(
+        default_factory=list, description="layers, from 0, of which nothing is cut; the ratio is of all others"
+    )
 
 
 class RetrainingSection(Section):

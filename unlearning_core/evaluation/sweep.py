@@ -110,7 +110,8 @@ class Point:
     def from_dict(cls, values: dict[str, Any]) -> "Point":
         """Back from `to_dict`."""
         known: dict[str, Any] = {field.name: values[field.name] for field in fields(cls)}
-        return cls(**{name: math.nan if value is None else value for name, value in known.items()})
+        missing = dict.fromkeys((name for name, value in known.items() if value is None), math.nan)
+        return cls(**(known | missing))
 
 
 def sweep(

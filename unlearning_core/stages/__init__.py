@@ -4,7 +4,7 @@ from unlearning_core.stages.distance import FOLDER as DISTANCES
 from unlearning_core.stages.distance import distance_inputs, distance_step, has_never_knew
 from unlearning_core.stages.label import label_inputs, label_sentences
 from unlearning_core.stages.measure import measure_inputs, measure_step, report, report_inputs
-from unlearning_core.stages.prune import prune
+from unlearning_core.stages.prune import prune, prune_inputs
 from unlearning_core.stages.rank import rank_inputs, rank_neurons
 from unlearning_core.stages.retrain import filter_inputs, filter_text, push, retrain, retrain_inputs
 from unlearning_core.stages.stage import Stage
@@ -38,7 +38,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "prune", "pruning", ("rank",), ("recipe", "models/pruned"),
-        lambda work: work.config.neural_probing.model_dump(include={"prune_ratio", "per_layer"}), prune,
+        prune_inputs, prune,
     ),
     Stage(
         "distance pruned", "comparing the pruned model with the never-knew model", ("prune",),

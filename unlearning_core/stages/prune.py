@@ -1,5 +1,7 @@
 """Prune: the recipe, and the mask baked into a saved copy of the model."""
 
+from typing import TYPE_CHECKING, Any
+
 from unlearning_core.errors import WorkFailed
 from unlearning_core.files import new_folder
 from unlearning_core.runs import digest
@@ -7,30 +9,52 @@ from unlearning_core.stages.rank import rank_inputs
 from unlearning_core.stages.stage import Summary
 from unlearning_core.work import Work
 
-
-def prune(work: Work) -> Summary:
-    """Write the recipe, bake the mask into a copy of the base model and check the saved file."""
-    from unlearning_core.models.sources import fingerprint
+if TYPE_CHECKING:
+    from unlearning_core.config import ExperimentConfig
     from unlearning_core.pruning.mask import Mask
     from unlearning_core.pruning.recipe import Recipe
-    from unlearning_core.pruning.weights import bake, survivors
+    from unlearning_core.pruning.settings import CutSettings
+
+
+def prune_inputs(work: Work) -> Any:
+    return work.config.neural_probing.model_dump(include={"prune_ratio", "per_layer", "protected_layers"})
+
+
+def cut_settings(config: "ExperimentConfig") -> "CutSettings":
+    """The cut that the config asks for."""
+    from unlearning_core.pruning.settings import CutSettings
+
+    probing = config.neural_probing
+    return CutSettings(probing.prune_ratio, probing.per_layer, tuple(probing.protected_layers))
+
+
+def recipe_of(work: Work, settings: "CutSettings", mask: "Mask") -> "Recipe":
+    """What makes `mask`, which `settings` give on the run's ranking, again."""
+    from unlearning_core.models.sources import fingerprint
+    from unlearning_core.pruning.recipe import Recipe
 
     probing, base = work.config.neural_probing, work.config.base_model
-    loaded = work.model("base")
-    mask = Mask.from_ranking(work.ranking, loaded.map.shapes, probing.prune_ratio, per_layer=probing.per_layer)
-    recipe = Recipe(
+    ranked = {"site", "alignment", "aggregation", "ranker", "ranker_parameters", "protect_massive"}
+    return Recipe(
         mask=mask,
         model=base.base_model_path,
         revision=base.revision,
         fingerprint=fingerprint(base.base_model_path, base.revision),
-        ranking=probing.model_dump(
-            include={"site", "alignment", "aggregation", "ranker", "ranker_parameters", "protect_massive"}
-        )
+        ranking=probing.model_dump(include=ranked)
+        | {"protected_layers": list(settings.protected_layers)}
         | {"words": list(work.concept.words), "digest": digest(rank_inputs(work))},
-        ratio=probing.prune_ratio,
-        per_layer=probing.per_layer,
+        ratio=settings.ratio,
+        per_layer=settings.per_layer,
     )
-    recipe.save(work.run.folder / "recipe")
+
+
+def prune(work: Work) -> Summary:
+    """Write the recipe, bake the mask into a copy of the base model and check the saved file."""
+    from unlearning_core.pruning.weights import bake, survivors
+
+    loaded, settings = work.model("base"), cut_settings(work.config)
+    mask = settings.mask(work.ranking, loaded.map.shapes)
+    recipe_of(work, settings, mask).save(work.run.folder / "recipe")
     folder = work.model_folder("pruned")
     # The base in memory may be the dashboard's, shared by every visitor: only a copy of our own is baked.
     work.forget_models()
