@@ -57,6 +57,13 @@ class NeuralProbingSection(Section):
     sentences_split: str | None = Field(None, description="split of that dataset")
     sentences_column: str | None = Field(None, description="text column of that dataset or CSV")
     retain_corpus: str | None = Field(None, description="more text without the concept, to rank against and measure on")
+    dropped_sentences: list[str] = Field(default_factory=list, description="sentences of these that are left out")
+    dropped_words: list[str] = Field(
+        default_factory=list, description="concept words, or forms of them, whose sentences are left out"
+    )
+    dropped_senses: list[tuple[str, str]] = Field(
+        default_factory=list, description='["chair", "meeting"]: left out where both stand in a sentence'
+    )
     max_concept_sentences: int = Field(600, ge=2, description="sentences with the concept that are used at most")
     max_retain_sentences: int = Field(600, ge=0, description="sentences without it that are ranked against at most")
     held_out: float = Field(0.25, gt=0, lt=1, description="fraction of the sentences kept for measuring only")

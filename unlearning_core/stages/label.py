@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from unlearning_core.concepts.corrections import Corrections, LeftOut, forms_of, without
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText, label, label_text, same_text_key
 from unlearning_core.concepts.sentences import as_sentences
 from unlearning_core.concepts.texts import read_texts
@@ -13,9 +14,15 @@ from unlearning_core.stages.stage import Summary, identity
 from unlearning_core.work import Work
 
 
-def label_inputs(work: Work) -> Any:
+def corrections(work: Work) -> Corrections:
+    """What the config leaves out of the sentences by hand."""
     probing = work.config.neural_probing
-    return {
+    return Corrections(tuple(probing.dropped_sentences), tuple(probing.dropped_words), tuple(probing.dropped_senses))
+
+
+def label_inputs(work: Work) -> Any:
+    probing, corrected = work.config.neural_probing, corrections(work)
+    inputs = {
         "concept": asdict(work.concept),
         "sources": [
             identity(source)
@@ -35,13 +42,24 @@ def label_inputs(work: Work) -> Any:
         "evaluation": work.config.evaluation.model_dump(),
         "seed": work.config.seed,
     }  # fmt: skip
+    # Only where there are any: runs from before there were corrections stay up to date.
+    return inputs | ({"left out": asdict(corrected)} if corrected else {})
 
 
 def label_sentences(work: Work) -> Summary:
-    """Mark the concept's words in the source, split by sentence, and cap both parts."""
+    """Mark the concept's words in the source, split by sentence, leave out what is corrected, and cap both parts.
+
+    The split comes first: a correction moves no other sentence from one side to the other.
+
+    Raises:
+        InputError: the source has too little text, or the corrections leave no sentence with the concept.
+    """
     probing, seed = work.config.neural_probing, work.config.seed
-    labelled = labelled_source(work)
-    train, held_out = labelled.split(probing.held_out, seed)
+    whole = _whole_source(work)
+    left_out = corrections(work).find(whole.items, work.concept)
+    labelled = without(whole, left_out.keys)
+    train, held_out = (without(part, left_out.keys) for part in whole.split(probing.held_out, seed))
+    _check_left(train, held_out, left_out)
     most = work.config.evaluation.max_sentences
     train = train.take(probing.max_concept_sentences, probing.max_retain_sentences, seed)
     held_out = held_out.take(most, most, seed)
@@ -52,15 +70,35 @@ def label_sentences(work: Work) -> Summary:
         "with_concept": len(labelled.with_concept),
         "duplicates": labelled.duplicates,
         "missing_words": labelled.missing,
+        "left_out": len(left_out.keys),
         "train": [len(train.with_concept), len(train.without)],
         "held_out": [len(held_out.with_concept), len(held_out.without)],
     }
-    write_json(work.run.folder / "data" / "concept.json", {"words": labelled.counts} | summary)
+    details = {"words": labelled.counts, "forms": forms_of(labelled.items), "corrections": _counted(left_out)}
+    write_json(work.run.folder / "data" / "concept.json", details | summary)
     return summary
 
 
+def _counted(left_out: LeftOut) -> dict[str, list[int]]:
+    return {name: list(getattr(left_out, name)) for name in ("sentences", "words", "senses")}
+
+
+def _check_left(train: LabelledSet, held_out: LabelledSet, left_out: LeftOut) -> None:
+    for part, purpose in ((train, "rank on"), (held_out, "measure on")):
+        if not part.with_concept:
+            raise InputError(
+                f"The corrections leave out {len(left_out.keys)} sentences, and none with the concept is left to "
+                f"{purpose}. Take some back: neural_probing.dropped_words, dropped_senses or dropped_sentences."
+            )
+
+
 def labelled_source(work: Work) -> LabelledSet:
-    """All sentences of the config's source, labelled; raises InputError when the config names none."""
+    """The sentences of the config's source, labelled and corrected; raises InputError when the config names none."""
+    labelled = _whole_source(work)
+    return without(labelled, corrections(work).find(labelled.items, work.concept).keys)
+
+
+def _whole_source(work: Work) -> LabelledSet:
     probing = work.config.neural_probing
     if probing.tokens_input_path and probing.labels_input_path:
         labelled = read_tokens_labels(probing.tokens_input_path, probing.labels_input_path, probing.target_label)
