@@ -1,14 +1,17 @@
 """The rest of a run in a process of its own, for a page that must not wait: watched and stopped by the run's folder.
 
-Any process, also one started later, can ask whether it is at work. The process is `python -m unlearning_core resume`.
+Any process, also one started later, can ask whether it is at work. The process is `python -m unlearning_core`, with
+`resume` for the rest of a run.
 """
 
+import contextlib
 import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -41,9 +44,18 @@ def start(run: Run, until: str | None = None) -> int:
     """
     if is_running(run):
         raise InputError(f"The run {run.id} is being worked on already. Stop it first, or wait until it has finished.")
-    folder = run.folder / FOLDER
-    command = [sys.executable, "-c", _MAIN, "resume", str(run.folder.resolve())]
-    command += ["--until", until] if until else []
+    return launch(run.folder / FOLDER, ["resume", str(run.folder.resolve()), *(["--until", until] if until else [])])
+
+
+def launch(folder: Path, arguments: Sequence[str], *, gently: bool = False) -> int:
+    """Start `python -m unlearning_core ARGUMENTS` in a new process that `folder` remembers; returns its process id.
+
+    Args:
+        folder: gets `process.json`, by which `works_in` and `interrupt` know the process, and its output.
+        arguments: the command and its options.
+        gently: let whatever else the machine does go first.
+    """
+    command = [sys.executable, "-c", _MAIN, *arguments]
     root = str(Path(__file__).resolve().parents[1])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -59,15 +71,23 @@ def start(run: Run, until: str | None = None) -> int:
                 env=environment,
             )
     record(folder, process.pid)
+    if gently:
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(process.pid).nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else 10)
     # Waited for here, so that no zombie is left, whoever forgets it.
-    threading.Thread(target=process.wait, name=f"run-{process.pid}", daemon=True).start()
-    log.info("process %d goes on with run %s", process.pid, run.id)
+    threading.Thread(target=process.wait, name=f"worker-{process.pid}", daemon=True).start()
+    log.info("process %d: %s", process.pid, " ".join(arguments))
     return process.pid
 
 
 def is_running(run: Run) -> bool:
     """Whether a process that `start` started, from here or elsewhere, works on the run."""
-    return alive(read_json(run.folder / FOLDER / PROCESS_FILE))
+    return works_in(run.folder / FOLDER)
+
+
+def works_in(folder: Path) -> bool:
+    """Whether the process that was last launched for `folder`, from here or elsewhere, still runs."""
+    return alive(read_json(folder / PROCESS_FILE))
 
 
 def stop(run: Run) -> None:
@@ -76,7 +96,12 @@ def stop(run: Run) -> None:
     if training_status(training).live:
         request_stop(training)
         return
-    process = read_json(run.folder / FOLDER / PROCESS_FILE)
+    interrupt(run.folder / FOLDER)
+
+
+def interrupt(folder: Path) -> None:
+    """Ask the process that was last launched for `folder` to stop, as Ctrl-C does; nothing where it has ended."""
+    process = read_json(folder / PROCESS_FILE)
     if not alive(process):
         return
     try:
@@ -92,7 +117,12 @@ def stop(run: Run) -> None:
 
 def last_words(run: Run) -> str:
     """The last line that the process printed, for one that ended without a word in the run's status."""
-    path = run.folder / FOLDER / OUTPUT
+    return last_line(run.folder / FOLDER)
+
+
+def last_line(folder: Path) -> str:
+    """The last line that the process launched for `folder` printed, or nothing."""
+    path = folder / OUTPUT
     if not path.is_file():
         return ""
     lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
