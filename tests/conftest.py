@@ -10,6 +10,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from unlearning_core.retraining.turn import VARIABLE
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -20,3 +22,9 @@ def shared() -> Path | None:
         return SHARED
     warnings.warn(f"{SHARED} is not here: this check on a real model did not run", stacklevel=2)
     return None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_queue(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Trainings of one test process queue among themselves, not behind those of the processes beside it."""
+    os.environ[VARIABLE] = str(tmp_path_factory.mktemp("queue"))

@@ -1,16 +1,15 @@
 """What the stages of one run share: settings, concept, sentences and the loaded model, each loaded when asked for."""
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.concepts.labelling import LabelledSet, LabelledText
+from unlearning_core.concepts.labelled_files import read_labelled, write_labelled
+from unlearning_core.concepts.labelling import LabelledSet
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.words import Concept, read_words
 from unlearning_core.config import ExperimentConfig
 from unlearning_core.errors import WorkFailed
-from unlearning_core.files import write_text
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs import Run
 
@@ -92,19 +91,11 @@ class Work:
         path = self.run.folder / "data" / f"{part}.jsonl"
         if not path.is_file():
             raise WorkFailed(f"{path} is missing: the label stage of this run has not finished. Run it again.")
-        items = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            items.append(LabelledText(row["text"], tuple(map(tuple, row["spans"])), tuple(row["words"])))
-        return LabelledSet(items, 0, self.concept.words)
+        return LabelledSet(read_labelled(path), 0, self.concept.words)
 
     def save_sentences(self, part: str, sentences: LabelledSet) -> None:
         """Write `data/<part>.jsonl`."""
-        lines = (
-            json.dumps({"text": item.text, "spans": item.spans, "words": item.words}, ensure_ascii=False)
-            for item in sentences.items
-        )
-        write_text(self.run.folder / "data" / f"{part}.jsonl", "".join(line + "\n" for line in lines))
+        write_labelled(self.run.folder / "data" / f"{part}.jsonl", sentences.items)
 
     @cached_property
     def ranking(self) -> "pd.DataFrame":

@@ -10,7 +10,7 @@ from unlearning_core.files import disk_errors, write_json
 
 EVENTS_FILE = "events.jsonl"
 STATUS_FILE = "status.json"
-LIVE = ("starting", "running")
+LIVE = ("queued", "starting", "running")
 _STATUS_SECONDS = 0.5
 
 
@@ -32,7 +32,7 @@ class EventLog:
             self._close_torn_line()
 
     def event(self, kind: str, **values: Any) -> None:
-        """Append one line: `time` (ISO 8601, UTC), `kind` ("train", "eval", "sample" or "status") and `values`."""
+        """Append one line: `time` (ISO 8601, UTC), `kind` (train, eval, measure, sample or status) and `values`."""
         if self._silent:
             return
         path = self.folder / EVENTS_FILE
@@ -48,7 +48,7 @@ class EventLog:
                 self._write()
 
     def state(self, state: str, message: str = "", **values: Any) -> None:
-        """Enter a state: "starting", "running", "finished", "stopped" or "failed". Always written at once."""
+        """Enter a state: "queued", "starting", "running", "finished", "stopped" or "failed". Written at once."""
         self.event("status", state=state, message=message, **{k: v for k, v in values.items() if k != "result"})
         if not self._silent:
             self._status |= {"state": state, "message": message} | values

@@ -8,9 +8,12 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import disk_errors, write_json
@@ -32,8 +35,10 @@ class Status:
     """How far a retraining is.
 
     Attributes:
-        state: "absent" (never started), "starting", "running", "finished", "stopped" or "failed".
-        message: why it stopped or failed, or where the model is; a sentence to show.
+        state: "absent" (never started), "queued" (another one trains on the device), "starting", "running",
+            "finished", "stopped" or "failed".
+        message: why it stopped or failed, what it waits for, or where the model is; a sentence to show.
+        ahead: while queued, how many trainings come first.
         step: optimizer steps done.
         total_steps: of how many, or None while unknown.
         loss: of the latest logged steps, nats a token.
@@ -48,6 +53,7 @@ class Status:
 
     state: str
     message: str = ""
+    ahead: int = 0
     step: int = 0
     total_steps: int | None = None
     loss: float | None = None
@@ -145,25 +151,20 @@ def request_stop(folder: Path) -> None:
 def wait(handle: Handle, progress: ProgressCallback = silent, *, poll_seconds: float = 0.2) -> dict[str, Any]:
     """Wait until the worker has ended; returns the figures of the training.
 
-    `progress` is told whenever the step changes. If it raises `Stopped`, or on Ctrl-C, the worker is asked to stop
-    and waited for, so that its checkpoint is whole.
+    `progress` is told whenever the step changes, and what it waits for while it is queued. If it raises `Stopped`, or
+    on Ctrl-C, the worker is asked to stop and waited for, so that its checkpoint is whole; a second Ctrl-C kills it.
 
     Raises:
         InputError: the worker found something in the job that cannot be used.
         Stopped: it was stopped; a checkpoint is left.
         WorkFailed: it failed or died; says its last line.
     """
-    seen, asked = -1, False
-    while not handle.ended.wait(poll_seconds):
-        now = status(handle.folder)
-        try:
-            if now.total_steps and now.step != seen:
-                seen = now.step
-                progress(Progress("retraining", now.step, now.total_steps, "steps"))
-        except (Stopped, KeyboardInterrupt):
-            asked = True
-            request_stop(handle.folder)
-            handle.ended.wait()
+    asked = False
+    try:
+        _follow(handle, progress, poll_seconds)
+    except (Stopped, KeyboardInterrupt):
+        asked = True
+        _stop_and_wait(handle)
     end = status(handle.folder)
     if end.state == "finished" and end.result is not None:
         if asked:
@@ -175,6 +176,32 @@ def wait(handle: Handle, progress: ProgressCallback = silent, *, poll_seconds: f
     if end.error == "InputError":
         raise InputError(end.message)
     raise WorkFailed(end.message)
+
+
+def _follow(handle: Handle, progress: ProgressCallback, poll_seconds: float) -> None:
+    seen: tuple[str, int] | None = None
+    while not handle.ended.wait(poll_seconds):
+        now = status(handle.folder)
+        if now.state == "queued" and seen != (now.message, 0):
+            seen = (now.message, 0)
+            progress(Progress(now.message, 0))
+        elif now.total_steps and seen != ("", now.step):
+            seen = ("", now.step)
+            progress(Progress("retraining", now.step, now.total_steps, "steps"))
+
+
+def _stop_and_wait(handle: Handle) -> None:
+    """Ask politely; whoever presses Ctrl-C again wants it gone at once, and gets it, with the last checkpoint."""
+    try:
+        request_stop(handle.folder)
+        handle.ended.wait()
+    except KeyboardInterrupt as again:
+        while not handle.ended.is_set():
+            # Also a third Ctrl-C must not leave it running.
+            with suppress(psutil.NoSuchProcess, KeyboardInterrupt):
+                psutil.Process(handle.pid).kill()
+                handle.ended.wait()
+        raise Stopped("Retraining was broken off at once. Start it again to go on from its last checkpoint.") from again
 
 
 def _absolute(job: TrainingJob) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from unlearning_core.retraining.material import Material, gather, not_finite
 from unlearning_core.retraining.precision import compute_dtype
 from unlearning_core.retraining.stopping import ShouldStop, never, stop_on_signals
 from unlearning_core.retraining.trainer import PrunedTrainer
+from unlearning_core.retraining.turn import turn_of
 from unlearning_core.retraining.watching import Watch
 
 FIGURES_FILE = "retraining.json"
@@ -38,7 +39,8 @@ def train(job: TrainingJob, progress: ProgressCallback = silent, should_stop: Sh
     """Retrain and save; goes on from the last checkpoint of the same training, or returns what it left if it finished.
 
     Call it in one process, or in each process of `accelerate launch` / `torchrun` (only the first one writes). Ctrl-C
-    and SIGTERM stop it like `should_stop`, between two optimizer steps.
+    and SIGTERM stop it like `should_stop`, between two optimizer steps. While another process trains on the device, it
+    waits for its turn (see turn.py).
 
     Args:
         progress: told after every optimizer step; may raise `Stopped`.
@@ -62,8 +64,8 @@ def train(job: TrainingJob, progress: ProgressCallback = silent, should_stop: Sh
         def stop() -> bool:
             return signalled() or should_stop()
 
-        with _reported(log):
-            log.state("starting", step=0, result=None, exit_code=None, error=None)
+        with _reported(log), turn_of(job, log, progress, stop):
+            log.state("starting", step=0, ahead=0, result=None, exit_code=None, error=None)
             material = gather(job, progress)
             if stop():
                 raise Stopped("Retraining was stopped before its first step. Start it again to go on.")

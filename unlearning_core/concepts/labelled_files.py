@@ -1,0 +1,36 @@
+"""Labelled sentences as JSON lines: `{"text", "spans", "words"}`, one sentence a line."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.errors import InputError
+from unlearning_core.files import write_text
+
+
+def write_labelled(path: Path, items: Iterable[LabelledText]) -> None:
+    """Write the sentences, whole or not at all."""
+    lines = (
+        json.dumps({"text": item.text, "spans": item.spans, "words": item.words}, ensure_ascii=False) for item in items
+    )
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
+def read_labelled(path: Path) -> list[LabelledText]:
+    """The sentences that `write_labelled` wrote.
+
+    Raises:
+        InputError: the file is missing, or a line is no labelled sentence.
+    """
+    items = []
+    try:
+        # Not splitlines: a sentence may hold one of the rarer line breaks, which JSON leaves as it is.
+        for line in filter(None, path.read_text(encoding="utf-8").split("\n")):
+            row = json.loads(line)
+            items.append(LabelledText(row["text"], tuple(map(tuple, row["spans"])), tuple(row["words"])))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path} holds no labelled sentences ({type(error).__name__}: {error}). Label the sentences again."
+        ) from error
+    return items
