@@ -67,6 +67,7 @@ def test_what_is_told_before_loading_is_what_loading_finds(family: str, tmp_path
     assert told.parameters == sum(weight.numel() for weight in loaded.model.parameters())
     assert told.bytes_in_memory == sum(weight.nbytes for weight in loaded.model.parameters())
     assert told.layers == loaded.model.config.num_hidden_layers
+    assert (told.context, told.vocabulary) == (None if family == "bloom" else 128, 400)
     assert json.loads(json.dumps(told.to_dict()))["shapes"] == {key: list(shape) for key, shape in told.shapes.items()}
 
 

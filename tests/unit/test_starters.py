@@ -139,6 +139,7 @@ def test_what_the_header_tells_is_what_loading_finds(file: Path, models: Path) -
     assert told.parameters == loaded.info.parameters
     assert told.shapes == loaded.info.shapes
     assert told.licence == loaded.info.licence == "mit"
+    assert (told.context, told.vocabulary) == (loaded.info.context, loaded.info.vocabulary) == (128, 400)
     assert (told.download_bytes, loaded.info.download_bytes) == (4 * told.parameters, 0)
     reader = gguf.GGUFReader(file)
     assert read_gguf(file).tensors == {one.name: tuple(map(int, one.shape)) for one in reader.tensors}

@@ -37,6 +37,9 @@ class BundledStarter(Starter):
         verify(self.folder, progress)
         return self.folder
 
+    def ready(self) -> Path | None:
+        return self.folder if self.unavailable() is None else None
+
     def fingerprint(self) -> str:
         self._require()
         return fingerprint_of_folder(self.folder)

@@ -33,6 +33,8 @@ class ModelInfo:
         revision: the Hub's commit, or None for a local source.
         download_bytes: what has to be fetched or written first; 0 once the model is on this machine.
         bytes_available: memory free on the device when it was asked.
+        context: tokens that the model reads at most, or None where its position code has no end.
+        vocabulary: tokens that the model knows.
     """
 
     source: str
@@ -47,6 +49,8 @@ class ModelInfo:
     revision: str | None = None
     download_bytes: int = 0
     bytes_available: int | None = None
+    context: int | None = None
+    vocabulary: int | None = None
 
     @property
     def fits(self) -> bool:
@@ -109,6 +113,7 @@ def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: 
     from unlearning_core.models.mapping import map_model
 
     config = read_config(folder)
+    text = config.get_text_config()
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     model_map = map_model(model)
@@ -123,6 +128,8 @@ def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: 
         dtype=dtype,
         device=device,
         bytes_available=available(device),
+        context=getattr(text, "max_position_embeddings", None),
+        vocabulary=getattr(text, "vocab_size", None),
         **{"licence": licence_of(folder), **{key: value for key, value in facts.items() if value is not None}},
     )
 
@@ -145,6 +152,8 @@ def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelI
         licence=header.licence,
         download_bytes=4 * header.parameters,
         bytes_available=available(device),
+        context=header.of_family("context_length"),
+        vocabulary=header.tensors.get("token_embd.weight", (0, None))[-1],
     )
 
 

@@ -79,6 +79,9 @@ class PackagedStarter(Starter):
         facts = {"title": self.title, "licence": self.licence, "origin": self.origin}
         return dequantise(file, self.folder, self.sha256, facts=facts, progress=progress)
 
+    def ready(self) -> Path | None:
+        return self.folder if self.prepared else None
+
     def fingerprint(self) -> str:
         return f"gguf:{self.sha256}"
 

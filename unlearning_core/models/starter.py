@@ -39,6 +39,10 @@ class Starter(ABC):
         """
 
     @abstractmethod
+    def ready(self) -> Path | None:
+        """The folder that `prepare` would give at once, without writing anything; None where it is not there yet."""
+
+    @abstractmethod
     def fingerprint(self) -> str:
         """Identity of its content, as `sources.fingerprint` gives it for the same bytes elsewhere.
 
