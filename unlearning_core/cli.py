@@ -1,4 +1,4 @@
-"""`python -m unlearning_core run | label | filter | sentences | config | starter | report | smallworld`, no screen."""
+"""`python -m unlearning_core run | label | filter | sentences | config | starter | report | sweep | ...`, no screen."""
 
 import argparse
 import json
@@ -16,6 +16,7 @@ from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.logs import quiet_libraries, redact, start_app_log
 from unlearning_core.progress import silent
 from unlearning_core.run_report import add_report
+from unlearning_core.run_sweep import add_sweep
 from unlearning_core.smallworld.commands import add_smallworld
 from unlearning_core.terminal import TerminalProgress
 
@@ -128,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
     starter.set_defaults(command=starter_command)
 
     add_report(commands)
+    add_sweep(commands)
     add_smallworld(commands)
     return top
 

@@ -13,16 +13,18 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.metrics import Meter, nll_delta
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.pruning.mask import Mask, Shapes
 from unlearning_core.pruning.settings import CutSettings
+
+if TYPE_CHECKING:
+    from unlearning_core.evaluation.metrics import Meter
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +117,7 @@ class Point:
 
 
 def sweep(
-    meter: Meter,
+    meter: "Meter",
     ranking: pd.DataFrame,
     settings: SweepSettings | None = None,
     *,
@@ -149,9 +151,9 @@ def sweep(
     logger.info("Sweeping %d ratios, %d random draws each", len(settings.ratios), settings.draws)
     for order in MEASURED:
         for ratio in settings.ratios:
-            here = []
+            here: list[Point] = []
             for draw in range(settings.draws_of(order)):
-                progress(Progress("measuring cuts", len(points), settings.cuts, "cuts"))
+                progress(Progress("measuring cuts", len(points) + len(here), settings.cuts, "cuts"))
                 point = found.get((order, draw, ratio))
                 if point is None:
                     point = _measured(meter, cuts.mask(order, draw, ratio), order, draw, ratio)
@@ -170,7 +172,9 @@ def to_frame(points: Iterable[Point]) -> pd.DataFrame:
     return pd.DataFrame([asdict(point) for point in points], columns=[field.name for field in fields(Point)])
 
 
-def _measured(meter: Meter, mask: Mask, order: Order, draw: int, ratio: float) -> Point:
+def _measured(meter: "Meter", mask: Mask, order: Order, draw: int, ratio: float) -> Point:
+    from unlearning_core.evaluation.metrics import nll_delta
+
     if not mask.cut:
         return Point(order, draw, ratio, 0, 0.0, 0.0, 0.0, 0.0)
     after = meter.measure(mask)

@@ -1,0 +1,115 @@
+"""The sweep of a run: kept by content, not measured twice, stopped and gone on with, computed by another process."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.tiny_experiment import write_experiment
+from unlearning_core.cli import main
+from unlearning_core.config import load_config
+from unlearning_core.errors import InputError, Stopped
+from unlearning_core.evaluation.metrics import Meter
+from unlearning_core.evaluation.sweep import RATIOS, SweepSettings
+from unlearning_core.pipeline import execute
+from unlearning_core.progress import Progress
+from unlearning_core.pruning.settings import CutSettings
+from unlearning_core.run_sweep import RunSweep, other_is_running
+from unlearning_core.runs import Run, create_run
+from unlearning_core.work import Work
+
+
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("case")
+    run = create_run(load_config(write_experiment(folder)), folder / "runs")
+    execute(run, until="rank")
+    return run
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Grows by one with every measurement of a model."""
+    calls: list[object] = []
+    real = Meter.measure
+    monkeypatch.setattr(Meter, "measure", lambda *given: calls.append(given) or real(*given))
+    return calls
+
+
+def test_a_stopped_sweep_goes_on_and_a_finished_one_is_read_back(ranked: Run, measured: list[object]) -> None:
+    def stop(update: Progress) -> None:
+        if update.task == "measuring cuts" and update.done >= 12:
+            raise Stopped("enough")
+
+    found = RunSweep.of(ranked, CutSettings(0.1))
+    with pytest.raises(Stopped):
+        found.compute(stop)
+    assert found.summary() is None
+    assert len(found.points()) == 12
+    before = len(measured)
+    summary = found.compute()
+    added = len(measured) - before
+    assert found.compute() == summary == RunSweep.of(ranked, CutSettings(0.3)).compute()
+    assert len(measured) == before + added
+    table = pd.read_parquet(found.folder / "points.parquet")
+    assert len(table) == len(found.points()) == SweepSettings().cuts
+    assert sorted(set(table["ratio"])) == list(RATIOS)
+    # The first 12 points cut nothing or lie on the curve from the top, so none of them was measured again: the base,
+    # and for 7 ratios that cut a neuron the three random draws and the bottom.
+    assert added == 1 + 7 * 4
+
+
+def test_what_a_sweep_depends_on_names_its_folder(ranked: Run) -> None:
+    whole = RunSweep.of(ranked, CutSettings(0.1)).folder
+    assert RunSweep.of(ranked, CutSettings(0.1, per_layer=True)).folder != whole
+    assert RunSweep.of(ranked, CutSettings(0.1, protected_layers=(1,))).folder != whole
+    assert RunSweep(ranked, SweepSettings(seed=1)).folder != whole
+    path = ranked.folder / "ranking.parquet"
+    kept, ranking = path.read_bytes(), Work(ranked).ranking
+    ranking.assign(rank=np.roll(ranking["rank"], 1)).to_parquet(path, index=False)
+    try:
+        assert RunSweep.of(ranked, CutSettings(0.1)).folder != whole
+    finally:
+        path.write_bytes(kept)
+
+
+def test_without_a_ranking_there_is_no_sweep(tmp_path: Path) -> None:
+    run = create_run(load_config(write_experiment(tmp_path)), tmp_path / "runs")
+    with pytest.raises(InputError, match="not ranked yet"):
+        RunSweep.of(run, CutSettings(0.1)).compute()
+
+
+def test_the_command_prints_the_curves_and_where_they_are(ranked: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--ratios", "0.1", "0.5", "--draws", "2", "--protect-layers", "0", "--sentences", "8"]
+    assert main(["sweep", str(ranked.folder), *given]) == 0
+    *table, selectivity, suggested, folder = capsys.readouterr().out.splitlines()
+    summary = json.loads((Path(folder) / "summary.json").read_text())
+    assert [line.split()[:2] for line in table[1:]] == [["0%", "0"], ["10%", "10"], ["50%", "48"]]
+    assert f"{summary['selectivity']:.3f}" in selectivity
+    assert suggested.startswith("Suggested ratio:")
+    assert summary["sentences"] == 16
+
+
+def test_the_command_refuses_too_few_sentences(ranked: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", str(ranked.folder), "--sentences", "1"]) == 2
+    assert "--sentences is 1" in capsys.readouterr().err
+
+
+def test_another_process_computes_it_and_only_one_at_a_time(ranked: Run) -> None:
+    found = RunSweep.of(ranked, CutSettings(0.1, per_layer=True))
+    assert not found.begun
+    found.start()
+    assert found.is_running()
+    assert other_is_running(ranked)
+    with pytest.raises(InputError, match="being computed already"):
+        RunSweep.of(ranked, CutSettings(0.1, protected_layers=(2,))).start()
+    deadline = time.monotonic() + 120
+    while found.is_running() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    summary = found.summary()
+    assert summary is not None, found.last_words()
+    assert summary["settings"]["per_layer"]
+    assert not other_is_running(ranked)
