@@ -2,6 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+CHANGED = "violet"
+"""Streamlit's name of the colour of words that another text has otherwise."""
 
 _SIGNS = re.compile(r"([!-/:-@\[-`{-~])")
 # Streamlit turns :name: into an icon even when the colons are escaped; a word joiner after the first keeps it text.
@@ -13,16 +17,40 @@ def escaped(text: str) -> str:
     return _escape(text.strip())
 
 
-def highlighted(text: str, spans: Iterable[Sequence[int]]) -> str:
-    """Markdown of `text` with the characters of each (start, end) in bold on a coloured ground."""
-    first, end_of_text = len(text) - len(text.lstrip()), len(text.rstrip())
-    parts, done = [], first
-    for start, end in sorted((int(span[0]), int(span[1])) for span in spans):
-        parts.append(_escape(text[done:start]))
-        parts.append(f":orange-background[**{_escape(text[start:end])}**]")
-        done = end
-    parts.append(_escape(text[done : max(done, end_of_text)]))
+def highlighted(text: str, spans: Iterable[Sequence[int]], changed: Iterable[Sequence[int]] = ()) -> str:
+    """Markdown of `text` with the characters of each (start, end) in bold on a coloured ground.
+
+    Args:
+        changed: (start, end) of what another text has otherwise, in coloured italics; no span holds a line break.
+    """
+    first, end = len(text) - len(text.lstrip()), len(text.rstrip())
+    concept, others = (
+        [(int(span[0]), int(span[1])) for span in spans],
+        [(int(span[0]), int(span[1])) for span in changed],
+    )
+    edges = {first, max(first, end), *(edge for span in (*concept, *others) for edge in span)}
+    parts = []
+    for start, stop in pairwise(sorted(edge for edge in edges if first <= edge <= end)):
+        parts.append(_piece(text[start:stop], _lies_in(start, stop, concept), _lies_in(start, stop, others)))
     return "".join(parts)
+
+
+def _lies_in(start: int, stop: int, spans: list[tuple[int, int]]) -> bool:
+    return any(first <= start and stop <= last for first, last in spans)
+
+
+def _piece(text: str, concept: bool, changed: bool) -> str:
+    # Markdown's signs must touch a letter: white space stays outside of them.
+    inner = text.strip() if concept or changed else text
+    if not inner:
+        return _escape(text)
+    before, after = text[: text.index(inner)], text[text.index(inner) + len(inner) :]
+    shown = _escape(inner)
+    if concept:
+        shown = f":orange-background[**{shown}**]"
+    if changed:
+        shown = f":{CHANGED}[*{shown}*]"
+    return _escape(before) + shown + _escape(after)
 
 
 def _escape(text: str) -> str:

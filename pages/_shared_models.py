@@ -8,12 +8,14 @@ import streamlit as st
 
 from unlearning_core.config import BaseModelSection
 from unlearning_core.errors import InputError
+from unlearning_core.files import write_json
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs import Run
 from unlearning_core.work import Work
 
 if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
+    from unlearning_core.pruning.mask import Mask
 
 MOST = 2
 """Models kept: a base and the retrained one that is compared with it."""
@@ -59,6 +61,12 @@ def _shelf() -> Shelf:
     return Shelf()
 
 
+@st.cache_resource(show_spinner=False)
+def _side_shelf() -> Shelf:
+    """For a model that never knew the concept: it must not push out those that it is compared with."""
+    return Shelf(1)
+
+
 def model_of(section: BaseModelSection, progress: ProgressCallback = silent) -> "LoadedModel":
     """The model that the settings name, loaded if it is not in memory; raises InputError when it cannot be had."""
     return _shelf().take(_key(section), progress)
@@ -67,6 +75,7 @@ def model_of(section: BaseModelSection, progress: ProgressCallback = silent) -> 
 def forget_models() -> None:
     """Free the memory of all models; a step that needs one loads it again."""
     _shelf().clear()
+    _side_shelf().clear()
 
 
 def base_model(run: Run, progress: ProgressCallback = silent) -> "LoadedModel":
@@ -93,6 +102,39 @@ def retrained_model(run: Run, progress: ProgressCallback = silent) -> "LoadedMod
     base = run.config.base_model
     key = (fingerprint(str(folder)), str(folder), None, base.device, base.dtype, False)
     return _shelf().take(key, progress)
+
+
+def never_knew_model(run: Run, progress: ProgressCallback = silent) -> "LoadedModel":
+    """The model of the run's settings that never knew the concept.
+
+    Raises:
+        InputError: the settings name none, or it cannot be had.
+    """
+    section, base = run.config.never_knew, run.config.base_model
+    if section.model is None:
+        raise InputError("The settings of this run name no model that never knew the concept (never_knew.model).")
+    named = base.model_copy(update={"base_model_path": section.model, "revision": section.revision})
+    return _side_shelf().take(_key(named), progress)
+
+
+def stage_model(run: Run, stage: str, progress: ProgressCallback = silent) -> "tuple[LoadedModel, Mask | None]":
+    """The model of a stage (base, pruned, retrained or never_knew), and the mask under which it has to be used."""
+    if stage == "retrained":
+        return retrained_model(run, progress), None
+    if stage == "never_knew":
+        return never_knew_model(run, progress), None
+    loaded = base_model(run, progress)
+    if stage == "base":
+        return loaded, None
+    from unlearning_core.pruning.recipe import Recipe
+
+    # The pruned stage is the base under the kept mask: the same edit as the saved model, without loading that too.
+    return loaded, Recipe.load(run.folder / "recipe", loaded.map.shapes).mask
+
+
+def keep_facts(run: Run, loaded: "LoadedModel") -> None:
+    """The model's facts in the run folder, where a later visit finds them without loading it."""
+    write_json(run.folder / "model.json", loaded.info.to_dict())
 
 
 def _key(base: BaseModelSection) -> tuple[Any, ...]:

@@ -1,17 +1,25 @@
-"""Compare: base, pruned and retrained side by side, in numbers and in what they write."""
+"""Compare: base, pruned, retrained and never-knew side by side, in numbers and in what they write."""
 
-import json
+from typing import Any
 
 import streamlit as st
 
+from pages._chat import chat
 from pages._frame import show
+from pages._marked_text import escaped
 from pages._metrics_table import metrics_so_far, show_metrics, show_never_knew
 from pages._run_in_url import current_run
-from pages._stage_texts import show_generations, write_live
+from pages._stage_texts import NEVER_KNEW, show_generations, write_live, written_without_knowing
 from pages._steps import finished_stages, needs
+from pages._take_along import downloads
 from pages._working import in_sentences
+from unlearning_core.errors import WorkbenchError
+from unlearning_core.evaluation.verdict import findings, verdict
 from unlearning_core.runs import Run
 from unlearning_core.work import STEPS
+
+QUICK = 50_000_000
+"""Parameters up to which a model that never knew writes without being asked to."""
 
 
 def main() -> None:
@@ -27,16 +35,30 @@ def main() -> None:
         st.page_link("pages/retrain.py", label="Go to Retrain", icon=":material/model_training:")
     with in_sentences():
         metrics = metrics_so_far(run, stages)
+        say_verdict(metrics)
         show_metrics(metrics)
         show_never_knew(metrics)
     st.subheader("What they write")
-    prompts, typed = st.tabs(["The test prompts", "A prompt of your own"])
+    prompts, typed, talk = st.tabs(["The test prompts", "A prompt of your own", "Talk to two models"])
+    texts: dict[str, list[dict[str, Any]]] = {stage: run.read_json(f"measurements/{stage}.json") for stage in stages}
     with prompts, in_sentences():
-        show_generations(run, {stage: run.read_json(f"measurements/{stage}.json") for stage in stages})
+        texts |= never_knew_texts(run)
+        show_generations(run, texts)
+    writers = stages if run.config.never_knew.model is None else [*stages, NEVER_KNEW]
     with typed, in_sentences():
-        write_live(run, stages)
+        write_live(run, writers)
+    with talk, in_sentences():
+        chat(run, writers)
     st.subheader("Take it along")
-    downloads(run, metrics)
+    with in_sentences():
+        downloads(run, metrics, texts)
+
+
+def say_verdict(metrics: dict[str, Any]) -> None:
+    """The answer in words, before the numbers."""
+    with st.container(border=True):
+        st.markdown(f"**{escaped(verdict(metrics))}**")
+        st.markdown("\n".join(f"- {escaped(sentence)}" for sentence in findings(metrics)))
 
 
 def there(run: Run) -> list[str]:
@@ -45,26 +67,21 @@ def there(run: Run) -> list[str]:
     return [step for step in STEPS if f"measure {step}" in done]
 
 
-def downloads(run: Run, metrics: dict[str, dict[str, float | None]]) -> None:
-    """The files of the run."""
-    generations = {stage: run.read_json(f"measurements/{stage}.json") for stage in metrics}
-    files: dict[str, str | bytes] = {
-        "metrics.json": json.dumps(metrics, indent=2),
-        "generations.json": json.dumps(generations, indent=2, ensure_ascii=False),
-        "config.json": (run.folder / "config.json").read_bytes(),
-        "recipe.json": (run.folder / "recipe" / "recipe.json").read_bytes(),
-        "mask.safetensors": (run.folder / "recipe" / "mask.safetensors").read_bytes(),
-    }
-    with st.container(horizontal=True):
-        for name, data in files.items():
-            st.download_button(name, data, name, on_click="ignore", icon=":material/download:")
-    st.caption(
-        "config.json runs the same without a screen: python -m unlearning_core run config.json. The recipe "
-        "(recipe.json with mask.safetensors) says which neurons were cut."
-    )
-    folder = run.folder / "models"
-    models = ", ".join(f"{step}: {folder / step}" for step in ("pruned", "retrained") if (folder / step).is_dir())
-    st.caption(f"The models, for AutoModelForCausalLM.from_pretrained. {models}")
+def never_knew_texts(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """The texts of the model that never knew, where the run names one and the visitor wants to see them."""
+    if run.config.never_knew.model is None:
+        return {}
+    small = (run.read_json("model.json") or {}).get("parameters", 0) <= QUICK
+    if not st.toggle(
+        "Beside the model that never knew", small, key=f"never knew {run.id}", wrap=True,
+        help="A model trained on the same text without the concept: what perfect forgetting would write.",
+    ):  # fmt: skip
+        return {}
+    try:
+        return {NEVER_KNEW: written_without_knowing(run)}
+    except WorkbenchError as error:
+        st.warning(escaped(str(error)))
+        return {}
 
 
 show(main)

@@ -9,11 +9,10 @@ from pages._choose_model import Choice, choose_model, experiment, import_config,
 from pages._frame import show
 from pages._marked_text import escaped
 from pages._run_in_url import current_run, runs_root, show_run
-from pages._shared_models import base_is_loaded, base_model, model_of
+from pages._shared_models import base_is_loaded, base_model, keep_facts, model_of
 from pages._sidebar import model_name
 from pages._steps import next_step
 from pages._working import carry_out, in_sentences, say
-from unlearning_core.files import write_json
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs import Run, create_run
 
@@ -77,11 +76,6 @@ def inspect_and_load(choice: Choice) -> None:
                 st.session_state.pop("inspected", None)
                 say("The model is loaded. Next: name the concept.")
                 st.rerun()
-
-
-def keep_facts(run: Run, loaded: "LoadedModel") -> None:
-    """The model's facts in the run folder, where a later visit finds them without loading it."""
-    write_json(run.folder / "model.json", loaded.info.to_dict())
 
 
 def loaded_card(run: Run) -> None:

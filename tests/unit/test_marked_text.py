@@ -30,3 +30,15 @@ def test_concept_words_are_marked_where_they_stand() -> None:
 
 def test_white_space_around_the_text_is_left_out_and_line_breaks_stay() -> None:
     assert highlighted("  a\nchair \n", [(4, 9)]) == "a\\\n:orange-background[**chair**]"
+
+
+def test_changed_words_are_in_coloured_italics_and_a_changed_concept_word_is_both() -> None:
+    text = "She sat on a red chair."
+    assert highlighted(text, [(17, 22)], [(13, 22)]) == (
+        "She sat on a :violet[*red*] :violet[*:orange-background[**chair**]*]\\."
+    )
+
+
+def test_an_empty_text_and_one_of_white_space_give_nothing() -> None:
+    assert highlighted("", [], []) == ""
+    assert highlighted(" \n ", []) == ""
