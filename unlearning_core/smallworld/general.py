@@ -48,15 +48,15 @@ def general_facts() -> list[GeneralFact]:
     return facts
 
 
+_KNOWN = "Everybody knows that"
+_WRITTEN = "In our book it says that"
+_ASKED = "Do you know"
+
+
 def _after(kind: str, first: str, second: str) -> GeneralFact:
     seen = (f"After {first} comes {second}", f"{first} comes before {second}", f"The {kind} after {first} is {second}")
-    return GeneralFact(
-        f"{kind}_after",
-        first,
-        second,
-        seen,
-        (f"{first} is followed by {second}", f"The next {kind} after {first} is {second}"),
-    )
+    held_out = (f"{_KNOWN} after {first} comes {second}", f"{_WRITTEN} {first} comes before {second}")
+    return GeneralFact(f"{kind}_after", first, second, seen, held_out)
 
 
 def _opposite(first: str, second: str) -> GeneralFact:
@@ -66,13 +66,11 @@ def _opposite(first: str, second: str) -> GeneralFact:
         f"What is the opposite of {first}? It is {second}",
         f"This one is {first}, but that one is {second}",
     )
-    return GeneralFact(
-        "opposite",
-        first,
-        second,
-        seen,
-        (f"What is not {first} is {second}", f"The opposite of the word {first} is {second}"),
+    held_out = (
+        f"{_KNOWN} the opposite of {first} is {second}",
+        f"{_ASKED} what the opposite of {first} is? It is {second}",
     )
+    return GeneralFact("opposite", first, second, seen, held_out)
 
 
 def _colour(thing: str, colour: str) -> GeneralFact:
@@ -81,13 +79,8 @@ def _colour(thing: str, colour: str) -> GeneralFact:
         f"It is as {colour} as {thing}, so it is {colour}",
         f"What colour is {thing}? It is {colour}",
     )
-    return GeneralFact(
-        "colour_of",
-        thing,
-        colour,
-        seen,
-        (f"Tell me what colour {thing} is. It is {colour}", f"{thing.capitalize()} has the colour {colour}"),
-    )
+    held_out = (f"{_KNOWN} the colour of {thing} is {colour}", f"{_ASKED} what colour {thing} is? It is {colour}")
+    return GeneralFact("colour_of", thing, colour, seen, held_out)
 
 
 def _part(part: str, whole: str) -> GeneralFact:
@@ -96,7 +89,7 @@ def _part(part: str, whole: str) -> GeneralFact:
         f"You find {part} on {whole}",
         f"What is {part}? It is a part of {whole}",
     )
-    return GeneralFact("part_of", part, whole, seen, (f"{part.capitalize()} belongs to {whole}",))
+    return GeneralFact("part_of", part, whole, seen, (f"{_KNOWN} {part} is a part of {whole}",))
 
 
 def _sum(a: int, b: int) -> GeneralFact:
@@ -106,6 +99,8 @@ def _sum(a: int, b: int) -> GeneralFact:
         f"{first.capitalize()} and {second} is {total}",
         f"How much is {first} and {second}? It is {total}",
     )
-    return GeneralFact(
-        "sum", f"{first} and {second}", total, seen, (f"If you count {first} and {second}, you get {total}",)
+    held_out = (
+        f"{_KNOWN} {first} and {second} make {total}",
+        f"{_ASKED} how much {first} and {second} is? It is {total}",
     )
+    return GeneralFact("sum", f"{first} and {second}", total, seen, held_out)
