@@ -98,6 +98,7 @@ class RetrainingSection(Section):
     batch_size: int = Field(4, ge=1, description="texts an optimizer step, over all devices together")
     max_length: int | None = Field(None, ge=2, description="tokens a sequence; none: the model's own, at most 512")
     keep_pruned: bool = Field(True, description="hold cut neurons at zero; false lets them regrow")
+    measure_while_learning: bool = Field(True, description="measure a few sentences on the way, in 5 % of the time")
     checkpoint_steps: int = Field(100, ge=1, description="optimizer steps between checkpoints")
 
 

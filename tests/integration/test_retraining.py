@@ -224,7 +224,9 @@ def test_bfloat16_maths_keeps_float32_weights_learning(tmp_path: Path) -> None:
 
 def test_events_tell_how_far_it_is_and_what_the_model_writes(tmp_path: Path) -> None:
     pruned(tmp_path)
-    job = make_job(tmp_path, validation_path=tmp_path / "validation.json", prompts=("the cat",), sample_tokens=5)
+    job = make_job(
+        tmp_path, validation_path=tmp_path / "validation.json", prompts=("the cat",), sample_tokens=5, measure_every=3
+    )
     train(job)
     lines = [json.loads(line) for line in (job.folder / "events.jsonl").read_text().splitlines()]
     assert [line["state"] for line in lines if line["kind"] == "status"] == ["starting", "running", "finished"]

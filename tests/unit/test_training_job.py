@@ -26,6 +26,8 @@ from unlearning_core.retraining.job import TrainingJob
         ("warmup_ratio", 1.0),
         ("seed", -1),
         ("eval_texts", None),
+        ("measure_every", 0),
+        ("measure_share", 1.5),
         ("dtype", "float16"),
         ("device", "tpu"),
     ],

@@ -38,8 +38,13 @@ class TrainingJob:
         eval_every: optimizer steps between evaluations; None: about four times in all.
         eval_texts: at most this many validation sequences are measured.
         checkpoint_every: optimizer steps between checkpoints; None: every two minutes.
-        prompts: continued after each evaluation, to see the model learn.
+        watched_path: a few labelled sentences (concepts.labelled_files) on which concept and retain loss are measured
+            as the model learns; None leaves that out.
+        prompts: continued at the same moments, to see the model learn.
         sample_tokens: new tokens a prompt.
+        measure_every: optimizer steps between these measurements; None: as often as `measure_share` allows.
+        measure_share: of the time of the training steps, at most this much goes into the measurements between the
+            first and the last one.
         limit: at most this many training texts.
     """
 
@@ -62,8 +67,11 @@ class TrainingJob:
     eval_every: int | None = None
     eval_texts: int = 64
     checkpoint_every: int | None = None
+    watched_path: str | None = None
     prompts: tuple[str, ...] = ()
-    sample_tokens: int = 32
+    sample_tokens: int = 24
+    measure_every: int | None = None
+    measure_share: float = 0.05
     limit: int | None = None
 
     def __post_init__(self) -> None:
@@ -72,7 +80,7 @@ class TrainingJob:
         Raises:
             InputError: a figure is out of range; names the field, the value and the range.
         """
-        for name in ("model_folder", "train_path", "output_folder", "recipe_folder", "validation_path"):
+        for name in _PATHS:
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else str(value))
         object.__setattr__(self, "prompts", tuple(self.prompts))
@@ -126,6 +134,7 @@ class TrainingJob:
             raise InputError(f"{path} is not a training job ({error}). Write one with TrainingJob.save.") from error
 
 
+_PATHS = ("model_folder", "train_path", "output_folder", "recipe_folder", "validation_path", "watched_path")
 _WHOLE = 2**31
 _RANGES = (
     ("epochs", 1e-6, 10_000, "more than 0 and at most 10000 passes over the text"),
@@ -140,6 +149,8 @@ _RANGES = (
     ("eval_texts", 1, _WHOLE, "1 or more sequences"),
     ("checkpoint_every", 1, _WHOLE, "1 or more optimizer steps"),
     ("sample_tokens", 1, 4096, "1 to 4096 tokens"),
+    ("measure_every", 1, _WHOLE, "1 or more optimizer steps"),
+    ("measure_share", 0.0, 1.0, "0 to 1"),
     ("limit", 1, _WHOLE, "1 or more texts"),
 )
-_OPTIONAL = {"max_steps", "max_length", "eval_every", "checkpoint_every", "limit"}
+_OPTIONAL = {"max_steps", "max_length", "eval_every", "checkpoint_every", "measure_every", "limit"}

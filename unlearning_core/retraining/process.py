@@ -26,7 +26,7 @@ from unlearning_core.retraining.stopping import STOP_FILE
 _log = logging.getLogger(__name__)
 JOB_FILE = "job.json"
 LOG_FILE = "worker.log"
-_PATHS = ("model_folder", "output_folder", "recipe_folder")
+_PATHS = ("model_folder", "output_folder", "recipe_folder", "watched_path")
 _LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 

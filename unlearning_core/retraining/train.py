@@ -21,6 +21,7 @@ from unlearning_core.retraining.batching import split_batch
 from unlearning_core.retraining.checkpoints import discard_others, full_disk, identity, last_complete
 from unlearning_core.retraining.events import EventLog, read_json
 from unlearning_core.retraining.job import TrainingJob
+from unlearning_core.retraining.learning import Learning
 from unlearning_core.retraining.liveness import record
 from unlearning_core.retraining.material import Material, gather, not_finite
 from unlearning_core.retraining.precision import compute_dtype
@@ -103,11 +104,11 @@ def _run(
 ) -> dict[str, Any]:
     steps_a_pass = math.ceil(len(material.train.ids) / job.batch_size)
     total = job.max_steps or math.ceil(job.epochs * steps_a_pass)
-    watch = Watch(job, total, log, progress, stop, material.tokenizer)
+    watch = Watch(job, total, log, progress, stop)
     cached = material.model.config.use_cache  # Trainer switches it off
     trainer = make_trainer(job, material, total)
     trainer.add_callback(watch)
-    watch.trainer = trainer
+    watch.trainer, watch.learning = trainer, Learning(job, total, log, trainer, material.tokenizer)
     if done := _finished(job, trainer):
         log.state("finished", f"Nothing had changed: the model is in {job.final_folder}", step=total, result=done)
         return done
@@ -165,8 +166,8 @@ def make_trainer(job: TrainingJob, material: Material, total: int) -> PrunedTrai
 
 
 _NO_MATTER = {
-    "output_folder", "model_folder", "train_path", "validation_path", "recipe_folder", "prompts", "sample_tokens",
-    "eval_every", "eval_texts", "checkpoint_every",
+    "output_folder", "model_folder", "train_path", "validation_path", "recipe_folder", "watched_path", "prompts",
+    "sample_tokens", "measure_every", "measure_share", "eval_every", "eval_texts", "checkpoint_every",
 }  # fmt: skip
 """Fields that do not decide the weights of a step, or do so through what they point to."""
 

@@ -1,4 +1,4 @@
-"""What happens around each optimizer step: cuts written, progress told, evaluations due, stops heard."""
+"""What happens around each optimizer step: cuts written, progress told, measurements due, stops heard."""
 
 import logging
 import math
@@ -6,12 +6,13 @@ import time
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, TrainerCallback
+from transformers import TrainerCallback
 
 from unlearning_core.errors import Stopped
 from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.retraining.events import EventLog
 from unlearning_core.retraining.job import TrainingJob
+from unlearning_core.retraining.learning import Learning
 from unlearning_core.retraining.stopping import ShouldStop
 from unlearning_core.retraining.trainer import PrunedTrainer
 
@@ -25,26 +26,23 @@ class Watch(TrainerCallback):
     """Follows one training.
 
     Attributes:
+        trainer: what it follows; set before the training begins.
+        learning: what is measured on the way; None: nothing.
         stopped: whether the training ended because someone asked.
         tokens: predicted tokens so far, over all processes, in this session.
         seconds: wall time of the optimizer steps so far; evaluations and checkpoints are not counted.
     """
 
     def __init__(
-        self,
-        job: TrainingJob,
-        total: int,
-        log: EventLog,
-        progress: ProgressCallback,
-        should_stop: ShouldStop,
-        tokenizer: Any,
+        self, job: TrainingJob, total: int, log: EventLog, progress: ProgressCallback, should_stop: ShouldStop
     ) -> None:
         self.trainer: PrunedTrainer | None = None
+        self.learning: Learning | None = None
         self.stopped = False
         self.tokens = 0
         self.seconds = 0.0
         self._job, self._total, self._log = job, total, log
-        self._progress, self._should_stop, self._tokenizer = progress, should_stop, tokenizer
+        self._progress, self._should_stop = progress, should_stop
         self._eval_every = job.eval_every or max(1, math.ceil(total / _EVALUATIONS))
         self._mark = self._saved = time.monotonic()
         self._logged = (0, 0.0)
@@ -54,6 +52,8 @@ class Watch(TrainerCallback):
         """Say where it starts from."""
         self._log.state("running", step=state.global_step, total_steps=self._total)
         self._tell(state.global_step, control)
+        if state.is_world_process_zero and self.learning is not None:
+            self.learning.measure(state.global_step, first=True)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Set the order of this pass; the loader's own way there differs between one process and several."""
@@ -87,6 +87,9 @@ class Watch(TrainerCallback):
         control.should_training_stop = control.should_training_stop or self.stopped
         control.should_save = (save or self.stopped) and not last
         control.should_evaluate = (step % self._eval_every == 0 or last) and not self.stopped
+        learning = self.learning if state.is_world_process_zero and not self.stopped else None
+        if learning is not None and learning.due(step, self.seconds):
+            learning.measure(step)
         self._mark = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
@@ -110,13 +113,10 @@ class Watch(TrainerCallback):
         self._log.step(**values)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
-        """A point of the evaluation curve, and what the model now writes."""
+        """A point of the evaluation curve."""
         step, loss = state.global_step, metrics["eval_loss"]
         self._log.event("eval", step=step, total_steps=self._total, loss=loss)
         self._log.step(eval_loss=loss)
-        if state.is_world_process_zero:
-            for prompt in self._job.prompts:
-                self._log.event("sample", step=step, total_steps=self._total, prompt=prompt, text=self._write(prompt))
         self._mark = time.monotonic()
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -144,24 +144,3 @@ class Watch(TrainerCallback):
             return flags
         said = torch.tensor([float(flag) for flag in flags], device=trainer.args.device)
         return tuple(bool(count) for count in trainer.accelerator.reduce(said, "sum"))
-
-    @torch.no_grad()
-    def _write(self, prompt: str) -> str:
-        """A greedy continuation; draws no random number, so the training stays as it would be without it."""
-        trainer, tokenizer = self._of(), self._tokenizer
-        inputs = tokenizer(prompt, return_tensors="pt").to(trainer.args.device)
-        asked = GenerationConfig(
-            max_new_tokens=self._job.sample_tokens,
-            do_sample=False,
-            use_cache=True,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=trainer.pad_id,
-        )
-        trainer.model.eval()
-        with trainer.autocast():
-            output = trainer.model.generate(
-                inputs["input_ids"], attention_mask=inputs["attention_mask"], generation_config=asked
-            )
-        trainer.model.train()
-        text: str = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        return text

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearning_core import distributed
+from unlearning_core.concepts.labelled_files import write_labelled
 from unlearning_core.concepts.labelling import same_text_key
 from unlearning_core.concepts.sentences import split_sentences
 from unlearning_core.errors import InputError, WorkFailed
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from unlearning_core.retraining.job import TrainingJob
 
 log = logging.getLogger(__name__)
+
+WATCHED = "data/watched.jsonl"
+"""File of the run with the few held-out sentences that are measured while the model learns."""
+
+WATCHED_EACH = 24
+"""How many of them hold the concept, and how many do not."""
 
 CACHE = ".filtered"
 """Folder beside the runs where filtered datasets are kept, by content of words, text and settings."""
@@ -120,6 +127,7 @@ def retrain_inputs(work: Work) -> Any:
                 "dataset",
                 "dataset_column",
                 "max_train_texts",
+                "measure_while_learning",
             }
         ),
         "seed": work.config.seed,
@@ -149,7 +157,8 @@ def training_job(work: Work) -> "TrainingJob":
         checkpoint_every=section.checkpoint_steps,
         device=device.split(":")[0],
         seed=work.config.seed,
-        prompts=tuple(work.config.test_prompts),
+        watched_path=str(folder / WATCHED) if section.measure_while_learning else None,
+        prompts=tuple(work.config.test_prompts) if section.measure_while_learning else (),
     )
 
 
@@ -160,6 +169,8 @@ def retrain(work: Work) -> Summary:
     job = training_job(work)
     work.forget_models()
     if distributed.is_main():
+        few = work.sentences("held_out").take(WATCHED_EACH, WATCHED_EACH, work.config.seed)
+        write_labelled(work.run.folder / WATCHED, few.items)
         _start_over_if_changed(work, job.folder)
     distributed.share(None)
     if distributed.world_size() > 1:
