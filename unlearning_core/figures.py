@@ -72,7 +72,7 @@ def heatmap(
     binned = f", {bins.size} a cell, each showing its strongest" if bins.size > 1 else ""
     figure.update_xaxes(title=f"{SITE_NAMES.get(site, site)}: {across}{binned}", showgrid=False, zeroline=False)
     figure.update_yaxes(title="layer", showgrid=False, zeroline=False, tickformat="d")
-    return _styled(figure, height=max(280, min(720, 110 + 16 * raw.shape[0])))
+    return styled(figure, height=max(280, min(720, 110 + 16 * raw.shape[0])))
 
 
 def _cells(bins: Bins, order_by: OrderBy, standardised: bool, *, numbered: bool) -> go.Heatmap:
@@ -168,7 +168,7 @@ def layer_summary(cut: np.ndarray, protected: np.ndarray | None = None) -> go.Fi
     figure = go.Figure(bars)
     figure.update_xaxes(title="layer", tickformat="d")
     figure.update_yaxes(title="neurons cut", tickformat="d", rangemode="tozero")
-    return _styled(figure, height=260)
+    return styled(figure, height=260)
 
 
 def score_histogram(
@@ -193,7 +193,7 @@ def score_histogram(
     figure.update_traces(opacity=0.8)
     figure.update_xaxes(title="score")
     figure.update_yaxes(title="neurons", type="log", dtick=1)
-    return _styled(figure, height=280)
+    return styled(figure, height=280)
 
 
 def loss_curve(events: Iterable[Mapping[str, Any]], *, most_points: int = 1000) -> go.Figure:
@@ -221,7 +221,7 @@ def loss_curve(events: Iterable[Mapping[str, Any]], *, most_points: int = 1000) 
             figure.add_trace(go.Scatter(x=x, y=y, name=name, line_color=colour, hovertemplate=hover, **style))
     figure.update_xaxes(title="optimizer step", rangemode="tozero")
     figure.update_yaxes(title="loss (nats/token)")
-    return _styled(figure, height=320)
+    return styled(figure, height=320)
 
 
 def metric_bars(metrics: Mapping[str, Mapping[str, float | None]], names: Sequence[str] | None = None) -> go.Figure:
@@ -234,7 +234,7 @@ def metric_bars(metrics: Mapping[str, Mapping[str, float | None]], names: Sequen
     wanted = list(names or _METRICS)
     shown = [name for name in wanted if any(stage.get(name) is not None for stage in metrics.values())]
     if not shown:
-        return _styled(go.Figure(), height=260)
+        return styled(go.Figure(), height=260)
     titles = [_METRICS.get(name, name.replace("_", " ")) for name in shown]
     figure = make_subplots(rows=1, cols=len(shown), subplot_titles=titles, horizontal_spacing=0.06)
     for column, name in enumerate(shown, start=1):
@@ -243,7 +243,7 @@ def metric_bars(metrics: Mapping[str, Mapping[str, float | None]], names: Sequen
         bars = go.Bar(
             x=stages,
             y=[metrics[stage][name] for stage in stages],
-            error_y={"type": "data", "array": errors, "color": "#333333", "thickness": 1.4},
+            error_y={"type": "data", "array": errors, "color": GREY, "thickness": 1.4},
             customdata=errors,
             marker_color=[STAGE_COLOURS.get(stage, GREY) for stage in stages],
             hovertemplate="%{x}: %{y:.3g} ± %{customdata:.2g}<extra></extra>",
@@ -252,10 +252,11 @@ def metric_bars(metrics: Mapping[str, Mapping[str, float | None]], names: Sequen
         figure.add_trace(bars, row=1, col=column)
     figure.update_yaxes(rangemode="tozero")
     figure.update_annotations(font_size=12)
-    return _styled(figure, height=300)
+    return styled(figure, height=300)
 
 
-def _styled(figure: go.Figure, *, height: int) -> go.Figure:
+def styled(figure: go.Figure, *, height: int) -> go.Figure:
+    """The look that all figures share: no ground of their own, so that the page's light or dark one shows."""
     figure.update_layout(
         template="plotly_white",
         height=height,

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from unlearning_core.figures import PAYLOAD, heatmap, layer_summary, loss_curve, metric_bars, score_histogram
+from unlearning_core.figures import GREY, PAYLOAD, heatmap, layer_summary, loss_curve, metric_bars, score_histogram
 from unlearning_core.score_grid import OrderBy
 
 SHAPES = [(30, 1536), (32, 14_336), (80, 28_672), (33, 576), (6, 64), (1, 100_000)]
@@ -132,6 +132,7 @@ def test_metric_bars_show_each_stage_with_a_95_percent_interval() -> None:
     assert list(concept.x) == ["base", "pruned"]
     assert list(concept.y) == [2.0, 4.0]
     assert list(concept.error_y.array) == pytest.approx([0.196, 0.392])
+    assert concept.error_y.color == GREY  # stands out from light and dark ground: tests/unit/test_sweep_figure.py
     assert list(retain.error_y.array) == pytest.approx([0.0, 0.0196])
     assert len(metric_bars(metrics, ["forget_delta"]).data) == 0
 

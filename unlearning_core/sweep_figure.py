@@ -1,0 +1,118 @@
+"""The curves of an ablation sweep as a plotly figure. No torch, no streamlit."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from unlearning_core.evaluation.curves import BUDGET, Curve, curve
+from unlearning_core.evaluation.sweep import Order
+from unlearning_core.figures import BLUE, GREEN, GREY, ORANGE, styled
+
+_ORDERS: dict[Order, tuple[str, str, str, str]] = {
+    "top": ("from the top", ORANGE, "solid", "circle"),
+    "bottom": ("from the bottom", BLUE, "dash", "diamond"),
+    "random": ("at random", GREY, "dot", "square"),
+}
+"""Name, colour, dash and marker of each order: none is told by its colour alone."""
+
+_PANELS = (("forget", "Concept loss, change in nats/token"), ("retain", "Loss elsewhere, change in nats/token"))
+_BAND = "rgba(127,127,127,0.25)"
+_LEAST, _MOST = 0.0005, 0.25
+
+
+def sweep_curves(points: pd.DataFrame, *, ratio: float, suggested: float | None = None) -> go.Figure:
+    """Change of the loss on the concept and elsewhere over the share cut, in two panels of one axis.
+
+    Error bars are 95 % intervals (1.96 standard errors each way); the band holds all random draws.
+
+    Args:
+        points: what `sweep` returned, or what was measured so far.
+        ratio: where the person stands now; marked by a line in both panels.
+        suggested: a ratio to start from; marked likewise.
+    """
+    figure = make_subplots(
+        rows=1, cols=2, subplot_titles=[title for _, title in _PANELS], horizontal_spacing=0.1, shared_xaxes=True
+    )
+    drawn_last: tuple[Order, ...] = ("random", "bottom", "top")
+    orders = [order for order in drawn_last if (points["order"] == order).any()]
+    for column, (name, _) in enumerate(_PANELS, start=1):
+        for order in orders:
+            found = curve(points, order)
+            if order == "random" and len(found.ratios) > 1:
+                figure.add_trace(_band(found, name), row=1, col=column)
+            figure.add_trace(_line(found, name, order, legend=column == 1), row=1, col=column)
+    figure.add_hline(BUDGET, line={"color": GREY, "width": 1, "dash": "dash"}, row=1, col=2)
+    marks = [(suggested, "suggested", GREEN, "dash"), (ratio, "your cut", GREY, "solid")]
+    for place, label, colour, dash in marks:
+        if place:
+            _mark(figure, 100 * place, label, colour, dash)
+    low, high = min([_LEAST, *([ratio] if ratio else [])]), max(_MOST, ratio)
+    ticks = [tick for tick in (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100) if 100 * low <= tick <= 100 * high]
+    figure.update_xaxes(
+        title="neurons cut, %", type="log", range=np.log10([100 * low, 100 * high]).tolist(), tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+    )  # fmt: skip
+    figure.update_yaxes(zeroline=True, zerolinecolor=GREY, zerolinewidth=1)
+    figure.update_yaxes(range=_retain_range(points), row=1, col=2)
+    figure.update_annotations(font_size=12)
+    figure = styled(figure, height=330)
+    return figure.update_layout(legend={"y": -0.25, "x": 0.5, "xanchor": "center"}, margin={"b": 90})
+
+
+def _line(found: Curve, name: str, order: Order, *, legend: bool) -> go.Scatter:
+    title, colour, dash, symbol = _ORDERS[order]
+    above = found.ratios > 0
+    values, errors = getattr(found, name)[above], 1.96 * getattr(found, f"{name}_stderr")[above]
+    bars: dict[str, Any] = {"error_y": {"array": errors, "color": colour, "thickness": 1}} if order == "top" else {}
+    return go.Scatter(
+        x=100 * found.ratios[above],
+        y=values,
+        customdata=np.column_stack([found.neurons[above], errors]),
+        name=title,
+        legendgroup=order,
+        showlegend=legend,
+        mode="lines+markers",
+        line={"color": colour, "dash": dash, "width": 3 if order == "top" else 1.5},
+        marker={"symbol": symbol, "size": 7 if order == "top" else 5},
+        hovertemplate=f"%{{x:.3g}} % {title}, about %{{customdata[0]:,.0f}} neurons: %{{y:+.3f}} "
+        "± %{customdata[1]:.3f}<extra></extra>",
+        **bars,
+    )
+
+
+def _band(found: Curve, name: str) -> go.Scatter:
+    above = found.ratios > 0
+    places = 100 * found.ratios[above]
+    low, high = getattr(found, f"{name}_low")[above], getattr(found, f"{name}_high")[above]
+    return go.Scatter(
+        x=np.concatenate([places, places[::-1]]),
+        y=np.concatenate([low, high[::-1]]),
+        fill="toself",
+        fillcolor=_BAND,
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        legendgroup="random",
+        showlegend=False,
+        name="all random draws",
+    )
+
+
+def _mark(figure: go.Figure, place: float, label: str, colour: str, dash: str) -> None:
+    line = {"color": colour, "width": 2, "dash": dash}
+    figure.add_vline(place, line=line, row=1, col=1)
+    figure.add_vline(place, line=line, row=1, col=2)
+    # A trace of its own, so that the legend says what the line is.
+    figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name=label), row=1, col=1)
+
+
+def _retain_range(points: pd.DataFrame) -> list[float]:
+    """Ten times the budget at most: where a curve leaves the panel the model is broken, and how much says nothing."""
+    seen = points["retain"].to_numpy(float)
+    return [
+        min(-0.02, 1.1 * float(seen.min(initial=0.0))),
+        min(10 * BUDGET, max(2 * BUDGET, 1.1 * float(seen.max(initial=0.0)))),
+    ]
