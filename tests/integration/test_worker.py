@@ -21,6 +21,7 @@ from unlearning_core.retraining.checkpoints import MARKER
 from unlearning_core.retraining.events import read_json
 from unlearning_core.retraining.job import TrainingJob
 from unlearning_core.retraining.process import request_stop, start, status, tail, wait
+from unlearning_core.retraining.stopping import STOP_FILE
 from unlearning_core.retraining.train import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,6 +124,35 @@ def test_worker_outlives_its_parent_and_can_still_be_watched_and_stopped(tmp_pat
     request_stop(job.folder)
     until(lambda: not status(job.folder).live)
     assert status(job.folder).state == "stopped"
+
+
+def test_first_ctrl_c_asks_the_worker_to_stop_and_a_second_one_kills_it(tmp_path: Path) -> None:
+    pruned(tmp_path)
+    job = make_job(tmp_path, max_steps=ENDLESS)
+    job.save(tmp_path / "job.json")
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from unlearning_core.errors import Stopped; from unlearning_core.retraining.job import TrainingJob;"
+        "from unlearning_core.retraining.process import start, wait; handle = start(TrainingJob.load(sys.argv[1]))\n"
+        "print(handle.pid, flush=True)\n"
+        "try: wait(handle)\n"
+        "except Stopped as error: print(error)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "job.json")], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        worker = psutil.Process(int(parent.stdout.readline()))
+        # It hangs: it will never get to look whether it is to stop.
+        worker.suspend()
+        parent.send_signal(signal.SIGINT)
+        until(lambda: (job.folder / STOP_FILE).exists())
+        assert worker.is_running()
+        parent.send_signal(signal.SIGINT)
+        said, _ = parent.communicate(timeout=60)
+    assert "broken off at once" in said
+    assert not worker.is_running()
+    assert status(job.folder).state == "failed"
 
 
 def test_mistake_found_by_the_worker_reaches_the_parent_as_a_mistake(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def start(job: TrainingJob) -> Handle:
     (folder / STOP_FILE).unlink(missing_ok=True)
     (folder / PROCESS_FILE).unlink(missing_ok=True)
     job_file = folder / JOB_FILE
-    write_json(job_file, _absolute(job))
+    write_json(job_file, absolute(job))
     log.state("starting", step=0, total_steps=None, result=None, error=None, eta_seconds=None)
     with disk_errors(folder), (folder / LOG_FILE).open("ab") as output:
         process = subprocess.Popen(
@@ -114,7 +114,7 @@ def start(job: TrainingJob) -> Handle:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=_environment(),
+            env=worker_environment(),
         )
     handle = Handle(folder, process.pid)
     record(folder, process.pid)
@@ -204,7 +204,7 @@ def _stop_and_wait(handle: Handle) -> None:
         raise Stopped("Retraining was broken off at once. Start it again to go on from its last checkpoint.") from again
 
 
-def _absolute(job: TrainingJob) -> dict[str, Any]:
+def absolute(job: TrainingJob) -> dict[str, Any]:
     """The job with absolute paths; a source of text that is no file here is a name on the Hub and stays."""
     values = job.to_dict()
     for name in (*_PATHS, "train_path", "validation_path"):
@@ -214,8 +214,8 @@ def _absolute(job: TrainingJob) -> dict[str, Any]:
     return values
 
 
-def _environment() -> dict[str, str]:
-    """This process's, without what would make the worker one of several launched together."""
+def worker_environment() -> dict[str, str]:
+    """The environment of a child: this process's, without what would make it one of several launched together."""
     environment = {name: value for name, value in os.environ.items() if name not in _LAUNCHER}
     root = str(Path(__file__).resolve().parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))

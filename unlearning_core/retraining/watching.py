@@ -13,12 +13,13 @@ from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.retraining.events import EventLog
 from unlearning_core.retraining.job import TrainingJob
 from unlearning_core.retraining.learning import Learning
+from unlearning_core.retraining.rate import conditions
 from unlearning_core.retraining.stopping import ShouldStop
 from unlearning_core.retraining.trainer import PrunedTrainer
 
 _log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 120.0
-_EVALUATIONS = 4
+EVALUATIONS = 4
 _SMOOTHING = 0.1
 
 
@@ -43,14 +44,17 @@ class Watch(TrainerCallback):
         self.seconds = 0.0
         self._job, self._total, self._log = job, total, log
         self._progress, self._should_stop = progress, should_stop
-        self._eval_every = job.eval_every or max(1, math.ceil(total / _EVALUATIONS))
-        self._mark = self._saved = time.monotonic()
+        self._eval_every = job.eval_every or max(1, math.ceil(total / EVALUATIONS))
+        self._mark = self._saved = self._begun = time.monotonic()
         self._logged = (0, 0.0)
         self._step_seconds: float | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Say where it starts from."""
-        self._log.state("running", step=state.global_step, total_steps=self._total)
+        """Say where it starts from, and what decides its speed."""
+        self._begun = time.monotonic()
+        speed = conditions(self._job.model_folder, args.device.type, self._of().compute_dtype)
+        values: dict[str, Any] = {"conditions": speed, "batch_size": self._job.batch_size}
+        self._log.state("running", step=state.global_step, total_steps=self._total, **values)
         self._tell(state.global_step, control)
         if state.is_world_process_zero and self.learning is not None:
             self.learning.measure(state.global_step, first=True)
@@ -107,6 +111,9 @@ class Watch(TrainerCallback):
             "learning_rate": logs["learning_rate"],
             "grad_norm": logs.get("grad_norm"),
             "tokens_per_second": round(rate, 1),
+            "tokens": self.tokens,
+            "seconds": round(self.seconds, 3),
+            "elapsed": round(time.monotonic() - self._begun, 3),
             "eta_seconds": self._eta(state.global_step),
         }
         self._log.event("train", **values)

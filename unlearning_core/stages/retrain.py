@@ -162,6 +162,12 @@ def training_job(work: Work) -> "TrainingJob":
     )
 
 
+def write_watched(work: Work) -> None:
+    """Choose the few held-out sentences that are measured while the model learns."""
+    few = work.sentences("held_out").take(WATCHED_EACH, WATCHED_EACH, work.config.seed)
+    write_labelled(work.run.folder / WATCHED, few.items)
+
+
 def retrain(work: Work) -> Summary:
     """Train in a child process (under a launcher: in the processes that are there) and keep the result."""
     from unlearning_core.retraining.process import start, wait
@@ -169,8 +175,7 @@ def retrain(work: Work) -> Summary:
     job = training_job(work)
     work.forget_models()
     if distributed.is_main():
-        few = work.sentences("held_out").take(WATCHED_EACH, WATCHED_EACH, work.config.seed)
-        write_labelled(work.run.folder / WATCHED, few.items)
+        write_watched(work)
         _start_over_if_changed(work, job.folder)
     distributed.share(None)
     if distributed.world_size() > 1:

@@ -1,0 +1,44 @@
+"""An estimate before a training, against the training itself."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.retraining_case import make_job, pruned, weights
+from tests.integration.test_learning import watched
+from unlearning_core.errors import InputError
+from unlearning_core.retraining.material import gather
+from unlearning_core.retraining.rate import conditions, estimate, rate_of
+from unlearning_core.retraining.stopping import never
+from unlearning_core.retraining.train import train
+from unlearning_core.retraining.trial import measure_rate, trial
+from unlearning_core.retraining.turn import my_turn
+
+
+def test_a_measured_rate_changes_nothing_and_the_estimate_counts_what_the_training_then_reads(tmp_path: Path) -> None:
+    pruned(tmp_path)
+    job = make_job(tmp_path, validation_path=tmp_path / "validation.json", **watched(tmp_path))
+    before = weights(tmp_path / "pruned")
+    rate = measure_rate(job)
+    assert not job.folder.exists()
+    assert all((weights(tmp_path / "pruned")[name] == value).all() for name, value in before.items())
+    assert rate.steps == 3
+    assert rate.tokens_per_second > 0
+    expected = estimate(
+        gather(job).train.lengths, batch_size=job.batch_size, epochs=job.epochs, max_steps=None, rate=rate
+    )
+    figures = train(job)
+    assert (expected.steps, expected.tokens) == (figures["steps"], figures["tokens"])
+    known = rate_of(job.folder, conditions(job.model_folder, "cpu", figures["precision"]))
+    assert known is not None
+    # The training's own figure counts its first step too, which is slower.
+    assert known.tokens_per_second > 0.5 * figures["tokens_per_second"]
+
+
+def test_while_another_training_has_the_device_nothing_is_measured(tmp_path: Path) -> None:
+    pruned(tmp_path)
+    with (
+        my_turn("cpu", tmp_path, waiting=lambda before: None, should_stop=never),
+        pytest.raises(InputError, match="Another retraining is running on this device"),
+    ):
+        trial(make_job(tmp_path))
