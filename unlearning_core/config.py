@@ -79,6 +79,9 @@ class NeuralProbingSection(Section):
     protected_layers: list[int] = Field(
         default_factory=list, description="layers, from 0, of which nothing is cut; the ratio is of all others"
     )
+    excluded_neurons: list[tuple[Literal["mlp", "head", "residual"], int, int]] = Field(
+        default_factory=list, description='["mlp", 3, 17] is site, layer, index of a neuron that no cut touches'
+    )
 
 
 class RetrainingSection(Section):

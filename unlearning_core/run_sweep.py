@@ -52,7 +52,10 @@ class RunSweep:
     @classmethod
     def of(cls, run: Run, cut: CutSettings) -> "RunSweep":
         """The sweep that a cut with these settings lies on, whatever its ratio."""
-        return cls(run, SweepSettings(per_layer=cut.per_layer, protected_layers=cut.protected_layers))
+        settings = SweepSettings(
+            per_layer=cut.per_layer, protected_layers=cut.protected_layers, excluded_neurons=cut.excluded_neurons
+        )
+        return cls(run, settings)
 
     @cached_property
     def folder(self) -> Path:
@@ -71,7 +74,12 @@ class RunSweep:
             "held_out": sha256_of(self.run.folder / "data" / "held_out.jsonl"),
             "model": fingerprint(base.base_model_path, base.revision),
             "dtype": base.dtype,
-            "settings": [self.settings.per_layer, self.settings.protected_layers, self.settings.seed],
+            "settings": [
+                self.settings.per_layer,
+                self.settings.protected_layers,
+                self.settings.excluded_neurons,
+                self.settings.seed,
+            ],
             "sentences": self.sentences,
         }
         return self.run.folder / FOLDER / digest(depends)[:16]
@@ -210,6 +218,7 @@ def sweep_command(arguments: argparse.Namespace, progress: Any) -> None:
         seed=arguments.seed,
         per_layer=cut.per_layer if arguments.per_layer is None else arguments.per_layer,
         protected_layers=cut.protected_layers if arguments.protect_layers is None else tuple(arguments.protect_layers),
+        excluded_neurons=cut.excluded_neurons,
     )
     if arguments.ratios:
         settings = replace(settings, ratios=tuple(arguments.ratios))

@@ -46,6 +46,7 @@ class SweepSettings:
         draws: random cuts at every ratio.
         per_layer: every layer gives the same share.
         protected_layers: layers of which nothing is cut.
+        excluded_neurons: (site, layer, index) of neurons that are not cut.
         seed: of the random cuts.
         stop_at: retain delta in nats a token beyond which an order's larger ratios are left out: the model is broken.
     """
@@ -54,6 +55,7 @@ class SweepSettings:
     draws: int = 3
     per_layer: bool = False
     protected_layers: tuple[int, ...] = ()
+    excluded_neurons: tuple[tuple[str, int, int], ...] = ()
     seed: int = 0
     stop_at: float = 2.0
 
@@ -65,6 +67,7 @@ class SweepSettings:
             raise InputError(f"draws is {self.draws}; at least 1 random cut is needed.")
         object.__setattr__(self, "ratios", tuple(sorted({0.0, *map(float, self.ratios)})))
         object.__setattr__(self, "protected_layers", tuple(sorted(set(self.protected_layers))))
+        object.__setattr__(self, "excluded_neurons", tuple(sorted(set(self.excluded_neurons))))
 
     def draws_of(self, order: Order) -> int:
         """How many cuts of an order there are at each ratio."""
@@ -196,7 +199,8 @@ class _Cuts:
         return mask if order != "random" else random_like(mask, self._ranking, [self._settings.seed, draw])
 
     def _asked(self, ratio: float) -> CutSettings:
-        return CutSettings(ratio, self._settings.per_layer, self._settings.protected_layers)
+        given = self._settings
+        return CutSettings(ratio, given.per_layer, given.protected_layers, given.excluded_neurons)
 
 
 def bottom_first(ranking: pd.DataFrame) -> pd.DataFrame:

@@ -25,8 +25,8 @@ STAGES: tuple[Stage, ...] = (
         label_inputs, label_sentences,
     ),
     Stage(
-        "rank", "ranking neurons", ("label",), ("ranking.parquet", "massive.parquet"), rank_inputs, rank_neurons,
-        collective=True,
+        "rank", "ranking neurons", ("label",), ("ranking.parquet", "massive.parquet", "statistics.npz"), rank_inputs,
+        rank_neurons, collective=True,
     ),
     Stage(
         "measure base", "measuring the base model", ("label",), ("measurements/base.parquet", "measurements/base.json"),

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from unlearning_core.pruning.recipe import Recipe
     from unlearning_core.pruning.settings import CutSettings
 
+CUT_KEYS = {"prune_ratio", "per_layer", "protected_layers", "excluded_neurons"}
+"""Keys of neural_probing that say how the ranking is cut."""
+
 
 def prune_inputs(work: Work) -> Any:
-    return work.config.neural_probing.model_dump(include={"prune_ratio", "per_layer", "protected_layers"})
+    return work.config.neural_probing.model_dump(include=CUT_KEYS)
 
 
 def cut_settings(config: "ExperimentConfig") -> "CutSettings":
@@ -25,7 +28,9 @@ def cut_settings(config: "ExperimentConfig") -> "CutSettings":
     from unlearning_core.pruning.settings import CutSettings
 
     probing = config.neural_probing
-    return CutSettings(probing.prune_ratio, probing.per_layer, tuple(probing.protected_layers))
+    return CutSettings(
+        probing.prune_ratio, probing.per_layer, tuple(probing.protected_layers), tuple(probing.excluded_neurons)
+    )
 
 
 def recipe_of(work: Work, settings: "CutSettings", mask: "Mask") -> "Recipe":
@@ -42,6 +47,7 @@ def recipe_of(work: Work, settings: "CutSettings", mask: "Mask") -> "Recipe":
         fingerprint=fingerprint(base.base_model_path, base.revision),
         ranking=probing.model_dump(include=ranked)
         | {"protected_layers": list(settings.protected_layers)}
+        | {"excluded_neurons": [list(neuron) for neuron in settings.excluded_neurons]}
         | {"words": list(work.concept.words), "digest": digest(rank_inputs(work))},
         ratio=settings.ratio,
         per_layer=settings.per_layer,

@@ -57,6 +57,7 @@ def rank_neurons(work: Work) -> Summary:
     )
     if distributed.is_main():
         write_file(work.run.folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
+        activations.statistics.save(work.run.folder / "statistics.npz")
         write_file(work.run.folder / "massive.parquet", lambda path: activations.massive.to_parquet(path, index=False))
         work.__dict__.pop("ranking", None)
     top = ranking.nsmallest(3, "rank")
