@@ -6,17 +6,23 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages._described_run import described
 from pages._experiments import experiment_of
 from pages._marked_text import escaped
+from pages._model_card import choose_well_known, starter_caption
 from pages._run_in_url import changed, current_run, runs_root, show_run
-from pages._sidebar import model_name
 from pages._working import say
 from unlearning_core.config import ExperimentConfig, find_path, load_config
 from unlearning_core.errors import InputError
 from unlearning_core.models.starters import offered
-from unlearning_core.runs import Run, create_run, list_runs
+from unlearning_core.runs import create_run, list_runs
 
-STARTER, PATH, ZIP = "A model that comes with it", "A folder, .gguf file or Hub id", "Upload a zip"
+STARTER, HUB, PATH, ZIP = (
+    "A model that comes with it",
+    "A well-known model of the Hub",
+    "A folder, .gguf file or Hub id",
+    "Upload a zip",
+)
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -38,10 +44,13 @@ def choose_model() -> Choice | None:
     Raises:
         InputError: an uploaded zip is not a model.
     """
-    kind = st.radio("Where is the model?", (STARTER, PATH, ZIP), horizontal=True)
+    kind = st.radio("Where is the model?", (STARTER, HUB, PATH, ZIP), horizontal=True)
     source, revision, allow_pickle = "", "", False
+    form = st.session_state.get("number format", "auto")
     if kind == STARTER:
-        source = _starter()
+        source = _starter(form)
+    elif kind == HUB:
+        source = choose_well_known(form)
     elif kind == PATH:
         left, right = st.columns([3, 1])
         source = left.text_input("Folder, .gguf file or Hub id", placeholder="openai-community/gpt2").strip()
@@ -51,8 +60,10 @@ def choose_model() -> Choice | None:
     with st.expander("Device, number format, file format"):
         left, right = st.columns(2)
         device = left.selectbox("Device", DEVICES, help="auto takes a graphics card when there is one.")
-        dtype = right.selectbox("Number format", DTYPES, help="auto: bfloat16 on a CUDA card, float32 elsewhere.")
-        if kind != STARTER:
+        dtype = right.selectbox(
+            "Number format", DTYPES, key="number format", help="auto: bfloat16 on a CUDA card, float32 elsewhere."
+        )
+        if kind in (PATH, ZIP):
             allow_pickle = st.checkbox(
                 "Also load pytorch_model.bin",
                 help="Such a file can run any program while it loads. Only from someone you trust.",
@@ -60,7 +71,7 @@ def choose_model() -> Choice | None:
     if not source:
         return None
     return Choice(
-        source if kind == STARTER else find_path(source, Path.cwd()),
+        source if kind in (STARTER, HUB) else find_path(source, Path.cwd()),
         revision.strip() or None,
         device,
         dtype,
@@ -68,13 +79,13 @@ def choose_model() -> Choice | None:
     )
 
 
-def _starter() -> str:
+def _starter(dtype: str) -> str:
     starters = offered()
     name = st.radio(
         "Model",
         list(starters),
         format_func=lambda name: starters[name].title,
-        captions=[f"{starter.about} Licence: {starter.licence}." for starter in starters.values()],
+        captions=[starter_caption(name, dtype) for name in starters],
     )
     if reason := starters[name].unavailable():
         st.warning(escaped(reason))
@@ -114,25 +125,12 @@ def reopen_run() -> None:
     if not runs:
         st.caption(f"There are no runs in {runs_root()} yet.")
         return
-    names = {run.id: _described(run) for run in runs[:100]}
+    names = {run.id: described(run) for run in runs[:100]}
     chosen = st.selectbox("Run", list(names), format_func=lambda run_id: names[run_id])
     opened = current_run()
     if st.button("Open this run", disabled=opened is not None and opened.id == chosen):
         show_run(next(run for run in runs if run.id == chosen))
         st.rerun()
-
-
-def _described(run: Run) -> str:
-    try:
-        config, status = run.config, run.status()
-    except (InputError, ValueError):
-        return f"{run.id} (damaged)"
-    stages = [name for name, known in status["stages"].items() if known.get("state") == "finished"]
-    reached = f"up to {stages[-1]!r}" if stages else "nothing done yet"
-    day, clock = run.id[:8], run.id[9:15]
-    time = f"{day[:4]}-{day[4:6]}-{day[6:]} {clock[:2]}:{clock[2:4]}"
-    label = config.neural_probing.activations_label or "concept"
-    return f"{time}  {model_name(config.base_model.base_model_path)}, {label}: {status['state']}, {reached}"
 
 
 def import_config() -> None:

@@ -1,17 +1,18 @@
 """Model: choose one, see what it needs, load it; reopen an earlier run."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psutil
 import streamlit as st
 
 from pages._choose_model import Choice, choose_model, experiment, import_config, reopen_run
 from pages._frame import show
 from pages._marked_text import escaped
+from pages._model_card import facts, memory
 from pages._run_in_url import current_run, runs_root, show_run
 from pages._shared_models import base_is_loaded, base_model, keep_facts, model_of
 from pages._sidebar import model_name
 from pages._steps import next_step
+from pages._talk import talk
 from pages._working import carry_out, in_sentences, say
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs import Run, create_run
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
 
 PAGE = "pages/model.py"
-SITES = {"mlp": "MLP neurons", "head": "Attention heads", "residual": "Residual dimensions"}
 
 
 def main() -> None:
@@ -34,6 +34,8 @@ def main() -> None:
     if run is not None:
         with in_sentences():
             loaded_card(run)
+        with in_sentences():
+            talk(run)
     with st.expander("Take another model") if run else st.container(), in_sentences():
         choice = choose_model()
         if choice is not None:
@@ -61,7 +63,7 @@ def inspect_and_load(choice: Choice) -> None:
     known = st.session_state.get("inspected")
     if known and known[0] == choice:
         facts(known[1])
-        memory(known[1]["bytes_in_memory"])
+        memory(known[1])
         if st.button("Load the model", type="primary", icon=":material/download:"):
             config = experiment(choice)
             loaded: list[LoadedModel] = []
@@ -93,44 +95,6 @@ def loaded_card(run: Run) -> None:
             "Loading the model", lambda bar: keep_facts(run, base_model(run, bar)), only_one=run.id
         ):
             st.rerun()
-
-
-def facts(info: dict[str, Any]) -> None:
-    """The card of a model."""
-    st.subheader(escaped(model_name(info["source"])))
-    row = st.container(horizontal=True, gap="large")
-    row.metric("Parameters", _count(info["parameters"]), width="content")
-    row.metric("Memory for the weights", _bytes(info["bytes_in_memory"]), width="content")
-    row.metric("Layers", info["layers"], width="content")
-    row.metric("Family", info["model_type"], width="content")
-    widths = ", ".join(
-        f"{SITES.get(site, site)}: {layers} × {width:,}" for site, (layers, width) in info["shapes"].items()
-    )
-    st.markdown(f"**Neurons (layers × width).** {widths}")
-    rest = [f"number format {info['dtype']}", f"device {info['device']}"]
-    rest += [f"licence {info['licence']}"] if info.get("licence") else []
-    rest += [f"revision {info['revision'][:12]}"] if info.get("revision") else []
-    st.caption(", ".join(rest))
-
-
-def memory(needed: int) -> None:
-    """Whether the model fits into this machine's free memory."""
-    free = psutil.virtual_memory().available
-    if needed < 0.8 * free:
-        st.caption(f"{_bytes(free)} of memory are free here: it fits.")
-    else:
-        st.warning(f"Only {_bytes(free)} of memory are free here. Take a smaller model or number format.")
-
-
-def _count(number: int) -> str:
-    for size, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {name}"
-    return str(number)
-
-
-def _bytes(number: float) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
 show(main)

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages._choose_model import Choice, experiment
+from pages._marked_text import escaped
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import button, labelled
 from unlearning_core.runs import Run, list_runs
@@ -52,6 +54,10 @@ def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
     assert not [error.value for error in app.error]
     assert labelled(app.metric, "Family").value == "llama"
     assert labelled(app.metric, "Layers").value == "3"
+    assert labelled(app.metric, "Context").value == "128"
+    assert labelled(app.metric, "Vocabulary").value == "400"
+    widths = dict(zip(app.table[0].value["Neurons"], app.table[0].value["Width"], strict=True))
+    assert widths == {"MLP neurons": "48", "Attention heads": "4", "Residual dimensions": "32"}
     assert list_runs(runs) == []
     button(app, "Load the model").click().run()
     assert not [error.value for error in app.error]
@@ -61,6 +67,58 @@ def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
     assert run.config.base_model.base_model_path == str(tiny_folder)
     assert run.read_json("model.json")["model_type"] == "llama"
     assert any("loaded" in message.value for message in app.success)
+
+
+@pytest.mark.parametrize(("dtype", "fits"), [("auto", "no"), ("bfloat16", "yes")])
+def test_well_known_models_say_whether_they_fit(
+    open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch, dtype: str, fits: str
+) -> None:
+    # GPT-2's 124,439,808 parameters take 498 MB as float32 and 249 MB as bfloat16.
+    free = psutil.virtual_memory()._replace(available=300_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    app = open_page("model")
+    labelled(app.radio, "Where is the model?").set_value("A well-known model of the Hub").run()
+    labelled(app.selectbox, "Number format").set_value(dtype).run()
+    assert not [error.value for error in app.error]
+    assert labelled(app.selectbox, "Model of the Hub").value == "openai-community/gpt2"
+    table = app.table[0].value.set_index("Model")
+    assert list(table.loc["openai-community/gpt2", ["Parameters", "Fits"]]) == ["124 M", fits]
+    assert bool([warning for warning in app.warning if "497.8 MB" in warning.value]) is (fits == "no")
+
+
+def test_the_loaded_model_is_talked_to_at_once(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tiny_folder: Path
+) -> None:
+    app = open_page("model", new_run())
+    assert labelled(app.text_area, "Prompt").value == "The chair"
+    labelled(app.text_area, "Prompt").set_value("She put")
+    labelled(app.number_input, "Tokens").set_value(5)
+    button(app, "Write").click().run()
+    assert not [error.value for error in app.error]
+    assert not app.exception
+    said = next(text.value for text in app.markdown if text.value.startswith("**She put**"))
+    assert said == f"**She put**  \n{escaped(_likeliest(tiny_folder, 'She put', 5))}"
+
+
+def _likeliest(folder: Path, prompt: str, tokens: int) -> str:
+    """What transformers' own greedy decoding writes after `prompt`."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    inputs = tokenizer(prompt, return_tensors="pt")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    ids = model.generate(**inputs, max_new_tokens=tokens, do_sample=False, pad_token_id=0)[0]
+    return tokenizer.decode(ids[inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+def test_an_empty_prompt_gives_one_sentence(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+    app = open_page("model", new_run())
+    labelled(app.text_area, "Prompt").set_value("  ")
+    button(app, "Write").click().run()
+    assert [error.value for error in app.error] == [
+        escaped("The prompt is empty. Write a few words for the model to go on from.")
+    ]
+    assert not app.exception
 
 
 def test_a_folder_that_is_no_model_gives_one_sentence(open_page: Callable[..., AppTest], tmp_path: Path) -> None:
@@ -80,7 +138,7 @@ def test_a_run_that_is_not_there_gives_one_sentence_and_the_page_goes_on(open_pa
     assert len(app.error) == 1
     assert "There is no run" in app.error[0].value
     assert "run" not in app.query_params
-    assert [title.value for title in app.title] == ["Model"]
+    assert [title.value for title in app.title] == ["Unlearning Workbench"]
 
 
 def test_an_earlier_run_is_reopened(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
