@@ -5,9 +5,10 @@ from contextvars import ContextVar
 
 import streamlit as st
 
+from pages._guide import guide
 from pages._run_in_url import current_run
 from pages._sidebar import sidebar
-from pages._steps import STEPS, is_done
+from pages._steps import PAGES, START, STEPS, is_done
 from pages._working import in_sentences, said
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.logs import quiet_libraries, start_app_log
@@ -30,11 +31,11 @@ def frame() -> None:
             st.Page(
                 step.page,
                 title=step.title,
-                icon=":material/check_circle:" if is_done(run, step) else step.icon,
+                icon=":material/check_circle:" if step in STEPS and is_done(run, step) else step.icon,
                 url_path=step.title.lower(),
-                default=step is STEPS[0],
+                default=step is START,
             )
-            for step in STEPS
+            for step in PAGES
         ]
     )
     # A place of their own: a message that goes must not move what is below it, or open expanders close.
@@ -44,6 +45,8 @@ def frame() -> None:
             raise wrong
     with st.sidebar, in_sentences():
         sidebar(run)
+    with in_sentences():
+        guide(run, page.title)
     token = _framed.set(True)
     try:
         with in_sentences():

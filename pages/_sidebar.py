@@ -10,7 +10,7 @@ from unlearning_core.runs import Run
 def sidebar(run: Run | None) -> None:
     """Say where the visitor is."""
     if run is None:
-        st.caption("No run is open. Load a model to start one, or reopen one on the Model page.")
+        st.caption("No run is open. Load a model to start one, or reopen one on the Runs page.")
         return
     config, status = run.config, run.status()
     stages = status["stages"]

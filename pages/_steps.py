@@ -36,6 +36,11 @@ STEPS = (
     Step("pages/compare.py", "Compare", ":material/compare_arrows:", "report", "Finish the run first"),
 )
 
+START = Step("pages/start.py", "Start", ":material/home:", None, "")
+RUNS = Step("pages/runs.py", "Runs", ":material/folder_open:", None, "")
+PAGES = (START, *STEPS, RUNS)
+"""In the order of the navigation."""
+
 
 def finished_stages(run: Run) -> frozenset[str]:
     """Stages whose outcome is there and belongs to the settings as they are now."""

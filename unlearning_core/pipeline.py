@@ -48,10 +48,11 @@ def execute(
         log.info("run %s: %s", run.id, run.config.model_dump_json())
         run.set_status(state="running", message="", process=identity(os.getpid()))
         try:
-            _execute(run, work or Work(run, _recording(run, progress)), _wanted(until))
+            work, stages = work or Work(run, _recording(run, progress)), _wanted(until)
+            _execute(run, work, stages)
         except BaseException as error:
             raise _record_failure(run, error) from error
-        finished = until is None or until == STAGES[-1].name
+        finished = not any(stage.applies(work) for stage in STAGES[len(stages) :])
         run.set_status(state="finished" if finished else "waiting", stage=None, process=None)
         run.event("run", state="finished" if finished else "waiting")
 

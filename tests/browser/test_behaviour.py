@@ -27,7 +27,7 @@ from unlearning_core.runs import Run, create_run
 
 pytestmark = pytest.mark.timeout(600)
 
-PAGES = ("Model", "Concept", "Neurons", "Prune", "Retrain", "Compare")
+PAGES = ("Start", "Model", "Concept", "Neurons", "Prune", "Retrain", "Compare", "Runs")
 
 
 def prepared(dashboard: Dashboard, folder: Path, until: str, **changes: dict) -> Run:
@@ -39,9 +39,9 @@ def prepared(dashboard: Dashboard, folder: Path, until: str, **changes: dict) ->
 
 
 def open_at(page: Page, dashboard: Dashboard, title: str, run: Run) -> None:
-    path = "" if title == "Model" else title.lower()
+    path, heading = ("", "Unlearning Workbench") if title == "Start" else (title.lower(), title)
     page.goto(f"{dashboard.url}/{path}?run={run.id}")
-    expect(page.get_by_role("heading", name=title, exact=True, level=1)).to_be_visible(timeout=LONG)
+    expect(page.get_by_role("heading", name=heading, exact=True, level=1)).to_be_visible(timeout=LONG)
     settled(page)
 
 
@@ -141,7 +141,7 @@ def test_a_bad_zip_gives_one_sentence(
                 archive.writestr(name, "{}")
     bad = tmp_path / "bad.zip"
     bad.write_bytes(content.getvalue())
-    page.goto(dashboard.url)
+    page.goto(f"{dashboard.url}/model")
     choose(page, "Upload a zip")
     upload(page, "Zip of a model folder", bad)
     alert = page.get_by_test_id("stAlert")

@@ -105,7 +105,7 @@ def load(page: Page, dashboard: Dashboard) -> None:
 
 @pytest.mark.timeout(600)
 def test_all_pages_on_a_tiny_model(page: Page, dashboard: Dashboard, tiny_folder: Path, tmp_path: Path) -> None:
-    page.goto(dashboard.url)
+    page.goto(f"{dashboard.url}/model")
     settled(page)
     no_errors(page)
     choose(page, "A folder, .gguf file or Hub id")
@@ -134,7 +134,7 @@ def small_experiment(path: Path) -> Path:
 
 @pytest.mark.timeout(900)
 def test_all_pages_on_the_real_starter(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:
-    page.goto(dashboard.url)
+    page.goto(f"{dashboard.url}/model")
     settled(page)
     no_errors(page)
     choose(page, "SmolLM2-135M-Instruct")

@@ -104,7 +104,7 @@ def open_page(runs: Path) -> Callable[..., AppTest]:
         if run is not None:
             app.query_params["run"] = run.id
         app.run()
-        if page != "model":
+        if page != "start":
             app.switch_page(f"pages/{page}.py").run()
         return app
 

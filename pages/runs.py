@@ -1,0 +1,198 @@
+"""Runs: all of them with settings and headline numbers; open, compare, delete, export, import."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages._choose_model import import_config
+from pages._described_run import described
+from pages._frame import show
+from pages._marked_text import escaped
+from pages._metrics_table import NEVER_KNEW
+from pages._run_in_url import close_run, current_run, runs_root
+from pages._steps import START, STEPS, is_done
+from pages._working import in_sentences, say
+from unlearning_core.errors import InputError
+from unlearning_core.outcome import in_figures
+from unlearning_core.run_report import run_report
+from unlearning_core.run_table import DAMAGED, different_settings, run_table, side_by_side
+from unlearning_core.runs import Run, delete_run, list_runs, open_run
+
+CHOSEN, TABLE, DELETE = "chosen runs", "table of runs", "run to delete"
+
+TITLES = {
+    "concept_nll": "Concept loss (nats/token)",
+    "forget_delta": "Concept loss, change against base",
+    "retain_nll": "Loss elsewhere (nats/token)",
+    "retain_delta": "Loss elsewhere, change against base",
+    "concept_accuracy": "Concept words guessed right",
+    "retain_accuracy": "Other words guessed right",
+    "concept_words_per_100": "Concept words in 100 written",
+    "forget_quality": NEVER_KNEW["forget_quality"][0],
+    "never_knew_kl_forget": "Divergence from never-knew, concept",
+    "never_knew_kl_neighbour": "Divergence from never-knew, neighbours",
+    "never_knew_kl_retain": "Divergence from never-knew, the rest",
+}
+
+
+def main() -> None:
+    """Draw the page."""
+    st.title("Runs")
+    st.markdown("Everything that was tried here. Mark one run to open, export or delete it, or two to compare them.")
+    with in_sentences():
+        carry_out_delete()
+    runs = list_runs(runs_root())
+    if runs:
+        with in_sentences():
+            chosen = choose(runs)
+        if len(chosen) == 1:
+            with st.container(border=True), in_sentences():
+                one_run(chosen[0])
+        elif len(chosen) == 2:
+            with in_sentences():
+                two_runs(*chosen)
+    else:
+        st.info(f"There are no runs in {escaped(str(runs_root()))} yet.", icon=":material/folder_open:")
+        st.page_link(START.page, label="Go to Start", icon=START.icon)
+    with st.expander("Start a run from a config.json"), in_sentences():
+        st.caption("The same file that `python -m unlearning_core run config.json` takes, and that a run exports.")
+        import_config()
+
+
+def carry_out_delete() -> None:
+    """Delete the run that was confirmed, before anything of it is drawn."""
+    name = st.session_state.pop(DELETE, None)
+    if name is None:
+        return
+    delete_run(open_run(name, runs_root()))
+    if (st.session_state.get("run") or st.query_params.get("run")) == name:
+        close_run()
+    say(f"The run {name} is deleted.")
+    st.rerun()
+
+
+def choose(runs: list[Run]) -> list[Run]:
+    """The table, and the one or two runs that are marked in it or named below it."""
+    table = run_table(runs)
+    known = {run.id: run for run in runs}
+    if CHOSEN not in st.session_state:
+        opened = current_run()
+        st.session_state[CHOSEN] = [opened.id] if opened is not None else []
+    st.session_state[CHOSEN] = [name for name in st.session_state[CHOSEN] if name in known]
+    shown = table.drop(columns="run").dropna(axis="columns", how="all")
+    st.dataframe(
+        shown, key=TABLE, hide_index=True, column_config=_columns(),
+        selection_mode="multi-row", on_select=lambda: _take_over(list(table["run"])),
+        height="content" if len(table) < 12 else 440,
+    )  # fmt: skip
+    names = st.multiselect(
+        "One or two runs", list(known), key=CHOSEN, max_selections=2, format_func=lambda name: f"{described(known[name])} ({name[-6:]})",
+        placeholder="Mark rows above, or choose here",
+    )  # fmt: skip
+    return [known[name] for name in names]
+
+
+def _take_over(names: list[str]) -> None:
+    """What was marked in the table is what is chosen: the first two."""
+    rows = st.session_state[TABLE]["selection"]["rows"]
+    st.session_state[CHOSEN] = [names[row] for row in rows if row < len(names)][:2]
+
+
+def _columns() -> dict[str, Any]:
+    def number(title: str, meaning: str) -> Any:
+        return st.column_config.NumberColumn(title, help=meaning, format="%+.3f")
+
+    return {
+        "made": st.column_config.DatetimeColumn("Made", format="YYYY-MM-DD HH:mm"),
+        "state": "State",
+        "reached": st.column_config.TextColumn("Reached", help="The last stage that is finished."),
+        "model": "Model",
+        "concept": "Concept",
+        "ranker": "Method",
+        "site": "Site",
+        "ratio": st.column_config.NumberColumn("Share cut", format="percent", help="Of the neurons ranked."),
+        "cut": st.column_config.NumberColumn("Cut", format="localized", help="Neurons cut."),
+        "forget_delta": number(
+            "Gone", "Change of the concept's loss by the cut, nats a token: more is more forgotten."
+        ),
+        "retain_delta": number("Cost", "Change of the loss elsewhere by the cut, nats a token: less is better."),
+        "after_forget_delta": number("Gone, retrained", "The same after retraining: less than before is come back."),
+        "after_retain_delta": number("Cost, retrained", "The same after retraining."),
+        "never_knew_kl_forget": number(
+            "To never-knew",
+            "Divergence of the retrained model from one that never knew, on the concept; 0 is the same.",
+        ),
+    }
+
+
+def one_run(run: Run) -> None:
+    """Links to it on every page, its settings, its report, and Delete."""
+    st.markdown(f"**{escaped(run.id)}**")
+    damaged = run_table([run])["state"].iloc[0] == DAMAGED
+    if damaged:
+        st.warning("A file of this run is damaged; it can only be deleted.")
+    else:
+        with st.container(horizontal=True):
+            for step in STEPS:
+                icon = ":material/check_circle:" if is_done(run, step) else step.icon
+                st.page_link(step.page, label=step.title, icon=icon, query_params={"run": run.id}, width="content")
+        st.caption("Each of these is a link that can be sent on: it opens this run on that page.")
+    with st.container(horizontal=True):
+        if not damaged:
+            st.download_button(
+                "Export config.json", (run.folder / "config.json").read_bytes(), "config.json", "application/json",
+                on_click="ignore", icon=":material/download:",
+            )  # fmt: skip
+            if run.read_json("metrics.json") and run.read_json("generations.json"):
+                st.download_button(
+                    "Report (HTML)", run_report(run), f"{run.id}.html", "text/html", on_click="ignore",
+                    icon=":material/description:",
+                )  # fmt: skip
+        ask_to_delete(run)
+
+
+def ask_to_delete(run: Run) -> None:
+    """Delete, with a second question; never a run that is being worked on."""
+    busy = run.at_work()
+    with st.popover(
+        "Delete", icon=":material/delete:", disabled=busy,
+        help="It is being worked on. Stop it first, on the Retrain page." if busy else None,
+    ):  # fmt: skip
+        st.markdown("The settings, the models and all that was measured go. What other runs took over from it stays.")
+        st.button(
+            "Yes, delete this run", type="primary", key=f"delete {run.id}",
+            on_click=lambda: st.session_state.update({DELETE: run.id}),
+        )  # fmt: skip
+
+
+def two_runs(one: Run, other: Run) -> None:
+    """Metrics side by side, and the settings that differ."""
+    st.markdown(f"**First:** {escaped(described(one))}  \n**Second:** {escaped(described(other))}")
+    left, right = one.read_json("metrics.json") or {}, other.read_json("metrics.json") or {}
+    pairs = [(stage, name) for stage, name in side_by_side(left, right) if name in TITLES]
+    order = list(TITLES)
+    pairs.sort(key=lambda pair: order.index(pair[1]))
+    rows = [(TITLES[name], stage, _figure(left, stage, name), _figure(right, stage, name)) for stage, name in pairs]
+    st.subheader("Numbers")
+    if rows:
+        st.dataframe(pd.DataFrame(rows, columns=["metric", "model", "first", "second"]), hide_index=True)
+    else:
+        st.caption("Neither of the two has been measured to its end yet.")
+    st.subheader("Settings that differ")
+    try:
+        settings = different_settings(one, other)
+    except InputError as error:
+        raise InputError(f"The two cannot be compared: {error}") from error
+    if settings.empty:
+        st.caption("None: both have the same settings.")
+    else:
+        st.dataframe(settings.rename(columns={"one": "first", "other": "second"}), hide_index=True)
+
+
+def _figure(metrics: dict[str, Any], stage: str, name: str) -> str:
+    values = metrics.get(stage, {})
+    return in_figures(values.get(name), values.get(f"{name}_stderr"))
+
+
+show(main)

@@ -1,0 +1,110 @@
+"""Start: what this is, the guided demo, one's own model, and recent runs."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages._described_run import described
+from pages._experiments import experiment_of
+from pages._frame import show
+from pages._guide import begin, is_guided, prepare_in_background
+from pages._marked_text import escaped
+from pages._run_in_url import changed, close_run, current_run, runs_root, show_run
+from pages._shared_models import keep_facts, model_of
+from pages._steps import STEPS, is_done
+from pages._working import carry_out, in_sentences
+from unlearning_core.models.starters import offered
+from unlearning_core.progress import ProgressCallback
+from unlearning_core.runs import Run, create_run, list_runs
+
+PICTURE = Path(__file__).with_name("start.svg")
+RECENT = 5
+DEMOS = {
+    "smallworld": "A tiny model of a small, made-up world whose every fact is known. Every step takes seconds.",
+    "smollm2": "Real English, 135 million parameters. The slow steps are prepared in the background while you read: "
+    "ten minutes in all on two processor cores.",
+}
+PREPARED = ("smollm2",)
+"""Starters whose steps are too slow to wait for."""
+
+
+def main() -> None:
+    """Draw the page."""
+    st.title("Unlearning Workbench")
+    st.markdown(
+        "A language model knows a thing because some of its neurons carry it. Here you name a concept in words, see "
+        "which neurons carry it, cut them, let the model recover, and read what it writes before and after. Every step "
+        "answers three questions with numbers: how much of the concept is gone, what did it cost, does it come back?"
+    )
+    st.image(
+        str(PICTURE), width=960,
+        alt="Find the neurons that a concept lights up, cut them, compare how much is left of it and of all else",
+    )  # fmt: skip
+    first, second, own = st.columns(3, gap="medium")
+    for column, name in zip((first, second), DEMOS, strict=True):
+        with column.container(border=True, height="stretch"), in_sentences():
+            offer_demo(name)
+    with own.container(border=True, height="stretch"):
+        st.markdown("**Use my own model**")
+        st.markdown("A model folder, a .gguf file, a zip or a model of the Hub, and a concept of your choice.")
+        if st.button("Use my own model", icon=":material/memory:"):
+            close_run()
+            st.switch_page(STEPS[0].page)
+    with in_sentences():
+        recent_runs()
+
+
+def offer_demo(name: str) -> None:
+    """What the demo on that starter is, and its button."""
+    starter = offered()[name]
+    st.markdown(f"**Show me on {escaped(starter.title)}**")
+    st.markdown(DEMOS[name])
+    if reason := starter.unavailable():
+        st.caption(escaped(reason))
+        return
+    if st.button(f"Show me on {starter.title}", type="primary", icon=":material/play_arrow:"):
+        start_demo(name)
+
+
+def start_demo(name: str) -> None:
+    """A guided run of the starter's own experiment, its model loaded; then on to the first page of the path."""
+    config = changed(experiment_of(name), output_dir=str(runs_root()))
+    made: list[Run] = []
+
+    def load(bar: ProgressCallback) -> None:
+        loaded = model_of(config.base_model, bar)
+        run = create_run(config, runs_root())
+        keep_facts(run, loaded)
+        begin(run)
+        made.append(run)
+
+    if carry_out("Loading the model", load, only_one=f"demo {name}"):
+        if name in PREPARED:
+            prepare_in_background(made[0])
+        show_run(made[0])
+        st.switch_page(STEPS[0].page)
+
+
+def recent_runs() -> None:
+    """The newest runs, each with a button that opens it where it was left."""
+    runs = list_runs(runs_root())[:RECENT]
+    if not runs:
+        return
+    st.subheader("Recent runs")
+    opened = current_run()
+    for run in runs:
+        line, place = st.columns([5, 1], vertical_alignment="center")
+        here = ", open now" if opened is not None and opened.id == run.id else ""
+        guided = ", guided" if is_guided(run) else ""
+        line.markdown(escaped(described(run) + guided + here))
+        if place.button("Open", key=f"open {run.id}", help=f"Open the run {run.id} where it was left."):
+            show_run(run)
+            st.switch_page(where_left(run))
+
+
+def where_left(run: Run) -> str:
+    """The page of the first step that is not done, or the last page."""
+    return next((step.page for step in STEPS if not is_done(run, step)), STEPS[-1].page)
+
+
+show(main)

@@ -1,0 +1,145 @@
+"""Start and Runs: nothing there yet, the guided demo from its first button to its last, runs compared and deleted."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages._guide import STATIONS, begin, is_guided
+from tests.ui.pieces import button, labelled
+from unlearning_core import background
+from unlearning_core.files import write_json
+from unlearning_core.retraining.liveness import identity
+from unlearning_core.runs import Run, list_runs
+
+
+def fine(app: AppTest) -> AppTest:
+    assert not [error.value for error in app.error]
+    assert not app.exception
+    return app
+
+
+def headings(app: AppTest) -> list[str]:
+    return [title.value for title in app.title]
+
+
+def test_start_offers_two_demos_and_the_visitors_own_model(open_page: Callable[..., AppTest]) -> None:
+    app = fine(open_page("start"))
+    shown = "\n".join(text.value for text in app.markdown)
+    assert "Show me on SmallWorld" in shown
+    assert "Show me on SmolLM2" in shown
+    assert not [title for title in app.subheader if title.value == "Recent runs"]
+    button(app, "Use my own model").click().run()
+    assert headings(fine(app)) == ["Model"]
+
+
+def test_a_recent_run_opens_where_it_was_left(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+    run = new_run("label")
+    app = fine(open_page("start"))
+    button(app, "Open").click().run()
+    assert headings(fine(app)) == ["Neurons"]
+    assert app.query_params["run"] == run.id
+
+
+def test_the_guided_demo_goes_from_page_to_page_by_its_one_button(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The demo's experiment on a tiny model: the same path, in seconds.
+    tiny = new_run().config
+    monkeypatch.setattr("pages._experiments.starter_config", lambda name: tiny)
+    monkeypatch.setattr("unlearning_core.models.bundled.BundledStarter.unavailable", lambda self: None)
+    app = fine(open_page("start"))
+    button(app, "Show me on SmallWorld").click().run()
+    run = list_runs(Path(tiny.output_dir))[0]
+    assert is_guided(run)
+    assert app.query_params["run"] == run.id
+    for title in STATIONS:
+        assert headings(fine(app)) == [title]
+        guided = {one.key: one for one in app.button}
+        if title == "Retrain":
+            guided["guide do"].click().run()
+            assert background.is_running(run)
+            psutil.Process(json.loads((run.folder / "background" / "process.json").read_text())["pid"]).wait(120)
+            app.run()
+        elif title not in ("Model", "Compare"):
+            assert "guide on" not in guided
+            guided["guide do"].click().run()
+        fine(app)
+        on = next(one for one in app.button if one.key == "guide on")
+        if title == "Compare":
+            assert "my own model" in on.label
+        on.click().run()
+    assert headings(fine(app)) == ["Model"]
+    assert "run" not in app.query_params
+    assert not is_guided(run)
+    assert run.status()["state"] == "finished"
+
+
+def test_the_guide_waits_for_what_is_prepared_in_the_background_and_can_be_left(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run()
+    begin(run)
+    (run.folder / "background").mkdir()
+    write_json(run.folder / "background" / "process.json", identity(psutil.Process().pid))
+    run.event("progress", task="ranking neurons", done=3, total=4, unit="sentences")
+    app = fine(open_page("concept", run))
+    assert not [one for one in app.button if one.key in ("guide do", "guide on")]
+    assert any("ranking neurons" in bar.proto.text for bar in app.get("progress"))
+    next(one for one in app.button if one.key == "leave guide").click().run()
+    assert not is_guided(run)
+    assert not any("Guided demo" in text.value for text in fine(app).markdown)
+
+
+def test_a_run_without_a_guide_has_no_box(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+    app = fine(open_page("concept", new_run()))
+    assert not any("Guided demo" in text.value for text in app.markdown)
+
+
+def test_without_runs_the_runs_page_says_so(open_page: Callable[..., AppTest]) -> None:
+    app = fine(open_page("runs"))
+    assert any("no runs" in message.value for message in app.info)
+
+
+def test_one_run_is_listed_exported_and_deleted_after_a_second_question(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], runs: Path
+) -> None:
+    run = new_run()
+    write_json(run.folder / "metrics.json", {"base": {}, "pruned": {"forget_delta": 0.5, "retain_delta": 0.25}})
+    app = fine(open_page("runs", run))
+    table = app.dataframe[0].value
+    assert table[["forget_delta", "retain_delta"]].values.tolist() == [[0.5, 0.25]]
+    assert "Export config.json" in [download.label for download in app.get("download_button")]
+    links = [link.proto for link in app.get("page_link")]
+    assert len([link for link in links if run.id in link.query_string]) == 6
+    button(app, "Yes, delete this run").click().run()
+    assert list_runs(runs) == []
+    assert "run" not in fine(app).query_params
+    assert any("is deleted" in message.value for message in app.success)
+
+
+def test_a_run_that_is_worked_on_cannot_be_deleted(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], runs: Path
+) -> None:
+    run = new_run()
+    run.set_status(state="running", process=identity(psutil.Process().pid))
+    app = fine(open_page("runs", run))
+    button(app, "Yes, delete this run").click().run()
+    assert len(app.error) == 1
+    assert "being worked on" in app.error[0].value
+    assert [one.id for one in list_runs(runs)] == [run.id]
+
+
+def test_two_runs_are_compared_in_numbers_and_settings(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    one, other = new_run(), new_run(neural_probing={"prune_ratio": 0.1})
+    write_json(one.folder / "metrics.json", {"base": {"concept_nll": 2.0, "concept_nll_stderr": 0.5}})
+    app = fine(open_page("runs"))
+    labelled(app.multiselect, "One or two runs").set_value([one.id, other.id]).run()
+    _, numbers, settings = (table.value for table in fine(app).dataframe)
+    assert numbers.values.tolist() == [["Concept loss (nats/token)", "base", "2.000 ± 0.500", ""]]
+    assert settings.values.tolist() == [["neural_probing.prune_ratio", "0.05", "0.1"]]
