@@ -1,19 +1,20 @@
 """Concept: words and sentences in, labelled sentences out."""
 
-import random
 from typing import Any
 
 import streamlit as st
 
 from pages._concept_files import label_files
+from pages._filter_report import show_filter
 from pages._frame import show
-from pages._marked_text import escaped, highlighted
-from pages._run_in_url import changed, current_run
+from pages._labelled_sentences import show_left_out, show_sentences
+from pages._labelling import KINDS, relabel
+from pages._marked_text import escaped
+from pages._run_in_url import current_run
 from pages._sentence_sources import choose_source
-from pages._shared_models import execute
 from pages._sidebar import concept_words
 from pages._steps import finished_stages, needs, next_step
-from pages._working import carry_out, in_sentences, say
+from pages._working import in_sentences
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.concepts.words import parse_words
 from unlearning_core.config import NeverKnewSection
@@ -22,6 +23,8 @@ from unlearning_core.runs import Run
 from unlearning_core.work import Work
 
 PAGE = "pages/concept.py"
+FEW = 20
+"""Sentences of a kind below which a ranking changes with every sentence."""
 
 
 def main() -> None:
@@ -39,11 +42,17 @@ def main() -> None:
     amounts = choose_amounts(run)
     if st.button("Label the sentences", type="primary", icon=":material/sell:"):
         label(run, words, inflections, source, amounts)
-    if "label" in finished_stages(run):
+    labelled = "label" in finished_stages(run)
+    if labelled:
         with in_sentences():
             st.divider()
             show_labelled(run)
-            next_step(PAGE)
+    probing = run.config.neural_probing
+    if any(getattr(probing, key) for key in KINDS.values()):
+        with st.expander("Left out by hand", expanded=not labelled), in_sentences():
+            show_left_out(run, run.read_json("data/concept.json") if labelled else None)
+    if labelled:
+        next_step(PAGE)
 
 
 def choose_words(run: Run) -> tuple[tuple[str, ...], bool]:
@@ -112,61 +121,70 @@ def label(
         probing |= {"concept_definition": list(words), "activations_label": words[0]}
     # A model that never knew one concept is no measure for another.
     never_knew = {} if set(words) & set(known) else NeverKnewSection().model_dump()
-    run.save_config(
-        changed(run.config, neural_probing=probing, evaluation=amounts["evaluation"], never_knew=never_knew)
+    relabel(
+        run,
+        "The sentences are labelled.",
+        neural_probing=probing,
+        evaluation=amounts["evaluation"],
+        never_knew=never_knew,
     )
-    if carry_out("Labelling sentences", lambda bar: execute(run, "label", bar), only_one=run.id):
-        say("The sentences are labelled.")
-        st.rerun()
 
 
 def show_labelled(run: Run) -> None:
-    """Counts, words that never occur, examples, downloads."""
+    """Counts, then the sentences, the words, the text for retraining and the files."""
     facts = run.read_json("data/concept.json")
-    row = st.container(horizontal=True, gap="large")
-    row.metric("With the concept", f"{facts['with_concept']:,}", width="content")
-    row.metric("Without it", f"{facts['sentences'] - facts['with_concept']:,}", width="content")
-    row.metric("Duplicates dropped", f"{facts['duplicates']:,}", width="content")
-    row.metric("To rank on", "{} + {}".format(*facts["train"]), help="with + without it", width="content")
-    row.metric("To measure on", "{} + {}".format(*facts["held_out"]), help="with + without it", width="content")
+    counts(facts)
     if facts["missing_words"]:
         st.warning("These words never occur: " + escaped(", ".join(facts["missing_words"])))
-    work = Work(run)
-    parts = {"To rank on": work.sentences("train").items, "To measure on": work.sentences("held_out").items}
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        st.subheader("Words")
-        forms = _forms(work, [item.text for items in parts.values() for item in items])
-        counts = sorted(facts["words"].items(), key=lambda pair: -pair[1])
-        st.dataframe(
-            {
-                "word": [word for word, _ in counts],
-                "times": [count for _, count in counts],
-                "forms among those used": [forms.get(word, "") for word, _ in counts],
-            },
-            hide_index=True,
-            height="content" if len(counts) < 11 else 400,
-        )
-    with right:
-        st.subheader("Sentences")
-        part = st.segmented_control("Part", list(parts), default="To rank on", required=True, key="part")
-        kind = st.segmented_control(
-            "Kind", ["With the concept", "Without it"], default="With the concept", required=True, key="kind"
-        )
-        chosen = [item for item in parts[part or "To rank on"] if bool(item.spans) == (kind != "Without it")]
-        shown = random.Random(0).sample(chosen, min(12, len(chosen)))
-        with st.container(height=330):
-            st.markdown("\n\n".join(highlighted(item.text, item.spans) for item in shown) or "None.")
-            st.caption(f"{len(shown)} of {len(chosen)}, drawn at random.")
-    downloads(run, [item for items in parts.values() for item in items])
+    sentences, words, text, files = st.tabs(["Sentences", "Words", "Text for retraining", "Download"])
+    with sentences, in_sentences():
+        show_sentences(run, facts)
+    with words:
+        words_table(facts)
+    with text, in_sentences():
+        show_filter(run)
+    with files:
+        work = Work(run)
+        downloads(run, [item for part in ("train", "held_out") for item in work.sentences(part).items])
 
 
-def _forms(work: Work, texts: list[str]) -> dict[str, str]:
-    work.matcher.count(texts)
-    return {
-        word: ", ".join(f"{form} {count}" for form, count in list(forms.items())[:6])
-        for word, forms in work.matcher.forms().items()
-    }
+def counts(facts: dict[str, Any]) -> None:
+    """How many sentences of each kind there are, and how they are split."""
+    concept, rest = facts["with_concept"], facts["sentences"] - facts["with_concept"]
+    row = st.container(horizontal=True, gap="large")
+    row.metric("With the concept", f"{concept:,}", width="content")
+    row.metric("Without it", f"{rest:,}", width="content")
+    row.metric("Balance", f"{concept / (concept + rest):.0%}", width="content", help="Share that holds the concept.")
+    row.metric("Duplicates dropped", f"{facts['duplicates']:,}", width="content")
+    if facts.get("left_out"):
+        row.metric("Left out by hand", f"{facts['left_out']:,}", width="content")
+    row.metric("To rank on", "{} + {}".format(*facts["train"]), help="with + without it", width="content")
+    row.metric("To measure on", "{} + {}".format(*facts["held_out"]), help="with + without it", width="content")
+    few = min(facts["train"])
+    if few < FEW:
+        kind = "with" if few == facts["train"][0] else "without"
+        st.warning(f"Only {few} sentences {kind} the concept are there to rank on: expect an unsteady ranking.")
+
+
+def words_table(facts: dict[str, Any]) -> None:
+    """How often each word occurs, and in which forms."""
+    found, forms = sorted(facts["words"].items(), key=lambda pair: -pair[1]), facts.get("forms", {})
+    st.dataframe(
+        {
+            "word": [word for word, _ in found],
+            "times": [count for _, count in found],
+            "forms that match": [
+                ", ".join(f"{form} {count}" for form, count in forms.get(word, {}).items()) for word, _ in found
+            ],
+        },
+        hide_index=True,
+        height="content" if len(found) < 20 else 700,
+        alt="Occurrences and forms of every concept word",
+    )
+    st.caption(
+        "In all sentences of the source. A form that should not count: leave its sentences out under Sentences, or "
+        "switch inflected forms off."
+    )
 
 
 def downloads(run: Run, items: list[LabelledText]) -> None:

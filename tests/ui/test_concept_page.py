@@ -1,0 +1,154 @@
+"""Concept: sentences left out by hand and taken back, words and forms counted, and what the filter drops and why."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.ui.conftest import sentences
+from tests.ui.pieces import button, labelled
+from unlearning_core import background
+from unlearning_core.runs import Run
+
+TICKS = "Leave out the ticked ones"
+
+
+def texts(run: Run) -> list[str]:
+    """Every sentence that is ranked or measured on."""
+    paths = [run.folder / "data" / f"{part}.jsonl" for part in ("train", "held_out")]
+    return [json.loads(line)["text"] for path in paths for line in path.read_text().splitlines()]
+
+
+def fine(app: AppTest) -> bool:
+    return not app.exception and not [error.value for error in app.error]
+
+
+def starting(app: AppTest, title: str) -> str:
+    """The whole label of the button that begins so."""
+    return next(one.label for one in app.button if one.label.startswith(title))
+
+
+@pytest.fixture
+def labelled_run(new_run: Callable[..., Run]) -> Run:
+    return new_run("label")
+
+
+def test_ticked_sentences_are_left_out_and_come_back(open_page: Callable[..., AppTest], labelled_run: Run) -> None:
+    app = open_page("concept", labelled_run)
+    tick = next(one for one in app.checkbox if "sofa" in one.label)
+    tick.check()
+    button(app, TICKS).click().run()
+    assert fine(app)
+    (gone,) = labelled_run.config.neural_probing.dropped_sentences
+    assert "sofa" in gone
+    assert sorted(texts(labelled_run)) == sorted(text for text in sentences() if text != gone)
+    assert labelled(app.metric, "Left out by hand").value == "1"
+    assert labelled(app.metric, "With the concept").value == "23"
+
+    next(one for one in app.checkbox if one.label.replace("\\", "") == gone).check()
+    button(app, "Take the ticked ones back").click().run()
+    assert fine(app)
+    assert labelled_run.config.neural_probing.dropped_sentences == []
+    assert sorted(texts(labelled_run)) == sorted(sentences())
+
+
+@pytest.mark.parametrize(
+    ("beside", "count", "key", "kept"),
+    [
+        ("", 8, "dropped_words", lambda text: "bench" not in text),
+        ("gardens", 1, "dropped_senses", lambda text: not ("bench" in text and "garden" in text)),
+    ],
+)
+def test_a_word_or_a_sense_is_seen_and_then_left_out_whole(
+    open_page: Callable[..., AppTest], labelled_run: Run, beside: str, count: int, key: str, kept: Callable[[str], bool]
+) -> None:
+    app = open_page("concept", labelled_run)
+    labelled(app.selectbox, "Word").set_value("bench").run()
+    if beside:
+        labelled(app.text_input, "Together with").set_value(beside[:-1]).run()
+    assert all("bench" in one.label for one in app.checkbox if one.label.startswith("She"))
+    title = starting(app, "Leave out all")
+    assert f"all {count} sentences" in title
+    button(app, title).click().run()
+    assert fine(app)
+    assert len(getattr(labelled_run.config.neural_probing, key)) == 1
+    assert sorted(texts(labelled_run)) == sorted(filter(kept, sentences()))
+
+
+def test_what_leaves_nothing_is_said_and_can_be_taken_back(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("label", neural_probing={"dropped_words": ["chair", "sofa"]})
+    app = open_page("concept", run)
+    labelled(app.selectbox, "Word").set_value("bench").run()
+    button(app, starting(app, "Leave out all")).click().run()
+    assert len(app.error) == 1
+    assert "none with the concept is left" in app.error[0].value
+    assert not app.exception
+    app.run()
+    next(one for one in app.checkbox if one.label.startswith("**bench**")).check()
+    button(app, "Take the ticked ones back").click().run()
+    assert fine(app)
+    assert labelled(app.metric, "With the concept").value == "8"
+
+
+def test_a_run_at_work_is_not_labelled_anew(
+    open_page: Callable[..., AppTest], labelled_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_page("concept", labelled_run)
+    monkeypatch.setattr(background, "is_running", lambda run: True)
+    app.checkbox[0].check()
+    button(app, TICKS).click().run()
+    assert len(app.error) == 1
+    assert "is being retrained" in app.error[0].value
+    assert labelled_run.config.neural_probing.dropped_sentences == []
+
+
+def test_every_form_of_a_word_is_counted(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    lines = ["She sat here.", "They were sitting there.", "He sat down.", "Sit!", "A seat.", "The seats.", "Nothing."]
+    (tmp_path / "texts.txt").write_text("\n".join([*lines, "Not a thing."]), encoding="utf-8")
+    run = new_run(
+        "label",
+        neural_probing={"concept_definition": ["sit", "seat", "stool"], "sentences": str(tmp_path / "texts.txt")},
+    )
+    app = open_page("concept", run)
+    table = app.dataframe[0].value.set_index("word")
+    assert list(table["times"]) == [4, 2, 0]
+    assert list(table["forms that match"]) == ["sat 2, sitting 1, sit 1", "seat 1, seats 1", ""]
+    assert any("stool" in warning.value for warning in app.warning)
+    assert any("expect an unsteady ranking" in warning.value for warning in app.warning)
+
+
+def test_the_filter_says_what_it_drops_and_why(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    lines = [f"A day by the river, number {number}." for number in range(6)]
+    lines += ["He bought *two* chairs.", "The sofa and the chair.", "Bench press."]
+    (tmp_path / "more.txt").write_text("\n".join(lines), encoding="utf-8")
+    run = new_run("label", retraining={"dataset": str(tmp_path / "more.txt")})
+    app = open_page("concept", run)
+    button(app, "See what the filter drops").click().run()
+    assert fine(app)
+    assert labelled(app.metric, "Texts kept").value == "6"
+    assert labelled(app.metric, "Texts dropped").value == "3"
+    table = next(one.value for one in app.dataframe if "texts dropped" in one.value)
+    assert dict(zip(table["word"], table["texts dropped"], strict=True)) == {"chair": 2, "sofa": 1, "bench": 1}
+    assert any(r"\*two\* :orange-background[**chairs**]" in text.value for text in app.markdown)
+    # Another visit finds it; other words do not.
+    again = open_page("concept", run)
+    assert labelled(again.metric, "Texts dropped").value == "3"
+    labelled(again.text_area, "Concept words").set_value("chair").run()
+    button(again, "Label the sentences").click().run()
+    assert fine(again)
+    assert button(again, "See what the filter drops")
+
+
+def test_without_a_text_of_its_own_there_is_nothing_to_filter(
+    open_page: Callable[..., AppTest], labelled_run: Run
+) -> None:
+    app = open_page("concept", labelled_run)
+    assert any("Nothing has to be filtered out" in text.value for text in app.markdown)
