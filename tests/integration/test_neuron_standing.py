@@ -1,0 +1,91 @@
+"""A ranked run keeps what shows where a neuron stands by every method; pins and excluded neurons stay with the run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.tiny_experiment import write_experiment
+from unlearning_core.config import load_config
+from unlearning_core.errors import InputError
+from unlearning_core.neurons.neuron import Neuron
+from unlearning_core.neurons.pins import pin, pinned, unpin
+from unlearning_core.neurons.standing import Standing, by_every_ranker, overlap, rank_correlation
+from unlearning_core.pipeline import execute
+from unlearning_core.pruning.recipe import Recipe
+from unlearning_core.runs import Run, create_run
+from unlearning_core.work import Work
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("case")
+    ready = create_run(load_config(write_experiment(folder)), folder / "runs")
+    execute(ready, until="rank")
+    return ready
+
+
+def test_each_cheap_method_ranks_the_kept_statistics(run: Run) -> None:
+    work = Work(run)
+    shape = (3, 48)
+    found = by_every_ranker(work, np.ones(shape))
+    assert list(found) == ["activation_ratio", "probeless", "random"]
+    own = work.ranking
+    np.testing.assert_array_equal(found["activation_ratio"].score[own["layer"], own["index"]], own["score"])
+    np.testing.assert_array_equal(found["activation_ratio"].place[own["layer"], own["index"]], own["rank"])
+    kept = np.load(run.folder / "statistics.npz")
+    mean = kept["sum"] / kept["count"][:, None, None]
+    difference = np.abs(mean[1] - mean[0])
+    np.testing.assert_allclose(found["probeless"].score, difference, rtol=1e-12)
+    protected = np.zeros(shape, bool)
+    protected[own["layer"][own["protected"]], own["index"][own["protected"]]] = True
+    for layer, index in ((0, 0), (1, 7), (2, 47)):
+        if not protected[layer, index]:
+            above = (difference > difference[layer, index]) & ~protected
+            assert found["probeless"].place[layer, index] == above.sum()
+
+
+def test_a_run_without_statistics_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    kept = run.folder / "statistics.npz"
+    away = kept.rename(tmp_path / "away.npz")
+    try:
+        with pytest.raises(InputError, match="Rank the corpus again"):
+            by_every_ranker(Work(run), np.ones((3, 48)))
+    finally:
+        away.rename(kept)
+
+
+def test_agreement_is_one_with_itself_and_minus_one_upside_down() -> None:
+    score = np.random.default_rng(0).normal(size=(2, 10))
+    place = np.argsort(np.argsort(-score.ravel())).reshape(2, 10)
+    one, turned = Standing(score, place), Standing(-score, 19 - place)
+    assert overlap(one, one, 5) == 1.0
+    assert overlap(one, turned, 5) == 0.0
+    assert overlap(one, turned, 15) == pytest.approx(10 / 15)
+    assert rank_correlation(one, one) == pytest.approx(1.0)
+    assert rank_correlation(one, turned) == pytest.approx(-1.0)
+
+
+def test_pins_stay_in_the_run_in_their_order(run: Run) -> None:
+    first, second = Neuron("mlp", 2, 7), Neuron("mlp", 0, 3)
+    for neuron in (first, second, first):
+        pin(run, neuron)
+    assert pinned(Run(run.folder)) == [first, second]
+    unpin(run, first)
+    assert pinned(run) == [second]
+
+
+def test_an_excluded_neuron_is_left_by_the_prune_stage_and_named_in_the_recipe(run: Run) -> None:
+    ranked = Work(run).ranking.sort_values("rank")
+    best = ranked.iloc[0]
+    config = run.config
+    config.neural_probing.excluded_neurons = [("mlp", int(best["layer"]), int(best["index"]))]
+    run.save_config(config)
+    execute(run, until="prune")
+    recipe = Recipe.load(run.folder / "recipe", {"mlp": (3, 48)})
+    cut = recipe.mask.neurons()
+    expected = ranked.iloc[1:].head(round(0.1 * 143))
+    assert set(zip(cut["layer"], cut["index"], strict=True)) == set(
+        zip(expected["layer"], expected["index"], strict=True)
+    )
+    assert recipe.ranking["excluded_neurons"] == [["mlp", int(best["layer"]), int(best["index"])]]

@@ -1,0 +1,74 @@
+"""Where neurons stand by every method that needs no more than the statistics which a run's pass kept."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from unlearning_core.activations.collect import Activations
+from unlearning_core.activations.statistics import Statistics
+from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.registry import RANKERS
+from unlearning_core.work import Work
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Every neuron of a site by one method.
+
+    Attributes:
+        score: float64 [layers, width], as the method gives it.
+        place: int64 [layers, width], 0 is the most concept-relevant; protected neurons stand last.
+    """
+
+    score: np.ndarray
+    place: np.ndarray
+
+    @classmethod
+    def of(cls, ranking: pd.DataFrame, shape: tuple[int, int]) -> "Standing":
+        """A ranking of one site as two grids."""
+        where = (ranking["layer"].to_numpy(), ranking["index"].to_numpy())
+        score, place = np.full(shape, np.nan), np.full(shape, -1, np.int64)
+        score[where], place[where] = ranking["score"], ranking["rank"]
+        return cls(score, place)
+
+
+def by_every_ranker(work: Work, outgoing_norm: np.ndarray) -> dict[str, Standing]:
+    """The run's own ranking, and those that the other methods give with their defaults on the same statistics.
+
+    Args:
+        work: a run whose neurons are ranked.
+        outgoing_norm: L2 norm of the weights that leave each neuron, [layers, width].
+
+    Returns:
+        By name, the run's own method first. Methods that need more than the statistics are left out.
+
+    Raises:
+        InputError: the run keeps no statistics.
+    """
+    probing, folder = work.config.neural_probing, work.run.folder
+    statistics = Statistics.load(folder / "statistics.npz")
+    massive = pd.read_parquet(folder / "massive.parquet")
+    kept = Activations(
+        probing.site, statistics, None, massive, 0, probing.alignment, probing.aggregation, probing.skip_first_position
+    )
+    found = {probing.ranker: Standing.of(work.ranking, statistics.shape)}
+    for name, ranker in RANKERS.items():
+        if name in found or ranker.needs_rows or ranker.unavailable():
+            continue
+        ranking = rank(
+            kept, ranker, outgoing_norm=outgoing_norm, protect=probing.protect_massive, seed=work.config.seed
+        )
+        found[name] = Standing.of(ranking, statistics.shape)
+    return found
+
+
+def overlap(one: Standing, other: Standing, first: int) -> float:
+    """The share of the `first` neurons of one that are among the `first` of the other."""
+    both = (one.place >= 0) & (one.place < first) & (other.place >= 0) & (other.place < first)
+    return float(both.sum()) / max(1, min(first, one.place.size))
+
+
+def rank_correlation(one: Standing, other: Standing) -> float:
+    """Spearman's rank correlation of two orders without ties (1904): Pearson's of their places."""
+    return float(np.corrcoef(one.place.ravel(), other.place.ravel())[0, 1])
