@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages._steps import finished_stages
 from unlearning_core.config import find_path
 from unlearning_core.runs import Run
 
@@ -31,6 +32,13 @@ def choose_text(run: Run) -> dict[str, str | int | None]:
         "Texts at most", 0, None, section.max_train_texts or 0, key=f"texts {run.id}", help="0: all of them."
     )
     st.caption("Every text with a concept word is left out, and so is every sentence that is measured on.")
+    filtered = run.status()["stages"].get("filter", {}).get("summary")
+    if filtered and "filter" in finished_stages(run):
+        kept = filtered["kept"]
+        st.caption(
+            f"Filtered: {kept['train']:,} texts to train on and {kept['validation']:,} to check on are left; "
+            f"{filtered['dropped']:,} held the concept."
+        )
     return found | {"text": kind, "max_train_texts": int(most) or None}
 
 

@@ -1,20 +1,17 @@
-"""A run that goes on in its own process, watched from the page: state, loss, samples, Stop."""
+"""A run that goes on in its own process, watched from the page: state, place in the queue, Stop."""
 
 from typing import Any
 
 import streamlit as st
 
-from pages._marked_text import escaped, highlighted
+from pages._learning_view import learning
+from pages._marked_text import escaped
 from pages._steps import finished_stages
 from pages._working import in_sentences
 from unlearning_core import background
-from unlearning_core.figures import loss_curve
 from unlearning_core.progress import duration
-from unlearning_core.retraining.events import loss_curve as curve
-from unlearning_core.retraining.events import read_events
 from unlearning_core.retraining.process import Status, status
 from unlearning_core.runs import Run
-from unlearning_core.work import Work
 
 STAGES = {
     "filter": "Leaving the concept out of the training text",
@@ -40,15 +37,37 @@ def watch(run: Run) -> None:
         training = status(run.folder / "retraining") if stage == "retrain" else Status("absent")
         with st.container(border=True):
             left, right = st.columns([5, 1], vertical_alignment="center")
-            left.markdown(f"**{STAGES.get(str(stage), 'Starting')}**")
-            if right.button("Stop", icon=":material/stop_circle:", key="stop training"):
+            queued = training.state == "queued"
+            left.markdown(f"**{'Waiting for its turn' if queued else STAGES.get(str(stage), 'Starting')}**")
+            if right.button("Stop", icon=":material/stop_circle:", key="stop training", width="stretch"):
                 background.stop(run)
                 st.session_state["stopping"] = run.id
-            _bar(run, training)
+            if queued:
+                _queued(training)
+            else:
+                _bar(run, training)
             if st.session_state.get("stopping") == run.id:
-                st.caption("Stopping after the current step; a checkpoint is kept.")
-        if stage in ("retrain", "distance retrained", "measure retrained", "report"):
-            _curves(run)
+                st.caption("Stopping after the current step; what is finished is kept.")
+            else:
+                st.caption("It goes on when this page is closed: come back by the link in the address bar.")
+        if stage in ("retrain", "distance retrained", "measure retrained", "report") and not queued:
+            learning(run)
+
+
+def _queued(training: Status) -> None:
+    """Who comes first, and how long that one still takes."""
+    from unlearning_core.training_time import queue_of
+
+    before = queue_of(training.pid)
+    place = f"Number {training.ahead + 1} in the queue. " if training.ahead else ""
+    left = "" if before is None or before.seconds_left is None else f" {duration(before.seconds_left)} are left of it."
+    st.info(
+        f"{place}Another retraining is running on this device, and only one does at a time: two at once would both "
+        f"take more than twice as long.{left} This one starts by itself.",
+        icon=":material/hourglass_top:",
+    )
+    if before is not None:
+        st.caption(f"Before it: {', '.join(escaped(name) for name in before.runs)}")
 
 
 def _bar(run: Run, training: Status) -> None:
@@ -69,29 +88,6 @@ def _bar(run: Run, training: Status) -> None:
     st.progress(share, text=str(last.get("task") or "loading"))
 
 
-def _curves(run: Run) -> None:
-    folder = run.folder / "retraining"
-    events = curve(folder, "train") + curve(folder, "eval")
-    if not events:
-        st.caption("The loss appears after the first steps.")
-        return
-    left, right = st.columns([3, 2], gap="large")
-    left.plotly_chart(loss_curve(events), key="loss", alt="Training and validation loss by step")
-    samples = [event for event in read_events(folder) if event["kind"] == "sample"]
-    if samples:
-        with right:
-            _samples(run, [sample for sample in samples if sample["step"] == samples[-1]["step"]])
-
-
-def _samples(run: Run, samples: list[dict[str, Any]]) -> None:
-    st.markdown(f"**What it writes at step {samples[-1]['step']}**")
-    matcher = Work(run).matcher
-    newest = {sample["prompt"]: sample["text"] for sample in samples}
-    for prompt, text in newest.items():
-        marked = highlighted(text, [(span.start, span.end) for span in matcher.spans(text)])
-        st.markdown(f":gray[{escaped(prompt)}] {marked}")
-
-
 def outcome(run: Run) -> None:
     """How the last training ended, with its curves."""
     state = run.status()
@@ -110,4 +106,4 @@ def outcome(run: Run) -> None:
     elif "report" in finished_stages(run):
         st.success("The retraining is finished and measured.", icon=":material/check_circle:")
     if (run.folder / "retraining").is_dir():
-        _curves(run)
+        learning(run)

@@ -18,6 +18,7 @@ from unlearning_core.retraining.events import read_events
 from unlearning_core.retraining.liveness import created
 from unlearning_core.retraining.process import start, status, wait
 from unlearning_core.retraining.stopping import never
+from unlearning_core.retraining.train import train
 from unlearning_core.retraining.turn import VARIABLE, all_lines, line, lines_folder, my_turn
 
 
@@ -38,8 +39,15 @@ def test_a_second_training_queues_says_so_and_starts_when_the_first_one_is_gone(
     assert waiting.ahead == 1
     assert f"process {one.pid}, in {first.folder}" in waiting.message
     assert [ticket.pid for ticket in line("cpu")] == [one.pid, two.pid]
-    os.kill(one.pid, signal.SIGKILL)
-    assert wait(two)["steps"] == 2
+    told: list[str] = []
+
+    def end_the_first(progress: Progress) -> None:
+        told.append(progress.task)
+        if "Waiting" in progress.task:
+            os.kill(one.pid, signal.SIGKILL)
+
+    assert wait(two, end_the_first)["steps"] == 2
+    assert told == [waiting.message, *["retraining"] * (len(told) - 1)]
     with pytest.raises(WorkFailed, match="killed"):
         wait(one)
     # Not a step of the one fell into the time of the other.
@@ -52,17 +60,17 @@ def test_a_second_training_queues_says_so_and_starts_when_the_first_one_is_gone(
 def test_one_that_waits_can_be_stopped(tmp_path: Path) -> None:
     pruned(tmp_path)
     job = make_job(tmp_path, max_steps=2)
-    told: list[Progress] = []
+    asked: list[str] = []
 
-    def stop_at_once(progress: Progress) -> None:
-        told.append(progress)
-        raise Stopped("enough")
+    def stop() -> bool:
+        asked.append(status(job.folder).state)
+        return len(asked) > 1
 
     with my_turn("cpu", tmp_path / "other", waiting=lambda before: None, should_stop=never):
         with pytest.raises(Stopped, match="while it waited for its turn"):
-            wait(start(job), stop_at_once)
+            train(job, should_stop=stop)
         assert [ticket.folder.name for ticket in line("cpu")] == ["other"]
-    assert [progress.task.split(":")[0] for progress in told] == ["Waiting"]
+    assert asked == ["queued", "queued"]
     assert status(job.folder).state == "stopped"
     assert not job.checkpoints.exists()
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearning_core import distributed
-from unlearning_core.concepts.labelled_files import write_labelled
 from unlearning_core.concepts.labelling import same_text_key
 from unlearning_core.concepts.sentences import split_sentences
 from unlearning_core.errors import InputError, WorkFailed
@@ -16,18 +15,13 @@ from unlearning_core.files import new_folder, write_json, write_text
 from unlearning_core.progress import Progress
 from unlearning_core.runs import digest, reuse
 from unlearning_core.stages.stage import Summary, identity
+from unlearning_core.watched import WATCHED, write_watched
 from unlearning_core.work import Work
 
 if TYPE_CHECKING:
     from unlearning_core.retraining.job import TrainingJob
 
 log = logging.getLogger(__name__)
-
-WATCHED = "data/watched.jsonl"
-"""File of the run with the few held-out sentences that are measured while the model learns."""
-
-WATCHED_EACH = 24
-"""How many of them hold the concept, and how many do not."""
 
 CACHE = ".filtered"
 """Folder beside the runs where filtered datasets are kept, by content of words, text and settings."""
@@ -160,12 +154,6 @@ def training_job(work: Work) -> "TrainingJob":
         watched_path=str(folder / WATCHED) if section.measure_while_learning else None,
         prompts=tuple(work.config.test_prompts) if section.measure_while_learning else (),
     )
-
-
-def write_watched(work: Work) -> None:
-    """Choose the few held-out sentences that are measured while the model learns."""
-    few = work.sentences("held_out").take(WATCHED_EACH, WATCHED_EACH, work.config.seed)
-    write_labelled(work.run.folder / WATCHED, few.items)
 
 
 def retrain(work: Work) -> Summary:

@@ -1,0 +1,126 @@
+"""The Retrain page before, during and after a training; what runs beside it is put there by hand, without a process."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.ui.pieces import button, chart, labelled
+from unlearning_core.retraining import trial
+from unlearning_core.retraining.events import EventLog
+from unlearning_core.retraining.liveness import record
+from unlearning_core.retraining.rate import Rate
+from unlearning_core.retraining.stopping import STOP_FILE, never
+from unlearning_core.retraining.turn import VARIABLE, my_turn
+from unlearning_core.runs import Run
+
+
+@pytest.fixture(autouse=True)
+def empty_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "queue"))
+
+
+def words(app: AppTest) -> str:
+    """All text of the page."""
+    return "\n".join(part.value for kind in (app.markdown, app.caption, app.info) for part in kind)
+
+
+def no_errors(app: AppTest) -> None:
+    assert not app.exception
+    assert not [error.value for error in app.error]
+
+
+def at_work(run: Run) -> EventLog:
+    """Make the run look as if this very process trained it."""
+    record(run.folder / "background", os.getpid())
+    run.set_status(state="running", stage="retrain")
+    log = EventLog(run.folder / "retraining")
+    record(log.folder, os.getpid())
+    return log
+
+
+def test_the_time_is_estimated_from_timed_steps_and_the_length_of_the_filtered_text(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "measure_rate", lambda job, progress: Rate(10.0, 5.0, job.batch_size, 3))
+    run = new_run("measure pruned")
+    app = open_page("retrain", run)
+    assert "About" not in words(app)
+    labelled(app.number_input, "Steps at most").set_value(0).run()
+    labelled(app.number_input, "Texts a step").set_value(2).run()
+    button(app, "Estimate the time").click().run()
+    no_errors(app)
+    kept = run.status()["stages"]["filter"]["summary"]["kept"]["train"]
+    steps = -(-kept // 2)
+    said = words(app)
+    assert f"for {steps} steps" in said
+    assert "10 a second (measured in 3 steps)" in said
+    tokens = int(next(c.value for c in app.caption if "tokens at" in c.value).split(" tokens")[0].replace(",", ""))
+    assert f"About {tokens / 10 + 5:.0f} s" in said
+    labelled(app.number_input, "Epochs").set_value(2.0).run()
+    assert f"for {2 * steps} steps" in words(app)
+    assert run.config.retraining.batch_size == 2
+
+
+def test_the_time_of_an_earlier_training_is_remembered_and_the_queue_is_told_of(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = new_run("report")
+    with my_turn("cpu", tmp_path / "other" / "retraining", waiting=lambda before: None, should_stop=never):
+        app = open_page("retrain", run)
+    no_errors(app)
+    said = words(app)
+    assert "for 4 steps" in said
+    assert "as it went in this run before" in said
+    assert "Another retraining is running on this machine" in said
+    assert [len(spec["data"]) for spec in (chart(app, 0), chart(app, 1))] == [2, 2]
+    # Before the first step and after the last one.
+    assert len(chart(app, 1)["data"][0]["x"]) == 2
+    assert len(chart(app, 1)["layout"]["shapes"]) == 2
+    assert "Before the first step" in said
+    assert "After step 4" in said
+    # Whether it is measured on the way decides nothing: the training is not to be done again for it.
+    config = run.config
+    config.retraining.measure_while_learning = False
+    run.save_config(config)
+    again = open_page("retrain", run)
+    assert any("finished and measured" in message.value for message in again.success)
+    assert not labelled(again.toggle, "Measure and write while it learns").value
+    assert "Another retraining" not in words(again)
+
+
+def test_a_training_that_waits_says_so_and_can_be_stopped(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = new_run("measure pruned")
+    log = at_work(run)
+    log.state("queued", "Waiting: another retraining is running.", ahead=2, step=0, total_steps=None)
+    app = open_page("retrain", run)
+    no_errors(app)
+    assert "Waiting for its turn" in words(app)
+    assert "Number 3 in the queue" in words(app)
+    button(app, "Stop").click().run()
+    assert (log.folder / STOP_FILE).exists()
+    assert "Stopping" in words(app)
+
+
+def test_curves_and_samples_are_shown_while_it_learns(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("measure pruned")
+    log = at_work(run)
+    log.state("running", step=0, total_steps=40)
+    for step, text in ((0, " the of"), (20, " was a chair")):
+        log.event("measure", step=step, total_steps=40, concept_nll=5.0, retain_nll=4.0, concept_nll_stderr=0.1)
+        log.event("sample", step=step, prompt="The", text=text)
+    log.event("train", step=20, loss=3.5)
+    log.step(step=20, loss=3.5, tokens_per_second=100.0, eta_seconds=12.0)
+    app = open_page("retrain", run)
+    no_errors(app)
+    said = words(app)
+    assert "After step 20" in said
+    assert ":orange-background[**chair**]" in said
+    assert chart(app, 0)["data"][0]["name"] == "training"
+    assert [line["name"] for line in chart(app, 1)["data"]] == ["concept words", "all other words"]
