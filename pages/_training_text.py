@@ -16,7 +16,7 @@ def choose_text(run: Run) -> dict[str, str | int | None]:
     section = run.config.retraining
     kinds = [RETAIN, DATASET, TWO]
     known = TWO if section.train_dataset_path else DATASET if section.dataset else RETAIN
-    kind = st.radio("Text", kinds, index=kinds.index(known), key=f"text {run.id}")
+    kind = st.radio("What it reads", kinds, index=kinds.index(known), key=f"text {run.id}")
     found: dict[str, str | int | None] = dict.fromkeys(
         ("dataset", "train_dataset_path", "val_dataset_path", "dataset_column")
     )

@@ -29,7 +29,7 @@ def time_before(run: Run, settings: dict[str, Any]) -> bool:
             left.markdown("**How long will it take?** The text is filtered, and a few steps are timed if need be.")
             asked = right.button("Estimate the time", icon=":material/timer:", width="stretch")
         else:
-            _say(run, found)
+            _say(run, found, settings["batch_size"])
         if (queue := queue_here(run)) is not None:
             rest = "" if queue.seconds_left is None else f" ({duration(queue.seconds_left)} left of it)"
             more = f", and {len(queue.runs) - 1} more wait" if len(queue.runs) > 1 else ""
@@ -83,23 +83,20 @@ def _lengths(folder: str, max_length: int | None, time: int) -> list[int]:
     return training_lengths(Run(Path(folder)), max_length)
 
 
-def _say(run: Run, found: Estimate) -> None:
-    from unlearning_core.training_time import seconds_after
+def _say(run: Run, found: Estimate, batch_size: int) -> None:
+    from unlearning_core.training_time import seconds_after, steps_done
 
-    rate, after = found.rate, seconds_after(run)
-    source = (
-        f"measured in {rate.steps} steps"
-        if rate.source is None
-        else "as it went in this run before"
-        if rate.source == run.id
-        else f"as it went in the run {escaped(rate.source)}"
-    )
-    st.markdown(
-        f"**About {duration(found.seconds)}** for {found.steps:,} steps"
-        + (f", then {duration(after)} of measuring" if after >= 1 else "")
-    )
-    other = f", there with {rate.batch_size} texts a step" if rate.source and rate.batch_size else ""
+    rate, after, done = found.rate, seconds_after(run), steps_done(run, found.steps)
+    rest = found.seconds * (found.steps - done) / found.steps
+    steps = f"the remaining {found.steps - done:,} of {found.steps:,}" if done else f"{found.steps:,}"
+    then = f", then {duration(after)} of measuring" if after >= 1 else ""
+    st.markdown(f"**About {duration(rest)}** for {steps} steps{then}")
+    source = f"measured in {rate.steps} steps"
+    if rate.source is not None:
+        source = "as it went in this run before" if rate.source == run.id else f"as it went in {escaped(rate.source)}"
+    if rate.batch_size != batch_size:
+        source += f", there with {rate.batch_size} texts a step"
     st.caption(
-        f"{found.tokens:,} tokens at {rate.tokens_per_second:,.0f} a second ({source}{other}). It takes longer when "
-        "the machine has other work."
+        f"{found.tokens:,} tokens at {rate.tokens_per_second:,.0f} a second ({source}). It takes longer when the "
+        "machine has other work."
     )

@@ -62,8 +62,8 @@ def _queued(training: Status) -> None:
     place = f"Number {training.ahead + 1} in the queue. " if training.ahead else ""
     left = "" if before is None or before.seconds_left is None else f" {duration(before.seconds_left)} are left of it."
     st.info(
-        f"{place}Another retraining is running on this device, and only one does at a time: two at once would both "
-        f"take more than twice as long.{left} This one starts by itself.",
+        f"{place}Another retraining is running on this device, and only one does at a time: two would slow each "
+        f"other down.{left} This one starts by itself.",
         icon=":material/hourglass_top:",
     )
     if before is not None:

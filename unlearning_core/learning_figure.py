@@ -9,7 +9,7 @@ from unlearning_core.figures import BLUE, ORANGE, styled
 
 _KINDS = (
     ("concept", "concept words", ORANGE, "circle", "dash"),
-    ("retain", "all other words", BLUE, "square", "dot"),
+    ("retain", "other words", BLUE, "square", "dot"),
 )
 
 
@@ -22,6 +22,8 @@ def learning_curve(events: Iterable[Mapping[str, Any]], base: Mapping[str, float
     """
     points = sorted((event for event in events if event.get("kind") == "measure"), key=lambda event: event["step"])
     figure = go.Figure()
+    base = base or {}
+    highest = max(base, key=lambda kind: base[kind], default="")
     for kind, name, colour, symbol, dash in _KINDS:
         drawn = [point for point in points if point.get(f"{kind}_nll") is not None]
         figure.add_trace(
@@ -41,10 +43,11 @@ def learning_curve(events: Iterable[Mapping[str, Any]], base: Mapping[str, float
                 hovertemplate=f"step %{{x}}: {name} %{{y:.3f}} ± %{{error_y.array:.2f}}<extra></extra>",
             )
         )
-        if base and kind in base:
+        if kind in base:
+            # The two levels may lie close together: one name goes above its line, the other below.
             figure.add_hline(
-                y=base[kind], line_dash=dash, line_color=colour, line_width=1.5,
-                annotation_text=f"base, {name}", annotation_position="top right", annotation_font_color=colour,
+                y=base[kind], line_dash=dash, line_color=colour, line_width=1.5, annotation_text=f"base, {name}",
+                annotation_position="top right" if kind == highest else "bottom right",
             )  # fmt: skip
     total = max((point.get("total_steps") or point["step"] for point in points), default=1)
     figure.update_xaxes(title="optimizer step", range=[-0.03 * total, 1.05 * total])

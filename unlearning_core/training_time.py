@@ -80,6 +80,13 @@ def seconds_after(run: Run) -> float:
     return float(sum(stages.get(name, {}).get("seconds") or 0.0 for name in names))
 
 
+def steps_done(run: Run, steps: int) -> int:
+    """How many of so many steps a stopped training has behind it; 0 if it has another length or no checkpoint."""
+    folder = run.folder / "retraining"
+    told = status(folder)
+    return told.step if told.total_steps == steps and any(folder.glob("checkpoints/checkpoint-*")) else 0
+
+
 @dataclass(frozen=True)
 class Queue:
     """The trainings that run and wait on this machine.

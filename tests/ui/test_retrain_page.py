@@ -123,4 +123,4 @@ def test_curves_and_samples_are_shown_while_it_learns(
     assert "After step 20" in said
     assert ":orange-background[**chair**]" in said
     assert chart(app, 0)["data"][0]["name"] == "training"
-    assert [line["name"] for line in chart(app, 1)["data"]] == ["concept words", "all other words"]
+    assert [line["name"] for line in chart(app, 1)["data"]] == ["concept words", "other words"]
