@@ -2,17 +2,17 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from pages._frame import show
 from pages._ranker_parameters import choose_parameters
+from pages._ranking_view import explore
 from pages._run_in_url import changed, current_run
 from pages._shared_models import execute
 from pages._steps import finished_stages, needs, next_step
 from pages._working import carry_out, in_sentences, say
-from unlearning_core.figures import SITE_NAMES, heatmap, layer_summary, score_histogram
+from unlearning_core.figures import SITE_NAMES, score_histogram
 from unlearning_core.rankers.registry import DEFAULT_RANKER, RANKERS
 from unlearning_core.runs import Run
 from unlearning_core.work import Work
@@ -111,51 +111,18 @@ def choose_ranker(run: Run) -> tuple[str, dict[str, Any]]:
 
 
 def show_ranking(run: Run) -> None:
-    """Heatmap, layers, table of the first neurons, and the protected ones."""
+    """What the ranking found, to explore; all scores, and the protected neurons."""
     ranking = Work(run).ranking
-    site = str(ranking["site"].iloc[0])
     summary = run.status()["stages"]["rank"]["summary"]
     row = st.container(horizontal=True, gap="large")
     row.metric("Neurons ranked", f"{len(ranking):,}", width="content")
     row.metric("Tokens read", f"{summary['tokens']:,}", width="content")
     row.metric("Protected", summary["protected"], help="Massive neurons, ranked last.", width="content")
-    controls = st.container(horizontal=True, gap="large", vertical_alignment="bottom")
-    order = controls.segmented_control(
-        "Order within a layer", ["index", "score"], default="index", required=True, key="heatmap order"
-    )
-    standardised = controls.toggle(
-        "Compare within each layer (standardised)", True, key="heatmap standardised", wrap=True
-    )
-    st.plotly_chart(
-        heatmap(ranking, site, order_by="score" if order == "score" else "index", standardised=standardised),
-        key="heatmap",
-        alt="Score of every neuron by layer",
-    )
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.subheader("First neurons")
-        most = st.slider("How many", 10, 500, 50, 10, key="first neurons")
-        first = ranking.nsmallest(most, "rank")[["rank", "layer", "index", "score", "protected"]]
-        st.dataframe(first, hide_index=True, height=280)
-    with right:
-        st.subheader(f"Where the first {most} lie")
-        layers = layer_summary(
-            _flags(ranking, site, ranking["rank"] < most), _flags(ranking, site, ranking["protected"])
-        )
-        layers.update_yaxes(title="neurons").update_xaxes(dtick=max(1, int(ranking["layer"].max()) // 10))
-        layers.update_traces(hovertemplate="layer %{x}: %{y}<extra></extra>")
-        st.plotly_chart(layers, key="layers", alt="How many of the first neurons lie in each layer")
+    explore(run)
     with st.expander("All scores, and the protected neurons"):
+        site = str(ranking["site"].iloc[0])
         st.plotly_chart(score_histogram(ranking, site), key="histogram", alt="How many neurons have which score")
         _massive(run)
-
-
-def _flags(ranking: pd.DataFrame, site: str, chosen: pd.Series) -> np.ndarray:
-    rows = ranking[ranking["site"] == site]
-    flags = np.zeros((rows["layer"].max() + 1, rows["index"].max() + 1), bool)
-    picked = rows[chosen[rows.index]]
-    flags[picked["layer"], picked["index"]] = True
-    return flags
 
 
 def _massive(run: Run) -> None:

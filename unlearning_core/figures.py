@@ -46,6 +46,7 @@ def heatmap(
     standardised: bool = True,
     cut: np.ndarray | None = None,
     selectable: bool = False,
+    chosen: tuple[int, int] | None = None,
 ) -> go.Figure:
     """Every neuron of a site by layer (up) and index or place (across), coloured by its score.
 
@@ -56,23 +57,51 @@ def heatmap(
         cut: bool [layers, width], True = cut; marked with crosses, or as a share of each cell when there are many.
         selectable: lay faint markers over the cells, one a cell with customdata [layer, neuron]: a click on a heatmap
             tells Streamlit nothing, a click on a marker does.
+        chosen: (layer, neuron) whose cell is framed.
     """
     raw = score_matrix(ranking, site) if isinstance(ranking, pd.DataFrame) else np.asarray(ranking, np.float64)
     scores = standardise(raw) if standardised else raw
     cut = np.zeros(raw.shape, bool) if cut is None else np.asarray(cut, bool)
     plain = order_by == "index" and raw.size <= _CELLS_PLAIN and np.count_nonzero(cut) <= _MARKERS
     most = _CELLS_SELECTABLE if selectable else _CELLS_PLAIN if plain else _CELLS_NUMBERED
-    bins = bin_scores(scores, min(most, _COLUMNS * len(scores)), order_by)
+    bins = _bins(scores, most, order_by)
     figure = go.Figure(_cells(bins, order_by, standardised, numbered=bins.size > 1 or order_by == "score"))
     if selectable:
         figure.add_trace(_clickable(bins))
     if cut.any():
         figure.add_trace(_cut_overlay(bins, cut))
+    if chosen is not None:
+        figure.add_trace(_frame(bins, *chosen))
     across = "place within the layer, strongest first" if order_by == "score" else "index"
     binned = f", {bins.size} a cell, each showing its strongest" if bins.size > 1 else ""
     figure.update_xaxes(title=f"{SITE_NAMES.get(site, site)}: {across}{binned}", showgrid=False, zeroline=False)
     figure.update_yaxes(title="layer", showgrid=False, zeroline=False, tickformat="d")
     return styled(figure, height=max(280, min(720, 110 + 16 * raw.shape[0])))
+
+
+def neurons_of_cell(
+    ranking: pd.DataFrame, site: str, chosen: tuple[int, int], *, order_by: OrderBy = "index"
+) -> np.ndarray:
+    """Indices of the neurons that a selectable heatmap draws in the cell of `chosen`, (layer, neuron), itself too."""
+    bins = _bins(score_matrix(ranking, site), _CELLS_SELECTABLE, order_by)
+    layer, neuron = chosen
+    return np.flatnonzero(bins.cells[layer] == bins.cells[layer, neuron])
+
+
+def _bins(scores: np.ndarray, most: int, order_by: OrderBy) -> Bins:
+    return bin_scores(scores, min(most, _COLUMNS * len(scores)), order_by)
+
+
+def _frame(bins: Bins, layer: int, neuron: int) -> go.Scatter:
+    return go.Scatter(
+        x=[int(bins.cells[layer, neuron]) * bins.size],
+        y=[layer],
+        mode="markers",
+        marker={"symbol": "square-open", "size": 15, "color": "black", "line": {"width": 2.5}},
+        hoverinfo="skip",
+        showlegend=False,
+        name="chosen",
+    )
 
 
 def _cells(bins: Bins, order_by: OrderBy, standardised: bool, *, numbered: bool) -> go.Heatmap:
@@ -167,7 +196,8 @@ def layer_summary(cut: np.ndarray, protected: np.ndarray | None = None) -> go.Fi
     )
     figure = go.Figure(bars)
     figure.update_xaxes(title="layer", tickformat="d")
-    figure.update_yaxes(title="neurons cut", tickformat="d", rangemode="tozero")
+    few = int(counts.max(initial=0)) < 5  # the ticks that plotly chooses would be halves
+    figure.update_yaxes(title="neurons cut", tickformat="d", rangemode="tozero", dtick=1 if few else None)
     return styled(figure, height=260)
 
 

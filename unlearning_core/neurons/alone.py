@@ -8,7 +8,15 @@ from unlearning_core.evaluation.metrics import Measurement, measure, nll_delta
 from unlearning_core.evaluation.ratio import Estimate
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.neurons.neuron import Neuron
+from unlearning_core.neurons.reading import sample_size
 from unlearning_core.pruning.mask import Mask
+
+_LEAST, _MOST = 16, 50
+
+
+def held_out_size(parameters: int) -> int:
+    """How many held-out sentences of each kind are measured for one neuron: fewer, the larger the model."""
+    return max(_LEAST, min(_MOST, sample_size(parameters) // 2))
 
 
 @dataclass(frozen=True)

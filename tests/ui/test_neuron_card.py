@@ -1,0 +1,105 @@
+"""The Neurons page with a neuron chosen: its card, the search, pins and neurons that are never cut."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages._shared_models import base_model
+from tests.ui.conftest import ROOT
+from tests.ui.pieces import button, labelled
+from unlearning_core.evaluation.metrics import measure, nll_delta
+from unlearning_core.neurons.neuron import Neuron
+from unlearning_core.neurons.pins import pinned
+from unlearning_core.pruning.mask import Mask
+from unlearning_core.runs import Run
+from unlearning_core.work import Work
+
+
+@pytest.fixture
+def at_neuron(runs: object) -> Callable[..., AppTest]:
+    """The Neurons page of a run with a neuron in its link."""
+
+    def open_at(run: Run, neuron: str) -> AppTest:
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        app.query_params["run"] = run.id
+        app.run()
+        app.switch_page("pages/neurons.py")
+        app.query_params["neuron"] = neuron
+        return app.run()
+
+    return open_at
+
+
+def texts(app: AppTest) -> str:
+    return "\n".join(element.value for kind in (app.markdown, app.caption, app.subheader) for element in kind)
+
+
+def test_a_card_shows_standing_tokens_passages_and_what_the_cut_alone_does(
+    at_neuron: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("rank")
+    app = at_neuron(run, "1.7")
+    assert not app.exception
+    assert not [error.value for error in app.error]
+    ranking = Work(run).ranking
+    own = ranking[(ranking["layer"] == 1) & (ranking["index"] == 7)].iloc[0]
+    assert labelled(app.metric, "Rank").value == f"{own['rank'] + 1}"
+    assert labelled(app.metric, "Score").value == f"{own['score']:.3g}"
+    standing = app.table[0].value
+    assert list(standing.index) == ["Activation ratio (this ranking)", "Probeless", "Random"]
+    shown = texts(app)
+    assert "Layer 1, neuron 7" in shown
+    assert shown.count("at its highest") == shown.count("at its lowest") == 5
+    assert "-badge[" in shown
+    assert "-background[" in shown
+    loaded, items = base_model(run), Work(run).sentences("held_out").items
+    mask = Mask.from_neurons({"mlp": loaded.map.shapes["mlp"]}, [("mlp", 1, 7)])
+    change = nll_delta(measure(loaded, items), measure(loaded, items, mask=mask), "concept")
+    assert labelled(app.metric, "Its cut alone: concept").value == f"{change.value:+.4f} ± {change.stderr:.4f}"
+
+
+@pytest.mark.parametrize("neuron", ["9.7", "1.48", "chair", "-1.2"])
+def test_a_link_to_no_neuron_shows_no_card(
+    at_neuron: Callable[..., AppTest], new_run: Callable[..., Run], neuron: str
+) -> None:
+    app = at_neuron(new_run("rank"), neuron)
+    assert not app.exception
+    assert not [error.value for error in app.error]
+    assert "neuron" not in app.query_params
+    assert any("Click a cell" in caption.value for caption in app.caption)
+
+
+def test_the_table_is_searched_by_layer_index_and_protection(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    app = open_page("neurons", new_run("rank"))
+    labelled(app.multiselect, "Layers").set_value([1]).run()
+    labelled(app.text_input, "Index").set_value("3-5, 40").run()
+    assert sorted(app.dataframe[0].value["index"]) == [3, 4, 5, 40]
+    assert set(app.dataframe[0].value["layer"]) == {1}
+    labelled(app.text_input, "Index").set_value("chair").run()
+    assert any("no number" in warning.value for warning in app.warning)
+    assert not app.exception
+
+
+def test_pins_and_exclusions_stay_with_the_run_and_are_found_in_the_table(
+    at_neuron: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("rank")
+    app = at_neuron(run, "2.11")
+    button(app, "Pin").click().run()
+    assert pinned(run) == [Neuron("mlp", 2, 11)]
+    button(app, "Never cut it").click().run()
+    assert not [error.value for error in app.error]
+    assert run.config.neural_probing.excluded_neurons == [("mlp", 2, 11)]
+    for show in ("pinned", "never cut"):
+        labelled(app.selectbox, "Show").set_value(show).run()
+        rows = app.dataframe[0].value
+        assert rows[["layer", "index"]].to_numpy().tolist() == [[2, 11]]
+        assert np.all(rows[show])
+    button(app, "Unpin").click().run()
+    button(app, "May be cut again").click().run()
+    assert pinned(run) == []
+    assert run.config.neural_probing.excluded_neurons == []
