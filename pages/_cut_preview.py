@@ -1,6 +1,8 @@
 """What a cut does, before it is kept: the neurons on the heatmap, text from base and pruned, quick numbers."""
 
+import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,9 +10,11 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pages._marked_text import escaped, highlighted
+from pages._marked_text import CHANGED, escaped, highlighted
 from pages._shared_models import base_model
+from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.differences import changed_words
 from unlearning_core.figures import heatmap, layer_summary
 from unlearning_core.progress import Progress
 from unlearning_core.pruning.mask import Mask
@@ -47,27 +51,42 @@ def write_side_by_side(run: Run, mask: Mask, prompts: list[str], tokens: int, gr
     if not prompts:
         raise InputError("There is no prompt. Write at least one in the box of prompts.")
     st.subheader("What it writes")
-    slots: dict[tuple[str, int], Any] = {}
+    slots: dict[str, list[DeltaGenerator]] = {"base": [], "pruned": []}
     heads = st.columns(2, gap="medium")
     heads[0].markdown(":blue[**Base**]")
     heads[1].markdown(":orange[**Pruned**]")
-    for number, prompt in enumerate(prompts):
+    for prompt in prompts:
         with st.container(border=True):
             st.markdown(f"**{escaped(prompt)}**")
-            left, right = st.columns(2, gap="medium")
-            slots["base", number], slots["pruned", number] = left.empty(), right.empty()
-    for stage, cut in (("base", None), ("pruned", mask)):
-        _write(run, cut, prompts, tokens, greedy, [slots[stage, number] for number in range(len(prompts))])
+            for stage, column in zip(slots, st.columns(2, gap="medium"), strict=True):
+                slots[stage].append(column.empty())
+    base = _write(run, None, prompts, tokens, greedy, slots["base"], ())
+    pruned = _write(run, mask, prompts, tokens, greedy, slots["pruned"], base)
+    matcher = Work(run).matcher
+    for slot, text, other in zip(slots["base"], base, pruned, strict=True):
+        slot.markdown(_marked(text, matcher, other))
+    st.caption(
+        f":orange-background[**Bold on a ground**]: a word of the concept. :{CHANGED}[*Coloured italics*]: a word that "
+        "the other model has otherwise."
+    )
 
 
-def _write(run: Run, mask: Mask | None, prompts: list[str], tokens: int, greedy: bool, slots: list[Any]) -> None:
+def _write(
+    run: Run,
+    mask: Mask | None,
+    prompts: list[str],
+    tokens: int,
+    greedy: bool,
+    slots: list[DeltaGenerator],
+    others: Sequence[str],
+) -> list[str]:
+    """The continuations, drawn in `slots` as they grow; words that differ from `others` are marked, if given."""
     from unlearning_core.evaluation.generation import generate
 
     matcher = Work(run).matcher
 
     def draw(number: int, sample: int, text: str) -> None:
-        marked = highlighted(text, [(span.start, span.end) for span in matcher.spans(text)])
-        slots[number].markdown(marked or ":gray[(nothing)]")
+        slots[number].markdown(_marked(text, matcher, others[number] if others else None))
 
     key = (run.id, mask.digest() if mask is not None else "", tuple(prompts), tokens, greedy)
     written = _remembered().get(key)
@@ -88,10 +107,17 @@ def _write(run: Run, mask: Mask | None, prompts: list[str], tokens: int, greedy:
         _remember(key, written)
     for number, text in enumerate(written):
         draw(number, 0, text)
+    return list(written)
 
 
-def quick_numbers(run: Run, mask: Mask, forget_place: DeltaGenerator, retain_place: DeltaGenerator) -> None:
-    """Change of the loss on a few held-out sentences from base to this cut."""
+def _marked(text: str, matcher: Matcher, other: str | None) -> str:
+    """Markdown of what a model wrote: the concept's words, and what another model wrote otherwise."""
+    changed = changed_words(other, text) if other is not None else ()
+    return highlighted(text, [(span.start, span.end) for span in matcher.spans(text)], changed) or ":gray[(nothing)]"
+
+
+def quick_numbers(run: Run, mask: Mask, forget_place: DeltaGenerator, retain_place: DeltaGenerator) -> float:
+    """Change of the loss on a few held-out sentences from base to this cut; returns the seconds a sentence takes."""
     from unlearning_core.evaluation.metrics import measure, nll_delta
 
     held_out = Work(run).sentences("held_out").take(QUICK, QUICK, 0).items
@@ -104,9 +130,11 @@ def quick_numbers(run: Run, mask: Mask, forget_place: DeltaGenerator, retain_pla
     for cut in (None, mask):
         key = (run.id, "measured", _data_time(run), cut.digest() if cut is not None else "")
         if key not in _remembered():
-            _remember(key, measure(base_model(run), held_out, mask=cut, progress=watch))
+            begun = time.monotonic()
+            found = measure(base_model(run), held_out, mask=cut, progress=watch)
+            _remember(key, (found, time.monotonic() - begun))
         measured.append(_remembered()[key])
-    base, pruned = measured
+    (base, seconds), (pruned, _) = measured
     kinds: tuple[tuple[Kind, str, str], ...] = (
         ("concept", "Concept loss", "How much worse the concept's words are predicted: more is more forgotten."),
         ("retain", "Loss elsewhere", "How much worse all other words are predicted: the price, less is better."),
@@ -114,8 +142,9 @@ def quick_numbers(run: Run, mask: Mask, forget_place: DeltaGenerator, retain_pla
     for place, (kind, title, meaning) in zip(places, kinds, strict=True):
         change = nll_delta(base, pruned, kind)
         with place.container():
-            st.metric(title, f"{change.value:+.2f} nats", help=meaning)
+            st.metric(title, f"{change.value:+z.2f} nats", help=meaning)
             st.caption(f"± {change.stderr:.2f}, against base on {len(held_out)} held-out sentences")
+    return seconds / len(held_out)
 
 
 def _data_time(run: Run) -> int:

@@ -2,19 +2,21 @@
 
 import streamlit as st
 
+from pages._cut_curves import curves, suggestion
 from pages._cut_preview import figures_of_cut, quick_numbers, write_side_by_side
+from pages._cut_recipes import recipes
+from pages._cut_settings import choose_cut, history
 from pages._frame import show
 from pages._metrics_table import metrics_so_far, show_metrics
 from pages._run_in_url import changed, current_run
 from pages._shared_models import base_is_loaded, base_model, execute
 from pages._steps import finished_stages, needs, next_step
 from pages._working import carry_out, in_sentences, say
-from unlearning_core.pruning.mask import Mask
+from unlearning_core.models.packing import packed, packed_bytes
 from unlearning_core.runs import Run
 from unlearning_core.work import Work
 
 PAGE = "pages/prune.py"
-RANGES = {"up to 1 %": (1.0, 0.01), "up to 10 %": (10.0, 0.1), "up to 100 %": (100.0, 1.0)}
 
 
 def main() -> None:
@@ -40,6 +42,7 @@ def main() -> None:
         st.subheader(f"The cut that is kept: {kept['cut']:,} of {kept['of']:,} neurons in {kept['layers']} layers")
         with in_sentences():
             show_metrics(metrics_so_far(run, ("base", "pruned")))
+            download(run)
         next_step(PAGE)
 
 
@@ -47,39 +50,22 @@ def main() -> None:
 def preview(run: Run) -> None:
     """The slider and everything that follows it; drawn anew on its own."""
     with in_sentences():
-        ratio, per_layer = choose_ratio(run)
         ranking = Work(run).ranking
-        shapes = base_model(run).map.shapes
-        mask = Mask.from_ranking(ranking, shapes, ratio, per_layer=per_layer)
+        layers = int(ranking["layer"].max()) + 1
+        cut = choose_cut(run, layers, suggestion(run, history(run, layers).now))
+        mask = cut.mask(ranking, base_model(run).map.shapes)
         prompts, tokens, greedy = choose_prompts(run)
         row = st.container(horizontal=True, gap="large")
-        cut, forget, retain = (row.container(width="content") for _ in range(3))
-        texts, figures = st.container(), st.container()
-        with figures:
-            figures_of_cut(ranking, mask, cut)
+        count, forget, retain = (row.container(width="content") for _ in range(3))
+        texts, figures, neurons = st.container(), st.container(), st.container()
+        with neurons:
+            figures_of_cut(ranking, mask, count)
+            recipes(run, history(run, layers), mask)
         with texts:
             write_side_by_side(run, mask, prompts, tokens, greedy)
-        quick_numbers(run, mask, forget, retain)
-
-
-def choose_ratio(run: Run) -> tuple[float, bool]:
-    """The share of the ranked neurons to cut, and whether every layer gives the same share."""
-    probing = run.config.neural_probing
-    kept = 100 * probing.prune_ratio
-    row = st.container(horizontal=True, gap="large", vertical_alignment="bottom")
-    fits = next(name for name, (top, _) in RANGES.items() if kept <= top)
-    scale = row.segmented_control("Range", list(RANGES), default=fits, required=True, key=f"range {run.id}") or fits
-    top, step = RANGES[scale]
-    percent = st.slider(
-        "Neurons cut, % of those ranked", 0.0, top, min(kept, top), step, format="%g %%", key=f"ratio {run.id} {scale}"
-    )
-    per_layer = row.toggle(
-        "Same share in every layer", probing.per_layer, key=f"per layer {run.id}",
-        help="Off: the ranking alone decides, so some layers lose more than others.", wrap=True,
-    )  # fmt: skip
-    ratio = round(percent / 100, 6)
-    st.session_state["cut to keep"] = (run.id, ratio, per_layer)
-    return ratio, per_layer
+        seconds = quick_numbers(run, mask, forget, retain)
+        with figures:
+            curves(run, cut, seconds)
 
 
 def choose_prompts(run: Run) -> tuple[list[str], int, bool]:
@@ -95,14 +81,24 @@ def choose_prompts(run: Run) -> tuple[list[str], int, bool]:
 
 
 def keep(run: Run) -> None:
-    """Save the ratio that the slider shows, bake the mask and measure."""
-    owner, ratio, per_layer = st.session_state.get("cut to keep", ("", 0.0, False))
-    if owner != run.id:
-        return
-    run.save_config(changed(run.config, neural_probing={"prune_ratio": ratio, "per_layer": per_layer}))
+    """Save the cut that the slider shows, bake the mask and measure."""
+    cut = history(run, int(Work(run).ranking["layer"].max()) + 1).now
+    asked = {"prune_ratio": cut.ratio, "per_layer": cut.per_layer, "protected_layers": list(cut.protected_layers)}
+    run.save_config(changed(run.config, neural_probing=asked))
     if carry_out("Pruning and measuring", lambda bar: execute(run, "measure pruned", bar), only_one=run.id):
         say("The cut is kept. The pruned model is saved and measured.")
         st.rerun()
+
+
+def download(run: Run) -> None:
+    """The pruned model as a zip, packed when it is asked for."""
+    folder = Work(run).model_folder("pruned")
+    st.download_button(
+        f"Download the pruned model ({packed_bytes(folder) / 1e6:,.1f} MB)", lambda: packed(folder),
+        f"{run.id}-pruned.zip", "application/zip", on_click="ignore", icon=":material/download:",
+        help="A zip of config, weights and tokenizer. Unpack it and give the folder to "
+        "AutoModelForCausalLM.from_pretrained.",
+    )  # fmt: skip
 
 
 show(main)

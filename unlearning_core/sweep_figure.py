@@ -18,7 +18,7 @@ _ORDERS: dict[Order, tuple[str, str, str, str]] = {
 }
 """Name, colour, dash and marker of each order: none is told by its colour alone."""
 
-_PANELS = (("forget", "Concept loss, change in nats/token"), ("retain", "Loss elsewhere, change in nats/token"))
+_PANELS = (("forget", "Concept loss"), ("retain", "Loss elsewhere"))
 _BAND = "rgba(127,127,127,0.25)"
 _LEAST, _MOST = 0.0005, 0.25
 
@@ -56,6 +56,7 @@ def sweep_curves(points: pd.DataFrame, *, ratio: float, suggested: float | None 
         ticktext=[f"{tick:g}" for tick in ticks],
     )  # fmt: skip
     figure.update_yaxes(zeroline=True, zerolinecolor=GREY, zerolinewidth=1)
+    figure.update_yaxes(title="change, nats/token", row=1, col=1)
     figure.update_yaxes(range=_retain_range(points), row=1, col=2)
     figure.update_annotations(font_size=12)
     figure = styled(figure, height=330)

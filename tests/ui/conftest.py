@@ -69,6 +69,12 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs"
 
 
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that wants the curves of a cut computes them; the Prune page would start a process for every run."""
+    monkeypatch.setattr("unlearning_core.run_sweep.RunSweep.start", lambda sweep: sweep.folder.mkdir(parents=True))
+
+
 @pytest.fixture
 def new_run(runs: Path, tiny_folder: Path, sentence_file: Path) -> Callable[..., Run]:
     """Makes a run of the tiny model, brought up to date through a stage."""

@@ -1,0 +1,162 @@
+"""Prune: the cut that is looked at survives, is undone, saved, loaded, judged against chance and taken along."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+from transformers import AutoModelForCausalLM
+
+from tests.ui.conftest import ROOT
+from tests.ui.pieces import button, labelled
+from unlearning_core.evaluation.curves import curve
+from unlearning_core.evaluation.sweep import to_frame
+from unlearning_core.models.packing import packed, packed_bytes
+from unlearning_core.pruning.recipe import Recipe
+from unlearning_core.pruning.settings import CutSettings
+from unlearning_core.pruning.weights import survivors
+from unlearning_core.run_sweep import RunSweep
+from unlearning_core.runs import Run
+
+SLIDER = "Neurons cut, % of those ranked"
+
+
+def slider(app: AppTest) -> float:
+    return labelled(app.slider, SLIDER).value
+
+
+def neurons(app: AppTest) -> str:
+    return labelled(app.metric, "Neurons cut").value
+
+
+def fine(app: AppTest) -> None:
+    assert not [error.value for error in app.error]
+    assert not app.exception
+
+
+def test_the_cut_is_in_the_url_and_a_new_visit_with_it_finds_it(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("rank")
+    app = open_page("prune", run)
+    labelled(app.slider, SLIDER).set_value(8.0).run()
+    labelled(app.toggle, "Same share in every layer").set_value(True).run()
+    labelled(app.multiselect, "Protect layers").set_value([0, 2]).run()
+    fine(app)
+    assert neurons(app) == str(round(0.08 * 48))
+    again = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    again.query_params.update({name: app.query_params[name] for name in app.query_params})
+    again.switch_page("pages/prune.py").run()
+    fine(again)
+    assert slider(again) == 8.0
+    assert labelled(again.toggle, "Same share in every layer").value
+    assert labelled(again.multiselect, "Protect layers").value == [0, 2]
+    assert run.config.neural_probing.prune_ratio == 0.05
+
+
+@pytest.mark.parametrize("wrong", [{"ratio": "many"}, {"ratio": "7"}, {"protect": "9"}, {"protect": "x"}])
+def test_a_url_that_makes_no_sense_is_not_believed(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], wrong: dict[str, str]
+) -> None:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.query_params.update({"run": new_run("rank").id} | wrong)
+    app.switch_page("pages/prune.py").run()
+    fine(app)
+    assert slider(app) == 5.0
+
+
+def test_undo_and_redo_walk_through_the_cuts(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+    app = open_page("prune", new_run("rank"))
+    assert button(app, "Undo").disabled
+    labelled(app.slider, SLIDER).set_value(8.0).run()
+    labelled(app.multiselect, "Protect layers").set_value([1]).run()
+    button(app, "Undo").click().run()
+    assert labelled(app.multiselect, "Protect layers").value == []
+    assert slider(app) == 8.0
+    button(app, "Undo").click().run()
+    assert slider(app) == 5.0
+    button(app, "Redo").click().run()
+    assert slider(app) == 8.0
+    labelled(app.slider, SLIDER).set_value(3.0).run()
+    assert button(app, "Redo").disabled
+    fine(app)
+
+
+def test_a_narrower_range_takes_the_cut_along(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+    app = open_page("prune", new_run("rank"))
+    labelled(app.get("button_group"), "Range").set_value("up to 1 %").run()
+    fine(app)
+    assert slider(app) == 1.0
+    button(app, "Undo").click().run()
+    assert slider(app) == 5.0
+
+
+def test_a_recipe_is_saved_and_loaded_again(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+    run = new_run("rank")
+    app = open_page("prune", run)
+    labelled(app.slider, SLIDER).set_value(9.0).run()
+    labelled(app.multiselect, "Protect layers").set_value([0]).run()
+    labelled(app.text_input, "Name of this cut").set_value("seats, first").run()
+    button(app, "Save the recipe").click().run()
+    assert "written" not in str(app.error)
+    assert "letters, digits" in app.error[0].value.replace("\\", "")
+    labelled(app.text_input, "Name of this cut").set_value("seats first").run()
+    button(app, "Save the recipe").click().run()
+    fine(app)
+    recipe = Recipe.load(run.folder / "recipes" / "seats first")
+    assert recipe.mask.cut == round(0.09 * 96)
+    labelled(app.slider, SLIDER).set_value(1.0).run()
+    button(app, "Load the recipe").click().run()
+    fine(app)
+    assert slider(app) == 9.0
+    assert labelled(app.multiselect, "Protect layers").value == [0]
+
+
+def test_curves_give_a_verdict_and_a_ratio_to_go_to(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("rank")
+    found = RunSweep.of(run, CutSettings(0.05))
+    summary = found.compute()
+    app = open_page("prune", run)
+    fine(app)
+    top = curve(to_frame(found.points()), "top")
+    said = [message.value for message in [*app.warning, *app.success]]
+    assert any(f"concept loss by {top.at('forget', 0.05):+z.2f} nats" in text for text in said)
+    suggested = summary["suggested_ratio"]
+    go = [one for one in app.button if one.label.startswith("Go to the suggested")]
+    assert (suggested is not None) == bool(go)
+    if go:
+        go[0].click().run()
+        assert suggested - 0.001 <= slider(app) / 100 <= suggested
+    fine(app)
+
+
+def test_curves_that_were_stopped_can_be_gone_on_with(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    app = open_page("prune", new_run("rank"))
+    fine(app)
+    assert any(one.label.startswith("Go on with the curves") for one in app.button)
+
+
+def test_the_pruned_model_is_taken_along_as_a_zip_that_transformers_loads(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = new_run("measure pruned")
+    app = open_page("prune", run)
+    folder = run.folder / "models" / "pruned"
+    size = packed_bytes(folder)
+    labels = [download.label for download in app.get("download_button")]
+    assert f"Download the pruned model ({size / 1e6:,.1f} MB)" in labels
+    with packed(folder) as file:
+        content = file.read()
+    assert size < len(content) < size + 1000 * len(list(folder.iterdir()))
+    zipfile.ZipFile(io.BytesIO(content)).extractall(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "pruned", local_files_only=True)
+    saved = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).state_dict()
+    assert all(torch.equal(value, saved[name]) for name, value in loaded.state_dict().items())
+    assert survivors(loaded, Recipe.load(run.folder / "recipe").mask) == []
