@@ -9,6 +9,7 @@ NAMES = {
     "memory": "memory beside the model, from 1,000 to 100,000 sentences",
     "model": "write a model with random weights at a real shape, to measure on",
     "retraining": "retraining against a bare padded-batch loop",
+    "ui": "the dashboard in Chromium: first page, page switch, heatmap, slider to refreshed preview",
 }
 
 

@@ -1,0 +1,142 @@
+"""A tab of Chromium on the dashboard that says how long things took, by the browser's own clock."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from unlearning_core.errors import InputError, WorkFailed
+
+SETTLED = 0.3
+"""Seconds in which no script may have run before a page counts as drawn; never part of a figure."""
+
+_PATIENCE = 180_000
+_FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+# Notes when each run of the page's script ended.
+_WATCH = """() => {
+    const app = document.querySelector('[data-testid="stApp"]');
+    window.bench = {ended: 0, at: performance.now()};
+    new MutationObserver(() => {
+        if (app.dataset.testScriptState === 'notRunning') { window.bench.ended++; window.bench.at = performance.now(); }
+    }).observe(app, {attributes: true, attributeFilter: ['data-test-script-state']});
+}"""
+
+_IDLE = f"""() => {{
+    const app = document.querySelector('[data-testid="stApp"]');
+    return app && app.dataset.testScriptState === 'notRunning'
+        && document.querySelector('[data-testid="stMain"] h1')
+        && !document.querySelector('[data-testid="stSkeleton"]')
+        && (!window.bench || (window.bench.ended > 0 && performance.now() - window.bench.at > {1000 * SETTLED:.0f}));
+}}"""
+
+_HEATMAP = """() => document.querySelector('.js-plotly-plot .heatmaplayer image') ? performance.now() : false"""
+
+# All text below the heading over what the models write (all text of the page where there is none).
+_WRITTEN = """() => {
+    const main = document.querySelector('[data-testid="stMain"]');
+    const heading = [...main.querySelectorAll('h2, h3')].find(h => h.textContent.startsWith('What it writes'));
+    return [...main.querySelectorAll('[data-testid="stMarkdown"]')]
+        .filter(e => !e.querySelector('[data-testid="stCaptionContainer"]'))
+        .filter(e => !heading || heading.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_FOLLOWING)
+        .map(e => e.textContent).join('\\u0000');
+}"""
+
+_CHANGED = f"""before => ({_WRITTEN})() !== before ? performance.now() : false"""
+
+
+class Tab:
+    """One tab."""
+
+    def __init__(self, page: Any) -> None:
+        self._page = page
+        page.set_default_timeout(_PATIENCE)
+
+    def open(self, url: str) -> None:
+        """Go to an address and wait until the page is drawn."""
+        self._page.goto(url)
+        self._page.wait_for_function(_IDLE, polling="raf")
+        self._page.wait_for_timeout(1000 * SETTLED)
+        self._page.wait_for_function(_IDLE, polling="raf")
+        self._page.evaluate(_WATCH)
+
+    def close(self) -> None:
+        """Close it with its session."""
+        self._page.context.close()
+
+    def go_to(self, title: str) -> float:
+        """Open a page by the navigation; returns the seconds it took."""
+        return self._timed(lambda: self._link(title).click())
+
+    def until_heatmap(self, title: str) -> float:
+        """Open a page by the navigation; returns the seconds until its heatmap was drawn."""
+        started = self._now()
+        self._link(title).click()
+        drawn = self._page.wait_for_function(_HEATMAP, polling="raf").json_value()
+        self._idle()
+        return float(drawn - started) / 1000
+
+    def wider_range(self) -> None:
+        """Let the slider move in larger steps, so that each key changes the cut."""
+        choice = self._page.get_by_test_id("stMain").get_by_text("up to 10 %", exact=True)
+        if choice.count():
+            choice.first.click()
+            self._page.wait_for_timeout(2000 * SETTLED)
+            self._idle()
+
+    def move_slider(self) -> tuple[float, float]:
+        """One key on the ratio's slider; seconds until (the first new words, everything) was there."""
+        slider = self._page.get_by_test_id("stMain").get_by_role("slider").first
+        before = self._page.evaluate(_WRITTEN)
+        slider.focus()
+        started = self._now()
+        slider.press("ArrowRight")
+        words = self._page.wait_for_function(_CHANGED, arg=before, polling="raf").json_value()
+        self._idle()
+        ended = self._page.evaluate("window.bench.at")
+        return float(words - started) / 1000, float(ended - started) / 1000
+
+    def _link(self, title: str) -> Any:
+        return self._page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True)
+
+    def _timed(self, action: Callable[[], None]) -> float:
+        started = self._now()
+        action()
+        self._idle()
+        return float(self._page.evaluate("window.bench.at") - started) / 1000
+
+    def _now(self) -> float:
+        return float(self._page.evaluate("() => { window.bench.ended = 0; return performance.now(); }"))
+
+    def _idle(self) -> None:
+        from playwright.sync_api import TimeoutError as TookTooLong
+
+        try:
+            self._page.wait_for_function(_IDLE, polling="raf")
+        except TookTooLong as error:
+            raise WorkFailed(
+                f"The page at {self._page.url} was not drawn within {_PATIENCE // 1000} s. Try again when the machine "
+                "has nothing else to do."
+            ) from error
+
+
+@contextmanager
+def open_browser() -> Iterator[Callable[[], Tab]]:
+    """Yields what opens a tab with a session of its own, 1280 x 900.
+
+    Raises:
+        InputError: Playwright or Chromium is not installed; says how to install it.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError as error:
+        raise InputError("Playwright is not installed. Run: pip install -r requirements-dev.txt") from error
+    with sync_playwright() as playwright:
+        names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+        path = next((found for name in names if (found := shutil.which(name))), playwright.chromium.executable_path)
+        if not Path(path).is_file():
+            raise InputError("No Chromium was found. Install one: apt-get update && apt-get install -y chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        yield lambda: Tab(browser.new_context(viewport={"width": 1280, "height": 900}).new_page())
+        browser.close()

@@ -1,0 +1,146 @@
+"""The dashboard in Chromium: how long until the first page, another page, a heatmap, and what a slider's move shows.
+
+For each starter a run is prepared through its cut, and a server of its own is driven by Playwright at 1280 x 900. Each
+figure is the median of several measurements, in seconds, by the clock of the browser: from the key or click to the end
+of what it set off.
+
+- first_page: from starting `streamlit run` until its first page is drawn.
+- page_switch: from a click in the navigation until the page is drawn; each page has been opened once before.
+- heatmap: from the click that opens Neurons until the heatmap is drawn.
+- slider_preview: from a key on the ratio's slider until texts, numbers and pictures of that cut are there.
+- first_words: from that key until the first new words of the cut model are there.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.browser import SETTLED, Tab, open_browser
+from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.files import write_json
+
+ROOT = Path(__file__).resolve().parents[1]
+STARTERS = ("smallworld", "smollm2")
+GOALS = {
+    "smallworld": {
+        "first_page_seconds": 3.0, "page_switch_seconds": 1.0, "heatmap_seconds": 1.0, "slider_preview_seconds": 0.5,
+    },
+    "smollm2": {
+        "first_page_seconds": 3.0, "page_switch_seconds": 1.0, "heatmap_seconds": 1.0, "first_words_seconds": 1.0,
+    },
+}  # fmt: skip
+_PAGES = ("Model", "Concept", "Neurons", "Prune", "Retrain", "Compare")
+_FEW = {"max_concept_sentences": 60, "max_retain_sentences": 60}
+"""Sentences that the run is prepared on: what is measured does not depend on how many there were."""
+
+
+def main(argv: list[str]) -> int:
+    """Entry point of `python -m bench ui`."""
+    parser = argparse.ArgumentParser(prog="python -m bench ui", description=__doc__)
+    parser.add_argument("--starters", nargs="+", choices=STARTERS, default=list(STARTERS))
+    parser.add_argument("--repeats", type=int, default=5, help="measurements of each kind (%(default)s)")
+    parser.add_argument("--port", type=int, default=8599)
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    arguments = parser.parse_args(argv)
+    if arguments.repeats < 1:
+        raise InputError(f"--repeats is {arguments.repeats}; at least 1 measurement of each kind is needed.")
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder, open_browser() as new_tab:
+        for name in arguments.starters:
+            runs = Path(folder) / name
+            run = prepare(name, runs)
+            figures[name] = measure(new_tab, run, runs, arguments.repeats, arguments.port)
+            for figure, seconds in figures[name].items():
+                goal = GOALS[name].get(figure)
+                print(f"{name:<12}{figure:<24}{seconds:8.2f} s" + (f"   (goal {goal:g} s)" if goal else ""), flush=True)
+    if arguments.json:
+        write_json(arguments.json, figures)
+    return 0
+
+
+def prepare(starter: str, runs: Path) -> str:
+    """A run of the starter's own experiment, on few sentences, through its measured cut; returns its id."""
+    command = [sys.executable, "-m", "unlearning_core", "run", "--starter", starter, "--output-dir", str(runs), "--set"]
+    command += [f"neural_probing.{key}={value}" for key, value in _FEW.items()]
+    command += ["evaluation.max_sentences=20", "generation.samples=1", "retraining.enabled=false", "push_to_hub=null"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise WorkFailed(f"The run of {starter} that is to be shown could not be prepared: {last}")
+    return Path(done.stdout.strip().splitlines()[-1]).name
+
+
+def measure(new_tab: Callable[[], Tab], run: str, runs: Path, repeats: int, port: int) -> dict[str, float]:
+    """All figures of one run."""
+    found: dict[str, list[float]] = {}
+    for _ in range(repeats):
+        found.setdefault("first_page_seconds", []).append(first_page(new_tab, runs, port))
+    with server(runs, port) as url:
+        tab = new_tab()
+        tab.open(f"{url}/model?run={run}")
+        for page in _PAGES:
+            tab.go_to(page)
+        for _ in range(repeats):
+            found.setdefault("page_switch_seconds", []).extend(tab.go_to(page) for page in _PAGES)
+        for _ in range(repeats):
+            tab.go_to("Model")
+            found.setdefault("heatmap_seconds", []).append(tab.until_heatmap("Neurons"))
+        tab.go_to("Prune")
+        tab.wider_range()
+        for _ in range(repeats):
+            words, whole = tab.move_slider()
+            found.setdefault("slider_preview_seconds", []).append(whole)
+            found.setdefault("first_words_seconds", []).append(words)
+        tab.close()
+    return {name: round(statistics.median(values), 3) for name, values in found.items()}
+
+
+def first_page(new_tab: Callable[[], Tab], runs: Path, port: int) -> float:
+    """Seconds from `streamlit run` to the first page."""
+    tab = new_tab()
+    started = time.perf_counter()
+    with server(runs, port) as url:
+        tab.open(url)
+        seconds = time.perf_counter() - started - SETTLED
+        tab.close()
+    return seconds
+
+
+@contextmanager
+def server(runs: Path, port: int) -> Iterator[str]:
+    """A dashboard on these runs; yields its address as soon as it answers.
+
+    Raises:
+        WorkFailed: it did not start within a minute.
+    """
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    command += ["--server.address", "localhost", "--server.headless", "true"]
+    environment: dict[str, Any] = os.environ | {"UNLEARNING_RUNS": str(runs)}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _answers(process, f"http://localhost:{port}")
+        yield f"http://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _answers(process: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.02)
+    raise WorkFailed(f"The dashboard did not start at {url}. Is something else there? Choose another --port.")
