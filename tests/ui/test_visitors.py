@@ -1,0 +1,122 @@
+"""Several visitors at once on one cached model, and the memory of models that make room for others."""
+
+import copy
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pages._shared_models import Shelf, base_model
+from tests.tiny_models import save_tiny
+from tests.ui.conftest import ROOT
+from unlearning_core.evaluation.generation import generate
+from unlearning_core.evaluation.metrics import measure
+from unlearning_core.models.loading import LoadedModel
+from unlearning_core.models.mapping import map_model
+from unlearning_core.progress import silent
+from unlearning_core.pruning.mask import Mask
+from unlearning_core.pruning.weights import bake
+from unlearning_core.runs import Run
+from unlearning_core.work import Work
+
+RATIOS = (0.0, 0.05, 0.2, 0.6)
+PROMPTS = ("The chair", "She put the")
+
+
+def seen(loaded: LoadedModel, work: Work, mask: Mask | None) -> tuple[list[str], np.ndarray]:
+    """What a visitor gets to see of a cut: texts, and the loss of every held-out sentence."""
+    written = generate(loaded, PROMPTS, mask=mask, samples=2, max_new_tokens=12, seed=3)
+    table = measure(loaded, work.sentences("held_out").items, mask=mask).sentences
+    return [text.text for text in written], table[["concept_nats", "retain_nats"]].to_numpy()
+
+
+def baked(loaded: LoadedModel, mask: Mask) -> LoadedModel:
+    """A model of one's own whose weights are cut: no hook and no context is involved."""
+    model = copy.deepcopy(loaded.model)
+    own = map_model(model)
+    bake(model, mask, own)
+    return replace(loaded, model=model, map=own)
+
+
+def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: Callable[..., Run]) -> None:
+    run = new_run("rank")
+    shared, work = base_model(run), Work(run)
+    masks = [Mask.from_ranking(work.ranking, shared.map.shapes, ratio) for ratio in RATIOS]
+    expected = [seen(baked(shared, mask), work, None) for mask in masks]
+    together, found = threading.Barrier(len(masks)), [[] for _ in masks]
+    models: list[object] = []
+
+    def visit(number: int) -> None:
+        for _ in range(3):
+            together.wait(60)
+            models.append(base_model(run))
+            found[number].append(seen(base_model(run), Work(run), masks[number]))
+
+    threads = [threading.Thread(target=visit, args=(number,)) for number in range(len(masks))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert len(models) == 3 * len(masks)
+    assert all(model is shared for model in models)
+    # The cuts differ in what they do, or nobody could tell one visitor's from another's.
+    assert len({tuple(texts) for texts, _ in expected}) == len(masks)
+    for (texts, nats), visits in zip(expected, found, strict=True):
+        for seen_texts, seen_nats in visits:
+            assert seen_texts == texts
+            np.testing.assert_allclose(seen_nats, nats, rtol=1e-4, atol=1e-4)
+    whole_texts, whole_nats = seen(shared, work, None)
+    assert whole_texts == expected[0][0]
+    np.testing.assert_allclose(whole_nats, expected[0][1], rtol=1e-4, atol=1e-4)
+
+
+MEMORY = """
+import json, psutil, sys
+from pages._shared_models import MOST, Shelf
+from unlearning_core.progress import silent
+
+folder, shelf, held = sys.argv[1], Shelf(), []
+for number in range(MOST + 4):
+    shelf.take((str(number), folder, None, "cpu", "float32", False), silent)
+    held.append(psutil.Process().memory_info().rss)
+shelf.clear()
+print(json.dumps({"held": held[MOST - 1:], "first": held[0], "cleared": psutil.Process().memory_info().rss}))
+"""
+
+
+def test_a_model_that_makes_room_for_another_gives_its_memory_back(tmp_path: Path) -> None:
+    shape = {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 8}
+    save_tiny("llama", tmp_path / "model", **shape)
+    size = (tmp_path / "model" / "model.safetensors").stat().st_size
+    assert size > 90e6
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(tmp_path / "model")],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    full, *later = told["held"]
+    # The measure works: the second model that is kept shows in it.
+    assert full - told["first"] > 0.7 * size
+    # Four more were loaded since; each took the place of another.
+    assert max(later) - full < 0.7 * size
+    assert full - told["cleared"] > 1.4 * size
+
+
+@pytest.mark.parametrize(("asked", "kept"), [("aabac", "ac"), ("abc", "bc")])
+def test_the_model_that_was_used_longest_ago_makes_room(asked: str, kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unlearning_core.models import loading
+
+    loads: list[str] = []
+    monkeypatch.setattr(loading, "load_model", lambda source, **settings: loads.append(source) or object())
+    shelf = Shelf(most=2)
+    for name in asked:
+        shelf.take((name, name, None, "cpu", "float32", False), silent)
+    assert loads == list(dict.fromkeys(asked))
+    assert [name for name in "abc" if shelf.holds((name, name, None, "cpu", "float32", False))] == list(kept)
