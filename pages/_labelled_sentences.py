@@ -22,22 +22,25 @@ PARTS = {"To rank on": "train", "To measure on": "held_out"}
 def show_sentences(run: Run, facts: dict[str, Any]) -> None:
     """Search, list, and the buttons that leave something out."""
     work = Work(run)
-    one, two, three, four = st.columns([3, 3, 2, 2], vertical_alignment="bottom")
-    part = one.segmented_control("Part", list(PARTS), default="To rank on", required=True, key="part")
-    kind = two.segmented_control(
+    kinds = st.container(horizontal=True, gap="medium")
+    part = kinds.segmented_control("Part", list(PARTS), default="To rank on", required=True, key="part")
+    kind = kinds.segmented_control(
         "Kind", ["With the concept", "Without it"], default="With the concept", required=True, key="kind"
     )
     options = _words_and_forms(facts)
-    word = three.selectbox(
+    left, right = st.columns(2)
+    word = left.selectbox(
         "Word", list(options), format_func=lambda name: options[name], key=f"word {run.id}",
         disabled=kind == "Without it", help="A word of the concept with all its forms, or one form.",
     )  # fmt: skip
-    beside = four.text_input(
+    beside = right.text_input(
         "Together with", key=f"beside {run.id}", placeholder="meeting",
         help="Another word of the same sentence: it tells one sense of a word from another.",
     )  # fmt: skip
     concept = kind != "Without it"
     word, beside = (word or ANY) if concept else ANY, (beside or "").strip()
+    if not any(letter.isalnum() for letter in beside):
+        beside = ""
     items = [item for item in work.sentences(PARTS[part or "To rank on"]).items if bool(item.spans) == concept]
     if word:
         _drop_word_or_sense(run, work, word, beside)
@@ -59,7 +62,7 @@ def _words_and_forms(facts: dict[str, Any]) -> dict[str, str]:
 def _found(items: list[LabelledText], word: str, beside: str, work: Work) -> list[LabelledText]:
     if word:
         items = [item for item in items if holds(item, word)]
-    if any(letter.isalnum() for letter in beside):
+    if beside:
         matcher = Matcher(Concept((beside,), work.concept.inflections, work.concept.language))
         items = [item for item in items if matcher.matches(item.text)]
     # An order that mixes the words and stays when a sentence goes.

@@ -16,7 +16,7 @@ SITES = {"mlp": "MLP neurons", "head": "Attention heads", "residual": "Residual 
 def facts(info: dict[str, Any]) -> None:
     """The card of a model, from `ModelInfo.to_dict`; older runs lack some of it."""
     st.subheader(escaped(_title(info["source"])))
-    row = st.container(horizontal=True, gap="large")
+    row = st.container(horizontal=True, gap="medium")
     row.metric("Parameters", count(info["parameters"]), width="content")
     row.metric("Memory for the weights", in_bytes(info["bytes_in_memory"]), width="content")
     row.metric("Layers", info["layers"], width="content")
@@ -106,13 +106,15 @@ def choose_well_known(dtype: str) -> str:
 
 
 def count(number: int) -> str:
-    """A number of parameters, in millions and the like."""
+    """A number of parameters, in millions and the like, without a place to break the line at."""
     for size, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if number >= size:
-            return f"{number / size:.3g} {name}"
+            return f"{number / size:.3g}\N{NO-BREAK SPACE}{name}"
     return str(number)
 
 
 def in_bytes(number: float) -> str:
-    """Bytes, in megabytes or gigabytes."""
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+    """Bytes, in megabytes or gigabytes, without a place to break the line at."""
+    if number >= 1e9:
+        return f"{number / 1e9:.1f}\N{NO-BREAK SPACE}GB"
+    return f"{number / 1e6:.{0 if number >= 1e7 else 1}f}\N{NO-BREAK SPACE}MB"

@@ -29,17 +29,17 @@ def talk(run: Run) -> None:
     answers = base_is_loaded(run) and _answers(run)
     with st.form(f"talk {run.id}", border=False):
         prompt = st.text_area("Prompt", key=box, height="content", help="The model goes on from here.")
-        one, two, three, four = st.columns([2, 1, 1, 1], vertical_alignment="bottom")
-        how = one.radio(
+        how = st.radio(
             "How it writes", (GREEDY, SAMPLED), horizontal=True, key=f"how {run.id}",
             help="The likeliest words are the same every time; drawn ones change with the seed.",
         )  # fmt: skip
-        temperature = two.number_input(
+        one, two, three = st.columns(3, vertical_alignment="bottom")
+        temperature = one.number_input(
             "Temperature", 0.05, 5.0, run.config.generation.temperature or 0.8, 0.1, key=f"heat {run.id}",
             help="For words drawn at random: higher is bolder.",
         )  # fmt: skip
-        tokens = int(three.number_input("Tokens", 1, 1000, run.config.generation.max_new_tokens, key=f"long {run.id}"))
-        seed = int(four.number_input("Seed", 0, None, run.config.generation.seed, key=f"dice {run.id}"))
+        tokens = int(two.number_input("Tokens", 1, 1000, run.config.generation.max_new_tokens, key=f"long {run.id}"))
+        seed = int(three.number_input("Seed", 0, None, run.config.generation.seed, key=f"dice {run.id}"))
         asked = answers and st.toggle(
             "As a message to be answered", True, key=f"chat {run.id}",
             help="The model was trained to answer messages; off, it goes on from the text as it is.",

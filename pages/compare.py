@@ -18,8 +18,8 @@ from unlearning_core.evaluation.verdict import findings, verdict
 from unlearning_core.runs import Run
 from unlearning_core.work import STEPS
 
+# Parameters up to which a model that never knew writes without being asked to.
 QUICK = 50_000_000
-"""Parameters up to which a model that never knew writes without being asked to."""
 
 
 def main() -> None:

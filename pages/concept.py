@@ -23,8 +23,8 @@ from unlearning_core.runs import Run
 from unlearning_core.work import Work
 
 PAGE = "pages/concept.py"
+# Sentences of a kind below which a ranking changes with every sentence. A string would be shown on the page.
 FEW = 20
-"""Sentences of a kind below which a ranking changes with every sentence."""
 
 
 def main() -> None:
@@ -151,7 +151,7 @@ def show_labelled(run: Run) -> None:
 def counts(facts: dict[str, Any]) -> None:
     """How many sentences of each kind there are, and how they are split."""
     concept, rest = facts["with_concept"], facts["sentences"] - facts["with_concept"]
-    row = st.container(horizontal=True, gap="large")
+    row = st.container(horizontal=True, gap="medium")
     row.metric("With the concept", f"{concept:,}", width="content")
     row.metric("Without it", f"{rest:,}", width="content")
     row.metric("Balance", f"{concept / (concept + rest):.0%}", width="content", help="Share that holds the concept.")

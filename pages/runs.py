@@ -81,13 +81,17 @@ def choose(runs: list[Run]) -> list[Run]:
         st.session_state[CHOSEN] = [opened.id] if opened is not None else []
     st.session_state[CHOSEN] = [name for name in st.session_state[CHOSEN] if name in known]
     shown = table.drop(columns="run").dropna(axis="columns", how="all")
+    shown["reached"] = shown["reached"].fillna("–") if "reached" in shown else "–"
+    columns = _columns()
     st.dataframe(
-        shown, key=TABLE, hide_index=True, column_config=_columns(),
+        shown, key=TABLE, hide_index=True, column_config=columns, column_order=list(columns),
         selection_mode="multi-row", on_select=lambda: _take_over(list(table["run"])),
         height="content" if len(table) < 12 else 440,
     )  # fmt: skip
     names = st.multiselect(
-        "One or two runs", list(known), key=CHOSEN, max_selections=2, format_func=lambda name: f"{described(known[name])} ({name[-6:]})",
+        "One or two runs", list(known), key=CHOSEN, max_selections=2,
+        # The end of its id tells apart two that were made in the same minute.
+        format_func=lambda name: f"{described(known[name])} ({name[-6:]})",
         placeholder="Mark rows above, or choose here",
     )  # fmt: skip
     return [known[name] for name in names]
@@ -105,14 +109,8 @@ def _columns() -> dict[str, Any]:
 
     return {
         "made": st.column_config.DatetimeColumn("Made", format="YYYY-MM-DD HH:mm"),
-        "state": "State",
-        "reached": st.column_config.TextColumn("Reached", help="The last stage that is finished."),
         "model": "Model",
         "concept": "Concept",
-        "ranker": "Method",
-        "site": "Site",
-        "ratio": st.column_config.NumberColumn("Share cut", format="percent", help="Of the neurons ranked."),
-        "cut": st.column_config.NumberColumn("Cut", format="localized", help="Neurons cut."),
         "forget_delta": number(
             "Gone", "Change of the concept's loss by the cut, nats a token: more is more forgotten."
         ),
@@ -123,6 +121,12 @@ def _columns() -> dict[str, Any]:
             "To never-knew",
             "Divergence of the retrained model from one that never knew, on the concept; 0 is the same.",
         ),
+        "cut": st.column_config.NumberColumn("Cut", format="localized", help="Neurons cut."),
+        "ratio": st.column_config.NumberColumn("Share cut", format="percent", help="Of the neurons ranked."),
+        "ranker": "Method",
+        "site": "Site",
+        "state": "State",
+        "reached": st.column_config.TextColumn("Reached", help="The last stage that is finished."),
     }
 
 
@@ -157,7 +161,7 @@ def ask_to_delete(run: Run) -> None:
     busy = run.at_work()
     with st.popover(
         "Delete", icon=":material/delete:", disabled=busy,
-        help="It is being worked on. Stop it first, on the Retrain page." if busy else None,
+        help="It is being worked on. Wait for it, or stop it on its page." if busy else None,
     ):  # fmt: skip
         st.markdown("The settings, the models and all that was measured go. What other runs took over from it stays.")
         st.button(

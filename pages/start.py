@@ -19,13 +19,14 @@ from unlearning_core.runs import Run, create_run, list_runs
 
 PICTURE = Path(__file__).with_name("start.svg")
 RECENT = 5
+CARD = 260
 DEMOS = {
     "smallworld": "A tiny model of a small, made-up world whose every fact is known. Every step takes seconds.",
     "smollm2": "Real English, 135 million parameters. The slow steps are prepared in the background while you read: "
     "ten minutes in all on two processor cores.",
 }
+# Starters whose steps are too slow to wait for.
 PREPARED = ("smollm2",)
-"""Starters whose steps are too slow to wait for."""
 
 
 def main() -> None:
@@ -40,11 +41,12 @@ def main() -> None:
         str(PICTURE), width=960,
         alt="Find the neurons that a concept lights up, cut them, compare how much is left of it and of all else",
     )  # fmt: skip
-    first, second, own = st.columns(3, gap="medium")
-    for column, name in zip((first, second), DEMOS, strict=True):
-        with column.container(border=True, height="stretch"), in_sentences():
+    # Cards of one width, that stand in a row where there is room and below each other where there is none.
+    row = st.container(horizontal=True)
+    for name in DEMOS:
+        with row.container(border=True, width=CARD, height="stretch"), in_sentences():
             offer_demo(name)
-    with own.container(border=True, height="stretch"):
+    with row.container(border=True, width=CARD, height="stretch"):
         st.markdown("**Use my own model**")
         st.markdown("A model folder, a .gguf file, a zip or a model of the Hub, and a concept of your choice.")
         if st.button("Use my own model", icon=":material/memory:"):
@@ -57,12 +59,13 @@ def main() -> None:
 def offer_demo(name: str) -> None:
     """What the demo on that starter is, and its button."""
     starter = offered()[name]
-    st.markdown(f"**Show me on {escaped(starter.title)}**")
+    short = starter.title.partition("-")[0]
+    st.markdown(f"**Show me on {escaped(short)}**")
     st.markdown(DEMOS[name])
     if reason := starter.unavailable():
         st.caption(escaped(reason))
         return
-    if st.button(f"Show me on {starter.title}", type="primary", icon=":material/play_arrow:"):
+    if st.button(f"Show me {short}", type="primary", icon=":material/play_arrow:"):
         start_demo(name)
 
 

@@ -22,11 +22,11 @@ from unlearning_core.retraining.events import read_json
 from unlearning_core.retraining.liveness import PROCESS_FILE, alive, record
 from unlearning_core.retraining.process import request_stop
 from unlearning_core.retraining.process import status as training_status
-from unlearning_core.runs import BACKGROUND as FOLDER
 from unlearning_core.runs import Run
 
 log = logging.getLogger(__name__)
 
+FOLDER = "background"
 OUTPUT = "output.log"
 
 # A process started from a shell's background job inherits "ignore Ctrl-C", which would leave Stop without effect.

@@ -20,9 +20,6 @@ from unlearning_core.files import disk_errors, write_json
 from unlearning_core.logs import redact
 from unlearning_core.retraining.liveness import PROCESS_FILE, alive
 
-BACKGROUND = "background"
-"""Folder of the run in which the process that goes on with it is recorded."""
-
 RUN_ID = re.compile(r"\d{8}-\d{6}-[\w.-]+-[0-9a-f]{6}")
 
 
@@ -59,13 +56,14 @@ class Run:
         return json.loads(path.read_text(encoding="utf-8"))
 
     def at_work(self) -> bool:
-        """Whether a process works on it: one in the background, a training, a command's, or this one."""
+        """Whether a process works on it: a command's, this one, or one in the background (each has a folder)."""
         try:
             status = self.status()
         except ValueError:  # damaged: nobody can go on with it
             status = {}
         working = status.get("process") if status.get("state") == "running" else None
-        recorded = [self.read_json(f"{folder}/{PROCESS_FILE}") for folder in (BACKGROUND, "retraining")]
+        files = [path for depth in ("*", "*/*") for path in self.folder.glob(f"{depth}/{PROCESS_FILE}")]
+        recorded = [self.read_json(str(path.relative_to(self.folder))) for path in files]
         return any(alive(process) for process in (working, *recorded) if process)
 
     def set_status(self, **changes: Any) -> None:

@@ -52,7 +52,7 @@ def test_the_guided_demo_goes_from_page_to_page_by_its_one_button(
     monkeypatch.setattr("pages._experiments.starter_config", lambda name: tiny)
     monkeypatch.setattr("unlearning_core.models.bundled.BundledStarter.unavailable", lambda self: None)
     app = fine(open_page("start"))
-    button(app, "Show me on SmallWorld").click().run()
+    button(app, "Show me SmallWorld").click().run()
     run = list_runs(Path(tiny.output_dir))[0]
     assert is_guided(run)
     assert app.query_params["run"] == run.id

@@ -31,14 +31,14 @@ def test_a_deleted_run_is_gone_and_nothing_of_it_is_left(tmp_path: Path) -> None
     assert (other.folder / "models" / "pruned" / "weights").read_bytes() == b"abc"
 
 
-@pytest.mark.parametrize("place", ["background", "retraining", "status"])
+@pytest.mark.parametrize("place", ["background", "retraining", "sweeps/abc", "status"])
 def test_a_run_that_is_worked_on_is_not_deleted(tmp_path: Path, place: str) -> None:
     run = new_run(tmp_path)
     if place == "status":
         record(tmp_path / "elsewhere", os.getpid())
         run.set_status(state="running", process=json.loads((tmp_path / "elsewhere" / "process.json").read_text()))
     else:
-        (run.folder / place).mkdir()
+        (run.folder / place).mkdir(parents=True)
         record(run.folder / place, os.getpid())
     assert run.at_work()
     with pytest.raises(InputError, match="being worked on"):
