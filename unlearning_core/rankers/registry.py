@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
@@ -16,6 +16,14 @@ from unlearning_core.rankers import activation_ratio, linear_probe, probeless, r
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
+    from unlearning_core.rankers.subject import Subject
+
+
+Group = Literal["fires on it", "fires only on it", "causes it", "learned to matter", "control"]
+"""What a method says of a neuron: it answers to the concept; to the concept and little else; the model's loss on the
+concept depends on it; training a gate on it showed that the concept needs it; nothing (what the others must beat)."""
+
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 
 class Score(Protocol):
@@ -32,6 +40,21 @@ class Score(Protocol):
     ) -> np.ndarray: ...
 
 
+class ModelScore(Protocol):
+    """The calculation of a method that runs the model itself; the rest is as in `Score`."""
+
+    def __call__(
+        self,
+        activations: Activations,
+        outgoing_norm: np.ndarray,
+        params: Any,
+        *,
+        seed: int,
+        progress: ProgressCallback,
+        subject: Subject,
+    ) -> np.ndarray: ...
+
+
 def always_available() -> str | None:
     """For a method that needs nothing but this package."""
     return None
@@ -44,15 +67,18 @@ class Ranker:
     Attributes:
         name: what configurations call it.
         title: what a page calls it.
+        group: what it says of a neuron.
         answers: the question it answers, in one sentence.
         needs_rows: whether it needs sampled activation rows beside the statistics.
         params: pydantic model of its parameters, each with a description and a default.
         calculate: the calculation.
         unavailable: None, or a sentence that says what is missing and the command that adds it.
+        with_model: the calculation in place of `calculate` of a method that runs the model itself.
     """
 
     name: str
     title: str
+    group: Group
     answers: str
     needs_rows: bool
     params: type[BaseModel]
@@ -107,6 +133,7 @@ RANKERS: dict[str, Ranker] = {
         Ranker(
             "activation_ratio",
             "Activation ratio",
+            "fires only on it",
             "Which neurons are much more active for the concept than for everything else?",
             False,
             activation_ratio.Params,
@@ -115,6 +142,7 @@ RANKERS: dict[str, Ranker] = {
         Ranker(
             "probeless",
             "Probeless",
+            "fires on it",
             "Which neurons differ most in their mean activation between concept and other words?",
             False,
             probeless.Params,
@@ -123,6 +151,7 @@ RANKERS: dict[str, Ranker] = {
         Ranker(
             "linear_probe",
             "Linear probe",
+            "fires on it",
             "Which neurons does a linear classifier use to tell concept words from others?",
             True,
             linear_probe.Params,
@@ -132,6 +161,7 @@ RANKERS: dict[str, Ranker] = {
         Ranker(
             "random",
             "Random",
+            "control",
             "What does cutting as many neurons anywhere do? (the control that a method must beat)",
             False,
             random.Params,
