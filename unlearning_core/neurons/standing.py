@@ -54,7 +54,7 @@ def by_every_ranker(work: Work, outgoing_norm: np.ndarray) -> dict[str, Standing
     )
     found = {probing.ranker: Standing.of(work.ranking, statistics.shape)}
     for name, ranker in RANKERS.items():
-        if name in found or ranker.needs_rows or ranker.unavailable():
+        if name in found or ranker.needs_rows or ranker.needs_model or ranker.unavailable():
             continue
         ranking = rank(
             kept, ranker, outgoing_norm=outgoing_norm, protect=probing.protect_massive, seed=work.config.seed

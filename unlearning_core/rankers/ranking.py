@@ -17,6 +17,7 @@ from unlearning_core.rankers.registry import Ranker, get_ranker
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
+    from unlearning_core.rankers.subject import Subject
 
 COLUMNS = ("site", "layer", "index", "score", "rank", "protected")
 
@@ -33,6 +34,7 @@ def rank(
     protect: bool = True,
     seed: int = 0,
     progress: ProgressCallback = silent,
+    subject: Subject | None = None,
 ) -> pd.DataFrame:
     """Rank every neuron of the site that was read.
 
@@ -44,21 +46,24 @@ def rank(
         outgoing_norm: L2 norm of the weights that leave each neuron, `[layers, width]`; ones if not given.
         protect: put the neurons that carry massive activations last, so that a cut reaches them last.
         seed: of methods that draw numbers.
-        progress: told how far a method that trains is.
+        progress: told how far a method that takes long is; may raise Stopped.
+        subject: model and sentences, for a method that runs the model itself.
 
     Returns:
         site (str), layer, index, score, rank (0 is the most concept-relevant), protected (bool), sorted by rank.
         Equal scores stand in the order of (layer, index).
 
     Raises:
-        InputError: an unknown method or parameter, a class without rows, or activations of another model.
+        InputError: an unknown method or parameter, a class without rows, activations of another model, or no model
+            for a method that runs it.
         WorkFailed: a score is not a number.
     """
     method = get_ranker(ranker) if isinstance(ranker, str) else ranker
     shape = activations.statistics.shape
     _check(activations, shapes)
     norm = np.ones(shape) if outgoing_norm is None else np.asarray(outgoing_norm, np.float64)
-    score = method.score(activations, norm, seed=seed, progress=progress, **dict(method.check(params)))
+    given = dict(method.check(params))
+    score = method.score(activations, norm, seed=seed, progress=progress, subject=subject, **given)
     if score.shape != shape or np.isnan(score).any():
         raise WorkFailed(f"The ranker {method.name!r} gave scores that are not numbers for {shape} neurons.")
     protected = np.zeros(shape, bool)

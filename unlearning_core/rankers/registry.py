@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
@@ -73,7 +73,7 @@ class Ranker:
         params: pydantic model of its parameters, each with a description and a default.
         calculate: the calculation.
         unavailable: None, or a sentence that says what is missing and the command that adds it.
-        with_model: the calculation in place of `calculate` of a method that runs the model itself.
+        needs_model: whether `calculate` is a `ModelScore`: it runs the model itself.
     """
 
     name: str
@@ -82,8 +82,9 @@ class Ranker:
     answers: str
     needs_rows: bool
     params: type[BaseModel]
-    calculate: Score
+    calculate: Score | ModelScore
     unavailable: Callable[[], str | None] = always_available
+    needs_model: bool = False
 
     def check(self, params: Mapping[str, Any] | BaseModel | None = None) -> BaseModel:
         """The method's parameters, checked and completed with defaults.
@@ -115,16 +116,28 @@ class Ranker:
         *,
         seed: int = 0,
         progress: ProgressCallback = silent,
+        subject: Subject | None = None,
         **params: Any,
     ) -> np.ndarray:
         """One number a neuron, `[layers, width]`, larger for more concept-relevant.
 
+        `subject` is only for a method that runs the model itself; such a one may raise Stopped through `progress`.
+
         Raises:
-            InputError: the parameters do not hold, or the method is unavailable here.
+            InputError: the parameters do not hold, the method is unavailable here, or it lacks the model.
         """
         if reason := self.unavailable():
             raise InputError(f"The ranker {self.name!r} cannot be used: {reason}")
-        return self.calculate(activations, outgoing_norm, self.check(params), seed=seed, progress=progress)
+        checked = self.check(params)
+        if not self.needs_model:
+            return cast("Score", self.calculate)(activations, outgoing_norm, checked, seed=seed, progress=progress)
+        if subject is None:
+            raise InputError(
+                f"The ranker {self.name!r} runs the model on the training sentences, and was given neither. Rank with "
+                "it in a run, or choose a ranker that needs the statistics of a pass alone."
+            )
+        calculate = cast("ModelScore", self.calculate)
+        return calculate(activations, outgoing_norm, checked, seed=seed, progress=progress, subject=subject)
 
 
 RANKERS: dict[str, Ranker] = {

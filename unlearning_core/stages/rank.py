@@ -8,6 +8,9 @@ from unlearning_core.files import write_file
 from unlearning_core.stages.stage import Summary
 from unlearning_core.work import Work
 
+FOLDER = "ranking"
+"""Folder of the run in which a method that takes long keeps how far it is."""
+
 SAMPLED_ROWS = 4000
 """Activation rows kept for the rankers that need them, fewer where memory is short (activations/reservoir.py)."""
 
@@ -26,18 +29,23 @@ def rank_inputs(work: Work) -> Any:
 
 
 def rank_neurons(work: Work) -> Summary:
-    """One pass over the training sentences, then the ranking; under a launcher all processes share the pass."""
+    """One pass over the training sentences, then the ranking.
+
+    Under a launcher all processes share the pass. A method that runs the model itself does so in each of them, with
+    the same result, of which the main process keeps its own: none waits longer than the work takes.
+    """
     from unlearning_core.activations.collect import collect
     from unlearning_core.rankers.ranking import rank
     from unlearning_core.rankers.registry import get_ranker
+    from unlearning_core.rankers.subject import Subject
 
     probing = work.config.neural_probing
     ranker = get_ranker(probing.ranker)
-    loaded = work.model("base")
+    loaded, items = work.model("base"), work.sentences("train").items
     check_model_figures(work)
     activations = collect(
         loaded,
-        work.sentences("train").items,
+        items,
         site=probing.site,
         alignment=probing.alignment,
         aggregation=probing.aggregation,
@@ -54,6 +62,8 @@ def rank_neurons(work: Work) -> Summary:
         outgoing_norm=loaded.map.outgoing_norm(probing.site),
         protect=probing.protect_massive,
         seed=work.config.seed,
+        progress=work.progress,
+        subject=Subject(loaded, items, work.run.folder / FOLDER if distributed.is_main() else None),
     )
     if distributed.is_main():
         write_file(work.run.folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
