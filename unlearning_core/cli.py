@@ -1,4 +1,4 @@
-"""`python -m unlearning_core run | label | filter | sentences | config | starter | report | sweep | ...`, no screen."""
+"""`python -m unlearning_core run | label | filter | sentences | config | starter | sweep | search | ...`, no screen."""
 
 import argparse
 import json
@@ -16,6 +16,7 @@ from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.logs import quiet_libraries, redact, start_app_log
 from unlearning_core.progress import silent
 from unlearning_core.run_report import add_report
+from unlearning_core.run_search import add_search
 from unlearning_core.run_sweep import add_sweep
 from unlearning_core.smallworld.commands import add_smallworld
 from unlearning_core.terminal import TerminalProgress
@@ -130,6 +131,7 @@ def parser() -> argparse.ArgumentParser:
 
     add_report(commands)
     add_sweep(commands)
+    add_search(commands)
     add_smallworld(commands)
     return top
 

@@ -84,6 +84,16 @@ class NeuralProbingSection(Section):
     )
 
 
+class SearchSection(Section):
+    """The smallest cut that forgets enough at a bearable price, in place of a fixed prune ratio."""
+
+    forget: float | None = Field(
+        None, gt=0, description="nats a concept token to forget at least; none: neural_probing.prune_ratio is cut"
+    )
+    retain: float = Field(0.05, ge=0, description="nats a token that everything else may lose at most")
+    sentences: int = Field(100, ge=2, description="held-out sentences with, and as many without the concept")
+
+
 class RetrainingSection(Section):
     """How the pruned model recovers on text without the concept."""
 
@@ -141,6 +151,7 @@ class ExperimentConfig(Section):
 
     base_model: BaseModelSection = Field(default_factory=BaseModelSection)
     neural_probing: NeuralProbingSection = Field(default_factory=NeuralProbingSection)
+    search: SearchSection = Field(default_factory=SearchSection)
     retraining: RetrainingSection = Field(default_factory=RetrainingSection)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     never_knew: NeverKnewSection = Field(default_factory=NeverKnewSection)

@@ -12,7 +12,9 @@ ROWS = (
 
 
 def print_outcome(run: Any) -> None:
-    """The metrics as a table and one continuation of every prompt and step."""
+    """What a search found, the metrics as a table and one continuation of every prompt and step."""
+    if run.config.search.forget is not None:
+        print("\n" + run.read_json("search.json")["sentence"])
     print("\n" + table(run.read_json("metrics.json")))
     generations = run.read_json("generations.json")
     for index, first in enumerate(generations["base"]):

@@ -124,16 +124,18 @@ def sweep(
     ranking: pd.DataFrame,
     settings: SweepSettings | None = None,
     *,
+    orders: tuple[Order, ...] = MEASURED,
     known: Iterable[Point] = (),
     on_point: Callable[[Point], None] | None = None,
     progress: ProgressCallback = silent,
 ) -> pd.DataFrame:
-    """Measure a ranking's cuts at every ratio, in every order.
+    """Measure a ranking's cuts at every ratio, in every order or in some.
 
     Args:
         meter: the model and the held-out sentences; sweeps of several rankings may share one.
         ranking: columns site, layer, index and rank; `protected`, where it is there, marks the neurons cut last.
         settings: by default `SweepSettings()`.
+        orders: those that are measured, one after the other.
         known: points measured before with the same meter, ranking and settings (other ratios may differ): not
             measured again.
         on_point: called with each new point, to keep it; what was kept can be given as `known` after a stop.
@@ -150,23 +152,24 @@ def sweep(
     settings = settings or SweepSettings()
     found = {point.key: point for point in known}
     cuts = _Cuts(ranking, meter.loaded.map.shapes, settings)
+    total = len(settings.ratios) * sum(settings.draws_of(order) for order in orders)
     points: list[Point] = []
     logger.info("Sweeping %d ratios, %d random draws each", len(settings.ratios), settings.draws)
-    for order in MEASURED:
+    for order in orders:
         for ratio in settings.ratios:
             here: list[Point] = []
             for draw in range(settings.draws_of(order)):
-                progress(Progress("measuring cuts", len(points) + len(here), settings.cuts, "cuts"))
+                progress(Progress("measuring cuts", len(points) + len(here), total, "cuts"))
                 point = found.get((order, draw, ratio))
                 if point is None:
-                    point = _measured(meter, cuts.mask(order, draw, ratio), order, draw, ratio)
+                    point = measured(meter, cuts.mask(order, draw, ratio), order, draw, ratio)
                     if on_point is not None:
                         on_point(point)
                 here.append(point)
             points += here
             if float(np.mean([point.retain for point in here])) > settings.stop_at:
                 break
-    progress(Progress("measuring cuts", settings.cuts, settings.cuts, "cuts"))
+    progress(Progress("measuring cuts", total, total, "cuts"))
     return to_frame(points)
 
 
@@ -175,7 +178,8 @@ def to_frame(points: Iterable[Point]) -> pd.DataFrame:
     return pd.DataFrame([asdict(point) for point in points], columns=[field.name for field in fields(Point)])
 
 
-def _measured(meter: "Meter", mask: Mask, order: Order, draw: int, ratio: float) -> Point:
+def measured(meter: "Meter", mask: Mask, order: Order, draw: int, ratio: float) -> Point:
+    """One cut against the base; a mask that cuts nothing costs nothing."""
     from unlearning_core.evaluation.metrics import nll_delta
 
     if not mask.cut:

@@ -4,9 +4,10 @@ from unlearning_core.stages.distance import FOLDER as DISTANCES
 from unlearning_core.stages.distance import distance_inputs, distance_step, has_never_knew
 from unlearning_core.stages.label import label_inputs, label_sentences
 from unlearning_core.stages.measure import measure_inputs, measure_step, report, report_inputs
-from unlearning_core.stages.prune import prune, prune_inputs
+from unlearning_core.stages.prune import FOUND, prune, prune_inputs, searches
 from unlearning_core.stages.rank import rank_inputs, rank_neurons
 from unlearning_core.stages.retrain import filter_inputs, filter_text, push, retrain, retrain_inputs
+from unlearning_core.stages.search import search_cut, search_inputs
 from unlearning_core.stages.stage import Stage
 from unlearning_core.work import Work
 
@@ -35,6 +36,10 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "distance base", "comparing the base model with the never-knew model", (), (f"{DISTANCES}/base",),
         distance_inputs, distance_step("base"), applies=has_never_knew,
+    ),
+    Stage(
+        "search", "searching the smallest cut", ("label", "rank"), (FOUND,), search_inputs, search_cut,
+        applies=searches,
     ),
     Stage(
         "prune", "pruning", ("rank",), ("recipe", "models/pruned"),

@@ -1,5 +1,6 @@
 """Prune: the recipe, and the mask baked into a saved copy of the model."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from unlearning_core.errors import WorkFailed
@@ -18,9 +19,19 @@ if TYPE_CHECKING:
 CUT_KEYS = {"prune_ratio", "per_layer", "protected_layers", "excluded_neurons"}
 """Keys of neural_probing that say how the ranking is cut."""
 
+FOUND = "search.json"
+"""What the search stage leaves, where the config asks for a target in place of a ratio."""
+
+
+def searches(work: Work) -> bool:
+    """Whether the config asks for the smallest cut that reaches a target."""
+    return work.config.search.forget is not None
+
 
 def prune_inputs(work: Work) -> Any:
-    return work.config.neural_probing.model_dump(include=CUT_KEYS)
+    inputs = work.config.neural_probing.model_dump(include=CUT_KEYS)
+    # Only where there is one: runs with a fixed ratio stay up to date.
+    return inputs | {"found": kept_cut(work).ratio} if searches(work) else inputs
 
 
 def cut_settings(config: "ExperimentConfig") -> "CutSettings":
@@ -31,6 +42,13 @@ def cut_settings(config: "ExperimentConfig") -> "CutSettings":
     return CutSettings(
         probing.prune_ratio, probing.per_layer, tuple(probing.protected_layers), tuple(probing.excluded_neurons)
     )
+
+
+def kept_cut(work: Work) -> "CutSettings":
+    """The cut that the run makes: what the config asks for, or what the search found for it."""
+    asked = cut_settings(work.config)
+    found = work.read(FOUND) if searches(work) else None
+    return asked if found is None else replace(asked, ratio=found["chosen"]["ratio"])
 
 
 def recipe_of(work: Work, settings: "CutSettings", mask: "Mask") -> "Recipe":
@@ -58,7 +76,7 @@ def prune(work: Work) -> Summary:
     """Write the recipe, bake the mask into a copy of the base model and check the saved file."""
     from unlearning_core.pruning.weights import bake, survivors
 
-    loaded, settings = work.model("base"), cut_settings(work.config)
+    loaded, settings = work.model("base"), kept_cut(work)
     mask = settings.mask(work.ranking, loaded.map.shapes)
     recipe_of(work, settings, mask).save(work.run.folder / "recipe")
     folder = work.model_folder("pruned")
