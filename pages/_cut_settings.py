@@ -7,7 +7,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from unlearning_core.pruning.settings import CutSettings
 from unlearning_core.runs import Run
-from unlearning_core.stages.prune import cut_settings
+from unlearning_core.stages.prune import kept_cut
+from unlearning_core.work import Work
 
 RANGES = {"up to 1 %": (1.0, 0.01), "up to 10 %": (10.0, 0.1), "up to 100 %": (100.0, 1.0)}
 _MOST = 200
@@ -50,7 +51,7 @@ def history(run: Run, layers: int) -> History:
         layers: how many the ranking has; a URL that names others is not believed.
     """
     found: dict[str, History] = st.session_state.setdefault("cuts", {})
-    kept = cut_settings(run.config)
+    kept = kept_cut(Work(run))
     if run.id not in found:
         found[run.id] = History([kept])
         found[run.id].go(_from_url(kept, layers))

@@ -5,6 +5,7 @@ import streamlit as st
 from pages._cut_curves import curves, suggestion
 from pages._cut_preview import figures_of_cut, quick_numbers, write_side_by_side
 from pages._cut_recipes import recipes
+from pages._cut_search import find_smallest
 from pages._cut_settings import choose_cut, history
 from pages._frame import show
 from pages._metrics_table import metrics_so_far, show_metrics
@@ -53,6 +54,7 @@ def preview(run: Run) -> None:
         ranking = Work(run).ranking
         layers = int(ranking["layer"].max()) + 1
         cut = choose_cut(run, layers, suggestion(run, history(run, layers).now))
+        find_smallest(run, history(run, layers))
         mask = cut.mask(ranking, base_model(run).map.shapes)
         prompts, tokens, greedy = choose_prompts(run)
         row = st.container(horizontal=True, gap="large")
@@ -84,7 +86,8 @@ def keep(run: Run) -> None:
     """Save the cut that the slider shows, bake the mask and measure."""
     cut = history(run, int(Work(run).ranking["layer"].max()) + 1).now
     asked = {"prune_ratio": cut.ratio, "per_layer": cut.per_layer, "protected_layers": list(cut.protected_layers)}
-    run.save_config(changed(run.config, neural_probing=asked))
+    # A person has chosen: the config's target, if it has one, searches no longer.
+    run.save_config(changed(run.config, neural_probing=asked, search={"forget": None}))
     if carry_out("Pruning and measuring", lambda bar: execute(run, "measure pruned", bar), only_one=run.id):
         say("The cut is kept. The pruned model is saved and measured.")
         st.rerun()

@@ -13,11 +13,13 @@ from transformers import AutoModelForCausalLM
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import button, labelled
 from unlearning_core.evaluation.curves import curve
+from unlearning_core.evaluation.search import Target, in_a_sentence
 from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.models.packing import packed, packed_bytes
 from unlearning_core.pruning.recipe import Recipe
 from unlearning_core.pruning.settings import CutSettings
 from unlearning_core.pruning.weights import survivors
+from unlearning_core.run_search import RunSearch
 from unlearning_core.run_sweep import RunSweep
 from unlearning_core.runs import Run
 
@@ -30,6 +32,11 @@ def slider(app: AppTest) -> float:
 
 def neurons(app: AppTest) -> str:
     return labelled(app.metric, "Neurons cut").value
+
+
+def said(app: AppTest) -> list[str]:
+    """What the page says in boxes, as plain text."""
+    return [message.value.replace("\\", "") for message in [*app.success, *app.warning]]
 
 
 def fine(app: AppTest) -> None:
@@ -160,3 +167,31 @@ def test_the_pruned_model_is_taken_along_as_a_zip_that_transformers_loads(
     saved = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).state_dict()
     assert all(torch.equal(value, saved[name]) for name, value in loaded.state_dict().items())
     assert survivors(loaded, Recipe.load(run.folder / "recipe").mask) == []
+
+
+def test_the_smallest_cut_that_works_is_found_and_said(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("rank")
+    app = open_page("prune", run)
+    labelled(app.number_input, "Forget at least, nats").set_value(0.02).run()
+    labelled(app.number_input, "Lose elsewhere at most, nats").set_value(1.0).run()
+    button(app, "Find the smallest cut").click().run()
+    fine(app)
+    found = RunSearch(run, CutSettings(0.05)).compute(Target(0.02, 1.0), most=1)
+    assert found.smallest is not None
+    assert neurons(app) == str(found.smallest.neurons)
+    assert in_a_sentence(found) in said(app)
+    button(app, "Undo").click().run()
+    fine(app)
+    assert slider(app) == 5.0
+    assert in_a_sentence(found) not in said(app)
+
+
+def test_a_target_out_of_reach_is_answered_with_how_close_it_came(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    app = open_page("prune", new_run("rank", search={"forget": 15.0, "retain": 1.0}))
+    button(app, "Find the smallest cut").click().run()
+    fine(app)
+    assert any("forgets 15 nats for at most 1 elsewhere: within that budget the most is" in text for text in said(app))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from unlearning_core.errors import InputError
 from unlearning_core.progress import ProgressCallback, silent
-from unlearning_core.rankers import activation_ratio, linear_probe, probeless, random
+from unlearning_core.rankers import activation_ratio, linear_probe, probeless, random, taylor
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
@@ -170,6 +170,16 @@ RANKERS: dict[str, Ranker] = {
             linear_probe.Params,
             linear_probe.score,
             linear_probe.unavailable,
+        ),
+        Ranker(
+            "taylor",
+            "Gradient x activation",
+            "causes it",
+            "Whose cut would raise the concept's loss most for what it costs elsewhere, going by the gradient?",
+            False,
+            taylor.Params,
+            taylor.score,
+            needs_model=True,
         ),
         Ranker(
             "random",
