@@ -65,6 +65,25 @@ class NextToken:
             yield from zip(out.logits[0, :-1].split(rows or self.rows), wanted.split(rows or self.rows), strict=True)
             start += count
 
+    def logits(
+        self, ids: torch.Tensor, seen: torch.Tensor, places: torch.Tensor, body: torch.nn.Module | None = None
+    ) -> torch.Tensor:
+        """Logits at some places; gradients flow through them wherever they are enabled.
+
+        Args:
+            ids: [batch, tokens] token ids, padded on the right.
+            seen: [batch, tokens], 1 at real tokens.
+            places: bool [batch, tokens], where the next token's logits are wanted.
+            body: runs in place of the model's own body; only where `by_head`.
+
+        Returns:
+            [places, vocabulary], text by text.
+        """
+        if not self.by_head:
+            return self._model(input_ids=ids, attention_mask=seen).logits[places]
+        states = (body or self._body)(input_ids=ids, attention_mask=seen, use_cache=False)[0]
+        return self._logits(states[places])
+
     def _slices_of_states(
         self, states: torch.Tensor, targets: torch.Tensor, rows: int
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -6,7 +6,7 @@ A new thread starts with an empty context: run it through `contextvars.copy_cont
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -42,13 +42,29 @@ def applied(model: nn.Module, mask: Mask, model_map: ModelMap | None = None) -> 
     """
     model_map = model_map or map_model(model)
     check_mask(mask, model_map)
+    factors = {
+        (site, int(layer)): torch.from_numpy(kept[layer].copy())
+        for site, kept in mask.kept.items()
+        for layer in np.flatnonzero(~kept.all(axis=1))
+    }
+    with multiplied(model_map, factors):
+        yield
+
+
+@contextmanager
+def multiplied(model_map: ModelMap, factors: Mapping[tuple[str, int], Tensor]) -> Iterator[None]:
+    """A cut with a dial: what the neurons hold is multiplied where `applied` cuts them, 1 leaves and 0 cuts them.
+
+    Args:
+        model_map: of the model that is run inside the `with`.
+        factors: by (site, layer), [width], or [texts, 1, width] for each text its own; gradients flow to them.
+    """
     token = object()
     handles: list[RemovableHandle] = []
     try:
         with _registering:
-            for site, kept in mask.kept.items():
-                for layer in np.flatnonzero(~kept.all(axis=1)):
-                    handles += _register(model_map, site, int(layer), kept[layer], token)
+            for (site, layer), factor in factors.items():
+                handles += _register(model_map, site, layer, factor, token)
         _active.set(_active.get() | {token})
         yield
     finally:
@@ -79,17 +95,18 @@ def inputs_kept(kept: np.ndarray, site: str, model_map: ModelMap) -> np.ndarray:
     return np.repeat(kept, model_map.head_dim) if site == "head" else kept
 
 
-def _register(model_map: ModelMap, site: str, layer: int, kept: np.ndarray, token: object) -> list[RemovableHandle]:
-    flags = torch.from_numpy(inputs_kept(kept, site, model_map).copy())
+def _register(model_map: ModelMap, site: str, layer: int, factor: Tensor, token: object) -> list[RemovableHandle]:
+    if site == "head":
+        factor = factor.repeat_interleave(model_map.head_dim, dim=-1)
     handles = []
     for module in model_map.readers(site, layer):
         weight = module.weight
         assert isinstance(weight, Tensor)
-        factor = flags.to(device=weight.device, dtype=weight.dtype)
+        placed = factor.to(device=weight.device, dtype=weight.dtype)
         if site == "residual":
-            handles.append(module.register_forward_hook(_on_output(factor, token)))
+            handles.append(module.register_forward_hook(_on_output(placed, token)))
         else:
-            handles.append(module.register_forward_pre_hook(_on_input(factor, token)))
+            handles.append(module.register_forward_pre_hook(_on_input(placed, token)))
     return handles
 
 

@@ -12,7 +12,18 @@ from pydantic import BaseModel, ValidationError
 
 from unlearning_core.errors import InputError
 from unlearning_core.progress import ProgressCallback, silent
-from unlearning_core.rankers import activation_ratio, linear_probe, probeless, random, taylor
+from unlearning_core.rankers import (
+    activation_ratio,
+    average_precision,
+    iou,
+    linear_probe,
+    mean_difference,
+    mean_select,
+    mutual_information,
+    probeless,
+    random,
+    wanda_difference,
+)
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
@@ -153,6 +164,15 @@ RANKERS: dict[str, Ranker] = {
             activation_ratio.score,
         ),
         Ranker(
+            "wanda_difference",
+            "Wanda difference",
+            "fires only on it",
+            "Which neurons put out more into the model for the concept than for everything else?",
+            False,
+            wanda_difference.Params,
+            wanda_difference.score,
+        ),
+        Ranker(
             "probeless",
             "Probeless",
             "fires on it",
@@ -172,14 +192,49 @@ RANKERS: dict[str, Ranker] = {
             linear_probe.unavailable,
         ),
         Ranker(
-            "taylor",
-            "Gradient x activation",
-            "causes it",
-            "Whose cut would raise the concept's loss most for what it costs elsewhere, going by the gradient?",
+            "mean_difference",
+            "Standardised mean difference",
+            "fires on it",
+            "Which neurons have class means the most standard deviations apart?",
             False,
-            taylor.Params,
-            taylor.score,
-            needs_model=True,
+            mean_difference.Params,
+            mean_difference.score,
+        ),
+        Ranker(
+            "mean_select",
+            "Mean select",
+            "fires on it",
+            "Which neurons move between concept and other words by the largest share of their range?",
+            False,
+            mean_select.Params,
+            mean_select.score,
+        ),
+        Ranker(
+            "average_precision",
+            "Average precision",
+            "fires on it",
+            "Which neurons alone would detect the concept best, whatever the threshold?",
+            True,
+            average_precision.Params,
+            average_precision.score,
+        ),
+        Ranker(
+            "iou",
+            "Intersection over union",
+            "fires on it",
+            "Which neurons are at their most active on concept words and not on others?",
+            True,
+            iou.Params,
+            iou.score,
+        ),
+        Ranker(
+            "mutual_information",
+            "Mutual information",
+            "fires on it",
+            "Which neurons' activations tell most about whether a word belongs to the concept?",
+            True,
+            mutual_information.Params,
+            mutual_information.score,
         ),
         Ranker(
             "random",

@@ -1,0 +1,63 @@
+"""Tiny models and a few labelled sentences for rankers that run the model, and cuts made by hand to compare with."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import torch
+from transformers.pytorch_utils import Conv1D
+
+from tests.tiny_models import tiny_model, tiny_tokenizer
+from unlearning_core.activations.collect import Activations, collect
+from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.models.loading import LoadedModel
+from unlearning_core.models.mapping import map_model
+from unlearning_core.rankers.subject import Subject
+
+
+def _item(text: str, *words: str) -> LabelledText:
+    starts = [text.index(word) for word in words]
+    return LabelledText(text, tuple((s, s + len(w)) for s, w in zip(starts, words, strict=True)), words)
+
+
+ITEMS = [
+    _item("She put the chair beside the sofa.", "chair", "sofa"),
+    LabelledText("The cat sleeps."),
+    _item("A naïve traveller sat down on a bench near the river before the rain.", "bench"),
+    LabelledText("It's a café, isn't it? Nobody saw it."),
+    _item("The dog barks at the chairs near the window.", "chairs"),
+    LabelledText("A small boat crossed the river before the rain, and nobody saw it."),
+]
+
+
+def subject(family: str, seed: int = 0, **overrides: Any) -> Subject:
+    """A tiny random model and `ITEMS`."""
+    model = tiny_model(family, seed, **overrides)
+    return Subject(LoadedModel(model, tiny_tokenizer(), map_model(model), info=None), ITEMS)  # type: ignore[arg-type]
+
+
+def activations(of: Subject, site: str) -> Activations:
+    """What a pass over the sentences keeps."""
+    return collect(of.loaded, of.items, site=site)
+
+
+def scaled(of: Subject, site: str, neurons: list[tuple[int, int]], factor: float) -> LoadedModel:
+    """A copy of the model in whose weights the (layer, index) neurons of `site` count `factor` times."""
+    model = copy.deepcopy(of.loaded.model)
+    found = map_model(model)
+    with torch.no_grad():
+        for layer, index in neurons:
+            for module in found.readers(site, layer):
+                _scale(module, site, index, factor, found.head_dim, found.gain_offset)
+    return replace(of.loaded, model=model, map=found)
+
+
+def _scale(module: Any, site: str, index: int, factor: float, head_dim: int, gain_offset: float) -> None:
+    if site == "residual":
+        module.weight[index] = (module.weight[index] + gain_offset) * factor - gain_offset
+        if getattr(module, "bias", None) is not None:
+            module.bias[index] *= factor
+        return
+    inputs = slice(index, index + 1) if site == "mlp" else slice(index * head_dim, (index + 1) * head_dim)
+    where = (inputs, slice(None)) if isinstance(module, Conv1D) else (slice(None), inputs)
+    module.weight[where] *= factor

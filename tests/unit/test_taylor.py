@@ -1,0 +1,104 @@
+"""Gradient x activation against finite differences in the weights of a copy, and the score made of it."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny_subject import ITEMS, activations, scaled, subject
+from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.errors import InputError, Stopped
+from unlearning_core.evaluation.metrics import Measurement, measure
+from unlearning_core.progress import Progress, silent
+from unlearning_core.rankers.derivatives import Derivatives, derivatives
+from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.registry import RANKERS
+from unlearning_core.rankers.subject import Subject
+from unlearning_core.rankers.taylor import gain_for_cost
+from unlearning_core.rankers.token_batches import token_batches
+
+STEP = 0.02
+
+
+def found_for(of: Subject, site: str, token_budget: int | None = None) -> Derivatives:
+    return derivatives(of.loaded, token_batches(of, token_budget), site, task="", progress=silent)
+
+
+def difference(of: Subject, site: str, layer: int, index: int) -> tuple[Measurement, Measurement]:
+    up, down = (measure(scaled(of, site, [(layer, index)], 1 + sign * STEP), ITEMS) for sign in (1, -1))
+    return up, down
+
+
+@pytest.mark.parametrize("site", ["mlp", "head", "residual"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+def test_the_derivatives_are_those_of_the_loss_when_a_neuron_is_scaled(family: str, site: str) -> None:
+    of = subject(family)
+    found = found_for(of, site)
+    layers, width = of.loaded.map.shapes[site]
+    for layer, index in {(0, 1), (layers - 1, width - 1)}:
+        up, down = difference(of, site, layer, index)
+        slope = (up.concept_nll - down.concept_nll) / (2 * STEP), (up.retain_nll - down.retain_nll) / (2 * STEP)
+        np.testing.assert_allclose(
+            (found.concept[layer, index], found.retain[layer, index]), slope, rtol=0.02, atol=2e-4
+        )
+        nats = up.sentences["retain_nats"].to_numpy() - down.sentences["retain_nats"].to_numpy()
+        square = ((nats / (2 * STEP)) ** 2).sum() / up.retain_tokens
+        np.testing.assert_allclose(found.retain_square[layer, index], square, rtol=0.04, atol=2e-4)
+
+
+def test_batches_make_no_difference() -> None:
+    of = subject("llama")
+    whole, alone = found_for(of, "mlp"), found_for(of, "mlp", token_budget=1)
+    for name, value in vars(whole).items():
+        np.testing.assert_allclose(getattr(alone, name), value, atol=1e-5, err_msg=name)
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    of = subject("llama")
+    before = {name: value.clone() for name, value in of.loaded.model.state_dict().items()}
+    found_for(of, "residual")
+    assert all(torch.equal(value, before[name]) for name, value in of.loaded.model.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in of.loaded.model.parameters())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in of.loaded.model.modules())
+
+
+def test_the_score_is_gain_for_cost_and_a_cut_that_helps_elsewhere_earns_nothing_by_it() -> None:
+    concept = np.array([[-0.4, -0.4, 0.3, -0.4]])
+    retain = np.array([[0.5, 0.0, 0.0, -0.3]])
+    square = np.array([[0.2, 0.2, 0.2, 0.2]])
+    # Half the square is 0.1 everywhere, so e is 0.1 as well; the costs are 0 (clipped), 0.1, 0.1 and 0.4.
+    expected = [[0.4 / 0.1, 0.4 / 0.2, -0.3 / 0.2, 0.4 / 0.5]]
+    np.testing.assert_allclose(gain_for_cost(Derivatives(concept, retain, square), 1.0), expected)
+
+
+def test_the_ranking_holds_every_neuron_and_the_gain_alone_is_the_negative_slope() -> None:
+    of = subject("gpt2")
+    read = activations(of, "mlp")
+    ranking = rank(read, "taylor", {"against": "nothing"}, subject=of, protect=False)
+    slopes = found_for(of, "mlp").concept
+    order = np.argsort(slopes.ravel(), kind="stable")
+    np.testing.assert_array_equal(ranking["layer"] * slopes.shape[1] + ranking["index"], order)
+    assert len(rank(read, "taylor", subject=of)) == slopes.size
+
+
+def test_it_tells_its_progress_and_stops() -> None:
+    of = subject("llama")
+    heard: list[Progress] = []
+    derivatives(of.loaded, token_batches(of, 16), "mlp", task="work", progress=heard.append)
+    assert [update.task for update in heard] == ["work"] * len(heard)
+    assert heard[-1].done == heard[-1].total
+
+    def stop(update: Progress) -> None:
+        raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        derivatives(of.loaded, token_batches(of), "mlp", task="work", progress=stop)
+
+
+def test_without_model_or_concept_it_says_what_is_missing() -> None:
+    of = subject("llama")
+    read = activations(of, "mlp")
+    with pytest.raises(InputError, match="'taylor' runs the model"):
+        rank(read, "taylor")
+    with pytest.raises(InputError, match="no token of the concept"):
+        token_batches(Subject(of.loaded, [LabelledText("The cat sleeps.")]))
+    assert RANKERS["taylor"].needs_model

@@ -1,0 +1,88 @@
+"""Training sentences as batches of tokens with the places at which a concept token or another one is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from unlearning_core.activations.alignment import encode
+from unlearning_core.activations.batches import length_sorted
+from unlearning_core.activations.collect import context_length, default_token_budget
+from unlearning_core.concepts.labelling import LabelledSet, LabelledText
+from unlearning_core.errors import InputError
+from unlearning_core.rankers.subject import Subject
+
+
+@dataclass(frozen=True, eq=False)
+class TokenBatch:
+    """Some sentences side by side, padded on the right, on the model's device.
+
+    Attributes:
+        ids: `[texts, tokens]`.
+        seen: `[texts, tokens]`, 1 at real tokens.
+        concept: bool `[texts, tokens]`, where the next token is one of the concept.
+        retain: the same for every other token; tokens that the tokenizer adds are in neither (as in
+            evaluation/metrics.py).
+        numbers: which of the sentences these are.
+    """
+
+    ids: torch.Tensor
+    seen: torch.Tensor
+    concept: torch.Tensor
+    retain: torch.Tensor
+    numbers: list[int]
+
+    @property
+    def places(self) -> torch.Tensor:
+        """bool `[texts, tokens]`, where anything is predicted that counts."""
+        return self.concept | self.retain
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are not padding."""
+        return int(self.seen.sum())
+
+    def nats(self, logits: torch.Tensor) -> torch.Tensor:
+        """Negative log-likelihood, `[places]`, from the logits at `places`, `[places, vocabulary]`; in float32 or
+        the logits' own precision if that is higher."""
+        wanted = self.ids.roll(-1, dims=1)[self.places]
+        precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return torch.logsumexp(precise, -1) - precise.gather(1, wanted[:, None])[:, 0]
+
+
+def token_batches(subject: Subject, token_budget: int | None = None) -> list[TokenBatch]:
+    """All sentences of `subject`, sentences of like length together.
+
+    Raises:
+        InputError: no token of the concept, or none outside it, has a predecessor.
+    """
+    device = subject.loaded.model.get_input_embeddings().weight.device
+    encoded = encode(subject.loaded.tokenizer, subject.items, context_length(subject.loaded))
+    budget = token_budget or default_token_budget(device.type)
+    made = []
+    for group in length_sorted([len(text) for text in encoded], budget):
+        longest = max(len(encoded[number]) for number in group)
+        ids, seen = np.zeros((2, len(group), longest), np.int64)
+        concept, counted = np.zeros((2, len(group), longest), bool)
+        for place, number in enumerate(group):
+            text = encoded[number]
+            ids[place, : len(text)], seen[place, : len(text)] = text.input_ids, 1
+            concept[place, : len(text) - 1] = (text.concept & ~text.special)[1:]
+            counted[place, : len(text) - 1] = ~text.special[1:]
+        a, b, c, d = (torch.from_numpy(array).to(device) for array in (ids, seen, concept, counted & ~concept))
+        made.append(TokenBatch(a, b, c, d, group.tolist()))
+    for kind, where in (("of the concept", "concept"), ("outside the concept", "retain")):
+        if not any(bool(getattr(batch, where).any()) for batch in made):
+            raise InputError(
+                f"The {len(subject.items)} training sentences hold no token {kind} that the model predicts (the first "
+                "token of a sentence has nothing before it), so nothing can be ranked by loss. Give more sentences."
+            )
+    return made
+
+
+def some(items: Sequence[LabelledText], each: int, seed: int) -> Sequence[LabelledText]:
+    """At most `each` sentences with, and as many without the concept, drawn with the seed."""
+    return LabelledSet(list(items)).take(each, each, seed).items
