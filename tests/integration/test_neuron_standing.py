@@ -29,7 +29,9 @@ def test_each_cheap_method_ranks_the_kept_statistics(run: Run) -> None:
     work = Work(run)
     shape = (3, 48)
     found = by_every_ranker(work, np.ones(shape))
-    assert list(found) == ["activation_ratio", "probeless", "random"]
+    assert list(found) == [
+        "activation_ratio", "wanda_difference", "probeless", "mean_difference", "mean_select", "random",
+    ]  # fmt: skip
     own = work.ranking
     np.testing.assert_array_equal(found["activation_ratio"].score[own["layer"], own["index"]], own["score"])
     np.testing.assert_array_equal(found["activation_ratio"].place[own["layer"], own["index"]], own["rank"])

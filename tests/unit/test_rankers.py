@@ -16,7 +16,7 @@ from unlearning_core.activations.statistics import Statistics
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
 from unlearning_core.rankers import linear_probe, registry
-from unlearning_core.rankers.registry import RANKERS, get_ranker
+from unlearning_core.rankers.registry import GROUPS, RANKERS, get_ranker
 
 LAYERS, WIDTH, COUNT = 3, 40, 120
 
@@ -181,7 +181,14 @@ def test_the_registry_describes_every_method_and_its_parameters() -> None:
         assert all(field.description for field in ranker.params.model_fields.values())
         assert ranker.check() == ranker.params()
     assert registry.DEFAULT_RANKER == "activation_ratio"
-    assert [name for name, ranker in RANKERS.items() if ranker.needs_rows] == ["linear_probe"]
+    rows = {name for name, ranker in RANKERS.items() if ranker.needs_rows}
+    assert rows == {"linear_probe", "average_precision", "iou", "mutual_information"}
+
+
+def test_each_method_stands_in_one_group_and_random_is_the_control() -> None:
+    assert {ranker.group for ranker in RANKERS.values()} <= set(GROUPS)
+    assert [name for name, ranker in RANKERS.items() if ranker.group == "control"] == ["random"]
+    assert RANKERS[registry.DEFAULT_RANKER].group != "control"
 
 
 def test_a_mistyped_method_or_parameter_names_the_nearest() -> None:

@@ -27,6 +27,8 @@ def test_every_figure_is_that_of_the_rows_of_its_class(rows: tuple[np.ndarray, n
         np.testing.assert_allclose(statistics.mean_abs()[label], np.abs(own).mean(0))
         np.testing.assert_array_equal(statistics.min[label], own.min(0))
         np.testing.assert_array_equal(statistics.max[label], own.max(0))
+        np.testing.assert_allclose(statistics.sample_std()[label], own.std(0, ddof=1))
+        np.testing.assert_allclose(statistics.frequency()[label], (own > 0).mean(0))
     np.testing.assert_allclose(statistics.pooled_std(), values.std(0))
 
 
@@ -65,3 +67,15 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
         Statistics.load(path)
     with pytest.raises(InputError, match=r"gone\.npz"):
         Statistics.load(tmp_path / "gone.npz")
+
+
+def test_an_archive_from_before_firing_was_counted_is_read_all_the_same(
+    rows: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    statistics = Statistics.of_rows(*rows)
+    older = {name: value for name, value in statistics.to_arrays().items() if name != "positive"}
+    np.savez(tmp_path / "older.npz", **older)
+    read = Statistics.load(tmp_path / "older.npz")
+    np.testing.assert_array_equal(read.rms(), statistics.rms())
+    with pytest.raises(InputError, match="Rank the corpus again"):
+        read.frequency()

@@ -69,7 +69,7 @@ class LayerSums:
         # Apple's GPUs have no float64: there a chunk is summed in float32 and only the running sum is in float64.
         self.dtype = torch.float32 if device.type == "mps" else torch.float64
         home = torch.device("cpu") if device.type == "mps" else device
-        self.sums = torch.zeros(3, 2, width, dtype=torch.float64, device=home)
+        self.sums = torch.zeros(4, 2, width, dtype=torch.float64, device=home)
         self.min = torch.full((2, width), torch.inf, dtype=torch.float64, device=home)
         self.max = torch.full((2, width), -torch.inf, dtype=torch.float64, device=home)
         self.first_abs = torch.zeros(width, dtype=torch.float64, device=home)
@@ -115,6 +115,7 @@ class LayerSums:
         self.min[label] = torch.minimum(self.min[label], rows.amin(0).to(home))
         self.max[label] = torch.maximum(self.max[label], rows.amax(0).to(home))
         self.sums[0, label] += (ones @ rows)[0].to(home)
+        self.sums[3, label] += (ones @ (rows > 0).to(rows.dtype))[0].to(home)
         rows.abs_()
         self.sums[2, label] += (ones @ rows)[0].to(home)
         rows.square_()
@@ -127,7 +128,7 @@ def to_statistics(layers: list[LayerSums], count: np.ndarray) -> Statistics:
     def gather(tensors: list[torch.Tensor]) -> np.ndarray:
         return np.stack([tensor.cpu().numpy() for tensor in tensors], axis=1)
 
-    total, squares, absolute = (gather([layer.sums[i] for layer in layers]) for i in range(3))
+    total, squares, absolute, positive = (gather([layer.sums[i] for layer in layers]) for i in range(4))
     return Statistics(
         count,
         total,
@@ -135,4 +136,5 @@ def to_statistics(layers: list[LayerSums], count: np.ndarray) -> Statistics:
         absolute,
         gather([layer.min for layer in layers]),
         gather([layer.max for layer in layers]),
+        positive,
     )

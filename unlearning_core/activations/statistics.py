@@ -1,6 +1,6 @@
 """Running statistics of activations by class: small, mergeable, all that most rankers need.
 
-One pass over a corpus keeps, for each neuron and class, six numbers instead of the activations themselves. Two
+One pass over a corpus keeps, for each neuron and class, a few numbers instead of the activations themselves. Two
 statistics of the same neurons add, so batches, files and processes can be summed in any order.
 """
 
@@ -33,6 +33,7 @@ class Statistics:
         sumabs: sum of absolute activations, same shape.
         min: smallest activation, same shape; +inf where no row was seen.
         max: largest activation, same shape; -inf where no row was seen.
+        positive: rows with an activation above zero, same shape; NaN in an archive from before they were counted.
     """
 
     count: np.ndarray
@@ -41,6 +42,7 @@ class Statistics:
     sumabs: np.ndarray
     min: np.ndarray
     max: np.ndarray
+    positive: np.ndarray
 
     @classmethod
     def empty(cls, layers: int, width: int) -> Statistics:
@@ -53,6 +55,7 @@ class Statistics:
             np.zeros(shape),
             np.full(shape, np.inf),
             np.full(shape, -np.inf),
+            np.zeros(shape),
         )
 
     @classmethod
@@ -68,6 +71,7 @@ class Statistics:
                 total.sumabs[label] = np.abs(chosen).sum(0)
                 total.min[label] = chosen.min(0)
                 total.max[label] = chosen.max(0)
+                total.positive[label] = (chosen > 0).sum(0)
         return total
 
     @property
@@ -90,6 +94,7 @@ class Statistics:
             self.sumabs + other.sumabs,
             np.minimum(self.min, other.min),
             np.maximum(self.max, other.max),
+            self.positive + other.positive,
         )
 
     def mean(self) -> np.ndarray:
@@ -107,6 +112,20 @@ class Statistics:
     def std(self) -> np.ndarray:
         """Population standard deviation by class (divides by n), `[2, layers, width]`."""
         return np.sqrt(np.maximum(self._per_row(self.sumsq) - self.mean() ** 2, 0.0))
+
+    def sample_std(self) -> np.ndarray:
+        """Standard deviation of a sample by class (divides by n - 1), `[2, layers, width]`; 0 for a lone row."""
+        return self.std() * np.sqrt(self.count / np.maximum(self.count - 1.0, 1.0))[:, None, None]
+
+    def frequency(self) -> np.ndarray:
+        """Share of the rows with an activation above zero, by class, `[2, layers, width]`.
+
+        Raises:
+            InputError: these statistics are from before it was counted.
+        """
+        if np.isnan(self.positive).any():
+            raise InputError("These statistics do not say how often a neuron fires. Rank the corpus again.")
+        return self._per_row(self.positive)
 
     def pooled_std(self) -> np.ndarray:
         """Population standard deviation over the rows of both classes, `[layers, width]`."""
@@ -126,6 +145,8 @@ class Statistics:
             InputError: a field is missing.
         """
         names = [field.name for field in fields(cls)]
+        if "positive" not in arrays and "sum" in arrays:
+            arrays = {**arrays, "positive": np.full_like(arrays["sum"], np.nan)}
         missing = [name for name in names if name not in arrays]
         if missing:
             raise InputError(

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from unlearning_core.errors import InputError
 from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.rankers.sampled import sampled_rows
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
@@ -60,15 +61,11 @@ def score(
     """
     if reason := unavailable():
         raise InputError(f"The ranker 'linear_probe' cannot be used: {reason}")
-    if activations.rows is None or len(activations.rows.y) == 0:
-        raise InputError(
-            "The ranker 'linear_probe' needs activation rows of both classes and the pass sampled none: collect the "
-            "activations again with rows above 0 and sentences of both kinds."
-        )
-    rows = activations.rows.X.reshape(len(activations.rows.y), -1)
+    sample = sampled_rows(activations, "linear_probe")
+    rows = sample.X.reshape(len(sample.y), -1)
     if params.standardise:
         rows = _standardised(rows)
-    weights = train(rows, activations.rows.y, params, seed=seed, progress=progress)
+    weights = train(rows, sample.y, params, seed=seed, progress=progress)
     return selection_score(weights).reshape(activations.statistics.shape)
 
 

@@ -22,6 +22,7 @@ from unlearning_core.rankers import (
     mutual_information,
     probeless,
     random,
+    taylor,
     wanda_difference,
 )
 
@@ -235,6 +236,16 @@ RANKERS: dict[str, Ranker] = {
             True,
             mutual_information.Params,
             mutual_information.score,
+        ),
+        Ranker(
+            "taylor",
+            "Gradient x activation",
+            "causes it",
+            "Whose cut would raise the concept's loss most for what it costs elsewhere, going by the gradient?",
+            False,
+            taylor.Params,
+            taylor.score,
+            needs_model=True,
         ),
         Ranker(
             "random",

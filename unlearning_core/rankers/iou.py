@@ -1,0 +1,67 @@
+"""IoU: how well the rows on which a neuron is most active coincide with those of the concept.
+
+score = |A and C| / |A or C|, where A are a fixed share of the rows, those on which the neuron is most active, and C the
+concept's rows (network dissection, Bau et al. 2017; compositional explanations, Mu and Andreas 2020; one of the methods
+that Fan et al. 2023 compare). Of rows that tie for the last places of A as many are taken as fit, with the concept's
+share among them. NeuroX's `iou_probe` calculates average precision instead: that is `average_precision`.
+
+Rows are sampled, half of them the concept's, so that a neuron which knows nothing has active_share / (1 + active_share)
+whatever the concept's share of the text is, and one that knows it for sure 2 active_share (up to a share of one half).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from unlearning_core.activations.statistics import CONCEPT
+from unlearning_core.progress import ProgressCallback
+from unlearning_core.rankers.sampled import DIRECTION, Direction, by_layer, directed, sampled_rows
+
+if TYPE_CHECKING:
+    from unlearning_core.activations.collect import Activations
+
+
+class Params(BaseModel):
+    """Parameters of the method."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    active_share: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of the sampled rows, the most active first, on which a neuron counts as active. Half of "
+        "the rows are the concept's.",
+    )
+    direction: Direction = Field("either", description=DIRECTION)
+
+
+def score(
+    activations: Activations, outgoing_norm: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
+) -> np.ndarray:
+    """Intersection over union, `[layers, width]`.
+
+    Raises:
+        InputError: the pass sampled no rows.
+    """
+    rows = sampled_rows(activations, "iou")
+    concept = rows.y == CONCEPT
+    most = max(1, round(params.active_share * len(concept)))
+    return np.stack(
+        [
+            directed(_overlap(values, concept, most), _overlap(-values, concept, most), params.direction)
+            for values in by_layer(rows, progress)
+        ]
+    )
+
+
+def _overlap(values: np.ndarray, concept: np.ndarray, most: int) -> np.ndarray:
+    """IoU of each neuron's `most` most active rows with the concept's, float64 `[neurons]`."""
+    place = values.shape[1] - most
+    threshold = np.partition(values, place, axis=1)[:, place, None]
+    above, tied = values > threshold, values == threshold
+    both = (above & concept).sum(1) + (most - above.sum(1)) * (tied & concept).sum(1) / tied.sum(1)
+    return both / (most + concept.sum() - both)
