@@ -13,7 +13,7 @@ from pages._shared_models import execute
 from pages._steps import finished_stages, needs, next_step
 from pages._working import carry_out, in_sentences, say
 from unlearning_core.figures import SITE_NAMES, score_histogram
-from unlearning_core.rankers.registry import DEFAULT_RANKER, RANKERS
+from unlearning_core.rankers.registry import DEFAULT_RANKER, GROUPS, RANKERS, Group
 from unlearning_core.runs import Run
 from unlearning_core.work import Work
 
@@ -24,6 +24,13 @@ AGGREGATIONS = {
     "average": "average of a word's tokens",
     "first": "first token of a word",
     "last": "last token of a word",
+}
+GROUP_MEANINGS: dict[Group, str] = {
+    "fires on it": "It answers to the concept. Other text may need it just as much.",
+    "fires only on it": "It answers to the concept and is quiet elsewhere: cutting it costs other text little.",
+    "causes it": "What the model predicts of the concept depends on it, by gradient or by cutting it and looking.",
+    "learned to matter": "Gates were trained on the frozen model: the concept needs it and other text does not.",
+    "control": "Nothing was found. Any other method has to beat this.",
 }
 
 
@@ -94,17 +101,26 @@ def _place(options: list[str], value: str) -> int:
 def choose_ranker(run: Run) -> tuple[str, dict[str, Any]]:
     """The method and its parameters; methods that are not installed are shown with the command that adds them."""
     probing = run.config.neural_probing
+    begun = RANKERS[probing.ranker if probing.ranker in RANKERS else DEFAULT_RANKER].group
+    there = {ranker.group for ranker in RANKERS.values()}
+    group = st.segmented_control(
+        "A neuron comes first that", [group for group in GROUPS if group in there], default=begun, required=True,
+        key=f"group {run.id}", help="Methods answer different questions. Choose the question, then a method.",
+    ) or begun  # fmt: skip
+    st.caption(GROUP_MEANINGS[group])
     missing = {name: reason for name, ranker in RANKERS.items() if (reason := ranker.unavailable())}
-    names = [name for name in RANKERS if name not in missing]
+    of_group = [name for name, ranker in RANKERS.items() if ranker.group == group]
+    names = [name for name in of_group if name not in missing]
     name = st.radio(
-        "Method", names, index=_place(names, probing.ranker), key=f"ranker {run.id}",
+        "Method", names, index=_place(names, probing.ranker), key=f"ranker {group} {run.id}",
         format_func=lambda name: RANKERS[name].title, captions=[RANKERS[name].answers for name in names],
     )  # fmt: skip
-    for other, reason in missing.items():
-        st.radio(
-            "Not installed", [other], format_func=lambda name: RANKERS[name].title, captions=[reason], index=None,
-            disabled=True, key=f"missing {other}",
-        )  # fmt: skip
+    for other in of_group:
+        if other in missing:
+            st.radio(
+                "Not installed", [other], format_func=lambda name: RANKERS[name].title, captions=[missing[other]],
+                index=None, disabled=True, key=f"missing {other}",
+            )  # fmt: skip
     chosen = name or DEFAULT_RANKER
     known = probing.ranker_parameters if chosen == probing.ranker else {}
     return chosen, choose_parameters(RANKERS[chosen].params, known, key=f"{run.id} {chosen}")
