@@ -8,6 +8,7 @@ NAMES = {
     "forward": "the ranking pass against a bare batched forward pass",
     "memory": "memory beside the model, from 1,000 to 100,000 sentences",
     "model": "write a model with random weights at a real shape, to measure on",
+    "rankers": "the rankings against one another: what a cut of each forgets and what it costs",
     "retraining": "retraining against a bare padded-batch loop",
     "ui": "the dashboard in Chromium: first page, page switch, heatmap, slider to refreshed preview",
 }

@@ -1,0 +1,187 @@
+"""One row of the tournament: a ranking made on some sentences, cut from its top and measured on others."""
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.forward import bare_batches
+from unlearning_core.concepts.labelling import LabelledText, label
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.sentences import as_sentences
+from unlearning_core.concepts.texts import read_texts
+from unlearning_core.concepts.words import Concept
+from unlearning_core.errors import InputError
+from unlearning_core.evaluation.curves import area_between, curve, selectivity
+from unlearning_core.evaluation.sweep import SweepSettings, sweep
+from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.registry import get_ranker
+from unlearning_core.rankers.subject import Subject
+from unlearning_core.stages.rank import SAMPLED_ROWS
+
+if TYPE_CHECKING:
+    from unlearning_core.activations.alignment import Alignment
+    from unlearning_core.activations.collect import Activations
+    from unlearning_core.evaluation.metrics import Meter
+    from unlearning_core.models.loading import LoadedModel
+
+HELD_OUT = 0.4
+"""Share of the sentences that no ranking sees."""
+
+FEWEST = 10
+"""Sentences with the concept that both sides need: on fewer a row would be noise."""
+
+TOP_SHARE, TOP_FEWEST = 0.01, 10
+"""A row keeps its first neurons: this share of them, but so many at least."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A way to rank: a method, a kind of neuron, and where it is read."""
+
+    ranker: str
+    site: str
+    alignment: "Alignment"
+
+
+@dataclass(frozen=True)
+class Split:
+    """The sentences of one concept.
+
+    Attributes:
+        train: what rankings are made on.
+        held_out: what cuts are measured on; none of them is in `train`.
+    """
+
+    train: list[LabelledText]
+    held_out: list[LabelledText]
+
+
+class Texts:
+    """The sentences of a corpus, labelled with one concept after the other."""
+
+    def __init__(self, corpus: Path, limit: int | None, train: int, held_out: int, seed: int) -> None:
+        """At most `limit` texts are read; `train` and `held_out` sentences of each kind are taken at most."""
+        self._corpus, self._limit = corpus, limit
+        self._train, self._held_out, self._seed = train, held_out, seed
+
+    @cached_property
+    def _sentences(self) -> list[str]:
+        return list(as_sentences(read_texts(self._corpus, limit=self._limit)))
+
+    def split(self, words: list[str]) -> Split:
+        """Sentences with these words or their forms, and others.
+
+        Raises:
+            InputError: too few hold one of the words.
+        """
+        found = label(self._sentences, Matcher(Concept(tuple(words))))
+        train, held_out = found.split(HELD_OUT, self._seed)
+        for part in (train, held_out):
+            if len(part.with_concept) < FEWEST:
+                raise InputError(
+                    f"Only {len(found.with_concept)} sentences of {self._corpus} hold one of the words "
+                    f"{', '.join(words)}; at least {FEWEST} are needed to rank on and as many to measure on. Give more "
+                    "words, or a corpus in which they occur."
+                )
+        return Split(
+            train.take(self._train, self._train, self._seed).items,
+            held_out.take(self._held_out, self._held_out, self._seed).items,
+        )
+
+
+class Contest:
+    """One model and one concept: what all entries share is done once."""
+
+    def __init__(self, loaded: "LoadedModel", split: Split, ratios: tuple[float, ...], seed: int) -> None:
+        """`ratios` are the shares that are cut."""
+        self._loaded, self._split, self._ratios, self._seed = loaded, split, ratios, seed
+        self._passes: dict[tuple[str, str, bool], tuple[Activations, float]] = {}
+
+    def row(self, entry: Entry, progress: ProgressCallback = silent) -> dict[str, Any]:
+        """Rank, cut, measure; the figures of a row, JSON-able.
+
+        Raises:
+            InputError: the method is not available here, or not for this model, site or alignment.
+            WorkFailed: the model's output is not a number.
+        """
+        ranker = get_ranker(entry.ranker)
+        activations, seconds = self._activations(entry, ranker.needs_rows)
+        begun = time.perf_counter()
+        ranking = rank(
+            activations,
+            ranker,
+            shapes=self._loaded.map.shapes,
+            outgoing_norm=self._loaded.map.outgoing_norm(entry.site),
+            seed=self._seed,
+            progress=progress,
+            subject=Subject(self._loaded, self._split.train),
+        )
+        seconds += time.perf_counter() - begun
+        # No order ends early: a mean over fewer ratios would not compare with one over all.
+        settings = SweepSettings(ratios=self._ratios, draws=1, stop_at=float("inf"))
+        found = curve(sweep(self._meter, ranking, settings, orders=("top",), progress=progress), "top")
+        at_budget = selectivity(found)
+        top = ranking.head(max(TOP_FEWEST, round(TOP_SHARE * len(ranking))))
+        width = activations.statistics.shape[1]
+        return {
+            "selectivity": at_budget.value,
+            "selectivity_stderr": at_budget.stderr,
+            "budget_reached": at_budget.reached,
+            "ratios": found.ratios[1:].tolist(),
+            "neurons": found.neurons[1:].astype(int).tolist(),
+            "forget": found.forget[1:].tolist(),
+            "forget_stderr": found.forget_stderr[1:].tolist(),
+            "retain": found.retain[1:].tolist(),
+            "retain_stderr": found.retain_stderr[1:].tolist(),
+            "area": area_between(found),
+            "seconds": seconds,
+            "times_forward": seconds / self._forward_seconds,
+            "top": (top["layer"] * width + top["index"]).tolist(),
+        }
+
+    @cached_property
+    def _meter(self) -> "Meter":
+        from unlearning_core.evaluation.metrics import Meter
+
+        return Meter(self._loaded, self._split.held_out)
+
+    @cached_property
+    def _forward_seconds(self) -> float:
+        """What calling the model on the ranking's sentences costs, in ready-made batches, keeping nothing."""
+        import torch
+
+        from unlearning_core.activations.collect import default_token_budget
+
+        device = self._loaded.model.device.type
+        batches = bare_batches(self._loaded, self._split.train, default_token_budget(device))
+        seconds = []
+        with torch.no_grad():
+            for _ in range(2):  # the first call pays for allocations
+                begun = time.perf_counter()
+                for batch in batches:
+                    self._loaded.model(**batch, use_cache=False)
+                if device == "cuda":
+                    torch.cuda.synchronize()
+                seconds.append(time.perf_counter() - begun)
+        return min(seconds)
+
+    def _activations(self, entry: Entry, rows: bool) -> "tuple[Activations, float]":
+        """The pass that the entry ranks from, and its seconds; one pass serves every ranker of a site and alignment."""
+        from unlearning_core.activations.collect import collect
+
+        key = (entry.site, entry.alignment, rows)
+        if key not in self._passes:
+            begun = time.perf_counter()
+            activations = collect(
+                self._loaded,
+                self._split.train,
+                site=entry.site,
+                alignment=entry.alignment,
+                rows=SAMPLED_ROWS if rows else 0,
+                seed=self._seed,
+            )
+            self._passes[key] = (activations, time.perf_counter() - begun)
+        return self._passes[key]

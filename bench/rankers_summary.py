@@ -1,0 +1,136 @@
+"""What the rows of the tournament come to: each way to rank over all models and concepts, and against the seed's.
+
+Selectivities are averaged geometrically, because models differ by orders of magnitude; one below `FLOOR` counts as
+`FLOOR`, so that a method that forgets nothing (or teaches) makes no ratio infinite. Standard errors are over concepts:
+the same concept on several models is one observation, the mean over those models.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.rankers_rows import Entry
+from unlearning_core.config import NeuralProbingSection
+
+FLOOR = 0.01
+"""Nats: the least selectivity that a ratio is taken of."""
+
+SEED_RANKER, SEED_ALIGNMENT = "probeless", "at"
+"""The seed system's method; compared at the same site as the default."""
+
+EXACT = "ablation"
+"""The ranker whose order is exact, where it is registered: the overlap of all others is with its first neurons."""
+
+KEYS = ["ranker", "site", "alignment"]
+CASE = ["model", "concept"]
+
+
+def default_entry() -> Entry:
+    """The way to rank that a config gets which says nothing."""
+    probing = NeuralProbingSection()
+    return Entry(probing.ranker, probing.site, probing.alignment)
+
+
+def with_overlap(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with `overlap`: the share of a row's first neurons that the exact order has among as many, or None.
+
+    The exact order is that of the same model, concept, site and alignment.
+    """
+    exact = {_place(row): set(row["top"]) for row in rows if row["ranker"] == EXACT}
+    return [
+        row | {"overlap": len(exact[_place(row)] & set(row["top"])) / len(row["top"]) if _place(row) in exact else None}
+        for row in rows
+    ]
+
+
+def _place(row: dict[str, Any]) -> tuple[str, ...]:
+    return (row["model"], row["concept"], row["site"], row["alignment"])
+
+
+def summarise(rows: Sequence[dict[str, Any]], default: Entry) -> dict[str, Any]:
+    """`default`, `geomean_over_seed` and `methods`: a line a way to rank, the most selective first; JSON-able.
+
+    `geomean_over_seed` is None where no model and concept has both the default's row and the seed's.
+    """
+    if not rows:
+        return {"default": vars(default), "geomean_over_seed": None, "methods": []}
+    table = pd.DataFrame(rows).drop(columns=["forget", "retain", "ratios", "top"])
+    table["log"] = np.log(table["selectivity"].clip(lower=FLOOR))
+    seed = table[(table["ranker"] == SEED_RANKER) & (table["alignment"] == SEED_ALIGNMENT)]
+    methods = [
+        dict(zip(KEYS, key, strict=True)) | _figures(group, seed) for key, group in table.groupby(KEYS, sort=False)
+    ]
+    methods.sort(key=lambda method: -method["geomean"])
+    wanted = vars(default)
+    mine = next((method for method in methods if {key: method[key] for key in KEYS} == wanted), wanted)
+    return {"default": mine, "geomean_over_seed": mine.get("over_seed"), "methods": methods}
+
+
+def _figures(group: pd.DataFrame, seed: pd.DataFrame) -> dict[str, Any]:
+    beside = group.merge(seed[[*CASE, "site", "log"]], on=[*CASE, "site"], suffixes=("", "_seed"))
+    over_seed, over_seed_error = _over_concepts(beside.assign(value=beside["log"] - beside["log_seed"]), "value")
+    log, log_error = _over_concepts(group, "log")
+    mean, error = _over_concepts(group, "selectivity")
+    area, area_error = _over_concepts(group, "area")
+    overlap, _ = _over_concepts(group.dropna(subset=["overlap"]), "overlap")
+    figures = {
+        "rows": len(group),
+        "concepts": group["concept"].nunique(),
+        "selectivity": mean,
+        "selectivity_stderr": error,
+        "geomean": math.exp(log),
+        "geomean_low": math.exp(log - 1.96 * log_error),
+        "geomean_high": math.exp(log + 1.96 * log_error),
+        "over_seed": math.exp(over_seed),
+        "over_seed_low": math.exp(over_seed - 1.96 * over_seed_error),
+        "over_seed_high": math.exp(over_seed + 1.96 * over_seed_error),
+        "area": area,
+        "area_stderr": area_error,
+        "overlap": overlap,
+        "seconds": float(group["seconds"].mean()),
+        "times_forward": float(group["times_forward"].median()),
+    }
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in figures.items()}
+
+
+def _over_concepts(group: pd.DataFrame, column: str) -> tuple[float, float]:
+    """(mean, standard error) of the concepts' means over their models; NaN of nothing."""
+    means = group.groupby("concept")[column].mean().astype(float)
+    if means.empty:
+        return math.nan, math.nan
+    return float(means.mean()), float(means.std(ddof=1) / math.sqrt(len(means))) if len(means) > 1 else math.nan
+
+
+def in_markdown(summary: dict[str, Any]) -> str:
+    """The methods as a table; the default's line is bold."""
+    names = (*KEYS, "selectivity, nats", "geometric mean", "x seed (95 %)", "area", "overlap", "s", "x forward")
+    head = [f"| {' | '.join(names)} |", "|---|---|---|--:|--:|--:|--:|--:|--:|--:|"]
+    lines = []
+    for method in summary["methods"]:
+        mark = "**" if method == summary["default"] else ""
+        interval = f" ({_number(method['over_seed_low'])} to {_number(method['over_seed_high'])})"
+        cells = [
+            f"{mark}{method['ranker']}{mark}",
+            method["site"],
+            method["alignment"],
+            f"{method['selectivity']:.2f}" + _with(method["selectivity_stderr"], " ± {:.2f}"),
+            _number(method["geomean"]),
+            _number(method["over_seed"]) + (interval if method["over_seed_low"] is not None else ""),
+            _number(method["area"]),
+            _with(method["overlap"], "{:.0%}"),
+            f"{method['seconds']:.1f}",
+            f"{method['times_forward']:.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*head, *lines])
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}" if abs(value) < 10 else f"{value:.0f}"
+
+
+def _with(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
