@@ -53,7 +53,7 @@ STATIONS = {
     ),
     "Neurons": Station(
         "The model now reads both kinds of sentences while every neuron is watched.",
-        "Rank the neurons",
+        "Watch every neuron and rank them",
         "Look at the picture: each cell is a neuron, and those in the strongest colour are most active where the "
         "concept is about to be written. They are the ones to cut.",
     ),

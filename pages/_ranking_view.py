@@ -1,5 +1,6 @@
 """A ranking to look at: a heatmap to click, the neurons of a cell, a table to search, and a card below."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,9 @@ def _clicked(key: str, site: str) -> None:
     named = next((point["customdata"] for point in points if point.get("customdata") is not None), None)
     if named is not None:
         st.session_state[_TABLES] = st.session_state.get(_TABLES, 0) + 1
-        choose_neuron(Neuron(site, int(named[0]), int(named[1])))
+        # A row of a typed array comes back as {"0": layer, "1": neuron, ...}.
+        layer, neuron = (named["0"], named["1"]) if isinstance(named, Mapping) else named[:2]
+        choose_neuron(Neuron(site, int(layer), int(neuron)))
 
 
 def _show_cell(ranking: pd.DataFrame, neuron: Neuron, order: OrderBy) -> None:

@@ -21,11 +21,11 @@ BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79
 STAGE_COLOURS = {"base": BLUE, "pruned": ORANGE, "retrained": GREEN}
 SITE_NAMES = {"mlp": "MLP neurons", "head": "attention heads", "residual": "residual dimensions"}
 
-# Cells that fit. Each costs 4 bytes of score, 2 of neuron number where its place does not tell it, 7 where it can be
+# Cells that fit. Each costs 4 bytes of score, 2 of neuron number where its place does not tell it, 15 where it can be
 # clicked and 1 under a veil; base64 and its escapes add almost half.
 _CELLS_PLAIN = 47_000
 _CELLS_NUMBERED = 26_000
-_CELLS_SELECTABLE = 12_000
+_CELLS_SELECTABLE = 9_000
 _COLUMNS = 2_000
 _MARKERS = 2_000
 
@@ -55,8 +55,8 @@ def heatmap(
         order_by: across by index, or by score within the layer, highest first.
         standardised: colour by the score's distance from its layer's mean, in standard deviations.
         cut: bool [layers, width], True = cut; marked with crosses, or as a share of each cell when there are many.
-        selectable: lay faint markers over the cells, one a cell with customdata [layer, neuron]: a click on a heatmap
-            tells Streamlit nothing, a click on a marker does.
+        selectable: lay unseen markers over the cells, one a cell with customdata [layer, neuron, score]: a click on a
+            heatmap tells Streamlit nothing, a click on a marker does, and the nearest marker is never far.
         chosen: (layer, neuron) whose cell is framed.
     """
     raw = score_matrix(ranking, site) if isinstance(ranking, pd.DataFrame) else np.asarray(ranking, np.float64)
@@ -65,17 +65,26 @@ def heatmap(
     plain = order_by == "index" and raw.size <= _CELLS_PLAIN and np.count_nonzero(cut) <= _MARKERS
     most = _CELLS_SELECTABLE if selectable else _CELLS_PLAIN if plain else _CELLS_NUMBERED
     bins = _bins(scores, most, order_by)
-    figure = go.Figure(_cells(bins, order_by, standardised, numbered=bins.size > 1 or order_by == "score"))
+    numbered = not selectable and (bins.size > 1 or order_by == "score")
+    figure = go.Figure(_cells(bins, order_by, standardised, numbered=numbered))
     if selectable:
-        figure.add_trace(_clickable(bins))
+        figure.add_trace(_clickable(bins, order_by))
+        figure.data[0].update(hoverinfo="skip", hovertemplate=None)
+        figure.update_layout(hoverdistance=-1)
     if cut.any():
         figure.add_trace(_cut_overlay(bins, cut))
     if chosen is not None:
         figure.add_trace(_frame(bins, *chosen))
     across = "place within the layer, strongest first" if order_by == "score" else "index"
     binned = f", {bins.size} a cell, each showing its strongest" if bins.size > 1 else ""
-    figure.update_xaxes(title=f"{SITE_NAMES.get(site, site)}: {across}{binned}", showgrid=False, zeroline=False)
-    figure.update_yaxes(title="layer", showgrid=False, zeroline=False, tickformat="d")
+    layers, columns = bins.values.shape
+    figure.update_xaxes(
+        title=f"{SITE_NAMES.get(site, site)}: {across}{binned}",
+        showgrid=False,
+        zeroline=False,
+        range=[-bins.size / 2, (columns - 0.5) * bins.size],
+    )
+    figure.update_yaxes(title="layer", showgrid=False, zeroline=False, tickformat="d", range=[-0.5, layers - 0.5])
     return styled(figure, height=max(280, min(720, 110 + 16 * raw.shape[0])))
 
 
@@ -119,22 +128,28 @@ def _cells(bins: Bins, order_by: OrderBy, standardised: bool, *, numbered: bool)
         zmax=high if high > low else low + 1.0,
         colorscale="RdBu_r" if standardised else "Cividis",
         colorbar={"title": "SD above layer" if standardised else "score", "thickness": 12},
-        hovertemplate=f"layer %{{y}}<br>neuron {neuron}<br>score %{{z:.3g}}"
-        + ("<br>place %{x}" if order_by == "score" else "")
-        + "<extra></extra>",
+        hovertemplate=_hover(neuron, "%{z:.3g}", order_by),
         name="score",
     )
 
 
-def _clickable(bins: Bins) -> go.Scattergl:
+def _hover(neuron: str, score: str, order_by: OrderBy) -> str:
+    place = "<br>place %{x}" if order_by == "score" else ""
+    return f"layer %{{y}}<br>neuron {neuron}<br>score {score}{place}<extra></extra>"
+
+
+def _clickable(bins: Bins, order_by: OrderBy) -> go.Scattergl:
     layers, cells = np.nonzero(bins.neurons >= 0)
+    facts = np.column_stack([layers, bins.neurons[layers, cells], bins.values[layers, cells]])
     return go.Scattergl(
         x=_small(cells * bins.size),
         y=_small(layers),
-        customdata=_small(np.column_stack([layers, bins.neurons[layers, cells]])),
+        customdata=facts.astype(np.float32),  # exact for every number of a neuron
         mode="markers",
-        marker={"symbol": "square", "size": 7, "color": "rgba(0,0,0,0.02)"},
-        hoverinfo="skip",
+        marker={"symbol": "square", "size": 7, "opacity": 0},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        hovertemplate=_hover("%{customdata[1]:d}", "%{customdata[2]:.3g}", order_by),
         showlegend=False,
         name="neurons",
     )

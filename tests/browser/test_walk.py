@@ -1,7 +1,8 @@
-"""All pages from model to comparison, in Chromium: on a tiny model, and on the real starter."""
+"""All pages from model to comparison, in Chromium: on a tiny model, by the guided demo, on the real starter."""
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,93 @@ def test_all_pages_on_a_tiny_model(page: Page, dashboard: Dashboard, tiny_folder
     upload(page, "Sentences", write_sentences(tmp_path / "sentences.json"))
     press(page, "Label the sentences")
     walk(page, ARTEFACTS / "tiny", percent=6)
+
+
+@pytest.mark.timeout(600)
+def test_the_guided_demo_on_smallworld(page: Page, dashboard: Dashboard) -> None:
+    pictures = ARTEFACTS / "smallworld"
+    page.goto(dashboard.url)
+    settled(page)
+    no_errors(page)
+    picture(page, pictures, "start")
+    press(page, "Show me SmallWorld")
+    follow(page, pictures, "Model", None)
+    follow(page, pictures, "Concept", "Find the words in the sentences")
+    follow(page, pictures, "Neurons", "Watch every neuron and rank them", then=lambda: click_a_cell(page, pictures))
+    follow(page, pictures, "Prune", "Keep the cut and measure it", then=lambda: drag_the_slider(page))
+    follow(page, pictures, "Retrain", "Let the model recover")
+    arrived(page, "Compare")  # the process that let it recover goes on to the end
+    expect(page.get_by_role("heading", name="How close to never having known")).to_be_visible(timeout=LONG)
+    settled(page)
+    no_errors(page)
+    picture(page, pictures, "compare")
+    press(page, "End the demo and use my own model")
+    arrived(page, "Model")
+    expect(page.get_by_text("Guided demo")).to_have_count(0)
+
+
+def arrived(page: Page, title: str) -> None:
+    expect(page.get_by_role("heading", name=title, exact=True, level=1)).to_be_visible(timeout=LONG)
+    settled(page)
+
+
+def follow(page: Page, pictures: Path, title: str, button: str | None, then: Callable[[], None] = lambda: None) -> None:
+    """One station of the guided demo: its button, what there is to see, and on to the next page."""
+    on = page.get_by_test_id("stMain").get_by_role("button", name=re.compile("^Go on to "))
+    arrived(page, title)
+    if button is not None:
+        press(page, button)
+    expect(on).to_be_visible(timeout=LONG)
+    settled(page)
+    no_errors(page)
+    then()
+    picture(page, pictures, title.lower())
+    on.click()
+
+
+def click_a_cell(page: Page, pictures: Path) -> None:
+    """A click on the heatmap opens the card of a neuron, and the link names it."""
+    plot = page.locator(".js-plotly-plot").filter(has=page.locator(".heatmaplayer image")).first
+    plot.locator(".nsewdrag").hover()
+    expect(plot.locator(".hoverlayer .hovertext")).to_be_visible()  # until then a click would name no cell
+    page.mouse.down()
+    page.mouse.up()
+    card = page.get_by_role("heading", name=re.compile(r"Layer \d+, neuron \d+"))
+    expect(card).to_be_visible(timeout=LONG)
+    settled(page)
+    no_errors(page)
+    layer, neuron = re.findall(r"\d+", card.inner_text())[:2]
+    assert f"neuron={layer}.{neuron}" in page.url
+    for says in ("at its highest", "Its cut alone: concept"):
+        expect(page.get_by_text(says).first).to_be_visible()
+    picture(page, pictures, "neuron")
+
+
+def drag_the_slider(page: Page) -> None:
+    """Another ratio, another text of the pruned model; the base model's stays."""
+    cut = page.get_by_test_id("stMetric").filter(has_text="Neurons cut").get_by_test_id("stMetricValue")
+    before, texts = cut.inner_text(), written(page)
+    page.get_by_text("up to 100 %", exact=True).click()
+    slider = page.get_by_role("slider", name=re.compile("Neurons cut"))
+    expect(slider).to_have_attribute("max", "100")
+    track = slider.bounding_box()
+    assert track is not None
+    x, y = track["x"] + track["width"] / 2, track["y"] + track["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 200, y, steps=8)
+    page.mouse.up()
+    expect(cut).not_to_have_text(before, timeout=LONG)
+    settled(page)
+    no_errors(page)
+    assert written(page) != texts
+
+
+def written(page: Page) -> str:
+    """All that stands under the heading over the texts."""
+    return str(page.evaluate(
+        """() => [...document.querySelectorAll('[data-testid="stMarkdown"]')].map(e => e.textContent).join('\\n')"""
+    )).partition("Pruned")[2]  # fmt: skip
 
 
 def small_experiment(path: Path) -> Path:

@@ -77,8 +77,10 @@ def test_a_click_names_the_layer_and_the_strongest_neuron_of_the_cell() -> None:
     scores = _scores((32, 4000))
     markers = _trace(heatmap(scores, selectable=True, standardised=False), "neurons")
     cells = heatmap(scores, selectable=True, standardised=False).data[0]
-    np.testing.assert_allclose(cells.z.ravel(), scores[markers.customdata[:, 0], markers.customdata[:, 1]], rtol=1e-6)
+    layers, neurons = markers.customdata[:, :2].astype(int).T
+    np.testing.assert_allclose(cells.z.ravel(), scores[layers, neurons], rtol=1e-6)
     size = int(cells.x[1])
+    np.testing.assert_array_equal(markers.customdata[:, 2], cells.z.ravel())
     assert (markers.customdata[:, 1] // size * size == markers.x).all()
 
 
