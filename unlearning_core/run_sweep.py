@@ -193,7 +193,7 @@ def _jsonable(settings: SweepSettings) -> dict[str, Any]:
 
 def add_sweep(commands: Any) -> None:
     """The command `sweep`."""
-    command = commands.add_parser("sweep", help="cut a run's ranking at 0.1 % to 20 %: top, bottom and random curves")
+    command = commands.add_parser("sweep", help="cut a run's ranking at 0.1 %% to 20 %%: top, bottom and random curves")
     command.add_argument("run", type=Path, metavar="RUN_FOLDER", help="its neurons must be ranked")
     command.add_argument("--ratios", type=float, nargs="+", metavar="R", help="shares to cut, 0 to 1")
     layers = command.add_mutually_exclusive_group()
