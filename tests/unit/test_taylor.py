@@ -9,18 +9,18 @@ from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.evaluation.metrics import Measurement, measure
 from unlearning_core.progress import Progress, silent
-from unlearning_core.rankers.derivatives import Derivatives, derivatives
+from unlearning_core.rankers.derivatives import TASK, Derivatives, derivatives
+from unlearning_core.rankers.gain_for_cost import gain_for_cost
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.rankers.subject import Subject
-from unlearning_core.rankers.taylor import gain_for_cost
 from unlearning_core.rankers.token_batches import token_batches
 
 STEP = 0.02
 
 
 def found_for(of: Subject, site: str, token_budget: int | None = None) -> Derivatives:
-    return derivatives(of.loaded, token_batches(of, token_budget), site, task="", progress=silent)
+    return derivatives(of.loaded, token_batches(of, token_budget), site, progress=silent)
 
 
 def difference(of: Subject, site: str, layer: int, index: int) -> tuple[Measurement, Measurement]:
@@ -62,12 +62,13 @@ def test_the_model_is_left_as_it_was() -> None:
 
 
 def test_the_score_is_gain_for_cost_and_a_cut_that_helps_elsewhere_earns_nothing_by_it() -> None:
-    concept = np.array([[-0.4, -0.4, 0.3, -0.4]])
-    retain = np.array([[0.5, 0.0, 0.0, -0.3]])
-    square = np.array([[0.2, 0.2, 0.2, 0.2]])
-    # Half the square is 0.1 everywhere, so e is 0.1 as well; the costs are 0 (clipped), 0.1, 0.1 and 0.4.
-    expected = [[0.4 / 0.1, 0.4 / 0.2, -0.3 / 0.2, 0.4 / 0.5]]
-    np.testing.assert_allclose(gain_for_cost(Derivatives(concept, retain, square), 1.0), expected)
+    gain, loss = np.array([0.4, 0.4, -0.3, 0.4]), np.array([-0.5, 0.0, 0.0, 0.3])
+    divergence = np.array([0.1, 0.5, 0.1, 0.1])
+    by_loss = gain_for_cost(gain, loss, divergence, "loss", 2.0)
+    np.testing.assert_allclose(by_loss, [0.4 / 0.2, 0.4 / 0.2, -0.3 / 0.2, 0.4 / 0.5])
+    by_divergence = gain_for_cost(gain, loss, divergence, "divergence", 2.0)
+    np.testing.assert_allclose(by_divergence, [0.4 / 0.3, 0.4 / 0.7, -0.3 / 0.3, 0.4 / 0.3])
+    assert np.isfinite(gain_for_cost(gain, loss, np.zeros(4), "divergence", 1.0)).all()
 
 
 def test_the_ranking_holds_every_neuron_and_the_gain_alone_is_the_negative_slope() -> None:
@@ -83,15 +84,15 @@ def test_the_ranking_holds_every_neuron_and_the_gain_alone_is_the_negative_slope
 def test_it_tells_its_progress_and_stops() -> None:
     of = subject("llama")
     heard: list[Progress] = []
-    derivatives(of.loaded, token_batches(of, 16), "mlp", task="work", progress=heard.append)
-    assert [update.task for update in heard] == ["work"] * len(heard)
+    derivatives(of.loaded, token_batches(of, 16), "mlp", progress=heard.append)
+    assert [update.task for update in heard] == [TASK] * len(heard)
     assert heard[-1].done == heard[-1].total
 
     def stop(update: Progress) -> None:
         raise Stopped("enough")
 
     with pytest.raises(Stopped):
-        derivatives(of.loaded, token_batches(of), "mlp", task="work", progress=stop)
+        derivatives(of.loaded, token_batches(of), "mlp", progress=stop)
 
 
 def test_without_model_or_concept_it_says_what_is_missing() -> None:

@@ -20,6 +20,8 @@ from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.pruning.hooks import multiplied
 from unlearning_core.rankers.token_batches import TokenBatch
 
+TASK = "following the loss back"
+
 
 @dataclass(frozen=True)
 class Derivatives:
@@ -44,7 +46,6 @@ def derivatives(
     site: str,
     *,
     at: np.ndarray | None = None,
-    task: str,
     progress: ProgressCallback,
 ) -> Derivatives:
     """One forward pass, and a backward pass each for the concept's and the other tokens.
@@ -54,7 +55,6 @@ def derivatives(
         batches: the sentences.
         site: which kind of neuron.
         at: factors at which the derivatives are taken, `[layers, width]`; ones if not given.
-        task: what the progress is called.
         progress: told after every batch; may raise Stopped.
 
     Raises:
@@ -82,7 +82,7 @@ def derivatives(
                 sums[2] += by_text.square().sum(0).cpu().numpy()
             counts[kind] += int(chosen.sum())
         done += batch.tokens
-        progress(Progress(task, done, total, "tokens"))
+        progress(Progress(TASK, done, total, "tokens"))
     if not np.isfinite(sums).all():
         raise WorkFailed("The gradients of the loss are not finite numbers. Load the model in float32.")
     return Derivatives(sums[0] / counts[0], sums[1] / counts[1], sums[2] / counts[1])

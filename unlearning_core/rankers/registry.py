@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from unlearning_core.errors import InputError
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.rankers import (
+    ablation,
     activation_ratio,
     average_precision,
     iou,
@@ -245,6 +246,16 @@ RANKERS: dict[str, Ranker] = {
             False,
             taylor.Params,
             taylor.score,
+            needs_model=True,
+        ),
+        Ranker(
+            "ablation",
+            "Exact ablation",
+            "causes it",
+            "Whose cut, tried one by one, raises the concept's loss most for what it costs elsewhere?",
+            False,
+            ablation.Params,
+            ablation.score,
             needs_model=True,
         ),
         Ranker(

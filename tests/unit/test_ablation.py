@@ -1,0 +1,153 @@
+"""Neurons cut one by one, in one batch and from their block on, against each cut measured by itself."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tests.tiny_models import FAMILIES
+from tests.tiny_subject import ITEMS, activations, subject
+from unlearning_core.errors import Stopped
+from unlearning_core.evaluation.divergence import kl_of_logits
+from unlearning_core.evaluation.metrics import measure, nll_delta
+from unlearning_core.evaluation.next_token import NextToken
+from unlearning_core.progress import Progress, silent
+from unlearning_core.pruning.hooks import applied
+from unlearning_core.pruning.mask import Mask
+from unlearning_core.rankers.ablation import first, placed
+from unlearning_core.rankers.cuts_alone import CutsAlone, cut_each
+from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.registry import RANKERS
+from unlearning_core.rankers.restart import Restart
+from unlearning_core.rankers.subject import Subject
+from unlearning_core.rankers.token_batches import token_batches
+
+CUT = [(0, 3), (2, 1)]
+
+
+def neurons_of(of: Subject, site: str) -> np.ndarray:
+    layers, width = of.loaded.map.shapes[site]
+    return np.array([(layer, index) for layer in range(layers) for index in (0, 1, width - 1)])
+
+
+def alone(of: Subject, site: str, neurons: np.ndarray, cut: list[tuple[int, int]]) -> CutsAlone:
+    """Each mask measured by itself."""
+    shapes = {site: of.loaded.map.shapes[site]}
+    before = Mask.from_neurons(shapes, [(site, *neuron) for neuron in cut])
+    base = measure(of.loaded, ITEMS, mask=before)
+    rows = []
+    for layer, index in neurons:
+        mask = before & Mask.from_neurons(shapes, [(site, layer, index)])
+        after = measure(of.loaded, ITEMS, mask=mask)
+        deltas = [nll_delta(base, after, kind).value for kind in ("concept", "retain")]
+        rows.append([*deltas, divergence(of, before, mask)])
+    return CutsAlone(*np.array(rows).T)
+
+
+def divergence(of: Subject, before: Mask, after: Mask) -> float:
+    """Mean KL at retain tokens, text by text through the whole model."""
+    nats = tokens = 0.0
+    for batch in token_batches(of, token_budget=1):
+        logits = []
+        for mask in (before, after):
+            with torch.no_grad(), applied(of.loaded.model, mask):
+                logits.append(of.loaded.model(batch.ids, attention_mask=batch.seen).logits[batch.retain])
+        nats += kl_of_logits(*logits).sum()
+        tokens += int(batch.retain.sum())
+    return nats / tokens
+
+
+@pytest.mark.parametrize("cut", [[], CUT], ids=["from the whole model", "from a cut one"])
+@pytest.mark.parametrize("site", ["mlp", "head", "residual"])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_each_cut_is_what_its_mask_measures_by_itself(family: str, site: str, cut: list[tuple[int, int]]) -> None:
+    of = subject(family)
+    neurons = neurons_of(of, site)
+    kept = np.ones(of.loaded.map.shapes[site], bool)
+    kept[tuple(np.array(cut, int).reshape(-1, 2).T)] = False
+    found = cut_each(of.loaded, token_batches(of), site, neurons, kept=kept, progress=silent)
+    expected = alone(of, site, neurons, cut)
+    for name, value in vars(expected).items():
+        np.testing.assert_allclose(getattr(found, name), value, atol=2e-6, rtol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_restarts_at_its_blocks(family: str) -> None:
+    of = subject(family)
+    restart = Restart(of.loaded, NextToken(of.loaded))
+    assert restart.works
+    (batch,) = token_batches(of, token_budget=4096)
+    with torch.inference_mode():
+        whole, states = restart.recorded(batch)
+        for block in range(len(of.loaded.map.blocks) + 1):
+            found = restart.logits(batch, states, block, copies=2)
+            torch.testing.assert_close(found, whole.repeat(2, 1), rtol=1e-4, atol=1e-4)
+
+
+def test_a_body_that_cannot_be_copied_is_run_whole() -> None:
+    of = subject("llama")
+    body = of.loaded.model.base_model
+    body.forward = body.forward  # as accelerate leaves it: a copy would run the original
+    assert not Restart(of.loaded, NextToken(of.loaded)).works
+    neurons = neurons_of(of, "mlp")
+    found = cut_each(of.loaded, token_batches(of), "mlp", neurons, progress=silent)
+    again = cut_each(subject("llama").loaded, token_batches(of), "mlp", neurons, progress=silent)
+    np.testing.assert_allclose(found.forget, again.forget, atol=2e-6)
+
+
+def test_copies_and_batches_make_no_difference() -> None:
+    of = subject("llama")
+    neurons = neurons_of(of, "mlp")
+    one_by_one = cut_each(of.loaded, token_batches(of, 1), "mlp", neurons, token_budget=1, progress=silent)
+    together = cut_each(of.loaded, token_batches(of), "mlp", neurons, token_budget=4096, progress=silent)
+    for name, value in vars(together).items():
+        np.testing.assert_allclose(getattr(one_by_one, name), value, atol=2e-6, err_msg=name)
+
+
+def test_what_was_measured_to_help_stands_first_and_what_was_not_measured_keeps_its_order() -> None:
+    cheap = np.array([[5.0, 9.0, 1.0], [7.0, 2.0, 8.0]])
+    chosen = first(cheap, 3, np.array([[False, False, False], [True, False, False]]))
+    assert chosen.tolist() == [[0, 1], [1, 2], [0, 0]]
+    score = placed(cheap, chosen, np.array([0.5, -0.1, 3.0]))
+    assert np.argsort(-score.ravel()).tolist() == [0, 1, 3, 4, 2, 5]
+
+
+def test_the_ranking_begins_with_the_candidate_that_gains_most_for_its_cost() -> None:
+    of = subject("llama")
+    read = activations(of, "mlp")
+    params = {"candidates": 30, "cost": "divergence", "eps": 1.0}
+    ranking = rank(read, "ablation", params, subject=of, protect=False)
+    cheap = rank(read, "taylor", {"cost": "divergence"}, subject=of, protect=False).head(30)
+    found = alone(of, "mlp", cheap[["layer", "index"]].to_numpy(), [])
+    ratio = found.forget / (found.divergence + np.median(found.divergence))
+    best = cheap.iloc[int(np.argmax(ratio))]
+    assert ranking.iloc[0][["layer", "index"]].tolist() == best[["layer", "index"]].tolist()
+    assert len(ranking) == read.statistics.sum[0].size
+
+
+def test_massive_neurons_are_not_tried() -> None:
+    of = subject("llama")
+    read = activations(of, "mlp")
+    free = RANKERS["ablation"].score(read, np.ones((3, 48)), subject=of, candidates=5)
+    layer, index = np.unravel_index(int(free.argmax()), free.shape)
+    row = {"site": "mlp", "layer": int(layer), "index": int(index), "contribution": 1.0, "typical": 1.0}
+    guarded = replace(read, massive=pd.DataFrame([row]))
+    held = RANKERS["ablation"].score(guarded, np.ones((3, 48)), subject=of, candidates=5)
+    assert held[layer, index] < held.max()
+
+
+def test_it_tells_its_progress_and_stops() -> None:
+    of = subject("llama")
+    heard: list[Progress] = []
+    neurons = neurons_of(of, "mlp")
+    cut_each(of.loaded, token_batches(of, 32), "mlp", neurons, token_budget=64, progress=heard.append)
+    assert heard[-1].done == heard[-1].total == len(neurons)
+    assert [update.done for update in heard] == sorted(update.done for update in heard)
+
+    def stop(update: Progress) -> None:
+        raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        cut_each(of.loaded, token_batches(of), "mlp", neurons, progress=stop)

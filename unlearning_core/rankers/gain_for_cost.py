@@ -1,0 +1,35 @@
+"""What a cut gains on the concept for each unit of what it costs elsewhere: how the methods that run the model score.
+
+As in a knapsack, the best use of a limited retain budget is what gains most for its cost; the constant in the
+denominator keeps a neuron that does next to nothing from the top. A cut that seems to improve the rest earns nothing by
+that: it is not forgetting.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+Cost = Literal["loss", "divergence"]
+
+COST = (
+    "What a cut costs elsewhere: the rise of the loss on all other tokens, as retain deltas are measured, or how far "
+    "it moves the predictions there (Kullback-Leibler divergence)."
+)
+"""Description of the parameter, for every method that has it."""
+
+
+def gain_for_cost(gain: np.ndarray, loss: np.ndarray, divergence: np.ndarray, cost: Cost, eps: float) -> np.ndarray:
+    """gain / (cost + e) by neuron; e is `eps` times the middle neuron's divergence.
+
+    Args:
+        gain: rise of the concept tokens' loss by a cut, nats a token, of any shape.
+        loss: rise of the other tokens' loss; below 0 it counts as 0.
+        divergence: divergence at the other tokens, 0 or more.
+        cost: which of the two is the cost.
+        eps: above 0.
+    """
+    paid = np.maximum(loss, 0) if cost == "loss" else divergence
+    # Where the middle neuron does nothing at all (ReLU), the smallest float keeps the ratio defined.
+    return gain / np.maximum(paid + eps * np.median(divergence), np.finfo(np.float64).tiny)
