@@ -107,7 +107,7 @@ class Contest:
             InputError: the method is not available here, or not for this model, site or alignment.
             WorkFailed: the model's output is not a number.
         """
-        ranker = get_ranker(entry.ranker)
+        ranker, forward = get_ranker(entry.ranker), self._forward_seconds
         activations, seconds = self._activations(entry, ranker.needs_rows)
         begun = time.perf_counter()
         ranking = rank(
@@ -138,7 +138,7 @@ class Contest:
             "retain_stderr": found.retain_stderr[1:].tolist(),
             "area": area_between(found),
             "seconds": seconds,
-            "times_forward": seconds / self._forward_seconds,
+            "times_forward": seconds / forward,
             "top": (top["layer"] * width + top["index"]).tolist(),
         }
 

@@ -256,16 +256,14 @@ def _promise(gap: tuple[int, int], found: dict[int, Point], target: Target) -> t
     """What a gap promises, smaller for more.
 
     First where a cut that reaches the target follows one that does not; then where the forget delta passes the
-    target's, then where the retain delta passes the budget (upwards or downwards), smaller cuts first; then wherever an
-    end comes closest to the target.
+    target's, smaller cuts first; then by how far the target is from the better forget and the better retain delta of
+    the two ends taken together, which is 0 where both are passed, but by different ends; then the widest.
     """
     low, high = found[gap[0]], found[gap[1]]
     if target.reached_by(high):
         return (0.0, gap[0])
     if low.forget < target.forget <= high.forget:
         return (1.0, gap[0])
-    if (low.retain <= target.retain) != (high.retain <= target.retain):
-        return (2.0, gap[0])
     short = max(0.0, target.forget - max(low.forget, high.forget))
     over = max(0.0, min(low.retain, high.retain) - target.retain)
-    return (3.0, short + over, gap[0] - gap[1])
+    return (2.0, short + over, gap[0] - gap[1])
