@@ -53,34 +53,50 @@ class TokenBatch:
         return torch.logsumexp(precise, -1) - precise.gather(1, wanted[:, None])[:, 0]
 
 
+class Sentences:
+    """Tokenised sentences, put side by side as wanted."""
+
+    def __init__(self, subject: Subject) -> None:
+        """Raises InputError where no token of the concept, or none outside it, has a predecessor."""
+        self.device: torch.device = subject.loaded.model.get_input_embeddings().weight.device
+        self._encoded = encode(subject.loaded.tokenizer, subject.items, context_length(subject.loaded))
+        counted = [~text.special[1:] for text in self._encoded]
+        concept = [text.concept[1:] & here for text, here in zip(self._encoded, counted, strict=True)]
+        self._concept, self._retain = concept, [c & ~k for c, k in zip(counted, concept, strict=True)]
+        for kind, places in (("of the concept", self._concept), ("outside the concept", self._retain)):
+            if not any(here.any() for here in places):
+                raise InputError(
+                    f"The {len(subject.items)} training sentences hold no token {kind} that the model predicts (the "
+                    "first token of a sentence has nothing before it), so nothing can be ranked by loss. Give more "
+                    "sentences."
+                )
+
+    def batch(self, numbers: Sequence[int]) -> TokenBatch:
+        """These sentences, in this order."""
+        longest = max(len(self._encoded[number]) for number in numbers)
+        ids, seen = np.zeros((2, len(numbers), longest), np.int64)
+        concept, retain = np.zeros((2, len(numbers), longest), bool)
+        for row, number in enumerate(numbers):
+            size = len(self._encoded[number])
+            ids[row, :size], seen[row, :size] = self._encoded[number].input_ids, 1
+            concept[row, : size - 1], retain[row, : size - 1] = self._concept[number], self._retain[number]
+        a, b, c, d = (torch.from_numpy(array).to(self.device) for array in (ids, seen, concept, retain))
+        return TokenBatch(a, b, c, d, list(numbers))
+
+    def grouped(self, token_budget: int | None = None) -> list[TokenBatch]:
+        """All of them, sentences of like length together."""
+        budget = token_budget or default_token_budget(self.device.type)
+        groups = length_sorted([len(text) for text in self._encoded], budget)
+        return [self.batch(group.tolist()) for group in groups]
+
+
 def token_batches(subject: Subject, token_budget: int | None = None) -> list[TokenBatch]:
     """All sentences of `subject`, sentences of like length together.
 
     Raises:
         InputError: no token of the concept, or none outside it, has a predecessor.
     """
-    device = subject.loaded.model.get_input_embeddings().weight.device
-    encoded = encode(subject.loaded.tokenizer, subject.items, context_length(subject.loaded))
-    budget = token_budget or default_token_budget(device.type)
-    made = []
-    for group in length_sorted([len(text) for text in encoded], budget):
-        longest = max(len(encoded[number]) for number in group)
-        ids, seen = np.zeros((2, len(group), longest), np.int64)
-        concept, counted = np.zeros((2, len(group), longest), bool)
-        for place, number in enumerate(group):
-            text = encoded[number]
-            ids[place, : len(text)], seen[place, : len(text)] = text.input_ids, 1
-            concept[place, : len(text) - 1] = (text.concept & ~text.special)[1:]
-            counted[place, : len(text) - 1] = ~text.special[1:]
-        a, b, c, d = (torch.from_numpy(array).to(device) for array in (ids, seen, concept, counted & ~concept))
-        made.append(TokenBatch(a, b, c, d, group.tolist()))
-    for kind, where in (("of the concept", "concept"), ("outside the concept", "retain")):
-        if not any(bool(getattr(batch, where).any()) for batch in made):
-            raise InputError(
-                f"The {len(subject.items)} training sentences hold no token {kind} that the model predicts (the first "
-                "token of a sentence has nothing before it), so nothing can be ranked by loss. Give more sentences."
-            )
-    return made
+    return Sentences(subject).grouped(token_budget)
 
 
 def some(items: Sequence[LabelledText], each: int, seed: int) -> Sequence[LabelledText]:

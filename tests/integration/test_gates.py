@@ -1,0 +1,143 @@
+"""Learned gates: the distribution by its definition, a planted neuron, and a training that goes on after a stop."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny_subject import activations, subject
+from unlearning_core.errors import Stopped
+from unlearning_core.evaluation.divergence import kl_of_logits
+from unlearning_core.progress import Progress, silent
+from unlearning_core.rankers.gate_training import (
+    CHECKPOINT,
+    TASK,
+    GateTraining,
+    closed_probability,
+    divergence,
+    drawn,
+    history,
+)
+from unlearning_core.rankers.gates import Params
+from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.subject import Subject
+
+ALL = np.array([(layer, index) for layer in range(3) for index in range(48)])
+SHORT = Params(steps=12, batch=2)
+
+
+def training(of: Subject, params: Params = SHORT, site: str = "mlp", chosen: np.ndarray = ALL) -> GateTraining:
+    return GateTraining(of, site, chosen, params, 0, silent)
+
+
+class StopsAt:
+    """Listens, and stops the work before a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.heard = step, list[Progress]()
+
+    def __call__(self, update: Progress) -> None:
+        self.heard.append(update)
+        if update.task.startswith(TASK) and update.done == self.step:
+            raise Stopped("enough")
+
+
+def planted() -> Subject:
+    """A model in which one neuron, always on, writes the concept's tokens: layer 1, index 7."""
+    of = subject("gpt2")
+    model = of.loaded.model
+    block = model.transformer.h[1].mlp
+    names = {" chair", " sofa", " bench", " chairs"}
+    tokens = [of.loaded.tokenizer(name)["input_ids"][0] for name in names]
+    towards = model.lm_head.weight[tokens].mean(0) * model.transformer.ln_f.weight
+    with torch.no_grad():
+        block.c_fc.weight[:, 7], block.c_fc.bias[7] = 0.0, 3.0
+        block.c_proj.weight[7] = 2 * towards / towards.norm()
+    return of
+
+
+def test_gates_are_closed_and_open_as_often_as_the_distribution_says() -> None:
+    uniform = (torch.arange(100_000) + 0.5) / 100_000
+    for value in (-3.0, 0.0, 2.0):
+        gates = drawn(torch.tensor(value), uniform)
+        # By the definition: s = sigmoid((log u - log(1-u) + log alpha) / beta), stretched to (-0.1, 1.1) and clipped.
+        u = uniform.double().numpy()
+        s = 1 / (1 + np.exp(-(np.log(u / (1 - u)) + value) / (2 / 3)))
+        np.testing.assert_allclose(gates.numpy(), np.clip(1.2 * s - 0.1, 0, 1), atol=1e-4)
+        share = float((gates == 0).double().mean())
+        assert share == pytest.approx(float(closed_probability(torch.tensor(value))), abs=1e-4)
+
+
+def test_the_divergence_of_kept_tokens_is_the_whole_one_or_a_little_less() -> None:
+    logits, other = torch.randn(2, 6, 50, generator=torch.Generator().manual_seed(0))
+    whole = kl_of_logits(logits, other)
+    log_p, log_q = logits.log_softmax(-1), other.log_softmax(-1)
+    np.testing.assert_allclose(divergence(log_p, log_q).numpy(), whole, atol=1e-4)
+    kept = log_p.topk(10).indices
+    less = divergence(log_p.gather(1, kept), log_q.gather(1, kept)).numpy()
+    assert (less <= whole + 1e-6).all()
+    assert (less > 0).all()
+
+
+@pytest.mark.parametrize("site", ["mlp", "head", "residual"])
+def test_a_training_ranks_every_neuron_of_a_site(site: str) -> None:
+    of = subject("llama")
+    ranking = rank(activations(of, site), "gates", {"steps": 2, "batch": 2, "candidates": 0.5}, subject=of)
+    layers, width = of.loaded.map.shapes[site]
+    assert len(ranking) == layers * width
+    assert np.isfinite(ranking["score"]).all()
+
+
+def test_a_planted_neuron_is_found() -> None:
+    of = planted()
+    found = training(of, Params(steps=40, batch=3, keep=1.0, learning_rate=0.5))
+    log_alpha = found.run(silent)
+    assert ALL[int(log_alpha.argmin())].tolist() == [1, 7]
+    assert log_alpha[1 * 48 + 7] < 0, "its gate is closed"
+    assert found.history[-1]["forget"] > found.history[0]["forget"]
+
+
+def test_a_training_that_was_stopped_goes_on_to_the_same_gates(tmp_path: Path) -> None:
+    whole = training(subject("llama"))
+    expected = whole.run(silent)
+    of = replace(subject("llama"), folder=tmp_path)
+    for step in (7, 9):
+        listener = StopsAt(step)
+        with pytest.raises(Stopped):
+            training(of).run(listener)
+        assert (tmp_path / CHECKPOINT).is_file()
+    assert [update.done for update in listener.heard] == [7, 8, 9], "it went on where it was stopped"
+    last = training(of)
+    np.testing.assert_array_equal(last.run(silent), expected)
+    assert last.history == whole.history == history(tmp_path)
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_a_checkpoint_of_another_training_is_not_used(tmp_path: Path) -> None:
+    of = replace(subject("llama"), folder=tmp_path)
+    with pytest.raises(Stopped):
+        training(of).run(StopsAt(6))
+    other = replace(subject("llama", seed=1), folder=tmp_path)
+    expected = training(replace(other, folder=None)).run(silent)
+    np.testing.assert_array_equal(training(other).run(silent), expected)
+
+
+def test_the_model_is_left_as_it_was_and_the_time_is_said_first() -> None:
+    of = subject("llama")
+    before = {name: value.clone() for name, value in of.loaded.model.state_dict().items()}
+    found, heard = training(of, Params(steps=3, batch=2)), list[Progress]()
+    found.run(heard.append)
+    assert heard[0].done == 0
+    assert "about" in heard[0].task
+    assert found.expected_seconds > 0
+    assert all(torch.equal(value, before[name]) for name, value in of.loaded.model.state_dict().items())
+    assert all(p.grad is None for p in of.loaded.model.parameters())
+
+
+def test_half_precision_gives_nearly_the_same_gates() -> None:
+    of = subject("llama")
+    full = training(of, Params(steps=4, batch=3)).run(silent)
+    half = training(of, Params(steps=4, batch=3, precision="bfloat16")).run(silent)
+    assert np.corrcoef(full, half)[0, 1] > 0.9
