@@ -1,0 +1,87 @@
+"""The integral behind `integrated_gradients`: gradients of the loss while one layer is dimmed from whole to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from unlearning_core.activations.collect import default_token_budget
+from unlearning_core.errors import WorkFailed
+from unlearning_core.evaluation.next_token import NextToken
+from unlearning_core.models.loading import LoadedModel
+from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.pruning.hooks import multiplied
+from unlearning_core.rankers.restart import Restart
+from unlearning_core.rankers.token_batches import TokenBatch
+
+TASK = "dimming layer by layer"
+
+
+def shares(
+    loaded: LoadedModel,
+    batches: Sequence[TokenBatch],
+    site: str,
+    steps: int,
+    *,
+    token_budget: int | None = None,
+    progress: ProgressCallback,
+) -> np.ndarray:
+    """Each neuron's share of what cutting its whole layer does, float64 `[2, layers, width]`, nats a token.
+
+    The first is of the concept tokens' mean negative log-likelihood, the second of all other tokens'. Steps stand side
+    by side as copies of the batch, as many as the budget has room for, and begin at the layer's block.
+
+    Args:
+        loaded: the model; its weights get no gradient.
+        batches: the sentences.
+        site: which kind of neuron.
+        steps: of the midpoint rule.
+        token_budget: positions run at once, padding included.
+        progress: told after every layer of every batch; may raise Stopped.
+
+    Raises:
+        WorkFailed: a gradient is not a number.
+    """
+    layers, width = loaded.map.require(site)
+    restart = Restart(loaded, NextToken(loaded))
+    budget = token_budget or default_token_budget(batches[0].ids.device.type)
+    found, counts = np.zeros((2, layers, width)), np.zeros(2)
+    for number, batch in enumerate(batches):
+        counts += int(batch.concept.sum()), int(batch.retain.sum())
+        with torch.no_grad():
+            _, states = restart.recorded(batch)
+        for layer in range(layers):
+            levels = (torch.arange(steps) + 0.5) / steps
+            for some in levels.split(max(1, budget // batch.ids.numel())):
+                found[:, layer] -= _slopes(loaded, restart, batch, states, site, layer, some) / steps
+            progress(Progress(TASK, number * layers + layer + 1, len(batches) * layers, "layers"))
+    if not np.isfinite(found).all():
+        raise WorkFailed("The gradients of the loss are not finite numbers. Load the model in float32.")
+    return found / counts[:, None, None]
+
+
+def _slopes(
+    loaded: LoadedModel,
+    restart: Restart,
+    batch: TokenBatch,
+    states: Sequence[torch.Tensor],
+    site: str,
+    layer: int,
+    levels: torch.Tensor,
+) -> np.ndarray:
+    """Derivatives of the summed loss in the layer's factors, summed over levels and sentences, `[2, width]`."""
+    _, width = loaded.map.require(site)
+    whole = levels.repeat_interleave(len(batch.ids)).to(batch.ids.device, loaded.model.dtype)
+    factors = whole[:, None, None].repeat(1, 1, width).requires_grad_()
+    with torch.enable_grad(), multiplied(loaded.map, {(site, layer): factors}):
+        logits = restart.logits(batch, states, layer, len(levels))
+        nats = torch.stack([batch.nats(some) for some in logits.chunk(len(levels))]).sum(0)
+    is_concept = batch.concept[batch.places]
+    slopes = np.zeros((2, width))
+    for kind, chosen in enumerate((is_concept, ~is_concept)):
+        if bool(chosen.any()):
+            (gradient,) = torch.autograd.grad(nats[chosen].sum(), [factors], retain_graph=kind == 0)
+            slopes[kind] = gradient.double().sum((0, 1)).cpu().numpy()
+    return slopes
