@@ -4,15 +4,22 @@ import copy
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from transformers.pytorch_utils import Conv1D
 
 from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.activations.collect import Activations, collect
 from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.evaluation.divergence import kl_of_logits
+from unlearning_core.evaluation.metrics import measure, nll_delta
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
+from unlearning_core.pruning.hooks import applied
+from unlearning_core.pruning.mask import Mask
+from unlearning_core.rankers.cuts_alone import CutsAlone
 from unlearning_core.rankers.subject import Subject
+from unlearning_core.rankers.token_batches import token_batches
 
 
 def _item(text: str, *words: str) -> LabelledText:
@@ -50,6 +57,33 @@ def scaled(of: Subject, site: str, neurons: list[tuple[int, int]], factor: float
             for module in found.readers(site, layer):
                 _scale(module, site, index, factor, found.head_dim, found.gain_offset)
     return replace(of.loaded, model=model, map=found)
+
+
+def cuts_alone(of: Subject, site: str, neurons: np.ndarray, cut: list[tuple[int, int]]) -> CutsAlone:
+    """Each of `neurons` cut beside those of `cut`, each mask measured by itself."""
+    shapes = {site: of.loaded.map.shapes[site]}
+    before = Mask.from_neurons(shapes, [(site, *neuron) for neuron in cut])
+    base = measure(of.loaded, ITEMS, mask=before)
+    rows = []
+    for layer, index in neurons:
+        mask = before & Mask.from_neurons(shapes, [(site, layer, index)])
+        after = measure(of.loaded, ITEMS, mask=mask)
+        deltas = [nll_delta(base, after, kind).value for kind in ("concept", "retain")]
+        rows.append([*deltas, _divergence(of, before, mask)])
+    return CutsAlone(*np.array(rows).T)
+
+
+def _divergence(of: Subject, before: Mask, after: Mask) -> float:
+    """Mean KL at retain tokens, text by text through the whole model."""
+    nats = tokens = 0.0
+    for batch in token_batches(of, token_budget=1):
+        logits = []
+        for mask in (before, after):
+            with torch.no_grad(), applied(of.loaded.model, mask):
+                logits.append(of.loaded.model(batch.ids, attention_mask=batch.seen).logits[batch.retain])
+        nats += kl_of_logits(*logits).sum()
+        tokens += int(batch.retain.sum())
+    return nats / tokens
 
 
 def _scale(module: Any, site: str, index: int, factor: float, head_dim: int, gain_offset: float) -> None:

@@ -8,16 +8,12 @@ import pytest
 import torch
 
 from tests.tiny_models import FAMILIES
-from tests.tiny_subject import ITEMS, activations, subject
+from tests.tiny_subject import activations, cuts_alone, subject
 from unlearning_core.errors import Stopped
-from unlearning_core.evaluation.divergence import kl_of_logits
-from unlearning_core.evaluation.metrics import measure, nll_delta
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.progress import Progress, silent
-from unlearning_core.pruning.hooks import applied
-from unlearning_core.pruning.mask import Mask
 from unlearning_core.rankers.ablation import first, placed
-from unlearning_core.rankers.cuts_alone import CutsAlone, cut_each
+from unlearning_core.rankers.cuts_alone import cut_each
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.rankers.restart import Restart
@@ -32,33 +28,6 @@ def neurons_of(of: Subject, site: str) -> np.ndarray:
     return np.array([(layer, index) for layer in range(layers) for index in (0, 1, width - 1)])
 
 
-def alone(of: Subject, site: str, neurons: np.ndarray, cut: list[tuple[int, int]]) -> CutsAlone:
-    """Each mask measured by itself."""
-    shapes = {site: of.loaded.map.shapes[site]}
-    before = Mask.from_neurons(shapes, [(site, *neuron) for neuron in cut])
-    base = measure(of.loaded, ITEMS, mask=before)
-    rows = []
-    for layer, index in neurons:
-        mask = before & Mask.from_neurons(shapes, [(site, layer, index)])
-        after = measure(of.loaded, ITEMS, mask=mask)
-        deltas = [nll_delta(base, after, kind).value for kind in ("concept", "retain")]
-        rows.append([*deltas, divergence(of, before, mask)])
-    return CutsAlone(*np.array(rows).T)
-
-
-def divergence(of: Subject, before: Mask, after: Mask) -> float:
-    """Mean KL at retain tokens, text by text through the whole model."""
-    nats = tokens = 0.0
-    for batch in token_batches(of, token_budget=1):
-        logits = []
-        for mask in (before, after):
-            with torch.no_grad(), applied(of.loaded.model, mask):
-                logits.append(of.loaded.model(batch.ids, attention_mask=batch.seen).logits[batch.retain])
-        nats += kl_of_logits(*logits).sum()
-        tokens += int(batch.retain.sum())
-    return nats / tokens
-
-
 @pytest.mark.parametrize("cut", [[], CUT], ids=["from the whole model", "from a cut one"])
 @pytest.mark.parametrize("site", ["mlp", "head", "residual"])
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
@@ -68,7 +37,7 @@ def test_each_cut_is_what_its_mask_measures_by_itself(family: str, site: str, cu
     kept = np.ones(of.loaded.map.shapes[site], bool)
     kept[tuple(np.array(cut, int).reshape(-1, 2).T)] = False
     found = cut_each(of.loaded, token_batches(of), site, neurons, kept=kept, progress=silent)
-    expected = alone(of, site, neurons, cut)
+    expected = cuts_alone(of, site, neurons, cut)
     for name, value in vars(expected).items():
         np.testing.assert_allclose(getattr(found, name), value, atol=2e-6, rtol=1e-3, err_msg=name)
 
@@ -120,7 +89,7 @@ def test_the_ranking_begins_with_the_candidate_that_gains_most_for_its_cost() ->
     params = {"candidates": 30, "cost": "divergence", "eps": 1.0}
     ranking = rank(read, "ablation", params, subject=of, protect=False)
     cheap = rank(read, "taylor", {"cost": "divergence"}, subject=of, protect=False).head(30)
-    found = alone(of, "mlp", cheap[["layer", "index"]].to_numpy(), [])
+    found = cuts_alone(of, "mlp", cheap[["layer", "index"]].to_numpy(), [])
     ratio = found.forget / (found.divergence + np.median(found.divergence))
     best = cheap.iloc[int(np.argmax(ratio))]
     assert ranking.iloc[0][["layer", "index"]].tolist() == best[["layer", "index"]].tolist()
