@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.tiny_experiment import write_experiment
 from tests.tiny_subject import activations, subject
+from unlearning_core.config import build_config, read_config_values
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.divergence import kl_of_logits
+from unlearning_core.pipeline import execute
 from unlearning_core.progress import Progress, silent
 from unlearning_core.rankers.gate_training import (
     CHECKPOINT,
@@ -23,6 +26,8 @@ from unlearning_core.rankers.gate_training import (
 from unlearning_core.rankers.gates import Params
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.subject import Subject
+from unlearning_core.runs import create_run
+from unlearning_core.work import Work
 
 ALL = np.array([(layer, index) for layer in range(3) for index in range(48)])
 SHORT = Params(steps=12, batch=2)
@@ -84,7 +89,7 @@ def test_the_divergence_of_kept_tokens_is_the_whole_one_or_a_little_less() -> No
 @pytest.mark.parametrize("site", ["mlp", "head", "residual"])
 def test_a_training_ranks_every_neuron_of_a_site(site: str) -> None:
     of = subject("llama")
-    ranking = rank(activations(of, site), "gates", {"steps": 2, "batch": 2, "candidates": 0.5}, subject=of)
+    ranking = rank(activations(of, site), "gates", {"steps": 2, "batch": 2, "candidates": 4}, subject=of)
     layers, width = of.loaded.map.shapes[site]
     assert len(ranking) == layers * width
     assert np.isfinite(ranking["score"]).all()
@@ -141,3 +146,18 @@ def test_half_precision_gives_nearly_the_same_gates() -> None:
     full = training(of, Params(steps=4, batch=3)).run(silent)
     half = training(of, Params(steps=4, batch=3, precision="bfloat16")).run(silent)
     assert np.corrcoef(full, half)[0, 1] > 0.9
+
+
+def test_a_run_that_was_stopped_while_it_ranked_goes_on_with_its_gates(tmp_path: Path) -> None:
+    probing = {"ranker": "gates", "ranker_parameters": {"steps": 6, "batch": 2}}
+    config = write_experiment(tmp_path, neural_probing=probing)
+    run = create_run(build_config(read_config_values(config), origin=str(config)), tmp_path / "runs")
+    with pytest.raises(Stopped):
+        execute(run, StopsAt(3), until="rank")
+    assert run.status()["state"] == "stopped"
+    listener = StopsAt(-1)
+    execute(run, listener, until="rank")
+    trained = [update.done for update in listener.heard if update.task.startswith(TASK)]
+    assert trained == [3, 4, 5, 6]
+    assert len(Work(run).ranking) == 3 * 48
+    assert len(history(run.folder / "ranking")) == 6

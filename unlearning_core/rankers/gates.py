@@ -39,9 +39,9 @@ class Params(BaseModel):
 
     steps: int = Field(90, ge=1, le=100_000, description="Optimizer steps.")
     batch: int = Field(8, ge=1, description="Sentences with, and as many without the concept, a step.")
-    candidates: float = Field(0.3, gt=0, le=1, description="Share of the neurons that get a gate.")
+    candidates: int = Field(4000, ge=1, description="Neurons that get a gate: the first of the cheap ranking.")
     cap: float = Field(4.0, gt=0, description="Rise of a concept token's loss, in nats, beyond which nothing is won.")
-    keep: float = Field(4.0, ge=0, description="Weight of the divergence from the base model at all other tokens.")
+    keep: float = Field(6.0, ge=0, description="Weight of the divergence from the base model at all other tokens.")
     few: float = Field(0.1, ge=0, description="Nats that closing 1 % of the neurons costs.")
     learning_rate: float = Field(0.2, gt=0, description="Adam's, for log alpha; it falls to a tenth at the end.")
     sentences: int = Field(300, ge=2, description="Training sentences with, and as many without the concept, at most.")
@@ -65,7 +65,7 @@ def score(
     from unlearning_core.rankers.token_batches import some
 
     cheap = taylor.score(activations, outgoing_norm, taylor.Params(), seed=seed, progress=progress, subject=subject)
-    chosen = first(cheap, max(1, round(params.candidates * cheap.size)), massive(activations))
+    chosen = first(cheap, params.candidates, massive(activations))
     less = replace(subject, items=some(subject.items, params.sentences, seed))
     log_alpha = GateTraining(less, activations.site, chosen, params, seed, progress).run(progress)
     place = np.empty(cheap.size)
