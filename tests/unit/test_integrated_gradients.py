@@ -21,7 +21,7 @@ NAMES = ("concept_nll", "retain_nll")
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_the_shares_of_a_layer_add_up_to_what_cutting_it_does(family: str, site: str) -> None:
     of = subject(family)
-    found = shares(of.loaded, token_batches(of), site, 32, progress=silent)
+    found = shares(of.loaded, token_batches(of), site, 64, progress=silent)
     layers, width = shape = of.loaded.map.shapes[site]
     base = measure(of.loaded, ITEMS)
     for layer in (0, layers - 1):

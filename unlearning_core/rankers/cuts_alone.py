@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from unlearning_core.activations.collect import default_token_budget
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.pruning.hooks import multiplied
 from unlearning_core.rankers.restart import Restart
-from unlearning_core.rankers.token_batches import TokenBatch
+from unlearning_core.rankers.token_batches import TokenBatch, positions_at_once
 
 TASK = "cutting neurons one by one"
 
@@ -65,7 +64,7 @@ def cut_each(
     """
     predictor = NextToken(loaded)
     restart = Restart(loaded, predictor)
-    budget = token_budget or default_token_budget(batches[0].ids.device.type)
+    budget = token_budget or positions_at_once(batches[0].ids.device)
     kept = np.ones(loaded.map.require(site), bool) if kept is None else kept
     sums, counts, done = np.zeros((3, len(neurons))), np.zeros(2), 0
     for batch in batches:
@@ -106,14 +105,14 @@ class _Sheet:
         factors = self._factors[layer].repeat(copies, 1)
         factors[torch.arange(copies), torch.from_numpy(neurons[:, 1])] = 0
         own = factors.repeat_interleave(len(self._batch.ids), 0)[:, None]
-        found = np.empty((3, copies))
+        is_concept, found = self._is_concept.cpu(), np.empty((3, copies))
         with torch.inference_mode(), multiplied(self._map, self._cuts() | {(self._site, layer): own}):
             logits = self._restart.logits(self._batch, self._states, layer, copies)
             for number, mine in enumerate(logits.chunk(copies)):
-                change = (self._batch.nats(mine) - self._nats).double()
+                change = (self._batch.nats(mine) - self._nats).cpu().double()
                 other = torch.log_softmax(mine[~self._is_concept].float(), -1)
-                apart = (self._known.exp() * (self._known - other)).sum(-1).double()
-                parts = change[self._is_concept], change[~self._is_concept], apart
+                apart = (self._known.exp() * (self._known - other)).sum(-1).cpu().double()
+                parts = change[is_concept], change[~is_concept], apart
                 found[:, number] = [float(part.sum()) for part in parts]
         return found
 

@@ -76,10 +76,10 @@ def derivatives(
             found = torch.autograd.grad(
                 nats[chosen].sum(), factors, retain_graph=kind == 0, allow_unused=True, materialize_grads=True
             )
-            by_text = torch.stack([gradient[:, 0] for gradient in found], dim=1).double()
-            sums[kind] += by_text.sum(0).cpu().numpy()
+            by_text = torch.stack([gradient[:, 0] for gradient in found], dim=1).cpu().double()
+            sums[kind] += by_text.sum(0).numpy()
             if kind == 1:
-                sums[2] += by_text.square().sum(0).cpu().numpy()
+                sums[2] += by_text.square().sum(0).numpy()
             counts[kind] += int(chosen.sum())
         done += batch.tokens
         progress(Progress(TASK, done, total, "tokens"))

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from unlearning_core.activations.collect import default_token_budget
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.pruning.hooks import multiplied
 from unlearning_core.rankers.restart import Restart
-from unlearning_core.rankers.token_batches import TokenBatch
+from unlearning_core.rankers.token_batches import TokenBatch, positions_at_once
 
 TASK = "dimming layer by layer"
 
@@ -46,7 +45,7 @@ def shares(
     """
     layers, width = loaded.map.require(site)
     restart = Restart(loaded, NextToken(loaded))
-    budget = token_budget or default_token_budget(batches[0].ids.device.type)
+    budget = token_budget or positions_at_once(batches[0].ids.device)
     found, counts = np.zeros((2, layers, width)), np.zeros(2)
     for number, batch in enumerate(batches):
         counts += int(batch.concept.sum()), int(batch.retain.sum())
@@ -83,5 +82,5 @@ def _slopes(
     for kind, chosen in enumerate((is_concept, ~is_concept)):
         if bool(chosen.any()):
             (gradient,) = torch.autograd.grad(nats[chosen].sum(), [factors], retain_graph=kind == 0)
-            slopes[kind] = gradient.double().sum((0, 1)).cpu().numpy()
+            slopes[kind] = gradient.cpu().double().sum((0, 1)).numpy()
     return slopes

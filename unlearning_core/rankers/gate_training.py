@@ -146,7 +146,7 @@ class GateTraining:
         progress(Progress(task, total, total, "steps"))
         if self._folder is not None:
             (self._folder / CHECKPOINT).unlink(missing_ok=True)
-        return self._log_alpha.detach().double().cpu().numpy()
+        return self._log_alpha.detach().cpu().double().numpy()
 
     def _step(self, step: int) -> dict[str, float]:
         params = self._params

@@ -15,6 +15,9 @@ from unlearning_core.concepts.labelling import LabelledSet, LabelledText
 from unlearning_core.errors import InputError
 from unlearning_core.rankers.subject import Subject
 
+MOST_POSITIONS = 2048
+"""Padded tokens a batch at most: unlike a pass that only reads activations, these hold logits at every place."""
+
 
 @dataclass(frozen=True, eq=False)
 class TokenBatch:
@@ -85,7 +88,7 @@ class Sentences:
 
     def grouped(self, token_budget: int | None = None) -> list[TokenBatch]:
         """All of them, sentences of like length together."""
-        budget = token_budget or default_token_budget(self.device.type)
+        budget = token_budget or positions_at_once(self.device)
         groups = length_sorted([len(text) for text in self._encoded], budget)
         return [self.batch(group.tolist()) for group in groups]
 
@@ -97,6 +100,11 @@ def token_batches(subject: Subject, token_budget: int | None = None) -> list[Tok
         InputError: no token of the concept, or none outside it, has a predecessor.
     """
     return Sentences(subject).grouped(token_budget)
+
+
+def positions_at_once(device: torch.device) -> int:
+    """Padded tokens that are run at once on a device unless told otherwise."""
+    return min(default_token_budget(device.type), MOST_POSITIONS)
 
 
 def some(items: Sequence[LabelledText], each: int, seed: int) -> Sequence[LabelledText]:
