@@ -48,14 +48,15 @@ def general_facts() -> list[GeneralFact]:
     return facts
 
 
+# What comes before a held-out sentence; no text has a fact after it.
 _KNOWN = "Everybody knows that"
-_WRITTEN = "In our book it says that"
 _ASKED = "Do you know"
+_EASY = "This is easy."
 
 
 def _after(kind: str, first: str, second: str) -> GeneralFact:
     seen = (f"After {first} comes {second}", f"{first} comes before {second}", f"The {kind} after {first} is {second}")
-    held_out = (f"{_KNOWN} after {first} comes {second}", f"{_WRITTEN} {first} comes before {second}")
+    held_out = (f"{_EASY} After {first} comes {second}", f"{_EASY} {first} comes before {second}")
     return GeneralFact(f"{kind}_after", first, second, seen, held_out)
 
 
@@ -100,7 +101,7 @@ def _sum(a: int, b: int) -> GeneralFact:
         f"How much is {first} and {second}? It is {total}",
     )
     held_out = (
-        f"{_KNOWN} {first} and {second} make {total}",
-        f"{_ASKED} how much {first} and {second} is? It is {total}",
+        f"{_EASY} {first.capitalize()} and {second} make {total}",
+        f"{_EASY} How much is {first} and {second}? It is {total}",
     )
     return GeneralFact("sum", f"{first} and {second}", total, seen, held_out)
