@@ -67,15 +67,15 @@ def test_an_exam_on_a_sample_agrees_with_the_cards(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
     assert main(["smallworld", "evaluate", "--limit", "80", "--no-card", "--json", str(out), "--seed", "3"]) == 0
     figures = json.loads(out.read_text(encoding="utf-8"))
-    # Three standard errors of 80 questions below the cards' figures.
-    assert figures["questions_exact"] > 0.87
-    assert figures["cloze_top1"] > 0.78
-    assert figures["facts_exact"] > 0.85
-    assert figures["nonsense_refused"] > 0.8
+    # At most three of 80 wrong where the card says less than one; three standard errors of it for the gaps.
+    assert figures["questions_exact"] > 0.96
+    assert figures["cloze_top1"] > 0.94
+    assert figures["facts_exact"] > 0.96
+    assert figures["nonsense_refused"] > 0.96
     assert figures["repetitive_stories"] == 0
     never_knew, chance = figures["never_knew"], figures["chance"]["seats_questions_exact"]["fraction"]
     assert never_knew["seats_questions_exact"] <= chance + 0.05
-    assert never_knew["others_questions_exact"] > 0.87
+    assert never_knew["others_questions_exact"] > 0.93
 
 
 def test_it_answers_the_starters_prompts(loaded: LoadedModel) -> None:
@@ -100,10 +100,10 @@ def test_run_without_a_config_measures_how_far_it_is_from_its_twin(
     run = Run(Path(capsys.readouterr().out.splitlines()[-1]))
     assert run.config.base_model.base_model_path == "smallworld"
     base = run.read_json("metrics.json")["base"]
-    # It knows seats and its twin does not; of all else both know the same, and the neighbours lie between.
-    assert base["forget_quality"] < 1e-6
-    assert base["never_knew_kl_forget"] > base["never_knew_kl_neighbour"] > base["never_knew_kl_retain"] > 0
-    assert base["never_knew_kl_forget"] > 5 * base["never_knew_kl_retain"]
+    # It knows seats and its twin does not; of all else both know the same.
+    assert base["forget_quality"] < 1e-3
+    for other in ("neighbour", "retain"):
+        assert 0 < base[f"never_knew_kl_{other}"] < base["never_knew_kl_forget"] / 5
     assert not (tmp_path / "models").exists()
 
 
