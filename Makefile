@@ -4,7 +4,8 @@
 
 PORT ?= 8501
 HOST ?= localhost
-# xdist: as many workers as cores, but no more than fit in the memory of a small machine.
+# xdist: as many workers as cores, but no more than fit in the memory of a small machine. The browser tests, few and
+# long, come first: its own order would leave them to the end, one worker idle.
 WORKERS ?= auto
 PYTEST_ARGS ?=
 PYTHON ?= $(firstword $(foreach name,python3.11 python3 python,$(shell \
@@ -22,7 +23,8 @@ app: setup
 	@$(BIN)/streamlit run app.py --server.address $(HOST) --server.port $(PORT)
 
 test: setup-dev lint types browser
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+		$(PYTEST_ARGS)
 
 setup: $(DONE)/app $(DONE)/neurox $(DONE)/models
 

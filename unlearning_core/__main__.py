@@ -1,5 +1,6 @@
 """`python -m unlearning_core ...`."""
 
+import logging
 import os
 import sys
 
@@ -7,6 +8,14 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from unlearning_core.cli import main
+from unlearning_core.distributed import world_size
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if world_size() > 1:
+        # All is written. A thread of torch's process group that is still alive would abort the interpreter's end.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

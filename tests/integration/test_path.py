@@ -167,7 +167,7 @@ def test_ctrl_c_or_a_kill_keeps_what_is_finished_and_resume_goes_on(tmp_path: Pa
     process.send_signal(number)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert stderr.strip().splitlines()[-1].startswith("Stopped")
+    assert "stopped at step" in stderr.strip().splitlines()[-1]
     (folder,) = tmp_path.glob("runs/2*")
     run = Run(folder)
     assert run.status()["state"] == "stopped"

@@ -134,8 +134,7 @@ def test_first_ctrl_c_asks_the_worker_to_stop_and_a_second_one_kills_it(tmp_path
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from unlearning_core.errors import Stopped; from unlearning_core.retraining.job import TrainingJob;"
         "from unlearning_core.retraining.process import start, wait; handle = start(TrainingJob.load(sys.argv[1]))\n"
-        "print(handle.pid, flush=True)\n"
-        "try: wait(handle)\n"
+        "try: wait(handle, lambda update: print(handle.pid, flush=True))\n"
         "except Stopped as error: print(error)"
     )
     with subprocess.Popen(

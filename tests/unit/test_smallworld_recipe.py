@@ -83,7 +83,7 @@ def test_the_card_says_how_the_model_was_made(tmp_path: Path) -> None:
     write_card(tmp_path, training, 4000)
     card = (tmp_path / "README.md").read_text()
     assert "# SmallWorld that never knew seats" in card
-    assert "123,456 texts of the 200,000" in card
+    assert "123,456 texts of the 300,000" in card
     assert "those that mention seats left out" in card
     assert "--without seats" in card
     assert "--seed 3 " in card
