@@ -112,6 +112,7 @@ def test_two_visitors_preview_different_cuts_of_one_model(
     for tab in (page, other):
         open_at(tab, dashboard, "Prune", run)
         expect(tab.get_by_text("against base on")).to_have_count(2)
+    settled(other)
     slider = other.get_by_role("slider", name="Neurons cut, % of those ranked")
     slider.press("Home")
     mine, theirs = (
