@@ -103,7 +103,7 @@ def choose_ranker(run: Run) -> tuple[str, dict[str, Any]]:
     probing = run.config.neural_probing
     begun = RANKERS[probing.ranker if probing.ranker in RANKERS else DEFAULT_RANKER].group
     there = {ranker.group for ranker in RANKERS.values()}
-    group = st.segmented_control(
+    group = st.pills(
         "A neuron comes first that", [group for group in GROUPS if group in there], default=begun, required=True,
         key=f"group {run.id}", help="Methods answer different questions. Choose the question, then a method.",
     ) or begun  # fmt: skip
