@@ -57,6 +57,14 @@ class NeuralProbingSection(Section):
     sentences_split: str | None = Field(None, description="split of that dataset")
     sentences_column: str | None = Field(None, description="text column of that dataset or CSV")
     retain_corpus: str | None = Field(None, description="more text without the concept, to rank against and measure on")
+    neighbours: str | list[str] | None = Field(
+        None, description="words near the concept that must stay, a file or a list: ranked against, measured apart"
+    )
+    neighbour_corpus: str | None = Field(
+        None, description="more text about neighbours; without words of theirs all of it counts as such"
+    )
+    neighbour_corpus_split: str | None = Field(None, description="split of that dataset")
+    neighbour_corpus_column: str | None = Field(None, description="text column of that dataset or CSV")
     dropped_sentences: list[str] = Field(default_factory=list, description="sentences of these that are left out")
     dropped_words: list[str] = Field(
         default_factory=list, description="concept words, or forms of them, whose sentences are left out"
@@ -268,7 +276,10 @@ def _resolve_paths(config: ExperimentConfig, folder: Path) -> None:
         (config.base_model, ("base_model_path",)),
         (
             config.neural_probing,
-            ("concept_definition", "tokens_input_path", "labels_input_path", "sentences", "retain_corpus"),
+            (
+                *("concept_definition", "tokens_input_path", "labels_input_path", "sentences", "retain_corpus"),
+                *("neighbours", "neighbour_corpus"),
+            ),
         ),
         (config.retraining, ("train_dataset_path", "val_dataset_path", "dataset")),
         (config.never_knew, ("model", "questions", "forget_texts", "neighbour_texts", "retain_texts")),

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 ROWS = (
-    *("concept_nll", "forget_delta", "retain_nll", "retain_delta", "concept_accuracy", "retain_accuracy"),
+    *("concept_nll", "forget_delta", "retain_nll", "retain_delta"),
+    *("neighbour_nll", "neighbour_delta", "rest_nll", "rest_delta"),
+    *("concept_accuracy", "retain_accuracy", "neighbour_accuracy", "rest_accuracy"),
     *("concept_words_per_100", "forget_quality", "forget_quality_statistic"),
     *("never_knew_kl_forget", "never_knew_kl_neighbour", "never_knew_kl_retain"),
 )
-"""Rows of the table, in order; those that no step has (no never-knew model) are left out."""
+"""Rows of the table, in order; those that no step has (no neighbours, no never-knew model) are left out."""
 
 
 def print_outcome(run: Any) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from unlearning_core.concepts.neighbours import given_words
 from unlearning_core.config import ROOT, ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.html_report import Facts, html_report
@@ -76,6 +77,9 @@ def short(value: Any) -> str:
 def _about(run: Run, model: str) -> dict[str, str]:
     status = run.status()
     about = {"Model": model, "Run": run.id}
+    words = given_words(run.config.neural_probing.neighbours)
+    if words:
+        about["Neighbours that must stay"] = ", ".join(words)
     cut = status["stages"].get("prune", {}).get("summary") or {}
     if "cut" in cut:
         about["Neurons cut"] = f"{cut['cut']:,} of {cut['of']:,}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from unlearning_core.concepts.labelled_files import read_labelled, write_labelled
 from unlearning_core.concepts.labelling import LabelledSet
 from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.neighbours import given_words, neighbour_words
 from unlearning_core.concepts.words import Concept, read_words
 from unlearning_core.config import ExperimentConfig
 from unlearning_core.errors import WorkFailed
@@ -50,6 +51,16 @@ class Work:
     def matcher(self) -> Matcher:
         """Finds the concept's words in text."""
         return Matcher(self.concept)
+
+    @cached_property
+    def neighbours(self) -> Concept | None:
+        """The words near the concept that must stay, or None where the config has none.
+
+        Raises:
+            InputError: one is of the concept too.
+        """
+        words = given_words(self.config.neural_probing.neighbours)
+        return neighbour_words(words, self.concept) if words else None
 
     def model(self, step: str) -> "LoadedModel":
         """The base, pruned or retrained model, loaded once and kept until another one is asked for."""

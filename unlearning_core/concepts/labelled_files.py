@@ -1,8 +1,9 @@
-"""Labelled sentences as JSON lines: `{"text", "spans", "words"}`, one sentence a line."""
+"""Labelled sentences as JSON lines: `{"text", "spans", "words"}`, one a line, with its neighbours where it has any."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
@@ -11,10 +12,15 @@ from unlearning_core.files import write_text
 
 def write_labelled(path: Path, items: Iterable[LabelledText]) -> None:
     """Write the sentences, whole or not at all."""
-    lines = (
-        json.dumps({"text": item.text, "spans": item.spans, "words": item.words}, ensure_ascii=False) for item in items
-    )
+    lines = (json.dumps(_row(item), ensure_ascii=False) for item in items)
     write_text(path, "".join(line + "\n" for line in lines))
+
+
+def _row(item: LabelledText) -> dict[str, Any]:
+    row: dict[str, Any] = {"text": item.text, "spans": item.spans, "words": item.words}
+    if item.neighbours:
+        row |= {"neighbours": item.neighbours, "neighbour_words": item.neighbour_words}
+    return row
 
 
 def read_labelled(path: Path) -> list[LabelledText]:
@@ -28,7 +34,15 @@ def read_labelled(path: Path) -> list[LabelledText]:
         # Not splitlines: a sentence may hold one of the rarer line breaks, which JSON leaves as it is.
         for line in filter(None, path.read_text(encoding="utf-8").split("\n")):
             row = json.loads(line)
-            items.append(LabelledText(row["text"], tuple(map(tuple, row["spans"])), tuple(row["words"])))
+            items.append(
+                LabelledText(
+                    row["text"],
+                    tuple(map(tuple, row["spans"])),
+                    tuple(row["words"]),
+                    tuple(map(tuple, row.get("neighbours", ()))),
+                    tuple(row.get("neighbour_words", ())),
+                )
+            )
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path} holds no labelled sentences ({type(error).__name__}: {error}). Label the sentences again."

@@ -22,11 +22,15 @@ class LabelledText:
         text: the sentence.
         spans: (start, end) characters of every concept word in it, in order; empty for a retain sentence.
         words: the concept word that each span is a form of.
+        neighbours: (start, end) characters of what must stay (concepts/neighbours.py); none overlaps a concept word.
+        neighbour_words: the neighbour word that each of these is a form of; empty where the sentence counts as a whole.
     """
 
     text: str
     spans: tuple[tuple[int, int], ...] = ()
     words: tuple[str, ...] = ()
+    neighbours: tuple[tuple[int, int], ...] = ()
+    neighbour_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,11 @@ class LabelledSet:
         return [item for item in self.items if not item.spans]
 
     @property
+    def with_neighbour(self) -> list[LabelledText]:
+        """Sentences without a concept word and with a neighbour."""
+        return [item for item in self.without if item.neighbours]
+
+    @property
     def counts(self) -> dict[str, int]:
         """Occurrences by concept word, zeros included."""
         counts = dict.fromkeys(self.vocabulary, 0)
@@ -71,14 +80,14 @@ class LabelledSet:
         """(train, held out): a share of the concept sentences and the same share of the others is held out.
 
         Both sides keep the order of the sentences; no sentence is on both. Held out are at least one concept sentence
-        and, when there are two or more, one without.
+        and, when there are two or more, one without; likewise of the sentences with and without a neighbour.
 
         Raises:
             InputError: `held_out` is not between 0 and 1, or there are fewer than two concept sentences.
         """
         if not 0 < held_out < 1:
             raise InputError(f"held_out is {held_out}; expected a share above 0 and below 1, for example 0.2.")
-        with_concept, without = self._indices()
+        with_concept, near, others = self._indices()
         if len(with_concept) < 2:
             raise InputError(
                 f"The corpus is too small to split: {len(with_concept)} of its {len(self.items)} different sentences "
@@ -86,21 +95,33 @@ class LabelledSet:
                 "or words that occur in it."
             )
         shuffled = random.Random(seed)
-        chosen = _share(with_concept, held_out, shuffled) | _share(without, held_out, shuffled)
+        chosen = _share(with_concept, held_out, shuffled)
+        for indices in (near, others) if min(len(near), len(others)) > 1 else (sorted(near + others),):
+            chosen |= _share(indices, held_out, shuffled)
         return self._only(set(range(len(self.items))) - chosen), self._only(chosen)
 
     def take(self, n_concept: int | None, n_retain: int | None, seed: int) -> "LabelledSet":
-        """At most so many sentences with and without the concept, drawn with the seed; None takes all of them."""
-        drawn = random.Random(seed)
-        chosen: set[int] = set()
-        for indices, wanted in zip(self._indices(), (n_concept, n_retain), strict=True):
-            enough = wanted is None or wanted >= len(indices)
-            chosen |= set(indices if enough else drawn.sample(indices, max(wanted or 0, 0)))
-        return self._only(chosen)
+        """At most so many sentences with and without the concept, drawn with the seed; None takes all of them.
 
-    def _indices(self) -> tuple[list[int], list[int]]:
+        Of those without, half have a neighbour where there are so many, so that they are not drowned in the others; the
+        rest of them where there are too few others.
+        """
+        drawn = random.Random(seed)
+        with_concept, near, others = self._indices()
+        chosen = _draw(with_concept, n_concept, drawn)
+        if n_retain is None or n_retain >= len(near) + len(others):
+            return self._only(chosen | set(near + others))
+        n_near = min(len(near), max(n_retain // 2, n_retain - len(others)))
+        return self._only(chosen | _draw(near, n_near, drawn) | _draw(others, n_retain - n_near, drawn))
+
+    def _indices(self) -> tuple[list[int], list[int], list[int]]:
+        """Of the sentences with the concept, of those without it that have a neighbour, and of all others."""
         pairs = list(enumerate(self.items))
-        return [i for i, item in pairs if item.spans], [i for i, item in pairs if not item.spans]
+        return (
+            [i for i, item in pairs if item.spans],
+            [i for i, item in pairs if not item.spans and item.neighbours],
+            [i for i, item in pairs if not item.spans and not item.neighbours],
+        )
 
     def _only(self, chosen: set[int]) -> "LabelledSet":
         return LabelledSet([self.items[index] for index in sorted(chosen)], 0, self.vocabulary)
@@ -153,6 +174,11 @@ def _report(labelled: LabelledSet, words: Sequence[str]) -> None:
     )  # fmt: skip
     if labelled.missing:
         log.warning("concept words that never occur: %s", ", ".join(labelled.missing))
+
+
+def _draw(indices: list[int], wanted: int | None, drawn: random.Random) -> set[int]:
+    enough = wanted is None or wanted >= len(indices)
+    return set(indices if enough else drawn.sample(indices, max(wanted or 0, 0)))
 
 
 def _share(indices: list[int], share: float, shuffled: random.Random) -> set[int]:

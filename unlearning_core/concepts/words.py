@@ -27,10 +27,15 @@ class Concept:
         words = unique_words(self.words)
         if not words:
             raise InputError("The concept has no words. Give at least one word, for example: chair.")
-        wordless = next((word for word in words if not any(letter.isalnum() for letter in word)), None)
-        if wordless is not None:
-            raise InputError(f"The concept word {wordless!r} has no letter or digit. Write a word, or remove it.")
+        check_letters(words, "The concept word")
         object.__setattr__(self, "words", words)
+
+
+def check_letters(words: Iterable[str], what: str) -> None:
+    """Raises InputError when a word is only signs; `what` is how the sentence calls it."""
+    wordless = next((word for word in words if not any(letter.isalnum() for letter in word)), None)
+    if wordless is not None:
+        raise InputError(f"{what} {wordless!r} has no letter or digit. Write a word, or remove it.")
 
 
 def unique_words(words: Iterable[str]) -> tuple[str, ...]:

@@ -1,4 +1,8 @@
-"""How well a model predicts held-out text, at the concept's tokens and at all others."""
+"""How well a model predicts held-out text, at the concept's tokens and at all others.
+
+Where sentences have neighbours (concepts/neighbours.py), those others come in two parts as well: the neighbours' own
+tokens, and the rest.
+"""
 
 import contextlib
 import logging
@@ -14,6 +18,7 @@ import pandas as pd
 from unlearning_core.activations.alignment import Encoded, encode
 from unlearning_core.activations.batches import length_sorted
 from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.concepts.neighbours import as_concept
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
 from unlearning_core.evaluation.scoring import Scorer, TokenScores
@@ -24,18 +29,18 @@ from unlearning_core.pruning.mask import Mask
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["concept", "retain"]
+Kind = Literal["concept", "retain", "neighbour", "rest"]
 
-COLUMNS = (
-    "concept_tokens",
-    "concept_nats",
-    "concept_hits",
-    "retain_tokens",
-    "retain_nats",
-    "retain_hits",
-)
-"""Columns of `Measurement.sentences`: predicted tokens of a kind in the sentence, their summed negative
-log-likelihood in nats, and how many of them were the most probable token."""
+_WHOLE: tuple[Kind, ...] = ("concept", "retain")
+PARTS: tuple[Kind, ...] = ("neighbour", "rest")
+"""What the retain tokens are made of, where there are neighbours."""
+
+
+def columns(kinds: Sequence[Kind] = _WHOLE) -> list[str]:
+    """Columns of `Measurement.sentences`: predicted tokens of a kind in the sentence, their summed negative
+    log-likelihood in nats, and how many of them were the most probable token.
+    """
+    return [f"{kind}_{name}" for kind in kinds for name in ("tokens", "nats", "hits")]
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Measurement:
         retain_accuracy: the same of all other tokens.
         concept_tokens: how many tokens the concept means are over.
         retain_tokens: how many the retain means are over.
-        sentences: one row a sentence, in the order given, with the sums of `COLUMNS`; `text` holds the sentence.
+        sentences: one row a sentence, in the order given, with the sums of `columns`; `text` holds the sentence.
     """
 
     concept_nll: float
@@ -67,28 +72,43 @@ class Measurement:
     @classmethod
     def from_sentences(cls, sentences: pd.DataFrame) -> "Measurement":
         """Aggregate a table that `measure` made (or one read back from a run folder)."""
-        estimates: dict[str, Any] = {}
-        for kind in ("concept", "retain"):
-            tokens = sentences[f"{kind}_tokens"].to_numpy()
-            estimates[f"{kind}_tokens"] = int(tokens.sum())
-            for name, column in (("nll", "nats"), ("accuracy", "hits")):
-                estimate = ratio_estimate(sentences[f"{kind}_{column}"].to_numpy(), tokens)
-                estimates[f"{kind}_{name}"] = estimate.value
-                estimates[f"{kind}_{name}_stderr"] = estimate.stderr
-        return cls(**estimates, sentences=sentences)
+        return cls(**_estimates(sentences, _WHOLE), sentences=sentences)
+
+    @property
+    def has_neighbours(self) -> bool:
+        """Whether the retain tokens were also measured in `PARTS`."""
+        return "neighbour_tokens" in self.sentences
 
     def to_dict(self) -> dict[str, float | None]:
-        """The numbers, JSON-able: what is not a number becomes None; without the sentences."""
+        """The numbers, JSON-able: what is not a number becomes None; without the sentences.
+
+        With neighbours also neighbour_nll, rest_nll and all else that there is of concept and retain.
+        """
         values = {key: value for key, value in vars(self).items() if key != "sentences"}
+        if self.has_neighbours:
+            values |= _estimates(self.sentences, PARTS)
         return {key: None if math.isnan(value) else value for key, value in values.items()}
+
+
+def _estimates(sentences: pd.DataFrame, kinds: Sequence[Kind]) -> dict[str, Any]:
+    estimates: dict[str, Any] = {}
+    for kind in kinds:
+        tokens = sentences[f"{kind}_tokens"].to_numpy()
+        estimates[f"{kind}_tokens"] = int(tokens.sum())
+        for name, column in (("nll", "nats"), ("accuracy", "hits")):
+            estimate = ratio_estimate(sentences[f"{kind}_{column}"].to_numpy(), tokens)
+            estimates[f"{kind}_{name}"] = estimate.value
+            estimates[f"{kind}_{name}_stderr"] = estimate.stderr
+    return estimates
 
 
 class Meter:
     """Held-out sentences made ready once for one model, to be measured under as many masks as wanted.
 
     Every token that has a predecessor is scored, under the whole sentence before it. A token that overlaps a concept
-    span is a concept token, every other token a retain token; tokens that the tokenizer adds are not scored. A
-    sentence longer than the model's context is cut there.
+    span is a concept token, every other token a retain token; of these, one that overlaps a neighbour is a neighbour
+    token, if any sentence has a neighbour. Tokens that the tokenizer adds are not scored. A sentence longer than the
+    model's context is cut there.
 
     Attributes:
         loaded: the model; never changed.
@@ -105,6 +125,10 @@ class Meter:
         self.loaded, self.items = loaded, items
         self._encoded = encode(loaded.tokenizer, items, max_length=context)
         _check(self._encoded)
+        self._near: list[np.ndarray] | None = None
+        if any(item.neighbours for item in items):
+            placed = encode(loaded.tokenizer, [as_concept(item) for item in items], max_length=context)
+            self._near = [text.concept for text in placed]
         self._groups = length_sorted([len(text) for text in self._encoded], token_budget)
         self._scorer = Scorer(loaded)
 
@@ -122,17 +146,18 @@ class Meter:
             InputError: the mask is of another model.
             WorkFailed: the model's output is not a number.
         """
-        table = np.zeros((len(self.items), len(COLUMNS)))
+        names = columns(_WHOLE if self._near is None else (*_WHOLE, *PARTS))
+        table = np.zeros((len(self.items), len(names)))
         done = 0
         with applied(self.loaded.model, mask, self.loaded.map) if mask is not None else contextlib.nullcontext():
             for group in self._groups:
                 scores = self._scorer.score([self._encoded[i].input_ids.tolist() for i in group])
                 for index, score in zip(group, scores, strict=True):
-                    table[index] = _sums(self._encoded[index], score)
+                    table[index] = _sums(self._encoded[index], score, None if self._near is None else self._near[index])
                 done += len(group)
                 progress(Progress("measuring", done, len(self.items), "sentences"))
-        sentences = pd.DataFrame(table, columns=list(COLUMNS)).astype(
-            {name: "int64" for name in COLUMNS if not name.endswith("_nats")}
+        sentences = pd.DataFrame(table, columns=names).astype(
+            {name: "int64" for name in names if not name.endswith("_nats")}
         )
         sentences.insert(0, "text", [item.text for item in self.items])
         return Measurement.from_sentences(sentences)
@@ -189,10 +214,13 @@ def _scored(encoded: Encoded) -> np.ndarray:
     return scored
 
 
-def _sums(encoded: Encoded, score: TokenScores) -> list[float]:
+def _sums(encoded: Encoded, score: TokenScores, near: np.ndarray | None) -> list[float]:
     scored = _scored(encoded)[1:]
+    kinds = [scored & encoded.concept[1:], scored & ~encoded.concept[1:]]
+    if near is not None:
+        kinds += [kinds[1] & near[1:], kinds[1] & ~near[1:]]
     sums: list[float] = []
-    for chosen in (scored & encoded.concept[1:], scored & ~encoded.concept[1:]):
+    for chosen in kinds:
         sums += [float(chosen.sum()), float(score.nats[chosen].sum()), float(score.hits[chosen].sum())]
     return sums
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from unlearning_core.evaluation.metrics import Measurement, nll_delta
+from unlearning_core.evaluation.metrics import PARTS, Measurement, nll_delta
 from unlearning_core.evaluation.never_knew import TEXT_SETS, Distance
 from unlearning_core.evaluation.ratio import Estimate
 
@@ -26,8 +26,10 @@ def metrics_table(
         By stage: concept_nll, retain_nll (nats a token), concept_accuracy, retain_accuracy, concept_words_per_100,
         concept_tokens and retain_tokens; after the base also forget_delta and retain_delta (nats a token against
         base, at concept and at all other tokens) and forget_per_retain, the first over the second, None where the
-        retain loss did not rise. With a distance also what `distance_values` gives. Each estimate has a `_stderr`
-        beside it; None where it cannot be estimated.
+        retain loss did not rise. Where sentences have neighbours the retain tokens come in two parts too:
+        neighbour_nll, neighbour_delta and so on at the neighbours' tokens, rest_nll and so on at all that is neither.
+        With a distance also what `distance_values` gives. Each estimate has a `_stderr` beside it; None where it cannot
+        be estimated.
 
     Raises:
         ValueError: there is no base.
@@ -44,6 +46,8 @@ def metrics_table(
         if stage != "base":
             forget, retain = nll_delta(base, measurement, "concept"), nll_delta(base, measurement, "retain")
             values |= _pair("forget_delta", forget) | _pair("retain_delta", retain)
+            for kind in PARTS if measurement.has_neighbours else ():
+                values |= _pair(f"{kind}_delta", nll_delta(base, measurement, kind))
             values["forget_per_retain"] = forget.value / retain.value if retain.value > 0 else None
         if distances and stage in distances:
             values |= distance_values(distances[stage])

@@ -33,10 +33,11 @@ def findings(metrics: Metrics) -> list[str]:
     """How much is gone, what it cost, and whether it came back: a sentence each, as far as it was measured."""
     if _last(metrics) is None:
         return []
-    sentences = [_gone("pruned", metrics["pruned"])] if "pruned" in metrics else []
-    sentences += [_cost("pruned", metrics["pruned"])] if "pruned" in metrics else []
+    sentences: list[str] = []
+    if "pruned" in metrics:
+        sentences += [_gone("pruned", metrics["pruned"]), *_costs("pruned", metrics["pruned"])]
     if "retrained" in metrics:
-        sentences += [_came_back(metrics), _cost("retrained", metrics["retrained"])]
+        sentences += [_came_back(metrics), *_costs("retrained", metrics["retrained"])]
     return sentences + _on_the_page(metrics)
 
 
@@ -61,13 +62,20 @@ def _gone(stage: str, values: Mapping[str, float | None]) -> str:
     )
 
 
-def _cost(stage: str, values: Mapping[str, float | None]) -> str:
-    price, error = _pair(values, "retain_delta")
+def _costs(stage: str, values: Mapping[str, float | None]) -> list[str]:
+    found = [f"Cost: the perplexity of the {stage} model on all other words changed by {_change(values, 'retain')}."]
+    if values.get("neighbour_delta") is not None:
+        found.append(
+            f"Neighbours: on the words that were to stay it changed by {_change(values, 'neighbour')}, on everything "
+            f"else by {_change(values, 'rest')}."
+        )
+    return found
+
+
+def _change(values: Mapping[str, float | None], kind: str) -> str:
+    price, error = _pair(values, f"{kind}_delta")
     low, high = (_percent(price + sign * _SURE * error) for sign in (-1, 1))
-    return (
-        f"Cost: the perplexity of the {stage} model on all other words changed by {_percent(price)} "
-        f"(95 % interval {low} to {high})."
-    )
+    return f"{_percent(price)} (95 % interval {low} to {high})"
 
 
 def _came_back(metrics: Metrics) -> str:

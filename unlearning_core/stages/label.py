@@ -1,10 +1,13 @@
 """Label: mark the concept's words in the source, split the sentences, cap both parts."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from unlearning_core.concepts.corrections import Corrections, LeftOut, forms_of, without
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText, label, label_text, same_text_key
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.neighbours import as_concept, with_neighbours
 from unlearning_core.concepts.sentences import as_sentences
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.concepts.tokens_labels import read as read_tokens_labels
@@ -42,8 +45,19 @@ def label_inputs(work: Work) -> Any:
         "evaluation": work.config.evaluation.model_dump(),
         "seed": work.config.seed,
     }  # fmt: skip
-    # Only where there are any: runs from before there were corrections stay up to date.
-    return inputs | ({"left out": asdict(corrected)} if corrected else {})
+    # Only where there are any: runs from before there were corrections or neighbours stay up to date.
+    inputs |= {"left out": asdict(corrected)} if corrected else {}
+    if not _has_neighbours(work):
+        return inputs
+    keys = {"neighbour_corpus_split", "neighbour_corpus_column"}
+    return inputs | {
+        "neighbours": asdict(work.neighbours) if work.neighbours else None,
+        "neighbour_corpus": [identity(probing.neighbour_corpus), probing.model_dump(include=keys)],
+    }
+
+
+def _has_neighbours(work: Work) -> bool:
+    return bool(work.neighbours or work.config.neural_probing.neighbour_corpus)
 
 
 def label_sentences(work: Work) -> Summary:
@@ -52,7 +66,8 @@ def label_sentences(work: Work) -> Summary:
     The split comes first: a correction moves no other sentence from one side to the other.
 
     Raises:
-        InputError: the source has too little text, or the corrections leave no sentence with the concept.
+        InputError: the source has too little text, the corrections leave no sentence with the concept, or no neighbour
+            is among the sentences that are measured on.
     """
     probing, seed = work.config.neural_probing, work.config.seed
     whole = _whole_source(work)
@@ -74,9 +89,38 @@ def label_sentences(work: Work) -> Summary:
         "train": [len(train.with_concept), len(train.without)],
         "held_out": [len(held_out.with_concept), len(held_out.without)],
     }
-    details = {"words": labelled.counts, "forms": forms_of(labelled.items), "corrections": _counted(left_out)}
+    details: dict[str, Any] = {
+        "words": labelled.counts, "forms": forms_of(labelled.items), "corrections": _counted(left_out)
+    }  # fmt: skip
+    if _has_neighbours(work):
+        details["neighbours"] = _neighbour_facts(work, labelled, train, held_out)
     write_json(work.run.folder / "data" / "concept.json", details | summary)
     return summary
+
+
+def _neighbour_facts(work: Work, labelled: LabelledSet, train: LabelledSet, held_out: LabelledSet) -> dict[str, Any]:
+    """How many sentences have a neighbour and no concept word, and how often each word of theirs occurs anywhere.
+
+    Raises:
+        InputError: no sentence that is measured on has one.
+    """
+    if not any(item.neighbours for item in held_out.items):
+        found = sum(bool(item.neighbours) for item in labelled.items)
+        raise InputError(
+            f"A neighbour stands in {found} of the {len(labelled.items)} sentences, and in none of those that are "
+            "measured on. Give more text about neighbours (neural_probing.neighbour_corpus), or raise "
+            "neural_probing.held_out."
+        )
+    words = work.neighbours.words if work.neighbours else ()
+    seen = LabelledSet([as_concept(item) for item in labelled.items], vocabulary=words)
+    return {
+        "sentences": len(labelled.with_neighbour),
+        "train": len(train.with_neighbour),
+        "held_out": len(held_out.with_neighbour),
+        "words": seen.counts if words else {},
+        "forms": forms_of(seen.items) if words else {},
+        "missing_words": seen.missing,
+    }
 
 
 def _counted(left_out: LeftOut) -> dict[str, list[int]]:
@@ -118,7 +162,21 @@ def _whole_source(work: Work) -> LabelledSet:
         more = (label_text(text, work.matcher) for text in as_sentences(read_texts(probing.retain_corpus)))
         added = [item for item in more if not item.spans and same_text_key(item.text) not in seen]
         labelled = LabelledSet([*labelled.items, *added], labelled.duplicates, labelled.vocabulary)
-    return labelled
+    return _with_neighbours(labelled, work) if _has_neighbours(work) else labelled
+
+
+def _with_neighbours(labelled: LabelledSet, work: Work) -> LabelledSet:
+    probing = work.config.neural_probing
+    texts: Iterable[str] = ()
+    if probing.neighbour_corpus:
+        texts = read_texts(
+            probing.neighbour_corpus,
+            split=probing.neighbour_corpus_split,
+            column=probing.neighbour_corpus_column,
+            progress=work.progress,
+        )
+    words = Matcher(work.neighbours) if work.neighbours else None
+    return with_neighbours(labelled, work.matcher, words, as_sentences(texts))
 
 
 def _with_matches(labelled: LabelledSet, work: Work) -> LabelledSet:
