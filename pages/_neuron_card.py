@@ -10,9 +10,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages._activation_text import LEGEND, badges, coloured
+from pages._model_at_hand import model_at_hand
 from pages._neuron_choice import choose_neuron, is_excluded, is_pinned, set_excluded, toggle_pin
-from pages._shared_models import base_is_loaded, base_model
-from pages._working import carry_out, in_sentences, say
+from pages._shared_models import base_model
+from pages._working import in_sentences, say
 from unlearning_core.figures import SITE_NAMES
 from unlearning_core.neuron_figure import activation_histogram
 from unlearning_core.neurons.neuron import Neuron
@@ -42,7 +43,7 @@ def show_card(run: Run, neuron: Neuron) -> None:
     """Draw the card of `neuron`, which is in the run's ranking."""
     with st.container(border=True):
         _head(run, neuron)
-        if not _with_model(run):
+        if not model_at_hand(run):
             return
         with in_sentences():
             numbers = st.container(horizontal=True, gap="large")
@@ -89,18 +90,6 @@ def _head(run: Run, neuron: Neuron) -> None:
     row.button("Close", icon=":material/close:", on_click=choose_neuron, args=(None,), key="close neuron")
     if excluded:
         st.caption(":material/lock: This neuron is excluded from every cut.")
-
-
-def _with_model(run: Run) -> bool:
-    """Whether the model is in memory, loading it if need be."""
-    if base_is_loaded(run):
-        return True
-    place = st.empty()
-    with place.container():
-        loaded = carry_out("Loading the model", lambda bar: base_model(run, bar), only_one=run.id)
-    if loaded:
-        place.empty()
-    return loaded
 
 
 def _stamp(run: Run) -> tuple[str, int]:

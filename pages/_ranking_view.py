@@ -91,27 +91,24 @@ def _show_cell(ranking: pd.DataFrame, neuron: Neuron, order: OrderBy) -> None:
 
 def _show_first(run: Run, ranking: pd.DataFrame, site: str) -> None:
     """The first neurons that fit the search, and where they lie."""
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.subheader("First neurons")
-        most = st.slider("How many", 10, 500, 50, 10, key="first neurons")
-        found = _search(run, ranking)
-        rows = found.head(most)
-        keys = list(zip(rows["site"], rows["layer"], rows["index"], strict=True))
-        marks = {"pinned": pinned(run), "never cut": excluded_neurons(run)}
-        for name, neurons in marks.items():
-            wanted = {neuron.key for neuron in neurons}
-            rows = rows.assign(**{name: [key in wanted for key in keys]})
-        _pick(rows[_COLUMNS], rows, "first", 280)
-        st.caption(f"{len(rows):,} of {len(found):,} that fit, of {len(ranking):,} ranked.")
-    with right:
-        st.subheader("Where they lie")
-        chosen = np.zeros(len(ranking), bool)
-        chosen[ranking.index.get_indexer(rows.index)] = True
-        layers = layer_summary(_flags(ranking, site, chosen), _flags(ranking, site, ranking["protected"].to_numpy()))
-        layers.update_yaxes(title="neurons").update_xaxes(dtick=max(1, int(ranking["layer"].max()) // 10))
-        layers.update_traces(hovertemplate="layer %{x}: %{y}<extra></extra>")
-        st.plotly_chart(layers, key="layers", alt="How many of the first neurons lie in each layer")
+    st.subheader("First neurons")
+    most = st.slider("How many", 10, 500, 50, 10, key="first neurons")
+    found = _search(run, ranking)
+    rows = found.head(most)
+    keys = list(zip(rows["site"], rows["layer"], rows["index"], strict=True))
+    marks = {"pinned": pinned(run), "never cut": excluded_neurons(run)}
+    for name, neurons in marks.items():
+        wanted = {neuron.key for neuron in neurons}
+        rows = rows.assign(**{name: [key in wanted for key in keys]})
+    _pick(rows[_COLUMNS], rows, "first", 280)
+    st.caption(f"{len(rows):,} of {len(found):,} that fit, of {len(ranking):,} ranked. Rank 1 comes first.")
+    st.markdown("**Where they lie**")
+    chosen = np.zeros(len(ranking), bool)
+    chosen[ranking.index.get_indexer(rows.index)] = True
+    layers = layer_summary(_flags(ranking, site, chosen), _flags(ranking, site, ranking["protected"].to_numpy()))
+    layers.update_yaxes(title="neurons").update_xaxes(dtick=max(1, int(ranking["layer"].max()) // 10))
+    layers.update_traces(hovertemplate="layer %{x}: %{y}<extra></extra>").update_layout(height=220, margin_t=10)
+    st.plotly_chart(layers, key="layers", alt="How many of the first neurons lie in each layer")
 
 
 def _search(run: Run, ranking: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +139,8 @@ def _pick(shown: pd.DataFrame, rows: pd.DataFrame, name: str, height: int) -> No
             choose_neuron(Neuron(str(site), int(layer), int(index)))
 
     st.dataframe(
-        shown, hide_index=True, height=height, key=key, on_select=ticked, selection_mode="single-row",
+        shown.assign(rank=shown["rank"] + 1), hide_index=True, height=height, key=key, on_select=ticked,
+        selection_mode="single-row",
         column_config={"score": st.column_config.NumberColumn(format="%.4g")},
     )  # fmt: skip
 

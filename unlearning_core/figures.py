@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import plotly.io as pio
 from plotly.subplots import make_subplots
 
 from unlearning_core.score_grid import Bins, OrderBy, bin_scores, score_matrix, standardise
+
+# Its look of axes and grid; its defaults for fifty kinds of trace would be copied into every figure.
+_TEMPLATE = go.layout.Template(layout=pio.templates["plotly_white"].layout)
 
 PAYLOAD = 300_000
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F"
@@ -47,6 +51,7 @@ def heatmap(
     cut: np.ndarray | None = None,
     selectable: bool = False,
     chosen: tuple[int, int] | None = None,
+    marks: str = "cut",
 ) -> go.Figure:
     """Every neuron of a site by layer (up) and index or place (across), coloured by its score.
 
@@ -58,6 +63,7 @@ def heatmap(
         selectable: lay unseen markers over the cells, one a cell with customdata [layer, neuron, score]: a click on a
             heatmap tells Streamlit nothing, a click on a marker does, and the nearest marker is never far.
         chosen: (layer, neuron) whose cell is framed.
+        marks: what the hover text calls the neurons in `cut`.
     """
     raw = score_matrix(ranking, site) if isinstance(ranking, pd.DataFrame) else np.asarray(ranking, np.float64)
     scores = standardise(raw) if standardised else raw
@@ -72,7 +78,7 @@ def heatmap(
         figure.data[0].update(hoverinfo="skip", hovertemplate=None)
         figure.update_layout(hoverdistance=-1)
     if cut.any():
-        figure.add_trace(_cut_overlay(bins, cut))
+        figure.add_trace(_cut_overlay(bins, cut, marks))
     if chosen is not None:
         figure.add_trace(_frame(bins, *chosen))
     across = "place within the layer, strongest first" if order_by == "score" else "index"
@@ -155,7 +161,7 @@ def _clickable(bins: Bins, order_by: OrderBy) -> go.Scattergl:
     )
 
 
-def _cut_overlay(bins: Bins, cut: np.ndarray) -> go.Scattergl | go.Heatmap:
+def _cut_overlay(bins: Bins, cut: np.ndarray, marks: str) -> go.Scattergl | go.Heatmap:
     """A cross on each cell that holds a cut neuron; where the crosses would cover all, a veil by share cut."""
     layers, columns = bins.values.shape
     counts = np.zeros((layers, columns), np.int64)
@@ -170,8 +176,8 @@ def _cut_overlay(bins: Bins, cut: np.ndarray) -> go.Scattergl | go.Heatmap:
             customdata=_small(counts[y, x]),
             mode="markers",
             marker={"symbol": "x-thin", "size": 7, "line": {"width": 1.6, "color": "black"}},
-            hovertemplate="layer %{y}, from %{x}: %{customdata} cut<extra></extra>",
-            name="cut",
+            hovertemplate=f"layer %{{y}}, from %{{x}}: %{{customdata}} {marks}<extra></extra>",
+            name=marks,
         )
     share = np.ceil(counts * (100.0 / bins.size)).clip(0, 100).astype(np.uint8)
     return go.Heatmap(
@@ -181,8 +187,8 @@ def _cut_overlay(bins: Bins, cut: np.ndarray) -> go.Scattergl | go.Heatmap:
         zmax=100,
         colorscale=[[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0.65)"]],
         showscale=False,
-        hovertemplate="layer %{y}, from %{x}: %{z} % cut<extra></extra>",
-        name="cut",
+        hovertemplate=f"layer %{{y}}, from %{{x}}: %{{z}} % {marks}<extra></extra>",
+        name=marks,
     )
 
 
@@ -303,7 +309,7 @@ def metric_bars(metrics: Mapping[str, Mapping[str, float | None]], names: Sequen
 def styled(figure: go.Figure, *, height: int) -> go.Figure:
     """The look that all figures share: no ground of their own, so that the page's light or dark one shows."""
     figure.update_layout(
-        template="plotly_white",
+        template=_TEMPLATE,
         height=height,
         margin={"l": 60, "r": 20, "t": 40, "b": 50},
         paper_bgcolor="rgba(0,0,0,0)",

@@ -10,7 +10,7 @@ from unlearning_core.config import load_config
 from unlearning_core.errors import InputError
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.pins import pin, pinned, unpin
-from unlearning_core.neurons.standing import Standing, by_every_ranker, overlap, rank_correlation
+from unlearning_core.neurons.standing import by_every_ranker
 from unlearning_core.pipeline import execute
 from unlearning_core.pruning.recipe import Recipe
 from unlearning_core.runs import Run, create_run
@@ -55,17 +55,6 @@ def test_a_run_without_statistics_says_what_to_do(run: Run, tmp_path: Path) -> N
             by_every_ranker(Work(run), np.ones((3, 48)))
     finally:
         away.rename(kept)
-
-
-def test_agreement_is_one_with_itself_and_minus_one_upside_down() -> None:
-    score = np.random.default_rng(0).normal(size=(2, 10))
-    place = np.argsort(np.argsort(-score.ravel())).reshape(2, 10)
-    one, turned = Standing(score, place), Standing(-score, 19 - place)
-    assert overlap(one, one, 5) == 1.0
-    assert overlap(one, turned, 5) == 0.0
-    assert overlap(one, turned, 15) == pytest.approx(10 / 15)
-    assert rank_correlation(one, one) == pytest.approx(1.0)
-    assert rank_correlation(one, turned) == pytest.approx(-1.0)
 
 
 def test_pins_stay_in_the_run_in_their_order(run: Run) -> None:

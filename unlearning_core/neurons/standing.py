@@ -33,6 +33,25 @@ class Standing:
         return cls(score, place)
 
 
+def kept_pass(work: Work) -> Activations:
+    """What the run's pass over its sentences kept: statistics and massive neurons, no rows.
+
+    Raises:
+        InputError: the run keeps no statistics.
+    """
+    probing, folder = work.config.neural_probing, work.run.folder
+    return Activations(
+        site=probing.site,
+        statistics=Statistics.load(folder / "statistics.npz"),
+        rows=None,
+        massive=pd.read_parquet(folder / "massive.parquet"),
+        tokens=int(work.run.status()["stages"]["rank"]["summary"]["tokens"]),
+        alignment=probing.alignment,
+        aggregation=probing.aggregation,
+        skip_first=probing.skip_first_position,
+    )
+
+
 def by_every_ranker(work: Work, outgoing_norm: np.ndarray) -> dict[str, Standing]:
     """The run's own ranking, and those that the other methods give with their defaults on the same statistics.
 
@@ -46,29 +65,14 @@ def by_every_ranker(work: Work, outgoing_norm: np.ndarray) -> dict[str, Standing
     Raises:
         InputError: the run keeps no statistics.
     """
-    probing, folder = work.config.neural_probing, work.run.folder
-    statistics = Statistics.load(folder / "statistics.npz")
-    massive = pd.read_parquet(folder / "massive.parquet")
-    kept = Activations(
-        probing.site, statistics, None, massive, 0, probing.alignment, probing.aggregation, probing.skip_first_position
-    )
-    found = {probing.ranker: Standing.of(work.ranking, statistics.shape)}
+    probing, kept = work.config.neural_probing, kept_pass(work)
+    shape = kept.statistics.shape
+    found = {probing.ranker: Standing.of(work.ranking, shape)}
     for name, ranker in RANKERS.items():
         if name in found or ranker.needs_rows or ranker.needs_model or ranker.unavailable():
             continue
         ranking = rank(
             kept, ranker, outgoing_norm=outgoing_norm, protect=probing.protect_massive, seed=work.config.seed
         )
-        found[name] = Standing.of(ranking, statistics.shape)
+        found[name] = Standing.of(ranking, shape)
     return found
-
-
-def overlap(one: Standing, other: Standing, first: int) -> float:
-    """The share of the `first` neurons of one that are among the `first` of the other."""
-    both = (one.place >= 0) & (one.place < first) & (other.place >= 0) & (other.place < first)
-    return float(both.sum()) / max(1, min(first, one.place.size))
-
-
-def rank_correlation(one: Standing, other: Standing) -> float:
-    """Spearman's rank correlation of two orders without ties (1904): Pearson's of their places."""
-    return float(np.corrcoef(one.place.ravel(), other.place.ravel())[0, 1])

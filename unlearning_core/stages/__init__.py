@@ -5,6 +5,7 @@ from unlearning_core.stages.distance import distance_inputs, distance_step, has_
 from unlearning_core.stages.label import label_inputs, label_sentences
 from unlearning_core.stages.measure import measure_inputs, measure_step, report, report_inputs
 from unlearning_core.stages.prune import FOUND, prune, prune_inputs, searches
+from unlearning_core.stages.rank import OUTPUTS as RANKED
 from unlearning_core.stages.rank import rank_inputs, rank_neurons
 from unlearning_core.stages.retrain import filter_inputs, filter_text, push, retrain, retrain_inputs
 from unlearning_core.stages.search import search_cut, search_inputs
@@ -26,8 +27,7 @@ STAGES: tuple[Stage, ...] = (
         label_inputs, label_sentences,
     ),
     Stage(
-        "rank", "ranking neurons", ("label",), ("ranking.parquet", "massive.parquet", "statistics.npz"), rank_inputs,
-        rank_neurons, collective=True,
+        "rank", "ranking neurons", ("label",), RANKED, rank_inputs, rank_neurons, collective=True,
     ),
     Stage(
         "measure base", "measuring the base model", ("label",), ("measurements/base.parquet", "measurements/base.json"),

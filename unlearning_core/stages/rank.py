@@ -1,12 +1,21 @@
 """Rank: one pass over the training sentences, then the order of the neurons."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from unlearning_core import distributed
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file
 from unlearning_core.stages.stage import Summary
 from unlearning_core.work import Work
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from unlearning_core.activations.collect import Activations
+
+OUTPUTS = ("ranking.parquet", "massive.parquet", "statistics.npz")
+"""What a ranking leaves."""
 
 FOLDER = "ranking"
 """Folder of the run in which a method that takes long keeps how far it is."""
@@ -29,7 +38,14 @@ def rank_inputs(work: Work) -> Any:
 
 
 def rank_neurons(work: Work) -> Summary:
-    """One pass over the training sentences, then the ranking.
+    """One pass over the training sentences, then the ranking, as the run's own."""
+    summary = rank_into(work.run.folder, work)
+    work.__dict__.pop("ranking", None)
+    return summary
+
+
+def rank_into(folder: Path, work: Work) -> Summary:
+    """One pass over the training sentences, then the ranking; `OUTPUTS` are written to `folder`.
 
     Under a launcher all processes share the pass. A method that runs the model itself does so in each of them, with
     the same result, of which the main process keeps its own: none waits longer than the work takes.
@@ -63,17 +79,26 @@ def rank_neurons(work: Work) -> Summary:
         protect=probing.protect_massive,
         seed=work.config.seed,
         progress=work.progress,
-        subject=Subject(loaded, items, work.run.folder / FOLDER if distributed.is_main() else None),
+        subject=Subject(loaded, items, folder / FOLDER if distributed.is_main() else None),
     )
     if distributed.is_main():
-        write_file(work.run.folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
-        activations.statistics.save(work.run.folder / "statistics.npz")
-        write_file(work.run.folder / "massive.parquet", lambda path: activations.massive.to_parquet(path, index=False))
-        work.__dict__.pop("ranking", None)
+        write_ranking(folder, activations, ranking)
+    return summarise(ranking, activations.tokens)
+
+
+def write_ranking(folder: Path, activations: "Activations", ranking: "pd.DataFrame") -> None:
+    """Write `OUTPUTS`, each whole or not at all."""
+    write_file(folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
+    activations.statistics.save(folder / "statistics.npz")
+    write_file(folder / "massive.parquet", lambda path: activations.massive.to_parquet(path, index=False))
+
+
+def summarise(ranking: "pd.DataFrame", tokens: int) -> Summary:
+    """The figures of a ranking, made from so many tokens."""
     top = ranking.nsmallest(3, "rank")
     return {
         "neurons": len(ranking),
-        "tokens": activations.tokens,
+        "tokens": tokens,
         "protected": int(ranking["protected"].sum()),
         "top": [f"layer {row.layer} neuron {row.index}" for row in top.itertuples(index=False, name="Neuron")],
     }

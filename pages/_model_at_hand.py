@@ -1,0 +1,19 @@
+"""The run's base model for a part of a page that needs it: in memory already, or loaded under a bar that then goes."""
+
+import streamlit as st
+
+from pages._shared_models import base_is_loaded, base_model
+from pages._working import carry_out
+from unlearning_core.runs import Run
+
+
+def model_at_hand(run: Run) -> bool:
+    """Whether the model is in memory, loading it if need be."""
+    if base_is_loaded(run):
+        return True
+    place = st.empty()
+    with place.container():
+        loaded = carry_out("Loading the model", lambda bar: base_model(run, bar), only_one=run.id)
+    if loaded:
+        place.empty()
+    return loaded

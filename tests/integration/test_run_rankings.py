@@ -1,0 +1,140 @@
+"""Other rankings of a run: the same as a run of their own gives, kept by content, and able to take its place."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from tests.tiny_experiment import write_experiment
+from unlearning_core.activations.collect import TASK
+from unlearning_core.config import load_config
+from unlearning_core.errors import InputError, Stopped
+from unlearning_core.pipeline import execute
+from unlearning_core.progress import Progress
+from unlearning_core.run_rankings import OtherRanking, kept_rankings
+from unlearning_core.runs import Run, create_run
+from unlearning_core.work import Work
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_experiment(tmp_path_factory.mktemp("case"))
+
+
+@pytest.fixture
+def run(experiment: Path, tmp_path: Path) -> Run:
+    ready = create_run(load_config(experiment), tmp_path / "runs")
+    execute(ready, until="rank")
+    return ready
+
+
+def ranked_alone(experiment: Path, root: Path, **probing: object) -> pd.DataFrame:
+    """The ranking of a run that names the method in its config."""
+    config = load_config(experiment)
+    for name, value in probing.items():
+        setattr(config.neural_probing, name, value)
+    alone = create_run(config, root)
+    execute(alone, until="rank")
+    return Work(alone).ranking
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("ranker", "alignment", "parameters", "from_statistics"),
+    [
+        ("probeless", "before", {}, True),
+        ("activation_ratio", "at", {"measure": "mean_absolute"}, False),
+        ("average_precision", "before", {"direction": "higher"}, False),
+        ("taylor", "before", {}, False),
+    ],
+)
+def test_another_ranking_is_the_one_that_a_run_of_its_own_gives(
+    run: Run, experiment: Path, tmp_path: Path, ranker: str, alignment: str, parameters: dict, from_statistics: bool
+) -> None:
+    before = files(run.folder)
+    other = OtherRanking(run, ranker, alignment, parameters)
+    assert other.from_statistics == from_statistics
+    assert other.summary() is None
+    summary = other.compute()
+    assert files(run.folder) == before
+    expected = ranked_alone(
+        experiment, tmp_path / "others", ranker=ranker, alignment=alignment, ranker_parameters=parameters
+    )
+    assert_frame_equal(other.read(), expected)
+    assert summary["figures"]["neurons"] == len(expected)
+    assert summary["figures"]["tokens"] == run.status()["stages"]["rank"]["summary"]["tokens"]
+
+
+def test_what_is_kept_is_read_back_the_latest_first_and_only_while_it_belongs_to_the_run(run: Run) -> None:
+    for name in ("probeless", "wanda_difference"):
+        OtherRanking(run, name, "before").compute()
+    assert [other.ranker for other in kept_rankings(Run(run.folder))] == ["wanda_difference", "probeless"]
+
+    def never(update: Progress) -> None:
+        raise AssertionError("nothing is to be done")
+
+    assert OtherRanking(run, "probeless", "before").compute(never)["ranker"] == "probeless"
+    config = run.config
+    config.neural_probing.skip_first_position = False
+    run.save_config(config)
+    assert kept_rankings(run) == []
+    assert OtherRanking(run, "probeless", "before").summary() is None
+
+
+def test_a_stopped_one_is_not_shown(run: Run) -> None:
+    def stop(update: Progress) -> None:
+        if update.task == TASK:
+            raise Stopped("enough")
+
+    other = OtherRanking(run, "probeless", "at")
+    with pytest.raises(Stopped):
+        other.compute(stop)
+    assert other.summary() is None
+    assert kept_rankings(run) == []
+
+
+def test_the_defaults_named_or_not_are_the_same_ranking(run: Run) -> None:
+    bare = OtherRanking(run, "activation_ratio", "before")
+    assert bare.folder == OtherRanking(run, "activation_ratio", "before", dict(bare.parameters)).folder
+    assert bare.folder == OtherRanking.own(run).folder
+    assert bare.folder != OtherRanking(run, "activation_ratio", "at").folder
+    with pytest.raises(InputError, match="no parameter 'measures'"):
+        OtherRanking(run, "activation_ratio", "before", {"measures": "rms"})
+
+
+def test_another_ranking_takes_the_place_of_the_runs_own_and_gives_it_back(run: Run) -> None:
+    own = Work(run).ranking
+    other = OtherRanking(run, "average_precision", "at")
+    with pytest.raises(InputError, match="not finished"):
+        other.adopt()
+    other.compute()
+    other.adopt()
+    assert (run.config.neural_probing.ranker, run.config.neural_probing.alignment) == ("average_precision", "at")
+    assert_frame_equal(Work(run).ranking, other.read())
+    ranked = run.status()["stages"]["rank"]
+
+    def not_again(update: Progress) -> None:
+        assert update.task != TASK
+
+    execute(run, not_again, until="rank")
+    assert run.status()["stages"]["rank"] == ranked
+    (before,) = kept_rankings(run)
+    assert (before.ranker, before.alignment) == ("activation_ratio", "before")
+    before.adopt()
+    assert_frame_equal(Work(run).ranking, own)
+    assert [kept.ranker for kept in kept_rankings(run)] == ["average_precision"]
+
+
+def test_the_time_is_told_where_it_is_known(run: Run) -> None:
+    loaded = Work(run).model("base")
+    assert OtherRanking(run, "probeless", "before").expected_seconds(loaded) == 0.0
+    a_pass = OtherRanking(run, "probeless", "at").expected_seconds(loaded)
+    assert a_pass is not None
+    assert 0 < a_pass < 60
+    slow = OtherRanking(run, "ablation", "before").expected_seconds(loaded)
+    assert slow is not None
+    assert slow > a_pass

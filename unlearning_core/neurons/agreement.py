@@ -1,0 +1,132 @@
+"""How far two rankings of the same neurons agree: what their tops share, and whether the whole orders are alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from unlearning_core.errors import InputError
+
+_KEY = ["site", "layer", "index"]
+_POINTS = 120
+"""Lengths of the top, evenly spread over the logarithm, at which a curve is told; fewer where numbers repeat."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What the first neurons of two rankings share.
+
+    Attributes:
+        first: how many neurons of each are looked at.
+        both: how many of them are the same.
+        share: `both` of `first`.
+        chance: the share to expect of two rankings that have nothing to do with each other: first / all neurons.
+    """
+
+    first: int
+    both: int
+    share: float
+    chance: float
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """Two rankings of the same neurons.
+
+    Attributes:
+        neurons: a line a neuron in the order of the first ranking: site, layer, index, rank_one, rank_other, score_one,
+            score_other, protected (in either).
+    """
+
+    neurons: pd.DataFrame
+
+    @classmethod
+    def of(cls, one: pd.DataFrame, other: pd.DataFrame) -> Agreement:
+        """Lay two rankings (columns site, layer, index, score, rank, protected) beside each other.
+
+        Raises:
+            InputError: they are of different neurons, or a rank is missing or given twice.
+        """
+        for name, ranking in (("first", one), ("second", other)):
+            if not np.array_equal(np.sort(ranking["rank"].to_numpy()), np.arange(len(ranking))):
+                raise InputError(
+                    f"The {name} ranking does not give its {len(ranking):,} neurons the ranks 0 to {len(ranking) - 1:,}"
+                    ", each once. Compare rankings of one kind of neuron, as a run keeps them."
+                )
+        beside = one.merge(other, on=_KEY, suffixes=("_one", "_other"))
+        if not len(one) == len(other) == len(beside):
+            raise InputError(
+                f"The rankings are of different neurons: {_described(one)} and {_described(other)}, of which "
+                f"{len(beside):,} are the same. Compare rankings of the same model and kind of neuron."
+            )
+        beside["protected"] = beside["protected_one"] | beside["protected_other"]
+        columns = [*_KEY, "rank_one", "rank_other", "score_one", "score_other", "protected"]
+        return cls(beside[columns].sort_values("rank_one", ignore_index=True))
+
+    def __len__(self) -> int:
+        """How many neurons are ranked."""
+        return len(self.neurons)
+
+    def overlap(self, first: int) -> Overlap:
+        """What the `first` neurons of both share.
+
+        Raises:
+            InputError: there are not so many.
+        """
+        if not 1 <= first <= len(self):
+            raise InputError(f"first is {first}; it must be from 1 to {len(self):,}, the number of neurons ranked.")
+        both = int(np.searchsorted(self._joint, first))
+        return Overlap(first, both, both / first, first / len(self))
+
+    def curve(self) -> pd.DataFrame:
+        """The overlap (columns first, both, share, chance) of ever longer tops, from one neuron to all."""
+        lengths = np.unique(np.geomspace(1, len(self), _POINTS).round().astype(int))
+        both = np.searchsorted(self._joint, lengths)
+        return pd.DataFrame(
+            {"first": lengths, "both": both, "share": both / lengths, "chance": lengths / len(self)},
+        )
+
+    def correlation(self) -> float:
+        """Spearman's rank correlation over all neurons (1904): 1 the same order, 0 no relation, -1 upside down.
+
+        NaN for a lone neuron.
+        """
+        return self._of_ranks(lambda one, other: stats.spearmanr(one, other).statistic)
+
+    def weighted_correlation(self) -> float:
+        """Kendall's tau in which exchanges at the top weigh most (Vigna 2015, additive hyperbolic weights).
+
+        The same scale as `correlation`; the mean of the weights by either ranking. NaN for a lone neuron.
+        """
+        return self._of_ranks(lambda one, other: stats.weightedtau(-one, -other).statistic)
+
+    def tops(self, first: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """(in both, only in the first ranking's, only in the second's): the `first` neurons of each, best rank first.
+
+        Those in both stand in the order of the two ranks' sum.
+        """
+        one, other = self.neurons["rank_one"] < first, self.neurons["rank_other"] < first
+        both = self.neurons[one & other]
+        order = (both["rank_one"] + both["rank_other"]).sort_values(kind="stable").index
+        return both.loc[order], self.neurons[one & ~other], self.neurons[other & ~one].sort_values("rank_other")
+
+    @cached_property
+    def _joint(self) -> np.ndarray:
+        """For each neuron, ascending, the rank from which on it is in both tops."""
+        return np.sort(self.neurons[["rank_one", "rank_other"]].max(axis=1).to_numpy())
+
+    def _of_ranks(self, measure: Callable[[np.ndarray, np.ndarray], float]) -> float:
+        if len(self) < 2:
+            return math.nan
+        return float(measure(self.neurons["rank_one"].to_numpy(), self.neurons["rank_other"].to_numpy()))
+
+
+def _described(ranking: pd.DataFrame) -> str:
+    sites = " and ".join(map(str, ranking["site"].unique()))
+    return f"{len(ranking):,} of site {sites} in {ranking['layer'].nunique()} layers"
