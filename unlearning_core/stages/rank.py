@@ -29,10 +29,14 @@ def rank_inputs(work: Work) -> Any:
 
     base = work.config.base_model
     keys = {"site", "alignment", "aggregation", "skip_first_position", "protect_massive", "ranker", "ranker_parameters"}
+    probing = work.config.neural_probing
+    # Only where there are any: rankings from before there were neighbours stay up to date.
+    if probing.neighbours or probing.neighbour_corpus:
+        keys.add("neighbour_share")
     return {
         "model": fingerprint(base.base_model_path, base.revision),
         "checked": base.model_dump(include={"model_type", "neurons_per_layer", "num_layers", "dtype"}),
-        "settings": work.config.neural_probing.model_dump(include=keys),
+        "settings": probing.model_dump(include=keys),
         "seed": work.config.seed,
     }
 
@@ -51,6 +55,7 @@ def rank_into(folder: Path, work: Work) -> Summary:
     the same result, of which the main process keeps its own: none waits longer than the work takes.
     """
     from unlearning_core.activations.collect import collect
+    from unlearning_core.activations.weighing import weigh_neighbours
     from unlearning_core.rankers.ranking import rank
     from unlearning_core.rankers.registry import get_ranker
     from unlearning_core.rankers.subject import Subject
@@ -70,6 +75,7 @@ def rank_into(folder: Path, work: Work) -> Summary:
         seed=work.config.seed,
         progress=work.progress,
     )
+    activations = weigh_neighbours(activations, loaded, items, probing.neighbour_share, work.progress)
     ranking = rank(
         activations,
         ranker,
