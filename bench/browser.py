@@ -12,12 +12,25 @@ SETTLED = 0.3
 """Seconds in which no script may have run before a page counts as drawn; never part of a figure."""
 
 _PATIENCE = 180_000
+_MIDDLE = 5.0
+"""Middle of the wider range of the ratio's slider, in percent."""
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
-# Notes when each run of the page's script ended.
+# Notes when each run of the page's script ended, and when words or numbers of the preview last changed: any text but
+# captions and the verdict, which belongs to the curves.
 _WATCH = """() => {
     const app = document.querySelector('[data-testid="stApp"]');
-    window.bench = {ended: 0, at: performance.now()};
+    window.bench = {ended: 0, at: performance.now(), previewed: performance.now()};
+    const preview = '[data-testid="stMetricValue"], [data-testid="stMarkdown"]';
+    const other = '[data-testid="stCaptionContainer"], [data-testid="stAlert"]';
+    new MutationObserver(changes => {
+        for (const change of changes) {
+            const node = change.target.nodeType === 1 ? change.target : change.target.parentElement;
+            const inside = node && (node.closest(preview) || [...change.addedNodes].some(
+                added => added.nodeType === 1 && (added.matches(preview) || added.querySelector(preview))));
+            if (inside && !node.closest(other)) window.bench.previewed = performance.now();
+        }
+    }).observe(app, {subtree: true, childList: true, characterData: true});
     new MutationObserver(() => {
         if (app.dataset.testScriptState === 'notRunning') { window.bench.ended++; window.bench.at = performance.now(); }
     }).observe(app, {attributes: true, attributeFilter: ['data-test-script-state']});
@@ -33,17 +46,19 @@ _IDLE = f"""() => {{
 
 _HEATMAP = """() => document.querySelector('.js-plotly-plot .heatmaplayer image') ? performance.now() : false"""
 
-# All text below the heading over what the models write (all text of the page where there is none).
+# What the cut model wrote after each prompt: the right one of the two columns in each frame.
 _WRITTEN = """() => {
     const main = document.querySelector('[data-testid="stMain"]');
     const heading = [...main.querySelectorAll('h2, h3')].find(h => h.textContent.startsWith('What it writes'));
-    return [...main.querySelectorAll('[data-testid="stMarkdown"]')]
-        .filter(e => !e.querySelector('[data-testid="stCaptionContainer"]'))
-        .filter(e => !heading || heading.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_FOLLOWING)
-        .map(e => e.textContent).join('\\u0000');
+    return [...main.querySelectorAll('[data-testid="stHorizontalBlock"]')]
+        .filter(row => heading.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_FOLLOWING)
+        .map(row => [...row.querySelectorAll(':scope > [data-testid="stColumn"]')]).filter(row => row.length === 2)
+        .map(row => row[1].textContent);
 }"""
 
-_CHANGED = f"""before => ({_WRITTEN})() !== before ? performance.now() : false"""
+# A small cut may leave every word as it was: then the end of the script is when they are known to be the new ones.
+_CHANGED = f"""before => ({_WRITTEN})().some((text, i) => text !== '' && text !== before[i]) ? performance.now()
+    : ({_IDLE})() ? window.bench.at : false"""
 
 
 class Tab:
@@ -79,23 +94,26 @@ class Tab:
 
     def wider_range(self) -> None:
         """Let the slider move in larger steps, so that each key changes the cut."""
-        choice = self._page.get_by_test_id("stMain").get_by_text("up to 10 %", exact=True)
-        if choice.count():
-            choice.first.click()
-            self._page.wait_for_timeout(2000 * SETTLED)
-            self._idle()
+        self._page.get_by_test_id("stMain").get_by_text("up to 10 %", exact=True).first.click()
+        self._page.wait_for_timeout(2000 * SETTLED)
+        self._idle()
 
-    def move_slider(self) -> tuple[float, float]:
-        """One key on the ratio's slider; seconds until (the first new words, everything) was there."""
+    def move_slider(self) -> tuple[float, float, float]:
+        """One key on the ratio's slider, away from its nearer end.
+
+        Returns:
+            Seconds until the first new words, all words and numbers, and everything was there.
+        """
         slider = self._page.get_by_test_id("stMain").get_by_role("slider").first
+        percent = float((slider.get_attribute("aria-valuetext") or "0 %").split()[0])
         before = self._page.evaluate(_WRITTEN)
         slider.focus()
         started = self._now()
-        slider.press("ArrowRight")
+        slider.press("ArrowLeft" if percent > _MIDDLE else "ArrowRight")
         words = self._page.wait_for_function(_CHANGED, arg=before, polling="raf").json_value()
         self._idle()
-        ended = self._page.evaluate("window.bench.at")
-        return float(words - started) / 1000, float(ended - started) / 1000
+        previewed, ended = self._page.evaluate("[window.bench.previewed, window.bench.at]")
+        return float(words - started) / 1000, float(previewed - started) / 1000, float(ended - started) / 1000
 
     def _link(self, title: str) -> Any:
         return self._page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True)

@@ -7,8 +7,9 @@ of what it set off.
 - first_page: from starting `streamlit run` until its first page is drawn.
 - page_switch: from a click in the navigation until the page is drawn; each page has been opened once before.
 - heatmap: from the click that opens Neurons until the heatmap is drawn.
-- slider_preview: from a key on the ratio's slider until texts, numbers and pictures of that cut are there.
-- first_words: from that key until the first new words of the cut model are there.
+- first_words: from a key on the ratio's slider until the first new words of the cut model are there.
+- slider_preview: until all its words are there and the numbers that go with them.
+- slider_everything: until the pictures and curves below them are drawn too.
 """
 
 import argparse
@@ -87,7 +88,8 @@ def measure(new_tab: Callable[[], Tab], run: str, runs: Path, repeats: int, port
         found.setdefault("first_page_seconds", []).append(first_page(new_tab, runs, port))
     with server(runs, port) as url:
         tab = new_tab()
-        tab.open(f"{url}/model?run={run}")
+        # The last of them, for a click on the page that one is on draws nothing.
+        tab.open(f"{url}/{_PAGES[-1].lower()}?run={run}")
         for page in _PAGES:
             tab.go_to(page)
         for _ in range(repeats):
@@ -98,9 +100,9 @@ def measure(new_tab: Callable[[], Tab], run: str, runs: Path, repeats: int, port
         tab.go_to("Prune")
         tab.wider_range()
         for _ in range(repeats):
-            words, whole = tab.move_slider()
-            found.setdefault("slider_preview_seconds", []).append(whole)
-            found.setdefault("first_words_seconds", []).append(words)
+            names = ("first_words_seconds", "slider_preview_seconds", "slider_everything_seconds")
+            for name, seconds in zip(names, tab.move_slider(), strict=True):
+                found.setdefault(name, []).append(seconds)
         tab.close()
     return {name: round(statistics.median(values), 3) for name, values in found.items()}
 

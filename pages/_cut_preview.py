@@ -30,16 +30,21 @@ QUICK = 24
 _REMEMBERED = 60
 
 
-def figures_of_cut(ranking: pd.DataFrame, mask: Mask, place: DeltaGenerator) -> None:
-    """How many neurons are cut, in `place`, and where they lie."""
+def size_of_cut(ranking: pd.DataFrame, mask: Mask, place: DeltaGenerator) -> None:
+    """How many neurons are cut, in `place`; a warning where they are protected ones."""
     site = str(ranking["site"].iloc[0])
     cut = ~mask.kept[site]
-    protected = ranking[ranking["protected"] & (ranking["site"] == site)]
-    hit = int(np.count_nonzero(cut[protected["layer"], protected["index"]]))
     place.metric("Neurons cut", f"{mask.cut:,}")
     place.caption(f"of {mask.total:,}, in {int(cut.any(axis=1).sum())} of {len(cut)} layers")
-    if hit:
+    protected = ranking[ranking["protected"] & (ranking["site"] == site)]
+    if hit := int(np.count_nonzero(cut[protected["layer"], protected["index"]])):
         st.warning(f"{hit} protected neurons are among them: expect broken text.")
+
+
+def pictures_of_cut(ranking: pd.DataFrame, mask: Mask) -> None:
+    """Where the neurons lie that are cut."""
+    site = str(ranking["site"].iloc[0])
+    cut = ~mask.kept[site]
     with st.expander("Which neurons", expanded=True):
         st.plotly_chart(heatmap(ranking, site, cut=cut), key="cut heatmap", alt="Scores, with cut neurons crossed")
         bars = layer_summary(cut).update_xaxes(dtick=max(1, len(cut) // 10))

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages._cut_curves import curves, suggestion
-from pages._cut_preview import figures_of_cut, quick_numbers, write_side_by_side
+from pages._cut_preview import pictures_of_cut, quick_numbers, size_of_cut, write_side_by_side
 from pages._cut_recipes import recipes
 from pages._cut_search import find_smallest
 from pages._cut_settings import choose_cut, history
@@ -59,15 +59,13 @@ def preview(run: Run) -> None:
         prompts, tokens, greedy = choose_prompts(run)
         row = st.container(horizontal=True, gap="large")
         count, forget, retain = (row.container(width="content") for _ in range(3))
-        texts, figures, neurons = st.container(), st.container(), st.container()
-        with neurons:
-            figures_of_cut(ranking, mask, count)
-            recipes(run, history(run, layers), mask)
-        with texts:
-            write_side_by_side(run, mask, prompts, tokens, greedy)
+        # Words and numbers first: drawing the pictures takes as long as both.
+        size_of_cut(ranking, mask, count)
+        write_side_by_side(run, mask, prompts, tokens, greedy)
         seconds = quick_numbers(run, mask, forget, retain)
-        with figures:
-            curves(run, cut, seconds)
+        curves(run, cut, seconds)
+        pictures_of_cut(ranking, mask)
+        recipes(run, history(run, layers), mask)
 
 
 def choose_prompts(run: Run) -> tuple[list[str], int, bool]:

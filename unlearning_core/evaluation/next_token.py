@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -12,6 +13,9 @@ logger = logging.getLogger(__name__)
 
 SLICE_ELEMENTS = 2**24
 """Logits held at once, in numbers: 64 MB in float32, whatever the vocabulary and the batch."""
+
+# A property of the architecture, asked again for every cut that is previewed; it goes when the model does.
+_HEAD_IS_ALL: "WeakKeyDictionary[torch.nn.Module, bool]" = WeakKeyDictionary()
 
 
 class NextToken:
@@ -115,6 +119,11 @@ class NextToken:
 
     def _head_is_all(self) -> bool:
         """Whether body and head, as used here, give the model's own logits (a family may scale or cap them)."""
+        if self._model not in _HEAD_IS_ALL:
+            _HEAD_IS_ALL[self._model] = self._compare_head()
+        return _HEAD_IS_ALL[self._model]
+
+    def _compare_head(self) -> bool:
         ids = torch.arange(4, device=self._device)[None] % self._model.get_input_embeddings().weight.shape[0]
         seen = torch.ones_like(ids)
         with torch.inference_mode():
