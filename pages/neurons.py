@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from pages._frame import show
+from pages._gates_course import show_course, watched
 from pages._ranking_comparison import compare_rankings
 from pages._ranking_settings import choose_settings
 from pages._ranking_view import explore
@@ -28,7 +29,8 @@ def main() -> None:
     settings = choose_settings(run)
     if st.button("Rank the neurons", type="primary", icon=":material/hub:"):
         run.save_config(changed(run.config, neural_probing=settings))
-        if carry_out("Ranking neurons", lambda bar: execute(run, "rank", bar), only_one=run.id):
+        course = st.empty()
+        if carry_out("Ranking neurons", lambda bar: execute(run, "rank", watched(bar, run, course)), only_one=run.id):
             say("The neurons are ranked.")
             st.rerun()
     if "rank" in finished_stages(run):
@@ -46,6 +48,7 @@ def show_ranking(run: Run) -> None:
     row.metric("Neurons ranked", f"{len(ranking):,}", width="content")
     row.metric("Tokens read", f"{summary['tokens']:,}", width="content")
     row.metric("Protected", summary["protected"], help="Massive neurons, ranked last.", width="content")
+    show_course(run)
     explore(run)
     compare_rankings(run)
     with st.expander("All scores, and the protected neurons"):

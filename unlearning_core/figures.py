@@ -275,6 +275,39 @@ def loss_curve(events: Iterable[Mapping[str, Any]], *, most_points: int = 1000) 
     return styled(figure, height=320)
 
 
+def gate_course(history: Sequence[Mapping[str, float]]) -> go.Figure:
+    """What a training of gates has come to, step by step, in two panels.
+
+    Args:
+        history: of each step `step`, `forget` and `divergence` (nats a token; of single batches, so they jump) and
+            `closed` (gates more closed than open).
+    """
+    figure = make_subplots(
+        rows=1, cols=2, subplot_titles=["Concept and the rest", "Neurons whose gate is closed"], horizontal_spacing=0.1
+    )
+    steps = [line["step"] + 1 for line in history]
+    for column, key, name, colour, dash in (
+        (1, "forget", "concept loss, rise", ORANGE, "solid"),
+        (1, "divergence", "divergence elsewhere", BLUE, "dot"),
+        (2, "closed", "closed", GREY, "solid"),
+    ):
+        line = go.Scatter(
+            x=steps,
+            y=[line[key] for line in history],
+            name=name,
+            mode="lines",
+            line={"color": colour, "dash": dash},
+            hovertemplate=f"step %{{x}}: {name} %{{y:.4~g}}<extra></extra>",
+            showlegend=column == 1,
+        )
+        figure.add_trace(line, row=1, col=column)
+    figure.update_xaxes(title="step", rangemode="tozero")
+    figure.update_yaxes(title="nats/token", row=1, col=1)
+    figure.update_yaxes(rangemode="tozero", row=1, col=2)
+    figure.update_annotations(font_size=12)
+    return styled(figure, height=260).update_layout(legend={"y": -0.3, "x": 0.5, "xanchor": "center"}, margin={"b": 80})
+
+
 def metric_bars(metrics: Mapping[str, Mapping[str, float | None]], names: Sequence[str] | None = None) -> go.Figure:
     """One panel a metric, one bar a stage, with 95 % intervals (1.96 standard errors each way).
 

@@ -9,7 +9,16 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from unlearning_core.figures import GREY, PAYLOAD, heatmap, layer_summary, loss_curve, metric_bars, score_histogram
+from unlearning_core.figures import (
+    GREY,
+    PAYLOAD,
+    gate_course,
+    heatmap,
+    layer_summary,
+    loss_curve,
+    metric_bars,
+    score_histogram,
+)
 from unlearning_core.score_grid import OrderBy
 
 SHAPES = [(30, 1536), (32, 14_336), (80, 28_672), (33, 576), (6, 64), (1, 100_000)]
@@ -123,6 +132,15 @@ def test_a_long_loss_curve_is_thinned_and_keeps_its_last_point() -> None:
     figure = loss_curve({"kind": "train", "step": step, "loss": 1.0} for step in range(1, 50_001))
     assert len(figure.data[0].x) <= 1000
     assert figure.data[0].x[-1] == 50_000
+
+
+def test_the_course_of_gates_has_a_line_for_each_number_from_step_1() -> None:
+    history = [{"step": n, "forget": 0.1 * n, "divergence": 0.01 * n, "closed": 3 * n} for n in range(4)]
+    lines = {trace.name: trace for trace in gate_course(history).data}
+    for key, name in (("forget", "concept loss, rise"), ("divergence", "divergence elsewhere"), ("closed", "closed")):
+        assert list(lines[name].x) == [1, 2, 3, 4]
+        assert list(lines[name].y) == [line[key] for line in history]
+    assert lines["closed"].xaxis != lines["divergence elsewhere"].xaxis
 
 
 def test_metric_bars_show_each_stage_with_a_95_percent_interval() -> None:

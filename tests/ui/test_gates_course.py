@@ -1,0 +1,35 @@
+"""The Neurons page shows how gates were trained, and nothing of it for other methods."""
+
+import json
+from collections.abc import Callable
+
+from streamlit.testing.v1 import AppTest
+
+from tests.ui.pieces import button, labelled
+from unlearning_core.runs import Run
+from unlearning_core.stages.rank import FOLDER
+
+
+def course(app: AppTest) -> list[str]:
+    return [expander.label for expander in app.expander if "closed the gates" in expander.label]
+
+
+def test_the_course_of_the_gates_is_shown_beside_their_ranking(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("label", neural_probing={"ranker": "gates", "ranker_parameters": {"steps": 7}})
+    app = open_page("neurons", run)
+    assert course(app) == []
+    button(app, "Rank the neurons").click().run()
+    assert not app.exception
+    assert [error.value for error in app.error] == []
+    title = "How 7 steps of training closed the gates"
+    assert course(app) == [title]
+    shown = json.loads(labelled(app.expander, title).get("plotly_chart")[0].proto.spec)
+    assert {trace["name"] for trace in shown["data"]} == {"concept loss, rise", "divergence elsewhere", "closed"}
+
+    labelled(app.get("button_group"), "A neuron comes first that").set_value("fires only on it").run()
+    button(app, "Rank the neurons").click().run()
+    assert run.config.neural_probing.ranker != "gates"
+    assert (run.folder / FOLDER / "gates.jsonl").is_file()
+    assert course(app) == []
