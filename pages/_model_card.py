@@ -38,10 +38,14 @@ def facts(info: dict[str, Any]) -> None:
     rest = [
         f"number format {info['dtype']}",
         f"device {info['device']}",
-        f"licence {info.get('licence') or 'not named'}",
+        f"licence {info.get('licence') or _licence(info['source'])}",
     ]
     rest += [f"revision {info['revision'][:12]}"] if info.get("revision") else []
     st.caption(escaped(", ".join(rest)))
+
+
+def _licence(source: str) -> str:
+    return STARTERS[source].licence if source in STARTERS else "not named"
 
 
 def _title(source: str) -> str:

@@ -48,6 +48,7 @@ def learning_curve(events: Iterable[Mapping[str, Any]], base: Mapping[str, float
             figure.add_hline(
                 y=base[kind], line_dash=dash, line_color=colour, line_width=1.5, annotation_text=f"base, {name}",
                 annotation_position="top right" if kind == highest else "bottom right",
+                annotation_yshift=3 if kind == highest else -3,
             )  # fmt: skip
     total = max((point.get("total_steps") or point["step"] for point in points), default=1)
     figure.update_xaxes(title="optimizer step", range=[-0.03 * total, 1.05 * total])
