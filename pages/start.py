@@ -23,7 +23,7 @@ CARD = 260
 DEMOS = {
     "smallworld": "A tiny model of a small, made-up world whose every fact is known. Every step takes seconds.",
     "smollm2": "Real English, 135 million parameters. The slow steps are prepared in the background while you read: "
-    "ten minutes in all on two processor cores.",
+    "less than ten minutes in all on two processor cores.",
 }
 # Starters whose steps are too slow to wait for.
 PREPARED = ("smollm2",)

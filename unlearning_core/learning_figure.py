@@ -44,11 +44,11 @@ def learning_curve(events: Iterable[Mapping[str, Any]], base: Mapping[str, float
             )
         )
         if kind in base:
-            # The two levels may lie close together: one name goes above its line, the other below.
+            # The two levels may lie close together: one name goes above its line, the other below; on the left, where
+            # the curves are still far from them.
             figure.add_hline(
                 y=base[kind], line_dash=dash, line_color=colour, line_width=1.5, annotation_text=f"base, {name}",
-                annotation_position="top right" if kind == highest else "bottom right",
-                annotation_yshift=3 if kind == highest else -3,
+                annotation_position="top left" if kind == highest else "bottom left",
             )  # fmt: skip
     total = max((point.get("total_steps") or point["step"] for point in points), default=1)
     figure.update_xaxes(title="optimizer step", range=[-0.03 * total, 1.05 * total])
