@@ -9,9 +9,10 @@ from unlearning_core.runs import Run
 
 def model_at_hand(run: Run) -> bool:
     """Whether the model is in memory, loading it if need be."""
+    # There whether it is needed or not: what follows keeps its place on the page.
+    place = st.empty()
     if base_is_loaded(run):
         return True
-    place = st.empty()
     with place.container():
         loaded = carry_out("Loading the model", lambda bar: base_model(run, bar), only_one=run.id)
     if loaded:

@@ -100,7 +100,7 @@ def choose_ranker(run: Run) -> tuple[str, dict[str, Any]]:
     there = {ranker.group for ranker in RANKERS.values()}
     group = st.pills(
         "A neuron comes first that", [group for group in GROUPS if group in there], default=begun, required=True,
-        key=f"group {key}", help="Methods answer different questions. Choose the question, then a method.",
+        key=f"group {key}", help="Methods answer different questions. Choose the question, then a method.", wrap=True,
     ) or begun  # fmt: skip
     st.caption(GROUP_MEANINGS[group])
     missing = {name: reason for name, ranker in RANKERS.items() if (reason := ranker.unavailable())}

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.exceptions import ScriptControlException
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.progress import Progress, ProgressCallback, in_words
@@ -58,8 +60,27 @@ def said() -> None:
         st.success(text, icon=":material/check_circle:")
 
 
+def _pressed_in_fragment() -> bool:
+    """Whether the visitor did something in a fragment of the page, which Streamlit lets wait until the work has ended.
+
+    A fragment that draws itself anew every second is no visitor.
+    """
+    context = get_script_run_ctx()
+    requests = context.script_requests if context is not None else None
+    if requests is None or requests._state != ScriptRequestType.RERUN:
+        return False
+    waiting = requests._rerun_data
+    return bool(waiting.fragment_id_queue) and not waiting.is_auto_rerun
+
+
 class _Bar:
-    """A progress callback that draws a bar; whatever the visitor does meanwhile stops the work."""
+    """A progress callback that draws a bar; whatever the visitor does meanwhile stops the work.
+
+    Attributes:
+        left: whether the visitor did something in a fragment of the page.
+    """
+
+    left = False
 
     def __init__(self, title: str) -> None:
         self._bar = st.progress(0.0, text=title)
@@ -80,6 +101,9 @@ class _Bar:
             self._bar.progress(share, text=in_words(update, now - self._started[0], self._started[1]))
         except ScriptControlException as left:
             raise Stopped(_STOPPED) from left
+        if _pressed_in_fragment():
+            self.left = True
+            raise Stopped(_STOPPED)
 
     def empty(self) -> None:
         self._bar.empty()
@@ -99,7 +123,7 @@ def carry_out(title: str, work: Callable[[ProgressCallback], object], *, only_on
         only_one: what two windows must not work on at once (a run's id).
     """
     lock = _locks().setdefault(only_one, threading.Lock())
-    finished = False
+    finished, bar = False, None
     with st.container(border=True), in_sentences():
         if not lock.acquire(timeout=_PATIENCE):
             raise InputError(
@@ -114,7 +138,8 @@ def carry_out(title: str, work: Callable[[ProgressCallback], object], *, only_on
         except Stopped as stopped:
             if isinstance(stopped.__cause__, ScriptControlException):
                 raise stopped.__cause__ from None
-            raise
+            if bar is None or not bar.left:
+                raise
         finally:
             lock.release()
     return finished

@@ -113,7 +113,7 @@ def test_the_tops_are_told_apart(pair: tuple[pd.DataFrame, pd.DataFrame]) -> Non
     "other", [ranking(1, (3, 13)), ranking(1, (2, 21)), ranking(1, site="head")], ids=["width", "layers", "site"]
 )
 def test_rankings_of_other_neurons_are_refused(other: pd.DataFrame) -> None:
-    with pytest.raises(InputError, match="different neurons.*Compare rankings of the same model"):
+    with pytest.raises(InputError, match=r"different neurons.*Compare rankings of the same model"):
         Agreement.of(ranking(0), other)
 
 
