@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from pages._labelling import KINDS, leave_out, take_back
-from pages._marked_text import escaped, highlighted
+from pages._marked_text import CONCEPT, NEIGHBOUR, escaped, highlighted
 from unlearning_core.concepts.corrections import holds
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.concepts.matcher import Matcher
@@ -16,6 +16,7 @@ from unlearning_core.work import Work
 
 PER_PAGE = 12
 ANY = ""
+WITH, WITHOUT, NEAR = "With the concept", "Without it", "With a neighbour"
 PARTS = {"To rank on": "train", "To measure on": "held_out"}
 
 
@@ -24,24 +25,24 @@ def show_sentences(run: Run, facts: dict[str, Any]) -> None:
     work = Work(run)
     kinds = st.container(horizontal=True, gap="medium")
     part = kinds.segmented_control("Part", list(PARTS), default="To rank on", required=True, key="part")
-    kind = kinds.segmented_control(
-        "Kind", ["With the concept", "Without it"], default="With the concept", required=True, key="kind"
-    )
+    offered = [WITH, WITHOUT, *([NEAR] if "neighbours" in facts else [])]
+    kind = kinds.segmented_control("Kind", offered, default=WITH, required=True, key="kind") or WITH
     options = _words_and_forms(facts)
     left, right = st.columns(2)
     word = left.selectbox(
         "Word", list(options), format_func=lambda name: options[name], key=f"word {run.id}",
-        disabled=kind == "Without it", help="A word of the concept with all its forms, or one form.",
+        disabled=kind != WITH, help="A word of the concept with all its forms, or one form.",
     )  # fmt: skip
     beside = right.text_input(
         "Together with", key=f"beside {run.id}", placeholder="meeting",
         help="Another word of the same sentence: it tells one sense of a word from another.",
     )  # fmt: skip
-    concept = kind != "Without it"
+    concept = kind == WITH
     word, beside = (word or ANY) if concept else ANY, (beside or "").strip()
     if not any(letter.isalnum() for letter in beside):
         beside = ""
-    items = [item for item in work.sentences(PARTS[part or "To rank on"]).items if bool(item.spans) == concept]
+    labelled = work.sentences(PARTS[part or "To rank on"])
+    items = {WITH: labelled.with_concept, WITHOUT: labelled.without, NEAR: labelled.with_neighbour}[kind]
     if word:
         _drop_word_or_sense(run, work, word, beside)
     _list(run, _found(items, word, beside, work))
@@ -92,7 +93,7 @@ def _list(run: Run, items: list[LabelledText]) -> None:
     with place.form(f"sentences {run.id}", border=True):
         ticked = [
             item.text for item in shown
-            if st.checkbox(highlighted(item.text, item.spans), key=f"drop {run.id} {item.text}", wrap=True)
+            if st.checkbox(_shown(item), key=f"drop {run.id} {item.text}", wrap=True)
         ]  # fmt: skip
         left, right = st.columns([2, 3], vertical_alignment="center")
         pressed = left.form_submit_button("Leave out the ticked ones", icon=":material/remove_selection:")
@@ -101,6 +102,12 @@ def _list(run: Run, items: list[LabelledText]) -> None:
         leave_out(run, "sentences", ticked)
     elif pressed:
         st.info("No sentence is ticked.")
+
+
+def _shown(item: LabelledText) -> str:
+    """The concept's words marked; in a sentence without them the neighbours."""
+    spans, colour = (item.spans, CONCEPT) if item.spans else (item.neighbours, NEIGHBOUR)
+    return highlighted(item.text, spans, colour=colour)
 
 
 def show_left_out(run: Run, facts: dict[str, Any] | None) -> None:

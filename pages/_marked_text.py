@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+CONCEPT, NEIGHBOUR = "orange", "blue"
+"""Streamlit's names of the grounds on which words of the concept and of its neighbours stand."""
+
 CHANGED = "violet"
 """Streamlit's name of the colour of words that another text has otherwise."""
 
@@ -17,11 +20,14 @@ def escaped(text: str) -> str:
     return _escape(text.strip())
 
 
-def highlighted(text: str, spans: Iterable[Sequence[int]], changed: Iterable[Sequence[int]] = ()) -> str:
+def highlighted(
+    text: str, spans: Iterable[Sequence[int]], changed: Iterable[Sequence[int]] = (), colour: str = CONCEPT
+) -> str:
     """Markdown of `text` with the characters of each (start, end) in bold on a coloured ground.
 
     Args:
         changed: (start, end) of what another text has otherwise, in coloured italics; no span holds a line break.
+        colour: of the ground, by Streamlit's name.
     """
     first, end = len(text) - len(text.lstrip()), len(text.rstrip())
     concept, others = (
@@ -31,7 +37,7 @@ def highlighted(text: str, spans: Iterable[Sequence[int]], changed: Iterable[Seq
     edges = {first, max(first, end), *(edge for span in (*concept, *others) for edge in span)}
     parts = []
     for start, stop in pairwise(sorted(edge for edge in edges if first <= edge <= end)):
-        parts.append(_piece(text[start:stop], _lies_in(start, stop, concept), _lies_in(start, stop, others)))
+        parts.append(_piece(text[start:stop], _lies_in(start, stop, concept), _lies_in(start, stop, others), colour))
     return "".join(parts)
 
 
@@ -39,7 +45,7 @@ def _lies_in(start: int, stop: int, spans: list[tuple[int, int]]) -> bool:
     return any(first <= start and stop <= last for first, last in spans)
 
 
-def _piece(text: str, concept: bool, changed: bool) -> str:
+def _piece(text: str, concept: bool, changed: bool, colour: str) -> str:
     # Markdown's signs must touch a letter: white space stays outside of them.
     inner = text.strip() if concept or changed else text
     if not inner:
@@ -47,7 +53,7 @@ def _piece(text: str, concept: bool, changed: bool) -> str:
     before, after = text[: text.index(inner)], text[text.index(inner) + len(inner) :]
     shown = _escape(inner)
     if concept:
-        shown = f":orange-background[**{shown}**]"
+        shown = f":{colour}-background[**{shown}**]"
     if changed:
         shown = f":{CHANGED}[*{shown}*]"
     return _escape(before) + shown + _escape(after)

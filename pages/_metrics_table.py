@@ -16,11 +16,19 @@ ROWS = {
     "forget_delta": "... change against base",
     "retain_nll": "Loss elsewhere (nats/token)",
     "retain_delta": "... change against base",
+    "neighbour_nll": "Loss on its neighbours (nats/token)",
+    "neighbour_delta": "... change against base",
+    "rest_nll": "Loss on everything else (nats/token)",
+    "rest_delta": "... change against base",
     "concept_accuracy": "Concept words guessed right",
     "retain_accuracy": "Other words guessed right",
+    "neighbour_accuracy": "... of its neighbours",
+    "rest_accuracy": "... of everything else",
     "concept_words_per_100": "Concept words in 100 written",
 }
+"""Row title by metric; the rows of `APART` only where neighbours were measured."""
 
+APART = {name for name in ROWS if name.startswith(("neighbour_", "rest_"))}
 
 NEVER_KNEW = {
     "forget_quality": (
@@ -67,17 +75,21 @@ def metrics_so_far(run: Run, stages: Sequence[str]) -> dict[str, Any]:
 
 def show_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
     """Bars with 95 % intervals, and the table below."""
-    bars = metric_bars(metrics, ("concept_nll", "retain_nll", "concept_words_per_100"))
+    rows = [name for name in ROWS if name not in APART or any(name in values for values in metrics.values())]
+    parts = [name for name in ("neighbour_nll", "rest_nll") if name in rows] or ["retain_nll"]
+    bars = metric_bars(metrics, ("concept_nll", *parts, "concept_words_per_100"))
     bars.update_traces(error_y_color="#808080")  # seen on light and on dark ground
     st.plotly_chart(bars, key="metric bars", alt="Loss and concept words written for each stage of the model")
     table = {
-        stage: [in_figures(values.get(name), values.get(f"{name}_stderr")) for name in ROWS]
+        stage: [in_figures(values.get(name), values.get(f"{name}_stderr")) for name in rows]
         for stage, values in metrics.items()
     }
-    st.dataframe({"": list(ROWS.values())} | table, hide_index=True)
+    st.dataframe({"": [ROWS[name] for name in rows]} | table, hide_index=True)
+    said = " The loss elsewhere in two parts: the neighbours, which must stay, and everything else."
     st.caption(
         "± one standard error. Loss: how badly the next word is predicted, on text that was never ranked on. "
         "Forgetting shows as concept loss going up while the loss elsewhere stays."
+        + (said if APART.intersection(rows) else "")
     )
 
 

@@ -10,6 +10,7 @@ from pages._frame import show
 from pages._labelled_sentences import show_left_out, show_sentences
 from pages._labelling import KINDS, relabel
 from pages._marked_text import escaped
+from pages._neighbours import check_neighbours, choose_neighbours, neighbour_count, warn_of_neighbours
 from pages._run_in_url import current_run
 from pages._sentence_sources import choose_source
 from pages._sidebar import concept_words
@@ -37,11 +38,12 @@ def main() -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
         words, inflections = choose_words(run)
+        neighbours = choose_neighbours(run)
     with right:
         source = choose_source(run, words, inflections)
     amounts = choose_amounts(run)
     if st.button("Label the sentences", type="primary", icon=":material/sell:"):
-        label(run, words, inflections, source, amounts)
+        label(run, words, inflections, source | neighbours, amounts)
     labelled = "label" in finished_stages(run)
     if labelled:
         with in_sentences():
@@ -107,7 +109,7 @@ def label(
     run: Run,
     words: tuple[str, ...],
     inflections: bool,
-    source: dict[str, str | None],
+    source: dict[str, Any],
     amounts: dict[str, dict[str, float]],
 ) -> None:
     """Save the settings and label."""
@@ -115,6 +117,7 @@ def label(
         raise InputError("The list of concept words is empty. Write at least one word, for example: chair.")
     if not source["sentences"] and not (source["tokens_input_path"] and source["labels_input_path"]):
         raise InputError("No sentences are chosen. Give a file, folder or dataset, or let the model write them.")
+    check_neighbours(source, words, inflections, run.config.neural_probing.language)
     probing: dict[str, Any] = {"inflections": inflections} | source | amounts["neural_probing"]
     known = concept_words(run)
     if words != known:
@@ -140,7 +143,14 @@ def show_labelled(run: Run) -> None:
     with sentences, in_sentences():
         show_sentences(run, facts)
     with words:
-        words_table(facts)
+        words_table(facts, "every concept word")
+        st.caption(
+            "In all sentences of the source. A form that should not count: leave its sentences out under Sentences, or "
+            "switch inflected forms off."
+        )
+        if facts.get("neighbours", {}).get("words"):
+            st.markdown("**Neighbours**")
+            words_table(facts["neighbours"], "every word of the neighbours")
     with text, in_sentences():
         show_filter(run)
     with files:
@@ -154,6 +164,7 @@ def counts(facts: dict[str, Any]) -> None:
     row = st.container(horizontal=True, gap="medium")
     row.metric("With the concept", f"{concept:,}", width="content")
     row.metric("Without it", f"{rest:,}", width="content")
+    neighbour_count(row, facts)
     row.metric("Balance", f"{concept / (concept + rest):.0%}", width="content", help="Share that holds the concept.")
     row.metric("Duplicates dropped", f"{facts['duplicates']:,}", width="content")
     if facts.get("left_out"):
@@ -164,9 +175,10 @@ def counts(facts: dict[str, Any]) -> None:
     if few < FEW:
         kind = "with" if few == facts["train"][0] else "without"
         st.warning(f"Only {few} sentences {kind} the concept are there to rank on: expect an unsteady ranking.")
+    warn_of_neighbours(facts, FEW)
 
 
-def words_table(facts: dict[str, Any]) -> None:
+def words_table(facts: dict[str, Any], whose: str) -> None:
     """How often each word occurs, and in which forms."""
     found, forms = sorted(facts["words"].items(), key=lambda pair: -pair[1]), facts.get("forms", {})
     st.dataframe(
@@ -179,11 +191,7 @@ def words_table(facts: dict[str, Any]) -> None:
         },
         hide_index=True,
         height="content" if len(found) < 20 else 700,
-        alt="Occurrences and forms of every concept word",
-    )
-    st.caption(
-        "In all sentences of the source. A form that should not count: leave its sentences out under Sentences, or "
-        "switch inflected forms off."
+        alt=f"Occurrences and forms of {whose}",
     )
 
 

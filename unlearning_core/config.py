@@ -101,7 +101,7 @@ class SearchSection(Section):
     forget: float | None = Field(
         None, gt=0, description="nats a concept token to forget at least; none: neural_probing.prune_ratio is cut"
     )
-    retain: float = Field(0.05, ge=0, description="nats a token that everything else may lose at most")
+    retain: float = Field(0.05, ge=0, description="nats a token that everything else, neighbours too, may lose at most")
     sentences: int = Field(100, ge=2, description="held-out sentences with, and as many without the concept")
 
 

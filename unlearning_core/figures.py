@@ -36,6 +36,8 @@ _MARKERS = 2_000
 _METRICS = {
     "concept_nll": "Concept loss (nats/token)",
     "retain_nll": "Retain loss (nats/token)",
+    "neighbour_nll": "Neighbours' loss",
+    "rest_nll": "Loss on the rest",
     "concept_words_per_100": "Concept words in 100 written",
     "concept_accuracy": "Concept accuracy",
     "retain_accuracy": "Retain accuracy",

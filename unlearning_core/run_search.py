@@ -100,7 +100,11 @@ def add_search(commands: Any) -> None:
         "--forget", type=float, required=True, metavar="X", help="nats a concept token to forget at least"
     )
     command.add_argument(
-        "--retain", type=float, required=True, metavar="Y", help="nats any other token may lose at most"
+        "--retain",
+        type=float,
+        required=True,
+        metavar="Y",
+        help="nats any other token, neighbours' too, may lose at most",
     )
     command.add_argument("--most", type=int, default=MOST, metavar="N", help=f"cuts measured at most (default: {MOST})")
     command.add_argument(

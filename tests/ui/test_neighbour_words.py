@@ -1,0 +1,115 @@
+"""Neighbours on screen: typed, counted, shown in their sentences, refused where they are of the concept, measured."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.ui.conftest import sentences
+from tests.ui.pieces import button, chart, labelled
+from unlearning_core.runs import Run
+
+FIELD, LABEL = "Neighbours: words that must stay", "Label the sentences"
+COUNT, NEAR = "Of these with a neighbour", "With a neighbour"
+
+
+def fine(app: AppTest) -> AppTest:
+    assert not [error.value for error in app.error]
+    assert not app.exception
+    return app
+
+
+def metrics_rows(app: AppTest) -> dict[str, dict[str, str]]:
+    """By stage the cells of the table of measured values, by row title."""
+    table = next(one.value for one in app.dataframe if "base" in one.value)
+    return {stage: dict(zip(table[""], table[stage], strict=True)) for stage in table.columns if stage}
+
+
+def test_typed_words_are_saved_counted_and_shown_in_their_sentences(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("label")
+    app = open_page("concept", run)
+    assert COUNT not in [metric.label for metric in app.metric]
+    assert labelled(app.button_group, "Kind").options == ["With the concept", "Without it"]
+    labelled(app.text_area, FIELD).set_value("window, rivers\nzebra").run()
+    fine(button(app, LABEL).click().run())
+    assert run.config.neural_probing.neighbours == ["window", "rivers", "zebra"]
+    without = [text for text in sentences() if not text.startswith("She") and ("window" in text or "river" in text)]
+    assert labelled(app.metric, COUNT).value == str(len(without))
+    table = next(one.value for one in app.dataframe if "zebra" in list(one.value["word"]))
+    holding = {word: sum(word in text for text in sentences()) for word in ("window", "river", "zebra")}
+    assert dict(zip(table["word"], table["times"], strict=True)) == {
+        "window": holding["window"], "rivers": holding["river"], "zebra": 0,
+    }  # fmt: skip
+    warnings = [one.value for one in app.warning]
+    assert "These neighbours never occur: zebra" in warnings
+    assert any("too few to spare the neighbours" in said for said in warnings)
+
+    labelled(app.button_group, "Kind").set_value(NEAR).run()
+    marked = [one.label for one in fine(app).checkbox if one.label.startswith("The")]
+    assert marked
+    assert all(":blue-background[**window**]" in text or ":blue-background[**river**]" in text for text in marked)
+
+
+@pytest.mark.parametrize(("typed", "said"), [("sofa", "'sofa' is a word of the concept too"), ("benches", "'bench'")])
+def test_a_word_that_is_to_go_and_to_stay_is_named_and_nothing_is_saved(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], typed: str, said: str
+) -> None:
+    run = new_run("label", neural_probing={"neighbours": ["window"]})
+    app = open_page("concept", run)
+    labelled(app.text_area, FIELD).set_value(f"window\n{typed}").run()
+    button(app, LABEL).click().run()
+    assert not app.exception
+    assert len(app.error) == 1
+    assert said in app.error[0].value.replace("\\", "")
+    assert run.config.neural_probing.neighbours == ["window"]
+
+
+def test_an_emptied_field_takes_them_back(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+    run = new_run("label", neural_probing={"neighbours": ["window"]})
+    app = open_page("concept", run)
+    assert labelled(app.text_area, FIELD).value == "window"
+    assert labelled(app.metric, COUNT).value == "3"
+    labelled(app.text_area, FIELD).set_value("").run()
+    fine(button(app, LABEL).click().run())
+    assert run.config.neural_probing.neighbours is None
+    assert COUNT not in [metric.label for metric in app.metric]
+
+
+def test_a_file_of_words_and_a_text_stay_what_they_are(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    (tmp_path / "near.txt").write_text("window\nriver\n", encoding="utf-8")
+    (tmp_path / "more.txt").write_text("A window is open.\nThe river is wide.\nA chair.\n", encoding="utf-8")
+    run = new_run("label", neural_probing={"neighbours": str(tmp_path / "near.txt")})
+    app = open_page("concept", run)
+    assert labelled(app.text_area, FIELD).value == "window\nriver"
+    labelled(app.text_input, "Text about neighbours").set_value(str(tmp_path / "more.txt")).run()
+    fine(button(app, LABEL).click().run())
+    probing = run.config.neural_probing
+    assert (probing.neighbours, probing.neighbour_corpus) == (str(tmp_path / "near.txt"), str(tmp_path / "more.txt"))
+    assert labelled(app.metric, COUNT).value == "8"
+
+
+@pytest.mark.parametrize("neighbours", [["window", "river"], None])
+def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], neighbours: list[str] | None
+) -> None:
+    run = new_run("report", neural_probing={"neighbours": neighbours}, retraining={"enabled": False})
+    app, metrics = fine(open_page("compare", run)), run.read_json("metrics.json")
+    rows = metrics_rows(app)
+    titles = {
+        "neighbour_nll": "Loss on its neighbours (nats/token)",
+        "rest_nll": "Loss on everything else (nats/token)",
+    }
+    for name, title in titles.items():
+        assert (title in rows["pruned"]) == (name in metrics["pruned"]) == bool(neighbours)
+        for stage, cells in rows.items() if neighbours else ():
+            value, error = metrics[stage][name], metrics[stage][f"{name}_stderr"]
+            assert cells[title] == f"{value:.3f} ± {error:.3f}"
+    assert ("words that were to stay" in " ".join(text.value for text in app.markdown)) == bool(neighbours)
+    panels = [title["text"] for title in chart(app, 0)["layout"]["annotations"]]
+    assert len(panels) == (4 if neighbours else 3)
+    assert ("Neighbours' loss" in panels) == bool(neighbours)
