@@ -10,7 +10,10 @@ from unlearning_core.concepts.labelling import LabelledSet, LabelledText, label
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.neighbours import given_words, neighbour_words, with_neighbours
 from unlearning_core.concepts.words import Concept
+from unlearning_core.config import starter_config
 from unlearning_core.errors import InputError
+from unlearning_core.smallworld.facts import NEIGHBOURS
+from unlearning_core.smallworld.sets import target_words
 
 SEATS = Concept(("chair", "rocking chair", "sit"))
 NEAR = Concept(("table", "bed", "sleep"))
@@ -156,3 +159,8 @@ def test_written_sentences_are_read_back_and_those_without_neighbours_look_as_ev
     write_labelled(tmp_path / "items.jsonl", items)
     assert read_labelled(tmp_path / "items.jsonl") == items
     assert (tmp_path / "items.jsonl").read_text().splitlines()[2] == '{"text": "A river.", "spans": [], "words": []}'
+
+
+def test_the_starter_names_every_member_of_the_families_near_seats() -> None:
+    given = starter_config("smallworld").neural_probing.neighbours
+    assert given == [word for family in NEIGHBOURS["seats"] for word in target_words(family)]
