@@ -76,20 +76,21 @@ def metrics_so_far(run: Run, stages: Sequence[str]) -> dict[str, Any]:
 def show_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
     """Bars with 95 % intervals, and the table below."""
     rows = [name for name in ROWS if name not in APART or any(name in values for values in metrics.values())]
-    parts = [name for name in ("neighbour_nll", "rest_nll") if name in rows] or ["retain_nll"]
-    bars = metric_bars(metrics, ("concept_nll", *parts, "concept_words_per_100"))
+    apart = bool(APART.intersection(rows))
+    # Three panels fit a narrow page.
+    others = ("neighbour_nll", "rest_nll") if apart else ("retain_nll", "concept_words_per_100")
+    bars = metric_bars(metrics, ("concept_nll", *others))
     bars.update_traces(error_y_color="#808080")  # seen on light and on dark ground
-    st.plotly_chart(bars, key="metric bars", alt="Loss and concept words written for each stage of the model")
+    st.plotly_chart(bars, key="metric bars", alt="Measured values for each stage of the model")
     table = {
         stage: [in_figures(values.get(name), values.get(f"{name}_stderr")) for name in rows]
         for stage, values in metrics.items()
     }
-    st.dataframe({"": [ROWS[name] for name in rows]} | table, hide_index=True)
+    st.dataframe({"": [ROWS[name] for name in rows]} | table, hide_index=True, height="content")
     said = " The loss elsewhere in two parts: the neighbours, which must stay, and everything else."
     st.caption(
         "± one standard error. Loss: how badly the next word is predicted, on text that was never ranked on. "
-        "Forgetting shows as concept loss going up while the loss elsewhere stays."
-        + (said if APART.intersection(rows) else "")
+        "Forgetting shows as concept loss going up while the loss elsewhere stays." + (said if apart else "")
     )
 
 

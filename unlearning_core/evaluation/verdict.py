@@ -100,4 +100,5 @@ def _on_the_page(metrics: Metrics) -> list[str]:
 
 
 def _percent(nats: float) -> str:
-    return f"{100 * math.expm1(nats):+.1f} %"
+    percent = 100 * math.expm1(nats)
+    return f"{percent:+.0f} %" if abs(percent) >= 100 else f"{percent:+.1f} %"
