@@ -1,15 +1,19 @@
 """The curves that a cut lies on: computed by a process of their own, drawn as they come, and what they say."""
 
+from typing import Any
+
 import streamlit as st
 
 from pages._marked_text import escaped
+from pages._ranking_settings import in_words
 from unlearning_core.evaluation.curves import BUDGET, Verdict, verdict
 from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.progress import duration
 from unlearning_core.pruning.settings import CutSettings
+from unlearning_core.run_rankings import kept_rankings
 from unlearning_core.run_sweep import RunSweep, other_is_running
 from unlearning_core.runs import Run
-from unlearning_core.sweep_figure import sweep_curves
+from unlearning_core.sweep_figure import MOST_OTHERS, sweep_curves
 
 AT_ONCE = 120.0
 """Seconds up to which curves are computed without being asked for."""
@@ -28,52 +32,73 @@ def curves(run: Run, cut: CutSettings, seconds_a_sentence: float) -> None:
         seconds_a_sentence: that measuring takes, to say how long the curves will.
     """
     st.subheader("What a larger or smaller cut would do")
-    found = RunSweep.of(run, cut)
-    seconds = seconds_a_sentence * 2 * found.sentences * found.settings.cuts
-    if found.summary() is None and not found.begun and seconds <= AT_ONCE and not other_is_running(run):
-        found.start()
+    own, others = RunSweep.of(run, cut), _others(run, cut)
+    wanted = {"": own} | others
+    missing = {name: found for name, found in wanted.items() if found.summary() is None}
+    seconds = {name: seconds_a_sentence * 2 * found.sentences * found.cuts for name, found in missing.items()}
+    for name, found in missing.items():
+        if not found.begun and seconds[name] <= AT_ONCE and not other_is_running(run):
+            found.start()
     if other_is_running(run):
-        _watch(run, cut)
+        _watch(run, cut, wanted)
         return
-    if found.summary() is None:
-        _offer(found, seconds)
-    _draw(found, cut)
+    for name, found in missing.items():
+        _offer(found, name, seconds[name])
+    _draw(own, cut, others)
 
 
-def _offer(found: RunSweep, seconds: float) -> None:
+def _others(run: Run, cut: CutSettings) -> dict[str, RunSweep]:
+    """By name, the sweeps of the rankings that the visitor wants beside the run's own."""
+    kept = {in_words(other): other for other in kept_rankings(run)}
+    if not kept:
+        st.caption("Rankings that this one is compared with on the Neurons page can be drawn here too.")
+        return {}
+    chosen = st.multiselect(
+        "Also draw", list(kept), max_selections=MOST_OTHERS, placeholder="other rankings", key=f"also draw {run.id}",
+        help="What cutting the first neurons of another ranking would do: a better ranking forgets more for the same "
+        "loss elsewhere. Rankings come here once they were compared with this one on the Neurons page.",
+    )  # fmt: skip
+    return {name: RunSweep.of(run, cut, kept[name].path) for name in chosen if name in kept}
+
+
+def _offer(found: RunSweep, name: str, seconds: float) -> None:
     """Start, or go on after a stop or a failure."""
-    missing = 1 - len(found.points()) / found.settings.cuts
+    missing = 1 - len(found.points()) / found.cuts
+    of_what = f"the curve of {name}" if name else "the curves"
     if found.begun and (words := found.last_words()):
-        st.info(f"The curves are not complete. {escaped(words)}", icon=":material/stop_circle:")
-    else:
+        whole = f"The curve of {name} is" if name else "The curves are"
+        st.info(f"{whole} not complete. {escaped(words)}", icon=":material/stop_circle:")
+    elif not name:
         st.markdown(
             "Cuts of 0.1 % to 20 %, from the top and the bottom of the ranking and at random, show whether the ranking "
             "found neurons that matter, and which share is enough."
         )
     left = duration(max(1.0, missing * seconds))
-    word = "Go on with the curves" if found.begun else "Compute the curves"
-    st.button(f"{word} (about {left})", icon=":material/show_chart:", key="start curves", on_click=found.start)
+    word = f"Go on with {of_what}" if found.begun else f"Compute {of_what}"
+    st.button(f"{word} (about {left})", icon=":material/show_chart:", key=f"start curves {name}", on_click=found.start)
 
 
 @st.fragment(run_every=1.0)
-def _watch(run: Run, cut: CutSettings) -> None:
-    found = RunSweep.of(run, cut)
+def _watch(run: Run, cut: CutSettings, wanted: dict[str, RunSweep]) -> None:
     if not other_is_running(run):
         st.rerun()
     left, right = st.columns([5, 1], vertical_alignment="center")
-    if found.is_running():
-        done, total = len(found.points()), found.settings.cuts
-        text = f"computing the curves: {done} of {total} cuts measured" if done else "computing the curves: loading"
-        left.progress(min(1.0, done / total), text=text)
+    running = next(((name, found) for name, found in wanted.items() if found.is_running()), None)
+    if running is not None:
+        name, found = running
+        done, total = len(found.points()), found.cuts
+        of_what = f"the curve of {name}" if name else "the curves"
+        how_far = f"{done} of {total} cuts measured" if done else "loading"
+        left.progress(min(1.0, done / total), text=f"computing {of_what}: {how_far}")
         if right.button("Stop", icon=":material/stop_circle:", key="stop curves"):
             found.stop()
             left.caption("Stopping; what was measured is kept.")
     else:
         left.info("Curves of other settings of this run are being computed; these come next.")
-    _draw(found, cut)
+    _draw(wanted[""], cut, {name: found for name, found in wanted.items() if name})
 
 
-def _draw(found: RunSweep, cut: CutSettings) -> None:
+def _draw(found: RunSweep, cut: CutSettings, others: dict[str, RunSweep]) -> None:
     points = found.points()
     if not points:
         return
@@ -82,23 +107,32 @@ def _draw(found: RunSweep, cut: CutSettings) -> None:
     if judged is not None:
         _say(judged)
     suggested = None if summary is None else summary["suggested_ratio"]
+    measured = {name: to_frame(rows) for name, other in others.items() if (rows := other.points())}
     st.plotly_chart(
-        sweep_curves(table, ratio=cut.ratio, suggested=suggested), key="sweep curves",
+        sweep_curves(table, ratio=cut.ratio, suggested=suggested, others=measured), key="sweep curves",
         alt="Change of the loss on the concept and elsewhere by the share of neurons cut",
     )  # fmt: skip
     if summary is None:
         return
-    sign = "" if summary["budget_reached"] else "at least "
     knee = (
         f"The suggested {100 * suggested:.2g} % is the smallest cut that gets 95 % of that."
         if suggested is not None
         else "No cut within that budget forgets anything, so no ratio is suggested."
     )
     st.caption(
-        f"Selectivity {sign}{summary['selectivity']:.2f} nats: so much is forgotten when the loss elsewhere has risen "
+        f"Selectivity {_selectivity(summary)}: so much is forgotten when the loss elsewhere has risen "
         f"by {BUDGET} (dashed line). {knee} Measured on {summary['sentences']} held-out sentences; bars are 95 % "
         "intervals, the grey band holds every random draw of as many neurons from the same layers."
     )
+    finished = {name: figures for name, other in others.items() if (figures := other.summary()) is not None}
+    if finished:
+        each = "; ".join(f"**{name}** {_selectivity(figures)}" for name, figures in finished.items())
+        st.caption(f"Selectivity of the other rankings, cut from the top: {each}.")
+
+
+def _selectivity(summary: dict[str, Any]) -> str:
+    sign = "" if summary["budget_reached"] else "at least "
+    return f"{sign}{summary['selectivity']:.2f} nats"
 
 
 def _say(found: Verdict) -> None:

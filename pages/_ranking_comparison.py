@@ -187,16 +187,17 @@ def _numbers(found: Agreement, first: int, alike: float, top_alike: float) -> No
 
 
 def _side_by_side(own: Path, other: Path, names: tuple[str, str], first: int) -> None:
-    for column, path, name, title in zip(
-        st.columns(2, gap="medium"), (own, other), names, ("This ranking", "The other"), strict=True
-    ):
+    titles = ("This ranking", "The other")
+    # A row of their own: where one name takes two lines, the heatmaps stay side by side.
+    for column, title, name in zip(st.columns(2, gap="medium"), titles, names, strict=True):
+        column.markdown(f"**{title}**: {name}")
+    for column, path, title in zip(st.columns(2, gap="medium"), (own, other), titles, strict=True):
         ranking = pd.read_parquet(path)
         site = str(ranking["site"].iloc[0])
         marked = np.zeros((int(ranking["layer"].max()) + 1, int(ranking["index"].max()) + 1), bool)
         top = ranking[ranking["rank"] < first]
         marked[top["layer"], top["index"]] = True
         with column:
-            st.markdown(f"**{title}**: {name}")
             figure = heatmap(ranking, site, cut=marked, marks=f"in the first {first:,}")
             # A scale beside each would leave little room for the neurons in half a page; the caption says it.
             figure.update_traces(showscale=False, selector={"name": "score"}).update_layout(margin={"l": 40, "r": 5})

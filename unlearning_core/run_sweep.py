@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unlearning_core import background
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.curves import BUDGET, area_between, curve, selectivity, suggested_ratio
-from unlearning_core.evaluation.sweep import ORDERS, Point, SweepSettings, sweep, to_frame
+from unlearning_core.evaluation.sweep import MEASURED, ORDERS, Order, Point, SweepSettings, sweep, to_frame
 from unlearning_core.files import write_file, write_json, write_text
 from unlearning_core.models.sources import fingerprint
 from unlearning_core.progress import ProgressCallback, silent
@@ -43,31 +43,45 @@ class RunSweep:
         run: the run; its ranking and its held-out sentences are there.
         settings: what is cut.
         sentences: held-out sentences of each kind that are measured on, at most.
+        ranking: file of another ranking of the same neurons, which is cut from its top alone; None: the run's own.
     """
 
     run: Run
     settings: SweepSettings = field(default_factory=SweepSettings)
     sentences: int = SENTENCES
+    ranking: Path | None = None
 
     @classmethod
-    def of(cls, run: Run, cut: CutSettings) -> "RunSweep":
+    def of(cls, run: Run, cut: CutSettings, ranking: Path | None = None) -> "RunSweep":
         """The sweep that a cut with these settings lies on, whatever its ratio."""
         settings = SweepSettings(
             per_layer=cut.per_layer, protected_layers=cut.protected_layers, excluded_neurons=cut.excluded_neurons
         )
-        return cls(run, settings)
+        return cls(run, settings, ranking=ranking)
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """What is measured: of another ranking only what it is compared by."""
+        return MEASURED if self.ranking is None else ("top",)
+
+    @property
+    def cuts(self) -> int:
+        """How many points it has if no order ends early."""
+        return self.settings.cuts(self.orders)
 
     @cached_property
     def folder(self) -> Path:
         """Where it is kept: named by everything that a point depends on, so that nothing stale is ever shown.
 
         Raises:
-            InputError: the neurons of the run are not ranked yet, or its model is gone.
+            InputError: there is no such ranking, or the run's model is gone.
         """
         from unlearning_core.models.hashing import sha256_of
 
-        base, ranking = self.run.config.base_model, self.run.folder / "ranking.parquet"
+        base, ranking = self.run.config.base_model, self.ranking or self.run.folder / "ranking.parquet"
         if not ranking.is_file():
+            if self.ranking is not None:
+                raise InputError(f"There is no ranking {ranking}. Give a ranking.parquet of this run's neurons.")
             raise InputError(f"The neurons of {self.run.folder} are not ranked yet. Rank them first.")
         depends = {
             "ranking": sha256_of(ranking),
@@ -81,7 +95,7 @@ class RunSweep:
                 self.settings.seed,
             ],
             "sentences": self.sentences,
-        }
+        } | ({} if self.ranking is None else {"orders": self.orders})
         return self.run.folder / FOLDER / digest(depends)[:16]
 
     def points(self) -> list[Point]:
@@ -123,6 +137,8 @@ class RunSweep:
         options = ["--per-layer" if given.per_layer else "--whole", "--ratios", *map(str, given.ratios)]
         options += ["--protect-layers", *map(str, given.protected_layers)]
         options += ["--draws", str(given.draws), "--seed", str(given.seed), "--sentences", str(self.sentences)]
+        if self.ranking is not None:
+            options += ["--ranking", str(self.ranking.resolve())]
         background.launch(self.folder, ["sweep", str(self.run.folder.resolve()), *options], gently=True)
 
     def stop(self) -> None:
@@ -140,6 +156,8 @@ class RunSweep:
             progress: told before every point; may raise Stopped: the points measured so far are kept.
             base: the run's base model, if it is in memory.
         """
+        import pandas as pd
+
         from unlearning_core.evaluation.metrics import Meter
 
         known = self.summary()
@@ -154,12 +172,15 @@ class RunSweep:
             lines = (json.dumps(one.to_dict()) for one in points)
             write_text(self.folder / POINTS, "".join(line + "\n" for line in lines))
 
-        table = sweep(meter, work.ranking, self.settings, known=tuple(points), on_point=keep, progress=progress)
+        ranking = work.ranking if self.ranking is None else pd.read_parquet(self.ranking)
+        table = sweep(
+            meter, ranking, self.settings, orders=self.orders, known=tuple(points), on_point=keep, progress=progress
+        )
         write_file(self.folder / TABLE, lambda path: table.to_parquet(path, index=False))
         summary = summarise(table) | {
             "settings": _jsonable(self.settings),
             "sentences": len(held_out.items),
-            "neurons": len(work.ranking),
+            "neurons": len(ranking),
             "seconds": round(time.monotonic() - begun, 1),
         }
         write_json(self.folder / SUMMARY, summary)
@@ -205,6 +226,7 @@ def add_sweep(commands: Any) -> None:
     command.add_argument(
         "--sentences", type=int, default=SENTENCES, metavar="N", help=f"of each kind at most (default: {SENTENCES})"
     )
+    command.add_argument("--ranking", type=Path, metavar="FILE", help="another ranking, cut from its top alone")
     command.set_defaults(command=sweep_command)
 
 
@@ -224,7 +246,7 @@ def sweep_command(arguments: argparse.Namespace, progress: Any) -> None:
         settings = replace(settings, ratios=tuple(arguments.ratios))
     if arguments.sentences < 2:
         raise InputError(f"--sentences is {arguments.sentences}; at least 2 of each kind are needed.")
-    found = RunSweep(run, settings, arguments.sentences)
+    found = RunSweep(run, settings, arguments.sentences, arguments.ranking)
     summary = found.compute(progress)
     progress.close()
     print(in_words(to_frame(found.points()), summary))

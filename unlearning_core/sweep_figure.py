@@ -1,5 +1,6 @@
 """The curves of an ablation sweep as a plotly figure. No torch, no streamlit."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from unlearning_core.evaluation.curves import BUDGET, Curve, curve
 from unlearning_core.evaluation.sweep import Order
-from unlearning_core.figures import BLUE, GREEN, GREY, ORANGE, styled
+from unlearning_core.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, styled
 
 _ORDERS: dict[Order, tuple[str, str, str, str]] = {
     "top": ("from the top", ORANGE, "solid", "circle"),
@@ -18,12 +19,23 @@ _ORDERS: dict[Order, tuple[str, str, str, str]] = {
 }
 """Name, colour, dash and marker of each order: none is told by its colour alone."""
 
+_OTHERS = ((RED, "longdash", "triangle-up"), (PURPLE, "dashdot", "cross"), (GREEN, "longdashdot", "star"))
+"""Colour, dash and marker of the curves of other rankings."""
+
+MOST_OTHERS = len(_OTHERS)
+
 _PANELS = (("forget", "Concept loss"), ("retain", "Loss elsewhere"))
 _BAND = "rgba(127,127,127,0.25)"
 _LEAST, _MOST = 0.0005, 0.25
 
 
-def sweep_curves(points: pd.DataFrame, *, ratio: float, suggested: float | None = None) -> go.Figure:
+def sweep_curves(
+    points: pd.DataFrame,
+    *,
+    ratio: float,
+    suggested: float | None = None,
+    others: Mapping[str, pd.DataFrame] | None = None,
+) -> go.Figure:
     """Change of the loss on the concept and elsewhere over the share cut, in two panels of one axis.
 
     Error bars are 95 % intervals (1.96 standard errors each way); the band holds all random draws.
@@ -32,7 +44,9 @@ def sweep_curves(points: pd.DataFrame, *, ratio: float, suggested: float | None 
         points: what `sweep` returned, or what was measured so far.
         ratio: where the person stands now; marked by a line in both panels.
         suggested: a ratio to start from; marked likewise.
+        others: by name, sweeps of other rankings, whose curves from the top are drawn too; at most `MOST_OTHERS`.
     """
+    others = others or {}
     figure = make_subplots(
         rows=1, cols=2, subplot_titles=[title for _, title in _PANELS], horizontal_spacing=0.1, shared_xaxes=True
     )
@@ -43,7 +57,13 @@ def sweep_curves(points: pd.DataFrame, *, ratio: float, suggested: float | None 
             found = curve(points, order)
             if order == "random" and len(found.ratios) > 1:
                 figure.add_trace(_band(found, name), row=1, col=column)
-            figure.add_trace(_line(found, name, order, legend=column == 1), row=1, col=column)
+            title, look = _ORDERS[order][0], _ORDERS[order][1:]
+            figure.add_trace(
+                _line(found, name, title, look, thick=order == "top", legend=column == 1), row=1, col=column
+            )
+        for (title, rows), look in zip(others.items(), _OTHERS, strict=False):
+            found = curve(rows, "top")
+            figure.add_trace(_line(found, name, title, look, legend=column == 1), row=1, col=column)
     figure.add_hline(BUDGET, line={"color": GREY, "width": 1, "dash": "dash"}, row=1, col=2)
     marks = [(suggested, "suggested", GREEN, "dash"), (ratio, "your cut", GREY, "solid")]
     for place, label, colour, dash in marks:
@@ -57,27 +77,31 @@ def sweep_curves(points: pd.DataFrame, *, ratio: float, suggested: float | None 
     )  # fmt: skip
     figure.update_yaxes(zeroline=True, zerolinecolor=GREY, zerolinewidth=1)
     figure.update_yaxes(title="change, nats/token", row=1, col=1)
-    figure.update_yaxes(range=_retain_range(points), row=1, col=2)
+    figure.update_yaxes(range=_retain_range(pd.concat([points, *others.values()])), row=1, col=2)
     figure.update_annotations(font_size=12)
-    figure = styled(figure, height=330)
-    return figure.update_layout(legend={"y": -0.25, "x": 0.5, "xanchor": "center"}, margin={"b": 90})
+    below = 90 + 25 * len(others)  # the legend, which needs more lines on a narrow page
+    figure = styled(figure, height=240 + below)
+    legend = {"y": -0.27, "yanchor": "top", "x": 0.5, "xanchor": "center"}
+    return figure.update_layout(legend=legend, margin={"b": below})
 
 
-def _line(found: Curve, name: str, order: Order, *, legend: bool) -> go.Scatter:
-    title, colour, dash, symbol = _ORDERS[order]
+def _line(
+    found: Curve, name: str, title: str, look: tuple[str, str, str], *, legend: bool, thick: bool = False
+) -> go.Scatter:
+    colour, dash, symbol = look
     above = found.ratios > 0
     values, errors = getattr(found, name)[above], 1.96 * getattr(found, f"{name}_stderr")[above]
-    bars: dict[str, Any] = {"error_y": {"array": errors, "color": colour, "thickness": 1}} if order == "top" else {}
+    bars: dict[str, Any] = {"error_y": {"array": errors, "color": colour, "thickness": 1}} if thick else {}
     return go.Scatter(
         x=100 * found.ratios[above],
         y=values,
         customdata=np.column_stack([found.neurons[above], errors]),
         name=title,
-        legendgroup=order,
+        legendgroup=title,
         showlegend=legend,
         mode="lines+markers",
-        line={"color": colour, "dash": dash, "width": 3 if order == "top" else 1.5},
-        marker={"symbol": symbol, "size": 7 if order == "top" else 5},
+        line={"color": colour, "dash": dash, "width": 3 if thick else 1.5},
+        marker={"symbol": symbol, "size": 7 if thick else 5},
         hovertemplate=f"%{{x:.3g}} % {title}, about %{{customdata[0]:,.0f}} neurons: %{{y:+.3f}} "
         "± %{customdata[1]:.3f}<extra></extra>",
         **bars,
@@ -96,7 +120,7 @@ def _band(found: Curve, name: str) -> go.Scatter:
         line={"width": 0},
         mode="lines",
         hoverinfo="skip",
-        legendgroup="random",
+        legendgroup=_ORDERS["random"][0],
         showlegend=False,
         name="all random draws",
     )

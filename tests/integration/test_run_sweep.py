@@ -55,7 +55,7 @@ def test_a_stopped_sweep_goes_on_and_a_finished_one_is_read_back(ranked: Run, me
     assert found.compute() == summary == RunSweep.of(ranked, CutSettings(0.3)).compute()
     assert len(measured) == before + added
     table = pd.read_parquet(found.folder / "points.parquet")
-    assert len(table) == len(found.points()) == SweepSettings().cuts
+    assert len(table) == len(found.points()) == SweepSettings().cuts()
     assert sorted(set(table["ratio"])) == list(RATIOS)
     # The first 12 points cut nothing or lie on the curve from the top, so none of them was measured again: the base,
     # and for 7 ratios that cut a neuron the three random draws and the bottom.
@@ -76,6 +76,26 @@ def test_what_a_sweep_depends_on_names_its_folder(ranked: Run) -> None:
         path.write_bytes(kept)
 
 
+def test_another_ranking_is_cut_from_its_top_alone_and_kept_beside_the_runs_own(ranked: Run, tmp_path: Path) -> None:
+    own, path = RunSweep.of(ranked, CutSettings(0.1)), tmp_path / "other.parquet"
+    ranking = Work(ranked).ranking
+    ranking.assign(rank=ranking["rank"].to_numpy()[::-1]).to_parquet(path, index=False)
+    other = RunSweep.of(ranked, CutSettings(0.1), path)
+    assert other.folder != own.folder
+    assert other.cuts == len(RATIOS)
+    other.compute()
+    points = other.points()
+    assert [point.order for point in points] == ["top"] * len(RATIOS)
+    # No neuron of this model is protected, so the top of the turned ranking is the bottom of the run's own.
+    own.compute()
+    expected = {point.ratio: point for point in own.points() if point.order == "bottom"}
+    for point in points:
+        assert point.forget == pytest.approx(expected[point.ratio].forget)
+        assert point.retain == pytest.approx(expected[point.ratio].retain)
+    with pytest.raises(InputError, match=r"no ranking .*gone\.parquet"):
+        RunSweep.of(ranked, CutSettings(0.1), tmp_path / "gone.parquet").compute()
+
+
 def test_without_a_ranking_there_is_no_sweep(tmp_path: Path) -> None:
     run = create_run(load_config(write_experiment(tmp_path)), tmp_path / "runs")
     with pytest.raises(InputError, match="not ranked yet"):
@@ -91,6 +111,14 @@ def test_the_command_prints_the_curves_and_where_they_are(ranked: Run, capsys: p
     assert f"{summary['selectivity']:.3f}" in selectivity
     assert suggested.startswith("Suggested ratio:")
     assert summary["sentences"] == 16
+
+
+def test_the_command_takes_another_ranking(ranked: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--ratios", "0.1", "--sentences", "8", "--ranking", str(ranked.folder / "ranking.parquet")]
+    assert main(["sweep", str(ranked.folder), *given]) == 0
+    _, _, tenth = capsys.readouterr().out.splitlines()[:3]
+    assert tenth.split()[:2] == ["10%", "14"]
+    assert tenth.split()[-2:] == ["-", "-"]
 
 
 def test_the_command_refuses_too_few_sentences(ranked: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from unlearning_core.evaluation.sweep import Point, to_frame
-from unlearning_core.figures import BLUE, GREEN, GREY, ORANGE
+from unlearning_core.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
 from unlearning_core.sweep_figure import sweep_curves
 
 RATIOS = (0.0, 0.01, 0.1)
@@ -60,6 +60,21 @@ def test_a_sweep_that_has_only_begun_can_be_drawn() -> None:
     assert traces(sweep_curves(points().head(1), ratio=0.01), "from the top")[0].x.size == 0
 
 
+def test_other_rankings_are_drawn_from_the_top_each_in_a_look_of_its_own() -> None:
+    others = {
+        name: to_frame([Point("top", 0, r, 1, k * r, 0.1, r, 0.01) for r in RATIOS]) for k, name in ((2, "a"), (3, "b"))
+    }
+    figure = sweep_curves(points(), ratio=0.05, others=others)
+    for k, name in ((2, "a"), (3, "b")):
+        forget, retain = traces(figure, name)
+        assert forget.y.tolist() == pytest.approx([k * 0.01, k * 0.1])
+        assert retain.y.tolist() == pytest.approx([0.01, 0.1])
+        assert (forget.showlegend, retain.showlegend) == (True, False)
+    drawn = [traces(figure, name)[0] for name in ("from the top", "at random", "a", "b")]
+    for look in ([line.line.dash for line in drawn], [line.marker.symbol for line in drawn]):
+        assert len(set(look)) == len(drawn)
+
+
 def luminance(colour: str) -> float:
     """Relative luminance by WCAG 2.2."""
     parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
@@ -71,7 +86,7 @@ def luminance(colour: str) -> float:
 def test_lines_and_error_bars_stand_out_from_the_page(theme: str) -> None:
     settings = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text())
     ground = luminance(settings["theme"][theme]["backgroundColor"])
-    for colour in (BLUE, ORANGE, GREEN, GREY):
+    for colour in (BLUE, ORANGE, GREEN, GREY, RED, PURPLE):
         high, low = max(ground, luminance(colour)), min(ground, luminance(colour))
         # 3:1 is what WCAG 1.4.11 asks of graphics; orange on white falls short, so its line is the thick one.
         assert (high + 0.05) / (low + 0.05) >= (2 if colour == ORANGE else 3), colour

@@ -73,10 +73,9 @@ class SweepSettings:
         """How many cuts of an order there are at each ratio."""
         return self.draws if order == "random" else 1
 
-    @property
-    def cuts(self) -> int:
-        """How many points a sweep has that no order ends early."""
-        return len(self.ratios) * sum(self.draws_of(order) for order in MEASURED)
+    def cuts(self, orders: tuple[Order, ...] = MEASURED) -> int:
+        """How many points a sweep of these orders has if none of them ends early."""
+        return len(self.ratios) * sum(self.draws_of(order) for order in orders)
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def sweep(
     settings = settings or SweepSettings()
     found = {point.key: point for point in known}
     cuts = _Cuts(ranking, meter.loaded.map.shapes, settings)
-    total = len(settings.ratios) * sum(settings.draws_of(order) for order in orders)
+    total = settings.cuts(orders)
     points: list[Point] = []
     logger.info("Sweeping %d ratios, %d random draws each", len(settings.ratios), settings.draws)
     for order in orders:
