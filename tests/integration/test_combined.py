@@ -1,69 +1,137 @@
-"""The iterative cut: its first neurons, its budget, and its rounds against cuts measured one by one."""
+"""The iterative cut: what its rounds choose, what it finds too costly, and its budget, against cuts made one by one."""
+
+from collections.abc import Callable
+from itertools import combinations
 
 import numpy as np
 import pytest
 
-from tests.tiny_subject import ITEMS, activations, subject
+from tests.tiny_subject import activations, subject
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.metrics import measure, nll_delta
 from unlearning_core.progress import Progress, silent
 from unlearning_core.pruning.mask import Mask
-from unlearning_core.rankers.cuts_alone import cut_each
+from unlearning_core.rankers.combined import Change, affordable, divided
+from unlearning_core.rankers.derivatives import derivatives
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.subject import Subject
 from unlearning_core.rankers.token_batches import token_batches
 
-WHOLE = {"candidates": 144, "cost": "divergence"}
-
 
 def top(of: Subject, **params: object) -> list[tuple[int, int]]:
-    ranking = rank(activations(of, "mlp"), "combined", WHOLE | params, subject=of, protect=False)
+    ranking = rank(activations(of, "mlp"), "combined", params, subject=of, protect=False)
     assert len(ranking) == 144
     return [(int(layer), int(index)) for layer, index in ranking[["layer", "index"]].to_numpy()]
 
 
 def deltas(of: Subject, neurons: list[tuple[int, int]]) -> tuple[float, float]:
     mask = Mask.from_neurons({"mlp": (3, 48)}, [("mlp", *neuron) for neuron in neurons])
-    base, after = measure(of.loaded, ITEMS), measure(of.loaded, ITEMS, mask=mask)
+    base, after = measure(of.loaded, of.items), measure(of.loaded, of.items, mask=mask)
     return nll_delta(base, after, "concept").value, nll_delta(base, after, "retain").value
 
 
-def test_one_round_begins_like_exact_ablation_of_all_neurons() -> None:
-    of = subject("llama")
-    every = rank(activations(of, "mlp"), "ablation", {**WHOLE, "eps": 3.0}, subject=of, protect=False)
-    expected = every[["layer", "index"]].to_numpy().tolist()[:10]
-    assert [list(neuron) for neuron in top(of, rounds=1, most=10, budget=100.0)[:10]] == expected
+def adding(forget: np.ndarray, retain: np.ndarray) -> Callable[[np.ndarray], Change]:
+    """Changes of neurons (0, index) that simply add up."""
+    return lambda neurons: Change(float(forget[neurons[:, 1]].sum()), float(retain[neurons[:, 1]].sum()))
 
 
-def test_rounds_end_within_the_budget_that_a_single_one_overruns() -> None:
+def test_sentences_to_choose_by_and_to_check_on_are_different_and_all_are_used() -> None:
     of = subject("gpt2")
-    free = top(of, rounds=1, most=20, budget=100.0)[:20]
-    assert deltas(of, free)[1] > 0.02
-    heard: list[Progress] = []
-    held = rank(
-        activations(of, "mlp"), "combined", WHOLE | {"rounds": 1, "most": 20, "budget": 0.02}, subject=of,
-        protect=False, progress=heard.append,
+    chosen_on, checked = divided(of, 100, 0)
+    texts = [{item.text for item in part.items} for part in (chosen_on, checked)]
+    assert not texts[0] & texts[1]
+    assert texts[0] | texts[1] == {item.text for item in of.items}
+    assert all(any(item.spans for item in part.items) for part in (chosen_on, checked))
+
+
+def test_a_single_concept_sentence_serves_for_both() -> None:
+    of = subject("gpt2")
+    single = Subject(of.loaded, [of.items[0], of.items[1]])
+    assert [part.items for part in divided(single, 100, 0)] == [single.items, single.items]
+
+
+def test_neurons_that_break_the_budget_are_left_out_and_those_behind_them_are_not() -> None:
+    best = np.stack([np.zeros(16, int), np.arange(16)], 1)
+    retain = np.full(16, 0.001)
+    retain[[2, 9]] = 1.0
+    cut, out, now = affordable(best, adding(np.ones(16), retain), Change(0.0, 0.0), 0.1, 100)
+    assert sorted(cut[:, 1]) == [index for index in range(16) if index not in (2, 9)]
+    assert sorted(out[:, 1]) == [2, 9]
+    assert now.forget == pytest.approx(14)
+    assert now.retain == pytest.approx(0.014)
+
+
+def test_neurons_that_cost_too_much_only_together_are_not_both_cut() -> None:
+    best = np.stack([np.zeros(6, int), np.arange(6)], 1)
+    retain = np.array([0.0, 0.06, 0.0, 0.0, 0.06, 0.0])
+    cut, out, now = affordable(best, adding(np.ones(6), retain), Change(0.0, 0.0), 0.1, 100)
+    fitting = [
+        len(some) for size in range(7) for some in combinations(range(6), size) if retain[list(some)].sum() <= 0.1
+    ]
+    assert len(cut) == max(fitting)
+    assert out[:, 1].tolist() == [4]
+    assert now.retain == pytest.approx(0.06)
+
+
+def test_no_more_is_measured_than_asked_for_and_nothing_is_cut_that_was_not() -> None:
+    measured: list[list[int]] = []
+
+    def costly(neurons: np.ndarray) -> Change:
+        measured.append(neurons[:, 1].tolist())
+        return Change(1.0, 1.0 if len(neurons) > 2 else 0.0)
+
+    best = np.stack([np.zeros(16, int), np.arange(16)], 1)
+    cut, _, _ = affordable(best, costly, Change(0.0, 0.0), 0.1, 4)
+    assert len(measured) == 4
+    assert cut[:, 1].tolist() == measured[-1] == [0, 1]
+
+
+def test_rounds_end_within_the_budget_that_the_gradients_order_overruns() -> None:
+    of = subject("gpt2")
+    budget = 0.02
+    checked = divided(of, 200, 0)[1]
+    ranking = rank(
+        activations(of, "mlp"), "combined", {"rounds": 2, "most": 40, "budget": budget, "tests": 30},
+        subject=of, protect=False,
     )  # fmt: skip
+    score, places = ranking["score"].to_numpy(), ranking[["layer", "index"]].to_numpy()
     # Neurons that were cut stand a whole unit apart, above all others.
-    score = held["score"].to_numpy()
-    count = int((np.diff(score) == -1).sum()) if score[0] - score[1] == 1 else 1
-    cut = [(int(a), int(b)) for a, b in held[["layer", "index"]].to_numpy()[:count]]
-    assert 1 <= count < 20
-    assert deltas(of, cut)[1] <= 0.02
-    assert all(update.task.startswith("round 1 of 1: ") for update in heard)
+    whole = np.isclose(np.diff(score), -1)
+    count = int(np.argmin(whole)) + 1
+    cut = [(int(a), int(b)) for a, b in places[:count]]
+    found = deltas(checked, cut)
+    assert 2 <= count < 80
+    assert found[1] <= budget
+    assert found[0] > 0
+    by_gradient = top(of, rounds=1, most=80, budget=100.0, tests=1)[:count]
+    assert deltas(checked, by_gradient)[1] > budget
 
 
 def test_each_round_goes_on_from_what_was_cut_before() -> None:
     of = subject("gpt2")
-    kept, expected = np.ones((3, 48), bool), []
+    chosen_on, _ = divided(of, 200, 0)
+    kept, expected = np.ones((3, 48)), []
     for _ in range(2):
-        left = np.argwhere(kept)
-        found = cut_each(of.loaded, token_batches(of), "mlp", left, kept=kept, progress=silent)
-        ratio = found.forget / (found.divergence + 3 * np.median(found.divergence))
-        layer, index = left[int(np.argmax(ratio))]
+        found = derivatives(of.loaded, token_batches(chosen_on), "mlp", at=kept, progress=silent)
+        fisher = found.retain_square / 2
+        ratio = -found.concept / (fisher + 2 * np.median(fisher))
+        ratio[kept == 0] = -np.inf
+        layer, index = np.unravel_index(np.argmax(ratio), ratio.shape)
         expected.append((int(layer), int(index)))
-        kept[layer, index] = False
-    assert top(of, rounds=2, most=1, budget=100.0)[:2] == expected
+        kept[layer, index] = 0
+    params = {"rounds": 2, "most": 1, "budget": 100.0, "cost": "divergence", "eps": 2.0}
+    assert top(of, **params)[:2] == expected
+
+
+def test_it_says_what_it_takes_at_most_before_its_first_round() -> None:
+    of = subject("llama")
+    heard: list[Progress] = []
+    rank(activations(of, "mlp"), "combined", {"rounds": 2}, subject=of, progress=heard.append)
+    tasks = [update.task for update in heard]
+    assert tasks[0] == "measuring"
+    rounds = [task for task in tasks if task != "measuring"]
+    assert rounds[0].startswith("round 1 of 2 (all: ")
+    assert " at most): following the loss back" in rounds[0]
 
 
 def test_it_stops() -> None:

@@ -68,6 +68,8 @@ def test_the_score_is_gain_for_cost_and_a_cut_that_helps_elsewhere_earns_nothing
     np.testing.assert_allclose(by_loss, [0.4 / 0.2, 0.4 / 0.2, -0.3 / 0.2, 0.4 / 0.5])
     by_divergence = gain_for_cost(gain, loss, divergence, "divergence", 2.0)
     np.testing.assert_allclose(by_divergence, [0.4 / 0.3, 0.4 / 0.7, -0.3 / 0.3, 0.4 / 0.3])
+    by_both = gain_for_cost(gain, loss, divergence, "both", 2.0)
+    np.testing.assert_allclose(by_both * (np.maximum(loss, 0) + 0.3 * divergence + 0.2), gain)
     assert np.isfinite(gain_for_cost(gain, loss, np.zeros(4), "divergence", 1.0)).all()
 
 

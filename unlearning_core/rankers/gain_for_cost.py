@@ -11,13 +11,17 @@ from typing import Literal
 
 import numpy as np
 
-Cost = Literal["loss", "divergence"]
+Cost = Literal["loss", "divergence", "both"]
 
 COST = (
-    "What a cut costs elsewhere: the rise of the loss on all other tokens, as retain deltas are measured, or how far "
-    "it moves the predictions there (Kullback-Leibler divergence)."
+    "What a cut costs elsewhere: the rise of the loss on all other tokens, as retain deltas are measured; how far it "
+    "moves the predictions there (Kullback-Leibler divergence); or both, the divergence counting three tenths."
 )
 """Description of the parameter, for every method that has it."""
+
+SHARE = 0.3
+"""How much of the divergence counts beside the loss. On few sentences a neuron can seem to cost no loss by luck; one
+that moves predictions far will cost some on others."""
 
 
 def gain_for_cost(gain: np.ndarray, loss: np.ndarray, divergence: np.ndarray, cost: Cost, eps: float) -> np.ndarray:
@@ -27,9 +31,10 @@ def gain_for_cost(gain: np.ndarray, loss: np.ndarray, divergence: np.ndarray, co
         gain: rise of the concept tokens' loss by a cut, nats a token, of any shape.
         loss: rise of the other tokens' loss; below 0 it counts as 0.
         divergence: divergence at the other tokens, 0 or more.
-        cost: which of the two is the cost.
+        cost: which of the two is the cost, or both: loss + `SHARE` x divergence.
         eps: above 0.
     """
-    paid = np.maximum(loss, 0) if cost == "loss" else divergence
+    rise = np.maximum(loss, 0)
+    paid = {"loss": rise, "divergence": divergence, "both": rise + SHARE * divergence}[cost]
     # Where the middle neuron does nothing at all (ReLU), the smallest float keeps the ratio defined.
     return gain / np.maximum(paid + eps * np.median(divergence), np.finfo(np.float64).tiny)
