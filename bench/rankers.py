@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--train", type=int, default=300, help="sentences of each kind to rank on, at most")
     parser.add_argument("--held-out", type=int, default=100, help="sentences of each kind to measure on, at most")
     parser.add_argument("--seed", type=int, default=0, help="of splits, draws and rankers")
+    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto (default), as in a run")
     return parser
 
 
@@ -93,7 +94,9 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
             corpus = hashlib.file_digest(file, "sha256").hexdigest()
     else:
         corpus = str(arguments.corpus)
-    return {"corpus": corpus} | {name: getattr(arguments, name) for name in ("texts", "train", "held_out", "seed")}
+    return {"corpus": corpus} | {
+        name: getattr(arguments, name) for name in ("texts", "train", "held_out", "seed", "dtype")
+    }
 
 
 def _available() -> list[str]:
@@ -147,7 +150,7 @@ class Tournament:
                 missing = [entry for entry in entries if not self._has(source, concept, entry)]
                 if not missing:
                     continue
-                loaded = loaded or load_model(source)
+                loaded = loaded or load_model(source, dtype=self._settings["dtype"])
                 try:
                     splits[concept] = splits.get(concept) or texts.split(words)
                     contest = Contest(loaded, splits[concept], CUTS, self._settings["seed"])
