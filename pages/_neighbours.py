@@ -27,8 +27,8 @@ def choose_neighbours(run: Run) -> dict[str, Any]:
     source = st.text_input(
         "Text about neighbours", probing.neighbour_corpus or "", key=f"neighbour text {run.id}",
         placeholder="optional",
-        help="A file, folder or dataset. Its sentences without the concept are added to the others. Without words of the neighbours all that it "
-        "says counts as a neighbour.",
+        help="A file, folder or dataset. Its sentences without the concept are added to the others. Without "
+        "words of the neighbours all that it says counts as a neighbour.",
     )  # fmt: skip
     words, name = parse_words(text or ""), (source or "").strip()
     return {
