@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages._model_at_hand import model_at_hand
 from pages._ranker_parameters import choose_parameters
-from pages._ranking_settings import ALIGNMENTS, begin_anew, in_words
+from pages._ranking_settings import ALIGNMENTS, begin_anew, in_words, settings_key
 from pages._shared_models import base_model
 from pages._working import carry_out, in_sentences, said, say
 from unlearning_core.agreement_figure import overlap_curve, rank_density
@@ -54,12 +54,12 @@ def compare_rankings(run: Run) -> None:
 
 def _choose(run: Run) -> OtherRanking | None:
     """Method, place and parameters; they begin with the ranking that was computed last."""
-    last = next(iter(kept_rankings(run)), None)
+    last, key = next(iter(kept_rankings(run)), None), settings_key(run)
     names = [name for name, ranker in RANKERS.items() if not ranker.unavailable()]
     left, right = st.columns(2, gap="large")
     name = left.selectbox(
         "Other method", names, index=names.index(last.ranker) if last and last.ranker in names else None,
-        placeholder="Choose a method", format_func=lambda name: RANKERS[name].title, key=f"other method {run.id}",
+        placeholder="Choose a method", format_func=lambda name: RANKERS[name].title, key=f"other method {key}",
         help="What it finds is kept with the run, so that it is there at once the next time.",
     )  # fmt: skip
     if name is None:
@@ -71,11 +71,11 @@ def _choose(run: Run) -> OtherRanking | None:
         alignment = st.radio(
             "Its activation is read", list(ALIGNMENTS), horizontal=True, disabled=everywhere,
             index=list(ALIGNMENTS).index(last.alignment if last else own), format_func=lambda name: ALIGNMENTS[name],
-            key=f"other alignment {run.id}",
+            key=f"other alignment {key}",
             help="Methods that run the model themselves look at every position, so the place makes no difference.",
         )  # fmt: skip
         known = last.parameters if last and last.ranker == name else {}
-        parameters = choose_parameters(RANKERS[name].params, known, key=f"other {run.id} {name}")
+        parameters = choose_parameters(RANKERS[name].params, known, key=f"other {key} {name}")
     place = own if everywhere or alignment is None else cast("Alignment", alignment)
     return OtherRanking(run, name, place, parameters)
 
@@ -98,18 +98,20 @@ def _ranked(run: Run, other: OtherRanking) -> bool:
 
 def _rank_on_demand(run: Run, other: OtherRanking) -> bool:
     with st.spinner("Seeing how long it takes"):
-        seconds = _expected(str(run.folder), other.folder.name, other)
-    time = "its bar will say how long it takes" if seconds is None else f"about {duration(max(1.0, seconds))}"
-    model_runs = RANKERS[other.ranker].needs_model
-    why = "It runs the model many times" if model_runs else "It needs another pass over the sentences"
-    st.markdown(f"{why}: {time}.")
+        least, most = (max(1.0, seconds) for seconds in _expected(str(run.folder), other.folder.name, other))
+    if RANKERS[other.ranker].needs_model:
+        st.markdown(
+            f"It runs the model many times: {duration(least)} to {duration(most)}; its bar will tell more closely."
+        )
+    else:
+        st.markdown(f"It needs another pass over the sentences: about {duration(most)}.")
     return st.button("Rank by it too", icon=":material/hub:", key="rank by another") and carry_out(
         "Ranking by another method", lambda bar: other.compute(bar, base=base_model(run)), only_one=run.id
     )
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _expected(folder: str, name: str, _other: OtherRanking) -> float | None:
+def _expected(folder: str, name: str, _other: OtherRanking) -> tuple[float, float]:
     return _other.expected_seconds(base_model(_other.run))
 
 

@@ -34,7 +34,8 @@ def begin_anew(run: Run) -> None:
     versions[run.id] = versions.get(run.id, 0) + 1
 
 
-def _key(run: Run) -> str:
+def settings_key(run: Run) -> str:
+    """Part of the key of every widget that shows how the run's neurons are ranked."""
     return f"{run.id} {st.session_state.get(_VERSIONS, {}).get(run.id, 0)}"
 
 
@@ -52,7 +53,7 @@ def in_words(ranking: OtherRanking) -> str:
 def choose_settings(run: Run) -> dict[str, Any]:
     """Site, alignment, method and its parameters as keys of neural_probing."""
     probing = run.config.neural_probing
-    info, key = run.read_json("model.json"), _key(run)
+    info, key = run.read_json("model.json"), settings_key(run)
     sites = list(info["shapes"]) if info else list(SITE_NAMES)
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -95,7 +96,7 @@ def _place(options: list[str], value: str) -> int:
 
 def choose_ranker(run: Run) -> tuple[str, dict[str, Any]]:
     """The method and its parameters; methods that are not installed are shown with the command that adds them."""
-    probing, key = run.config.neural_probing, _key(run)
+    probing, key = run.config.neural_probing, settings_key(run)
     begun = RANKERS[probing.ranker if probing.ranker in RANKERS else DEFAULT_RANKER].group
     there = {ranker.group for ranker in RANKERS.values()}
     group = st.pills(

@@ -21,7 +21,7 @@ from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.rankers.registry import get_ranker
 from unlearning_core.runs import Run, reuse
 from unlearning_core.stages import STAGES
-from unlearning_core.stages.rank import OUTPUTS, SAMPLED_ROWS, rank_into, summarise
+from unlearning_core.stages.rank import OUTPUTS, rank_into, summarise
 from unlearning_core.work import Work
 
 if TYPE_CHECKING:
@@ -36,9 +36,11 @@ FOLDER = "rankings"
 SUMMARY = "summary.json"
 """Written last: a ranking with it is whole."""
 
-PASSES = {"taylor": 3.0, "integrated_gradients": 5.0, "gates": 13.0, "ablation": 26.0, "combined": 27.0}
-"""So many times a pass over the sentences a method that runs the model takes, about: docs/rankers.md, "x forward" over
-that of activation_ratio."""
+MODEL_RUNS = (3.0, 40.0)
+"""A method that runs the model takes between so many times a pass over the sentences: docs/rankers.md, "x forward"."""
+
+ROWS = 1.5
+"""A method that needs activation rows takes so many times a pass that keeps statistics alone, about; likewise."""
 
 _TRIED = 24
 """Sentences of each kind that a pass is timed on."""
@@ -129,13 +131,17 @@ class OtherRanking:
         log.info("%s: also ranked by %s, %s", self.run.id, self.ranker, self.alignment)
         return summary
 
-    def expected_seconds(self, loaded: "LoadedModel") -> float | None:
-        """About how long `compute` takes; None for a method of which that is not known before it has begun."""
+    def expected_seconds(self, loaded: "LoadedModel") -> tuple[float, float]:
+        """About how long `compute` takes, at least and at most: the method itself tells it closely once it has begun.
+
+        A pass is timed on a few sentences. Parameters that are far from their defaults can take any time.
+        """
         ranker = get_ranker(self.ranker)
         if self.from_statistics:
-            return 0.0
-        times = PASSES.get(self.ranker) if ranker.needs_model else 1.5 if ranker.needs_rows else 1.0
-        return None if times is None else times * self._seconds_of_pass(loaded)
+            return 0.0, 0.0
+        seconds = self._seconds_of_pass(loaded)
+        least, most = MODEL_RUNS if ranker.needs_model else (ROWS, ROWS) if ranker.needs_rows else (1.0, 1.0)
+        return least * seconds, most * seconds
 
     def adopt(self) -> None:
         """Make it the run's own ranking; the one that was is kept among the others.
@@ -213,11 +219,10 @@ class OtherRanking:
 
         sentences, config = Work(self.run).sentences("train"), self.run.config
         few = sentences.take(_TRIED, _TRIED, config.seed).items
-        rows = SAMPLED_ROWS if get_ranker(self.ranker).needs_rows else 0
         begun = 0.0
         for items in (sentences.take(2, 2, config.seed).items, few):
             begun = time.monotonic()  # the first pass only pays for allocations
-            collect(loaded, items, site=config.neural_probing.site, alignment=self.alignment, rows=rows)
+            collect(loaded, items, site=config.neural_probing.site, alignment=self.alignment)
         seconds = time.monotonic() - begun
         lengths = [sum(len(item.text) for item in items) for items in (sentences.items, few)]
         return seconds * lengths[0] / lengths[1]
