@@ -106,10 +106,19 @@ class OtherRanking:
 
     @property
     def from_statistics(self) -> bool:
-        """Whether what the run's own pass kept is enough for it."""
+        """Whether what an earlier pass kept is enough for it."""
         ranker = get_ranker(self.ranker)
-        same = self.alignment == self.run.config.neural_probing.alignment
-        return same and not ranker.needs_rows and not ranker.needs_model
+        return not ranker.needs_rows and not ranker.needs_model and self._earlier_pass() is not None
+
+    def _earlier_pass(self) -> tuple[Path, int] | None:
+        """Where statistics of this alignment are kept, and how many tokens they are of; None: nowhere."""
+        if self.alignment == self.run.config.neural_probing.alignment:
+            return self.run.folder, self.run.status()["stages"][_RANK.name]["summary"]["tokens"]
+        for other in kept_rankings(self.run):
+            summary = other.summary()
+            if other.alignment == self.alignment and summary is not None:
+                return other.folder, summary["figures"]["tokens"]
+        return None
 
     def compute(self, progress: ProgressCallback = silent, *, base: "LoadedModel | None" = None) -> dict[str, Any]:
         """Rank, keep, and return the figures; the run's own ranking stays as it is.
@@ -188,22 +197,24 @@ class OtherRanking:
         from unlearning_core.neurons.standing import kept_pass
         from unlearning_core.rankers.ranking import rank
 
-        work = Work(self.run, base=base)
-        probing, kept, loaded = work.config.neural_probing, kept_pass(work), work.model("base")
+        earlier = self._earlier_pass()
+        assert earlier is not None
+        folder, tokens = earlier
+        probing, loaded = self.config.neural_probing, self._work(silent, base).model("base")
         ranking = rank(
-            kept,
+            kept_pass(folder, self.config),
             self.ranker,
             self.parameters,
             shapes=loaded.map.shapes,
             outgoing_norm=loaded.map.outgoing_norm(probing.site),
             protect=probing.protect_massive,
-            seed=work.config.seed,
+            seed=self.config.seed,
         )
         write_file(self.path, lambda path: ranking.to_parquet(path, index=False))
         for name in OUTPUTS:
             if name != self.path.name:
-                reuse(self.run.folder / name, self.folder / name)
-        return summarise(ranking, kept.tokens)
+                reuse(folder / name, self.folder / name)
+        return summarise(ranking, tokens)
 
     def _rank_sentences(self, progress: ProgressCallback, base: "LoadedModel | None") -> dict[str, Any]:
         return rank_into(self.folder, self._work(progress, base))

@@ -20,7 +20,8 @@ from unlearning_core.work import Work
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("case")
-    ready = create_run(load_config(write_experiment(folder)), folder / "runs")
+    config = load_config(write_experiment(folder, neural_probing={"ranker": "activation_ratio"}))
+    ready = create_run(config, folder / "runs")
     execute(ready, until="rank")
     return ready
 

@@ -19,7 +19,7 @@ from unlearning_core.work import Work
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_experiment(tmp_path_factory.mktemp("case"))
+    return write_experiment(tmp_path_factory.mktemp("case"), neural_probing={"ranker": "activation_ratio"})
 
 
 @pytest.fixture
@@ -83,6 +83,22 @@ def test_what_is_kept_is_read_back_the_latest_first_and_only_while_it_belongs_to
     run.save_config(config)
     assert kept_rankings(run) == []
     assert OtherRanking(run, "probeless", "before").summary() is None
+
+
+def test_one_pass_at_another_place_serves_all_methods_that_need_no_more(
+    run: Run, experiment: Path, tmp_path: Path
+) -> None:
+    OtherRanking(run, "average_precision", "at").compute()
+    other = OtherRanking(run, "probeless", "at")
+    assert other.from_statistics
+
+    def not_again(update: Progress) -> None:
+        assert update.task != TASK
+
+    summary = other.compute(not_again)
+    assert_frame_equal(other.read(), ranked_alone(experiment, tmp_path / "others", ranker="probeless", alignment="at"))
+    assert summary["figures"]["tokens"] == run.status()["stages"]["rank"]["summary"]["tokens"]
+    assert not OtherRanking(run, "iou", "at").from_statistics
 
 
 def test_a_stopped_one_is_not_shown(run: Run) -> None:

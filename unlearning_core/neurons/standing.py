@@ -1,12 +1,14 @@
 """Where neurons stand by every method that needs no more than the statistics which a run's pass kept."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from unlearning_core.activations.collect import Activations
 from unlearning_core.activations.statistics import Statistics
+from unlearning_core.config import ExperimentConfig
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.work import Work
@@ -33,19 +35,21 @@ class Standing:
         return cls(score, place)
 
 
-def kept_pass(work: Work) -> Activations:
-    """What the run's pass over its sentences kept: statistics and massive neurons, no rows.
+def kept_pass(folder: Path, config: ExperimentConfig) -> Activations:
+    """What the pass of a ranking kept in `folder`, made with these settings: statistics and massive neurons, no rows.
+
+    How many tokens it read is not among it: that is 0.
 
     Raises:
-        InputError: the run keeps no statistics.
+        InputError: no statistics are there.
     """
-    probing, folder = work.config.neural_probing, work.run.folder
+    probing = config.neural_probing
     return Activations(
         site=probing.site,
         statistics=Statistics.load(folder / "statistics.npz"),
         rows=None,
         massive=pd.read_parquet(folder / "massive.parquet"),
-        tokens=int(work.run.status()["stages"]["rank"]["summary"]["tokens"]),
+        tokens=0,
         alignment=probing.alignment,
         aggregation=probing.aggregation,
         skip_first=probing.skip_first_position,
@@ -65,7 +69,7 @@ def by_every_ranker(work: Work, outgoing_norm: np.ndarray) -> dict[str, Standing
     Raises:
         InputError: the run keeps no statistics.
     """
-    probing, kept = work.config.neural_probing, kept_pass(work)
+    probing, kept = work.config.neural_probing, kept_pass(work.run.folder, work.config)
     shape = kept.statistics.shape
     found = {probing.ranker: Standing.of(work.ranking, shape)}
     for name, ranker in RANKERS.items():
