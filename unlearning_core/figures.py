@@ -20,7 +20,7 @@ from unlearning_core.score_grid import Bins, OrderBy, bin_scores, score_matrix, 
 # Its look of axes and grid; its defaults for fifty kinds of trace would be copied into every figure.
 _TEMPLATE = go.layout.Template(layout=pio.templates["plotly_white"].layout)
 
-PAYLOAD = 300_000
+PAYLOAD = 340_000
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#7F7F7F"
 STAGE_COLOURS = {"base": BLUE, "pruned": ORANGE, "retrained": GREEN}
 SITE_NAMES = {"mlp": "MLP neurons", "head": "attention heads", "residual": "residual dimensions"}
