@@ -83,7 +83,7 @@ class NeuralProbingSection(Section):
     aggregation: Literal["token", "average", "first", "last"] = Field("token", description="sub-words to words")
     skip_first_position: bool = Field(True, description="leave the attention sink at position 0 out of all statistics")
     protect_massive: bool = Field(True, description="never cut the neurons that write the attention sink")
-    ranker: str = Field("activation_ratio", description="ranking method; `config --schema` and the README list them")
+    ranker: str = Field("combined", description="ranking method; `config --schema` and the README list them")
     ranker_parameters: dict[str, Any] = Field(default_factory=dict, description="that method's own parameters")
     prune_ratio: float = Field(0.003, ge=0, le=1, description="fraction of the ranked neurons that is cut")
     per_layer: bool = Field(False, description="cut the same fraction of every layer instead of the overall top")

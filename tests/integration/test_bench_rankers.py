@@ -20,7 +20,7 @@ from unlearning_core.models.loading import load_model
 from unlearning_core.pruning.settings import CutSettings
 from unlearning_core.rankers.ranking import rank
 
-RANKERS = ("activation_ratio", "probeless", "random")
+RANKERS = ("combined", "probeless", "random")
 CONCEPTS = {"seats": ["chair", "bench", "sofa", "stool"], "people": ["teacher", "farmer", "king"]}
 
 
@@ -72,13 +72,13 @@ def test_a_row_is_its_ranking_cut_and_measured_by_hand(case: Path, played: dict[
         row
         for row in played["rows"]
         if row["model"].endswith("one") and row["concept"] == "people"
-        and (row["ranker"], row["alignment"]) == ("activation_ratio", "at")
+        and (row["ranker"], row["alignment"]) == ("probeless", "at")
     )  # fmt: skip
     split = Texts(case / "corpus.json", None, 300, 20, 0).split(CONCEPTS["people"])
     assert not {item.text for item in split.train} & {item.text for item in split.held_out}
     loaded = load_model(str(case / "one"))
     activations = collect(loaded, split.train, alignment="at")
-    ranking = rank(activations, "activation_ratio", outgoing_norm=loaded.map.outgoing_norm("mlp"))
+    ranking = rank(activations, "probeless", outgoing_norm=loaded.map.outgoing_norm("mlp"))
     meter = Meter(loaded, split.held_out)
     for ratio, forget, retain in zip(row["ratios"], row["forget"], row["retain"], strict=True):
         after = meter.measure(CutSettings(ratio).mask(ranking, loaded.map.shapes))

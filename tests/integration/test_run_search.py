@@ -120,8 +120,9 @@ def test_a_run_whose_target_is_out_of_reach_takes_the_best_within_the_budget(tmp
 
 
 def test_a_run_that_can_forget_nothing_within_the_budget_says_so(tmp_path: Path) -> None:
-    # Every cut of the last layer of this model costs something elsewhere.
-    asked = {"search": {"forget": 50.0, "retain": 0.0}, "neural_probing": {"protected_layers": [0, 1]}}
+    # Every cut of the last layer of this model from the top of this ranking costs something elsewhere.
+    probing = {"protected_layers": [0, 1], "ranker": "activation_ratio"}
+    asked = {"search": {"forget": 50.0, "retain": 0.0}, "neural_probing": probing}
     run = create_run(load_config(write_experiment(tmp_path, **asked)), tmp_path / "runs")
     with pytest.raises(InputError, match=r"no cut within that budget forgets anything.*search\.retain"):
         execute(run, until="prune")

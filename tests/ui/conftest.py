@@ -84,7 +84,7 @@ def new_run(runs: Path, tiny_folder: Path, sentence_file: Path) -> Callable[...,
             "base_model": {"base_model_path": str(tiny_folder)},
             "neural_probing": {
                 "concept_definition": WORDS, "sentences": str(sentence_file), "activations_label": "seats",
-                "prune_ratio": 0.05,
+                "prune_ratio": 0.05, "ranker": "activation_ratio",
             },
             "retraining": {"max_steps": 4, "batch_size": 4, "learning_rate": 1e-3, "max_length": 64},
             "generation": {"max_new_tokens": 6, "samples": 2},

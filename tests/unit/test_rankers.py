@@ -13,6 +13,7 @@ from unlearning_core.activations.collect import Activations
 from unlearning_core.activations.massive import COLUMNS
 from unlearning_core.activations.reservoir import Rows
 from unlearning_core.activations.statistics import Statistics
+from unlearning_core.config import NeuralProbingSection
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
 from unlearning_core.rankers import linear_probe, registry
@@ -180,7 +181,7 @@ def test_the_registry_describes_every_method_and_its_parameters() -> None:
         assert ranker.answers.endswith((".", "?", ")"))
         assert all(field.description for field in ranker.params.model_fields.values())
         assert ranker.check() == ranker.params()
-    assert registry.DEFAULT_RANKER == "activation_ratio"
+    assert registry.DEFAULT_RANKER == NeuralProbingSection().ranker == "combined"
     rows = {name for name, ranker in RANKERS.items() if ranker.needs_rows}
     assert rows == {"linear_probe", "average_precision", "iou", "mutual_information"}
 

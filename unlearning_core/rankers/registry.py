@@ -160,6 +160,16 @@ RANKERS: dict[str, Ranker] = {
     ranker.name: ranker
     for ranker in (
         Ranker(
+            "combined",
+            "Combined",
+            "causes it",
+            "Which neurons together raise the concept's loss most within a budget for everything else?",
+            False,
+            combined.Params,
+            combined.score,
+            needs_model=True,
+        ),
+        Ranker(
             "activation_ratio",
             "Activation ratio",
             "fires only on it",
@@ -279,16 +289,6 @@ RANKERS: dict[str, Ranker] = {
             False,
             integrated_gradients.Params,
             integrated_gradients.score,
-            needs_model=True,
-        ),
-        Ranker(
-            "combined",
-            "Combined",
-            "causes it",
-            "Which neurons together raise the concept's loss most within a budget for everything else?",
-            False,
-            combined.Params,
-            combined.score,
             needs_model=True,
         ),
         Ranker(
