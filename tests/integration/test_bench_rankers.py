@@ -151,8 +151,10 @@ def test_the_same_command_measures_nothing_and_another_one_only_what_is_new(
 def test_rows_of_other_settings_are_not_mixed(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "out.json"
     assert main(options(case, output, rankers="random", alignments="at")) == 0
-    assert main(options(case, output, rankers="random", alignments="at", seed="1")) == 2
-    assert "other settings" in capsys.readouterr().err
+    assert json.loads(output.read_text(encoding="utf-8"))["settings"]["dtype"] == "auto"
+    for changed in ({"seed": "1"}, {"dtype": "bfloat16"}):
+        assert main(options(case, output, rankers="random", alignments="at", **changed)) == 2
+        assert "other settings" in capsys.readouterr().err
 
 
 def test_what_cannot_be_ranked_is_left_out_and_said(
