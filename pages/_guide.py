@@ -52,10 +52,11 @@ STATIONS = {
         "differently in the two will show where it keeps the concept.",
     ),
     "Neurons": Station(
-        "The model now reads both kinds of sentences while every neuron is watched.",
+        "The model now reads both kinds of sentences while every neuron is watched. Then small groups of neurons are "
+        "cut on trial: what does that take from the concept, and what from everything else?",
         "Watch every neuron and rank them",
-        "Look at the picture: each cell is a neuron, and those in the strongest colour are most active where the "
-        "concept is about to be written. They are the ones to cut.",
+        "Look at the picture: each cell is a neuron. Those in the strongest red are the ones to cut: without them the "
+        "concept is hard to write, and everything else nearly as easy as before.",
     ),
     "Prune": Station(
         "Look at what the model writes before and after a cut, and move the slider. The demo then keeps the share of "
