@@ -66,7 +66,7 @@ class NeuralProbingSection(Section):
     neighbour_corpus_split: str | None = Field(None, description="split of that dataset")
     neighbour_corpus_column: str | None = Field(None, description="text column of that dataset or CSV")
     neighbour_share: float = Field(
-        0.5, ge=0, lt=1, description="weight of neighbours in the retain side of statistics; 0: as they come"
+        0.5, ge=0, lt=1, description="weight of neighbours in the retain side of rankers by statistics; 0: none"
     )
     dropped_sentences: list[str] = Field(default_factory=list, description="sentences of these that are left out")
     dropped_words: list[str] = Field(

@@ -86,8 +86,8 @@ def test_words_that_must_stay_are_ranked_against_and_measured_apart(
 def test_the_share_of_neighbours_changes_the_ranking_and_nothing_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    even, _ = run(tmp_path, capsys, neighbours=["apple"], neighbour_share=0.5)
-    plain, _ = run(tmp_path, capsys, neighbours=["apple"], neighbour_share=0)
+    even, _ = run(tmp_path, capsys, neighbours=["apple"], neighbour_share=0.5, ranker="activation_ratio")
+    plain, _ = run(tmp_path, capsys, neighbours=["apple"], neighbour_share=0, ranker="activation_ratio")
     assert rows(even, "train") == rows(plain, "train")
     scores = [
         pd.read_parquet(of.folder / "ranking.parquet").sort_values(["layer", "index"]).score for of in (even, plain)
