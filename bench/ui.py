@@ -42,7 +42,7 @@ GOALS = {
 }  # fmt: skip
 _PAGES = ("Model", "Concept", "Neurons", "Prune", "Retrain", "Compare")
 _FEW = {"max_concept_sentences": 60, "max_retain_sentences": 60}
-"""Sentences that the run is prepared on: what is measured does not depend on how many there were."""
+"""Sentences that the run is prepared on: what is measured depends neither on how many there were nor on the ranker."""
 
 
 def main(argv: list[str]) -> int:
@@ -73,6 +73,7 @@ def prepare(starter: str, runs: Path) -> str:
     """A run of the starter's own experiment, on few sentences, through its measured cut; returns its id."""
     command = [sys.executable, "-m", "unlearning_core", "run", "--starter", starter, "--output-dir", str(runs), "--set"]
     command += [f"neural_probing.{key}={value}" for key, value in _FEW.items()]
+    command += ["neural_probing.ranker=activation_ratio", "neural_probing.ranker_parameters={}"]
     command += ["evaluation.max_sentences=20", "generation.samples=1", "retraining.enabled=false", "push_to_hub=null"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
