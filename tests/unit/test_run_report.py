@@ -145,6 +145,13 @@ def test_the_verdict_follows_the_interval_and_the_price(forget: float, error: fl
     assert said in verdict({"base": {}, "pruned": pruned})
 
 
+@pytest.mark.parametrize(("base", "last", "named"), [(8.0, 4.0, True), (8.0, 3.9, False), (0.0, 0.0, False)])
+def test_the_verdict_names_a_concept_that_is_still_written(base: float, last: float, named: bool) -> None:
+    pruned = {"forget_delta": 3.0, "forget_delta_stderr": 0.1, "retain_delta": 0.0, "concept_words_per_100": last}
+    said = verdict({"base": {"concept_words_per_100": base}, "pruned": pruned})
+    assert said.endswith("everything else, but it still writes the concept's words." if named else "everything else.")
+
+
 def test_without_a_cut_there_is_no_verdict() -> None:
     assert "nothing to judge" in verdict({"base": {"concept_nll": 1.0}})
     assert findings({"base": {"concept_nll": 1.0}}) == []

@@ -9,6 +9,7 @@ CHEAP = 0.05
 """Nats a token: a rise of the loss on all other text up to this (5 % perplexity) is called a small price."""
 
 _SURE = 1.96
+_WRITTEN = "concept_words_per_100"
 
 
 def verdict(metrics: Metrics) -> str:
@@ -26,7 +27,14 @@ def verdict(metrics: Metrics) -> str:
         return f"The {stage} model has not measurably forgotten the concept."
     degree = "mostly forgotten" if math.exp(forget) >= 10 else "partly forgotten" if math.exp(forget) >= 2 else "dimmed"
     costs = "at hardly any cost" if price <= 0 else "at a small cost" if price <= CHEAP else "at a noticeable cost"
-    return f"In the {stage} model the concept is {degree}, {costs} to everything else."
+    written = ", but it still writes the concept's words" if _still_written(metrics, stage) else ""
+    return f"In the {stage} model the concept is {degree}, {costs} to everything else{written}."
+
+
+def _still_written(metrics: Metrics, stage: str) -> bool:
+    """Whether what the stage writes holds at least half as many of the concept's words as what the base writes."""
+    base, last = (metrics.get(name, {}).get(_WRITTEN) for name in ("base", stage))
+    return base is not None and last is not None and base > 0 and last >= base / 2
 
 
 def findings(metrics: Metrics) -> list[str]:
@@ -91,8 +99,7 @@ def _came_back(metrics: Metrics) -> str:
 
 
 def _on_the_page(metrics: Metrics) -> list[str]:
-    name = "concept_words_per_100"
-    there = {stage: values[name] for stage, values in metrics.items() if values.get(name) is not None}
+    there = {stage: value for stage, values in metrics.items() if (value := values.get(_WRITTEN)) is not None}
     if "base" not in there or len(there) < 2:
         return []
     listed = ", ".join(f"{value:.1f} ({stage})" for stage, value in there.items())
