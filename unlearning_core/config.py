@@ -66,7 +66,10 @@ class NeuralProbingSection(Section):
     neighbour_corpus_split: str | None = Field(None, description="split of that dataset")
     neighbour_corpus_column: str | None = Field(None, description="text column of that dataset or CSV")
     neighbour_share: float = Field(
-        0.5, ge=0, lt=1, description="weight of neighbours in the retain side of rankers by statistics; 0: none"
+        0.5,
+        ge=0,
+        lt=1,
+        description="share of neighbours in the text that is ranked against, by weight; 0: as they come",
     )
     dropped_sentences: list[str] = Field(default_factory=list, description="sentences of these that are left out")
     dropped_words: list[str] = Field(

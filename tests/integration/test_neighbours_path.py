@@ -83,11 +83,12 @@ def test_words_that_must_stay_are_ranked_against_and_measured_apart(
         assert line.split()[1:] == [f"{value:.3f}", "±", f"{error:.3f}"]
 
 
+@pytest.mark.parametrize("ranker", ["activation_ratio", "combined"])
 def test_the_share_of_neighbours_changes_the_ranking_and_nothing_else(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ranker: str
 ) -> None:
-    even, _ = run(tmp_path, capsys, neighbours=["apple"], neighbour_share=0.5, ranker="activation_ratio")
-    plain, _ = run(tmp_path, capsys, neighbours=["apple"], neighbour_share=0, ranker="activation_ratio")
+    even, _ = run(tmp_path, capsys, neighbours=["apple"], neighbour_share=0.5, ranker=ranker)
+    plain, _ = run(tmp_path, capsys, neighbours=["apple"], neighbour_share=0, ranker=ranker)
     assert rows(even, "train") == rows(plain, "train")
     scores = [
         pd.read_parquet(of.folder / "ranking.parquet").sort_values(["layer", "index"]).score for of in (even, plain)

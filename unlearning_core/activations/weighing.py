@@ -3,7 +3,8 @@
 A sentence of fifteen tokens has one or two of a neighbour, so that even where half of the sentences have one (see
 `LabelledSet.take`) they are a twentieth of the retain rows, and a neuron of both the concept and its neighbours looks
 selective. Their rows are therefore given a share of the retain side's weight: sums are scaled as if its rows, as many
-as before, were drawn with that share of neighbours (post-stratification, Cochran, Sampling Techniques, 1977, 5A.9).
+as before, were drawn with that share of neighbours (see `retain_weights`). What methods that run the model do with it
+is in rankers/token_batches.py.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from unlearning_core.activations.collect import Activations, collect
 from unlearning_core.activations.statistics import CONCEPT, RETAIN, Statistics
-from unlearning_core.concepts.neighbours import as_concept
+from unlearning_core.concepts.neighbours import as_concept, retain_weights
 from unlearning_core.progress import ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ def weigh_neighbours(
 ) -> Activations:
     """The activations of `items` with neighbours as `share` of the retain side, unless they are that much already.
 
-    Takes a second pass over the sentences that have a neighbour. Only the statistics are weighed: sampled rows and the
-    losses of rankers that run the model count every token once.
+    Takes a second pass over the sentences that have a neighbour. Sampled rows are not weighed.
 
     Args:
         activations: what `collect` gave for `items`.
@@ -66,10 +66,10 @@ def weighed(whole: Statistics, near: Statistics, share: float) -> Statistics:
     Counts, smallest and largest values stay.
     """
     rows, of_near = int(whole.count[RETAIN]), int(near.count[CONCEPT])
-    if not 0 < of_near < rows or of_near >= share * rows:
+    up, down = retain_weights(of_near, rows, share)
+    if up == down:
         return whole
     log.info("neighbours weigh %.3g of the retain rows, %.3g as they come", share, of_near / rows)
-    up, down = share * rows / of_near, (1 - share) * rows / (rows - of_near)
     sums = {}
     for name in SUMS:
         total, part = getattr(whole, name).copy(), getattr(near, name)[CONCEPT]

@@ -26,12 +26,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from unlearning_core.concepts.neighbours import retain_weights
 from unlearning_core.progress import Progress, ProgressCallback, duration
 from unlearning_core.rankers.ablation import first, massive
 from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
+    from unlearning_core.evaluation.metrics import Measurement
     from unlearning_core.rankers.subject import Subject
 
 log = logging.getLogger(__name__)
@@ -64,7 +66,10 @@ class Params(BaseModel):
 
 
 class Change(NamedTuple):
-    """What a cut changes: rise of the concept tokens' mean negative log-likelihood and of the others', nats a token."""
+    """What a cut changes: rise of the concept tokens' mean negative log-likelihood and of the others', nats a token.
+
+    Neighbours have their share of the others.
+    """
 
     forget: float
     retain: float
@@ -161,6 +166,17 @@ def without(kept: np.ndarray, neurons: np.ndarray) -> np.ndarray:
     return less
 
 
+def retain_loss(measured: Measurement, share: float) -> float:
+    """Mean negative log-likelihood of the retain tokens, nats a token, with neighbours as `share` of it."""
+    from unlearning_core.evaluation.metrics import PARTS
+
+    if not measured.has_neighbours:
+        return measured.retain_nll
+    near, rest = (measured.sentences[[f"{part}_tokens", f"{part}_nats"]].sum() for part in PARTS)
+    up, down = retain_weights(int(near.iloc[0]), measured.retain_tokens, share)
+    return float(up * near.iloc[1] + down * rest.iloc[1]) / measured.retain_tokens
+
+
 def _change_of(
     subject: Subject, site: str, progress: ProgressCallback
 ) -> Callable[[np.ndarray, ProgressCallback], Change]:
@@ -173,7 +189,8 @@ def _change_of(
 
     def change(kept: np.ndarray, told: ProgressCallback) -> Change:
         found = meter.measure(Mask({site: kept}), told)
-        return Change(found.concept_nll - base.concept_nll, found.retain_nll - base.retain_nll)
+        retain = retain_loss(found, subject.neighbour_share) - retain_loss(base, subject.neighbour_share)
+        return Change(found.concept_nll - base.concept_nll, retain)
 
     return change
 

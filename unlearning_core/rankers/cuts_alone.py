@@ -25,9 +25,9 @@ class CutsAlone:
 
     Attributes:
         forget: change of the concept tokens' mean negative log-likelihood.
-        retain: change of all other tokens' mean negative log-likelihood.
-        divergence: mean Kullback-Leibler divergence at the other tokens of the predictions without the neuron from
-            those with it.
+        retain: change of all other tokens' mean negative log-likelihood, by their weight.
+        divergence: mean Kullback-Leibler divergence at the other tokens, by their weight, of the predictions without
+            the neuron from those with it.
     """
 
     forget: np.ndarray
@@ -93,6 +93,7 @@ class _Sheet:
         self._restart, self._batch, self._site, self._map = restart, batch, site, loaded.map
         self._factors = torch.from_numpy(kept).float()
         self._is_concept = batch.concept[batch.places]
+        self._weight = batch.weight[batch.places][~self._is_concept].cpu().double()
         self.counts = np.array([int(self._is_concept.sum()), int((~self._is_concept).sum())])
         with torch.inference_mode(), multiplied(self._map, self._cuts()):
             logits, self._states = restart.recorded(batch)
@@ -112,7 +113,7 @@ class _Sheet:
                 change = (self._batch.nats(mine) - self._nats).cpu().double()
                 other = torch.log_softmax(mine[~self._is_concept].float(), -1)
                 apart = (self._known.exp() * (self._known - other)).sum(-1).cpu().double()
-                parts = change[is_concept], change[~is_concept], apart
+                parts = change[is_concept], self._weight * change[~is_concept], self._weight * apart
                 found[:, number] = [float(part.sum()) for part in parts]
         return found
 

@@ -29,8 +29,8 @@ def shares(
 ) -> np.ndarray:
     """Each neuron's share of what cutting its whole layer does, float64 `[2, layers, width]`, nats a token.
 
-    The first is of the concept tokens' mean negative log-likelihood, the second of all other tokens'. Steps stand side
-    by side as copies of the batch, as many as the budget has room for, and begin at the layer's block.
+    The first is of the concept tokens' mean negative log-likelihood, the second of all other tokens', by their weight.
+    Steps stand side by side as copies of the batch, as many as the budget has room for, and begin at the layer's block.
 
     Args:
         loaded: the model; its weights get no gradient.
@@ -76,7 +76,7 @@ def _slopes(
     factors = whole[:, None, None].repeat(1, 1, width).requires_grad_()
     with torch.enable_grad(), multiplied(loaded.map, {(site, layer): factors}):
         logits = restart.logits(batch, states, layer, len(levels))
-        nats = torch.stack([batch.nats(some) for some in logits.chunk(len(levels))]).sum(0)
+        nats = torch.stack([batch.nats(some) for some in logits.chunk(len(levels))]).sum(0) * batch.weight[batch.places]
     is_concept = batch.concept[batch.places]
     slopes = np.zeros((2, width))
     for kind, chosen in enumerate((is_concept, ~is_concept)):

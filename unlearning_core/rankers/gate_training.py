@@ -183,7 +183,7 @@ class GateTraining:
         return torch.from_numpy(numbers).clamp(1e-6, 1 - 1e-6).to(self._device)
 
     def _outcome(self, batch: TokenBatch, gates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rise of the loss at the concept tokens, and divergence at the others, under gates `[texts, gates]`."""
+        """Rise of the loss at concept tokens, and weighted divergence at the others, under gates `[texts, gates]`."""
         factors = {}
         for layer, here in self._places:
             where = torch.from_numpy(here).to(self._device)
@@ -200,7 +200,7 @@ class GateTraining:
         rise = batch.nats(logits) - nats
         others = logits[~is_concept]
         log_q = others.gather(1, tokens[~is_concept]) - torch.logsumexp(others, -1, keepdim=True)
-        return rise[is_concept], divergence(log_p[~is_concept], log_q)
+        return rise[is_concept], batch.weight[batch.places][~is_concept] * divergence(log_p[~is_concept], log_q)
 
     def _read_base(self, count: int, progress: ProgressCallback) -> list[Known]:
         """By sentence; read once in batches that do not depend on where a training was stopped."""
@@ -218,8 +218,9 @@ class GateTraining:
 
     def _made_from(self, subject: Subject, chosen: np.ndarray) -> str:
         """Identity of the training: of all that decides its steps, the model by what it predicts."""
-        sha = hashlib.sha256(json.dumps([self._params.model_dump(), self._seed, self._site]).encode())
-        sha.update(json.dumps([[item.text, item.spans] for item in subject.items]).encode())
+        settings = [self._params.model_dump(), self._seed, self._site, self._sentences.weights]
+        sha = hashlib.sha256(json.dumps(settings).encode())
+        sha.update(json.dumps([[item.text, item.spans, item.neighbours] for item in subject.items]).encode())
         sha.update(chosen.tobytes())
         for one in self._known:
             sha.update(one.log_p.cpu().numpy().tobytes())

@@ -1,4 +1,8 @@
-"""Training sentences as batches of tokens with the places at which a concept token or another one is predicted."""
+"""Training sentences as batches of tokens with the places at which a concept token or another one is predicted.
+
+Where sentences have neighbours, a retain token has a weight: so few tokens are a neighbour's that a mean over all would
+hardly see them (activations/weighing.py does the same for statistics).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from unlearning_core.activations.alignment import encode
 from unlearning_core.activations.batches import length_sorted
 from unlearning_core.activations.collect import context_length, default_token_budget
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText
+from unlearning_core.concepts.neighbours import as_concept, retain_weights
 from unlearning_core.errors import InputError
 from unlearning_core.rankers.subject import Subject
 
@@ -29,6 +34,8 @@ class TokenBatch:
         concept: bool `[texts, tokens]`, where the next token is one of the concept.
         retain: the same for every other token; tokens that the tokenizer adds are in neither (as in
             evaluation/metrics.py).
+        weight: `[texts, tokens]`, what a place counts in sums over its kind: 1, but at retain places where neighbours
+            have a share of their own. Over all sentences the weights of retain places add up to their number.
         numbers: which of the sentences these are.
     """
 
@@ -36,6 +43,7 @@ class TokenBatch:
     seen: torch.Tensor
     concept: torch.Tensor
     retain: torch.Tensor
+    weight: torch.Tensor
     numbers: list[int]
 
     @property
@@ -57,12 +65,18 @@ class TokenBatch:
 
 
 class Sentences:
-    """Tokenised sentences, put side by side as wanted."""
+    """Tokenised sentences, put side by side as wanted.
+
+    Attributes:
+        device: the model's.
+        weights: of a neighbour's token and of any other retain token.
+    """
 
     def __init__(self, subject: Subject) -> None:
         """Raises InputError where no token of the concept, or none outside it, has a predecessor."""
         self.device: torch.device = subject.loaded.model.get_input_embeddings().weight.device
-        self._encoded = encode(subject.loaded.tokenizer, subject.items, context_length(subject.loaded))
+        tokenizer, longest = subject.loaded.tokenizer, context_length(subject.loaded)
+        self._encoded = encode(tokenizer, subject.items, longest)
         counted = [~text.special[1:] for text in self._encoded]
         concept = [text.concept[1:] & here for text, here in zip(self._encoded, counted, strict=True)]
         self._concept, self._retain = concept, [c & ~k for c, k in zip(counted, concept, strict=True)]
@@ -73,18 +87,27 @@ class Sentences:
                     "first token of a sentence has nothing before it), so nothing can be ranked by loss. Give more "
                     "sentences."
                 )
+        self._near = [np.zeros_like(here) for here in self._retain]
+        if subject.neighbour_share and any(item.neighbours for item in subject.items):
+            placed = encode(tokenizer, [as_concept(item) for item in subject.items], longest)
+            self._near = [text.concept[1:] & here for text, here in zip(placed, self._retain, strict=True)]
+        near_tokens, tokens = (sum(int(here.sum()) for here in places) for places in (self._near, self._retain))
+        self.weights = retain_weights(near_tokens, tokens, subject.neighbour_share)
 
     def batch(self, numbers: Sequence[int]) -> TokenBatch:
         """These sentences, in this order."""
         longest = max(len(self._encoded[number]) for number in numbers)
         ids, seen = np.zeros((2, len(numbers), longest), np.int64)
         concept, retain = np.zeros((2, len(numbers), longest), bool)
+        weight, (near, other) = np.ones((len(numbers), longest), np.float32), self.weights
         for row, number in enumerate(numbers):
             size = len(self._encoded[number])
             ids[row, :size], seen[row, :size] = self._encoded[number].input_ids, 1
             concept[row, : size - 1], retain[row, : size - 1] = self._concept[number], self._retain[number]
-        a, b, c, d = (torch.from_numpy(array).to(self.device) for array in (ids, seen, concept, retain))
-        return TokenBatch(a, b, c, d, list(numbers))
+            weight[row, : size - 1][self._retain[number]] = other
+            weight[row, : size - 1][self._near[number]] = near
+        a, b, c, d, e = (torch.from_numpy(array).to(self.device) for array in (ids, seen, concept, retain, weight))
+        return TokenBatch(a, b, c, d, e, list(numbers))
 
     def grouped(self, token_budget: int | None = None) -> list[TokenBatch]:
         """All of them, sentences of like length together."""

@@ -85,7 +85,7 @@ def rank_into(folder: Path, work: Work) -> Summary:
         protect=probing.protect_massive,
         seed=work.config.seed,
         progress=work.progress,
-        subject=Subject(loaded, items, folder / FOLDER if distributed.is_main() else None),
+        subject=Subject(loaded, items, folder / FOLDER if distributed.is_main() else None, probing.neighbour_share),
     )
     if distributed.is_main():
         write_ranking(folder, activations, ranking)
