@@ -29,6 +29,12 @@ QUICK = 24
 
 _REMEMBERED = 60
 
+_KINDS: "tuple[tuple[Kind, str, str], ...]" = (
+    ("concept", "Concept loss", "How much worse the concept's words are predicted: more is more forgotten."),
+    ("retain", "Loss elsewhere", "How much worse all other words are predicted: the price, less is better."),
+    ("neighbour", "Loss on neighbours", "Of the loss elsewhere the part of the words that must stay: less is better."),
+)
+
 
 def size_of_cut(ranking: pd.DataFrame, mask: Mask, place: DeltaGenerator) -> None:
     """How many neurons are cut, in `place`; a warning where they are protected ones."""
@@ -121,12 +127,15 @@ def _marked(text: str, matcher: Matcher, other: str | None) -> str:
     return highlighted(text, [(span.start, span.end) for span in matcher.spans(text)], changed) or ":gray[(nothing)]"
 
 
-def quick_numbers(run: Run, mask: Mask, forget_place: DeltaGenerator, retain_place: DeltaGenerator) -> float:
-    """Change of the loss on a few held-out sentences from base to this cut; returns the seconds a sentence takes."""
+def quick_numbers(run: Run, mask: Mask, row: DeltaGenerator) -> float:
+    """Change of the loss on a few held-out sentences from base to this cut; returns the seconds a sentence takes.
+
+    Each kind of token has a place of its own in `row`; where there are neighbours, they do too.
+    """
     from unlearning_core.evaluation.metrics import measure, nll_delta
 
     held_out = Work(run).sentences("held_out").take(QUICK, QUICK, 0).items
-    places = (forget_place.empty(), retain_place.empty())
+    places = [row.container(width="content").empty() for _ in _KINDS]
 
     def watch(update: Progress) -> None:
         places[0].caption(f"Measuring on {len(held_out)} held-out sentences: {update.done:.0f}")
@@ -140,11 +149,9 @@ def quick_numbers(run: Run, mask: Mask, forget_place: DeltaGenerator, retain_pla
             _remember(key, (found, time.monotonic() - begun))
         measured.append(_remembered()[key])
     (base, seconds), (pruned, _) = measured
-    kinds: tuple[tuple[Kind, str, str], ...] = (
-        ("concept", "Concept loss", "How much worse the concept's words are predicted: more is more forgotten."),
-        ("retain", "Loss elsewhere", "How much worse all other words are predicted: the price, less is better."),
-    )
-    for place, (kind, title, meaning) in zip(places, kinds, strict=True):
+    for place, (kind, title, meaning) in zip(places, _KINDS, strict=True):
+        if kind == "neighbour" and not base.has_neighbours:
+            continue
         change = nll_delta(base, pruned, kind)
         with place.container():
             st.metric(title, f"{change.value:+z.2f} nats", help=meaning)

@@ -22,7 +22,7 @@ def choose_neighbours(run: Run) -> dict[str, Any]:
         placeholder="table\nbed",
         help="Words near the concept that the model has to keep, one a line. Sentences with them take up to half of "
         "the text that is ranked against, and what is lost on them is shown apart from everything else. Curves and "
-        "the search for the smallest cut count them with everything else.",
+        "the search for the smallest cut count them with everything else and show their part.",
     )  # fmt: skip
     source = st.text_input(
         "Text about neighbours", probing.neighbour_corpus or "", key=f"neighbour text {run.id}",

@@ -58,11 +58,10 @@ def preview(run: Run) -> None:
         mask = cut.mask(ranking, base_model(run).map.shapes)
         prompts, tokens, greedy = choose_prompts(run)
         row = st.container(horizontal=True, gap="large")
-        count, forget, retain = (row.container(width="content") for _ in range(3))
         # Words and numbers first: drawing the pictures takes as long as both.
-        size_of_cut(ranking, mask, count)
+        size_of_cut(ranking, mask, row.container(width="content"))
         write_side_by_side(run, mask, prompts, tokens, greedy)
-        seconds = quick_numbers(run, mask, forget, retain)
+        seconds = quick_numbers(run, mask, row)
         curves(run, cut, seconds)
         pictures_of_cut(ranking, mask)
         recipes(run, history(run, layers), mask)

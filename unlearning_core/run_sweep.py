@@ -254,12 +254,17 @@ def sweep_command(arguments: argparse.Namespace, progress: Any) -> None:
 
 
 def in_words(points: "pd.DataFrame", summary: dict[str, Any]) -> str:
-    """The curves as a table for a terminal, forget / retain delta in nats a token, and what they say."""
+    """The curves as a table for a terminal, forget / retain delta in nats a token, and what they say.
+
+    Where there are neighbours, a last column has what the cut from the top costs them.
+    """
     curves = {order: curve(points, order) for order in ORDERS}
-    lines = [f"{'cut':>8}{'neurons':>9}" + "".join(f"{order:>18}" for order in ORDERS)]
-    for ratio, neurons in zip(curves["top"].ratios, curves["top"].neurons, strict=True):
+    top, heads = curves["top"], [*ORDERS, *(["top, neighbours"] if curves["top"].has_neighbours else [])]
+    lines = [f"{'cut':>8}{'neurons':>9}" + "".join(f"{head:>18}" for head in heads)]
+    for ratio, neurons, near in zip(top.ratios, top.neurons, top.neighbour, strict=True):
         cells = [(found.at("forget", ratio), found.at("retain", ratio)) for found in curves.values()]
-        texts = ("-" if math.isnan(forget) else f"{forget:.3f} / {retain:.3f}" for forget, retain in cells)
+        texts = ["-" if math.isnan(forget) else f"{forget:.3f} / {retain:.3f}" for forget, retain in cells]
+        texts += [f"{near:.3f}"] if top.has_neighbours else []
         lines.append(f"{100 * ratio:>7.3g}%{neurons:>9.0f}" + "".join(f"{text:>18}" for text in texts))
     sign, error = "" if summary["budget_reached"] else "at least ", summary["selectivity_stderr"]
     lines.append(

@@ -19,6 +19,9 @@ _ORDERS: dict[Order, tuple[str, str, str, str]] = {
 }
 """Name, colour, dash and marker of each order: none is told by its colour alone."""
 
+_NEIGHBOURS = ("neighbours, from the top", (ORANGE, "dashdot", "x"))
+"""Name and look of what the cut from the top costs the neighbours: a part of the loss elsewhere."""
+
 _OTHERS = ((RED, "longdash", "triangle-up"), (PURPLE, "dashdot", "cross"), (GREEN, "longdashdot", "star"))
 """Colour, dash and marker of the curves of other rankings."""
 
@@ -37,6 +40,8 @@ def sweep_curves(
     others: Mapping[str, pd.DataFrame] | None = None,
 ) -> go.Figure:
     """Change of the loss on the concept and elsewhere over the share cut, in two panels of one axis.
+
+    Where the sentences have neighbours, the second panel has their part too.
 
     Error bars are 95 % intervals (1.96 standard errors each way); the band holds all random draws.
 
@@ -64,6 +69,9 @@ def sweep_curves(
         for (title, rows), look in zip(others.items(), _OTHERS, strict=False):
             found = curve(rows, "top")
             figure.add_trace(_line(found, name, title, look, legend=column == 1), row=1, col=column)
+    top = curve(points, "top")
+    if top.has_neighbours:
+        figure.add_trace(_line(top, "neighbour", *_NEIGHBOURS, legend=True), row=1, col=2)
     figure.add_hline(BUDGET, line={"color": GREY, "width": 1, "dash": "dash"}, row=1, col=2)
     marks = [(suggested, "suggested", GREEN, "dash"), (ratio, "your cut", GREY, "solid")]
     for place, label, colour, dash in marks:
@@ -136,7 +144,8 @@ def _mark(figure: go.Figure, place: float, label: str, colour: str, dash: str) -
 
 def _retain_range(points: pd.DataFrame) -> list[float]:
     """Ten times the budget at most: where a curve leaves the panel the model is broken, and how much says nothing."""
-    seen = points["retain"].to_numpy(float)
+    seen = points[["retain", "neighbour"]].to_numpy(float)
+    seen = seen[np.isfinite(seen)]
     return [
         min(-0.02, 1.1 * float(seen.min(initial=0.0))),
         min(10 * BUDGET, max(2 * BUDGET, 1.1 * float(seen.max(initial=0.0)))),

@@ -8,7 +8,10 @@ from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import sentences
 from tests.ui.pieces import button, chart, labelled
+from unlearning_core.evaluation.metrics import measure, nll_delta
+from unlearning_core.pruning.mask import Mask
 from unlearning_core.runs import Run
+from unlearning_core.work import Work
 
 FIELD, LABEL = "Neighbours: words that must stay", "Label the sentences"
 COUNT, NEAR = "Of these with a neighbour", "With a neighbour"
@@ -113,3 +116,18 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
     panels = [title["text"] for title in chart(app, 0)["layout"]["annotations"]]
     assert len(panels) == 3
     assert panels[1] == ("Neighbours' loss" if neighbours else "Retain loss (nats/token)")
+
+
+def test_the_preview_of_a_cut_says_what_the_neighbours_pay(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    alone = fine(open_page("prune", new_run("rank")))
+    assert "Loss on neighbours" not in [metric.label for metric in alone.metric]
+    run = new_run("rank", neural_probing={"neighbours": ["window", "river"]})
+    app = fine(open_page("prune", run))
+    shown = labelled(app.metric, "Loss on neighbours").value
+    held_out = Work(run).sentences("held_out").take(24, 24, 0).items
+    mask = Mask.from_ranking(Work(run).ranking, {"mlp": (3, 48)}, 0.05)
+    loaded = Work(run).model("base")
+    base, pruned = measure(loaded, held_out), measure(loaded, held_out, mask=mask)
+    assert shown == f"{nll_delta(base, pruned, 'neighbour').value:+z.2f} nats"

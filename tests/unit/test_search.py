@@ -186,6 +186,13 @@ def point(neurons: int, forget: float, retain: float) -> Point:
     return Point("top", 0, neurons / 1000, neurons, forget, 0.01, retain, math.nan)
 
 
+def test_the_sentence_has_the_neighbours_part_of_the_price() -> None:
+    points = (Point("top", 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0), Point("top", 0, 0.04, 40, 1.2, 0.01, 0.03, 0.0, 0.4, 0.05))
+    assert in_a_sentence(Search(Target(1.0, 0.05), points, 1000, 0)).endswith(
+        "costs 0.030 ± 0.000, its neighbours 0.400 ± 0.050."
+    )
+
+
 @pytest.mark.parametrize(
     ("points", "said"),
     [

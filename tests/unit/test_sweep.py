@@ -1,6 +1,8 @@
 """Ablation sweeps: against measuring each cut by hand; what a sweep draws, leaves out, keeps and goes on from."""
 
+import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
 from unlearning_core.pruning.mask import Mask
 from unlearning_core.pruning.settings import CutSettings
+from unlearning_core.run_sweep import in_words, summarise
 
 LAYERS, WIDTH = 3, 48
 SHAPES = {"mlp": (LAYERS, WIDTH)}
@@ -57,6 +60,39 @@ def test_top_and_bottom_points_are_the_cuts_measured_one_by_one(meter: Meter) ->
                 delta = nll_delta(base, after, kind)
                 assert point[name] == pytest.approx(delta.value, abs=1e-6)
                 assert point[f"{name}_stderr"] == pytest.approx(delta.stderr, abs=1e-6)
+
+
+def test_neighbours_are_measured_apart_where_there_are_any(meter: Meter) -> None:
+    ranking, settings = ranking_of(), SweepSettings(ratios=(0.25,), draws=1, stop_at=math.inf)
+    assert sweep(meter, ranking, settings)[["neighbour", "neighbour_stderr"]].isna().all(axis=None)
+    places = [item.text.find("river") for item in ITEMS]
+    items = [
+        replace(item, neighbours=((place, place + len("river")),) if place >= 0 else ())
+        for item, place in zip(ITEMS, places, strict=True)
+    ]
+    near = sweep(Meter(meter.loaded, items), ranking, settings, orders=("top",))
+    assert near["neighbour"].iloc[0] == near["neighbour_stderr"].iloc[0] == 0
+    chosen = list(ranking.head(36)[["site", "layer", "index"]].itertuples(index=False, name=None))
+    # The neighbours as a concept of their own: what is measured of one then is measured of the other.
+    apart = [LabelledText(item.text, item.neighbours) for item in items]
+    base = measure(meter.loaded, apart)
+    delta = nll_delta(base, measure(meter.loaded, apart, mask=Mask.from_neurons(SHAPES, chosen)), "concept")
+    assert near["neighbour"].iloc[1] == pytest.approx(delta.value, abs=1e-6)
+    assert near["neighbour_stderr"].iloc[1] == pytest.approx(delta.stderr, abs=1e-6)
+
+
+def test_the_table_for_a_terminal_has_a_column_of_neighbours_where_there_are_any() -> None:
+    for near in (math.nan, 0.3):
+        rows = [Point("top", 0, r, 10, f, 0.1, 0.1 * f, 0.1, f * near) for r, f in ((0.0, 0.0), (0.1, 1.0))]
+        head, _, line, *_ = in_words(to_frame(rows), summarise(to_frame(rows))).splitlines()
+        assert head.endswith("top, neighbours") == line.endswith("0.300") == math.isfinite(near)
+
+
+def test_a_point_is_read_back_as_it_was_and_one_of_before_there_were_neighbours_too() -> None:
+    whole = Point("top", 0, 0.1, 5, 1.0, math.nan, 0.1, 0.01, 0.3, 0.02)
+    assert str(Point.from_dict(json.loads(json.dumps(whole.to_dict())))) == str(whole)
+    older = {name: value for name, value in whole.to_dict().items() if not name.startswith("neighbour")}
+    assert math.isnan(Point.from_dict(older).neighbour)
 
 
 def test_a_cut_of_nothing_changes_nothing_and_is_always_there(meter: Meter) -> None:

@@ -75,6 +75,18 @@ def test_other_rankings_are_drawn_from_the_top_each_in_a_look_of_its_own() -> No
         assert len(set(look)) == len(drawn)
 
 
+def test_what_the_neighbours_pay_is_a_line_beside_the_rest_and_only_where_there_are_any() -> None:
+    assert not traces(sweep_curves(points(), ratio=0.05), "neighbours, from the top")
+    near = to_frame([Point("top", 0, r, 1, 10 * r, 0.1, r, 0.01, 4 * r, 0.02) for r in RATIOS])
+    figure = sweep_curves(near, ratio=0.05)
+    (line,) = traces(figure, "neighbours, from the top")
+    assert line.y.tolist() == pytest.approx([0.04, 0.4])
+    (_, retain) = traces(figure, "from the top")
+    assert line.yaxis == retain.yaxis
+    assert (line.line.dash, line.marker.symbol) != (retain.line.dash, retain.marker.symbol)
+    assert figure.layout.yaxis2.range[1] >= 0.4
+
+
 def luminance(colour: str) -> float:
     """Relative luminance by WCAG 2.2."""
     parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255

@@ -27,6 +27,7 @@ class Curve:
         forget_stderr: of one cut that over sentences, of random cuts that of one draw (the draws share the sentences).
         forget_low: smallest of the draws; the same as `forget` in the other orders.
         forget_high: largest of the draws.
+        neighbour: as `forget`, of the neighbours, which are part of the rest; NaN where there are none.
     """
 
     ratios: np.ndarray
@@ -39,6 +40,13 @@ class Curve:
     retain_stderr: np.ndarray
     retain_low: np.ndarray
     retain_high: np.ndarray
+    neighbour: np.ndarray
+    neighbour_stderr: np.ndarray
+
+    @property
+    def has_neighbours(self) -> bool:
+        """Whether a cut was measured on neighbours too."""
+        return bool(np.isfinite(self.neighbour[1:]).any())
 
     def at(self, name: str, ratio: float) -> float:
         """The value of the array `name` at `ratio`, linear between neighbours; NaN beyond the last ratio measured."""
@@ -53,7 +61,7 @@ def curve(points: pd.DataFrame, order: Order) -> Curve:
     rows = points[(points["order"] == order) & (points["ratio"] > 0)]
     groups = rows[rows.groupby("ratio")["draw"].transform("size") == rows["draw"].nunique()].groupby("ratio")
     columns = {"ratios": np.array([0.0, *groups.groups])}
-    for name in ("neurons", "forget_stderr", "retain_stderr"):
+    for name in ("neurons", "forget_stderr", "retain_stderr", "neighbour", "neighbour_stderr"):
         columns[name] = _from_zero(groups[name].mean())
     for name in ("forget", "retain"):
         columns[name] = _from_zero(groups[name].mean())

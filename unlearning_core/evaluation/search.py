@@ -174,7 +174,8 @@ def in_a_sentence(found: Search) -> str:
     if smallest is not None:
         return (
             f"The smallest cut found that forgets {asked} takes {_how_many(smallest, found)}: it forgets "
-            f"{_pm(smallest.forget, smallest.forget_stderr)} and costs {_pm(smallest.retain, smallest.retain_stderr)}."
+            f"{_pm(smallest.forget, smallest.forget_stderr)} and costs {_pm(smallest.retain, smallest.retain_stderr)}"
+            f"{_of_neighbours(smallest)}."
         )
     within = (
         f"within that budget the most is {_pm(best.forget, best.forget_stderr)}, for "
@@ -193,6 +194,12 @@ def in_a_sentence(found: Search) -> str:
 
 def _how_many(point: Point, found: Search) -> str:
     return f"{point.neurons:,} of {found.neurons:,} neurons ({100 * point.neurons / found.neurons:.2g} %)"
+
+
+def _of_neighbours(point: Point) -> str:
+    """What the neighbours' part of the price is, where there are any."""
+    near = point.neighbour
+    return "" if math.isnan(near) else f", its neighbours {_pm(near, point.neighbour_stderr)}"
 
 
 def _pm(value: float, stderr: float) -> str:

@@ -24,7 +24,7 @@ from unlearning_core.pruning.mask import Mask, Shapes
 from unlearning_core.pruning.settings import CutSettings
 
 if TYPE_CHECKING:
-    from unlearning_core.evaluation.metrics import Meter
+    from unlearning_core.evaluation.metrics import Kind, Meter
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ class Point:
         neurons: how many neurons it cuts.
         forget: change of the concept tokens' mean negative log-likelihood, nats a token.
         retain: the same of all other tokens.
+        neighbour: of these the neighbours' alone; NaN where the sentences have none.
     """
 
     order: Order
@@ -99,6 +100,8 @@ class Point:
     forget_stderr: float
     retain: float
     retain_stderr: float
+    neighbour: float = math.nan
+    neighbour_stderr: float = math.nan
 
     @property
     def key(self) -> tuple[str, int, float]:
@@ -106,14 +109,14 @@ class Point:
         return (self.order, self.draw, self.ratio)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able form; a standard error that is not a number (one sentence) becomes None."""
+        """A JSON-able form; what is not a number (a standard error over one sentence) becomes None."""
         values = asdict(self)
         return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in values.items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Point":
-        """Back from `to_dict`."""
-        known: dict[str, Any] = {field.name: values[field.name] for field in fields(cls)}
+        """Back from `to_dict`; points from before there were neighbours have none."""
+        known: dict[str, Any] = {field.name: values.get(field.name) for field in fields(cls)}
         missing = dict.fromkeys((name for name, value in known.items() if value is None), math.nan)
         return cls(**(known | missing))
 
@@ -181,11 +184,14 @@ def measured(meter: "Meter", mask: Mask, order: Order, draw: int, ratio: float) 
     """One cut against the base; a mask that cuts nothing costs nothing."""
     from unlearning_core.evaluation.metrics import nll_delta
 
+    kinds: list[Kind] = ["concept", "retain"]
+    if meter.base.has_neighbours:
+        kinds.append("neighbour")
     if not mask.cut:
-        return Point(order, draw, ratio, 0, 0.0, 0.0, 0.0, 0.0)
+        return Point(order, draw, ratio, 0, *(2 * len(kinds)) * [0.0])
     after = meter.measure(mask)
-    forget, retain = (nll_delta(meter.base, after, kind) for kind in ("concept", "retain"))
-    return Point(order, draw, ratio, mask.cut, forget.value, forget.stderr, retain.value, retain.stderr)
+    deltas = [nll_delta(meter.base, after, kind) for kind in kinds]
+    return Point(order, draw, ratio, mask.cut, *(part for delta in deltas for part in (delta.value, delta.stderr)))
 
 
 class _Cuts:
