@@ -127,18 +127,19 @@ def _marked(text: str, matcher: Matcher, other: str | None) -> str:
     return highlighted(text, [(span.start, span.end) for span in matcher.spans(text)], changed) or ":gray[(nothing)]"
 
 
-def quick_numbers(run: Run, mask: Mask, row: DeltaGenerator) -> float:
+def quick_numbers(run: Run, mask: Mask, row: DeltaGenerator, below: DeltaGenerator) -> float:
     """Change of the loss on a few held-out sentences from base to this cut; returns the seconds a sentence takes.
 
-    Each kind of token has a place of its own in `row`; where there are neighbours, they do too.
+    Each kind of token has a place of its own in `row`; where there are neighbours, they do too. What the numbers are is
+    said `below`.
     """
     from unlearning_core.evaluation.metrics import measure, nll_delta
 
     held_out = Work(run).sentences("held_out").take(QUICK, QUICK, 0).items
-    places = [row.container(width="content").empty() for _ in _KINDS]
+    places, note = [row.container(width="content").empty() for _ in _KINDS], below.empty()
 
     def watch(update: Progress) -> None:
-        places[0].caption(f"Measuring on {len(held_out)} held-out sentences: {update.done:.0f}")
+        note.caption(f"Measuring on {len(held_out)} held-out sentences: {update.done:.0f}")
 
     measured = []
     for cut in (None, mask):
@@ -154,8 +155,9 @@ def quick_numbers(run: Run, mask: Mask, row: DeltaGenerator) -> float:
             continue
         change = nll_delta(base, pruned, kind)
         with place.container():
-            st.metric(title, f"{change.value:+z.2f} nats", help=meaning)
-            st.caption(f"± {change.stderr:.2f}, against base on {len(held_out)} held-out sentences")
+            st.metric(title, f"{change.value:+z.2f}", help=meaning)
+            st.caption(f"± {change.stderr:.2f}")
+    note.caption(f"Nats a token, against base on {len(held_out)} held-out sentences.")
     return seconds / len(held_out)
 
 

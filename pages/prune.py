@@ -57,11 +57,11 @@ def preview(run: Run) -> None:
         find_smallest(run, history(run, layers))
         mask = cut.mask(ranking, base_model(run).map.shapes)
         prompts, tokens, greedy = choose_prompts(run)
-        row = st.container(horizontal=True, gap="large")
+        row, below = st.container(horizontal=True, gap="large"), st.container()
         # Words and numbers first: drawing the pictures takes as long as both.
         size_of_cut(ranking, mask, row.container(width="content"))
         write_side_by_side(run, mask, prompts, tokens, greedy)
-        seconds = quick_numbers(run, mask, row)
+        seconds = quick_numbers(run, mask, row, below)
         curves(run, cut, seconds)
         pictures_of_cut(ranking, mask)
         recipes(run, history(run, layers), mask)

@@ -130,4 +130,4 @@ def test_the_preview_of_a_cut_says_what_the_neighbours_pay(
     mask = Mask.from_ranking(Work(run).ranking, {"mlp": (3, 48)}, 0.05)
     loaded = Work(run).model("base")
     base, pruned = measure(loaded, held_out), measure(loaded, held_out, mask=mask)
-    assert shown == f"{nll_delta(base, pruned, 'neighbour').value:+z.2f} nats"
+    assert shown == f"{nll_delta(base, pruned, 'neighbour').value:+z.2f}"
