@@ -69,7 +69,7 @@ def cuts_alone(of: Subject, site: str, neurons: np.ndarray, cut: list[tuple[int,
         mask = before & Mask.from_neurons(shapes, [(site, layer, index)])
         after = measure(of.loaded, ITEMS, mask=mask)
         deltas = [nll_delta(base, after, kind).value for kind in ("concept", "retain")]
-        rows.append([*deltas, _divergence(of, before, mask)])
+        rows.append([*deltas, 0.0, _divergence(of, before, mask)])
     return CutsAlone(*np.array(rows).T)
 
 

@@ -3,8 +3,8 @@
 A sentence of fifteen tokens has one or two of a neighbour, so that even where half of the sentences have one (see
 `LabelledSet.take`) they are a twentieth of the retain rows, and a neuron of both the concept and its neighbours looks
 selective. Their rows are therefore given a share of the retain side's weight: sums are scaled as if its rows, as many
-as before, were drawn with that share of neighbours (see `retain_weights`). What methods that run the model do with it
-is in rankers/token_batches.py.
+as before, were drawn with that share of neighbours (post-stratification, Cochran, Sampling Techniques, 1977, 5A.9).
+Methods that run the model have losses to weigh, not activations: rankers/gain_for_cost.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from unlearning_core.activations.collect import Activations, collect
 from unlearning_core.activations.statistics import CONCEPT, RETAIN, Statistics
-from unlearning_core.concepts.neighbours import as_concept, retain_weights
+from unlearning_core.concepts.neighbours import as_concept
 from unlearning_core.progress import ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def weighed(whole: Statistics, near: Statistics, share: float) -> Statistics:
     Counts, smallest and largest values stay.
     """
     rows, of_near = int(whole.count[RETAIN]), int(near.count[CONCEPT])
-    up, down = retain_weights(of_near, rows, share)
-    if up == down:
+    if not 0 < of_near < rows or of_near >= share * rows:
         return whole
     log.info("neighbours weigh %.3g of the retain rows, %.3g as they come", share, of_near / rows)
+    up, down = share * rows / of_near, (1 - share) * rows / (rows - of_near)
     sums = {}
     for name in SUMS:
         total, part = getattr(whole, name).copy(), getattr(near, name)[CONCEPT]

@@ -104,22 +104,6 @@ def as_concept(item: LabelledText) -> LabelledText:
     return LabelledText(item.text, item.neighbours, item.neighbour_words)
 
 
-def retain_weights(near: int, retain: int, share: float) -> tuple[float, float]:
-    """What a neighbour's token and any other retain token count where neighbours are to be `share` of the whole.
-
-    Post-stratification (Cochran, Sampling Techniques, 1977, 5A.9): the weights of all retain tokens add up to their
-    number. Neighbours that are that much already, or are none or all of it, are left as they come: 1 and 1.
-
-    Args:
-        near: tokens of neighbours.
-        retain: all retain tokens, those included.
-        share: 0 to below 1.
-    """
-    if not 0 < near < retain or near >= share * retain:
-        return 1.0, 1.0
-    return share * retain / near, (1 - share) * retain / (retain - near)
-
-
 def _marked(item: LabelledText, words: Matcher) -> LabelledText:
     found = [
         span

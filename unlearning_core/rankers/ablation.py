@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.rankers import taylor
-from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost
+from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost, rise
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
@@ -57,7 +57,8 @@ def score(
     chosen = first(cheap, params.candidates, massive(activations))
     batches = token_batches(replace(subject, items=some(subject.items, params.sentences, seed)))
     found = cut_each(subject.loaded, batches, activations.site, chosen, progress=progress)
-    return placed(cheap, chosen, gain_for_cost(found.forget, found.retain, found.divergence, params.cost, params.eps))
+    loss = rise(found.retain, found.neighbour, subject.neighbour_share)
+    return placed(cheap, chosen, gain_for_cost(found.forget, loss, found.divergence, params.cost, params.eps))
 
 
 def massive(activations: Activations) -> np.ndarray:

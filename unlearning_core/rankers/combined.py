@@ -18,6 +18,7 @@ difference.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,10 +27,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from unlearning_core.concepts.neighbours import retain_weights
 from unlearning_core.progress import Progress, ProgressCallback, duration
 from unlearning_core.rankers.ablation import first, massive
-from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost
+from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost, rise
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
@@ -68,7 +68,7 @@ class Params(BaseModel):
 class Change(NamedTuple):
     """What a cut changes: rise of the concept tokens' mean negative log-likelihood and of the others', nats a token.
 
-    Neighbours have their share of the others.
+    With neighbours the latter is `rise`: that of the rest, and what the neighbours pay by their share.
     """
 
     forget: float
@@ -97,7 +97,8 @@ def score(
     for number in range(1, params.rounds + 1):
         told = _renamed(progress, f"round {number} of {params.rounds} (all: {expected} at most)")
         found = derivatives(subject.loaded, batches, activations.site, at=kept.astype(np.float64), progress=told)
-        cheap = gain_for_cost(-found.concept, -found.retain, found.retain_square / 2, params.cost, params.eps)
+        loss = rise(-found.retain, -found.neighbour, subject.neighbour_share)
+        cheap = gain_for_cost(-found.concept, loss, found.retain_square / 2, params.cost, params.eps)
         best = first(cheap, params.most, massive(activations) | ~kept)
         best = best[cheap[best[:, 0], best[:, 1]] > 0]
         limit = params.budget * number / params.rounds
@@ -166,15 +167,21 @@ def without(kept: np.ndarray, neurons: np.ndarray) -> np.ndarray:
     return less
 
 
-def retain_loss(measured: Measurement, share: float) -> float:
-    """Mean negative log-likelihood of the retain tokens, nats a token, with neighbours as `share` of it."""
-    from unlearning_core.evaluation.metrics import PARTS
+def change_between(base: Measurement, after: Measurement, share: float) -> Change:
+    """What a cut changed, from two measurements of the same sentences.
 
-    if not measured.has_neighbours:
-        return measured.retain_nll
-    near, rest = (measured.sentences[[f"{part}_tokens", f"{part}_nats"]].sum() for part in PARTS)
-    up, down = retain_weights(int(near.iloc[0]), measured.retain_tokens, share)
-    return float(up * near.iloc[1] + down * rest.iloc[1]) / measured.retain_tokens
+    Args:
+        share: of the neighbours, if the sentences have any.
+    """
+    from unlearning_core.evaluation.metrics import nll_delta
+
+    forget = nll_delta(base, after, "concept").value
+    if not (share and base.has_neighbours):
+        return Change(forget, nll_delta(base, after, "retain").value)
+    rest, near = nll_delta(base, after, "rest").value, nll_delta(base, after, "neighbour").value
+    # A part of which there is no token among these sentences has no mean.
+    rest, near = (0.0 if math.isnan(part) else part for part in (rest, near))
+    return Change(forget, float(rise(rest, near, share)))
 
 
 def _change_of(
@@ -188,9 +195,7 @@ def _change_of(
     base = meter.measure(progress=progress)
 
     def change(kept: np.ndarray, told: ProgressCallback) -> Change:
-        found = meter.measure(Mask({site: kept}), told)
-        retain = retain_loss(found, subject.neighbour_share) - retain_loss(base, subject.neighbour_share)
-        return Change(found.concept_nll - base.concept_nll, retain)
+        return change_between(base, meter.measure(Mask({site: kept}), told), subject.neighbour_share)
 
     return change
 

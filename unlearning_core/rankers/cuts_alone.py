@@ -25,13 +25,16 @@ class CutsAlone:
 
     Attributes:
         forget: change of the concept tokens' mean negative log-likelihood.
-        retain: change of all other tokens' mean negative log-likelihood, by their weight.
-        divergence: mean Kullback-Leibler divergence at the other tokens, by their weight, of the predictions without
-            the neuron from those with it.
+        retain: change of all other tokens' mean negative log-likelihood; of neighbours' too, unless they have a share
+            of their own.
+        neighbour: change of the neighbours'; 0 where they have no share of their own.
+        divergence: mean Kullback-Leibler divergence at the other tokens and the neighbours, by their weight, of the
+            predictions without the neuron from those with it.
     """
 
     forget: np.ndarray
     retain: np.ndarray
+    neighbour: np.ndarray
     divergence: np.ndarray
 
 
@@ -66,7 +69,7 @@ def cut_each(
     restart = Restart(loaded, predictor)
     budget = token_budget or positions_at_once(batches[0].ids.device)
     kept = np.ones(loaded.map.require(site), bool) if kept is None else kept
-    sums, counts, done = np.zeros((3, len(neurons))), np.zeros(2), 0
+    sums, counts, done = np.zeros((4, len(neurons))), np.zeros(3), 0
     for batch in batches:
         sheet = _Sheet(loaded, restart, batch, site, kept)
         counts += sheet.counts
@@ -76,7 +79,8 @@ def cut_each(
             progress(Progress(TASK, done // len(batches), len(neurons), "neurons"))
     if not np.isfinite(sums).all():
         raise WorkFailed("A cut gives a text a likelihood that is not a number. Load the model in float32.")
-    return CutsAlone(sums[0] / counts[0], sums[1] / counts[1], sums[2] / counts[1])
+    forget, retain, neighbour = sums[:3] / np.maximum(counts, 1)[:, None]
+    return CutsAlone(forget, retain, neighbour, sums[3] / counts[1:].sum())
 
 
 def _groups(neurons: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -94,26 +98,27 @@ class _Sheet:
         self._factors = torch.from_numpy(kept).float()
         self._is_concept = batch.concept[batch.places]
         self._weight = batch.weight[batch.places][~self._is_concept].cpu().double()
-        self.counts = np.array([int(self._is_concept.sum()), int((~self._is_concept).sum())])
+        self._kinds = [kind.cpu() for kind in batch.kinds]
+        self.counts = np.array([int(kind.sum()) for kind in self._kinds])
         with torch.inference_mode(), multiplied(self._map, self._cuts()):
             logits, self._states = restart.recorded(batch)
             self._nats = batch.nats(logits)
             self._known = torch.log_softmax(logits[~self._is_concept].float(), -1)
 
     def cut(self, neurons: np.ndarray) -> np.ndarray:
-        """Summed changes `[3, neurons]` (forget, retain, divergence) when each of these, of one layer, is cut."""
+        """Summed changes `[4, neurons]` (as in `CutsAlone`) when each of these, of one layer, is cut."""
         layer, copies = int(neurons[0, 0]), len(neurons)
         factors = self._factors[layer].repeat(copies, 1)
         factors[torch.arange(copies), torch.from_numpy(neurons[:, 1])] = 0
         own = factors.repeat_interleave(len(self._batch.ids), 0)[:, None]
-        is_concept, found = self._is_concept.cpu(), np.empty((3, copies))
+        found = np.empty((4, copies))
         with torch.inference_mode(), multiplied(self._map, self._cuts() | {(self._site, layer): own}):
             logits = self._restart.logits(self._batch, self._states, layer, copies)
             for number, mine in enumerate(logits.chunk(copies)):
                 change = (self._batch.nats(mine) - self._nats).cpu().double()
                 other = torch.log_softmax(mine[~self._is_concept].float(), -1)
                 apart = (self._known.exp() * (self._known - other)).sum(-1).cpu().double()
-                parts = change[is_concept], self._weight * change[~is_concept], self._weight * apart
+                parts = [change[kind] for kind in self._kinds] + [self._weight * apart]
                 found[:, number] = [float(part.sum()) for part in parts]
         return found
 

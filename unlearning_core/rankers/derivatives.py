@@ -29,15 +29,17 @@ class Derivatives:
 
     Attributes:
         concept: of the mean negative log-likelihood of the concept tokens, nats a token.
-        retain: the same of all other tokens, by their weight.
+        retain: the same of all other tokens; of neighbours too, unless they have a share of their own.
+        neighbour: the same of the neighbours; 0 where they have no share of their own.
         retain_square: sum over sentences of the squared derivative of the sentence's retain loss, a retain token: the
             empirical Fisher information of the factor. Half of it estimates the divergence from the model as it is
-            that a cut causes ("Faster gaze prediction with dense networks and Fisher pruning", Theis et al. 2018). A
-            token enters by the root of its weight, so that its square has the weight.
+            that a cut causes ("Faster gaze prediction with dense networks and Fisher pruning", Theis et al. 2018).
+            Neighbours' squares are added by their weight.
     """
 
     concept: np.ndarray
     retain: np.ndarray
+    neighbour: np.ndarray
     retain_square: np.ndarray
 
 
@@ -49,7 +51,7 @@ def derivatives(
     at: np.ndarray | None = None,
     progress: ProgressCallback,
 ) -> Derivatives:
-    """One forward pass, and a backward pass each for the concept's and the other tokens; one more with weights.
+    """One forward pass, and a backward pass each for the concept's, the neighbours' and all other tokens.
 
     Args:
         loaded: the model; its weights get no gradient.
@@ -64,34 +66,29 @@ def derivatives(
     shape = loaded.map.require(site)
     point = torch.ones(shape) if at is None else torch.from_numpy(at).float()
     predictor = NextToken(loaded)
-    sums, counts, done = np.zeros((3, *shape)), np.zeros(2), 0
+    sums, square, counts, done = np.zeros((3, *shape)), np.zeros(shape), np.zeros(3), 0
     total = sum(batch.tokens for batch in batches)
     for batch in batches:
         factors = _factors(loaded, site, point, len(batch.ids))
         with torch.enable_grad(), multiplied(loaded.map, {(site, layer): f for layer, f in enumerate(factors)}):
             nats = batch.nats(predictor.logits(batch.ids, batch.seen, batch.places))
-        is_concept, weight = batch.concept[batch.places], batch.weight[batch.places]
-        counts += int(is_concept.sum()), int((~is_concept).sum())
-        if bool(is_concept.any()):
-            sums[0] += _by_text(nats[is_concept].sum(), factors, last=bool(is_concept.all())).sum(0)
-        if not bool(is_concept.all()):
-            nats, weight = nats[~is_concept], weight[~is_concept]
-            even = bool((weight == 1).all())
-            weighted = _by_text((weight * nats).sum(), factors, last=even)
-            sums[1] += weighted.sum(0)
-            root = weighted if even else _by_text((weight.sqrt() * nats).sum(), factors, last=True)
-            sums[2] += (root**2).sum(0)
+        present = [(kind, chosen) for kind, chosen in enumerate(batch.kinds) if bool(chosen.any())]
+        for kind, chosen in present:
+            more = kind != present[-1][0]
+            found = torch.autograd.grad(
+                nats[chosen].sum(), factors, retain_graph=more, allow_unused=True, materialize_grads=True
+            )
+            by_text = torch.stack([gradient[:, 0] for gradient in found], dim=1).cpu().double()
+            sums[kind] += by_text.sum(0).numpy()
+            counts[kind] += int(chosen.sum())
+            if kind:
+                square += float(batch.weight[batch.places][chosen][0]) * by_text.square().sum(0).numpy()
         done += batch.tokens
         progress(Progress(TASK, done, total, "tokens"))
-    if not np.isfinite(sums).all():
+    if not (np.isfinite(sums).all() and np.isfinite(square).all()):
         raise WorkFailed("The gradients of the loss are not finite numbers. Load the model in float32.")
-    return Derivatives(sums[0] / counts[0], sums[1] / counts[1], sums[2] / counts[1])
-
-
-def _by_text(loss: torch.Tensor, factors: list[torch.Tensor], *, last: bool) -> np.ndarray:
-    """Derivatives by sentence, float64 `[texts, layers, width]`; after the `last` ones the pass is forgotten."""
-    found = torch.autograd.grad(loss, factors, retain_graph=not last, allow_unused=True, materialize_grads=True)
-    return torch.stack([gradient[:, 0] for gradient in found], dim=1).cpu().double().numpy()
+    concept, retain, neighbour = sums / np.maximum(counts, 1)[:, None, None]
+    return Derivatives(concept, retain, neighbour, square / counts[1:].sum())
 
 
 def _factors(loaded: LoadedModel, site: str, point: torch.Tensor, texts: int) -> list[torch.Tensor]:

@@ -27,10 +27,11 @@ def shares(
     token_budget: int | None = None,
     progress: ProgressCallback,
 ) -> np.ndarray:
-    """Each neuron's share of what cutting its whole layer does, float64 `[2, layers, width]`, nats a token.
+    """Each neuron's share of what cutting its whole layer does, float64 `[3, layers, width]`, nats a token.
 
-    The first is of the concept tokens' mean negative log-likelihood, the second of all other tokens', by their weight.
-    Steps stand side by side as copies of the batch, as many as the budget has room for, and begin at the layer's block.
+    The first is of the concept tokens' mean negative log-likelihood, the second of all other tokens', the third of the
+    neighbours' where these have a share of their own (else they are in the second). Steps stand side by side as copies
+    of the batch, as many as the budget has room for, and begin at the layer's block.
 
     Args:
         loaded: the model; its weights get no gradient.
@@ -46,9 +47,9 @@ def shares(
     layers, width = loaded.map.require(site)
     restart = Restart(loaded, NextToken(loaded))
     budget = token_budget or positions_at_once(batches[0].ids.device)
-    found, counts = np.zeros((2, layers, width)), np.zeros(2)
+    found, counts = np.zeros((3, layers, width)), np.zeros(3)
     for number, batch in enumerate(batches):
-        counts += int(batch.concept.sum()), int(batch.retain.sum())
+        counts += [int(kind.sum()) for kind in batch.kinds]
         with torch.no_grad():
             _, states = restart.recorded(batch)
         for layer in range(layers):
@@ -58,7 +59,7 @@ def shares(
             progress(Progress(TASK, number * layers + layer + 1, len(batches) * layers, "layers"))
     if not np.isfinite(found).all():
         raise WorkFailed("The gradients of the loss are not finite numbers. Load the model in float32.")
-    return found / counts[:, None, None]
+    return found / np.maximum(counts, 1)[:, None, None]
 
 
 def _slopes(
@@ -70,17 +71,16 @@ def _slopes(
     layer: int,
     levels: torch.Tensor,
 ) -> np.ndarray:
-    """Derivatives of the summed loss in the layer's factors, summed over levels and sentences, `[2, width]`."""
+    """Derivatives of the summed loss in the layer's factors, summed over levels and sentences, `[3, width]`."""
     _, width = loaded.map.require(site)
     whole = levels.repeat_interleave(len(batch.ids)).to(batch.ids.device, loaded.model.dtype)
     factors = whole[:, None, None].repeat(1, 1, width).requires_grad_()
     with torch.enable_grad(), multiplied(loaded.map, {(site, layer): factors}):
         logits = restart.logits(batch, states, layer, len(levels))
-        nats = torch.stack([batch.nats(some) for some in logits.chunk(len(levels))]).sum(0) * batch.weight[batch.places]
-    is_concept = batch.concept[batch.places]
-    slopes = np.zeros((2, width))
-    for kind, chosen in enumerate((is_concept, ~is_concept)):
-        if bool(chosen.any()):
-            (gradient,) = torch.autograd.grad(nats[chosen].sum(), [factors], retain_graph=kind == 0)
-            slopes[kind] = gradient.cpu().double().sum((0, 1)).numpy()
+        nats = torch.stack([batch.nats(some) for some in logits.chunk(len(levels))]).sum(0)
+    slopes = np.zeros((3, width))
+    present = [(kind, chosen) for kind, chosen in enumerate(batch.kinds) if bool(chosen.any())]
+    for kind, chosen in present:
+        (gradient,) = torch.autograd.grad(nats[chosen].sum(), [factors], retain_graph=kind != present[-1][0])
+        slopes[kind] = gradient.cpu().double().sum((0, 1)).numpy()
     return slopes

@@ -3,15 +3,19 @@
 As in a knapsack, the best use of a limited retain budget is what gains most for its cost; the constant in the
 denominator keeps a neuron that does next to nothing from the top. A cut that seems to improve the rest earns nothing by
 that: it is not forgetting.
+
+Where there are neighbours, what they pay counts beside what the rest pays, and not as the few tokens that they are:
+with a share s, s / (1 - s) times. What one of the two gains pays for nothing at the other.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 Cost = Literal["loss", "divergence", "both"]
+Loss = TypeVar("Loss", float, np.ndarray)
 
 COST = (
     "What a cut costs elsewhere: the rise of the loss on all other tokens, as retain deltas are measured; how far it "
@@ -22,6 +26,22 @@ COST = (
 SHARE = 0.3
 """How much of the divergence counts beside the loss. On few sentences a neuron can seem to cost no loss by luck; one
 that moves predictions far will cost some on others."""
+
+
+def odds(share: float) -> float:
+    """How often what neighbours pay counts beside what the rest pays, for a share from 0 to below 1."""
+    return share / (1 - share)
+
+
+def rise(rest: Loss, near: Loss, share: float) -> Loss:
+    """What a cut costs the retain tokens: the rise of the rest's mean loss, and `odds` times the neighbours'.
+
+    Args:
+        rest: rise of the mean loss of the tokens that are neither the concept's nor a neighbour's, nats a token.
+        near: rise of the neighbours'; 0 where there are none.
+        share: of the neighbours.
+    """
+    return np.maximum(rest, 0) + odds(share) * np.maximum(near, 0)
 
 
 def gain_for_cost(gain: np.ndarray, loss: np.ndarray, divergence: np.ndarray, cost: Cost, eps: float) -> np.ndarray:

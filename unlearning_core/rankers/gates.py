@@ -6,7 +6,7 @@ through L0 Regularization", Louizos et al., ICLR 2018). What is minimised ("Disc
 in Pretrained Language Models", Bayazit et al. 2023, with the loss capped token by token):
 
     - mean over concept tokens of min(rise of the negative log-likelihood, cap)
-    + keep x mean over all other tokens, by their weight, of KL(base || gated)
+    + keep x mean over all other tokens, neighbours by their weight, of KL(base || gated)
     + few x expected number of closed gates / 1 % of the neurons
 
 score = - log alpha: the most surely closed first. Only the first candidates of a cheap ranking (`taylor`) get a gate,

@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from unlearning_core.progress import ProgressCallback
-from unlearning_core.rankers.gain_for_cost import gain_for_cost
+from unlearning_core.rankers.gain_for_cost import gain_for_cost, odds, rise
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
@@ -55,5 +55,6 @@ def score(
     from unlearning_core.rankers.token_batches import some, token_batches
 
     batches = token_batches(replace(subject, items=some(subject.items, params.sentences, seed)))
-    gain, loss = shares(subject.loaded, batches, activations.site, params.steps, progress=progress)
-    return gain_for_cost(gain, loss, np.abs(loss), "loss", params.eps)
+    gain, loss, near = shares(subject.loaded, batches, activations.site, params.steps, progress=progress)
+    either_way = np.abs(loss) + odds(subject.neighbour_share) * np.abs(near)
+    return gain_for_cost(gain, rise(loss, near, subject.neighbour_share), either_way, "loss", params.eps)

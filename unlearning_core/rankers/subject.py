@@ -21,8 +21,8 @@ class Subject:
         items: the labelled training sentences, with and without the concept. What a neuron is measured on afterwards
             is not among them.
         folder: where a method that takes long keeps how far it is, to go on from there; None: it keeps nothing.
-        neighbour_share: what share of the retain loss is the neighbours', where sentences have any (0 to below 1); 0:
-            they count like every other token.
+        neighbour_share: what share of a cut's cost is the neighbours', where sentences have any (0 to below 1); 0: they
+            count like every other token.
     """
 
     loaded: LoadedModel

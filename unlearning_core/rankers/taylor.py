@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from unlearning_core.progress import ProgressCallback
-from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost
+from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost, rise
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
@@ -58,4 +58,5 @@ def score(
     found = derivatives(subject.loaded, batches, activations.site, progress=progress)
     if params.against == "nothing":
         return -found.concept
-    return gain_for_cost(-found.concept, -found.retain, found.retain_square / 2, params.cost, params.eps)
+    loss = rise(-found.retain, -found.neighbour, subject.neighbour_share)
+    return gain_for_cost(-found.concept, loss, found.retain_square / 2, params.cost, params.eps)

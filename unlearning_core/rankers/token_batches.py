@@ -1,7 +1,7 @@
 """Training sentences as batches of tokens with the places at which a concept token or another one is predicted.
 
-Where sentences have neighbours, a retain token has a weight: so few tokens are a neighbour's that a mean over all would
-hardly see them (activations/weighing.py does the same for statistics).
+Where sentences have neighbours, their tokens are told apart and have a weight: they are so few that a mean over all
+retain tokens would hardly see them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from unlearning_core.activations.alignment import encode
 from unlearning_core.activations.batches import length_sorted
 from unlearning_core.activations.collect import context_length, default_token_budget
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText
-from unlearning_core.concepts.neighbours import as_concept, retain_weights
+from unlearning_core.concepts.neighbours import as_concept
 from unlearning_core.errors import InputError
+from unlearning_core.rankers.gain_for_cost import odds
 from unlearning_core.rankers.subject import Subject
 
 MOST_POSITIONS = 2048
@@ -34,8 +35,9 @@ class TokenBatch:
         concept: bool `[texts, tokens]`, where the next token is one of the concept.
         retain: the same for every other token; tokens that the tokenizer adds are in neither (as in
             evaluation/metrics.py).
-        weight: `[texts, tokens]`, what a place counts in sums over its kind: 1, but at retain places where neighbours
-            have a share of their own. Over all sentences the weights of retain places add up to their number.
+        near: those of `retain` at which a neighbour is predicted; none where neighbours count like every other token.
+        weight: `[texts, tokens]`, what a retain place counts in a sum over all of them which, divided by their number,
+            is to be the mean over the rest plus `odds` times the mean over neighbours; 1 without neighbours.
         numbers: which of the sentences these are.
     """
 
@@ -43,6 +45,7 @@ class TokenBatch:
     seen: torch.Tensor
     concept: torch.Tensor
     retain: torch.Tensor
+    near: torch.Tensor
     weight: torch.Tensor
     numbers: list[int]
 
@@ -50,6 +53,12 @@ class TokenBatch:
     def places(self) -> torch.Tensor:
         """bool `[texts, tokens]`, where anything is predicted that counts."""
         return self.concept | self.retain
+
+    @property
+    def kinds(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """bool `[places]` each: which of them are of the concept, of the rest, and of neighbours."""
+        concept, near = self.concept[self.places], self.near[self.places]
+        return concept, ~concept & ~near, near
 
     @property
     def tokens(self) -> int:
@@ -69,7 +78,7 @@ class Sentences:
 
     Attributes:
         device: the model's.
-        weights: of a neighbour's token and of any other retain token.
+        weights: of a neighbour's token and of one of the rest (see `TokenBatch.weight`).
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -91,23 +100,26 @@ class Sentences:
         if subject.neighbour_share and any(item.neighbours for item in subject.items):
             placed = encode(tokenizer, [as_concept(item) for item in subject.items], longest)
             self._near = [text.concept[1:] & here for text, here in zip(placed, self._retain, strict=True)]
-        near_tokens, tokens = (sum(int(here.sum()) for here in places) for places in (self._near, self._retain))
-        self.weights = retain_weights(near_tokens, tokens, subject.neighbour_share)
+        near, retain = (sum(int(here.sum()) for here in places) for places in (self._near, self._retain))
+        if near == retain:  # nothing to weigh them against
+            self._near, near = [np.zeros_like(here) for here in self._retain], 0
+        self.weights = odds(subject.neighbour_share) * retain / max(near, 1), retain / (retain - near)
 
     def batch(self, numbers: Sequence[int]) -> TokenBatch:
         """These sentences, in this order."""
         longest = max(len(self._encoded[number]) for number in numbers)
         ids, seen = np.zeros((2, len(numbers), longest), np.int64)
-        concept, retain = np.zeros((2, len(numbers), longest), bool)
-        weight, (near, other) = np.ones((len(numbers), longest), np.float32), self.weights
+        concept, retain, near = np.zeros((3, len(numbers), longest), bool)
         for row, number in enumerate(numbers):
             size = len(self._encoded[number])
             ids[row, :size], seen[row, :size] = self._encoded[number].input_ids, 1
             concept[row, : size - 1], retain[row, : size - 1] = self._concept[number], self._retain[number]
-            weight[row, : size - 1][self._retain[number]] = other
-            weight[row, : size - 1][self._near[number]] = near
-        a, b, c, d, e = (torch.from_numpy(array).to(self.device) for array in (ids, seen, concept, retain, weight))
-        return TokenBatch(a, b, c, d, e, list(numbers))
+            near[row, : size - 1] = self._near[number]
+        weight = np.where(near, *self.weights).astype(np.float32)
+        a, b, c, d, e, f = (
+            torch.from_numpy(array).to(self.device) for array in (ids, seen, concept, retain, near, weight)
+        )
+        return TokenBatch(a, b, c, d, e, f, list(numbers))
 
     def grouped(self, token_budget: int | None = None) -> list[TokenBatch]:
         """All of them, sentences of like length together."""
