@@ -127,7 +127,7 @@ def test_what_the_rounds_of_combined_measure_is_what_both_parts_pay() -> None:
     mask = Mask.from_neurons({"mlp": (3, 48)}, [("mlp", 1, index) for index in range(0, 48, 2)])
     before, after = measure(of.loaded, of.items), measure(of.loaded, of.items, mask=mask)
     base, cut = Parts.of(of.loaded, of), Parts.of(of.loaded, of, mask)
-    expected = max(cut.rest - base.rest, 0) + SHARE / (1 - SHARE) * max(cut.near - base.near, 0)
+    expected = (1 - SHARE) * max(cut.rest - base.rest, 0) + SHARE * max(cut.near - base.near, 0)
     found = change_between(before, after, SHARE)
     assert found.retain == pytest.approx(expected, rel=1e-5)
     assert found.forget == pytest.approx(after.concept_nll - before.concept_nll, rel=1e-5)

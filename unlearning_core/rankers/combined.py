@@ -68,7 +68,7 @@ class Params(BaseModel):
 class Change(NamedTuple):
     """What a cut changes: rise of the concept tokens' mean negative log-likelihood and of the others', nats a token.
 
-    With neighbours the latter is `rise`: that of the rest, and what the neighbours pay by their share.
+    With neighbours the latter is the mean of what the rest and what the neighbours pay, by their share.
     """
 
     forget: float
@@ -181,7 +181,7 @@ def change_between(base: Measurement, after: Measurement, share: float) -> Chang
     rest, near = nll_delta(base, after, "rest").value, nll_delta(base, after, "neighbour").value
     # A part of which there is no token among these sentences has no mean.
     rest, near = (0.0 if math.isnan(part) else part for part in (rest, near))
-    return Change(forget, float(rise(rest, near, share)))
+    return Change(forget, (1 - share) * float(rise(rest, near, share)))
 
 
 def _change_of(

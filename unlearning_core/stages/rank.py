@@ -20,6 +20,9 @@ OUTPUTS = ("ranking.parquet", "massive.parquet", "statistics.npz")
 FOLDER = "ranking"
 """Folder of the run in which a method that takes long keeps how far it is."""
 
+REVISION = 2
+"""Of the methods: raised when one gives other scores than before, so that rankings of before are made again."""
+
 SAMPLED_ROWS = 4000
 """Activation rows kept for the rankers that need them, fewer where memory is short (activations/reservoir.py)."""
 
@@ -30,7 +33,7 @@ def rank_inputs(work: Work) -> Any:
     base = work.config.base_model
     keys = {"site", "alignment", "aggregation", "skip_first_position", "protect_massive", "ranker", "ranker_parameters"}
     probing = work.config.neural_probing
-    # Only where there are any: rankings from before there were neighbours stay up to date.
+    # Without neighbours their share changes nothing.
     if probing.neighbours or probing.neighbour_corpus:
         keys.add("neighbour_share")
     return {
@@ -38,6 +41,7 @@ def rank_inputs(work: Work) -> Any:
         "checked": base.model_dump(include={"model_type", "neurons_per_layer", "num_layers", "dtype"}),
         "settings": probing.model_dump(include=keys),
         "seed": work.config.seed,
+        "revision": REVISION,
     }
 
 
