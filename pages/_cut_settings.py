@@ -99,7 +99,8 @@ def on_slider(ratio: float) -> float:
 
 def _choose_range(run: Run, past: History, row: DeltaGenerator) -> str:
     percent, key = 100 * past.now.ratio, f"range {run.id}"
-    fits = next(name for name, (top, _) in RANGES.items() if percent <= top + 1e-9)
+    # With room to the right: a slider that stands at its end looks as if there were no more to cut.
+    fits = next((name for name, (top, _) in RANGES.items() if percent < top - 1e-9), list(RANGES)[-1])
     if percent > RANGES[st.session_state.get(key) or fits][0] + 1e-9 or not st.session_state.get(key):
         st.session_state[key] = fits
 
