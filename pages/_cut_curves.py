@@ -1,5 +1,6 @@
 """The curves that a cut lies on: computed by a process of their own, drawn as they come, and what they say."""
 
+import math
 from typing import Any
 
 import streamlit as st
@@ -143,13 +144,16 @@ def _say(found: Verdict) -> None:
         f"random ones of the same layers by {found.random_forget:+z.2f} ({found.random_low:+z.2f} to "
         f"{found.random_high:+z.2f} in {found.draws} draws)."
     )
-    price = f"The loss elsewhere changes by {found.retain:+z.2f}, at random by {found.random_retain:+z.2f}."
+    price = f"The loss elsewhere changes by {found.retain:+z.2f}, at random by {found.random_retain:+z.2f}"
+    price += "." if math.isnan(found.neighbour) else f"; that on its neighbours by {found.neighbour:+z.2f}."
+    dear = found.neighbour > BUDGET
     if found.kind == "no better than random":
         st.warning(f"**No better than chance.** {gone} {price}", icon=":material/casino:")
     elif found.kind == "forgets cheaply":
         st.success(
-            f"**These neurons matter to the concept, and to little else.** {gone} {price}", icon=":material/check:"
-        )
+            f"**These neurons matter to the concept, and to little else{' but its neighbours' if dear else ''}.** "
+            f"{gone} {price}", icon=":material/check:",
+        )  # fmt: skip
     else:
         st.warning(
             f"**These neurons matter to the concept, and to the rest too.** {gone} {price} More than {BUDGET} is a "

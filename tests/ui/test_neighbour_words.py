@@ -8,8 +8,12 @@ from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import sentences
 from tests.ui.pieces import button, chart, labelled
+from unlearning_core.evaluation.curves import curve
 from unlearning_core.evaluation.metrics import measure, nll_delta
+from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.pruning.mask import Mask
+from unlearning_core.pruning.settings import CutSettings
+from unlearning_core.run_sweep import RunSweep
 from unlearning_core.runs import Run
 from unlearning_core.work import Work
 
@@ -131,3 +135,15 @@ def test_the_preview_of_a_cut_says_what_the_neighbours_pay(
     loaded = Work(run).model("base")
     base, pruned = measure(loaded, held_out), measure(loaded, held_out, mask=mask)
     assert shown == f"{nll_delta(base, pruned, 'neighbour').value:+z.2f}"
+
+
+def test_the_verdict_over_the_curves_says_what_the_neighbours_pay(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("rank", neural_probing={"neighbours": ["window", "river"]})
+    found = RunSweep.of(run, CutSettings(0.05))
+    found.compute()
+    app = fine(open_page("prune", run))
+    said = " ".join(box.value for box in [*app.success, *app.warning])
+    neighbour = curve(to_frame(found.points()), "top").at("neighbour", 0.05)
+    assert f"that on its neighbours by {neighbour:+z.2f}." in said

@@ -162,6 +162,7 @@ class Verdict:
         neurons: how many neurons are cut there, about.
         forget: forget delta of the cut from the top, nats a token; `random_forget` is the random cuts' mean.
         retain: retain delta, likewise.
+        neighbour: of the retain delta the neighbours' part; NaN where there are none.
         draws: how many random cuts there are.
     """
 
@@ -174,6 +175,7 @@ class Verdict:
     random_high: float
     retain: float
     random_retain: float
+    neighbour: float
     draws: int
 
 
@@ -201,5 +203,6 @@ def verdict(points: pd.DataFrame, ratio: float, budget: float = BUDGET) -> Verdi
         random_high=high,
         retain=retain,
         random_retain=random_retain,
+        neighbour=top.at("neighbour", ratio),
         draws=int(points.loc[points["order"] == "random", "draw"].nunique()),
     )
