@@ -62,8 +62,8 @@ STATIONS = {
         "Look at what the model writes before and after a cut, and move the slider. The demo then keeps the share of "
         "neurons that its settings name.",
         "Keep the cut and measure it",
-        "Look at the two numbers: how much worse the concept is predicted (the more, the more is gone), and how much "
-        "worse everything else is (the price). Then read what both models write.",
+        "Look at the numbers: how much worse the concept is predicted (the more, the more is gone), and how much worse "
+        "everything else is (the price), and its neighbours where some are named. Then read what both models write.",
     ),
     "Retrain": Station(
         "The cut has cost a little elsewhere. Now the model reads text without the concept and recovers. Whether the "
