@@ -101,14 +101,14 @@ def _watch(run: Run, cut: CutSettings, wanted: dict[str, RunSweep]) -> None:
 
 def _draw(found: RunSweep, cut: CutSettings, others: dict[str, RunSweep]) -> None:
     points = found.points()
-    if not points:
+    measured = {name: to_frame(rows) for name, other in others.items() if (rows := other.points())}
+    if not points and not measured:
         return
     table, summary = to_frame(points), found.summary()
     judged = verdict(table, cut.ratio)
     if judged is not None:
         _say(judged)
     suggested = None if summary is None else summary["suggested_ratio"]
-    measured = {name: to_frame(rows) for name, other in others.items() if (rows := other.points())}
     st.plotly_chart(
         sweep_curves(table, ratio=cut.ratio, suggested=suggested, others=measured), key="sweep curves",
         alt="Change of the loss on the concept and elsewhere by the share of neurons cut",

@@ -6,21 +6,23 @@ from streamlit.delta_generator import DeltaGenerator
 from unlearning_core.figures import gate_course
 from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.runs import Run
-from unlearning_core.stages.rank import FOLDER
+from unlearning_core.stages.rank import COURSE, FOLDER
 
 _ALT = "Rise of the concept's loss and divergence elsewhere, and how many gates are closed, by step"
 
 
 def watched(bar: ProgressCallback, run: Run, place: DeltaGenerator) -> ProgressCallback:
     """`bar`, and with it in `place` the course of the gates as they are trained."""
+    from unlearning_core.rankers.gate_training import TASK, history
+
     drawn = 0
 
     def told(update: Progress) -> None:
         nonlocal drawn
         bar(update)
-        if not update.task.startswith(_task()):
+        if not update.task.startswith(TASK):
             return
-        steps = _history(run)
+        steps = history(run.folder / FOLDER)
         # Two points make a line; the same picture twice would be the same element twice.
         if len(steps) > max(drawn, 1):
             drawn = len(steps)
@@ -31,7 +33,8 @@ def watched(bar: ProgressCallback, run: Run, place: DeltaGenerator) -> ProgressC
 
 def show_course(run: Run) -> None:
     """How the gates behind the run's ranking were trained; nothing for other methods."""
-    if run.config.neural_probing.ranker != "gates" or not (steps := _history(run)):
+    steps = run.read_json(COURSE)
+    if not steps:
         return
     with st.expander(f"How {len(steps):,} steps of training closed the gates"):
         st.plotly_chart(gate_course(steps), key="gates course", alt=_ALT)
@@ -39,15 +42,3 @@ def show_course(run: Run) -> None:
             "Each step cuts other neurons at random, the likelier the more their gates are closed, and learns which "
             "cuts cost the concept most and the rest least."
         )
-
-
-def _task() -> str:
-    from unlearning_core.rankers.gate_training import TASK
-
-    return TASK
-
-
-def _history(run: Run) -> list[dict[str, float]]:
-    from unlearning_core.rankers.gate_training import history
-
-    return history(run.folder / FOLDER)

@@ -116,6 +116,9 @@ def guide(run: Run | None, title: str) -> None:
         else:
             st.markdown(station.before)
             _do(run, step, station)
+        # What the page before has further down in its box would stand there, dimmed, until this page is done.
+        for _ in range(3):
+            st.empty()
 
 
 def _go_on(run: Run, number: int) -> None:

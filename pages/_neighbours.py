@@ -16,13 +16,16 @@ from unlearning_core.runs import Run
 def choose_neighbours(run: Run) -> dict[str, Any]:
     """The words and the text about neighbours, as keys of neural_probing."""
     probing = run.config.neural_probing
-    known = _known(run)
+    known, gone = _known(run)
+    if gone:
+        st.warning(f"{escaped(gone)} Without it, the words below are the neighbours.")
     text = st.text_area(
         "Neighbours: words that must stay", "\n".join(known), height=130, key=f"neighbours {run.id}",
         placeholder="table\nbed",
-        help="Words near the concept that the model has to keep, one a line. Sentences with them take up to half of "
-        "the text that is ranked against, and what is lost on them is shown apart from everything else. Curves and "
-        "the search for the smallest cut count them with everything else and show their part.",
+        help="Words near the concept that the model has to keep, one a line. Sentences with them are half of the text "
+        "that is ranked against, where there are enough others, and what is lost on them is shown apart from "
+        "everything else. Curves and the search for the smallest cut count them with everything else and show their "
+        "part.",
     )  # fmt: skip
     source = st.text_input(
         "Text about neighbours", probing.neighbour_corpus or "", key=f"neighbour text {run.id}",
@@ -33,7 +36,7 @@ def choose_neighbours(run: Run) -> dict[str, Any]:
     words, name = parse_words(text or ""), (source or "").strip()
     return {
         # A file of words stays the file while its words stand in the box as they are.
-        "neighbours": probing.neighbours if words == known else list(words) or None,
+        "neighbours": probing.neighbours if words == known and not gone else list(words) or None,
         "neighbour_corpus": find_path(name, Path.cwd()) if name else None,
     }
 
@@ -45,11 +48,12 @@ def check_neighbours(neighbours: dict[str, Any], words: tuple[str, ...], inflect
         neighbour_words(given, Concept(words, inflections, language))
 
 
-def _known(run: Run) -> tuple[str, ...]:
+def _known(run: Run) -> tuple[tuple[str, ...], str]:
+    """The words, and what is wrong with the file of them, if something is."""
     try:
-        return given_words(run.config.neural_probing.neighbours)
-    except InputError:  # the file is gone
-        return ()
+        return given_words(run.config.neural_probing.neighbours), ""
+    except InputError as error:
+        return (), str(error)
 
 
 def neighbour_count(row: Any, facts: dict[str, Any]) -> None:

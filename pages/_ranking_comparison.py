@@ -84,10 +84,15 @@ def _ranked(run: Run, other: OtherRanking) -> bool:
     """Whether it is there now: at once from what the run's pass kept, after a button where it needs passes."""
     if not model_at_hand(run):
         return False
-    if other.from_statistics:
-        with st.spinner("Ranking"):
-            other.compute(base=base_model(run))
+    if other.summary() is not None:
         return True
+    if other.from_statistics:
+        place = st.empty()
+        with place.container():
+            finished = carry_out("Ranking", lambda bar: other.compute(bar, base=base_model(run)), only_one=run.id)
+        if finished:
+            place.empty()
+        return finished
     place = st.empty()
     with place.container():
         finished = _rank_on_demand(run, other)
@@ -173,7 +178,7 @@ def _numbers(found: Agreement, first: int, alike: float, top_alike: float) -> No
         help=f"Neurons that both rankings put among their first {first:,}. 100 %: they would cut the same neurons.",
     )  # fmt: skip
     row.metric(
-        "By chance", f"{first * overlap.chance:.2g} ({100 * overlap.chance:.2g} %)", width="content",
+        "By chance", f"{about(first * overlap.chance)} ({about(100 * overlap.chance)} %)", width="content",
         help="What two rankings that know nothing of each other share on average.",
     )  # fmt: skip
     row.metric(
@@ -186,6 +191,11 @@ def _numbers(found: Agreement, first: int, alike: float, top_alike: float) -> No
         help="The same scale, but who stands at the top counts most, as it does for a cut (Kendall's tau, weighted: "
         "Vigna 2015). Most neurons matter to no concept, and their order is close to chance in any ranking.",
     )  # fmt: skip
+
+
+def about(value: float) -> str:
+    """Two digits of a small number, all of a large one."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _side_by_side(own: Path, other: Path, names: tuple[str, str], first: int) -> None:

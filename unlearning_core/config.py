@@ -244,9 +244,14 @@ def build_config(values: dict[str, Any], *, origin: str = "config", folder: Path
 def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
     """Apply `section.key=value` assignments; a value is read as JSON where it is JSON, else as text.
 
+    Another ranker without parameters of its own takes its defaults, not what stood there for the one before.
+
     Raises:
         InputError: an assignment has no `=`, or goes through something that is not a section.
     """
+    probing = values.get("neural_probing")
+    if isinstance(probing, dict) and _names_ranker_alone(assignments):
+        probing.pop("ranker_parameters", None)  # they are another method's
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key:
@@ -262,6 +267,12 @@ def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             place[name] = text
     return values
+
+
+def _names_ranker_alone(assignments: list[str]) -> bool:
+    names = [assignment.partition("=")[0].strip() for assignment in assignments]
+    of_method = [name for name in names if name.startswith("neural_probing.ranker_parameters")]
+    return "neural_probing.ranker" in names and not of_method
 
 
 def find_path(text: str, folder: Path) -> str:

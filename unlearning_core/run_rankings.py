@@ -21,7 +21,7 @@ from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.rankers.registry import get_ranker
 from unlearning_core.runs import Run, reuse
 from unlearning_core.stages import STAGES
-from unlearning_core.stages.rank import OUTPUTS, rank_into, summarise
+from unlearning_core.stages.rank import COURSE, OUTPUTS, rank_into, summarise
 from unlearning_core.work import Work
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ class OtherRanking:
 
     def _earlier_pass(self) -> tuple[Path, int] | None:
         """Where statistics of this alignment are kept, and how many tokens they are of; None: nowhere."""
-        if self.alignment == self.run.config.neural_probing.alignment:
+        # Another window may have changed the settings, or be ranking anew: then what lies there is of before.
+        of_now = is_finished(self.run, _RANK, fingerprint(_RANK, Work(self.run)))
+        if of_now and self.alignment == self.run.config.neural_probing.alignment:
             return self.run.folder, self.run.status()["stages"][_RANK.name]["summary"]["tokens"]
         for other in kept_rankings(self.run):
             summary = other.summary()
@@ -212,8 +214,9 @@ class OtherRanking:
         )
         write_file(self.path, lambda path: ranking.to_parquet(path, index=False))
         for name in OUTPUTS:
-            if name != self.path.name:
+            if name not in (self.path.name, COURSE):
                 reuse(folder / name, self.folder / name)
+        write_json(self.folder / COURSE, [])
         return summarise(ranking, tokens)
 
     def _rank_sentences(self, progress: ProgressCallback, base: "LoadedModel | None") -> dict[str, Any]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.concepts.neighbours import given_words
 from unlearning_core.config import ROOT, ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.html_report import Facts, html_report
@@ -77,7 +76,8 @@ def short(value: Any) -> str:
 def _about(run: Run, model: str) -> dict[str, str]:
     status = run.status()
     about = {"Model": model, "Run": run.id}
-    words = given_words(run.config.neural_probing.neighbours)
+    # As they were when the sentences were labelled: a file of them may be gone since.
+    words = ((run.read_json("data/concept.json") or {}).get("neighbours") or {}).get("words")
     if words:
         about["Neighbours that must stay"] = ", ".join(words)
     cut = status["stages"].get("prune", {}).get("summary") or {}

@@ -156,13 +156,13 @@ class RunSweep:
             progress: told before every point; may raise Stopped: the points measured so far are kept.
             base: the run's base model, if it is in memory.
         """
-        import pandas as pd
 
         from unlearning_core.evaluation.metrics import Meter
 
         known = self.summary()
         if known is not None:
             return known
+        ranking = Work(self.run).ranking if self.ranking is None else self._read(self.ranking)
         work, begun, points = Work(self.run, progress, base=base), time.monotonic(), self._kept()
         held_out = work.sentences("held_out").take(self.sentences, self.sentences, self.settings.seed)
         meter = Meter(work.model("base"), held_out.items)
@@ -172,7 +172,6 @@ class RunSweep:
             lines = (json.dumps(one.to_dict()) for one in points)
             write_text(self.folder / POINTS, "".join(line + "\n" for line in lines))
 
-        ranking = work.ranking if self.ranking is None else pd.read_parquet(self.ranking)
         table = sweep(
             meter, ranking, self.settings, orders=self.orders, known=tuple(points), on_point=keep, progress=progress
         )
@@ -185,6 +184,26 @@ class RunSweep:
         }
         write_json(self.folder / SUMMARY, summary)
         return summary
+
+    def _read(self, path: Path) -> "pd.DataFrame":
+        """Another ranking of the run's neurons; raises InputError where the file is none, or of other neurons."""
+        import pandas as pd
+
+        own, keys = Work(self.run).ranking, ["site", "layer", "index"]
+        advice = "Give the ranking.parquet of a ranking of this run's neurons."
+        try:
+            found = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is no table that can be read ({error}). {advice}") from error
+        missing = [name for name in (*keys, "rank") if name not in found]
+        if missing:
+            raise InputError(f"{path} has no column {missing[0]!r}. {advice}")
+        both = found[keys].drop_duplicates().merge(own[keys], on=keys)
+        if not len(found) == len(both) == len(own):
+            raise InputError(
+                f"{path} ranks {len(both):,} of this run's {len(own):,} neurons, in {len(found):,} lines. {advice}"
+            )
+        return found
 
 
 def other_is_running(run: Run) -> bool:

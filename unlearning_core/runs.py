@@ -100,7 +100,14 @@ class Run:
 
 
 def create_run(config: ExperimentConfig, root: Path | None = None) -> Run:
-    """Make a new run folder under `root` (the config's output_dir) with the resolved config in it."""
+    """Make a new run folder under `root` (the config's output_dir) with the resolved config in it.
+
+    Raises:
+        InputError: there is no such ranker, or its parameters are not its own; nothing is made then.
+    """
+    from unlearning_core.rankers.registry import get_ranker
+
+    get_ranker(config.neural_probing.ranker).check(config.neural_probing.ranker_parameters)
     base = root if root is not None else Path(config.output_dir)
     label = run_label(config)
     folder = base / f"{datetime.now():%Y%m%d-%H%M%S}-{label}-{secrets.token_hex(3)}"

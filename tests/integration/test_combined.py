@@ -11,7 +11,7 @@ from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.metrics import measure, nll_delta
 from unlearning_core.progress import Progress, silent
 from unlearning_core.pruning.mask import Mask
-from unlearning_core.rankers.combined import Change, affordable, divided
+from unlearning_core.rankers.combined import Change, affordable, divided, in_order
 from unlearning_core.rankers.derivatives import derivatives
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.subject import Subject
@@ -141,3 +141,10 @@ def test_it_stops() -> None:
     of = subject("llama")
     with pytest.raises(Stopped):
         rank(activations(of, "mlp"), "combined", subject=of, progress=stop)
+
+
+def test_the_order_of_what_was_cut_holds_however_large_scores_are() -> None:
+    cut, costly = np.array([[0, 2], [1, 0]]), np.array([[0, 1]])
+    for most in (3.0, 1e20, 1e300):
+        score = in_order(cut, costly, np.array([[1.0, 2.0, 0.5], [0.1, most, 0.0]]))
+        assert np.argsort(-score.ravel(), kind="stable").tolist() == [2, 3, 4, 0, 5, 1]

@@ -161,3 +161,12 @@ def test_a_run_that_was_stopped_while_it_ranked_goes_on_with_its_gates(tmp_path:
     assert trained == [3, 4, 5, 6]
     assert len(Work(run).ranking) == 3 * 48
     assert len(history(run.folder / "ranking")) == 6
+
+
+def test_a_new_training_begins_without_the_course_of_the_one_before(tmp_path: Path) -> None:
+    of = replace(subject("llama"), folder=tmp_path)
+    training(of).run(silent)
+    assert len(history(tmp_path)) == SHORT.steps
+    with pytest.raises(Stopped):
+        training(of, Params(steps=5, batch=2)).run(StopsAt(0))
+    assert history(tmp_path) == []

@@ -152,3 +152,25 @@ def test_the_time_is_told_as_a_pass_or_several(run: Run) -> None:
     assert 0 < least == most < 60
     least, most = OtherRanking(run, "ablation", "before").expected_seconds(loaded)
     assert 0 < least < most
+
+
+def test_statistics_of_other_settings_are_not_ranked_by(run: Run) -> None:
+    assert OtherRanking(run, "probeless", "before").from_statistics
+    config = run.config
+    config.neural_probing.alignment = "at"
+    run.save_config(config)  # as another window does before it ranks
+    assert not OtherRanking(run, "probeless", "at").from_statistics
+    assert not OtherRanking(run, "probeless", "before").from_statistics
+
+
+def test_the_course_of_a_training_stays_with_its_ranking(run: Run) -> None:
+    assert run.read_json("course.json") == []
+    for steps in (3, 2):
+        OtherRanking(run, "gates", "before", {"steps": steps, "candidates": 6}).compute()
+    for ranker, steps in (("gates", 3), ("gates", 2), ("activation_ratio", 0), ("gates", 3)):
+        kept = [other for other in kept_rankings(run) if other.ranker == ranker]
+        next(other for other in kept if other.parameters.get("steps", 0) == steps).adopt()
+        assert [line["step"] for line in run.read_json("course.json")] == list(range(steps))
+    OtherRanking(run, "probeless", "before").compute()
+    next(other for other in kept_rankings(run) if other.ranker == "probeless").adopt()
+    assert run.read_json("course.json") == []

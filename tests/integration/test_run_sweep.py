@@ -96,6 +96,27 @@ def test_another_ranking_is_cut_from_its_top_alone_and_kept_beside_the_runs_own(
         RunSweep.of(ranked, CutSettings(0.1), tmp_path / "gone.parquet").compute()
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("text", "is no table that can be read"),
+        ("columns", "has no column 'rank'"),
+        ("part", "ranks 20 of this run's 144 neurons, in 20 lines"),
+        ("twice", "ranks 72 of this run's 144 neurons, in 144 lines"),
+    ],
+)
+def test_a_file_that_is_no_ranking_of_these_neurons_is_named(ranked: Run, tmp_path: Path, kind: str, said: str) -> None:
+    ranking, path = Work(ranked).ranking, tmp_path / "other.parquet"
+    if kind == "text":
+        path.write_text("no table")
+    else:
+        half = pd.concat([ranking.head(72), ranking.head(72)])
+        tables = {"columns": ranking.drop(columns="rank"), "part": ranking.head(20), "twice": half}
+        tables[kind].to_parquet(path, index=False)
+    with pytest.raises(InputError, match=said):
+        RunSweep.of(ranked, CutSettings(0.1), path).compute()
+
+
 def test_without_a_ranking_there_is_no_sweep(tmp_path: Path) -> None:
     run = create_run(load_config(write_experiment(tmp_path)), tmp_path / "runs")
     with pytest.raises(InputError, match="not ranked yet"):

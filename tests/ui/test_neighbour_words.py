@@ -13,6 +13,7 @@ from unlearning_core.evaluation.metrics import measure, nll_delta
 from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.pruning.mask import Mask
 from unlearning_core.pruning.settings import CutSettings
+from unlearning_core.run_report import run_report
 from unlearning_core.run_sweep import RunSweep
 from unlearning_core.runs import Run
 from unlearning_core.work import Work
@@ -147,3 +148,17 @@ def test_the_verdict_over_the_curves_says_what_the_neighbours_pay(
     said = " ".join(box.value for box in [*app.success, *app.warning])
     neighbour = curve(to_frame(found.points()), "top").at("neighbour", 0.05)
     assert f"that on its neighbours by {neighbour:+z.2f}." in said
+
+
+def test_a_file_of_neighbours_that_is_gone_is_said_and_can_be_left(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    words = tmp_path / "near.txt"
+    words.write_text("window\nriver\n")
+    run = new_run("report", neural_probing={"neighbours": str(words)})
+    words.unlink()
+    assert "window, river" in run_report(run)
+    app = open_page("concept", run)
+    assert any("near.txt does not exist" in warning.value.replace("\\", "") for warning in app.warning)
+    fine(button(app, LABEL).click().run())
+    assert run.config.neural_probing.neighbours is None

@@ -80,3 +80,18 @@ def test_the_own_curves_are_offered_apart_from_the_others(
     fine(app)
     labels = [one.label for one in app.button if "curve" in one.label]
     assert [label.split(" (")[0] for label in labels] == ["Go on with the curves", f"Go on with the curve of {NAME}"]
+
+
+def test_the_curve_of_another_ranking_is_drawn_before_there_are_own_ones(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+) -> None:
+    run = new_run("rank")
+    other = OtherRanking(run, "probeless", "before")
+    other.compute()
+    RunSweep.of(run, CutSettings(0.05)).folder.mkdir(parents=True)  # begun, and nothing measured
+    RunSweep.of(run, CutSettings(0.05), other.path).compute()
+    app = open_page("prune", run)
+    labelled(app.multiselect, "Also draw").set_value([NAME]).run()
+    fine(app)
+    charts = (chart(app, number) for number in range(len(app.get("plotly_chart"))))
+    assert sum(trace.get("name") == NAME for spec in charts for trace in spec["data"]) == 2

@@ -6,6 +6,7 @@ import pandas as pd
 from scipy import stats
 from streamlit.testing.v1 import AppTest
 
+from pages._ranking_comparison import about
 from tests.ui.pieces import button, chart, labelled
 from unlearning_core.run_rankings import OtherRanking, kept_rankings
 from unlearning_core.runs import Run
@@ -49,7 +50,7 @@ def test_another_method_is_compared_at_once_and_is_there_on_the_next_visit(
     beside = own.merge(other, on=KEY)
     expected = stats.spearmanr(beside["rank_x"], beside["rank_y"]).statistic
     assert labelled(app.metric, "In both first 20").value == f"{len(both)} ({5 * len(both)} %)"
-    assert labelled(app.metric, "By chance").value == f"{20 * 20 / len(own):.2g} ({100 * 20 / len(own):.2g} %)"
+    assert labelled(app.metric, "By chance").value == f"{20 * 20 / len(own):.2g} ({100 * 20 / len(own):.0f} %)"
     assert labelled(app.metric, "Rank correlation").value == f"{expected:.2f}"
     assert names_of_lines(app).count("in the first 20") == 2
     assert {"shared", "by chance"} <= set(names_of_lines(app))
@@ -112,3 +113,9 @@ def test_the_other_ranking_can_take_the_place_of_the_runs_own(
         fine(visit)
         assert labelled(visit.selectbox, "Other method").value == "activation_ratio"
         assert shown(visit)
+
+
+def test_a_count_is_written_out_however_large() -> None:
+    assert [about(value) for value in (0.0625, 0.54, 9.96, 12.3, 542.5, 2170.0)] == [
+        "0.062", "0.54", "10", "12", "542", "2,170",
+    ]  # fmt: skip

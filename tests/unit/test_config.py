@@ -1,6 +1,7 @@
 """The config: the seed's file as it is, every mistake with its field, overrides, comments."""
 
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,14 @@ def test_overrides_read_json_and_text() -> None:
 def test_a_bad_override_is_a_sentence(assignment: str) -> None:
     with pytest.raises(InputError, match="--set"):
         override({"seed": 1}, [assignment])
+
+
+def test_another_ranker_does_not_inherit_the_parameters_of_the_one_before() -> None:
+    values = {"neural_probing": {"ranker": "combined", "ranker_parameters": {"rounds": 3}}}
+    named = override(deepcopy(values), ["neural_probing.ranker=probeless"])
+    assert named == {"neural_probing": {"ranker": "probeless"}}
+    both = override(deepcopy(values), ["neural_probing.ranker_parameters.eps=2", "neural_probing.ranker=taylor"])
+    assert both == {"neural_probing": {"ranker": "taylor", "ranker_parameters": {"rounds": 3, "eps": 2}}}
 
 
 def test_relative_paths_are_found_beside_the_config(tmp_path: Path) -> None:

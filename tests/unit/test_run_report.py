@@ -152,6 +152,14 @@ def test_the_verdict_names_a_concept_that_is_still_written(base: float, last: fl
     assert said.endswith("everything else, but it still writes the concept's words." if named else "everything else.")
 
 
+@pytest.mark.parametrize(("near", "error", "named"), [(0.4, 0.1, True), (0.4, 0.3, False), (0.04, 0.01, False)])
+def test_the_verdict_says_when_the_neighbours_pay(near: float, error: float, named: bool) -> None:
+    pruned = {"forget_delta": 3.0, "forget_delta_stderr": 0.1, "retain_delta": 0.2, "rest_delta": 0.01}
+    said = verdict({"base": {}, "pruned": pruned | {"neighbour_delta": near, "neighbour_delta_stderr": error}})
+    end = "at a small cost to everything else, but its neighbours pay for it." if named else "everything else."
+    assert said.endswith(end)
+
+
 def test_without_a_cut_there_is_no_verdict() -> None:
     assert "nothing to judge" in verdict({"base": {"concept_nll": 1.0}})
     assert findings({"base": {"concept_nll": 1.0}}) == []

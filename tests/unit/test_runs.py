@@ -21,6 +21,13 @@ def new_run(root: Path, **sections: dict) -> Run:
     return create_run(build_config(values), root)
 
 
+def test_parameters_of_another_ranker_are_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    probing = {"ranker": "probeless", "ranker_parameters": {"sentences": 400}}
+    with pytest.raises(InputError, match=r"no parameter 'sentences'.* neural_probing\.ranker_parameters; {} there"):
+        create_run(build_config({"neural_probing": probing}), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_deleted_run_is_gone_and_nothing_of_it_is_left(tmp_path: Path) -> None:
     run, other = new_run(tmp_path), new_run(tmp_path)
     (run.folder / "models" / "pruned").mkdir(parents=True)

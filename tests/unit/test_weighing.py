@@ -88,3 +88,13 @@ def test_what_cannot_be_negative_stays_so_where_all_of_it_is_the_neighbours() ->
     found = weighed(whole, near, 0.5)
     assert found.sumsq.min() >= 0
     assert found.rms()[0, 0, 0] == pytest.approx(0.1 * 0.5**0.5)
+
+
+@pytest.mark.parametrize("aggregation", ["token", "average", "first"])
+def test_a_neighbour_in_a_word_of_the_concept_is_no_retain_row(loaded: LoadedModel, aggregation: str) -> None:
+    text = "The chair/table stood beside the old window near the river."
+    item = _item(text, ("chair",), ("table",))
+    settings = {"site": "mlp", "alignment": "before", "aggregation": aggregation}
+    plain = collect(loaded, [item, ITEMS[2]], **settings)
+    found = weigh_neighbours(plain, loaded, [item, ITEMS[2]], 0.5)
+    assert found.statistics is plain.statistics

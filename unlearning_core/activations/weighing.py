@@ -10,6 +10,7 @@ Methods that run the model have losses to weigh, not activations: rankers/gain_f
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,11 +19,11 @@ import numpy as np
 
 from unlearning_core.activations.collect import Activations, collect
 from unlearning_core.activations.statistics import CONCEPT, RETAIN, Statistics
+from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.concepts.neighbours import as_concept
 from unlearning_core.progress import ProgressCallback, silent
 
 if TYPE_CHECKING:
-    from unlearning_core.concepts.labelling import LabelledText
     from unlearning_core.models.loading import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def weigh_neighbours(
         activations: what `collect` gave for `items`.
         share: 0 to below 1; 0 leaves everything as it is.
     """
-    near = [as_concept(item) for item in items if item.neighbours]
+    near = [as_concept(item) for item in (_apart(item) for item in items) if item.neighbours]
     if not near or not share:
         return activations
     apart = collect(
@@ -58,6 +59,19 @@ def weigh_neighbours(
         progress=progress,
     )
     return replace(activations, statistics=weighed(activations.statistics, apart.statistics, share))
+
+
+def _apart(item: LabelledText) -> LabelledText:
+    """Without the neighbours that share a space-separated word with the concept ("chair/table"): a row of such a word
+    counts for the concept."""
+    words = [(word.start(), word.end()) for word in re.finditer("[^ ]+", item.text)]
+    mixed = [word for word in words if any(_overlap(word, span) for span in item.spans)]
+    kept = tuple(near for near in item.neighbours if not any(_overlap(near, word) for word in mixed))
+    return replace(item, neighbours=kept, neighbour_words=())
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
 
 def weighed(whole: Statistics, near: Statistics, share: float) -> Statistics:

@@ -22,13 +22,24 @@ def verdict(metrics: Metrics) -> str:
     if stage is None:
         return "Nothing has been cut yet, so there is nothing to judge."
     forget, error = _pair(metrics[stage], "forget_delta")
-    price, _ = _pair(metrics[stage], "retain_delta")
+    apart = metrics[stage].get("neighbour_delta") is not None
+    price, _ = _pair(metrics[stage], "rest_delta" if apart else "retain_delta")
     if forget - _SURE * error <= 0:
         return f"The {stage} model has not measurably forgotten the concept."
     degree = "mostly forgotten" if math.exp(forget) >= 10 else "partly forgotten" if math.exp(forget) >= 2 else "dimmed"
     costs = "at hardly any cost" if price <= 0 else "at a small cost" if price <= CHEAP else "at a noticeable cost"
-    written = ", but it still writes the concept's words" if _still_written(metrics, stage) else ""
-    return f"In the {stage} model the concept is {degree}, {costs} to everything else{written}."
+    but = [
+        *(["its neighbours pay for it"] if _neighbours_pay(metrics[stage]) else []),
+        *(["it still writes the concept's words"] if _still_written(metrics, stage) else []),
+    ]
+    end = f", but {' and '.join(but)}" if but else ""
+    return f"In the {stage} model the concept is {degree}, {costs} to everything else{end}."
+
+
+def _neighbours_pay(values: Mapping[str, float | None]) -> bool:
+    """Whether the loss on the neighbours has measurably risen, by more than a small price."""
+    rise, error = _pair(values, "neighbour_delta")
+    return rise > CHEAP and rise - _SURE * error > 0
 
 
 def _still_written(metrics: Metrics, stage: str) -> bool:

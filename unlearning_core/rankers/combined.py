@@ -110,7 +110,7 @@ def score(
         kept = without(kept, cut)
         order.append(cut)
         log.info("Round %d of %d: %d of %d neurons cut, %s", number, params.rounds, len(cut), len(best), now)
-    return _in_order(np.concatenate(order), too_costly, cheap)
+    return in_order(np.concatenate(order), too_costly, cheap)
 
 
 def divided(subject: Subject, sentences: int, seed: int) -> tuple[Subject, Subject]:
@@ -200,11 +200,13 @@ def _change_of(
     return change
 
 
-def _in_order(cut: np.ndarray, too_costly: np.ndarray, cheap: np.ndarray) -> np.ndarray:
+def in_order(cut: np.ndarray, too_costly: np.ndarray, cheap: np.ndarray) -> np.ndarray:
     """`cheap` with the neurons that were cut above all others, the first one highest, and the costly ones below."""
     score = cheap.copy()
     score[too_costly[:, 0], too_costly[:, 1]] = cheap.min() - 1
-    score[cut[:, 0], cut[:, 1]] = cheap.max() + np.arange(len(cut), 0, -1)
+    # Where most neurons do nothing at all, gain over cost can be so large that 1 more is the same number.
+    step = max(1.0, 2 * float(np.spacing(cheap.max())))
+    score[cut[:, 0], cut[:, 1]] = cheap.max() + step * np.arange(len(cut), 0, -1)
     return score
 
 

@@ -133,6 +133,7 @@ class GateTraining:
             WorkFailed: the loss is not a number.
         """
         begun, total = self._resume(), self._params.steps
+        self._write_history()  # what an earlier training left there is not this one's
         task = f"{TASK} (about {duration(self.expected_seconds)} in all)"
         for step in range(begun, total):
             self._save_if(step > begun and step % SAVE_EVERY == 0, step)

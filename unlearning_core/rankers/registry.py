@@ -114,7 +114,8 @@ class Ranker:
             if name not in known:
                 raise InputError(
                     f"The ranker {self.name!r} has no parameter {name!r}. {_nearest(name, known)}"
-                    f"Known: {', '.join(known) or 'none'}."
+                    f"Known: {', '.join(known) or 'none'}. In a config they stand in neural_probing.ranker_parameters; "
+                    "{} there takes the defaults."
                 )
         try:
             return self.params(**values)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlearning_core import distributed
 from unlearning_core.errors import InputError
-from unlearning_core.files import write_file
+from unlearning_core.files import write_file, write_json
 from unlearning_core.stages.stage import Summary
 from unlearning_core.work import Work
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from unlearning_core.activations.collect import Activations
 
-OUTPUTS = ("ranking.parquet", "massive.parquet", "statistics.npz")
+COURSE = "course.json"
+"""How the training behind a ranking went, a list of its steps; empty for a method that trains nothing."""
+
+OUTPUTS = ("ranking.parquet", "massive.parquet", "statistics.npz", COURSE)
 """What a ranking leaves."""
 
 FOLDER = "ranking"
@@ -60,6 +63,7 @@ def rank_into(folder: Path, work: Work) -> Summary:
     """
     from unlearning_core.activations.collect import collect
     from unlearning_core.activations.weighing import weigh_neighbours
+    from unlearning_core.rankers.gate_training import history
     from unlearning_core.rankers.ranking import rank
     from unlearning_core.rankers.registry import get_ranker
     from unlearning_core.rankers.subject import Subject
@@ -92,12 +96,15 @@ def rank_into(folder: Path, work: Work) -> Summary:
         subject=Subject(loaded, items, folder / FOLDER if distributed.is_main() else None, probing.neighbour_share),
     )
     if distributed.is_main():
-        write_ranking(folder, activations, ranking)
+        write_ranking(folder, activations, ranking, history(folder / FOLDER) if ranker.name == "gates" else [])
     return summarise(ranking, activations.tokens)
 
 
-def write_ranking(folder: Path, activations: "Activations", ranking: "pd.DataFrame") -> None:
+def write_ranking(
+    folder: Path, activations: "Activations", ranking: "pd.DataFrame", course: list[dict[str, float]]
+) -> None:
     """Write `OUTPUTS`, each whole or not at all."""
+    write_json(folder / COURSE, course)
     write_file(folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
     activations.statistics.save(folder / "statistics.npz")
     write_file(folder / "massive.parquet", lambda path: activations.massive.to_parquet(path, index=False))
