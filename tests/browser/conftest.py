@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,12 +86,19 @@ def page(browser: Browser, dashboard: Dashboard, request: pytest.FixtureRequest)
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
     tab.set_default_timeout(30_000)
+    with no_script_errors(tab):
+        yield tab
+        ARTEFACTS.mkdir(parents=True, exist_ok=True)
+        tab.screenshot(path=ARTEFACTS / f"last-{request.node.name}.png")
+        context.close()
+
+
+@contextmanager
+def no_script_errors(tab: Page) -> Iterator[None]:
+    """Fails where a script of the tab ended with an uncaught error meanwhile."""
     failures: list[str] = []
     tab.on("pageerror", lambda error: failures.append(str(error)))
-    yield tab
-    ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    tab.screenshot(path=ARTEFACTS / f"last-{request.node.name}.png")
-    context.close()
+    yield
     assert failures == []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import ARTEFACTS, Dashboard
+from tests.browser.conftest import ARTEFACTS, Dashboard, no_script_errors
 from tests.browser.walking import (
     LONG,
     choose,
@@ -53,13 +53,16 @@ def test_a_link_opens_every_page_on_its_run_in_both_themes_and_widths(
         for width in (1280, 800):
             context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
             tab = context.new_page()
-            for title in PAGES:
-                open_at(tab, dashboard, title, run)
-                no_errors(tab)
-                overflow = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                assert overflow <= 0, f"{title} is {overflow} pixels too wide at {width}"
-                picture(tab, ARTEFACTS / f"{theme}-{width}", title.lower())
-            context.close()
+            with no_script_errors(tab):
+                for title in PAGES:
+                    open_at(tab, dashboard, title, run)
+                    no_errors(tab)
+                    overflow = tab.evaluate(
+                        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+                    )
+                    assert overflow <= 0, f"{title} is {overflow} pixels too wide at {width}"
+                    picture(tab, ARTEFACTS / f"{theme}-{width}", title.lower())
+                context.close()
 
 
 def test_after_a_restart_a_refresh_of_a_later_page_has_its_frame_and_its_run(

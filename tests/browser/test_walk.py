@@ -211,11 +211,11 @@ def written(page: Page) -> str:
 def small_experiment(path: Path) -> Path:
     """Settings of the real starter under which the walk takes minutes on one core."""
     config = starter_config("smollm2").model_dump()
-    config["neural_probing"] |= {"max_concept_sentences": 40, "max_retain_sentences": 40}
-    config["neural_probing"]["ranker_parameters"] |= {"sentences": 12, "rounds": 1}
-    config["evaluation"]["max_sentences"] = 12
-    config["generation"] |= {"samples": 1, "max_new_tokens": 20}
-    config["retraining"] |= {"max_train_texts": 40, "batch_size": 4}
+    config["neural_probing"] |= {"max_concept_sentences": 24, "max_retain_sentences": 24}
+    config["neural_probing"]["ranker_parameters"] |= {"sentences": 8, "rounds": 1}
+    config["evaluation"]["max_sentences"] = 6
+    config["generation"] |= {"samples": 1, "max_new_tokens": 10}
+    config["retraining"] |= {"max_train_texts": 16, "batch_size": 4}
     config["test_prompts"] = config["test_prompts"][1:3]
     path.write_text(json.dumps(config), encoding="utf-8")
     return path

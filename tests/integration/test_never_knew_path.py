@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,40 +33,47 @@ def lines(path: Path, rows: list[Any]) -> str:
     return str(path)
 
 
-@pytest.fixture
-def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Writes a config whose never-knew model has those weights (0: the base model's own)."""
-    monkeypatch.chdir(tmp_path)
+def write(folder: Path, seed: int = 0, **changes: Any) -> Path:
+    """A config whose never-knew model has those weights (0: the base model's own)."""
     texts = sentences(60, seed=5)
-
-    def write(seed: int = 0, **changes: Any) -> Path:
-        section = {
-            "model": str(save_tiny("llama", tmp_path / "never", seed)),
-            "questions": lines(tmp_path / "questions.jsonl", QUESTIONS),
-            "forget_texts": lines(tmp_path / "forget.jsonl", [{"text": text} for text in texts[1::2]]),
-            "neighbour_texts": lines(tmp_path / "neighbour.jsonl", [{"text": text} for text in texts[:20:2]]),
-            "retain_texts": lines(tmp_path / "retain.jsonl", [{"text": text} for text in texts[20::2]]),
-        }
-        return write_experiment(tmp_path, never_knew=section | changes)
-
-    return write
+    section = {
+        "model": str(save_tiny("llama", folder / "never", seed)),
+        "questions": lines(folder / "questions.jsonl", QUESTIONS),
+        "forget_texts": lines(folder / "forget.jsonl", [{"text": text} for text in texts[1::2]]),
+        "neighbour_texts": lines(folder / "neighbour.jsonl", [{"text": text} for text in texts[:20:2]]),
+        "retain_texts": lines(folder / "retain.jsonl", [{"text": text} for text in texts[20::2]]),
+    }
+    return write_experiment(folder, never_knew=section | changes)
 
 
-def run(*arguments: str) -> tuple[Run, str]:
+def run(config: Path, *arguments: str) -> tuple[Run, str]:
     """The run that the command made or went on with, and what it printed."""
+    given = [str(config), "--output-dir", str(config.parent / "runs"), *arguments]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        assert main(["run", "config.json", *arguments]) == 0
+        assert main(["run", *given]) == 0
     return Run(Path(printed.getvalue().splitlines()[-1])), printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, str]:
+    """The run of a base model that is its own never-knew model, and what it printed; it stays as it is."""
+    return run(write(tmp_path_factory.mktemp("measured")))
+
+
+@pytest.fixture
+def done(measured: tuple[Run, str], tmp_path: Path) -> Run:
+    """A copy of that run among the runs of `tmp_path`, whose stages later runs there can take over."""
+    folder = tmp_path / "runs" / measured[0].folder.name
+    return Run(shutil.copytree(measured[0].folder, folder))
 
 
 def ran(run: Run) -> set[str]:
     return {stage for stage, known in run.status()["stages"].items() if not known.get("taken_from")}
 
 
-def test_the_base_is_at_no_distance_from_itself_and_a_cut_is(experiment: Callable[..., Path]) -> None:
-    experiment()
-    done, printed = run()
-    metrics = done.read_json("metrics.json")
+def test_the_base_is_at_no_distance_from_itself_and_a_cut_is(measured: tuple[Run, str]) -> None:
+    of, printed = measured
+    metrics = of.read_json("metrics.json")
     assert (metrics["base"]["forget_quality"], metrics["base"]["forget_quality_statistic"]) == (1, 0)
     assert [metrics["base"][key] for key in KEYS] == [0, 0, 0]
     for step in ("pruned", "retrained"):
@@ -80,12 +88,10 @@ def test_the_base_is_at_no_distance_from_itself_and_a_cut_is(experiment: Callabl
     assert rows["forget_quality"].split()[1] == "1.000"
 
 
-def test_another_never_knew_model_or_text_runs_only_the_comparison_again(experiment: Callable[..., Path]) -> None:
-    experiment()
-    runs = [run()[0]]
+def test_another_never_knew_model_or_text_runs_only_the_comparison_again(done: Run, tmp_path: Path) -> None:
+    runs = [done]
     for changes in ({}, {"max_texts": 9}):
-        experiment(seed=7, **changes)
-        runs.append(run("--fresh")[0])
+        runs.append(run(write(tmp_path, seed=7, **changes), "--fresh")[0])
         assert ran(runs[-1]) == {"distance base", "distance pruned", "distance retrained", "report"}
     metrics = [each.read_json("metrics.json") for each in runs]
     assert metrics[0]["base"]["never_knew_kl_forget"] == 0
@@ -94,16 +100,14 @@ def test_another_never_knew_model_or_text_runs_only_the_comparison_again(experim
     assert len({each["pruned"]["concept_nll"] for each in metrics}) == 1
 
 
-def test_without_a_never_knew_model_nothing_is_said_of_it(experiment: Callable[..., Path]) -> None:
-    experiment()
-    first, _ = run()
-    config = json.loads((first.folder / "config.json").read_text())
+def test_without_a_never_knew_model_nothing_is_said_of_it(done: Run, tmp_path: Path) -> None:
+    config = json.loads((done.folder / "config.json").read_text())
     config["never_knew"]["model"] = None
-    (first.folder / "config.json").write_text(json.dumps(config))
-    assert main(["resume", str(first.folder)]) == 0
-    for values in first.read_json("metrics.json").values():
+    (done.folder / "config.json").write_text(json.dumps(config))
+    assert main(["resume", str(done.folder)]) == 0
+    for values in done.read_json("metrics.json").values():
         assert not [key for key in values if "never_knew" in key or "quality" in key]
-    without, printed = run("--fresh", "--set", "never_knew.model=null")
+    without, printed = run(write(tmp_path), "--fresh", "--set", "never_knew.model=null")
     assert not [stage for stage in without.status()["stages"] if stage.startswith("distance")]
     assert "never_knew_kl" not in printed
 
@@ -153,16 +157,14 @@ def _lost(folder: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line(
-    experiment: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    spoil: Callable[[Path], None], said: str,
-) -> None:  # fmt: skip
-    experiment()
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], None], said: str
+) -> None:
+    config = write(tmp_path)
     spoil(tmp_path)
-    assert main(["run", "config.json"]) == 2
+    assert main(["run", str(config), "--output-dir", str(tmp_path / "runs")]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_key_that_is_not_known_is_named(experiment: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
-    experiment()
-    assert main(["run", "config.json", "--set", "never_knew.question=q.jsonl"]) == 2
+def test_a_key_that_is_not_known_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(write(tmp_path)), "--set", "never_knew.question=q.jsonl"]) == 2
     assert "did you mean never_knew.questions" in capsys.readouterr().err

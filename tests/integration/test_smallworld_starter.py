@@ -113,6 +113,8 @@ def test_the_twin_is_at_no_distance_from_itself(
     monkeypatch.chdir(tmp_path)
     settings = ["base_model.base_model_path=smallworld-never-knew-seats", "base_model.device=cpu"]
     fewer = ["retraining.enabled=false", "generation.samples=1", "generation.max_new_tokens=8"]
+    fewer += [f"neural_probing.max_{kind}_sentences=60" for kind in ("concept", "retain")]
+    fewer += ["evaluation.max_sentences=10", "never_knew.max_questions=60", "never_knew.max_texts=40"]
     assert main(["run", "--set", *settings, *fewer]) == 0
     base = Run(Path(capsys.readouterr().out.splitlines()[-1])).read_json("metrics.json")["base"]
     assert (base["forget_quality"], base["never_knew_kl_forget"], base["never_knew_kl_retain"]) == (1, 0, 0)
