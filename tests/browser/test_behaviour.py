@@ -1,13 +1,14 @@
 """What survives a refresh, a restart and a second visitor; what stops; what a bad file gives."""
 
 import io
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import ARTEFACTS, Dashboard, no_script_errors
+from tests.browser.conftest import ARTEFACTS, ROOT, Dashboard, no_script_errors
 from tests.browser.walking import (
     LONG,
     choose,
@@ -45,24 +46,33 @@ def open_at(page: Page, dashboard: Dashboard, title: str, run: Run) -> None:
     settled(page)
 
 
+def ground(theme: str) -> str:
+    """The colour of the page in a theme, as a browser writes it."""
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    colour = settings["theme"][theme]["backgroundColor"]
+    return f"rgb({', '.join(str(int(colour[at : at + 2], 16)) for at in (1, 3, 5))})"
+
+
 def test_a_link_opens_every_page_on_its_run_in_both_themes_and_widths(
     browser: Browser, page: Page, dashboard: Dashboard, tmp_path: Path
 ) -> None:
     run = prepared(dashboard, tmp_path / "case", "report")
-    for theme in ("light", "dark"):
-        for width in (1280, 800):
-            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-            tab = context.new_page()
-            with no_script_errors(tab):
-                for title in PAGES:
-                    open_at(tab, dashboard, title, run)
+    for width in (1280, 800):
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        tab = context.new_page()
+        with no_script_errors(tab):
+            for title in PAGES:
+                open_at(tab, dashboard, title, run)
+                for theme in ("light", "dark"):
+                    tab.emulate_media(color_scheme=theme)
+                    expect(tab.get_by_test_id("stApp")).to_have_css("background-color", ground(theme))
                     no_errors(tab)
                     overflow = tab.evaluate(
                         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
                     )
                     assert overflow <= 0, f"{title} is {overflow} pixels too wide at {width}"
                     picture(tab, ARTEFACTS / f"{theme}-{width}", title.lower())
-                context.close()
+            context.close()
 
 
 def test_after_a_restart_a_refresh_of_a_later_page_has_its_frame_and_its_run(
