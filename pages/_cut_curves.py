@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages._cut_settings import on_slider
 from pages._marked_text import escaped
 from pages._ranking_settings import in_words
 from unlearning_core.evaluation.curves import BUDGET, Verdict, verdict
@@ -116,7 +117,7 @@ def _draw(found: RunSweep, cut: CutSettings, others: dict[str, RunSweep]) -> Non
     if summary is None:
         return
     knee = (
-        f"The suggested {100 * suggested:.2g} % is the smallest cut that gets 95 % of that."
+        f"The suggested {100 * on_slider(suggested):.3g} % is about the smallest cut that gets 95 % of that."
         if suggested is not None
         else "No cut within that budget forgets anything, so no ratio is suggested."
     )
