@@ -34,7 +34,15 @@ def choose_neighbours(run: Run) -> dict[str, Any]:
         "words of the neighbours all that it says counts as a neighbour.",
     )  # fmt: skip
     words, name = parse_words(text or ""), (source or "").strip()
+    percent = round(100 * probing.neighbour_share)
+    if words or name:
+        percent = st.slider(
+            "Their weight in the ranking", 0, max(90, percent), percent, step=10, format="%d %%", key=f"neighbour share {run.id}",
+            help="How much of what a cut costs is what it costs the neighbours. At 0 they count like all other words; "
+            "the higher, the more they are spared, and the less of the concept goes.",
+        )  # fmt: skip
     return {
+        "neighbour_share": percent / 100,
         # A file of words stays the file while its words stand in the box as they are.
         "neighbours": probing.neighbours if words == known and not gone else list(words) or None,
         "neighbour_corpus": find_path(name, Path.cwd()) if name else None,

@@ -42,8 +42,10 @@ def test_typed_words_are_saved_counted_and_shown_in_their_sentences(
     assert COUNT not in [metric.label for metric in app.metric]
     assert labelled(app.button_group, "Kind").options == ["With the concept", "Without it"]
     labelled(app.text_area, FIELD).set_value("window, rivers\nzebra").run()
+    labelled(app.slider, "Their weight in the ranking").set_value(80).run()
     fine(button(app, LABEL).click().run())
     assert run.config.neural_probing.neighbours == ["window", "rivers", "zebra"]
+    assert run.config.neural_probing.neighbour_share == 0.8
     without = [text for text in sentences() if not text.startswith("She") and ("window" in text or "river" in text)]
     assert labelled(app.metric, COUNT).value == str(len(without))
     table = next(one.value for one in app.dataframe if "zebra" in list(one.value["word"]))
