@@ -37,7 +37,8 @@ def choose_neighbours(run: Run) -> dict[str, Any]:
     percent = round(100 * probing.neighbour_share)
     if words or name:
         percent = st.slider(
-            "Their weight in the ranking", 0, max(90, percent), percent, step=10, format="%d %%", key=f"neighbour share {run.id}",
+            "Their weight in the ranking", 0, max(90, percent), percent, step=10, format="%d %%",
+            key=f"neighbour share {run.id}",
             help="How much of what a cut costs is what it costs the neighbours. At 0 they count like all other words; "
             "the higher, the more they are spared, and the less of the concept goes.",
         )  # fmt: skip
