@@ -29,6 +29,9 @@ QUICK = 24
 
 _REMEMBERED = 60
 
+_EVERY = 0.1
+"""Seconds between two drawings of a text that grows."""
+
 _KINDS: "tuple[tuple[Kind, str, str], ...]" = (
     ("concept", "Concept loss", "How much worse the concept's words are predicted: more is more forgotten."),
     ("retain", "Loss elsewhere", "How much worse all other words are predicted: the price, less is better."),
@@ -94,10 +97,16 @@ def _write(
     """The continuations, drawn in `slots` as they grow; words that differ from `others` are marked, if given."""
     from unlearning_core.evaluation.generation import generate
 
-    matcher = Work(run).matcher
+    matcher, drawn = Work(run).matcher, [0.0] * len(slots)
 
-    def draw(number: int, sample: int, text: str) -> None:
+    def draw(number: int, text: str) -> None:
         slots[number].markdown(_marked(text, matcher, others[number] if others else None))
+
+    def grow(number: int, sample: int, text: str) -> None:
+        # A small model writes faster than a page draws: drawing each word would take longer than writing all of them.
+        if time.monotonic() - drawn[number] >= _EVERY:
+            draw(number, text)
+            drawn[number] = time.monotonic()
 
     key = (run.id, mask.digest() if mask is not None else "", tuple(prompts), tokens, greedy)
     written = _remembered().get(key)
@@ -112,12 +121,12 @@ def _write(
             max_new_tokens=tokens,
             greedy=greedy,
             seed=settings.seed,
-            on_text=draw,
+            on_text=grow,
         )
         written = [generation.text for generation in found]
         _remember(key, written)
     for number, text in enumerate(written):
-        draw(number, 0, text)
+        draw(number, text)
     return list(written)
 
 
