@@ -74,7 +74,7 @@ def choose_prompts(run: Run) -> tuple[list[str], int, bool]:
             "One prompt a line", "\n".join(run.config.test_prompts), key=f"prompts {run.id}", height=130
         )
         left, right = st.columns(2)
-        tokens = left.slider("Tokens to write", 5, 100, 24, key=f"tokens {run.id}")
+        tokens = left.slider("Tokens to write", 5, 100, 16, key=f"tokens {run.id}")
         greedy = right.toggle("Always the likeliest token", True, key=f"greedy {run.id}", wrap=True)
     return [line for line in (text or "").splitlines() if line.strip()], tokens, greedy
 
