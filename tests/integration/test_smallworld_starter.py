@@ -97,6 +97,7 @@ def test_run_without_a_config_measures_how_far_it_is_from_its_twin(
     monkeypatch.chdir(tmp_path)
     fewer = ["retraining.max_steps=4", "generation.samples=1", "generation.max_new_tokens=8"]
     fewer += ["neural_probing.ranker_parameters.sentences=60", "retraining.measure_while_learning=false"]
+    fewer += ["evaluation.max_sentences=30", "never_knew.max_texts=80"]
     assert main(["run", "--set", "base_model.device=cpu", *fewer]) == 0
     run = Run(Path(capsys.readouterr().out.splitlines()[-1]))
     assert run.config.base_model.base_model_path == "smallworld"
