@@ -86,16 +86,9 @@ def _ranked(run: Run, other: OtherRanking) -> bool:
         return False
     if other.summary() is not None:
         return True
-    if other.from_statistics:
-        place = st.empty()
-        with place.container():
-            finished = carry_out("Ranking", lambda bar: other.compute(bar, base=base_model(run)), only_one=run.id)
-        if finished:
-            place.empty()
-        return finished
     place = st.empty()
     with place.container():
-        finished = _rank_on_demand(run, other)
+        finished = _compute(run, other) if other.from_statistics else _rank_on_demand(run, other)
     if finished:
         place.empty()
     return finished
@@ -110,9 +103,11 @@ def _rank_on_demand(run: Run, other: OtherRanking) -> bool:
         )
     else:
         st.markdown(f"It needs another pass over the sentences: about {duration(most)}.")
-    return st.button("Rank by it too", icon=":material/hub:", key="rank by another") and carry_out(
-        "Ranking by another method", lambda bar: other.compute(bar, base=base_model(run)), only_one=run.id
-    )
+    return st.button("Rank by it too", icon=":material/hub:", key="rank by another") and _compute(run, other)
+
+
+def _compute(run: Run, other: OtherRanking) -> bool:
+    return carry_out("Ranking by another method", lambda bar: other.compute(bar, base=base_model(run)), only_one=run.id)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

@@ -156,7 +156,6 @@ class RunSweep:
             progress: told before every point; may raise Stopped: the points measured so far are kept.
             base: the run's base model, if it is in memory.
         """
-
         from unlearning_core.evaluation.metrics import Meter
 
         known = self.summary()

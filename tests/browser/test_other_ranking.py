@@ -15,10 +15,12 @@ pytestmark = pytest.mark.timeout(600)
 
 def other_method(page: Page, title: str) -> None:
     """Choose the method to compare with."""
+    settled(page)  # a page that is being drawn closes the list again
     box = page.get_by_role("combobox", name="Other method")
     box.click()
     box.fill(title)
-    page.get_by_role("option", name=title, exact=True).click()
+    expect(page.get_by_role("option", name=title, exact=True)).to_have_attribute("data-focused", "true")
+    box.press("Enter")
     settled(page)
 
 
