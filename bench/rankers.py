@@ -23,7 +23,7 @@ from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.evaluation.sweep import RATIOS
 from unlearning_core.files import write_json, write_text
 from unlearning_core.models.loading import load_model
-from unlearning_core.models.sources import fingerprint
+from unlearning_core.models.sources.resolve import fingerprint
 from unlearning_core.rankers.registry import RANKERS, get_ranker
 
 SITES, ALIGNMENTS = ("mlp", "head", "residual"), ("before", "at")

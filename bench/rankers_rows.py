@@ -17,14 +17,14 @@ from unlearning_core.evaluation.curves import area_between, curve, selectivity
 from unlearning_core.evaluation.sweep import SweepSettings, sweep
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.ranking_input import Subject
 from unlearning_core.rankers.registry import get_ranker
-from unlearning_core.rankers.subject import Subject
-from unlearning_core.stages.rank import SAMPLED_ROWS
+from unlearning_core.runs.stages.rank import SAMPLED_ROWS
 
 if TYPE_CHECKING:
     from unlearning_core.activations.alignment import Alignment
     from unlearning_core.activations.collect import Activations
-    from unlearning_core.evaluation.metrics import Meter
+    from unlearning_core.evaluation.likelihood import Meter
     from unlearning_core.models.loading import LoadedModel
 
 HELD_OUT = 0.4
@@ -144,7 +144,7 @@ class Contest:
 
     @cached_property
     def _meter(self) -> "Meter":
-        from unlearning_core.evaluation.metrics import Meter
+        from unlearning_core.evaluation.likelihood import Meter
 
         return Meter(self._loaded, self._split.held_out)
 

@@ -93,10 +93,10 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from unlearning_core.concepts.texts import read_texts
     from unlearning_core.models.loading import load_model
-    from unlearning_core.retraining.job import TrainingJob
-    from unlearning_core.retraining.material import Material
-    from unlearning_core.retraining.sequences import longest_sequence, tokenise
-    from unlearning_core.retraining.train import make_trainer
+    from unlearning_core.training.data import Material
+    from unlearning_core.training.job import TrainingJob
+    from unlearning_core.training.sequences import longest_sequence, tokenise
+    from unlearning_core.training.train import make_trainer
 
     loaded = load_model(arguments.model, dtype="float32")
     length = longest_sequence(loaded.model.config.get_text_config(), arguments.max_length)

@@ -4,19 +4,19 @@ from typing import Any
 
 import streamlit as st
 
-from pages._chat import chat
-from pages._frame import show
-from pages._marked_text import escaped
-from pages._metrics_table import metrics_so_far, show_metrics, show_never_knew
-from pages._run_in_url import current_run
-from pages._stage_texts import NEVER_KNEW, show_generations, write_live, written_without_knowing
-from pages._steps import finished_stages, needs
-from pages._take_along import downloads
-from pages._working import in_sentences
+from pages.components.compare.chat import chat
+from pages.components.compare.downloads import downloads
+from pages.components.compare.metrics_table import metrics_so_far, show_metrics, show_never_knew
+from pages.components.compare.state_texts import NEVER_KNEW, show_generations, write_live, written_without_knowing
+from pages.components.current_run import current_run
+from pages.components.frame import show
+from pages.components.marked_text import escaped
+from pages.components.navigation import finished_stages, needs
+from pages.components.progress import show_errors
 from unlearning_core.errors import WorkbenchError
-from unlearning_core.evaluation.verdict import findings, verdict
-from unlearning_core.runs import Run
-from unlearning_core.work import STEPS
+from unlearning_core.reports.verdict import findings, verdict
+from unlearning_core.runs.context import STEPS
+from unlearning_core.runs.run import Run
 
 # Parameters up to which a model that never knew writes without being asked to.
 QUICK = 50_000_000
@@ -33,7 +33,7 @@ def main() -> None:
     if "retrained" not in stages:
         st.info("The model is not retrained yet: base and pruned are compared.", icon=":material/info:")
         st.page_link("pages/retrain.py", label="Go to Retrain", icon=":material/model_training:")
-    with in_sentences():
+    with show_errors():
         metrics = metrics_so_far(run, stages)
         say_verdict(metrics)
         show_metrics(metrics)
@@ -41,16 +41,16 @@ def main() -> None:
     st.subheader("What they write")
     prompts, typed, talk = st.tabs(["The test prompts", "A prompt of your own", "Talk to two models"])
     texts: dict[str, list[dict[str, Any]]] = {stage: run.read_json(f"measurements/{stage}.json") for stage in stages}
-    with prompts, in_sentences():
+    with prompts, show_errors():
         texts |= never_knew_texts(run)
         show_generations(run, texts)
     writers = stages if run.config.never_knew.model is None else [*stages, NEVER_KNEW]
-    with typed, in_sentences():
+    with typed, show_errors():
         write_live(run, writers)
-    with talk, in_sentences():
+    with talk, show_errors():
         chat(run, writers)
     st.subheader("Take it along")
-    with in_sentences():
+    with show_errors():
         downloads(run, metrics, texts)
 
 

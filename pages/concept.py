@@ -4,24 +4,24 @@ from typing import Any
 
 import streamlit as st
 
-from pages._concept_files import label_files
-from pages._filter_report import show_filter
-from pages._frame import show
-from pages._labelled_sentences import show_left_out, show_sentences
-from pages._labelling import KINDS, relabel
-from pages._marked_text import escaped
-from pages._neighbours import check_neighbours, choose_neighbours, neighbour_count, warn_of_neighbours
-from pages._run_in_url import current_run
-from pages._sentence_sources import choose_source
-from pages._sidebar import concept_words
-from pages._steps import finished_stages, needs, next_step
-from pages._working import in_sentences
+from pages.components.concept.concept_files import label_files
+from pages.components.concept.filter_report import show_filter
+from pages.components.concept.labelled_sentences import show_left_out, show_sentences
+from pages.components.concept.labelling import KINDS, relabel
+from pages.components.concept.neighbours import check_neighbours, choose_neighbours, neighbour_count, warn_of_neighbours
+from pages.components.concept.sentence_sources import choose_source
+from pages.components.current_run import current_run
+from pages.components.frame import show
+from pages.components.marked_text import escaped
+from pages.components.navigation import finished_stages, needs, next_step
+from pages.components.progress import show_errors
+from pages.components.sidebar import concept_words
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.concepts.words import parse_words
 from unlearning_core.config import NeverKnewSection
 from unlearning_core.errors import InputError
-from unlearning_core.runs import Run
-from unlearning_core.work import Work
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.run import Run
 
 PAGE = "pages/concept.py"
 # Sentences of a kind below which a ranking changes with every sentence. A string would be shown on the page.
@@ -46,12 +46,12 @@ def main() -> None:
         label(run, words, inflections, source | neighbours, amounts)
     labelled = "label" in finished_stages(run)
     if labelled:
-        with in_sentences():
+        with show_errors():
             st.divider()
             show_labelled(run)
     probing = run.config.neural_probing
     if any(getattr(probing, key) for key in KINDS.values()):
-        with st.expander("Left out by hand", expanded=not labelled), in_sentences():
+        with st.expander("Left out by hand", expanded=not labelled), show_errors():
             show_left_out(run, run.read_json("data/concept.json") if labelled else None)
     if labelled:
         next_step(PAGE)
@@ -140,7 +140,7 @@ def show_labelled(run: Run) -> None:
     if facts["missing_words"]:
         st.warning("These words never occur: " + escaped(", ".join(facts["missing_words"])))
     sentences, words, text, files = st.tabs(["Sentences", "Words", "Text for retraining", "Download"])
-    with sentences, in_sentences():
+    with sentences, show_errors():
         show_sentences(run, facts)
     with words:
         words_table(facts, "every concept word")
@@ -151,11 +151,11 @@ def show_labelled(run: Run) -> None:
         if facts.get("neighbours", {}).get("words"):
             st.markdown("**Neighbours**")
             words_table(facts["neighbours"], "every word of the neighbours")
-    with text, in_sentences():
+    with text, show_errors():
         show_filter(run)
     with files:
-        work = Work(run)
-        downloads(run, [item for part in ("train", "held_out") for item in work.sentences(part).items])
+        context = RunContext(run)
+        downloads(run, [item for part in ("train", "held_out") for item in context.sentences(part).items])
 
 
 def counts(facts: dict[str, Any]) -> None:

@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages._choose_model import Choice, choose_model, experiment, import_config, reopen_run
-from pages._frame import show
-from pages._marked_text import escaped
-from pages._model_card import facts, memory
-from pages._run_in_url import current_run, runs_root, show_run
-from pages._shared_models import base_is_loaded, base_model, keep_facts, model_of
-from pages._sidebar import model_name
-from pages._steps import next_step
-from pages._talk import talk
-from pages._working import carry_out, in_sentences, say
+from pages.components.current_run import current_run, runs_root, show_run
+from pages.components.frame import show
+from pages.components.marked_text import escaped
+from pages.components.model.choose_model import Choice, choose_model, experiment, import_config, reopen_run
+from pages.components.model.model_card import facts, memory
+from pages.components.model.prompt_box import talk
+from pages.components.model_cache import base_is_loaded, base_model, keep_facts, model_of
+from pages.components.navigation import next_step
+from pages.components.progress import flash, run_with_progress, show_errors
+from pages.components.sidebar import model_name
 from unlearning_core.progress import ProgressCallback
-from unlearning_core.runs import Run, create_run
+from unlearning_core.runs.run import Run, create_run
 
 if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
@@ -32,15 +32,15 @@ def main() -> None:
     )
     run = current_run()
     if run is not None:
-        with in_sentences():
+        with show_errors():
             loaded_card(run)
-        with in_sentences():
+        with show_errors():
             talk(run)
-    with st.expander("Take another model") if run else st.container(), in_sentences():
+    with st.expander("Take another model") if run else st.container(), show_errors():
         choice = choose_model()
         if choice is not None:
             inspect_and_load(choice)
-    with st.expander("Reopen a run, or start one from a config.json", expanded=False), in_sentences():
+    with st.expander("Reopen a run, or start one from a config.json", expanded=False), show_errors():
         reopen_run()
         import_config()
 
@@ -71,12 +71,12 @@ def inspect_and_load(choice: Choice) -> None:
             def load(bar: ProgressCallback) -> None:
                 loaded.append(model_of(config.base_model, bar))
 
-            if carry_out("Loading the model", load, only_one=choice.source):
+            if run_with_progress("Loading the model", load, only_one=choice.source):
                 run = create_run(config, runs_root())
                 keep_facts(run, loaded[0])
                 show_run(run)
                 st.session_state.pop("inspected", None)
-                say("The model is loaded. Next: name the concept.")
+                flash("The model is loaded. Next: name the concept.")
                 st.rerun()
 
 
@@ -91,7 +91,7 @@ def loaded_card(run: Run) -> None:
             facts(info)
         if base_is_loaded(run):
             next_step(PAGE)
-        elif st.button("Load it now", help="It is loaded by itself as soon as a step needs it.") and carry_out(
+        elif st.button("Load it now", help="It is loaded by itself as soon as a step needs it.") and run_with_progress(
             "Loading the model", lambda bar: keep_facts(run, base_model(run, bar)), only_one=run.id
         ):
             st.rerun()

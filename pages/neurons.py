@@ -3,18 +3,18 @@
 import pandas as pd
 import streamlit as st
 
-from pages._frame import show
-from pages._gates_course import show_course, watched
-from pages._ranking_comparison import compare_rankings
-from pages._ranking_settings import choose_settings
-from pages._ranking_view import explore
-from pages._run_in_url import changed, current_run
-from pages._shared_models import execute
-from pages._steps import finished_stages, needs, next_step
-from pages._working import carry_out, in_sentences, say
-from unlearning_core.figures import score_histogram
-from unlearning_core.runs import Run
-from unlearning_core.work import Work
+from pages.components.current_run import changed, current_run
+from pages.components.frame import show
+from pages.components.model_cache import execute
+from pages.components.navigation import finished_stages, needs, next_step
+from pages.components.neurons.gates_history import show_course, watched
+from pages.components.neurons.ranking_comparison import compare_rankings
+from pages.components.neurons.ranking_settings import choose_settings
+from pages.components.neurons.ranking_view import explore
+from pages.components.progress import flash, run_with_progress, show_errors
+from unlearning_core.figures.charts import score_histogram
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.run import Run
 
 PAGE = "pages/neurons.py"
 
@@ -30,11 +30,13 @@ def main() -> None:
     if st.button("Rank the neurons", type="primary", icon=":material/hub:"):
         run.save_config(changed(run.config, neural_probing=settings))
         course = st.empty()
-        if carry_out("Ranking neurons", lambda bar: execute(run, "rank", watched(bar, run, course)), only_one=run.id):
-            say("The neurons are ranked.")
+        if run_with_progress(
+            "Ranking neurons", lambda bar: execute(run, "rank", watched(bar, run, course)), only_one=run.id
+        ):
+            flash("The neurons are ranked.")
             st.rerun()
     if "rank" in finished_stages(run):
-        with in_sentences():
+        with show_errors():
             st.divider()
             show_ranking(run)
             next_step(PAGE)
@@ -42,7 +44,7 @@ def main() -> None:
 
 def show_ranking(run: Run) -> None:
     """What the ranking found, to explore; all scores, and the protected neurons."""
-    ranking = Work(run).ranking
+    ranking = RunContext(run).ranking
     summary = run.status()["stages"]["rank"]["summary"]
     row = st.container(horizontal=True, gap="large")
     row.metric("Neurons ranked", f"{len(ranking):,}", width="content")

@@ -2,20 +2,20 @@
 
 import streamlit as st
 
-from pages._cut_curves import curves, suggestion
-from pages._cut_preview import pictures_of_cut, quick_numbers, size_of_cut, write_side_by_side
-from pages._cut_recipes import recipes
-from pages._cut_search import find_smallest
-from pages._cut_settings import choose_cut, history
-from pages._frame import show
-from pages._metrics_table import metrics_so_far, show_metrics
-from pages._run_in_url import changed, current_run
-from pages._shared_models import base_is_loaded, base_model, execute
-from pages._steps import finished_stages, needs, next_step
-from pages._working import carry_out, in_sentences, say
+from pages.components.compare.metrics_table import metrics_so_far, show_metrics
+from pages.components.current_run import changed, current_run
+from pages.components.frame import show
+from pages.components.model_cache import base_is_loaded, base_model, execute
+from pages.components.navigation import finished_stages, needs, next_step
+from pages.components.progress import flash, run_with_progress, show_errors
+from pages.components.prune.cut_curves import curves, suggestion
+from pages.components.prune.cut_preview import pictures_of_cut, quick_numbers, size_of_cut, write_side_by_side
+from pages.components.prune.cut_recipes import recipes
+from pages.components.prune.cut_search import find_smallest
+from pages.components.prune.cut_settings import choose_cut, history
 from unlearning_core.models.packing import packed, packed_bytes
-from unlearning_core.runs import Run
-from unlearning_core.work import Work
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.run import Run
 
 PAGE = "pages/prune.py"
 
@@ -30,9 +30,11 @@ def main() -> None:
     run = current_run()
     if not needs(run, "pages/neurons.py") or run is None:
         return
-    if not base_is_loaded(run) and carry_out("Loading the model", lambda bar: base_model(run, bar), only_one=run.id):
+    if not base_is_loaded(run) and run_with_progress(
+        "Loading the model", lambda bar: base_model(run, bar), only_one=run.id
+    ):
         st.rerun()
-    with in_sentences():
+    with show_errors():
         preview(run)
     st.divider()
     if st.button("Keep this cut", type="primary", icon=":material/content_cut:"):
@@ -41,7 +43,7 @@ def main() -> None:
     if "measure pruned" in finished_stages(run):
         kept = run.status()["stages"]["prune"]["summary"]
         st.subheader(f"The cut that is kept: {kept['cut']:,} of {kept['of']:,} neurons in {kept['layers']} layers")
-        with in_sentences():
+        with show_errors():
             show_metrics(metrics_so_far(run, ("base", "pruned")))
             download(run)
         next_step(PAGE)
@@ -50,8 +52,8 @@ def main() -> None:
 @st.fragment
 def preview(run: Run) -> None:
     """The slider and everything that follows it; drawn anew on its own."""
-    with in_sentences():
-        ranking = Work(run).ranking
+    with show_errors():
+        ranking = RunContext(run).ranking
         layers = int(ranking["layer"].max()) + 1
         cut = choose_cut(run, layers, suggestion(run, history(run, layers).now))
         find_smallest(run, history(run, layers))
@@ -81,18 +83,18 @@ def choose_prompts(run: Run) -> tuple[list[str], int, bool]:
 
 def keep(run: Run) -> None:
     """Save the cut that the slider shows, bake the mask and measure."""
-    cut = history(run, int(Work(run).ranking["layer"].max()) + 1).now
+    cut = history(run, int(RunContext(run).ranking["layer"].max()) + 1).now
     asked = {"prune_ratio": cut.ratio, "per_layer": cut.per_layer, "protected_layers": list(cut.protected_layers)}
     # A person has chosen: the config's target, if it has one, searches no longer.
     run.save_config(changed(run.config, neural_probing=asked, search={"forget": None}))
-    if carry_out("Pruning and measuring", lambda bar: execute(run, "measure pruned", bar), only_one=run.id):
-        say("The cut is kept. The pruned model is saved and measured.")
+    if run_with_progress("Pruning and measuring", lambda bar: execute(run, "measure pruned", bar), only_one=run.id):
+        flash("The cut is kept. The pruned model is saved and measured.")
         st.rerun()
 
 
 def download(run: Run) -> None:
     """The pruned model as a zip, packed when it is asked for."""
-    folder = Work(run).model_folder("pruned")
+    folder = RunContext(run).model_folder("pruned")
     st.download_button(
         f"Download the pruned model ({packed_bytes(folder) / 1e6:,.1f} MB)", lambda: packed(folder),
         f"{run.id}-pruned.zip", "application/zip", on_click="ignore", icon=":material/download:",

@@ -4,17 +4,17 @@ from typing import Any
 
 import streamlit as st
 
-from pages._frame import show
-from pages._run_in_url import changed, current_run
-from pages._shared_models import forget_models
-from pages._steps import finished_stages, needs, next_step
-from pages._training_text import RETAIN, choose_text
-from pages._training_time import find_out, time_before
-from pages._training_view import is_busy, outcome, watch
-from unlearning_core import background
+from pages.components.current_run import changed, current_run
+from pages.components.frame import show
+from pages.components.model_cache import forget_models
+from pages.components.navigation import finished_stages, needs, next_step
+from pages.components.retrain.training_text import RETAIN, choose_text
+from pages.components.retrain.training_time import find_out, time_before
+from pages.components.retrain.training_view import is_busy, outcome, watch
 from unlearning_core.config import RetrainingSection
 from unlearning_core.errors import InputError
-from unlearning_core.runs import Run
+from unlearning_core.jobs import background
+from unlearning_core.runs.run import Run
 
 PAGE = "pages/retrain.py"
 LAST = "report"

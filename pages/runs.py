@@ -5,19 +5,19 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages._choose_model import import_config
-from pages._described_run import described
-from pages._frame import show
-from pages._marked_text import escaped
-from pages._metrics_table import NEVER_KNEW
-from pages._run_in_url import close_run, current_run, runs_root
-from pages._steps import START, STEPS, is_done
-from pages._working import in_sentences, say
+from pages.components.compare.metrics_table import NEVER_KNEW
+from pages.components.current_run import close_run, current_run, runs_root
+from pages.components.frame import show
+from pages.components.marked_text import escaped
+from pages.components.model.choose_model import import_config
+from pages.components.navigation import START, STEPS, is_done
+from pages.components.progress import flash, show_errors
+from pages.components.run_line import described
 from unlearning_core.errors import InputError
-from unlearning_core.outcome import in_figures
-from unlearning_core.run_report import run_report
-from unlearning_core.run_table import DAMAGED, different_settings, run_table, side_by_side
-from unlearning_core.runs import Run, delete_run, list_runs, open_run
+from unlearning_core.reports.run_report import run_report
+from unlearning_core.reports.run_table import DAMAGED, different_settings, run_table, side_by_side
+from unlearning_core.reports.terminal import in_figures
+from unlearning_core.runs.run import Run, delete_run, list_runs, open_run
 
 CHOSEN, TABLE, DELETE = "chosen runs", "table of runs", "run to delete"
 
@@ -44,22 +44,22 @@ def main() -> None:
     """Draw the page."""
     st.title("Runs")
     st.markdown("Everything that was tried here. Mark one run to open, export or delete it, or two to compare them.")
-    with in_sentences():
+    with show_errors():
         carry_out_delete()
     runs = list_runs(runs_root())
     if runs:
-        with in_sentences():
+        with show_errors():
             chosen = choose(runs)
         if len(chosen) == 1:
-            with st.container(border=True), in_sentences():
+            with st.container(border=True), show_errors():
                 one_run(chosen[0])
         elif len(chosen) == 2:
-            with in_sentences():
+            with show_errors():
                 two_runs(*chosen)
     else:
         st.info(f"There are no runs in {escaped(str(runs_root()))} yet.", icon=":material/folder_open:")
         st.page_link(START.page, label="Go to Start", icon=START.icon)
-    with st.expander("Start a run from a config.json"), in_sentences():
+    with st.expander("Start a run from a config.json"), show_errors():
         st.caption("The same file that `python -m unlearning_core run config.json` takes, and that a run exports.")
         import_config()
 
@@ -72,7 +72,7 @@ def carry_out_delete() -> None:
     delete_run(open_run(name, runs_root()))
     if (st.session_state.get("run") or st.query_params.get("run")) == name:
         close_run()
-    say(f"The run {name} is deleted.")
+    flash(f"The run {name} is deleted.")
     st.rerun()
 
 

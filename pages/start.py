@@ -4,18 +4,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages._described_run import described
-from pages._experiments import experiment_of
-from pages._frame import show
-from pages._guide import begin, is_guided, prepare_in_background
-from pages._marked_text import escaped
-from pages._run_in_url import changed, close_run, current_run, runs_root, show_run
-from pages._shared_models import keep_facts, model_of
-from pages._steps import STEPS, is_done
-from pages._working import carry_out, in_sentences
-from unlearning_core.models.starters import offered
+from pages.components.current_run import changed, close_run, current_run, runs_root, show_run
+from pages.components.experiments import experiment_of
+from pages.components.frame import show
+from pages.components.guide import begin, is_guided, prepare_in_background
+from pages.components.marked_text import escaped
+from pages.components.model_cache import keep_facts, model_of
+from pages.components.navigation import STEPS, is_done
+from pages.components.progress import run_with_progress, show_errors
+from pages.components.run_line import described
+from unlearning_core.models.sources.starters import offered
 from unlearning_core.progress import ProgressCallback
-from unlearning_core.runs import Run, create_run, list_runs
+from unlearning_core.runs.run import Run, create_run, list_runs
 
 PICTURE = Path(__file__).with_name("start.svg")
 RECENT = 5
@@ -44,7 +44,7 @@ def main() -> None:
     # Cards of one width, that stand in a row where there is room and below each other where there is none.
     row = st.container(horizontal=True)
     for name in DEMOS:
-        with row.container(border=True, width=CARD, height="stretch"), in_sentences():
+        with row.container(border=True, width=CARD, height="stretch"), show_errors():
             offer_demo(name)
     with row.container(border=True, width=CARD, height="stretch"):
         st.markdown("**Use my own model**")
@@ -52,7 +52,7 @@ def main() -> None:
         if st.button("Use my own model", icon=":material/memory:"):
             close_run()
             st.switch_page(STEPS[0].page)
-    with in_sentences():
+    with show_errors():
         recent_runs()
 
 
@@ -81,7 +81,7 @@ def start_demo(name: str) -> None:
         begin(run)
         made.append(run)
 
-    if carry_out("Loading the model", load, only_one=f"demo {name}"):
+    if run_with_progress("Loading the model", load, only_one=f"demo {name}"):
         if name in PREPARED:
             prepare_in_background(made[0])
         show_run(made[0])

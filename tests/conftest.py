@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-from unlearning_core.retraining.turn import VARIABLE
+from unlearning_core.jobs.device_queue import VARIABLE
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -11,14 +11,14 @@ from transformers.pytorch_utils import Conv1D
 from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.activations.collect import Activations, collect
 from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.edits.hooks import applied
+from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.divergence import kl_of_logits
-from unlearning_core.evaluation.metrics import measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure, nll_delta
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
-from unlearning_core.pruning.hooks import applied
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.rankers.cuts_alone import CutsAlone
-from unlearning_core.rankers.subject import Subject
+from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.rankers.single_ablations import CutsAlone
 from unlearning_core.rankers.token_batches import token_batches
 
 

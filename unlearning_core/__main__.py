@@ -7,7 +7,7 @@ import sys
 # Threads that wait by spinning take the cores from whatever else runs; read by OpenMP when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from unlearning_core.cli import main
+from unlearning_core.cli.main import main
 from unlearning_core.distributed import world_size
 
 if __name__ == "__main__":

@@ -287,7 +287,7 @@ def find_path(text: str, folder: Path) -> str:
 
 
 def _resolve_paths(config: ExperimentConfig, folder: Path) -> None:
-    from unlearning_core.models.starters import STARTERS as NAMED
+    from unlearning_core.models.sources.starters import STARTERS as NAMED
 
     fields: tuple[tuple[Section, tuple[str, ...]], ...] = (
         (config.base_model, ("base_model_path",)),

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Dashboard
 from tests.browser.test_behaviour import open_at, prepared
 from tests.browser.walking import LONG, no_errors, press, settled, type_into
-from unlearning_core.run_rankings import kept_rankings
+from unlearning_core.runs.rankings import kept_rankings
 
 pytestmark = pytest.mark.timeout(600)
 

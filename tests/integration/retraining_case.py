@@ -7,12 +7,12 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from tests.tiny_models import save_tiny
+from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.recipe import Recipe
+from unlearning_core.edits.weights import bake
 from unlearning_core.files import write_json
 from unlearning_core.models.mapping import map_model
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.pruning.recipe import Recipe
-from unlearning_core.pruning.weights import bake
-from unlearning_core.retraining.job import TrainingJob
+from unlearning_core.training.job import TrainingJob
 
 WORDS = "the cat sat on a chair near some bench and saw the small boat cross it before rain".split()
 

@@ -15,9 +15,9 @@ from bench.rankers_summary import FLOOR, default_entry, summarise, with_overlap
 from tests.tiny_experiment import sentences
 from tests.tiny_models import save_tiny
 from unlearning_core.activations.collect import collect
-from unlearning_core.evaluation.metrics import Meter, nll_delta
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.evaluation.likelihood import Meter, nll_delta
 from unlearning_core.models.loading import load_model
-from unlearning_core.pruning.settings import CutSettings
 from unlearning_core.rankers.ranking import rank
 
 RANKERS = ("combined", "probeless", "random")

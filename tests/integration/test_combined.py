@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from tests.tiny_subject import activations, subject
+from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import Stopped
-from unlearning_core.evaluation.metrics import measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure, nll_delta
 from unlearning_core.progress import Progress, silent
-from unlearning_core.pruning.mask import Mask
 from unlearning_core.rankers.combined import Change, affordable, divided, in_order
 from unlearning_core.rankers.derivatives import derivatives
 from unlearning_core.rankers.ranking import rank
-from unlearning_core.rankers.subject import Subject
+from unlearning_core.rankers.ranking_input import Subject
 from unlearning_core.rankers.token_batches import token_batches
 
 

@@ -12,7 +12,6 @@ from tests.tiny_subject import activations, subject
 from unlearning_core.config import build_config, read_config_values
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.divergence import kl_of_logits
-from unlearning_core.pipeline import execute
 from unlearning_core.progress import Progress, silent
 from unlearning_core.rankers.gate_training import (
     CHECKPOINT,
@@ -25,9 +24,10 @@ from unlearning_core.rankers.gate_training import (
 )
 from unlearning_core.rankers.gates import Params
 from unlearning_core.rankers.ranking import rank
-from unlearning_core.rankers.subject import Subject
-from unlearning_core.runs import create_run
-from unlearning_core.work import Work
+from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.run import create_run
 
 ALL = np.array([(layer, index) for layer in range(3) for index in range(48)])
 SHORT = Params(steps=12, batch=2)
@@ -159,7 +159,7 @@ def test_a_run_that_was_stopped_while_it_ranked_goes_on_with_its_gates(tmp_path:
     execute(run, listener, until="rank")
     trained = [update.done for update in listener.heard if update.task.startswith(TASK)]
     assert trained == [3, 4, 5, 6]
-    assert len(Work(run).ranking) == 3 * 48
+    assert len(RunContext(run).ranking) == 3 * 48
     assert len(history(run.folder / "ranking")) == 6
 
 

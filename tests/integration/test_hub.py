@@ -159,10 +159,10 @@ _PROGRAM = """
 import json, logging, sys
 logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
 from unlearning_core.errors import WorkbenchError
-from unlearning_core.models import hub
+from unlearning_core.models.sources import hub
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import load_model
-from unlearning_core.models.sources import fingerprint, local_folder
+from unlearning_core.models.sources.resolve import fingerprint, local_folder
 reports = []
 def attempt(expression):
     try:

@@ -11,9 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.integration.retraining_case import largest_difference, make_job, pruned
 from unlearning_core.concepts.labelled_files import write_labelled
 from unlearning_core.concepts.labelling import LabelledText
-from unlearning_core.retraining.events import loss_curve, read_events
-from unlearning_core.retraining.learning import Allowance
-from unlearning_core.retraining.train import train
+from unlearning_core.jobs.events import loss_curve, read_events
+from unlearning_core.training.learning import Allowance
+from unlearning_core.training.train import train
 
 SENTENCES = [
     LabelledText("the cat sat on a chair near it", ((17, 22),), ("chair",)),
@@ -24,7 +24,7 @@ SENTENCES = [
 
 def watched(folder: Path, **changes: Any) -> dict[str, Any]:
     write_labelled(folder / "watched.jsonl", SENTENCES)
-    return {"watched_path": folder / "watched.jsonl", "prompts": ("the cat", "a small"), "sample_tokens": 4} | changes
+    return {"probe_set_path": folder / "watched.jsonl", "prompts": ("the cat", "a small"), "sample_tokens": 4} | changes
 
 
 def nats_by_hand(folder: Path) -> tuple[float, float]:

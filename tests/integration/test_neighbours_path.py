@@ -11,8 +11,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.tiny_experiment import write_experiment
-from unlearning_core.cli import main
-from unlearning_core.runs import Run
+from unlearning_core.cli.main import main
+from unlearning_core.runs.run import Run
 
 STOP = {"retraining": {"enabled": False}, "generation": {"samples": 1, "max_new_tokens": 2}}
 

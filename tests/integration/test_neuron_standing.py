@@ -7,14 +7,14 @@ import pytest
 
 from tests.tiny_experiment import write_experiment
 from unlearning_core.config import load_config
+from unlearning_core.edits.recipe import Recipe
 from unlearning_core.errors import InputError
 from unlearning_core.neurons.neuron import Neuron
+from unlearning_core.neurons.other_ranks import by_every_ranker
 from unlearning_core.neurons.pins import pin, pinned, unpin
-from unlearning_core.neurons.standing import by_every_ranker
-from unlearning_core.pipeline import execute
-from unlearning_core.pruning.recipe import Recipe
-from unlearning_core.runs import Run, create_run
-from unlearning_core.work import Work
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.run import Run, create_run
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +27,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_each_cheap_method_ranks_the_kept_statistics(run: Run) -> None:
-    work = Work(run)
+    context = RunContext(run)
     shape = (3, 48)
-    found = by_every_ranker(work, np.ones(shape))
+    found = by_every_ranker(context, np.ones(shape))
     assert list(found) == [
         "activation_ratio", "wanda_difference", "probeless", "mean_difference", "mean_select", "random",
     ]  # fmt: skip
-    own = work.ranking
+    own = context.ranking
     np.testing.assert_array_equal(found["activation_ratio"].score[own["layer"], own["index"]], own["score"])
     np.testing.assert_array_equal(found["activation_ratio"].place[own["layer"], own["index"]], own["rank"])
     kept = np.load(run.folder / "statistics.npz")
@@ -53,7 +53,7 @@ def test_a_run_without_statistics_says_what_to_do(run: Run, tmp_path: Path) -> N
     away = kept.rename(tmp_path / "away.npz")
     try:
         with pytest.raises(InputError, match="Rank the corpus again"):
-            by_every_ranker(Work(run), np.ones((3, 48)))
+            by_every_ranker(RunContext(run), np.ones((3, 48)))
     finally:
         away.rename(kept)
 
@@ -68,7 +68,7 @@ def test_pins_stay_in_the_run_in_their_order(run: Run) -> None:
 
 
 def test_an_excluded_neuron_is_left_by_the_prune_stage_and_named_in_the_recipe(run: Run) -> None:
-    ranked = Work(run).ranking.sort_values("rank")
+    ranked = RunContext(run).ranking.sort_values("rank")
     best = ranked.iloc[0]
     config = run.config
     config.neural_probing.excluded_neurons = [("mlp", int(best["layer"]), int(best["index"]))]

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from tests.tiny_experiment import SEATS, write_experiment
-from unlearning_core.pruning.recipe import Recipe
-from unlearning_core.pruning.weights import survivors
-from unlearning_core.runs import Run
+from unlearning_core.edits.recipe import Recipe
+from unlearning_core.edits.weights import survivors
+from unlearning_core.runs.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,10 +15,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.integration.retraining_case import largest_difference, make_job, pruned, texts, weights
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import write_json
+from unlearning_core.jobs.events import loss_curve, read_events, read_json
 from unlearning_core.progress import Progress
-from unlearning_core.retraining.checkpoints import MARKER
-from unlearning_core.retraining.events import loss_curve, read_events, read_json
-from unlearning_core.retraining.train import train
+from unlearning_core.training.checkpoints import MARKER
+from unlearning_core.training.train import train
 
 
 def stop_at(step: int) -> Any:
@@ -71,7 +71,7 @@ def test_weights_are_those_of_a_plain_loop(tmp_path: Path, monkeypatch: pytest.M
     """AdamW by hand: same batches, mean loss over tokens, clip at 1, linear warm-up and decay, gains undecayed."""
     pruned(tmp_path)
     if accumulate:
-        monkeypatch.setattr("unlearning_core.retraining.train.split_batch", lambda size, *_: (1, size))
+        monkeypatch.setattr("unlearning_core.training.train.split_batch", lambda size, *_: (1, size))
     job = make_job(tmp_path, recipe_folder=None, epochs=1, batch_size=24, max_steps=4, warmup_ratio=0.5)
     train(job)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "pruned").train()

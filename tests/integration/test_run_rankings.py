@@ -10,11 +10,11 @@ from tests.tiny_experiment import write_experiment
 from unlearning_core.activations.collect import TASK
 from unlearning_core.config import load_config
 from unlearning_core.errors import InputError, Stopped
-from unlearning_core.pipeline import execute
 from unlearning_core.progress import Progress
-from unlearning_core.run_rankings import OtherRanking, kept_rankings
-from unlearning_core.runs import Run, create_run
-from unlearning_core.work import Work
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.rankings import OtherRanking, kept_rankings
+from unlearning_core.runs.run import Run, create_run
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def ranked_alone(experiment: Path, root: Path, **probing: object) -> pd.DataFram
         setattr(config.neural_probing, name, value)
     alone = create_run(config, root)
     execute(alone, until="rank")
-    return Work(alone).ranking
+    return RunContext(alone).ranking
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -123,14 +123,14 @@ def test_the_defaults_named_or_not_are_the_same_ranking(run: Run) -> None:
 
 
 def test_another_ranking_takes_the_place_of_the_runs_own_and_gives_it_back(run: Run) -> None:
-    own = Work(run).ranking
+    own = RunContext(run).ranking
     other = OtherRanking(run, "average_precision", "at")
     with pytest.raises(InputError, match="not finished"):
         other.adopt()
     other.compute()
     other.adopt()
     assert (run.config.neural_probing.ranker, run.config.neural_probing.alignment) == ("average_precision", "at")
-    assert_frame_equal(Work(run).ranking, other.read())
+    assert_frame_equal(RunContext(run).ranking, other.read())
     ranked = run.status()["stages"]["rank"]
 
     def not_again(update: Progress) -> None:
@@ -141,12 +141,12 @@ def test_another_ranking_takes_the_place_of_the_runs_own_and_gives_it_back(run: 
     (before,) = kept_rankings(run)
     assert (before.ranker, before.alignment) == ("activation_ratio", "before")
     before.adopt()
-    assert_frame_equal(Work(run).ranking, own)
+    assert_frame_equal(RunContext(run).ranking, own)
     assert [kept.ranker for kept in kept_rankings(run)] == ["average_precision"]
 
 
 def test_the_time_is_told_as_a_pass_or_several(run: Run) -> None:
-    loaded = Work(run).model("base")
+    loaded = RunContext(run).model("base")
     assert OtherRanking(run, "probeless", "before").expected_seconds(loaded) == (0.0, 0.0)
     least, most = OtherRanking(run, "probeless", "at").expected_seconds(loaded)
     assert 0 < least == most < 60

@@ -7,20 +7,20 @@ import pandas as pd
 import pytest
 
 from tests.tiny_experiment import write_experiment
-from unlearning_core.cli import main
+from unlearning_core.cli.main import main
 from unlearning_core.config import load_config
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.edits.recipe import Recipe
+from unlearning_core.edits.weights import survivors
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.metrics import Meter, nll_delta
+from unlearning_core.evaluation.likelihood import Meter, nll_delta
 from unlearning_core.evaluation.search import Target
-from unlearning_core.pipeline import execute
-from unlearning_core.pruning.recipe import Recipe
-from unlearning_core.pruning.settings import CutSettings
-from unlearning_core.pruning.weights import survivors
-from unlearning_core.run_search import RunSearch
-from unlearning_core.run_sweep import RunSweep
-from unlearning_core.runs import Run, create_run
-from unlearning_core.stages.prune import kept_cut
-from unlearning_core.work import Work
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.run import Run, create_run
+from unlearning_core.runs.search import RunSearch
+from unlearning_core.runs.stages.prune import kept_cut
+from unlearning_core.runs.sweep import RunSweep
 
 NEURONS = 144
 FORGET, RETAIN = 0.02, 1.0
@@ -37,10 +37,10 @@ def ranked(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def deltas(run: Run, count: int) -> tuple[float, float]:
     """Forget and retain delta of so many neurons, measured on the sentences that a search uses."""
-    work = Work(run)
-    loaded, held_out = work.model("base"), work.sentences("held_out").take(100, 100, 0)
+    context = RunContext(run)
+    loaded, held_out = context.model("base"), context.sentences("held_out").take(100, 100, 0)
     meter = Meter(loaded, held_out.items)
-    after = meter.measure(CutSettings(count / len(work.ranking)).mask(work.ranking, loaded.map.shapes))
+    after = meter.measure(CutSettings(count / len(context.ranking)).mask(context.ranking, loaded.map.shapes))
     return nll_delta(meter.base, after, "concept").value, nll_delta(meter.base, after, "retain").value
 
 
@@ -92,7 +92,7 @@ def test_a_run_cuts_what_its_config_asks_for(tmp_path: Path) -> None:
     found = run.read_json("search.json")
     mask = Recipe.load(run.folder / "recipe").mask
     assert found["reached"]
-    assert mask.cut == found["smallest"]["neurons"] == round(kept_cut(Work(run)).ratio * NEURONS)
+    assert mask.cut == found["smallest"]["neurons"] == round(kept_cut(RunContext(run)).ratio * NEURONS)
     assert survivors(run.folder / "models" / "pruned", mask) == []
     # The run's own measurement is on all of its held-out sentences, here the same ones.
     assert run.read_json("metrics.json")["pruned"]["forget_delta"] == pytest.approx(

@@ -9,17 +9,17 @@ import pandas as pd
 import pytest
 
 from tests.tiny_experiment import write_experiment
-from unlearning_core.cli import main
+from unlearning_core.cli.main import main
 from unlearning_core.config import load_config
+from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError, Stopped
-from unlearning_core.evaluation.metrics import Meter
+from unlearning_core.evaluation.likelihood import Meter
 from unlearning_core.evaluation.sweep import RATIOS, SweepSettings
-from unlearning_core.pipeline import execute
 from unlearning_core.progress import Progress
-from unlearning_core.pruning.settings import CutSettings
-from unlearning_core.run_sweep import RunSweep, other_is_running
-from unlearning_core.runs import Run, create_run
-from unlearning_core.work import Work
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.run import Run, create_run
+from unlearning_core.runs.sweep import RunSweep, other_is_running
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_what_a_sweep_depends_on_names_its_folder(ranked: Run) -> None:
     assert RunSweep.of(ranked, CutSettings(0.1, protected_layers=(1,))).folder != whole
     assert RunSweep(ranked, SweepSettings(seed=1)).folder != whole
     path = ranked.folder / "ranking.parquet"
-    kept, ranking = path.read_bytes(), Work(ranked).ranking
+    kept, ranking = path.read_bytes(), RunContext(ranked).ranking
     ranking.assign(rank=np.roll(ranking["rank"], 1)).to_parquet(path, index=False)
     try:
         assert RunSweep.of(ranked, CutSettings(0.1)).folder != whole
@@ -78,7 +78,7 @@ def test_what_a_sweep_depends_on_names_its_folder(ranked: Run) -> None:
 
 def test_another_ranking_is_cut_from_its_top_alone_and_kept_beside_the_runs_own(ranked: Run, tmp_path: Path) -> None:
     own, path = RunSweep.of(ranked, CutSettings(0.1)), tmp_path / "other.parquet"
-    ranking = Work(ranked).ranking
+    ranking = RunContext(ranked).ranking
     ranking.assign(rank=ranking["rank"].to_numpy()[::-1]).to_parquet(path, index=False)
     other = RunSweep.of(ranked, CutSettings(0.1), path)
     assert other.folder != own.folder
@@ -106,7 +106,7 @@ def test_another_ranking_is_cut_from_its_top_alone_and_kept_beside_the_runs_own(
     ],
 )
 def test_a_file_that_is_no_ranking_of_these_neurons_is_named(ranked: Run, tmp_path: Path, kind: str, said: str) -> None:
-    ranking, path = Work(ranked).ranking, tmp_path / "other.parquet"
+    ranking, path = RunContext(ranked).ranking, tmp_path / "other.parquet"
     if kind == "text":
         path.write_text("no table")
     else:

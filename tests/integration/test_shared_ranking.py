@@ -16,7 +16,7 @@ from unlearning_core.activations.collect import collect
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.models.loading import load_model
 from unlearning_core.models.mapping import map_model
-from unlearning_core.models.starters import prepare
+from unlearning_core.models.sources.starters import prepare
 from unlearning_core.rankers.ranking import rank
 
 TOKENIZERS = {

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests import tiny_world
-from unlearning_core.cli import main
-from unlearning_core.models.checksums import verify
+from unlearning_core.cli.main import main
+from unlearning_core.models.sources.checksums import verify
 from unlearning_core.smallworld import commands
-from unlearning_core.smallworld.recipe import Recipe
 from unlearning_core.smallworld.train import train
+from unlearning_core.smallworld.training_settings import Recipe
 
 SMALL = ["--vocabulary", "300", "--width", "16", "--layers", "1", "--heads", "2", "--batch-rows", "2", "--no-compile"]
 

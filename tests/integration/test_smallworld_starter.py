@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from unlearning_core.cli import main
+from unlearning_core.cli.main import main
 from unlearning_core.config import ROOT, starter_config
 from unlearning_core.errors import InputError
-from unlearning_core.models import starters
-from unlearning_core.models.bundled import BundledStarter
 from unlearning_core.models.loading import LoadedModel, load_model
-from unlearning_core.runs import Run
+from unlearning_core.models.sources import starters
+from unlearning_core.models.sources.bundled import BundledStarter
+from unlearning_core.runs.run import Run
 
 NAMES = ("smallworld", "smallworld-never-knew-seats")
 

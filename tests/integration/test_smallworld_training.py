@@ -16,9 +16,9 @@ from unlearning_core.progress import Progress
 from unlearning_core.smallworld import record as records
 from unlearning_core.smallworld.card import put_figures
 from unlearning_core.smallworld.evaluate import examine, tell
-from unlearning_core.smallworld.recipe import Recipe
 from unlearning_core.smallworld.scores import Figures, summary
 from unlearning_core.smallworld.train import checkpoint_folder, train
+from unlearning_core.smallworld.training_settings import Recipe
 
 RECIPE = Recipe(
     steps=600, texts=60, batch_rows=8, context=64, vocabulary=400, width=64, layers=2, heads=2, learning_rate=2e-3

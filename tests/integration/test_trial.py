@@ -7,12 +7,12 @@ import pytest
 from tests.integration.retraining_case import make_job, pruned, weights
 from tests.integration.test_learning import watched
 from unlearning_core.errors import InputError
-from unlearning_core.retraining.material import gather
-from unlearning_core.retraining.rate import conditions, estimate, rate_of
-from unlearning_core.retraining.stopping import never
-from unlearning_core.retraining.train import train
-from unlearning_core.retraining.trial import measure_rate, trial
-from unlearning_core.retraining.turn import my_turn
+from unlearning_core.jobs.device_queue import hold_device
+from unlearning_core.jobs.stopping import never
+from unlearning_core.training.data import gather
+from unlearning_core.training.rate import conditions, estimate, rate_of
+from unlearning_core.training.timing import measure_rate, trial
+from unlearning_core.training.train import train
 
 
 def test_a_measured_rate_changes_nothing_and_the_estimate_counts_what_the_training_then_reads(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_measured_rate_changes_nothing_and_the_estimate_counts_what_the_traini
 def test_while_another_training_has_the_device_nothing_is_measured(tmp_path: Path) -> None:
     pruned(tmp_path)
     with (
-        my_turn("cpu", tmp_path, waiting=lambda before: None, should_stop=never),
+        hold_device("cpu", tmp_path, waiting=lambda before: None, should_stop=never),
         pytest.raises(InputError, match="Another retraining is running on this device"),
     ):
         trial(make_job(tmp_path))

@@ -13,13 +13,13 @@ from tests.integration.retraining_case import make_job, pruned
 from tests.integration.test_worker import ENDLESS, until
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import write_json
+from unlearning_core.jobs.device_queue import VARIABLE, all_queues, hold_device, line, queues_folder
+from unlearning_core.jobs.events import read_events
+from unlearning_core.jobs.liveness import created
+from unlearning_core.jobs.stopping import never
 from unlearning_core.progress import Progress
-from unlearning_core.retraining.events import read_events
-from unlearning_core.retraining.liveness import created
-from unlearning_core.retraining.process import start, status, wait
-from unlearning_core.retraining.stopping import never
-from unlearning_core.retraining.train import train
-from unlearning_core.retraining.turn import VARIABLE, all_lines, line, lines_folder, my_turn
+from unlearning_core.training.process import start, status, wait
+from unlearning_core.training.train import train
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def test_a_second_training_queues_says_so_and_starts_when_the_first_one_is_gone(
     last = max(event["time"] for event in read_events(first.folder) if event["kind"] == "train")
     assert last < min(event["time"] for event in read_events(second.folder) if event["kind"] == "train")
     assert status(second.folder).ahead == 0
-    assert all_lines() == {}
+    assert all_queues() == {}
 
 
 def test_one_that_waits_can_be_stopped(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_one_that_waits_can_be_stopped(tmp_path: Path) -> None:
         asked.append(status(job.folder).state)
         return len(asked) > 1
 
-    with my_turn("cpu", tmp_path / "other", waiting=lambda before: None, should_stop=never):
+    with hold_device("cpu", tmp_path / "other", waiting=lambda before: None, should_stop=never):
         with pytest.raises(Stopped, match="while it waited for its turn"):
             train(job, should_stop=stop)
         assert [ticket.folder.name for ticket in line("cpu")] == ["other"]
@@ -80,12 +80,14 @@ def test_those_who_wait_are_let_in_one_by_one_in_the_order_they_came(tmp_path: P
     heard: dict[str, list[int]] = {name: [] for name in "abc"}
 
     def come(name: str) -> None:
-        with my_turn("cpu", tmp_path / name, waiting=lambda before: heard[name].append(len(before)), should_stop=never):
+        with hold_device(
+            "cpu", tmp_path / name, waiting=lambda before: heard[name].append(len(before)), should_stop=never
+        ):
             order.append(f"{name} in")
             time.sleep(0.05)
             order.append(f"{name} out")
 
-    with my_turn("cpu", tmp_path / "first", waiting=lambda before: None, should_stop=never):
+    with hold_device("cpu", tmp_path / "first", waiting=lambda before: None, should_stop=never):
         threads = [threading.Thread(target=come, args=(name,)) for name in "abc"]
         for number, thread in enumerate(threads, 2):
             thread.start()
@@ -99,12 +101,12 @@ def test_those_who_wait_are_let_in_one_by_one_in_the_order_they_came(tmp_path: P
 
 
 def test_the_ticket_of_a_dead_process_is_removed_and_a_reused_pid_is_not_taken_for_it(tmp_path: Path) -> None:
-    place = lines_folder() / "cpu"
+    place = queues_folder() / "cpu"
     dead = {"pid": os.getpid(), "created": 1.0, "folder": str(tmp_path)}
     write_json(place / f"{1:020d}-{os.getpid()}.json", dead)
     (place / "notes.json").write_text("{}")
     told: list[object] = []
-    with my_turn("cpu", tmp_path, waiting=told.append, should_stop=never):
+    with hold_device("cpu", tmp_path, waiting=told.append, should_stop=never):
         assert [ticket.pid for ticket in line("cpu")] == [os.getpid()]
     assert told == []
     assert sorted(path.name for path in place.iterdir()) == ["lock", "notes.json"]
@@ -112,7 +114,7 @@ def test_the_ticket_of_a_dead_process_is_removed_and_a_reused_pid_is_not_taken_f
 
 def test_a_ticket_that_came_late_with_an_earlier_time_does_not_get_in(tmp_path: Path) -> None:
     """Two processes may read the clock in one order and write their tickets in the other: the lock decides."""
-    with my_turn("cpu", tmp_path / "one", waiting=lambda before: None, should_stop=never):
+    with hold_device("cpu", tmp_path / "one", waiting=lambda before: None, should_stop=never):
         mine = line("cpu")[0].path
         write_json(
             mine.with_name(f"{int(mine.name[:20]) + 10**15:020d}-{os.getpid()}.json"),
@@ -127,17 +129,17 @@ def test_a_ticket_that_came_late_with_an_earlier_time_does_not_get_in(tmp_path: 
 
         with (
             pytest.raises(Stopped, match="while it waited"),
-            my_turn("cpu", tmp_path / "two", waiting=lambda before: None, should_stop=twice),
+            hold_device("cpu", tmp_path / "two", waiting=lambda before: None, should_stop=twice),
         ):
             pytest.fail("two had the turn at once")
 
 
 def test_devices_have_lines_of_their_own(tmp_path: Path) -> None:
     with (
-        my_turn("cpu", tmp_path / "one", waiting=lambda before: pytest.fail("waited"), should_stop=never),
-        my_turn("cuda", tmp_path / "two", waiting=lambda before: pytest.fail("waited"), should_stop=never),
+        hold_device("cpu", tmp_path / "one", waiting=lambda before: pytest.fail("waited"), should_stop=never),
+        hold_device("cuda", tmp_path / "two", waiting=lambda before: pytest.fail("waited"), should_stop=never),
     ):
-        assert sorted(all_lines()) == ["cpu", "cuda"]
+        assert sorted(all_queues()) == ["cpu", "cuda"]
 
 
 def test_a_queue_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +147,6 @@ def test_a_queue_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypa
     monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
     with (
         pytest.raises(InputError, match=f"{VARIABLE} .* is a file"),
-        my_turn("cpu", tmp_path, waiting=lambda before: None, should_stop=never),
+        hold_device("cpu", tmp_path, waiting=lambda before: None, should_stop=never),
     ):
         pytest.fail("had a turn")

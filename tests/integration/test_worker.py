@@ -16,13 +16,13 @@ from safetensors import safe_open
 
 from tests.integration.retraining_case import largest_difference, make_job, pruned
 from unlearning_core.errors import InputError, Stopped, WorkFailed
+from unlearning_core.jobs.events import read_json
+from unlearning_core.jobs.stopping import STOP_FILE
 from unlearning_core.progress import Progress
-from unlearning_core.retraining.checkpoints import MARKER
-from unlearning_core.retraining.events import read_json
-from unlearning_core.retraining.job import TrainingJob
-from unlearning_core.retraining.process import request_stop, start, status, tail, wait
-from unlearning_core.retraining.stopping import STOP_FILE
-from unlearning_core.retraining.train import train
+from unlearning_core.training.checkpoints import MARKER
+from unlearning_core.training.job import TrainingJob
+from unlearning_core.training.process import request_stop, start, status, tail, wait
+from unlearning_core.training.train import train
 
 ROOT = Path(__file__).resolve().parents[2]
 ENDLESS = 1_000_000
@@ -107,8 +107,8 @@ def test_worker_outlives_its_parent_and_can_still_be_watched_and_stopped(tmp_pat
     job = make_job(tmp_path, max_steps=ENDLESS)
     job.save(tmp_path / "job.json")
     program = (
-        "import sys; from unlearning_core.retraining.job import TrainingJob;"
-        "from unlearning_core.retraining.process import start; print(start(TrainingJob.load(sys.argv[1])).pid)"
+        "import sys; from unlearning_core.training.job import TrainingJob;"
+        "from unlearning_core.training.process import start; print(start(TrainingJob.load(sys.argv[1])).pid)"
     )
     parent = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "job.json")],
@@ -132,8 +132,8 @@ def test_first_ctrl_c_asks_the_worker_to_stop_and_a_second_one_kills_it(tmp_path
     job.save(tmp_path / "job.json")
     program = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from unlearning_core.errors import Stopped; from unlearning_core.retraining.job import TrainingJob;"
-        "from unlearning_core.retraining.process import start, wait; handle = start(TrainingJob.load(sys.argv[1]))\n"
+        "from unlearning_core.errors import Stopped; from unlearning_core.training.job import TrainingJob;"
+        "from unlearning_core.training.process import start, wait; handle = start(TrainingJob.load(sys.argv[1]))\n"
         "try: wait(handle, lambda update: print(handle.pid, flush=True))\n"
         "except Stopped as error: print(error)"
     )
@@ -170,7 +170,7 @@ def test_full_disk_is_a_sentence_and_leaves_nothing_half_written(tmp_path: Path)
     limit = int((tmp_path / "pruned/model.safetensors").stat().st_size * 1.2)
     program = (
         f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
-        "import sys; from unlearning_core.retraining.worker import main; sys.exit(main(sys.argv[1:]))"
+        "import sys; from unlearning_core.training.worker import main; sys.exit(main(sys.argv[1:]))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "job.json")],
@@ -204,7 +204,7 @@ def test_two_processes_share_a_training_and_end_with_the_weights_of_one(tmp_path
         "torch.distributed.run": ["--nproc_per_node", "2", "--master_port", port],
     }[launcher]
     ended = subprocess.run(
-        [sys.executable, "-m", launcher, *arguments, "-m", "unlearning_core.retraining.worker", tmp_path / "job.json"],
+        [sys.executable, "-m", launcher, *arguments, "-m", "unlearning_core.training.worker", tmp_path / "job.json"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-3000:]

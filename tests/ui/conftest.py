@@ -9,8 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.tiny_models import save_tiny
 from unlearning_core.config import build_config
-from unlearning_core.pipeline import execute
-from unlearning_core.runs import Run, create_run
+from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.run import Run, create_run
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = ["chair", "sofa", "bench"]
@@ -72,7 +72,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that wants the curves of a cut computes them; the Prune page would start a process for every run."""
-    monkeypatch.setattr("unlearning_core.run_sweep.RunSweep.start", lambda sweep: sweep.folder.mkdir(parents=True))
+    monkeypatch.setattr("unlearning_core.runs.sweep.RunSweep.start", lambda sweep: sweep.folder.mkdir(parents=True))
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
 
-from pages._stage_texts import NEVER_KNEW
+from pages.components.compare.state_texts import NEVER_KNEW
 from tests.ui.pieces import button, labelled
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.models.loading import load_model
-from unlearning_core.runs import Run
+from unlearning_core.runs.run import Run
 
 
 def page_text(app: AppTest) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.pieces import button, labelled
-from unlearning_core.runs import Run
-from unlearning_core.stages.rank import FOLDER
+from unlearning_core.runs.run import Run
+from unlearning_core.runs.stages.rank import FOLDER
 
 
 def course(app: AppTest) -> list[str]:

@@ -9,8 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.pieces import button, chart, labelled
-from unlearning_core import background
-from unlearning_core.runs import Run
+from unlearning_core.jobs import background
+from unlearning_core.runs.run import Run
 
 LATER = ("concept", "neurons", "prune", "retrain", "compare")
 
@@ -61,16 +61,17 @@ def test_labelling_shows_counts_words_that_never_occur_and_marked_sentences(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [("", "empty"), ("zebra", "None of the concept's 1 words occurs"), ("!!", "no letter or digit")]
+    ("words", "sentence"),
+    [("", "empty"), ("zebra", "None of the concept's 1 words occurs"), ("!!", "no letter or digit")],
 )
 def test_words_that_cannot_be_used_give_one_sentence(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], words: str, said: str
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], words: str, sentence: str
 ) -> None:
     app = open_page("concept", new_run())
     labelled(app.text_area, "Concept words").set_value(words).run()
     button(app, "Label the sentences").click().run()
     assert len(app.error) == 1
-    assert said in app.error[0].value.replace("\\", "")
+    assert sentence in app.error[0].value.replace("\\", "")
     assert not app.exception
 
 
@@ -144,7 +145,7 @@ def test_the_preview_leaves_the_shared_model_as_it_was(
 ) -> None:
     import torch
 
-    from pages._shared_models import base_model
+    from pages.components.model_cache import base_model
 
     run = new_run("rank")
     app = open_page("prune", run)
@@ -163,15 +164,15 @@ def test_an_empty_prompt_box_gives_one_sentence(open_page: Callable[..., AppTest
     assert not app.exception
 
 
-@pytest.mark.parametrize(("rate", "said"), [("fast", "2e"), ("-1", "learning")])
+@pytest.mark.parametrize(("rate", "sentence"), [("fast", "2e"), ("-1", "learning")])
 def test_a_learning_rate_that_is_none_gives_one_sentence(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], rate: str, said: str
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], rate: str, sentence: str
 ) -> None:
     app = open_page("retrain", new_run("measure pruned"))
     labelled(app.text_input, "Learning rate").set_value(rate).run()
     button(app, "Start the retraining").click().run()
     assert len(app.error) == 1
-    assert said in app.error[0].value
+    assert sentence in app.error[0].value
     assert not app.exception
 
 

@@ -7,11 +7,11 @@ import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages._choose_model import Choice, experiment
-from pages._marked_text import escaped
+from pages.components.marked_text import escaped
+from pages.components.model.choose_model import Choice, experiment
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import button, labelled
-from unlearning_core.runs import Run, list_runs
+from unlearning_core.runs.run import Run, list_runs
 
 
 def test_without_a_run_it_offers_models_and_says_that_no_run_is_open(open_page: Callable[..., AppTest]) -> None:
@@ -96,8 +96,8 @@ def test_the_loaded_model_is_talked_to_at_once(
     button(app, "Write").click().run()
     assert not [error.value for error in app.error]
     assert not app.exception
-    said = next(text.value for text in app.markdown if text.value.startswith("**She put**"))
-    assert said == f"**She put**  \n{escaped(_likeliest(tiny_folder, 'She put', 5))}"
+    messages = next(text.value for text in app.markdown if text.value.startswith("**She put**"))
+    assert messages == f"**She put**  \n{escaped(_likeliest(tiny_folder, 'She put', 5))}"
 
 
 def _likeliest(folder: Path, prompt: str, tokens: int) -> str:

@@ -8,15 +8,15 @@ from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import sentences
 from tests.ui.pieces import button, chart, labelled
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.curves import curve
-from unlearning_core.evaluation.metrics import measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure, nll_delta
 from unlearning_core.evaluation.sweep import to_frame
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.pruning.settings import CutSettings
-from unlearning_core.run_report import run_report
-from unlearning_core.run_sweep import RunSweep
-from unlearning_core.runs import Run
-from unlearning_core.work import Work
+from unlearning_core.reports.run_report import run_report
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.run import Run
+from unlearning_core.runs.sweep import RunSweep
 
 FIELD, LABEL = "Neighbours: words that must stay", "Label the sentences"
 COUNT, NEAR = "Of these with a neighbour", "With a neighbour"
@@ -55,7 +55,7 @@ def test_typed_words_are_saved_counted_and_shown_in_their_sentences(
     }  # fmt: skip
     warnings = [one.value for one in app.warning]
     assert "These neighbours never occur: zebra" in warnings
-    assert any("too few to spare the neighbours" in said for said in warnings)
+    assert any("too few to spare the neighbours" in messages for messages in warnings)
 
     labelled(app.button_group, "Kind").set_value(NEAR).run()
     marked = [one.label for one in fine(app).checkbox if one.label.startswith("The")]
@@ -63,9 +63,11 @@ def test_typed_words_are_saved_counted_and_shown_in_their_sentences(
     assert all(":blue-background[**window**]" in text or ":blue-background[**river**]" in text for text in marked)
 
 
-@pytest.mark.parametrize(("typed", "said"), [("sofa", "'sofa' is a word of the concept too"), ("benches", "'bench'")])
+@pytest.mark.parametrize(
+    ("typed", "sentence"), [("sofa", "'sofa' is a word of the concept too"), ("benches", "'bench'")]
+)
 def test_a_word_that_is_to_go_and_to_stay_is_named_and_nothing_is_saved(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], typed: str, said: str
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], typed: str, sentence: str
 ) -> None:
     run = new_run("label", neural_probing={"neighbours": ["window"]})
     app = open_page("concept", run)
@@ -73,7 +75,7 @@ def test_a_word_that_is_to_go_and_to_stay_is_named_and_nothing_is_saved(
     button(app, LABEL).click().run()
     assert not app.exception
     assert len(app.error) == 1
-    assert said in app.error[0].value.replace("\\", "")
+    assert sentence in app.error[0].value.replace("\\", "")
     assert run.config.neural_probing.neighbours == ["window"]
 
 
@@ -133,9 +135,9 @@ def test_the_preview_of_a_cut_says_what_the_neighbours_pay(
     run = new_run("rank", neural_probing={"neighbours": ["window", "river"]})
     app = fine(open_page("prune", run))
     shown = labelled(app.metric, "Loss on neighbours").value
-    held_out = Work(run).sentences("held_out").take(24, 24, 0).items
-    mask = Mask.from_ranking(Work(run).ranking, {"mlp": (3, 48)}, 0.05)
-    loaded = Work(run).model("base")
+    held_out = RunContext(run).sentences("held_out").take(24, 24, 0).items
+    mask = Mask.from_ranking(RunContext(run).ranking, {"mlp": (3, 48)}, 0.05)
+    loaded = RunContext(run).model("base")
     base, pruned = measure(loaded, held_out), measure(loaded, held_out, mask=mask)
     assert shown == f"{nll_delta(base, pruned, 'neighbour').value:+z.2f}"
 
@@ -147,9 +149,9 @@ def test_the_verdict_over_the_curves_says_what_the_neighbours_pay(
     found = RunSweep.of(run, CutSettings(0.05))
     found.compute()
     app = fine(open_page("prune", run))
-    said = " ".join(box.value for box in [*app.success, *app.warning])
+    messages = " ".join(box.value for box in [*app.success, *app.warning])
     neighbour = curve(to_frame(found.points()), "top").at("neighbour", 0.05)
-    assert f"that on its neighbours by {neighbour:+z.2f}." in said
+    assert f"that on its neighbours by {neighbour:+z.2f}." in messages
 
 
 def test_a_file_of_neighbours_that_is_gone_is_said_and_can_be_left(

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages._shared_models import base_model
+from pages.components.model_cache import base_model
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import button, labelled
-from unlearning_core.evaluation.metrics import measure, nll_delta
+from unlearning_core.edits.mask import Mask
+from unlearning_core.evaluation.likelihood import measure, nll_delta
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.pins import pinned
-from unlearning_core.pruning.mask import Mask
 from unlearning_core.rankers.registry import RANKERS
-from unlearning_core.runs import Run
-from unlearning_core.work import Work
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.run import Run
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_card_shows_standing_tokens_passages_and_what_the_cut_alone_does(
     app = at_neuron(run, "1.7")
     assert not app.exception
     assert not [error.value for error in app.error]
-    ranking = Work(run).ranking
+    ranking = RunContext(run).ranking
     own = ranking[(ranking["layer"] == 1) & (ranking["index"] == 7)].iloc[0]
     assert labelled(app.metric, "Rank").value == f"{own['rank'] + 1}"
     assert labelled(app.metric, "Score").value == f"{own['score']:.3g}"
@@ -57,7 +57,7 @@ def test_a_card_shows_standing_tokens_passages_and_what_the_cut_alone_does(
     assert shown.count("at its highest") == shown.count("at its lowest") == 5
     assert "-badge[" in shown
     assert "-background[" in shown
-    loaded, items = base_model(run), Work(run).sentences("held_out").items
+    loaded, items = base_model(run), RunContext(run).sentences("held_out").items
     mask = Mask.from_neurons({"mlp": loaded.map.shapes["mlp"]}, [("mlp", 1, 7)])
     change = nll_delta(measure(loaded, items), measure(loaded, items, mask=mask), "concept")
     assert labelled(app.metric, "Its cut alone: concept").value == f"{change.value:+.4f} ± {change.stderr:.4f}"

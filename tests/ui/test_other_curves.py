@@ -8,12 +8,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.pieces import chart, labelled
+from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.evaluation.curves import curve
 from unlearning_core.evaluation.sweep import to_frame
-from unlearning_core.pruning.settings import CutSettings
-from unlearning_core.run_rankings import OtherRanking
-from unlearning_core.run_sweep import RunSweep
-from unlearning_core.runs import Run
+from unlearning_core.runs.rankings import OtherRanking
+from unlearning_core.runs.run import Run
+from unlearning_core.runs.sweep import RunSweep
 
 NAME = "Probeless, where the word is predicted"
 

@@ -12,16 +12,16 @@ from transformers import AutoModelForCausalLM
 
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import button, labelled
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.edits.recipe import Recipe
+from unlearning_core.edits.weights import survivors
 from unlearning_core.evaluation.curves import curve
 from unlearning_core.evaluation.search import Target, in_a_sentence
 from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.models.packing import packed, packed_bytes
-from unlearning_core.pruning.recipe import Recipe
-from unlearning_core.pruning.settings import CutSettings
-from unlearning_core.pruning.weights import survivors
-from unlearning_core.run_search import RunSearch
-from unlearning_core.run_sweep import RunSweep
-from unlearning_core.runs import Run
+from unlearning_core.runs.run import Run
+from unlearning_core.runs.search import RunSearch
+from unlearning_core.runs.sweep import RunSweep
 
 SLIDER = "Neurons cut, % of those ranked"
 
@@ -34,7 +34,7 @@ def neurons(app: AppTest) -> str:
     return labelled(app.metric, "Neurons cut").value
 
 
-def said(app: AppTest) -> list[str]:
+def messages(app: AppTest) -> list[str]:
     """What the page says in boxes, as plain text."""
     return [message.value.replace("\\", "") for message in [*app.success, *app.warning]]
 
@@ -131,8 +131,8 @@ def test_curves_give_a_verdict_and_a_ratio_to_go_to(
     app = open_page("prune", run)
     fine(app)
     top = curve(to_frame(found.points()), "top")
-    said = [message.value for message in [*app.warning, *app.success]]
-    assert any(f"concept loss by {top.at('forget', 0.05):+z.2f} nats" in text for text in said)
+    messages = [message.value for message in [*app.warning, *app.success]]
+    assert any(f"concept loss by {top.at('forget', 0.05):+z.2f} nats" in text for text in messages)
     suggested = summary["suggested_ratio"]
     go = [one for one in app.button if one.label.startswith("Go to the suggested")]
     assert (suggested is not None) == bool(go)
@@ -181,11 +181,11 @@ def test_the_smallest_cut_that_works_is_found_and_said(
     found = RunSearch(run, CutSettings(0.05)).compute(Target(0.02, 1.0), most=1)
     assert found.smallest is not None
     assert neurons(app) == str(found.smallest.neurons)
-    assert in_a_sentence(found) in said(app)
+    assert in_a_sentence(found) in messages(app)
     button(app, "Undo").click().run()
     fine(app)
     assert slider(app) == 5.0
-    assert in_a_sentence(found) not in said(app)
+    assert in_a_sentence(found) not in messages(app)
 
 
 def test_a_target_out_of_reach_is_answered_with_how_close_it_came(
@@ -194,4 +194,6 @@ def test_a_target_out_of_reach_is_answered_with_how_close_it_came(
     app = open_page("prune", new_run("rank", search={"forget": 15.0, "retain": 1.0}))
     button(app, "Find the smallest cut").click().run()
     fine(app)
-    assert any("forgets 15 nats for at most 1 elsewhere: within that budget the most is" in text for text in said(app))
+    assert any(
+        "forgets 15 nats for at most 1 elsewhere: within that budget the most is" in text for text in messages(app)
+    )

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.ui.pieces import button, labelled
 from unlearning_core.rankers.registry import GROUPS, RANKERS
-from unlearning_core.runs import Run
+from unlearning_core.runs.run import Run
 
 
 def question(app: AppTest) -> Any:

@@ -6,11 +6,11 @@ import pandas as pd
 from scipy import stats
 from streamlit.testing.v1 import AppTest
 
-from pages._ranking_comparison import about
+from pages.components.neurons.ranking_comparison import about
 from tests.ui.pieces import button, chart, labelled
-from unlearning_core.run_rankings import OtherRanking, kept_rankings
-from unlearning_core.runs import Run
-from unlearning_core.work import Work
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.rankings import OtherRanking, kept_rankings
+from unlearning_core.runs.run import Run
 
 KEY = ["site", "layer", "index"]
 
@@ -39,7 +39,7 @@ def test_another_method_is_compared_at_once_and_is_there_on_the_next_visit(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run]
 ) -> None:
     run = new_run("rank")
-    own = Work(run).ranking
+    own = RunContext(run).ranking
     app = open_page("neurons", run)
     assert not shown(app)
     choose(app, "probeless")
@@ -57,7 +57,7 @@ def test_another_method_is_compared_at_once_and_is_there_on_the_next_visit(
     assert [tab.label for tab in app.tabs] == [
         f"In both ({len(both)})", f"Only in this one ({20 - len(both)})", f"Only in the other ({20 - len(both)})",
     ]  # fmt: skip
-    pd.testing.assert_frame_equal(Work(Run(run.folder)).ranking, own)
+    pd.testing.assert_frame_equal(RunContext(Run(run.folder)).ranking, own)
     again = open_page("neurons", run)
     fine(again)
     assert labelled(again.selectbox, "Other method").value == "probeless"
@@ -68,7 +68,7 @@ def test_another_place_needs_a_pass_says_how_long_and_is_done_on_demand(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run]
 ) -> None:
     run = new_run("rank")
-    own = Work(run).ranking
+    own = RunContext(run).ranking
     app = open_page("neurons", run)
     choose(app, "activation_ratio")
     assert any("That is this ranking itself" in info.value for info in app.info)
@@ -80,7 +80,7 @@ def test_another_place_needs_a_pass_says_how_long_and_is_done_on_demand(
     fine(app)
     assert shown(app)
     assert not any("another pass" in text.value for text in app.markdown)
-    pd.testing.assert_frame_equal(Work(Run(run.folder)).ranking, own)
+    pd.testing.assert_frame_equal(RunContext(Run(run.folder)).ranking, own)
     assert [other.alignment for other in kept_rankings(run)] == ["at"]
     assert labelled(open_page("neurons", run).radio, "Its activation is read").value == "at"
 
@@ -108,7 +108,7 @@ def test_the_other_ranking_can_take_the_place_of_the_runs_own(
     assert any("ranked by another method now: Probeless" in message.value for message in app.success)
     assert run.config.neural_probing.ranker == "probeless"
     assert labelled(app.radio, "Method").value == "probeless"
-    pd.testing.assert_frame_equal(Work(run).ranking, OtherRanking(run, "probeless", "before").read())
+    pd.testing.assert_frame_equal(RunContext(run).ranking, OtherRanking(run, "probeless", "before").read())
     for visit in (app, open_page("neurons", run)):
         fine(visit)
         assert labelled(visit.selectbox, "Other method").value == "activation_ratio"

@@ -8,13 +8,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.pieces import button, chart, labelled
-from unlearning_core.retraining import trial
-from unlearning_core.retraining.events import EventLog
-from unlearning_core.retraining.liveness import record
-from unlearning_core.retraining.rate import Rate
-from unlearning_core.retraining.stopping import STOP_FILE, never
-from unlearning_core.retraining.turn import VARIABLE, my_turn
-from unlearning_core.runs import Run
+from unlearning_core.jobs.device_queue import VARIABLE, hold_device
+from unlearning_core.jobs.events import EventLog
+from unlearning_core.jobs.liveness import record
+from unlearning_core.jobs.stopping import STOP_FILE, never
+from unlearning_core.runs.run import Run
+from unlearning_core.training import timing as trial
+from unlearning_core.training.rate import Rate
 
 
 @pytest.fixture(autouse=True)
@@ -54,11 +54,11 @@ def test_the_time_is_estimated_from_timed_steps_and_the_length_of_the_filtered_t
     no_errors(app)
     kept = run.status()["stages"]["filter"]["summary"]["kept"]["train"]
     steps = -(-kept // 2)
-    said = words(app)
-    assert f"for {steps} steps" in said
-    assert "10 a second (measured in 3 steps)" in said
+    messages = words(app)
+    assert f"for {steps} steps" in messages
+    assert "10 a second (measured in 3 steps)" in messages
     tokens = int(next(c.value for c in app.caption if "tokens at" in c.value).split(" tokens")[0].replace(",", ""))
-    assert f"About {tokens / 10 + 5:.0f} s" in said
+    assert f"About {tokens / 10 + 5:.0f} s" in messages
     labelled(app.number_input, "Epochs").set_value(2.0).run()
     assert f"for {2 * steps} steps" in words(app)
     assert run.config.retraining.batch_size == 2
@@ -68,19 +68,19 @@ def test_the_time_of_an_earlier_training_is_remembered_and_the_queue_is_told_of(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
 ) -> None:
     run = new_run("report")
-    with my_turn("cpu", tmp_path / "other" / "retraining", waiting=lambda before: None, should_stop=never):
+    with hold_device("cpu", tmp_path / "other" / "retraining", waiting=lambda before: None, should_stop=never):
         app = open_page("retrain", run)
     no_errors(app)
-    said = words(app)
-    assert "for 4 steps" in said
-    assert "as it went in this run before" in said
-    assert "Another retraining is running on this machine" in said
+    messages = words(app)
+    assert "for 4 steps" in messages
+    assert "as it went in this run before" in messages
+    assert "Another retraining is running on this machine" in messages
     assert [len(spec["data"]) for spec in (chart(app, 0), chart(app, 1))] == [2, 2]
     # Before the first step and after the last one.
     assert len(chart(app, 1)["data"][0]["x"]) == 2
     assert len(chart(app, 1)["layout"]["shapes"]) == 2
-    assert "Before the first step" in said
-    assert "After step 4" in said
+    assert "Before the first step" in messages
+    assert "After step 4" in messages
     # Whether it is measured on the way decides nothing: the training is not to be done again for it.
     config = run.config
     config.retraining.measure_while_learning = False
@@ -119,8 +119,8 @@ def test_curves_and_samples_are_shown_while_it_learns(
     log.step(step=20, loss=3.5, tokens_per_second=100.0, eta_seconds=12.0)
     app = open_page("retrain", run)
     no_errors(app)
-    said = words(app)
-    assert "After step 20" in said
-    assert ":orange-background[**chair**]" in said
+    messages = words(app)
+    assert "After step 20" in messages
+    assert ":orange-background[**chair**]" in messages
     assert chart(app, 0)["data"][0]["name"] == "training"
     assert [line["name"] for line in chart(app, 1)["data"]] == ["concept words", "other words"]

@@ -12,27 +12,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pages._shared_models import Shelf, base_model
+from pages.components.model_cache import ModelCache, base_model
 from tests.tiny_models import save_tiny
 from tests.ui.conftest import ROOT
+from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.weights import bake
 from unlearning_core.evaluation.generation import generate
-from unlearning_core.evaluation.metrics import measure
+from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import silent
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.pruning.weights import bake
-from unlearning_core.runs import Run
-from unlearning_core.work import Work
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.run import Run
 
 RATIOS = (0.0, 0.05, 0.2, 0.6)
 PROMPTS = ("The chair", "She put the")
 
 
-def seen(loaded: LoadedModel, work: Work, mask: Mask | None) -> tuple[list[str], np.ndarray]:
+def seen(loaded: LoadedModel, context: RunContext, mask: Mask | None) -> tuple[list[str], np.ndarray]:
     """What a visitor gets to see of a cut: texts, and the loss of every held-out sentence."""
     written = generate(loaded, PROMPTS, mask=mask, samples=2, max_new_tokens=12, seed=3)
-    table = measure(loaded, work.sentences("held_out").items, mask=mask).sentences
+    table = measure(loaded, context.sentences("held_out").items, mask=mask).sentences
     return [text.text for text in written], table[["concept_nats", "retain_nats"]].to_numpy()
 
 
@@ -46,9 +46,9 @@ def baked(loaded: LoadedModel, mask: Mask) -> LoadedModel:
 
 def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: Callable[..., Run]) -> None:
     run = new_run("rank")
-    shared, work = base_model(run), Work(run)
-    masks = [Mask.from_ranking(work.ranking, shared.map.shapes, ratio) for ratio in RATIOS]
-    expected = [seen(baked(shared, mask), work, None) for mask in masks]
+    shared, context = base_model(run), RunContext(run)
+    masks = [Mask.from_ranking(context.ranking, shared.map.shapes, ratio) for ratio in RATIOS]
+    expected = [seen(baked(shared, mask), context, None) for mask in masks]
     together, found = threading.Barrier(len(masks)), [[] for _ in masks]
     models: list[object] = []
 
@@ -56,7 +56,7 @@ def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: C
         for _ in range(3):
             together.wait(60)
             models.append(base_model(run))
-            found[number].append(seen(base_model(run), Work(run), masks[number]))
+            found[number].append(seen(base_model(run), RunContext(run), masks[number]))
 
     threads = [threading.Thread(target=visit, args=(number,)) for number in range(len(masks))]
     for thread in threads:
@@ -71,17 +71,17 @@ def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: C
         for seen_texts, seen_nats in visits:
             assert seen_texts == texts
             np.testing.assert_allclose(seen_nats, nats, rtol=1e-4, atol=1e-4)
-    whole_texts, whole_nats = seen(shared, work, None)
+    whole_texts, whole_nats = seen(shared, context, None)
     assert whole_texts == expected[0][0]
     np.testing.assert_allclose(whole_nats, expected[0][1], rtol=1e-4, atol=1e-4)
 
 
 MEMORY = """
 import json, psutil, sys
-from pages._shared_models import MOST, Shelf
+from pages.components.model_cache import MOST, Shelf
 from unlearning_core.progress import silent
 
-folder, shelf, held = sys.argv[1], Shelf(), []
+folder, shelf, held = sys.argv[1], ModelCache(), []
 for number in range(MOST + 4):
     shelf.take((str(number), folder, None, "cpu", "float32", False), silent)
     held.append(psutil.Process().memory_info().rss)
@@ -115,7 +115,7 @@ def test_the_model_that_was_used_longest_ago_makes_room(asked: str, kept: str, m
 
     loads: list[str] = []
     monkeypatch.setattr(loading, "load_model", lambda source, **settings: loads.append(source) or object())
-    shelf = Shelf(most=2)
+    shelf = ModelCache(most=2)
     for name in asked:
         shelf.take((name, name, None, "cpu", "float32", False), silent)
     assert loads == list(dict.fromkeys(asked))

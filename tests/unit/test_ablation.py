@@ -13,11 +13,11 @@ from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.progress import Progress, silent
 from unlearning_core.rankers.ablation import first, placed
-from unlearning_core.rankers.cuts_alone import cut_each
 from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.ranking_input import Subject
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.rankers.restart import Restart
-from unlearning_core.rankers.subject import Subject
+from unlearning_core.rankers.single_ablations import cut_each
 from unlearning_core.rankers.token_batches import token_batches
 
 CUT = [(0, 3), (2, 1)]

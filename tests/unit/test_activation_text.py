@@ -2,7 +2,7 @@
 
 import re
 
-from pages._activation_text import badges, coloured
+from pages.components.neurons.activation_text import badges, coloured
 from unlearning_core.neurons.passages import Passage, Piece
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unlearning_core.agreement_figure import overlap_curve, rank_density
-from unlearning_core.figures import PAYLOAD
+from unlearning_core.figures.agreement import overlap_curve, rank_density
+from unlearning_core.figures.charts import PAYLOAD
 
 
 def ranks(count: int, seed: int = 0) -> pd.DataFrame:

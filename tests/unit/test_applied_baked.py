@@ -10,11 +10,11 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests.tiny_models import FAMILIES, LAYERS, tiny_model
+from unlearning_core.edits.hooks import applied
+from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.weights import bake, cuts, survivors
 from unlearning_core.errors import InputError
 from unlearning_core.models.mapping import SITES, map_model
-from unlearning_core.pruning.hooks import applied
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.pruning.weights import bake, cuts, survivors
 
 UNLISTED = ("starcoder2", "stablelm", "cohere", "nemotron", "gpt_bigcode")
 TIED = {"tie_word_embeddings": True}

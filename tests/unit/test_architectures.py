@@ -188,6 +188,6 @@ def test_probing_leaves_no_hook_and_no_changed_weight():
 
 
 def test_the_table_loads_no_torch():
-    imports = "import sys, unlearning_core.models.architectures, unlearning_core.pruning.recipe"
+    imports = "import sys, unlearning_core.models.architectures, unlearning_core.edits.recipe"
     code = f"{imports}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

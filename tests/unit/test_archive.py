@@ -11,9 +11,9 @@ import pytest
 
 from tests.tiny_models import save_tiny
 from unlearning_core.errors import InputError, Stopped
-from unlearning_core.models.archive import Limits, unpack_zip
 from unlearning_core.models.loading import load_model
-from unlearning_core.models.sources import resolve
+from unlearning_core.models.sources.resolve import resolve
+from unlearning_core.models.sources.zip import Limits, unpack_zip
 
 CONFIG = b'{"model_type": "llama"}'
 

@@ -9,12 +9,12 @@ import pytest
 
 from tests.tiny_models import save_tiny
 from unlearning_core.errors import InputError
-from unlearning_core.models import starters
-from unlearning_core.models.bundled import MODELS, BundledStarter
-from unlearning_core.models.checksums import write_checksums
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import load_model
-from unlearning_core.models.sources import fingerprint, resolve
+from unlearning_core.models.sources import starters
+from unlearning_core.models.sources.bundled import MODELS, BundledStarter
+from unlearning_core.models.sources.checksums import write_checksums
+from unlearning_core.models.sources.resolve import fingerprint, resolve
 
 ASK: tuple[Callable[[str], object], ...] = (starters.prepare, load_model, inspect_model)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from unlearning_core.errors import WorkFailed
-from unlearning_core.retraining.checkpoints import discard_others, full_disk, keep_latest, last_complete, mark
+from unlearning_core.training.checkpoints import discard_others, full_disk, keep_latest, last_complete, mark
 
 
 def checkpoint(folder: Path, step: int, identity: str | None) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from unlearning_core.cli.config_template import commented_starter
 from unlearning_core.config import (
     ExperimentConfig,
     build_config,
@@ -14,7 +15,6 @@ from unlearning_core.config import (
     read_config_values,
     starter_config,
 )
-from unlearning_core.config_template import commented_starter
 from unlearning_core.errors import InputError
 
 SEED = {

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from unlearning_core.cli import main
+from unlearning_core.cli.main import main
 from unlearning_core.concepts.corrections import Corrections, forms_of, without
 from unlearning_core.concepts.labelling import LabelledSet, label, same_text_key
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.words import Concept
 from unlearning_core.config import build_config
 from unlearning_core.errors import InputError
-from unlearning_core.pipeline import execute
-from unlearning_core.runs import Run, create_run
+from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.run import Run, create_run
 
 CONCEPT = Concept(("sit", "chair", "bench"))
 TEXTS = (

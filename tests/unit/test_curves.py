@@ -6,14 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unlearning_core.evaluation.curves import (
-    area_between,
-    crossing,
-    curve,
-    selectivity,
-    suggested_ratio,
-    verdict,
-)
+from unlearning_core.evaluation.curves import area_between, crossing, curve, selectivity, suggested_ratio, verdict
 from unlearning_core.evaluation.sweep import Point, to_frame
 
 RATIOS = [0.0, 0.001, 0.002, 0.005, 0.01, 0.05]

@@ -9,17 +9,17 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from unlearning_core.figures import (
+from unlearning_core.figures.charts import (
     GREY,
     PAYLOAD,
-    gate_course,
+    gate_history,
     heatmap,
     layer_summary,
     loss_curve,
     metric_bars,
     score_histogram,
 )
-from unlearning_core.score_grid import OrderBy
+from unlearning_core.figures.score_grid import OrderBy
 
 SHAPES = [(30, 1536), (32, 14_336), (80, 28_672), (33, 576), (6, 64), (1, 100_000)]
 
@@ -137,7 +137,7 @@ def test_a_long_loss_curve_is_thinned_and_keeps_its_last_point() -> None:
 
 def test_the_course_of_gates_has_a_line_for_each_number_from_step_1() -> None:
     history = [{"step": n, "forget": 0.1 * n, "divergence": 0.01 * n, "closed": 3 * n} for n in range(4)]
-    lines = {trace.name: trace for trace in gate_course(history).data}
+    lines = {trace.name: trace for trace in gate_history(history).data}
     for key, name in (("forget", "concept loss, rise"), ("divergence", "divergence elsewhere"), ("closed", "closed")):
         assert list(lines[name].x) == [1, 2, 3, 4]
         assert list(lines[name].y) == [line[key] for line in history]
@@ -159,5 +159,5 @@ def test_metric_bars_show_each_stage_with_a_95_percent_interval() -> None:
 
 
 def test_importing_the_figures_loads_neither_torch_nor_streamlit() -> None:
-    check = "import sys, unlearning_core.figures; sys.exit(bool({'torch', 'streamlit'} & set(sys.modules)))"
+    check = "import sys, unlearning_core.figures.charts; sys.exit(bool({'torch', 'streamlit'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

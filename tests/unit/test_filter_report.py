@@ -8,11 +8,11 @@ import pytest
 from tests.unit.test_corrections import run_of
 from unlearning_core.concepts import filter_cache
 from unlearning_core.config import build_config
-from unlearning_core.pipeline import execute
-from unlearning_core.runs import Run
-from unlearning_core.stages.filter_report import known_report, make_report, sources
-from unlearning_core.stages.retrain import filter_text
-from unlearning_core.work import Work
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.run import Run
+from unlearning_core.runs.stages.filter_report import known_report, make_report, sources
+from unlearning_core.runs.stages.retrain import filter_text
 
 
 @pytest.fixture
@@ -32,32 +32,32 @@ def change(run: Run, section: str, **values: Any) -> None:
 
 
 def test_the_report_counts_what_holds_a_word(run: Run) -> None:
-    (report,) = make_report(Work(run))
+    (report,) = make_report(RunContext(run))
     assert report["words"] == {"chair": 2, "sofa": 1}
     assert [sum(report[part][kind] for part in ("train", "validation")) for kind in ("kept", "dropped")] == [8, 2]
 
 
 def test_the_filter_stage_finds_the_text_filtered(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_report(Work(run))
+    make_report(RunContext(run))
 
     def again(*_: Any, **__: Any) -> None:
         raise AssertionError("the text was filtered a second time")
 
     monkeypatch.setattr(filter_cache, "filter_dataset", again)
-    assert sum(filter_text(Work(run))["kept"].values()) == 8
+    assert sum(filter_text(RunContext(run))["kept"].values()) == 8
 
 
 def test_a_report_is_known_for_its_own_words_and_text_alone(run: Run, tmp_path: Path) -> None:
-    assert known_report(Work(run)) is None
-    made = make_report(Work(run))
-    assert known_report(Work(run)) == made
+    assert known_report(RunContext(run)) is None
+    made = make_report(RunContext(run))
+    assert known_report(RunContext(run)) == made
     change(run, "neural_probing", concept_definition=["chair"])
-    assert known_report(Work(run)) is None
+    assert known_report(RunContext(run)) is None
     change(run, "neural_probing", concept_definition=["chair", "sofa"])
-    assert known_report(Work(run)) == made
+    assert known_report(RunContext(run)) == made
     (tmp_path / "more.txt").write_text("A day.\nA night.\nA chair.\n", encoding="utf-8")
-    assert known_report(Work(run)) is None
+    assert known_report(RunContext(run)) is None
 
 
 def test_a_runs_own_sentences_need_no_filter(tmp_path: Path) -> None:
-    assert sources(Work(run_of(tmp_path))) == []
+    assert sources(RunContext(run_of(tmp_path))) == []

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from tests.tiny_models import FAMILIES, tiny_model, tiny_tokenizer
+from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.weights import bake
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.evaluation.generation import generate, sample_seed
 from unlearning_core.evaluation.sampling import draw
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.pruning.weights import bake
 
 PROMPTS = ["The chair", "She put the wooden table beside the window and", "It's a café, isn't"]
 

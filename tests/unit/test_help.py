@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from unlearning_core.cli import parser
+from unlearning_core.cli.main import parser
 
 
 def every(command: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

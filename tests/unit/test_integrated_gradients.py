@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tests.tiny_subject import ITEMS, activations, scaled, subject
+from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import Stopped
-from unlearning_core.evaluation.metrics import measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure, nll_delta
 from unlearning_core.progress import Progress, silent
-from unlearning_core.pruning.mask import Mask
 from unlearning_core.rankers.dimming import shares
 from unlearning_core.rankers.gain_for_cost import gain_for_cost
 from unlearning_core.rankers.ranking import rank

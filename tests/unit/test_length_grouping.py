@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unlearning_core.retraining.batching import LengthGroupedOrder, pad, split_batch
+from unlearning_core.training.batching import LengthGroupedOrder, pad, split_batch
 
 LENGTHS = np.random.default_rng(3).geometric(0.02, size=1003).tolist()
 

@@ -17,7 +17,7 @@ from unlearning_core.errors import InputError, Stopped
 from unlearning_core.models import memory
 from unlearning_core.models.devices import choose_device, choose_dtype
 from unlearning_core.models.loading import inspect_model, load_model
-from unlearning_core.models.weight_files import find_weights
+from unlearning_core.models.sources.weight_files import find_weights
 from unlearning_core.progress import Progress
 
 Change = Callable[[Path], object]

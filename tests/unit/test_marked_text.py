@@ -2,7 +2,7 @@
 
 import re
 
-from pages._marked_text import escaped, highlighted
+from pages.components.marked_text import escaped, highlighted
 
 
 def shown(markdown: str) -> str:

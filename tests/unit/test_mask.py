@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
-from unlearning_core.pruning.mask import Mask
 
 SHAPES = {"mlp": (3, 20), "head": (3, 4)}
 
@@ -159,7 +159,7 @@ def test_equality_is_of_sites_and_bits():
 
 def test_the_digest_is_the_same_in_another_process_and_tells_masks_apart():
     code = (
-        "from unlearning_core.pruning.mask import Mask;"
+        "from unlearning_core.edits.mask import Mask;"
         "print(Mask.from_neurons({'head': (3, 4), 'mlp': (3, 20)}, [('mlp', 0, 1)]).digest())"
     )
     other = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()

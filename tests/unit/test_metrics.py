@@ -9,14 +9,14 @@ import torch
 
 from tests.tiny_models import FAMILIES, tiny_model, tiny_tokenizer
 from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.weights import bake
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.evaluation import next_token, scoring
-from unlearning_core.evaluation.metrics import Measurement, measure, nll_delta
+from unlearning_core.evaluation.likelihood import Measurement, measure, nll_delta
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.pruning.weights import bake
 
 
 def _item(text: str, *words: str) -> LabelledText:

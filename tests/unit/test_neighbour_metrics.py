@@ -8,16 +8,16 @@ import torch
 
 from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.concepts.labelling import LabelledText
-from unlearning_core.evaluation.html_report import Facts, html_report
-from unlearning_core.evaluation.metrics import Measurement, measure
-from unlearning_core.evaluation.report import metrics_table
-from unlearning_core.evaluation.tables import metrics_csv
-from unlearning_core.evaluation.verdict import findings
+from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.weights import bake
+from unlearning_core.evaluation.likelihood import Measurement, measure
+from unlearning_core.evaluation.table import metrics_table
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
-from unlearning_core.outcome import table
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.pruning.weights import bake
+from unlearning_core.reports.csv import metrics_csv
+from unlearning_core.reports.html import Facts, html_report
+from unlearning_core.reports.terminal import table
+from unlearning_core.reports.verdict import findings
 
 
 def _spans(text: str, words: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

@@ -8,18 +8,18 @@ import pytest
 
 from tests.tiny_subject import ITEMS, scaled, subject
 from unlearning_core.concepts.labelling import LabelledText
-from unlearning_core.evaluation.metrics import measure
+from unlearning_core.edits.mask import Mask
+from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import silent
-from unlearning_core.pruning.mask import Mask
 from unlearning_core.rankers.combined import change_between
-from unlearning_core.rankers.cuts_alone import cut_each
 from unlearning_core.rankers.derivatives import derivatives
 from unlearning_core.rankers.dimming import shares
 from unlearning_core.rankers.gain_for_cost import rise
 from unlearning_core.rankers.gate_training import GateTraining
 from unlearning_core.rankers.gates import Params
-from unlearning_core.rankers.subject import Subject
+from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.rankers.single_ablations import cut_each
 from unlearning_core.rankers.token_batches import token_batches
 
 SHARE, STEP = 0.6, 0.02

@@ -11,11 +11,11 @@ import torch
 from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.metrics import measure
+from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.models.mapping import map_model
-from unlearning_core.neurons.alone import cut_alone
 from unlearning_core.neurons.lens import lens, no_lens, token_logits
 from unlearning_core.neurons.neuron import Neuron
+from unlearning_core.neurons.single_ablation import cut_alone
 
 ITEMS = [
     LabelledText("She put the chair beside the wooden table and sat down.", ((12, 17), (46, 49))),

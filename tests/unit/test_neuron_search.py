@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from unlearning_core.errors import InputError
-from unlearning_core.figures import heatmap, neurons_of_cell
-from unlearning_core.neuron_figure import activation_histogram
+from unlearning_core.figures.charts import heatmap, neurons_of_cell
+from unlearning_core.figures.neuron import activation_histogram
+from unlearning_core.figures.score_grid import OrderBy
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.reading import Histogram
 from unlearning_core.neurons.search import search
-from unlearning_core.score_grid import OrderBy
 
 
 def ranking_of(layers: int = 3, width: int = 20) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from unlearning_core.retraining.rate import Rate, conditions, estimate, rate_of, remembered
+from unlearning_core.training.rate import Rate, conditions, estimate, rate_of, remembered
 
 HERE = {"machine": "m", "model": "x", "device": "cpu", "threads": "2", "precision": "float32"}
 

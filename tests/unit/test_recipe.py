@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.recipe import Recipe
 from unlearning_core.errors import InputError
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.pruning.recipe import Recipe
 
 SHAPES = {"mlp": (30, 1536), "head": (30, 9)}
 

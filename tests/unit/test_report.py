@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.metrics import Measurement
+from unlearning_core.evaluation.likelihood import Measurement
 from unlearning_core.evaluation.never_knew import Distance
 from unlearning_core.evaluation.ratio import Estimate
-from unlearning_core.evaluation.report import metrics_table
-from unlearning_core.outcome import in_figures, table
+from unlearning_core.evaluation.table import metrics_table
+from unlearning_core.reports.terminal import in_figures, table
 
 
 def _stage(concept_nats: list[float], retain_nats: list[float], first: str = "a") -> Measurement:

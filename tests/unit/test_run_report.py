@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from unlearning_core.cli import main
+from unlearning_core.cli.main import main
 from unlearning_core.config import build_config
-from unlearning_core.evaluation.tables import generations_csv, metrics_csv
-from unlearning_core.evaluation.verdict import findings, verdict
 from unlearning_core.files import write_json
-from unlearning_core.run_report import run_report
-from unlearning_core.runs import Run, create_run
+from unlearning_core.reports.csv import generations_csv, metrics_csv
+from unlearning_core.reports.run_report import run_report
+from unlearning_core.reports.verdict import findings, verdict
+from unlearning_core.runs.run import Run, create_run
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 NASTY = "<script>alert('x')</script> & \"chair\" <b>"

@@ -11,9 +11,9 @@ import pytest
 from unlearning_core.config import build_config
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
-from unlearning_core.retraining.liveness import record
-from unlearning_core.run_table import DAMAGED, different_settings, run_table, side_by_side
-from unlearning_core.runs import Run, create_run, delete_run, list_runs, reuse
+from unlearning_core.jobs.liveness import record
+from unlearning_core.reports.run_table import DAMAGED, different_settings, run_table, side_by_side
+from unlearning_core.runs.run import Run, create_run, delete_run, list_runs, reuse
 
 
 def new_run(root: Path, **sections: dict) -> Run:
@@ -83,7 +83,7 @@ def test_a_rename_that_fails_leaves_the_run_as_it_was(tmp_path: Path, monkeypatc
     def refuse(*_: object) -> None:
         raise PermissionError(13, "no")
 
-    monkeypatch.setattr("unlearning_core.runs.os.replace", refuse)
+    monkeypatch.setattr("unlearning_core.runs.run.os.replace", refuse)
     with pytest.raises(InputError, match="permission denied"):
         delete_run(run)
     assert os.listdir(tmp_path) == [run.id]

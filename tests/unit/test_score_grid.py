@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unlearning_core.score_grid import OrderBy, bin_scores, score_matrix, standardise
+from unlearning_core.figures.score_grid import OrderBy, bin_scores, score_matrix, standardise
 
 
 def test_a_ranking_becomes_a_matrix_whatever_the_order_of_its_rows() -> None:

@@ -9,15 +9,15 @@ import pytest
 
 from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError, Stopped
-from unlearning_core.evaluation.metrics import Meter, nll_delta
+from unlearning_core.evaluation.likelihood import Meter, nll_delta
 from unlearning_core.evaluation.search import MOST, Search, Target, in_a_sentence, search
 from unlearning_core.evaluation.sweep import Point, SweepSettings, sweep
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.pruning.settings import CutSettings
 
 LAYERS, WIDTH = 3, 48
 NEURONS = LAYERS * WIDTH

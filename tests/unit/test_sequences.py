@@ -6,7 +6,7 @@ import pytest
 
 from tests.tiny_models import END, tiny_tokenizer
 from unlearning_core.errors import InputError
-from unlearning_core.retraining.sequences import longest_sequence, tokenise
+from unlearning_core.training.sequences import longest_sequence, tokenise
 
 TEXTS = ["The cat sleeps on a bench.", "She sat down.", "A small boat crossed the river before the rain."]
 

@@ -9,9 +9,9 @@ import torch
 from tests.tiny_models import tiny_model
 from unlearning_core.errors import InputError
 from unlearning_core.smallworld.card import put_figures, write_card
-from unlearning_core.smallworld.recipe import Recipe
 from unlearning_core.smallworld.tokenizer import train_tokenizer
 from unlearning_core.smallworld.train import learning_rate, new_model, next_token_loss, train
+from unlearning_core.smallworld.training_settings import Recipe
 
 
 @pytest.mark.parametrize(

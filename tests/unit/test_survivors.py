@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.tiny_models import LAYERS, save_tiny, tiny_model
+from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.weights import bake, survivors
 from unlearning_core.errors import InputError
 from unlearning_core.models.mapping import SITES, map_model
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.pruning.weights import bake, survivors
 
 
 def random_mask(shapes, share, seed):

@@ -10,15 +10,15 @@ import pytest
 
 from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError, Stopped
-from unlearning_core.evaluation.metrics import Meter, measure, nll_delta
+from unlearning_core.evaluation.likelihood import Meter, measure, nll_delta
 from unlearning_core.evaluation.sweep import Point, SweepSettings, bottom_first, random_like, sweep, to_frame
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
-from unlearning_core.pruning.mask import Mask
-from unlearning_core.pruning.settings import CutSettings
-from unlearning_core.run_sweep import in_words, summarise
+from unlearning_core.runs.sweep import in_words, summarise
 
 LAYERS, WIDTH = 3, 48
 SHAPES = {"mlp": (LAYERS, WIDTH)}

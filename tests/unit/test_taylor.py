@@ -7,13 +7,13 @@ import torch
 from tests.tiny_subject import ITEMS, activations, scaled, subject
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError, Stopped
-from unlearning_core.evaluation.metrics import Measurement, measure
+from unlearning_core.evaluation.likelihood import Measurement, measure
 from unlearning_core.progress import Progress, silent
 from unlearning_core.rankers.derivatives import TASK, Derivatives, derivatives
 from unlearning_core.rankers.gain_for_cost import gain_for_cost
 from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.ranking_input import Subject
 from unlearning_core.rankers.registry import RANKERS
-from unlearning_core.rankers.subject import Subject
 from unlearning_core.rankers.token_batches import token_batches
 
 STEP = 0.02

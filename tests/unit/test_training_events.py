@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from unlearning_core.retraining.events import EVENTS_FILE, STATUS_FILE, EventLog, loss_curve, read_events, read_json
+from unlearning_core.jobs.events import EVENTS_FILE, STATUS_FILE, EventLog, loss_curve, read_events, read_json
 
 
 def test_half_written_line_is_left_for_later_and_does_not_swallow_the_next(tmp_path: Path) -> None:

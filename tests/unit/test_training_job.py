@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from unlearning_core.errors import InputError
-from unlearning_core.retraining.job import TrainingJob
+from unlearning_core.training.job import TrainingJob
 
 
 @pytest.mark.parametrize(

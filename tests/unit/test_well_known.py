@@ -6,9 +6,9 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.tiny_models import save_tiny
-from unlearning_core.models import well_known
-from unlearning_core.models.bundled import BundledStarter
-from unlearning_core.models.well_known import HUB, bytes_needed, fits, parameters_of
+from unlearning_core.models.sources import well_known
+from unlearning_core.models.sources.bundled import BundledStarter
+from unlearning_core.models.sources.well_known import HUB, bytes_needed, fits, parameters_of
 
 
 def gpt(vocabulary: int, width: int, layers: int, positions: int, heads_of_its_own: int = 0) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from unlearning_core.concepts import dataset_sources
 from unlearning_core.concepts.fingerprints import concept_fingerprint, source_fingerprint
 from unlearning_core.concepts.matcher import Matcher
-from unlearning_core.concepts.sieve import BATCH, Sieve, Source
+from unlearning_core.concepts.split_filter import BATCH, Sieve, Source
 from unlearning_core.concepts.texts import clean_text, file_texts
 from unlearning_core.concepts.words import Concept
 from unlearning_core.errors import InputError

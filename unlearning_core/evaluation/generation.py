@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from unlearning_core.edits.hooks import applied
+from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.sampling import Sampler
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
-from unlearning_core.pruning.hooks import applied
-from unlearning_core.pruning.mask import Mask
 
 logger = logging.getLogger(__name__)
 

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.edits.mask import Mask, Shapes
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.sweep import Point, measured
 from unlearning_core.progress import Progress, ProgressCallback, silent
-from unlearning_core.pruning.mask import Mask, Shapes
-from unlearning_core.pruning.settings import CutSettings
 
 if TYPE_CHECKING:
-    from unlearning_core.evaluation.metrics import Meter
+    from unlearning_core.evaluation.likelihood import Meter
 
 TASK = "searching the smallest cut"
 

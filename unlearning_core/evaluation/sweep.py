@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.edits.mask import Mask, Shapes
 from unlearning_core.errors import InputError
 from unlearning_core.progress import Progress, ProgressCallback, silent
-from unlearning_core.pruning.mask import Mask, Shapes
-from unlearning_core.pruning.settings import CutSettings
 
 if TYPE_CHECKING:
-    from unlearning_core.evaluation.metrics import Kind, Meter
+    from unlearning_core.evaluation.likelihood import Kind, Meter
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ def to_frame(points: Iterable[Point]) -> pd.DataFrame:
 
 def measured(meter: "Meter", mask: Mask, order: Order, draw: int, ratio: float) -> Point:
     """One cut against the base; a mask that cuts nothing costs nothing."""
-    from unlearning_core.evaluation.metrics import nll_delta
+    from unlearning_core.evaluation.likelihood import nll_delta
 
     kinds: list[Kind] = ["concept", "retain"]
     if meter.base.has_neighbours:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core.models.devices import bytes_each, choose_device, choose_dtype
-from unlearning_core.models.gguf_headers import GgufHeader, read_gguf
 from unlearning_core.models.memory import available
-from unlearning_core.models.model_folders import read_config
-from unlearning_core.models.prepared import read_stamp
-from unlearning_core.models.sources import Source, local_folder, refuse_revision, resolve
-from unlearning_core.models.starters import STARTERS
-from unlearning_core.models.weight_files import find_weights
+from unlearning_core.models.sources.folder import read_config
+from unlearning_core.models.sources.gguf_header import GgufHeader, read_gguf
+from unlearning_core.models.sources.prepared import read_stamp
+from unlearning_core.models.sources.resolve import Source, local_folder, refuse_revision, resolve
+from unlearning_core.models.sources.starters import STARTERS
+from unlearning_core.models.sources.weight_files import find_weights
 from unlearning_core.progress import ProgressCallback, silent
 
 
@@ -83,7 +83,7 @@ def inspect_model(
     form = choose_dtype(dtype, chosen)
     found = resolve(source)
     if found.kind == "hub":
-        from unlearning_core.models.hub import look
+        from unlearning_core.models.sources.hub import look
 
         seen = look(found.name, revision, allow_pickle=allow_pickle)
         facts = {"licence": seen.licence, "revision": seen.commit, "download_bytes": seen.missing_bytes}

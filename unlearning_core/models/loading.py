@@ -12,9 +12,9 @@ from unlearning_core.models.inspection import ModelInfo, inspect_folder, inspect
 from unlearning_core.models.loading_bars import listening
 from unlearning_core.models.mapping import ModelMap, map_model
 from unlearning_core.models.memory import check_fits
-from unlearning_core.models.model_folders import first_line, read_tokenizer
-from unlearning_core.models.sources import local_folder, resolve
-from unlearning_core.models.weight_files import WeightFiles, find_weights
+from unlearning_core.models.sources.folder import first_line, read_tokenizer
+from unlearning_core.models.sources.resolve import local_folder, resolve
+from unlearning_core.models.sources.weight_files import WeightFiles, find_weights
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 __all__ = ["LoadedModel", "ModelInfo", "inspect_model", "load_model"]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from unlearning_core.files import write_json
 from unlearning_core.neurons.neuron import Neuron
-from unlearning_core.runs import Run
+from unlearning_core.runs.run import Run
 
 FILE = "pinned_neurons.json"
 

@@ -24,7 +24,7 @@ from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost, ris
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
-    from unlearning_core.rankers.subject import Subject
+    from unlearning_core.rankers.ranking_input import Subject
 
 
 class Params(BaseModel):
@@ -48,7 +48,7 @@ def score(
     subject: Subject,
 ) -> np.ndarray:
     """Gain over cost where it was measured, and the cheap ranking's order elsewhere, `[layers, width]`."""
-    from unlearning_core.rankers.cuts_alone import cut_each
+    from unlearning_core.rankers.single_ablations import cut_each
     from unlearning_core.rankers.token_batches import some, token_batches
 
     cheap = taylor.score(

@@ -33,8 +33,8 @@ from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost, ris
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
-    from unlearning_core.evaluation.metrics import Measurement
-    from unlearning_core.rankers.subject import Subject
+    from unlearning_core.evaluation.likelihood import Measurement
+    from unlearning_core.rankers.ranking_input import Subject
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ def change_between(base: Measurement, after: Measurement, share: float) -> Chang
     Args:
         share: of the neighbours, if the sentences have any.
     """
-    from unlearning_core.evaluation.metrics import nll_delta
+    from unlearning_core.evaluation.likelihood import nll_delta
 
     forget = nll_delta(base, after, "concept").value
     if not (share and base.has_neighbours):
@@ -188,8 +188,8 @@ def _change_of(
     subject: Subject, site: str, progress: ProgressCallback
 ) -> Callable[[np.ndarray, ProgressCallback], Change]:
     """A function that measures what a mask, bool `[layers, width]`, changes; the base model is measured at once."""
-    from unlearning_core.evaluation.metrics import Meter
-    from unlearning_core.pruning.mask import Mask
+    from unlearning_core.edits.mask import Mask
+    from unlearning_core.evaluation.likelihood import Meter
 
     meter = Meter(subject.loaded, subject.items)
     base = meter.measure(progress=progress)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback
-from unlearning_core.pruning.hooks import multiplied
 from unlearning_core.rankers.restart import Restart
 from unlearning_core.rankers.token_batches import TokenBatch, positions_at_once
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.files import write_file, write_text
 from unlearning_core.progress import Progress, ProgressCallback, duration
-from unlearning_core.pruning.hooks import multiplied
-from unlearning_core.rankers.subject import Subject
+from unlearning_core.rankers.ranking_input import Subject
 from unlearning_core.rankers.token_batches import Sentences, TokenBatch
 
 if TYPE_CHECKING:

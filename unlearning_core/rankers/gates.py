@@ -29,7 +29,7 @@ from unlearning_core.rankers.ablation import first, massive
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
-    from unlearning_core.rankers.subject import Subject
+    from unlearning_core.rankers.ranking_input import Subject
 
 
 class Params(BaseModel):

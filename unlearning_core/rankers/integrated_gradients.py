@@ -28,7 +28,7 @@ from unlearning_core.rankers.gain_for_cost import gain_for_cost, odds, rise
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
-    from unlearning_core.rankers.subject import Subject
+    from unlearning_core.rankers.ranking_input import Subject
 
 
 class Params(BaseModel):

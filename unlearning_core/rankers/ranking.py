@@ -17,7 +17,7 @@ from unlearning_core.rankers.registry import Ranker, get_ranker
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
-    from unlearning_core.rankers.subject import Subject
+    from unlearning_core.rankers.ranking_input import Subject
 
 COLUMNS = ("site", "layer", "index", "score", "rank", "protected")
 

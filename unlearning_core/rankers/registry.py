@@ -32,7 +32,7 @@ from unlearning_core.rankers import (
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
-    from unlearning_core.rankers.subject import Subject
+    from unlearning_core.rankers.ranking_input import Subject
 
 
 Group = Literal["fires on it", "fires only on it", "causes it", "learned to matter", "control"]

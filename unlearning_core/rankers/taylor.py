@@ -24,7 +24,7 @@ from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost, ris
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
-    from unlearning_core.rankers.subject import Subject
+    from unlearning_core.rankers.ranking_input import Subject
 
 
 class Params(BaseModel):

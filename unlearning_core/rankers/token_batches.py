@@ -19,7 +19,7 @@ from unlearning_core.concepts.labelling import LabelledSet, LabelledText
 from unlearning_core.concepts.neighbours import as_concept
 from unlearning_core.errors import InputError
 from unlearning_core.rankers.gain_for_cost import odds
-from unlearning_core.rankers.subject import Subject
+from unlearning_core.rankers.ranking_input import Subject
 
 MOST_POSITIONS = 2048
 """Padded tokens a batch at most: unlike a pass that only reads activations, these hold logits at every place."""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from unlearning_core.cli.progress_bar import TerminalProgress
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json, write_text
 from unlearning_core.progress import Progress
-from unlearning_core.smallworld.recipe import Recipe
-from unlearning_core.terminal import TerminalProgress
+from unlearning_core.smallworld.training_settings import Recipe
 
 if TYPE_CHECKING:
     from unlearning_core.smallworld.evaluate import Exam

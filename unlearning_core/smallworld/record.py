@@ -12,10 +12,10 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import new_folder, write_json
-from unlearning_core.retraining.checkpoints import full_disk
-from unlearning_core.retraining.events import read_json
+from unlearning_core.jobs.events import read_json
 from unlearning_core.smallworld.card import write_card
-from unlearning_core.smallworld.recipe import Recipe
+from unlearning_core.smallworld.training_settings import Recipe
+from unlearning_core.training.checkpoints import full_disk
 
 TRAINING = "training.json"
 """In the model's folder: recipe, loss curve and what the training took."""

@@ -1,0 +1,44 @@
+"""What can be taken along from Compare: the report, the numbers and texts, the settings, the recipe."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from unlearning_core.reports.csv import generations_csv, metrics_csv
+from unlearning_core.reports.run_report import run_report
+from unlearning_core.runs.run import Run
+
+
+def downloads(run: Run, metrics: Mapping[str, Any], texts: Mapping[str, list[dict[str, Any]]]) -> None:
+    """A button for each file.
+
+    Args:
+        metrics: as in metrics.json, of the stages that are measured.
+        texts: as in generations.json, of the stages that are shown.
+    """
+    st.download_button(
+        "Report for everyone (one HTML file)", run_report(run, metrics, texts), f"{run.id}.html", "text/html",
+        type="primary", on_click="ignore", icon=":material/description:",
+    )  # fmt: skip
+    st.caption("What was forgotten, what it cost, and what the models write, in one page that needs nothing else.")
+    files: dict[str, str | bytes] = {
+        "metrics.json": json.dumps(metrics, indent=2),
+        "metrics.csv": metrics_csv(metrics),
+        "generations.json": json.dumps(texts, indent=2, ensure_ascii=False),
+        "generations.csv": generations_csv(texts),
+        "config.json": (run.folder / "config.json").read_bytes(),
+        "recipe.json": (run.folder / "recipe" / "recipe.json").read_bytes(),
+        "mask.safetensors": (run.folder / "recipe" / "mask.safetensors").read_bytes(),
+    }
+    with st.container(horizontal=True):
+        for name, data in files.items():
+            st.download_button(name, data, name, on_click="ignore", icon=":material/download:")
+    st.caption(
+        "config.json runs the same without a screen: python -m unlearning_core run config.json. The recipe "
+        "(recipe.json with mask.safetensors) says which neurons were cut."
+    )
+    folder = run.folder / "models"
+    models = ", ".join(f"{step}: {folder / step}" for step in ("pruned", "retrained") if (folder / step).is_dir())
+    st.caption(f"The models, for AutoModelForCausalLM.from_pretrained. {models}")

@@ -1,0 +1,136 @@
+"""The labelled sentences, on the Concept page: searched, leafed through, and left out by sentence, word or sense."""
+
+import zlib
+from typing import Any
+
+import streamlit as st
+
+from pages.components.concept.labelling import KINDS, leave_out, take_back
+from pages.components.marked_text import CONCEPT, NEIGHBOUR, escaped, highlighted
+from unlearning_core.concepts.corrections import holds
+from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.words import Concept
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.run import Run
+
+PER_PAGE = 12
+ANY = ""
+WITH, WITHOUT, NEAR = "With the concept", "Without it", "With a neighbour"
+PARTS = {"To rank on": "train", "To measure on": "held_out"}
+
+
+def show_sentences(run: Run, facts: dict[str, Any]) -> None:
+    """Search, list, and the buttons that leave something out."""
+    context = RunContext(run)
+    kinds = st.container(horizontal=True, gap="medium")
+    part = kinds.segmented_control("Part", list(PARTS), default="To rank on", required=True, key="part")
+    offered = [WITH, WITHOUT, *([NEAR] if "neighbours" in facts else [])]
+    kind = kinds.segmented_control("Kind", offered, default=WITH, required=True, key="kind") or WITH
+    options = _words_and_forms(facts)
+    left, right = st.columns(2)
+    word = left.selectbox(
+        "Word", list(options), format_func=lambda name: options[name], key=f"word {run.id}",
+        disabled=kind != WITH, help="A word of the concept with all its forms, or one form.",
+    )  # fmt: skip
+    beside = right.text_input(
+        "Together with", key=f"beside {run.id}", placeholder="meeting",
+        help="Another word of the same sentence: it tells one sense of a word from another.",
+    )  # fmt: skip
+    concept = kind == WITH
+    word, beside = (word or ANY) if concept else ANY, (beside or "").strip()
+    if not any(letter.isalnum() for letter in beside):
+        beside = ""
+    labelled = context.sentences(PARTS[part or "To rank on"])
+    items = {WITH: labelled.with_concept, WITHOUT: labelled.without, NEAR: labelled.with_neighbour}[kind]
+    if word:
+        _drop_word_or_sense(run, context, word, beside)
+    _list(run, _found(items, word, beside, context))
+
+
+def _words_and_forms(facts: dict[str, Any]) -> dict[str, str]:
+    """What can be chosen, with what is shown for it: every word that occurs, and its forms."""
+    options = {ANY: "any"}
+    for word, count in sorted(facts["words"].items(), key=lambda pair: -pair[1]):
+        if count:
+            options[word] = f"{word} ({count})"
+            for form, times in facts.get("forms", {}).get(word, {}).items():
+                if form.casefold() != word.casefold():
+                    options.setdefault(form, f"{word}: {form} ({times})")
+    return options
+
+
+def _found(items: list[LabelledText], word: str, beside: str, context: RunContext) -> list[LabelledText]:
+    if word:
+        items = [item for item in items if holds(item, word)]
+    if beside:
+        matcher = Matcher(Concept((beside,), context.concept.inflections, context.concept.language))
+        items = [item for item in items if matcher.matches(item.text)]
+    # An order that mixes the words and stays when a sentence goes.
+    return sorted(items, key=lambda item: zlib.crc32(item.text.encode()))
+
+
+def _drop_word_or_sense(run: Run, context: RunContext, word: str, beside: str) -> None:
+    used = [item for part in PARTS.values() for item in context.sentences(part).items]
+    count = len(_found(used, word, beside, context))
+    what = f"“{word}” together with “{beside}”" if beside else f"“{word}”"
+    title = f"Leave out all {count:,} sentences with {escaped(what)}"
+    if st.button(
+        title, disabled=not count, icon=":material/remove_selection:",
+        help="Those of the whole source, also where it holds more than are used.",
+    ):  # fmt: skip
+        leave_out(run, "senses" if beside else "words", [(word, beside) if beside else word])
+
+
+def _list(run: Run, items: list[LabelledText]) -> None:
+    if not items:
+        st.caption("No sentence is like that.")
+        return
+    pages = -(-len(items) // PER_PAGE)
+    place = st.empty()
+    page = st.pagination(pages, key=f"page {run.id} {pages}") if pages > 1 else 1
+    shown = items[(page - 1) * PER_PAGE : page * PER_PAGE]
+    with place.form(f"sentences {run.id}", border=True):
+        ticked = [
+            item.text for item in shown
+            if st.checkbox(_shown(item), key=f"drop {run.id} {item.text}", wrap=True)
+        ]  # fmt: skip
+        left, right = st.columns([2, 3], vertical_alignment="center")
+        pressed = left.form_submit_button("Leave out the ticked ones", icon=":material/remove_selection:")
+        right.caption(f"{len(items):,} sentences, in an order that mixes them.")
+    if pressed and ticked:
+        leave_out(run, "sentences", ticked)
+    elif pressed:
+        st.info("No sentence is ticked.")
+
+
+def _shown(item: LabelledText) -> str:
+    """The concept's words marked; in a sentence without them the neighbours."""
+    spans, colour = (item.spans, CONCEPT) if item.spans else (item.neighbours, NEIGHBOUR)
+    return highlighted(item.text, spans, colour=colour)
+
+
+def show_left_out(run: Run, facts: dict[str, Any] | None) -> None:
+    """What is left out by hand, to be taken back; `facts` counts it once the sentences are labelled."""
+    probing = run.config.neural_probing
+    counts = (facts or {}).get("corrections", {})
+    with st.form(f"left out {run.id}", border=False):
+        chosen: dict[str, list[int]] = {kind: [] for kind in KINDS}
+        for kind, key in KINDS.items():
+            for place, entry in enumerate(getattr(probing, key)):
+                known = counts.get(kind, [])
+                count = known[place] if place < len(known) else None
+                if st.checkbox(_entry(kind, entry, count), key=f"back {run.id} {kind} {entry}", wrap=True):
+                    chosen[kind].append(place)
+        pressed = st.form_submit_button("Take the ticked ones back", icon=":material/undo:")
+    if pressed and any(chosen.values()):
+        take_back(run, chosen)
+
+
+def _entry(kind: str, entry: Any, count: int | None) -> str:
+    found = "" if count is None else f" :gray[{count:,} sentences]" if count else " :gray[not among the sentences]"
+    if kind == "sentences":
+        return escaped(entry) + ("" if count else found)
+    if kind == "senses":
+        return f"**{escaped(entry[0])}** together with **{escaped(entry[1])}**{found}"
+    return f"**{escaped(entry)}**{found}"

@@ -1,0 +1,143 @@
+"""Where the sentences come from, on the Concept page: the shipped ones, a path or name, an upload, or the model."""
+
+import hashlib
+from pathlib import Path
+
+import streamlit as st
+
+from pages.components.current_run import changed, keep_upload
+from pages.components.experiments import experiment_of
+from pages.components.model_cache import base_model
+from pages.components.progress import flash, run_with_progress
+from unlearning_core.concepts.words import Concept
+from unlearning_core.config import ROOT, find_path
+from unlearning_core.errors import InputError
+from unlearning_core.progress import ProgressCallback
+from unlearning_core.runs.run import Run
+
+SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN = (
+    "The sentences that come with it",
+    "A file, folder or dataset name",
+    "Upload a file",
+    "Tokens and labels files",
+    "Let the model write them",
+)
+KINDS = (SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN)
+ORIGINS = {
+    ROOT / "data" / "smallworld" / "texts.jsonl": "Written by SmallWorld's own grammar, from facts that are known.",
+    ROOT / "data" / "seats" / "sentences.jsonl": "Written by SmolLM2 about seats and about everything else.",
+}
+FORMATS = ["txt", "json", "jsonl", "csv", "tsv", "parquet"]
+_NONE: dict[str, str | None] = {
+    "sentences": None, "sentences_split": None, "sentences_column": None,
+    "tokens_input_path": None, "labels_input_path": None,
+}  # fmt: skip
+
+
+def choose_source(run: Run, words: tuple[str, ...], inflections: bool) -> dict[str, str | None]:
+    """The chosen source as keys of neural_probing; those of the sources not chosen are emptied."""
+    kind = st.radio("Sentences", KINDS, index=KINDS.index(_kind_of(run)), key=f"source {run.id}")
+    if kind == SHIPPED:
+        shipped = _shipped(run)
+        st.caption(ORIGINS.get(shipped, ""))
+        return _NONE | {"sentences": str(shipped)}
+    if kind == PATH:
+        return _NONE | _path(run)
+    if kind == UPLOAD:
+        upload = st.file_uploader("Sentences", type=FORMATS, max_upload_size=200, key=f"sentences upload {run.id}")
+        return _NONE | {"sentences": keep_upload(run, upload) if upload is not None else _uploaded(run)}
+    if kind == LABELLED:
+        return _NONE | _labelled(run)
+    return _NONE | {"sentences": _written(run, words, inflections)}
+
+
+def _shipped(run: Run) -> Path:
+    """The sentences of the experiment that fits the run's model."""
+    return Path(str(experiment_of(run.config.base_model.base_model_path).neural_probing.sentences))
+
+
+def _kind_of(run: Run) -> str:
+    probing = run.config.neural_probing
+    if probing.tokens_input_path:
+        return LABELLED
+    if probing.sentences and Path(probing.sentences).parent == _written_folder(run):
+        return WRITTEN
+    if _uploaded(run):
+        return UPLOAD
+    if probing.sentences and Path(probing.sentences) != _shipped(run):
+        return PATH
+    return SHIPPED
+
+
+def _uploaded(run: Run) -> str | None:
+    source = run.config.neural_probing.sentences
+    return source if source and Path(source).parent == (run.folder / "inputs").resolve() else None
+
+
+def _path(run: Run) -> dict[str, str | None]:
+    probing = run.config.neural_probing
+    source = st.text_input(
+        "File, folder or dataset", probing.sentences or "", key=f"path {run.id}",
+        help="Text, JSON, JSON lines, CSV or Parquet; a folder written by save_to_disk; or owner/name on the Hub.",
+    )  # fmt: skip
+    left, right = st.columns(2)
+    split = left.text_input("Split", probing.sentences_split or "", key=f"split {run.id}", placeholder="train")
+    column = right.text_input("Text column", probing.sentences_column or "", key=f"column {run.id}", placeholder="text")
+    name = (source or "").strip()
+    return {
+        "sentences": find_path(name, Path.cwd()) if name else None,
+        "sentences_split": (split or "").strip() or None,
+        "sentences_column": (column or "").strip() or None,
+    }
+
+
+def _labelled(run: Run) -> dict[str, str | None]:
+    probing = run.config.neural_probing
+    found: dict[str, str | None] = {}
+    for key, title in (("tokens_input_path", "Tokens file"), ("labels_input_path", "Labels file")):
+        upload = st.file_uploader(title, type="txt", max_upload_size=200, key=f"{key} {run.id}")
+        found[key] = keep_upload(run, upload) if upload is not None else getattr(probing, key)
+        if upload is None and found[key]:
+            st.caption(f"In use: {Path(str(found[key])).name}")
+    label = st.text_input("Label of concept words", probing.target_label, key=f"label {run.id}")
+    return found | {"target_label": (label or "").strip() or "target"}
+
+
+def _written_folder(run: Run) -> Path:
+    return (run.folder / "data" / "written").resolve()
+
+
+def _written(run: Run, words: tuple[str, ...], inflections: bool) -> str | None:
+    """The file with the sentences that the model wrote for these words, or None."""
+    left, middle, right = st.columns(3)
+    count = int(left.number_input("How many", 20, 20_000, 400, 20, key=f"count {run.id}"))
+    share = middle.number_input("Share with the concept", 0.1, 0.9, 0.5, 0.1, key=f"share written {run.id}")
+    seed = int(right.number_input("Seed", 0, None, 0, key=f"seed {run.id}"))
+    name = hashlib.sha256(repr((words, inflections, count, share, seed)).encode()).hexdigest()[:10]
+    target = _written_folder(run) / f"{name}.jsonl"
+    st.caption("The model writes sentences with and without the words; what is broken or double is dropped.")
+    if target.is_file():
+        st.success(f"{count} sentences are written.", icon=":material/check_circle:")
+    elif st.button("Let the model write sentences", icon=":material/edit_note:"):
+        if not words:
+            raise InputError("The list of concept words is empty. Write at least one word, for example: chair.")
+        concept = Concept(words, inflections)
+        if run_with_progress(
+            "Writing sentences", lambda bar: _write(run, concept, target, count, share, seed, bar), only_one=run.id
+        ):
+            run.save_config(changed(run.config, neural_probing=_NONE | {"sentences": str(target)}))
+            flash("The sentences are written. Label them next.")
+            st.rerun()
+    return str(target) if target.is_file() else None
+
+
+def _write(
+    run: Run, concept: Concept, target: Path, count: int, share: float, seed: int, bar: ProgressCallback
+) -> None:
+    from unlearning_core.writing.writer import WriterSettings, write_sentences
+
+    settings = WriterSettings(
+        run.config.base_model.base_model_path, concept.words, count, concept_share=share, seed=seed
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_sentences(base_model(run, bar), concept, target, settings, bar)

@@ -1,0 +1,76 @@
+"""Which run the visitor is looking at: its id lives in the URL, everything else in the run folder."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from unlearning_core.config import ExperimentConfig, build_config
+from unlearning_core.errors import InputError
+from unlearning_core.runs.run import Run, open_run
+
+_KEY = "run"
+
+
+def runs_root() -> Path:
+    """Where run folders are made: `runs/`, or the environment's UNLEARNING_RUNS."""
+    return Path(os.environ.get("UNLEARNING_RUNS") or "runs")
+
+
+def current_run() -> Run | None:
+    """The run that the URL names, put back into it after a change of page, which empties the URL.
+
+    Raises:
+        InputError: the URL names a run that is not there.
+    """
+    named = st.query_params.get(_KEY) or st.session_state.get(_KEY)
+    if not named:
+        return None
+    try:
+        run = open_run(named, runs_root())
+    except InputError:
+        close_run()
+        raise
+    show_run(run)
+    return run
+
+
+def show_run(run: Run) -> None:
+    """From now on the visitor looks at `run`."""
+    if st.session_state.get(_KEY) != run.id:
+        st.session_state[_KEY] = run.id
+    if st.query_params.get(_KEY) != run.id:
+        st.query_params[_KEY] = run.id
+
+
+def close_run() -> None:
+    """The visitor looks at no run."""
+    st.session_state.pop(_KEY, None)
+    st.query_params.pop(_KEY, None)
+
+
+def changed(config: ExperimentConfig, **sections: Any) -> ExperimentConfig:
+    """`config` with keys of its sections replaced, checked; a value that is no dict replaces a key at the top.
+
+    Raises:
+        InputError: a value is out of range; names the field.
+    """
+    values = config.model_dump()
+    for name, change in sections.items():
+        if isinstance(change, dict):
+            values[name] |= change
+        else:
+            values[name] = change
+    return build_config(values, origin="These settings")
+
+
+def keep_upload(run: Run, upload: Any) -> str:
+    """Save an uploaded file in the run folder and return its path, so that a refresh or a headless run finds it."""
+    from unlearning_core.files import write_file
+
+    # The browser names the file: only its last part is used.
+    name = Path(str(upload.name).replace("\\", "/")).name or "upload"
+    target = run.folder / "inputs" / name
+    write_file(target, lambda path: path.write_bytes(upload.getvalue()))
+    return str(target.resolve())

@@ -1,0 +1,67 @@
+"""What surrounds every page: navigation, a sidebar that says where the visitor is, and errors as sentences."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+
+import streamlit as st
+
+from pages.components.current_run import current_run
+from pages.components.guide import guide
+from pages.components.navigation import PAGES, START, STEPS, is_done
+from pages.components.progress import show_errors, show_flash
+from pages.components.sidebar import sidebar
+from unlearning_core.errors import WorkbenchError
+from unlearning_core.logs import quiet_libraries, start_app_log
+
+_framed: ContextVar[bool] = ContextVar("framed", default=False)
+
+
+def frame() -> None:
+    """Draw the frame and, in it, the page that the URL names."""
+    st.set_page_config(page_title="Unlearning Workbench", page_icon=":material/psychology:", layout="wide")
+    quiet_libraries()
+    start_app_log()
+    run, wrong = None, None
+    try:
+        run = current_run()
+    except WorkbenchError as error:
+        wrong = error
+    page = st.navigation(
+        [
+            st.Page(
+                step.page,
+                title=step.title,
+                icon=":material/check_circle:" if step in STEPS and is_done(run, step) else step.icon,
+                url_path=step.title.lower(),
+                default=step is START,
+            )
+            for step in PAGES
+        ]
+    )
+    # A place of their own: a message that goes must not move what is below it, or open expanders close.
+    with st.container(), show_errors():
+        show_flash()
+        if wrong is not None:
+            raise wrong
+    with st.sidebar, show_errors():
+        sidebar(run)
+    with show_errors():
+        guide(run, page.title)
+    token = _framed.set(True)
+    try:
+        with show_errors():
+            page.run()
+    finally:
+        _framed.reset(token)
+
+
+def show(main: Callable[[], None]) -> None:
+    """Draw a page inside the frame; every page ends with this.
+
+    A folder named pages makes Streamlit run a page file by itself, without app.py, when a freshly started server is
+    first asked for that page (a refresh after a restart). The frame is then drawn from here, and calls the page again.
+    """
+    if _framed.get():
+        main()
+    else:
+        frame()

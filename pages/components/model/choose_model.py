@@ -1,0 +1,156 @@
+"""Where a model comes from, on the Model page: a starter, a path or name, a zip; and runs that are there already."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from pages.components.current_run import changed, current_run, runs_root, show_run
+from pages.components.experiments import experiment_of
+from pages.components.marked_text import escaped
+from pages.components.model.model_card import choose_well_known, starter_caption
+from pages.components.progress import flash
+from pages.components.run_line import described
+from unlearning_core.config import ExperimentConfig, find_path, load_config
+from unlearning_core.errors import InputError
+from unlearning_core.models.sources.starters import offered
+from unlearning_core.runs.run import create_run, list_runs
+
+STARTER, HUB, PATH, ZIP = (
+    "A model that comes with it",
+    "A well-known model of the Hub",
+    "A folder, .gguf file or Hub id",
+    "Upload a zip",
+)
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model that the visitor named."""
+
+    source: str
+    revision: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    allow_pickle: bool = False
+
+
+def choose_model() -> Choice | None:
+    """The widgets; None until something is named.
+
+    Raises:
+        InputError: an uploaded zip is not a model.
+    """
+    kind = st.radio("Where is the model?", (STARTER, HUB, PATH, ZIP), horizontal=True)
+    source, revision, allow_pickle = "", "", False
+    form = st.session_state.get("number format", "auto")
+    if kind == STARTER:
+        source = _starter(form)
+    elif kind == HUB:
+        source = choose_well_known(form)
+    elif kind == PATH:
+        left, right = st.columns([3, 1])
+        source = left.text_input("Folder, .gguf file or Hub id", placeholder="openai-community/gpt2").strip()
+        revision = right.text_input("Revision", placeholder="main", help="Branch, tag or commit of a Hub model.")
+    else:
+        source = _uploaded()
+    with st.expander("Device, number format, file format"):
+        left, right = st.columns(2)
+        device = left.selectbox("Device", DEVICES, help="auto takes a graphics card when there is one.")
+        dtype = right.selectbox(
+            "Number format", DTYPES, key="number format", help="auto: bfloat16 on a CUDA card, float32 elsewhere."
+        )
+        if kind in (PATH, ZIP):
+            allow_pickle = st.checkbox(
+                "Also load pytorch_model.bin",
+                help="Such a file can run any program while it loads. Only from someone you trust.",
+            )
+    if not source:
+        return None
+    return Choice(
+        source if kind in (STARTER, HUB) else find_path(source, Path.cwd()),
+        revision.strip() or None,
+        device,
+        dtype,
+        allow_pickle,
+    )
+
+
+def _starter(dtype: str) -> str:
+    starters = offered()
+    name = st.radio(
+        "Model",
+        list(starters),
+        format_func=lambda name: starters[name].title,
+        captions=[starter_caption(name, dtype) for name in starters],
+    )
+    if reason := starters[name].unavailable():
+        st.warning(escaped(reason))
+        return ""
+    return name
+
+
+def _uploaded() -> str:
+    upload = st.file_uploader(
+        "Zip of a model folder", type="zip", help="The folder with config.json, the weights and the tokenizer in it."
+    )
+    if upload is None:
+        return ""
+    known = st.session_state.get("unpacked")
+    if known is None or known[0] != upload.file_id or not Path(known[1]).is_dir():
+        from unlearning_core.models.sources.prepared import root
+        from unlearning_core.models.sources.zip import unpack_zip
+
+        with st.spinner("Checking and unpacking the zip"):
+            known = (upload.file_id, str(unpack_zip(upload, root() / "uploads")))
+        st.session_state["unpacked"] = known
+    return known[1]
+
+
+def experiment(choice: Choice) -> ExperimentConfig:
+    """Settings for that model; all others are those of the experiment that fits it."""
+    model = {
+        "base_model_path": choice.source, "revision": choice.revision, "device": choice.device, "dtype": choice.dtype,
+        "allow_pickle": choice.allow_pickle, "model_type": None, "neurons_per_layer": None, "num_layers": None,
+    }  # fmt: skip
+    return changed(experiment_of(choice.source), base_model=model, output_dir=str(runs_root()))
+
+
+def reopen_run() -> None:
+    """Choose among the runs that are there."""
+    runs = list_runs(runs_root())
+    if not runs:
+        st.caption(f"There are no runs in {runs_root()} yet.")
+        return
+    names = {run.id: described(run) for run in runs[:100]}
+    chosen = st.selectbox("Run", list(names), format_func=lambda run_id: names[run_id])
+    opened = current_run()
+    if st.button("Open this run", disabled=opened is not None and opened.id == chosen):
+        show_run(next(run for run in runs if run.id == chosen))
+        st.rerun()
+
+
+def import_config() -> None:
+    """A new run from a config.json, the same file that the command line takes."""
+    upload = st.file_uploader("config.json", type="json", max_upload_size=10)
+    if upload is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.json"
+        path.write_bytes(upload.getvalue())
+        config = _readable(path, upload.name)
+    if st.button("Start a run with these settings"):
+        show_run(create_run(changed(config, output_dir=str(runs_root())), runs_root()))
+        flash(f"{upload.name} was read; its settings are on the pages.")
+        st.rerun()
+
+
+def _readable(path: Path, name: str) -> ExperimentConfig:
+    try:
+        return load_config(path)
+    except InputError as error:
+        # The visitor knows the file by its own name, not by where it lies for a moment.
+        raise InputError(str(error).replace(str(path), name)) from error

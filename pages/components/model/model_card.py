@@ -1,0 +1,124 @@
+"""The card of a model, and the list of models to begin with: how large they are and whether they fit here."""
+
+from typing import Any
+
+import streamlit as st
+
+from pages.components.marked_text import escaped
+from pages.components.sidebar import model_name
+from unlearning_core.models.memory import available
+from unlearning_core.models.sources.starters import STARTERS
+from unlearning_core.models.sources.well_known import HUB, bytes_needed, fits, parameters_of
+
+SITES = {"mlp": "MLP neurons", "head": "Attention heads", "residual": "Residual dimensions"}
+
+
+def facts(info: dict[str, Any]) -> None:
+    """The card of a model, from `ModelInfo.to_dict`; older runs lack some of it."""
+    st.subheader(escaped(_title(info["source"])))
+    row = st.container(horizontal=True, gap="medium")
+    row.metric("Parameters", count(info["parameters"]), width="content")
+    row.metric("Memory for the weights", in_bytes(info["bytes_in_memory"]), width="content")
+    row.metric("Layers", info["layers"], width="content")
+    row.metric("Family", info["model_type"], width="content")
+    if info.get("context"):
+        row.metric("Context", f"{info['context']:,}", width="content", help="Tokens that it reads at most.")
+    if info.get("vocabulary"):
+        row.metric("Vocabulary", f"{info['vocabulary']:,}", width="content", help="Different tokens that it knows.")
+    shapes = info["shapes"]
+    st.table(
+        {
+            "Neurons": [SITES.get(site, site) for site in shapes],
+            "Layers": [f"{layers:,}" for layers, _ in shapes.values()],
+            "Width": [f"{width:,}" for _, width in shapes.values()],
+            "In all": [f"{layers * width:,}" for layers, width in shapes.values()],
+        },
+        border="horizontal",
+    )
+    rest = [
+        f"number format {info['dtype']}",
+        f"device {info['device']}",
+        f"licence {info.get('licence') or _licence(info['source'])}",
+    ]
+    rest += [f"revision {info['revision'][:12]}"] if info.get("revision") else []
+    st.caption(escaped(", ".join(rest)))
+
+
+def _licence(source: str) -> str:
+    return STARTERS[source].licence if source in STARTERS else "not named"
+
+
+def _title(source: str) -> str:
+    return STARTERS[source].title if source in STARTERS else model_name(source)
+
+
+def memory(info: dict[str, Any]) -> None:
+    """Whether the model fits into the memory that was free on its device, and what is to be fetched first."""
+    needed, free = info["bytes_in_memory"], info["bytes_available"]
+    if needed <= 0.8 * free:
+        st.caption(f"{in_bytes(free)} of memory are free on {info['device']}: it fits.")
+    elif needed <= free:
+        st.warning(f"{in_bytes(free)} of memory are free on {info['device']}: it fits, with little left to work with.")
+    else:
+        st.warning(
+            f"Only {in_bytes(free)} of memory are free on {info['device']}. Take a smaller model or number format."
+        )
+    if info.get("download_bytes"):
+        st.caption(f"{in_bytes(info['download_bytes'])} are fetched or unpacked first, once.")
+
+
+def starter_caption(name: str, dtype: str) -> str:
+    """What a starter is, how large it is, whether it fits and its licence."""
+    starter = STARTERS[name]
+    parameters = _parameters(name)
+    size = ""
+    if parameters:
+        verdict = "fits" if fits(parameters, dtype) else "does not fit in the memory that is free"
+        size = f" {count(parameters)} parameters, {in_bytes(bytes_needed(parameters, dtype))} of memory: {verdict}."
+    return f"{starter.about}{size} Licence: {starter.licence}."
+
+
+@st.cache_data(show_spinner=False, ttl=60)
+def _parameters(name: str) -> int | None:
+    return parameters_of(STARTERS[name])
+
+
+def choose_well_known(dtype: str) -> str:
+    """A model of the Hub that many people know; the table says which of them fit."""
+    free = available("cpu")
+    labels = {known.source: f"{known.source}: {known.about}" for known in HUB}
+    source = st.selectbox("Model of the Hub", list(labels), index=1, format_func=lambda source: labels[source])
+    needed = [bytes_needed(known.parameters, dtype) for known in HUB]
+    with st.expander(f"How large they are; {in_bytes(free)} of memory are free here"):
+        st.table(
+            {
+                "Model": [known.source for known in HUB],
+                "Parameters": [count(known.parameters) for known in HUB],
+                "Memory": [in_bytes(need) for need in needed],
+                "Fits": ["yes" if need <= free else "no" for need in needed],
+                "Licence": [known.licence for known in HUB],
+            },
+            border="horizontal",
+        )
+    known = next(known for known in HUB if known.source == source)
+    if not fits(known.parameters, dtype):
+        st.warning(
+            f"It needs {in_bytes(bytes_needed(known.parameters, dtype))}, and {in_bytes(free)} are free. Choose "
+            "bfloat16 below, which takes half, or a smaller model."
+        )
+    return source
+
+
+def count(number: int) -> str:
+    """A number of parameters, in millions and the like, without a place to break the line at."""
+    for size, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}\N{NO-BREAK SPACE}{name}"
+    return str(number)
+
+
+def in_bytes(number: float) -> str:
+    """Bytes, in megabytes or gigabytes, without a place to break the line at."""
+    if number >= 1e9:
+        return f"{number / 1e9:.1f}\N{NO-BREAK SPACE}GB"
+    return f"{number / 1e6:.{0 if number >= 1e7 else 1}f}\N{NO-BREAK SPACE}MB"

@@ -1,0 +1,152 @@
+"""A ranking to look at: a heatmap to click, the neurons of a cell, a table to search, and a card below."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.components.neurons.neuron_card import show_card
+from pages.components.neurons.neuron_choice import choose_neuron, chosen_neuron, excluded_neurons
+from pages.components.progress import show_errors
+from unlearning_core.errors import InputError
+from unlearning_core.figures.charts import heatmap, layer_summary, neurons_of_cell
+from unlearning_core.figures.score_grid import OrderBy
+from unlearning_core.neurons.neuron import Neuron
+from unlearning_core.neurons.pins import pinned
+from unlearning_core.neurons.search import search
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.run import Run
+
+_COLUMNS = ["rank", "layer", "index", "score", "protected", "pinned", "never cut"]
+_SHOW = ("all", "protected", "not protected", "pinned", "never cut")
+_TABLES = "neuron tables"
+"""How often a neuron was chosen elsewhere than in a table: tables with another key have no row ticked."""
+
+
+@st.fragment
+def explore(run: Run) -> None:
+    """Heatmap, neurons of the clicked cell, table and card; a click draws only these anew."""
+    with show_errors():
+        ranking = RunContext(run).ranking
+        site = str(ranking["site"].iloc[0])
+        neuron = chosen_neuron(site, (int(ranking["layer"].max()) + 1, int(ranking["index"].max()) + 1))
+        order = _show_heatmap(run, ranking, site, neuron)
+        if neuron is not None:
+            _show_cell(ranking, neuron, order)
+        _show_first(run, ranking, site)
+    if neuron is not None:
+        show_card(run, neuron)
+
+
+def _show_heatmap(run: Run, ranking: pd.DataFrame, site: str, neuron: Neuron | None) -> OrderBy:
+    controls = st.container(horizontal=True, gap="large", vertical_alignment="bottom")
+    order: OrderBy = (
+        "score"
+        if controls.segmented_control(
+            "Order within a layer", ["index", "score"], default="index", required=True, key="heatmap order"
+        )
+        == "score"
+        else "index"
+    )
+    standardised = controls.toggle(
+        "Compare within each layer (standardised)", True, key="heatmap standardised", wrap=True
+    )
+    figure = heatmap(
+        ranking, site, order_by=order, standardised=standardised, selectable=True,
+        chosen=None if neuron is None else (neuron.layer, neuron.index),
+    )  # fmt: skip
+    key = f"heatmap {run.id}"
+    st.plotly_chart(
+        figure, key=key, on_select=lambda: _clicked(key, site), selection_mode="points",
+        alt="Score of every neuron by layer",
+    )  # fmt: skip
+    if neuron is None:
+        st.caption("Click a cell, or tick a row of the table, to see what that neuron does.")
+    else:
+        st.caption(f"Framed: layer {neuron.layer}, neuron {neuron.index}. [Its card](#neuron-card) is below.")
+    return order
+
+
+def _clicked(key: str, site: str) -> None:
+    points: list[Any] = st.session_state[key].selection.points
+    named = next((point["customdata"] for point in points if point.get("customdata") is not None), None)
+    if named is not None:
+        st.session_state[_TABLES] = st.session_state.get(_TABLES, 0) + 1
+        # A row of a typed array comes back as {"0": layer, "1": neuron, ...}.
+        layer, neuron = (named["0"], named["1"]) if isinstance(named, Mapping) else named[:2]
+        choose_neuron(Neuron(site, int(layer), int(neuron)))
+
+
+def _show_cell(ranking: pd.DataFrame, neuron: Neuron, order: OrderBy) -> None:
+    """The neurons that share the framed cell, where there are several."""
+    members = neurons_of_cell(ranking, neuron.site, (neuron.layer, neuron.index), order_by=order)
+    if len(members) < 2:
+        return
+    rows = ranking[(ranking["layer"] == neuron.layer) & ranking["index"].isin(members)].sort_values("rank")
+    with st.expander(f"The framed cell holds {len(members)} neurons of layer {neuron.layer}", expanded=True):
+        _pick(rows[["rank", "index", "score", "protected"]], rows, "cell", min(280, 38 + 35 * len(rows)))
+
+
+def _show_first(run: Run, ranking: pd.DataFrame, site: str) -> None:
+    """The first neurons that fit the search, and where they lie."""
+    st.subheader("First neurons")
+    most = st.slider("How many", 10, 500, 50, 10, key="first neurons")
+    found = _search(run, ranking)
+    rows = found.head(most)
+    keys = list(zip(rows["site"], rows["layer"], rows["index"], strict=True))
+    marks = {"pinned": pinned(run), "never cut": excluded_neurons(run)}
+    for name, neurons in marks.items():
+        wanted = {neuron.key for neuron in neurons}
+        rows = rows.assign(**{name: [key in wanted for key in keys]})
+    _pick(rows[_COLUMNS], rows, "first", 280)
+    st.caption(f"{len(rows):,} of {len(found):,} that fit, of {len(ranking):,} ranked. Rank 1 comes first.")
+    st.markdown("**Where they lie**")
+    chosen = np.zeros(len(ranking), bool)
+    chosen[ranking.index.get_indexer(rows.index)] = True
+    layers = layer_summary(_flags(ranking, site, chosen), _flags(ranking, site, ranking["protected"].to_numpy()))
+    layers.update_yaxes(title="neurons").update_xaxes(dtick=max(1, int(ranking["layer"].max()) // 10))
+    layers.update_traces(hovertemplate="layer %{x}: %{y}<extra></extra>").update_layout(height=220, margin_t=10)
+    st.plotly_chart(layers, key="layers", alt="How many of the first neurons lie in each layer")
+
+
+def _search(run: Run, ranking: pd.DataFrame) -> pd.DataFrame:
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    layers = row.multiselect(
+        "Layers", range(int(ranking["layer"].max()) + 1), placeholder="all", key="search layers", width=180
+    )
+    indices = row.text_input("Index", placeholder="17 or 100-200", key="search index", width=140)
+    show = row.selectbox("Show", _SHOW, key="search show", width=150)
+    among = {"pinned": pinned(run), "never cut": excluded_neurons(run)}.get(show)
+    try:
+        return search(
+            ranking, layers=layers, indices=indices or "", among=among,
+            protected={"protected": True, "not protected": False}.get(show),
+        )  # fmt: skip
+    except InputError as error:
+        st.warning(str(error))
+        return ranking.iloc[:0]
+
+
+def _pick(shown: pd.DataFrame, rows: pd.DataFrame, name: str, height: int) -> None:
+    """A table of which one row can be ticked: its neuron is then looked at."""
+    key = f"neurons {name} {st.session_state.get(_TABLES, 0)}"
+
+    def ticked() -> None:
+        for place in st.session_state[key].selection.rows:
+            site, layer, index = rows.iloc[place][["site", "layer", "index"]]
+            choose_neuron(Neuron(str(site), int(layer), int(index)))
+
+    st.dataframe(
+        shown.assign(rank=shown["rank"] + 1), hide_index=True, height=height, key=key, on_select=ticked,
+        selection_mode="single-row",
+        column_config={"score": st.column_config.NumberColumn(format="%.4g")},
+    )  # fmt: skip
+
+
+def _flags(ranking: pd.DataFrame, site: str, chosen: np.ndarray) -> np.ndarray:
+    flags = np.zeros((int(ranking["layer"].max()) + 1, int(ranking["index"].max()) + 1), bool)
+    picked = ranking[chosen & (ranking["site"] == site).to_numpy()]
+    flags[picked["layer"], picked["index"]] = True
+    return flags

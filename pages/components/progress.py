@@ -1,0 +1,145 @@
+"""Long work on a page: a bar with rate and time left, a Stop button that works, and errors as sentences."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.exceptions import ScriptControlException
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
+
+from unlearning_core.errors import InputError, Stopped, WorkbenchError
+from unlearning_core.progress import Progress, ProgressCallback, in_words
+
+log = logging.getLogger(__name__)
+
+_FLASH = "said"
+_STOPPED = "Stopped. What was finished is kept; the same button goes on from there."
+_EVERY = 0.2
+_PATIENCE = 10.0
+"""Seconds that new work waits for work that was just stopped: Streamlit starts anew before the old run has ended."""
+
+
+@contextmanager
+def show_errors() -> Iterator[None]:
+    """Show what goes wrong inside the `with` as a sentence with a next step, never as a traceback."""
+    try:
+        yield
+    except WorkbenchError as error:
+        st.error(_plain(str(error)), icon=":material/error:")
+    except Exception as error:
+        log.exception("a page failed")
+        st.error(
+            f"Something unforeseen went wrong ({type(error).__name__}). Nothing in the run was changed by it; the "
+            "details are in logs/app.log. Reload the page to go on.",
+            icon=":material/error:",
+        )
+
+
+def _plain(text: str) -> str:
+    """Text that a person or a file brought in, safe inside markdown."""
+    from pages.components.marked_text import escaped
+
+    return escaped(text)
+
+
+def flash(text: str, stopped: bool = False) -> None:
+    """Show `text` once the page has been drawn anew: good news, or that something was stopped."""
+    st.session_state[_FLASH] = (text, stopped)
+
+
+def show_flash() -> None:
+    """Show what was last said, once."""
+    text, stopped = st.session_state.pop(_FLASH, ("", False))
+    if stopped:
+        st.info(text, icon=":material/stop_circle:")
+    elif text:
+        st.success(text, icon=":material/check_circle:")
+
+
+def _pressed_in_fragment() -> bool:
+    """Whether the visitor did something in a fragment of the page, which Streamlit lets wait until the work has ended.
+
+    A fragment that draws itself anew every second is no visitor.
+    """
+    context = get_script_run_ctx()
+    requests = context.script_requests if context is not None else None
+    if requests is None or requests._state != ScriptRequestType.RERUN:
+        return False
+    waiting = requests._rerun_data
+    return bool(waiting.fragment_id_queue) and not waiting.is_auto_rerun
+
+
+class _Bar:
+    """A progress callback that draws a bar; whatever the visitor does meanwhile stops the work.
+
+    Attributes:
+        left: whether the visitor did something in a fragment of the page.
+    """
+
+    left = False
+
+    def __init__(self, title: str) -> None:
+        self._bar = st.progress(0.0, text=title)
+        self._drawn = 0.0
+        self._task = ""
+        self._started = (time.monotonic(), 0.0)
+
+    def __call__(self, update: Progress) -> None:
+        now = time.monotonic()
+        if update.task != self._task:
+            self._task, self._started = update.task, (now, update.done)
+        elif now - self._drawn < _EVERY:
+            return
+        self._drawn = now
+        share = min(1.0, update.done / update.total) if update.total else 0.0
+        try:
+            # Streamlit raises out of this call when a button was pressed or the tab was closed.
+            self._bar.progress(share, text=in_words(update, now - self._started[0], self._started[1]))
+        except ScriptControlException as left:
+            raise Stopped(_STOPPED) from left
+        if _pressed_in_fragment():
+            self.left = True
+            raise Stopped(_STOPPED)
+
+    def empty(self) -> None:
+        self._bar.empty()
+
+
+@st.cache_resource(show_spinner=False)
+def _locks() -> dict[str, threading.Lock]:
+    return {}
+
+
+def run_with_progress(title: str, work: Callable[[ProgressCallback], object], *, only_one: str) -> bool:
+    """Do `work` under a bar with a Stop button; whether it was finished. Errors are shown as sentences.
+
+    Args:
+        title: what is being done.
+        work: is given the progress callback.
+        only_one: what two windows must not work on at once (a run's id).
+    """
+    lock = _locks().setdefault(only_one, threading.Lock())
+    finished, bar = False, None
+    with st.container(border=True), show_errors():
+        if not lock.acquire(timeout=_PATIENCE):
+            raise InputError(
+                "This run is still being worked on, in another window or by work that is just being stopped. "
+                "Try again in a moment."
+            )
+        try:
+            st.button("Stop", key=f"stop {title}", icon=":material/stop_circle:", on_click=flash, args=(_STOPPED, True))
+            bar = _Bar(title)
+            work(bar)
+            finished = True
+        except Stopped as stopped:
+            if isinstance(stopped.__cause__, ScriptControlException):
+                raise stopped.__cause__ from None
+            if bar is None or not bar.left:
+                raise
+        finally:
+            lock.release()
+    return finished

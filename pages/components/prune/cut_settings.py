@@ -1,0 +1,160 @@
+"""How large a cut the visitor looks at: slider, layers, undo and redo. It is kept in the URL, so a refresh finds it."""
+
+from dataclasses import dataclass, replace
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.run import Run
+from unlearning_core.runs.stages.prune import kept_cut
+
+RANGES = {"up to 1 %": (1.0, 0.01), "up to 10 %": (10.0, 0.1), "up to 100 %": (100.0, 1.0)}
+_MOST = 200
+_RATIO, _PER_LAYER, _PROTECT = "ratio", "per_layer", "protect"
+"""Names in the URL."""
+
+
+@dataclass
+class History:
+    """The cuts that this visitor has looked at on one run.
+
+    Attributes:
+        steps: oldest first.
+        at: which one is shown.
+    """
+
+    steps: list[CutSettings]
+    at: int = 0
+
+    @property
+    def now(self) -> CutSettings:
+        """The cut that is shown."""
+        return self.steps[self.at]
+
+    def go(self, cut: CutSettings) -> None:
+        """Show another cut; what was undone before is forgotten."""
+        if cut != self.now:
+            self.steps = [*self.steps[: self.at + 1], cut][-_MOST:]
+            self.at = len(self.steps) - 1
+
+    def move(self, by: int) -> None:
+        """Undo (-1) or redo (1)."""
+        self.at = min(max(self.at + by, 0), len(self.steps) - 1)
+
+
+def history(run: Run, layers: int) -> History:
+    """The visitor's history on this run; it begins with the cut in the URL, or with the one that is kept.
+
+    Args:
+        layers: how many the ranking has; a URL that names others is not believed.
+    """
+    found: dict[str, History] = st.session_state.setdefault("cuts", {})
+    kept = kept_cut(RunContext(run))
+    if run.id not in found:
+        found[run.id] = History([kept])
+        found[run.id].go(_from_url(kept, layers))
+    past = found[run.id]
+    # Neurons are excluded on another page, for everyone who looks at the run: no step here brings them back.
+    past.steps = [replace(step, excluded_neurons=kept.excluded_neurons) for step in past.steps]
+    return past
+
+
+def choose_cut(run: Run, layers: int, suggested: float | None) -> CutSettings:
+    """Slider, range, layers, undo and redo, and a way to the `suggested` ratio; returns the cut they show."""
+    past = history(run, layers)
+    now = past.now
+    row = st.container(horizontal=True, gap="medium", vertical_alignment="bottom")
+    scale = _choose_range(run, past, row)
+    top, step = RANGES[scale]
+    key = f"ratio {run.id} {scale}"
+    _show(key, round(100 * now.ratio, 6))
+    st.slider(
+        "Neurons cut, % of those ranked", 0.0, top, step=step, format="%g %%", key=key,
+        on_change=lambda: past.go(replace(past.now, ratio=round(st.session_state[key] / 100, 8))),
+    )  # fmt: skip
+    _choose_layers(run, past, layers)
+    for label, by, icon in (("Undo", -1, "undo"), ("Redo", 1, "redo")):
+        row.button(
+            label, icon=f":material/{icon}:", key=f"{label} {run.id}", on_click=past.move, args=(by,),
+            disabled=not 0 <= past.at + by < len(past.steps),
+        )  # fmt: skip
+    if suggested is not None and now.ratio != on_slider(suggested):
+        row.button(
+            f"Go to the suggested {100 * on_slider(suggested):.3g} %", icon=":material/assistant_navigation:",
+            key=f"suggested {run.id}", on_click=past.go, args=(replace(now, ratio=on_slider(suggested)),),
+            help="The smallest cut that gets 95 % of the forgetting to be had for 0.05 nats elsewhere.",
+        )  # fmt: skip
+    _to_url(now)
+    return now
+
+
+def on_slider(ratio: float) -> float:
+    """The largest ratio up to `ratio` that a slider can stand on."""
+    percent = 100 * ratio
+    _, step = next(found for found in RANGES.values() if percent <= found[0])
+    return round(step * int(percent / step + 1e-9) / 100, 8)
+
+
+def _choose_range(run: Run, past: History, row: DeltaGenerator) -> str:
+    percent, key = 100 * past.now.ratio, f"range {run.id}"
+    # With room to the right: a slider that stands at its end looks as if there were no more to cut.
+    fits = next((name for name, (top, _) in RANGES.items() if percent < top - 1e-9), list(RANGES)[-1])
+    if percent > RANGES[st.session_state.get(key) or fits][0] + 1e-9 or not st.session_state.get(key):
+        st.session_state[key] = fits
+
+    def narrow() -> None:
+        top, _ = RANGES[st.session_state[key] or fits]
+        past.go(replace(past.now, ratio=min(past.now.ratio, top / 100)))
+
+    chosen = row.segmented_control("Range", list(RANGES), required=True, key=key, on_change=narrow)
+    return str(chosen or fits)
+
+
+def _choose_layers(run: Run, past: History, layers: int) -> None:
+    same, protect = f"per layer {run.id}", f"protect {run.id}"
+    place = st.expander("Layers")
+    _show(same, past.now.per_layer)
+    place.toggle(
+        "Same share in every layer", key=same, wrap=True,
+        on_change=lambda: past.go(replace(past.now, per_layer=st.session_state[same])),
+        help="Off: the ranking alone decides, so some layers lose more than others.",
+    )  # fmt: skip
+    _show(protect, list(past.now.protected_layers))
+    place.multiselect(
+        "Protect layers", range(layers), key=protect, format_func=lambda layer: f"layer {layer}",
+        placeholder="none: every layer may lose neurons",
+        on_change=lambda: past.go(replace(past.now, protected_layers=tuple(sorted(st.session_state[protect])))),
+        help="Nothing is cut in these layers; the share is of the neurons in all others.",
+    )  # fmt: skip
+
+
+def _show(key: str, value: object) -> None:
+    """Let the widget show `value`; one that shows it already is left alone, for it may be on its way to another."""
+    if st.session_state.get(key) != value:
+        st.session_state[key] = value
+
+
+def _from_url(kept: CutSettings, layers: int) -> CutSettings:
+    found = st.query_params
+    try:
+        ratio = float(found.get(_RATIO, kept.ratio))
+        given = found.get(_PROTECT)
+        protected = kept.protected_layers if given is None else tuple(int(n) for n in given.split("-") if n)
+    except ValueError:
+        return kept
+    per_layer = found[_PER_LAYER] == "1" if _PER_LAYER in found else kept.per_layer
+    if not 0 <= ratio <= 1 or not all(0 <= layer < layers for layer in protected):
+        return kept
+    return CutSettings(ratio, per_layer, tuple(sorted(set(protected))), kept.excluded_neurons)
+
+
+def _to_url(cut: CutSettings) -> None:
+    values = {
+        _RATIO: f"{cut.ratio:.8g}",
+        _PER_LAYER: str(int(cut.per_layer)),
+        _PROTECT: "-".join(map(str, cut.protected_layers)),
+    }
+    if any(st.query_params.get(name) != value for name, value in values.items()):
+        st.query_params.update(values)

@@ -1,0 +1,185 @@
+"""A recipe: which neurons were cut, from which model, by which ranking. A few kB that reproduce an edit. No torch."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from unlearning_core.edits.mask import Mask, Shapes
+from unlearning_core.errors import InputError
+from unlearning_core.files import write_file, write_json
+
+FORMAT_VERSION = 1
+RECIPE_FILE = "recipe.json"
+MASK_FILE = "mask.safetensors"
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "format_version": (int,),
+    "model": (str,),
+    "revision": (str, type(None)),
+    "fingerprint": (str, type(None)),
+    "ranking": (dict,),
+    "ratio": (int, float),
+    "per_layer": (bool,),
+    "created": (str,),
+    "shapes": (dict,),
+    "cut": (int,),
+    "mask_digest": (str,),
+}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An edit that can be made again.
+
+    Attributes:
+        mask: the neurons kept and cut.
+        model: the source the model was loaded from.
+        ranking: how the neurons were ranked (ranker, parameters, concept words, alignment, seed); JSON-able.
+        ratio: the share that was asked for, 0 to 1.
+        revision: the hub commit of the model, if it has one.
+        fingerprint: content identity of the model, if known.
+        per_layer: whether every layer gave the same share.
+        created: ISO 8601 time, UTC.
+    """
+
+    mask: Mask
+    model: str
+    ranking: dict[str, Any]
+    ratio: float
+    revision: str | None = None
+    fingerprint: str | None = None
+    per_layer: bool = False
+    created: str = field(default_factory=_now)
+
+    def save(self, folder: Path) -> None:
+        """Write `recipe.json` and `mask.safetensors` into `folder`, which may hold other files.
+
+        The tensor a site lists the cut neurons as int32 `layer * width + index`, ascending.
+        """
+        tensors = {site: np.flatnonzero(~kept).astype(np.int32) for site, kept in self.mask.kept.items()}
+        # The mask first: its digest in the JSON then tells a half-replaced pair.
+        write_file(folder / MASK_FILE, lambda path: save_file(tensors, path))
+        write_json(
+            folder / RECIPE_FILE,
+            {
+                "format_version": FORMAT_VERSION,
+                "model": self.model,
+                "revision": self.revision,
+                "fingerprint": self.fingerprint,
+                "ranking": self.ranking,
+                "ratio": self.ratio,
+                "per_layer": self.per_layer,
+                "created": self.created,
+                "shapes": {site: list(shape) for site, shape in self.mask.shapes.items()},
+                "cut": self.mask.cut,
+                "mask_digest": self.mask.digest(),
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path, shapes: Shapes | None = None) -> "Recipe":
+        """Read a recipe back, and check it against the `shapes` of the model it is for if they are given.
+
+        Raises:
+            InputError: a file is missing, damaged, of another format version, or not for this model.
+        """
+        folder = Path(folder)
+        content = _read_json(folder / RECIPE_FILE)
+        mask = _read_mask(folder / MASK_FILE, content)
+        recipe = cls(
+            mask=mask,
+            model=content["model"],
+            ranking=content["ranking"],
+            ratio=float(content["ratio"]),
+            revision=content["revision"],
+            fingerprint=content["fingerprint"],
+            per_layer=content["per_layer"],
+            created=content["created"],
+        )
+        if shapes is not None:
+            recipe.check(shapes)
+        return recipe
+
+    def check(self, shapes: Shapes) -> None:
+        """Make sure that the recipe fits a model with these shapes.
+
+        Raises:
+            InputError: a site is missing there or has another size.
+        """
+        for site, (layers, width) in self.mask.shapes.items():
+            there = shapes.get(site)
+            if there is None or tuple(there) != (layers, width):
+                has = f"{there[0]} layers of {there[1]}" if there else "none"
+                raise InputError(
+                    f"This recipe was made for {self.model!r} with {layers} layers of {width} neurons at site "
+                    f"{site!r}; this model has {has}. Load {self.model!r}, or make a new recipe for this model."
+                )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing: a recipe is a folder with {RECIPE_FILE} and {MASK_FILE}.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not readable JSON ({error}). Save the recipe again.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}, expected an object. Save the recipe again.")
+    version = content.get("format_version")
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: format_version is {version!r}, this workbench reads {FORMAT_VERSION}. Make the recipe again."
+        )
+    unknown, missing = sorted(set(content) - set(_TYPES)), sorted(set(_TYPES) - set(content))
+    if unknown or missing:
+        what = f"has the unknown key {unknown[0]!r}" if unknown else f"lacks the key {missing[0]!r}"
+        raise InputError(f"{path} {what}; expected exactly {', '.join(_TYPES)}. Save the recipe again.")
+    for key, types in _TYPES.items():
+        value = content[key]
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            expected = " or ".join("null" if t is type(None) else t.__name__ for t in types)
+            raise InputError(f"{path}: {key} is {value!r}, expected {expected}. Save the recipe again.")
+    if not 0 <= content["ratio"] <= 1:
+        raise InputError(f"{path}: ratio is {content['ratio']}, expected 0 to 1. Save the recipe again.")
+    return content
+
+
+def _read_mask(path: Path, content: dict[str, Any]) -> Mask:
+    shapes = {}
+    for site, shape in content["shapes"].items():
+        if not (isinstance(shape, list) and len(shape) == 2 and all(type(n) is int and n > 0 for n in shape)):
+            raise InputError(f"{path.parent / RECIPE_FILE}: shapes.{site} is {shape!r}, expected [layers, width].")
+        shapes[site] = (shape[0], shape[1])
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing: a recipe is a folder with {RECIPE_FILE} and {MASK_FILE}.") from error
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} is not a readable safetensors file ({error}). Save the recipe again.") from error
+    if tensors.keys() != shapes.keys():
+        raise InputError(
+            f"{path} holds the sites {sorted(tensors)}, {RECIPE_FILE} says {sorted(shapes)}. Save it again."
+        )
+    kept = {}
+    for site, (layers, width) in shapes.items():
+        cut = tensors[site]
+        whole = cut.dtype == np.int32 and cut.ndim == 1
+        if not whole or (cut.size and (cut.min() < 0 or cut.max() >= layers * width)):
+            raise InputError(f"{path}: the tensor {site!r} is not int32 numbers below {layers * width}. Save it again.")
+        flat = np.ones(layers * width, dtype=bool)
+        flat[cut] = False
+        kept[site] = flat.reshape(layers, width)
+    mask = Mask(kept)
+    if mask.digest() != content["mask_digest"] or mask.cut != content["cut"]:
+        raise InputError(f"{path} is not the mask that {RECIPE_FILE} was written with. Save the recipe again.")
+    return mask

@@ -1,0 +1,176 @@
+"""Export of a cut: the same edit as `hooks.applied`, written into the weights, and the check that it is still there."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
+
+from unlearning_core.edits.hooks import check_mask, inputs_kept
+from unlearning_core.edits.mask import Mask
+from unlearning_core.errors import InputError
+from unlearning_core.models.architectures import TABLE
+from unlearning_core.models.mapping import ModelMap, map_model
+
+_log = logging.getLogger(__name__)
+Neuron = tuple[str, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """The entries of one parameter that silence the cut neurons of one layer.
+
+    Attributes:
+        site: the site of the neurons.
+        layer: their layer.
+        parameter: the weight (or a norm's bias) that is written.
+        axis: the axis of `parameter` that runs over neurons.
+        positions: int64 [n], entries along `axis`.
+        neurons: int [n], the neuron each position belongs to (a head has head_dim of them).
+        value: what is written: 0, or minus the gain offset for a norm's gain.
+    """
+
+    site: str
+    layer: int
+    parameter: nn.Parameter
+    axis: int
+    positions: Tensor
+    neurons: np.ndarray
+    value: float
+
+    def write(self) -> None:
+        """Silence the neurons in place; cheap enough for every optimizer step."""
+        with torch.no_grad():
+            self.parameter.index_fill_(self.axis, self.positions.to(self.parameter.device), self.value)
+
+    def alive(self, tensor: Tensor | None = None) -> np.ndarray:
+        """The neurons (sorted, unique) whose entries in `tensor`, by default the parameter, are not silent."""
+        tensor = self.parameter.detach() if tensor is None else tensor
+        entries = tensor.index_select(self.axis, self.positions.to(tensor.device)).movedim(self.axis, 0)
+        changed = (entries != self.value).reshape(len(self.positions), -1).any(dim=1)
+        return np.unique(self.neurons[changed.cpu().numpy()])
+
+
+def cuts(model_map: ModelMap, mask: Mask) -> list[Cut]:
+    """Where the mask is written in the weights: compute once, `write()` as often as needed.
+
+    Raises:
+        InputError: the mask is not of this model, or the model cannot offer one of its sites.
+    """
+    check_mask(mask, model_map)
+    found = []
+    for site, kept in mask.kept.items():
+        for layer in np.flatnonzero(~kept.all(axis=1)):
+            positions = np.flatnonzero(~inputs_kept(kept[layer], site, model_map))
+            neurons = positions // model_map.head_dim if site == "head" else positions
+            for module in model_map.readers(site, int(layer)):
+                for parameter, axis, value in _places(module, site, model_map.gain_offset):
+                    where = torch.from_numpy(positions)
+                    where = where if parameter.is_meta else where.to(parameter.device)
+                    found.append(Cut(site, int(layer), parameter, axis, where, neurons, value))
+    return found
+
+
+def _places(module: nn.Module, site: str, gain_offset: float) -> list[tuple[nn.Parameter, int, float]]:
+    weight, bias = module.weight, getattr(module, "bias", None)
+    assert isinstance(weight, nn.Parameter)
+    if site != "residual":
+        return [(weight, 0 if isinstance(module, Conv1D) else 1, 0.0)]
+    # A norm's bias would leak a constant through a zeroed gain.
+    return [(weight, 0, -gain_offset)] + ([(bias, 0, 0.0)] if isinstance(bias, nn.Parameter) else [])
+
+
+def bake(model: nn.Module, mask: Mask, model_map: ModelMap | None = None) -> None:
+    """Write the mask into the weights of `model`, in place; it then computes as under `applied(model, mask)`.
+
+    Raises:
+        InputError: the mask is not of this model, or the model cannot offer one of its sites.
+    """
+    for cut in cuts(model_map or map_model(model), mask):
+        cut.write()
+    _log.info("Wrote %d of %d neurons of the mask as zeros into the weights", mask.cut, mask.total)
+
+
+def survivors(model_or_folder: nn.Module | str | Path, mask: Mask, model_map: ModelMap | None = None) -> list[Neuron]:
+    """The (site, layer, index) that `mask` cuts but whose weights are not silent, sorted; empty if the cut holds.
+
+    A folder is read tensor by tensor from its safetensors files, one or several; the model is not loaded, except that
+    of a family outside the table of architectures with a residual mask, whose norms have to be watched.
+
+    Args:
+        model_or_folder: a model in memory, or a folder written by `save_pretrained`.
+        mask: of that model.
+        model_map: of the model in memory, if it is at hand already.
+
+    Raises:
+        InputError: the mask is not of this model, or the folder is not a readable model folder.
+    """
+    if isinstance(model_or_folder, nn.Module):
+        places = cuts(model_map or map_model(model_or_folder), mask)
+        return _alive(places, lambda cut: cut.parameter.detach())
+    folder = Path(model_or_folder)
+    config = _config(folder)
+    if config.model_type not in TABLE and "residual" in mask.kept:
+        return survivors(AutoModelForCausalLM.from_pretrained(folder, local_files_only=True), mask)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    read = _reader(folder, f"{model.base_model_prefix}.")
+    return _alive(cuts(map_model(model), mask), lambda cut: read(names[id(cut.parameter)], cut.parameter.shape))
+
+
+def _alive(places: list[Cut], tensor: Callable[[Cut], Tensor]) -> list[Neuron]:
+    return sorted({(cut.site, cut.layer, int(index)) for cut in places for index in cut.alive(tensor(cut))})
+
+
+def _config(folder: Path) -> Any:
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            f"{folder} has no config.json: it is not a model folder. Give the folder the model was saved in."
+        )
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder / 'config.json'} cannot be read ({error}). Save the model again.") from error
+
+
+def _reader(folder: Path, prefix: str) -> Callable[[str, torch.Size], Tensor]:
+    """A function (name, shape) -> tensor over the folder's safetensors files."""
+    index = folder / "model.safetensors.index.json"
+    try:
+        files = {*json.loads(index.read_text())["weight_map"].values()} if index.is_file() else {"model.safetensors"}
+        where: dict[str, Path] = {}
+        for file in sorted(files):
+            with safe_open(folder / file, framework="pt") as opened:
+                where |= dict.fromkeys(opened.keys(), folder / file)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise InputError(
+            f"The weights in {folder} cannot be read ({error}): expected model.safetensors, or its shards with "
+            "model.safetensors.index.json. Save the model again with save_pretrained."
+        ) from error
+
+    def read(name: str, shape: torch.Size) -> Tensor:
+        # Some published files leave out the prefix of the model's body ("h.0" for "transformer.h.0").
+        key = name if name in where else name.removeprefix(prefix)
+        if key not in where:
+            raise InputError(
+                f"The weights in {folder} have no tensor {name}. Save the model again with save_pretrained."
+            )
+        with safe_open(where[key], framework="pt") as opened:
+            tensor: Tensor = opened.get_tensor(key)
+        if tensor.shape != shape:
+            raise InputError(
+                f"The tensor {key} in {folder} has the shape {list(tensor.shape)}, its config.json says {list(shape)}. "
+                "Save the model again with save_pretrained."
+            )
+        return tensor
+
+    return read

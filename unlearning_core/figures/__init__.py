@@ -1,0 +1,1 @@
+"""Plotly figures from data frames and plain numbers. No torch, no streamlit."""

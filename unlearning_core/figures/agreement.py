@@ -1,0 +1,68 @@
+"""How far two rankings agree, as plotly figures. No torch, no streamlit."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from unlearning_core.figures.charts import BLUE, GREY, styled
+
+_CELLS = 40
+"""Cells a side into which ranks are gathered: a point a neuron would be slow to draw and hide what lies below it."""
+
+_HEIGHT, _MARGIN = 360, {"l": 50, "r": 10, "t": 15, "b": 110}
+
+
+def overlap_curve(curve: pd.DataFrame, first: int) -> go.Figure:
+    """The share that the tops of two rankings have in common over the length of the top, and what chance gives.
+
+    Args:
+        curve: columns first, both, share, chance (`Agreement.curve`).
+        first: the length that the person looks at; marked by a line.
+    """
+    shared = go.Scatter(
+        x=curve["first"], y=100 * curve["share"], customdata=curve["both"], name="shared", mode="lines",
+        line={"color": BLUE, "width": 3},
+        hovertemplate="of the first %{x:,}: %{customdata:,} in both (%{y:.3g} %)<extra></extra>",
+    )  # fmt: skip
+    chance = go.Scatter(
+        x=curve["first"], y=100 * curve["chance"], name="by chance", mode="lines",
+        line={"color": GREY, "width": 2, "dash": "dash"},
+        hovertemplate="of the first %{x:,}: %{y:.3g} % by chance<extra></extra>",
+    )  # fmt: skip
+    figure = go.Figure([shared, chance])
+    figure.add_vline(first, line={"color": GREY, "width": 1})
+    most = int(curve["first"].max())
+    ticks = [10**power for power in range(len(str(most))) if 10**power <= most]
+    figure.update_xaxes(title="first neurons", type="log", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks])
+    figure.update_yaxes(title="in both, %", range=[0, 103])
+    figure = styled(figure, height=_HEIGHT)
+    return figure.update_layout(legend={"y": -0.28, "x": 0.5, "xanchor": "center"}, margin=_MARGIN)
+
+
+def rank_density(neurons: pd.DataFrame, one: str, other: str) -> go.Figure:
+    """Where the neurons of one ranking stand in another: how many neurons each pair of rank ranges holds.
+
+    Args:
+        neurons: columns rank_one and rank_other (`Agreement.neurons`).
+        one: what the axis across is called.
+        other: what the axis up is called.
+    """
+    cells = min(_CELLS, len(neurons))
+    edges = np.linspace(0, len(neurons), cells + 1)
+    counts, _, _ = np.histogram2d(neurons["rank_one"], neurons["rank_other"], bins=[edges, edges])
+    by_chance = len(neurons) / cells**2
+    middles = 1 + (edges[:-1] + edges[1:]) / 2
+    grid = go.Heatmap(
+        z=(counts.T / by_chance).astype(np.float32), x=middles, y=middles, customdata=counts.T.astype(np.uint32),
+        zmin=0, zmax=max(2.0, float(np.quantile(counts, 0.995)) / by_chance), colorscale="Cividis",
+        colorbar={
+            "title": {"text": "times chance", "side": "bottom"}, "orientation": "h", "y": -0.26,
+            "yanchor": "top", "thickness": 10,
+        },
+        hovertemplate="rank about %{x:,.0f} and %{y:,.0f}: %{customdata:,} neurons, "
+        "%{z:.2g} times what chance gives<extra></extra>",
+    )  # fmt: skip
+    figure = go.Figure(grid)
+    look = {"showgrid": False, "zeroline": False, "tickformat": ",d", "nticks": 4, "tickangle": 0}
+    figure.update_xaxes(title=f"rank, {one}", **look).update_yaxes(title=f"rank, {other}", **look)
+    return styled(figure, height=_HEIGHT).update_layout(margin=_MARGIN)

@@ -1,0 +1,1 @@
+"""Child processes: launched, watched, stopped and queued, in one place."""

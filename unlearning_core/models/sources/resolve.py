@@ -1,0 +1,130 @@
+"""Where a model comes from: a folder, a GGUF file, the Hub or a starter. Nothing is loaded here."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from unlearning_core.errors import InputError
+from unlearning_core.models.hashing import fingerprint_of_folder, sha256_of
+from unlearning_core.models.sources.gguf import dequantise
+from unlearning_core.models.sources.prepared import root
+from unlearning_core.models.sources.starters import STARTERS, offered, prepare
+from unlearning_core.progress import ProgressCallback, silent
+
+Kind = Literal["folder", "gguf", "hub", "starter"]
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place that a model comes from.
+
+    Attributes:
+        kind: folder, gguf, hub or starter.
+        name: what the person typed.
+        path: the local folder or GGUF file; None for the Hub and for a starter.
+    """
+
+    kind: Kind
+    name: str
+    path: Path | None = None
+
+
+def resolve(source: str) -> Source:
+    """Say what kind of source `source` names, by looking at it; the network is not asked.
+
+    A starter's name wins over a folder of the same name here; write `./name` for the folder. A name that is nothing
+    on this machine counts as a Hub id when it has the form of one.
+
+    Raises:
+        InputError: it is empty, a path that does not exist, or a file that is not a model.
+    """
+    name = str(source).strip()
+    if not name:
+        raise InputError("No model is named. Give a folder, a .gguf file, a Hub id or a starter's name (smallworld).")
+    if name in STARTERS:
+        return Source("starter", name)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return Source("folder", name, path)
+    if path.is_file():
+        return _file(name, path)
+    if path.suffix.lower() not in (".gguf", ".zip", ".safetensors") and _HUB_ID.fullmatch(name) and ".." not in name:
+        return Source("hub", name)
+    raise InputError(
+        f"The model {name!r} does not exist. Give a folder, a .gguf file, a Hub id such as openai-community/gpt2, "
+        f"or a starter's name ({', '.join(offered())})."
+    )
+
+
+def _file(name: str, path: Path) -> Source:
+    suffix = path.suffix.lower()
+    if suffix == ".gguf":
+        return Source("gguf", name, path)
+    if suffix == ".zip":
+        from unlearning_core.models.sources.zip import unpack_zip
+
+        return Source("folder", name, unpack_zip(path, root() / "uploads"))
+    raise InputError(
+        f"{path} is a file, not a model. Give the folder that holds it together with config.json and the tokenizer, "
+        "a .gguf file, or a zip of such a folder."
+    )
+
+
+def local_folder(
+    source: str, *, revision: str | None = None, allow_pickle: bool = False, progress: ProgressCallback = silent
+) -> Path:
+    """The folder on this machine that transformers loads `source` from: downloaded or dequantised when needed.
+
+    Raises:
+        InputError: the source cannot be had; the sentence says why.
+    """
+    found = resolve(source)
+    if found.kind == "hub":
+        from unlearning_core.models.sources.hub import download
+
+        return download(found.name, revision, allow_pickle=allow_pickle, progress=progress)
+    refuse_revision(found, revision)
+    if found.kind == "starter":
+        return prepare(found.name, progress)
+    assert found.path is not None
+    if found.kind == "folder":
+        return found.path
+    checksum = sha256_of(found.path, progress)
+    target = root() / "gguf" / f"{found.path.stem}-{checksum[:12]}"
+    return dequantise(found.path, target, checksum, progress=progress)
+
+
+def refuse_revision(found: Source, revision: str | None) -> None:
+    """Only a model from the Hub has revisions; anything else with one is a mistake that would go unseen."""
+    if revision:
+        raise InputError(
+            f"revision {revision!r} was given, but {found.name!r} is a {found.kind}, and only a model from the Hub "
+            "has revisions. Leave revision out."
+        )
+
+
+def fingerprint(source: str, revision: str | None = None) -> str:
+    """Identity of a model's content: equal for equal bytes, wherever they lie and whenever they were copied.
+
+    A folder: SHA-256 over the names and checksums of the files that loading reads. A GGUF file: its checksum. A
+    starter: that of the folder or GGUF file that it is. The Hub: the commit. Checksums are remembered, so a second
+    call costs a look at sizes and times.
+
+    Raises:
+        InputError: the source cannot be had.
+    """
+    found = resolve(source)
+    if found.kind == "hub":
+        from unlearning_core.models.sources.hub import commit_of
+
+        return f"hub:{found.name}@{commit_of(found.name, revision)}"
+    refuse_revision(found, revision)
+    if found.kind == "starter":
+        return STARTERS[found.name].fingerprint()
+    assert found.path is not None
+    if found.kind == "gguf":
+        return f"gguf:{sha256_of(found.path)}"
+    return fingerprint_of_folder(found.path)

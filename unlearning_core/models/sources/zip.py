@@ -1,0 +1,206 @@
+"""A model folder that came as a zip: looked through whole before a single byte of it is written."""
+
+import hashlib
+import logging
+import re
+import shutil
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.files import new_folder
+from unlearning_core.models.hashing import sha256_of
+from unlearning_core.models.sources.prepared import is_complete, turn, write_stamp
+from unlearning_core.progress import Progress, ProgressCallback, silent
+
+_CHUNK = 4 << 20
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, NotADirectoryError, FileExistsError)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a zip may unpack to.
+
+    Attributes:
+        files: number of files.
+        total_bytes: all files together, unpacked.
+        ratio: unpacked bytes for each packed byte of one file; weights hardly shrink, a bomb shrinks a thousandfold.
+        ratio_from_bytes: smaller files may have any ratio.
+    """
+
+    files: int = 1000
+    total_bytes: int = 40 << 30
+    ratio: float = 200.0
+    ratio_from_bytes: int = 10 << 20
+
+
+_DEFAULT = Limits()
+
+
+def unpack_zip(
+    source: Path | str | BinaryIO,
+    destination_root: Path,
+    *,
+    limits: Limits = _DEFAULT,
+    name: str | None = None,
+    progress: ProgressCallback = silent,
+) -> Path:
+    """Unpack the model folder inside a zip to `destination_root/<name>-<checksum>`; the same zip is unpacked once.
+
+    Args:
+        source: a path, or an open binary file such as an upload.
+        name: what the folder is called; by default the file's own name.
+
+    Raises:
+        InputError: not a zip, damaged, encrypted, holding a path that leaves the folder, a link, too much, or no
+            config.json at its root or one folder down. Nothing is left behind.
+        WorkFailed: the disk has too little space left.
+    """
+    with _opened(source) as file:
+        label = name or Path(str(getattr(file, "name", "upload.zip"))).name
+        path = Path(source) if isinstance(source, (str, Path)) else None
+        checksum = sha256_of(path, progress) if path else _checksum(file, label, progress)
+        stem = re.sub(r"[^\w.-]+", "_", Path(label).stem).strip("._") or "upload"
+        target = Path(destination_root) / f"{stem}-{checksum[:12]}"
+        if is_complete(target, checksum):
+            return target
+        members = _checked(file, label, limits)
+        with turn(target, progress):
+            if not is_complete(target, checksum):
+                _write(file, label, members, target, checksum, progress)
+    return target
+
+
+@contextmanager
+def _opened(source: Path | str | BinaryIO) -> Iterator[BinaryIO]:
+    if not isinstance(source, (str, Path)):
+        yield source
+        return
+    if not Path(source).is_file():
+        raise InputError(f"{source} does not exist. Give the path of a zip of a model folder.")
+    with open(source, "rb") as file:
+        yield file
+
+
+def _checksum(file: BinaryIO, label: str, progress: ProgressCallback) -> str:
+    size = file.seek(0, 2)
+    file.seek(0)
+    total = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        total.update(chunk)
+        progress(Progress(f"checking {label}", file.tell(), size, "bytes"))
+    file.seek(0)
+    return total.hexdigest()
+
+
+def _checked(file: BinaryIO, label: str, limits: Limits) -> dict[str, zipfile.ZipInfo]:
+    """Path inside the model folder -> member, after every check."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+        raise InputError(f"{label} is not a zip file, or a damaged one. Zip the model folder again.") from error
+    if len(members) > limits.files:
+        raise InputError(f"{label} holds {len(members):,} files; a model folder has at most {limits.files:,}.")
+    for member in members:
+        _check_member(member, label, limits)
+    total = sum(member.file_size for member in members)
+    if total > limits.total_bytes:
+        raise InputError(
+            f"{label} unpacks to {total / 1e9:.1f} GB; at most {limits.total_bytes / 1e9:.1f} GB are taken."
+        )
+    return _model_files(members, label)
+
+
+def _check_member(member: zipfile.ZipInfo, label: str, limits: Limits) -> None:
+    # orig_filename: zipfile cuts a name at a NUL and turns backslashes into slashes on Windows only.
+    name = member.orig_filename
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name) or ".." in parts:
+        raise InputError(f"{label} holds the path {name!r}, which leaves the folder. Do not use this zip.")
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        raise InputError(f"{label}: {name} is a link or a device, not a file. Zip the files themselves.")
+    if member.flag_bits & 0x1:
+        raise InputError(f"{label} is encrypted ({name}). Zip the model folder without a password.")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError(f"{label}: {name} is packed in a way that cannot be read. Zip it with the usual method.")
+    ratio = member.file_size / max(member.compress_size, 1)
+    if member.file_size > limits.ratio_from_bytes and ratio > limits.ratio:
+        raise InputError(
+            f"{label}: {name} unpacks to {ratio:,.0f} times its packed size, which no model does (at most "
+            f"{limits.ratio:,.0f}). Do not use this zip."
+        )
+
+
+def _model_files(members: list[zipfile.ZipInfo], label: str) -> dict[str, zipfile.ZipInfo]:
+    """The files beside the one config.json at the root or one folder down; what a Mac adds is left out."""
+    usable = [member for member in members if not member.filename.startswith("__MACOSX/")]
+    configs = [
+        PurePosixPath(member.filename) for member in usable if PurePosixPath(member.filename).name == "config.json"
+    ]
+    homes = sorted({str(path.parent) for path in configs if len(path.parts) <= 2})
+    home = "." if "." in homes else homes[0] if len(homes) == 1 else None
+    if home is None:
+        found = f"several folders have one: {', '.join(homes)}" if homes else "there is none"
+        raise InputError(
+            f"{label} should hold one model folder, with config.json at its root or one folder down; {found}. "
+            "Zip the folder that save_pretrained wrote."
+        )
+    chosen: dict[str, zipfile.ZipInfo] = {}
+    folded: set[str] = set()
+    for member in usable:
+        path = PurePosixPath(member.filename)
+        if path.name == ".DS_Store" or (home != "." and path.parts[0] != home):
+            continue
+        inside = str(path if home == "." else path.relative_to(home))
+        if inside.casefold() in folded:
+            raise InputError(f"{label} holds {member.filename} twice. Zip the model folder again.")
+        folded.add(inside.casefold())
+        chosen[inside] = member
+    return chosen
+
+
+def _write(
+    file: BinaryIO,
+    label: str,
+    members: dict[str, zipfile.ZipInfo],
+    target: Path,
+    checksum: str,
+    progress: ProgressCallback,
+) -> None:
+    total = sum(member.file_size for member in members.values())
+    free = shutil.disk_usage(target.parent).free
+    if total > free:
+        raise WorkFailed(f"{label} unpacks to {total / 1e9:.1f} GB and {free / 1e9:.1f} GB are free. Free some space.")
+    done = 0
+    with new_folder(target) as folder, zipfile.ZipFile(file) as archive:
+        for inside, member in members.items():
+            path = folder / inside
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as packed, path.open("xb") as unpacked:
+                    while chunk := packed.read(_CHUNK):
+                        unpacked.write(chunk)
+                        done += len(chunk)
+                        progress(Progress(f"unpacking {label}", done, total, "bytes"))
+            except (
+                zipfile.BadZipFile,
+                EOFError,
+                RuntimeError,
+                ValueError,
+                NotADirectoryError,
+                FileExistsError,
+            ) as error:
+                raise InputError(f"{label} is damaged at {member.filename}. Zip the model folder again.") from error
+            if path.stat().st_size != member.file_size:
+                raise InputError(f"{label} is damaged at {member.filename}: its size is wrong. Zip the folder again.")
+        write_stamp(folder, checksum, {"source": label})
+    _log.info("unpacked %s (%d bytes) to %s", label, done, target)

@@ -1,0 +1,113 @@
+"""What a model knows and writes while it learns: concept and retain loss and continued prompts, at little cost."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from unlearning_core.concepts.labelled_files import read_labelled
+from unlearning_core.errors import WorkbenchError
+from unlearning_core.jobs.events import EventLog
+from unlearning_core.models.inspection import ModelInfo
+from unlearning_core.models.loading import LoadedModel
+from unlearning_core.models.mapping import map_model
+from unlearning_core.training.job import TrainingJob
+from unlearning_core.training.trainer import PrunedTrainer
+
+_log = logging.getLogger(__name__)
+
+
+class Allowance:
+    """Time that may be spent beside the training: a share of what the training itself has taken.
+
+    Attributes:
+        spent: seconds spent so far.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._last: float | None = None
+        self.spent = 0.0
+
+    def allows(self, trained: float) -> bool:
+        """Whether one more, as long as the last one, would stay within the share of `trained` seconds."""
+        return self._last is not None and self.spent + self._last <= self._share * trained
+
+    def spend(self, seconds: float, *, free: bool = False) -> None:
+        """One took `seconds`; a free one (before the first step) only tells how long they take."""
+        self._last = seconds
+        self.spent += 0.0 if free else seconds
+
+
+class Learning:
+    """Measures one model between two optimizer steps and writes the events "measure" and "sample".
+
+    It draws no random number and changes no weight: the training goes on as it would without it. Once before the
+    first step and once after the last, and in between every `measure_every` steps, or as often as `measure_share` of
+    the training's time allows.
+    """
+
+    def __init__(self, job: TrainingJob, total: int, log: EventLog, trainer: PrunedTrainer, tokenizer: Any) -> None:
+        self._job, self._total, self._log, self._trainer = job, total, log, trainer
+        self._allowance = Allowance(job.measure_share)
+        self._items = read_labelled(Path(job.probe_set_path)) if job.probe_set_path else []
+        self._given_up = not self._items and not job.prompts
+        self._loaded = loaded(trainer.model, tokenizer)
+
+    def due(self, step: int, trained: float) -> bool:
+        """Whether to measure after `step`, when the steps have taken `trained` seconds."""
+        if self._given_up:
+            return False
+        if step >= self._total:
+            return True
+        every = self._job.measure_every
+        return step % every == 0 if every else self._allowance.allows(trained)
+
+    def measure(self, step: int, *, first: bool = False) -> None:
+        """Measure and write; what goes wrong is logged, and the training goes on without further measurements."""
+        if self._given_up:
+            return
+        started = time.monotonic()
+        self._trainer.model.eval()
+        try:
+            with self._trainer.autocast():
+                self._measure(step)
+        except WorkbenchError as error:
+            self._given_up = True
+            _log.warning("Nothing more is measured while it learns: %s", error)
+        finally:
+            self._trainer.model.train()
+        self._allowance.spend(time.monotonic() - started, free=first)
+
+    def _measure(self, step: int) -> None:
+        from unlearning_core.evaluation.generation import generate
+        from unlearning_core.evaluation.likelihood import measure
+
+        if self._items:
+            found = measure(self._loaded, self._items)
+            numbers = {name: found.to_dict()[name] for name in _NUMBERS}
+            self._log.event("measure", step=step, total_steps=self._total, sentences=len(self._items), **numbers)
+        if self._job.prompts:
+            written = generate(self._loaded, self._job.prompts, greedy=True, max_new_tokens=self._job.sample_tokens)
+            for sample in written:
+                self._log.event("sample", step=step, total_steps=self._total, prompt=sample.prompt, text=sample.text)
+
+
+_NUMBERS = ("concept_nll", "concept_nll_stderr", "retain_nll", "retain_nll_stderr")
+
+
+def loaded(model: Any, tokenizer: Any) -> LoadedModel:
+    """A model in training as what measurements take."""
+    found = map_model(model)
+    parameters = model.num_parameters()
+    info = ModelInfo(
+        source=str(model.config._name_or_path),
+        model_type=model.config.model_type,
+        layers=len(found.blocks),
+        shapes=found.shapes,
+        parameters=parameters,
+        bytes_in_memory=4 * parameters,
+        dtype="float32",
+        device=model.device.type,
+    )
+    return LoadedModel(model, tokenizer, found, info)
