@@ -78,14 +78,14 @@ def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: C
 
 MEMORY = """
 import json, psutil, sys
-from pages.components.model_cache import MOST, Shelf
+from pages.components.model_cache import MOST, ModelCache
 from unlearning_core.progress import silent
 
-folder, shelf, held = sys.argv[1], ModelCache(), []
+folder, cache, held = sys.argv[1], ModelCache(), []
 for number in range(MOST + 4):
-    shelf.take((str(number), folder, None, "cpu", "float32", False), silent)
+    cache.take((str(number), folder, None, "cpu", "float32", False), silent)
     held.append(psutil.Process().memory_info().rss)
-shelf.clear()
+cache.clear()
 print(json.dumps({"held": held[MOST - 1:], "first": held[0], "cleared": psutil.Process().memory_info().rss}))
 """
 
@@ -115,8 +115,8 @@ def test_the_model_that_was_used_longest_ago_makes_room(asked: str, kept: str, m
 
     loads: list[str] = []
     monkeypatch.setattr(loading, "load_model", lambda source, **settings: loads.append(source) or object())
-    shelf = ModelCache(most=2)
+    cache = ModelCache(most=2)
     for name in asked:
-        shelf.take((name, name, None, "cpu", "float32", False), silent)
+        cache.take((name, name, None, "cpu", "float32", False), silent)
     assert loads == list(dict.fromkeys(asked))
-    assert [name for name in "abc" if shelf.holds((name, name, None, "cpu", "float32", False))] == list(kept)
+    assert [name for name in "abc" if cache.holds((name, name, None, "cpu", "float32", False))] == list(kept)
