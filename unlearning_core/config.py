@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unlearning_core.errors import InputError
 from unlearning_core.logs import redact
@@ -129,6 +129,18 @@ class RetrainingSection(Section):
     checkpoint_steps: int = Field(100, ge=1, description="optimizer steps between checkpoints")
 
 
+class MethodSection(Section):
+    """One step of what is done to the model."""
+
+    name: str = Field(min_length=1, description="a method; `unlearn methods` lists them")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="the method's own parameters")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
 class EvaluationSection(Section):
     """How much is measured."""
 
@@ -167,6 +179,9 @@ class ExperimentConfig(Section):
     neural_probing: NeuralProbingSection = Field(default_factory=NeuralProbingSection)
     search: SearchSection = Field(default_factory=SearchSection)
     retraining: RetrainingSection = Field(default_factory=RetrainingSection)
+    methods: list[MethodSection] | None = Field(
+        None, description='what is done to the model, in order, as ["prune", "retrain"]; none: these two'
+    )
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     never_knew: NeverKnewSection = Field(default_factory=NeverKnewSection)
     generation: GenerationSection = Field(default_factory=GenerationSection)
@@ -322,7 +337,7 @@ def _refuse_secrets(section: BaseModel, origin: str, prefix: str = "") -> None:
             )
 
 
-_FREE = ("ranker_parameters", "questions_only", "texts_only")
+_FREE = ("ranker_parameters", "questions_only", "texts_only", "methods")
 """Keys whose value is a dictionary of a person's own."""
 
 
