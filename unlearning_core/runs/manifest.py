@@ -76,7 +76,7 @@ class Manifest:
 
     def change(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Let `change` alter the manifest; what two processes change at the same time is all in it afterwards."""
-        with disk_errors(self.folder), FileLock(self.folder / _LOCK):
+        with disk_errors(self.folder), self.there(), FileLock(self.folder / _LOCK):
             found = self.read()
             if found["state"] == DAMAGED:
                 found = found | {"state": "stopped", "message": ""}
@@ -152,7 +152,7 @@ class Manifest:
             Busy: somebody else works on it; says who.
             InputError: the run's folder may not be written.
         """
-        with disk_errors(self.folder):
+        with disk_errors(self.folder), self.there():
             lock = FileLock(self.folder / _WORK_LOCK, timeout=_PATIENCE if self.worker() is None else 0)
             while True:
                 try:
@@ -165,12 +165,27 @@ class Manifest:
                     waiting(sentence)
                     lock.timeout = 0.3
         try:
+            if not self.folder.is_dir():  # deleted by the one who was waited for
+                raise self._gone()
             worker = Worker(os.getpid(), doing, now(), platform.node())
             write_json(self.folder / _WORKER, asdict(worker) | identity(os.getpid()))
             yield
         finally:
             (self.folder / _WORKER).unlink(missing_ok=True)
             lock.release()
+
+    @contextmanager
+    def there(self) -> Iterator[None]:
+        """Whatever is missing inside the `with` because the run was deleted meanwhile is an InputError that says so."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            if self.folder.is_dir():
+                raise
+            raise self._gone() from error
+
+    def _gone(self) -> InputError:
+        return InputError(f"There is no run {self.folder.name} any more: it was deleted. Open another one.")
 
     def busy_sentence(self) -> str:
         """Who works on the run and what to do."""

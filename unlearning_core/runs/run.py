@@ -137,9 +137,9 @@ class Run:
 
     def drop(self, step: str) -> None:
         """The stage is being made anew: until then the run has no result of it, and shows none."""
-        names = self.status()["stages"].get(step, {}).get("files") or {}
+        # In this order: whoever is killed in between leaves a result that is not shown, never one of before.
+        self._hide(self.status()["stages"].get(step, {}).get("files") or {})
         self.manifest.drop(step)
-        self._hide(names)
 
     def show(self, artifact: Artifact) -> None:
         """Give the files of `artifact` their names in the run's folder, in place of what was there."""
@@ -338,7 +338,8 @@ class Run:
         if value is None:
             self._note(name).unlink(missing_ok=True)
         else:
-            write_json(self._note(name), value)
+            with self.manifest.there():
+                write_json(self._note(name), value)
 
     def _note(self, name: str) -> Path:
         assert _NOTE.fullmatch(name), name
@@ -373,6 +374,15 @@ class Run:
         """Where cuts are kept that a person gave a name."""
         return self.folder / "recipes"
 
+    def own_files(self) -> list[Path]:
+        """What the run has beside its results: settings, manifest, log, notes, inputs, named recipes."""
+        results = {name for state in self.status()["stages"].values() for name in state.get("files") or {}}
+        top = [path for path in self.folder.iterdir() if path.suffix in (".json", ".jsonl", ".txt")]
+        told = [self.training_folder / name for name in ("events.jsonl", "status.json")]
+        kept = [path for folder in (self.kept_inputs_folder, self.recipes_folder) for path in folder.rglob("*")]
+        files = [path for path in (*top, *told, *kept) if path.is_file() and path.name != "worker.json"]
+        return [path for path in files if path.relative_to(self.folder).as_posix() not in results]
+
 
 def open_run(run_id: str, root: Path = Path("runs")) -> Run:
     """The run of that id, which may come from a URL.
@@ -380,7 +390,7 @@ def open_run(run_id: str, root: Path = Path("runs")) -> Run:
     Raises:
         InputError: no run can have such an id, or there is none.
     """
-    if not _NAME.fullmatch(run_id) or not _is_run(root / run_id):
+    if not is_run_name(run_id) or not _is_run(root / run_id):
         raise InputError(f"There is no run {run_id!r} in {root}. Open one of the listed runs or start a new one.")
     return Run(root / run_id)
 
@@ -389,7 +399,7 @@ def list_runs(root: Path = Path("runs")) -> list[Run]:
     """All runs under `root`, newest first."""
     if not root.is_dir():
         return []
-    names = sorted((path.name for path in root.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+    names = sorted((path.name for path in root.iterdir() if is_run_name(path.name)), reverse=True)
     return [Run(root / name) for name in names if _is_run(root / name)]
 
 
@@ -428,6 +438,11 @@ def config_digest(config: ExperimentConfig) -> str:
     if values["methods"] is None:  # as before there were any to choose
         del values["methods"]
     return digest(values)
+
+
+def is_run_name(name: str) -> bool:
+    """Whether a run can be called so: one part of a path, not hidden."""
+    return _NAME.fullmatch(name) is not None
 
 
 def _is_run(folder: Path) -> bool:
