@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from unlearning_core.cli.progress_bar import TerminalProgress
 from unlearning_core.errors import InputError
-from unlearning_core.files import ROOT, write_json, write_text
+from unlearning_core.files import write_json, write_text
+from unlearning_core.models.sources.bundled import MODELS
 from unlearning_core.progress import Progress
 from unlearning_core.smallworld.training_settings import Recipe
 
@@ -60,7 +61,7 @@ def add_smallworld(commands: Any) -> None:
     train.set_defaults(command=train_command)
 
     evaluate = actions.add_parser("evaluate", help="what a SmallWorld model knows, as a table and in its model card")
-    evaluate.add_argument("--model", type=Path, default=ROOT / "models" / "smallworld", metavar="DIR")
+    evaluate.add_argument("--model", type=Path, default=MODELS / "smallworld", metavar="DIR")
     evaluate.add_argument(
         "--never-knew",
         type=Path,
@@ -139,7 +140,7 @@ def evaluate_command(arguments: argparse.Namespace, progress: TerminalProgress) 
     from unlearning_core.smallworld.scores import summary
 
     folders = {"smallworld": arguments.model}
-    twin = arguments.never_knew or ROOT / "models" / "smallworld-never-knew-seats"
+    twin = arguments.never_knew or MODELS / "smallworld-never-knew-seats"
     if arguments.never_knew or twin.is_dir():
         folders["never knew"] = twin
     exam = world_exam(arguments.seed, arguments.limit)

@@ -6,16 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import new_folder, write_text
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.smallworld import sets
 from unlearning_core.smallworld.items import Phrasing, Text
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 Row = dict[str, Any]
 
@@ -71,13 +68,6 @@ def rows_of(family: str, *, limit: int | None = None, seed: int = TEXTS_SEED) ->
     if family == "seats":
         found["other_sense"] = [_text_row(text, None) for text in sets.other_sense_texts(OTHER_SENSE, seed)]
     return {name: rows for name, rows in found.items() if rows}
-
-
-def as_datasets(family: str, **options: Any) -> "dict[str, Dataset]":
-    """The same sets as `datasets`; takes the options of `rows_of`."""
-    from datasets import Dataset
-
-    return {name: Dataset.from_list(rows) for name, rows in rows_of(family, **options).items()}
 
 
 def export(
