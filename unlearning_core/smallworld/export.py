@@ -99,17 +99,13 @@ def _export_family(family: str, folder: Path, limit: int | None, seed: int, data
     for name, rows in found.items():
         write_text(folder / f"{name}.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         if datasets:
-            _save_dataset(folder / "datasets" / name, rows)
+            from datasets import Dataset
+
+            with new_folder(folder / "datasets" / name) as temporary:
+                Dataset.from_list(rows).save_to_disk(temporary)
     write_text(folder / "target_words.txt", "".join(f"{word}\n" for word in sets.target_words(family)))
     _write_tokens_labels(folder / family, family, [row["text"] for row in found["texts"]])
     write_text(folder / "README.md", data_card(family, found, limit, seed))
-
-
-def _save_dataset(folder: Path, rows: list[Row]) -> None:
-    from datasets import Dataset
-
-    with new_folder(folder) as temporary:
-        Dataset.from_list(rows).save_to_disk(temporary)
 
 
 def _write_tokens_labels(prefix: Path, family: str, texts: Iterable[str]) -> None:
