@@ -8,10 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unlearning_core.errors import InputError
+from unlearning_core.files import ROOT
 from unlearning_core.logs import redact
-
-ROOT = Path(__file__).resolve().parents[1]
-"""The checkout: `data/` and `models/` lie here."""
 
 STARTERS = ROOT / "data" / "starters"
 """One ready-made config a starter model: what `run` without a file uses."""
@@ -200,7 +198,7 @@ class ExperimentConfig(Section):
 
 
 def load_config(path: Path) -> ExperimentConfig:
-    """Read a config file; relative paths in it are found from the working folder, its own folder or the checkout.
+    """Read a config file; relative paths in it are found from the working folder, its own folder or `ROOT`.
 
     Raises:
         InputError: the file is missing, not UTF-8, not JSON, or a field is unknown or wrong.
@@ -291,7 +289,7 @@ def _names_ranker_alone(assignments: list[str]) -> bool:
 
 
 def find_path(text: str, folder: Path) -> str:
-    """`text` itself, or where it lies in `folder` or the checkout when it is a relative path that exists there."""
+    """`text` itself, or where it lies in `folder` or `ROOT` when it is a relative path that exists there."""
     path = Path(text).expanduser()
     if path.is_absolute() or path.exists():
         return str(path.resolve()) if path.exists() else str(path)

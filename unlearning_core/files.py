@@ -14,6 +14,20 @@ from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
 
 _FULL = (os.strerror(errno.ENOSPC), *(f"os error {number}" for number in (errno.ENOSPC, errno.EDQUOT)))
 
+_PACKAGE = Path(__file__).resolve().parent
+
+INSTALLED = (_PACKAGE / "_bundled").is_dir()
+"""Whether this package came from a wheel; otherwise it runs from a checkout."""
+
+ROOT = _PACKAGE / "_bundled" if INSTALLED else _PACKAGE.parent
+"""The folder that holds `app.py`, `pages/`, `data/` and `models/`: the checkout, or the wheel's copy of them."""
+
+
+def child_python_path() -> str:
+    """PYTHONPATH for a child process: this process's own, in a checkout with the checkout before it."""
+    own = os.environ.get("PYTHONPATH")
+    return os.pathsep.join(filter(None, [None if INSTALLED else str(ROOT), own]))
+
 
 @contextmanager
 def disk_errors(target: Path) -> Iterator[None]:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.config import ROOT, ExperimentConfig
+from unlearning_core.config import ExperimentConfig
 from unlearning_core.errors import InputError
-from unlearning_core.files import write_text
+from unlearning_core.files import ROOT, write_text
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.reports.html import Facts, html_report
 from unlearning_core.runs.context import RunContext
