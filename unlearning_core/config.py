@@ -2,8 +2,9 @@
 
 import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +20,11 @@ STARTERS = ROOT / "data" / "starters"
 DEFAULT_STARTER = "smallworld"
 """The starter that `run` uses when neither a config nor a starter is named."""
 
+PATH = "path"
+"""Marks a field that may hold the path of a file or folder: a relative one is looked up when a config is read."""
+
+Location = Annotated[str | None, PATH]
+
 
 class Section(BaseModel):
     """A part of the config; unknown keys are refused, so that a typing error cannot silently do nothing."""
@@ -29,7 +35,7 @@ class Section(BaseModel):
 class BaseModelSection(Section):
     """Which model is edited."""
 
-    base_model_path: str = Field(
+    base_model_path: Annotated[str, PATH] = Field(
         DEFAULT_STARTER, min_length=1, description="a folder, a .gguf file, a Hub id or a starter"
     )
     model_type: str | None = Field(None, description="checked against the model (gpt2, llama, ...)")
@@ -44,23 +50,23 @@ class BaseModelSection(Section):
 class NeuralProbingSection(Section):
     """What the concept is, where it occurs, how its neurons are found and how many are cut."""
 
-    concept_definition: str | list[str] = Field(
+    concept_definition: Annotated[str | list[str], PATH] = Field(
         "data/target_words.txt", description="a file of concept words (one a line, commas or CSV), or a list of words"
     )
     inflections: bool = Field(True, description="also match inflected forms (sit -> sat, sitting)")
     language: str = Field("en", description="language of the inflections")
-    tokens_input_path: str | None = Field(None, description="tokens file in the seed's and NeuroX's format")
-    labels_input_path: str | None = Field(None, description="labels file that goes with it")
+    tokens_input_path: Location = Field(None, description="tokens file in the seed's and NeuroX's format")
+    labels_input_path: Location = Field(None, description="labels file that goes with it")
     target_label: str = Field("target", description="the label of concept tokens in the labels file")
     activations_label: str | None = Field(None, description="a short name for the run folder")
-    sentences: str | None = Field(None, description="sentences when there is no tokens file: file, folder or dataset")
+    sentences: Location = Field(None, description="sentences when there is no tokens file: file, folder or dataset")
     sentences_split: str | None = Field(None, description="split of that dataset")
     sentences_column: str | None = Field(None, description="text column of that dataset or CSV")
-    retain_corpus: str | None = Field(None, description="more text without the concept, to rank against and measure on")
-    neighbours: str | list[str] | None = Field(
+    retain_corpus: Location = Field(None, description="more text without the concept, to rank against and measure on")
+    neighbours: Annotated[str | list[str] | None, PATH] = Field(
         None, description="words near the concept that must stay, a file or a list: ranked against, measured apart"
     )
-    neighbour_corpus: str | None = Field(
+    neighbour_corpus: Location = Field(
         None, description="more text about neighbours; without words of theirs all of it counts as such"
     )
     neighbour_corpus_split: str | None = Field(None, description="split of that dataset")
@@ -112,9 +118,9 @@ class RetrainingSection(Section):
     """How the pruned model recovers on text without the concept."""
 
     enabled: bool = Field(True, description="false stops after pruning")
-    train_dataset_path: str | None = Field(None, description="training text; filtered of the concept once more")
-    val_dataset_path: str | None = Field(None, description="validation text; filtered too")
-    dataset: str | None = Field(None, description="or one dataset to filter and split; none: the retain sentences")
+    train_dataset_path: Location = Field(None, description="training text; filtered of the concept once more")
+    val_dataset_path: Location = Field(None, description="validation text; filtered too")
+    dataset: Location = Field(None, description="or one dataset to filter and split; none: the retain sentences")
     dataset_column: str | None = Field(None, description="its text column")
     max_train_texts: int | None = Field(None, ge=1, description="training texts at most")
     num_train_epochs: float = Field(1, gt=0, description="passes over the text")
@@ -138,13 +144,13 @@ class EvaluationSection(Section):
 class NeverKnewSection(Section):
     """What the models are compared with: one that was trained without the concept, as if it had been forgotten."""
 
-    model: str | None = Field(None, description="a model of the same vocabulary that never knew; none: no comparison")
+    model: Location = Field(None, description="a model of the same vocabulary that never knew; none: no comparison")
     revision: str | None = Field(None, description="branch, tag or commit of a Hub model")
-    questions: str | None = Field(None, description="JSON lines: prompt, paraphrase (right answer), perturbed (wrong)")
+    questions: Location = Field(None, description="JSON lines: prompt, paraphrase (right answer), perturbed (wrong)")
     questions_only: dict[str, Any] = Field(default_factory=dict, description="fields that a question must have")
-    forget_texts: str | None = Field(None, description="text about the concept: file, folder or dataset")
-    neighbour_texts: str | None = Field(None, description="text about what stands near it")
-    retain_texts: str | None = Field(None, description="text about everything else")
+    forget_texts: Location = Field(None, description="text about the concept: file, folder or dataset")
+    neighbour_texts: Location = Field(None, description="text about what stands near it")
+    retain_texts: Location = Field(None, description="text about everything else")
     texts_only: dict[str, Any] = Field(default_factory=dict, description="fields that a text must have (JSON lines)")
     max_questions: int = Field(400, ge=2, description="questions at most, drawn by the seed")
     max_texts: int = Field(200, ge=2, description="texts of each kind at most, drawn by the seed")
@@ -212,13 +218,21 @@ def read_config_values(path: Path) -> dict[str, Any]:
     return _without_comments(values)
 
 
+def starter_names() -> list[str]:
+    """The starters that have a ready-made experiment, the default first."""
+    return sorted((file.stem for file in STARTERS.glob("*.json")), key=lambda name: (name != DEFAULT_STARTER, name))
+
+
+def starter_file(name: str) -> Path:
+    """Where the ready-made experiment of a starter model is; raises InputError with the names there are."""
+    if name not in starter_names():
+        raise InputError(f"--starter {name}: there is no such starter. Known: {', '.join(starter_names())}.")
+    return STARTERS / f"{name}.json"
+
+
 def starter_config(name: str) -> ExperimentConfig:
     """The ready-made experiment of a starter model; raises InputError with the names there are."""
-    path = STARTERS / f"{name}.json"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in STARTERS.glob("*.json")))
-        raise InputError(f"--starter {name}: there is no such starter. Known: {known}.")
-    return load_config(path)
+    return load_config(starter_file(name))
 
 
 def build_config(values: dict[str, Any], *, origin: str = "config", folder: Path | None = None) -> ExperimentConfig:
@@ -241,7 +255,7 @@ def build_config(values: dict[str, Any], *, origin: str = "config", folder: Path
     return config
 
 
-def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+def override(values: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """Apply `section.key=value` assignments; a value is read as JSON where it is JSON, else as text.
 
     Another ranker without parameters of its own takes its defaults, not what stood there for the one before.
@@ -269,7 +283,7 @@ def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
     return values
 
 
-def _names_ranker_alone(assignments: list[str]) -> bool:
+def _names_ranker_alone(assignments: Sequence[str]) -> bool:
     names = [assignment.partition("=")[0].strip() for assignment in assignments]
     of_method = [name for name in names if name.startswith("neural_probing.ranker_parameters")]
     return "neural_probing.ranker" in names and not of_method
@@ -286,27 +300,16 @@ def find_path(text: str, folder: Path) -> str:
     return text
 
 
-def _resolve_paths(config: ExperimentConfig, folder: Path) -> None:
+def _resolve_paths(section: BaseModel, folder: Path) -> None:
     from unlearning_core.models.sources.starters import STARTERS as NAMED
 
-    fields: tuple[tuple[Section, tuple[str, ...]], ...] = (
-        (config.base_model, ("base_model_path",)),
-        (
-            config.neural_probing,
-            (
-                *("concept_definition", "tokens_input_path", "labels_input_path", "sentences", "retain_corpus"),
-                *("neighbours", "neighbour_corpus"),
-            ),
-        ),
-        (config.retraining, ("train_dataset_path", "val_dataset_path", "dataset")),
-        (config.never_knew, ("model", "questions", "forget_texts", "neighbour_texts", "retain_texts")),
-    )
-    for section, names in fields:
-        for name in names:
-            value = getattr(section, name)
-            # A starter's name wins over a folder that happens to be called the same.
-            if isinstance(value, str) and value not in NAMED:
-                setattr(section, name, find_path(value, folder))
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            _resolve_paths(value, folder)
+        # A starter's name wins over a folder that happens to be called the same.
+        elif PATH in field.metadata and isinstance(value, str) and value not in NAMED:
+            setattr(section, name, find_path(value, folder))
 
 
 def _refuse_secrets(section: BaseModel, origin: str, prefix: str = "") -> None:
