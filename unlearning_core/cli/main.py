@@ -1,14 +1,15 @@
 """`unlearn COMMAND ...`, also `python -m unlearning_core COMMAND ...`: what the pages do, without a screen."""
 
 import logging
+import re
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CoercionError, CycloptsError, Parameter, Token, convert
 
 from unlearning_core import __version__, distributed
 from unlearning_core.cli.progress_bar import TerminalProgress
@@ -23,12 +24,20 @@ def _shown(default: Any) -> Any:
     return None if default is False or default == () else default
 
 
+def _converted(kind: Any, tokens: Sequence[Token]) -> Any:
+    """As cyclopts converts, but a fraction is no whole number: it would be rounded."""
+    for token in tokens:
+        if int in (kind, *get_args(kind)) and not re.fullmatch(r"[+-]?\d+", token.value):
+            raise CoercionError(token=token, target_type=int)
+    return convert(kind, tokens)
+
+
 app = App(
     name="unlearn",
     help="Concept unlearning in language models.",
     version=__version__,
     help_format="plaintext",
-    default_parameter=Parameter(negative=(), show_default=_shown),
+    default_parameter=Parameter(converter=_converted, negative=(), show_default=_shown),
 )
 for place, name in enumerate(
     "run resume label filter sentences config starter report sweep search rankers families smallworld".split()
