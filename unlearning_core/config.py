@@ -92,7 +92,7 @@ class NeuralProbingSection(Section):
     aggregation: Literal["token", "average", "first", "last"] = Field("token", description="sub-words to words")
     skip_first_position: bool = Field(True, description="leave the attention sink at position 0 out of all statistics")
     protect_massive: bool = Field(True, description="never cut the neurons that write the attention sink")
-    ranker: str = Field("combined", description="ranking method; `config --schema` and the README list them")
+    ranker: str = Field("combined", description="ranking method; the command `rankers` lists them")
     ranker_parameters: dict[str, Any] = Field(default_factory=dict, description="that method's own parameters")
     prune_ratio: float = Field(0.003, ge=0, le=1, description="fraction of the ranked neurons that is cut")
     per_layer: bool = Field(False, description="cut the same fraction of every layer instead of the overall top")
@@ -242,14 +242,13 @@ def build_config(values: dict[str, Any], *, origin: str = "config", folder: Path
     except ValidationError as error:
         raise InputError("\n".join(_sentence(origin, problem) for problem in error.errors())) from error
     _refuse_secrets(config, origin)
-    probing = config.neural_probing
-    if bool(probing.tokens_input_path) != bool(probing.labels_input_path):
-        given, missing = ("tokens_input_path", "labels_input_path")
-        if probing.labels_input_path:
-            given, missing = missing, given
-        raise InputError(f"{origin}: neural_probing.{given} is given without neural_probing.{missing}; give both.")
-    if config.retraining.val_dataset_path and not config.retraining.train_dataset_path:
-        raise InputError(f"{origin}: retraining.val_dataset_path is given without retraining.train_dataset_path.")
+    for section, given, needed in (
+        ("neural_probing", "tokens_input_path", "labels_input_path"),
+        ("neural_probing", "labels_input_path", "tokens_input_path"),
+        ("retraining", "val_dataset_path", "train_dataset_path"),
+    ):
+        if getattr(getattr(config, section), given) and not getattr(getattr(config, section), needed):
+            raise InputError(f"{origin}: {section}.{given} is given without {section}.{needed}; give both.")
     if folder is not None:
         _resolve_paths(config, folder)
     return config

@@ -181,3 +181,29 @@ def test_a_folder_that_is_no_run_names_the_run_that_was_meant(folder: Path) -> N
     (model / "config.json").write_text('{"architectures": ["GPT2LMHeadModel"]}')
     with pytest.raises(InputError, match="There is no run"):
         open_folder(model)
+
+
+@pytest.fixture
+def broken() -> Iterator[str]:
+    """A command that breaks in a way that nobody foresaw, and has a token in its message."""
+    token = "hf_" + "x1Y2z3A4b5C6"
+
+    def broken_command() -> None:
+        raise LookupError(f"first line, {token}\nsecond line")
+
+    app.command(broken_command, name="broken")
+    yield token
+    del app["broken"]
+
+
+def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_the_log(
+    broken: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["broken"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("LookupError: first line, [secret] second line (an unforeseen error")
+    logged = (folder / "logs" / "app.log").read_text(encoding="utf-8")
+    assert "command: broken" in logged
+    assert "Traceback" in logged
+    assert "broken_command" in logged
+    assert broken not in line + logged

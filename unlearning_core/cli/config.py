@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
-from unlearning_core.cli.config_template import commented_starter
+from pydantic import BaseModel
+
 from unlearning_core.cli.options import Starter, print_or_write
-from unlearning_core.config import DEFAULT_STARTER, ExperimentConfig
+from unlearning_core.config import DEFAULT_STARTER, PATH, ROOT, ExperimentConfig, starter_config
 from unlearning_core.errors import InputError
 
 
@@ -20,3 +22,27 @@ def config_command(*, starter: Starter = DEFAULT_STARTER, schema: bool = False, 
         raise InputError(f"--output {output} is there already; give another name or delete it.")
     text = json.dumps(ExperimentConfig.model_json_schema(), indent=2) + "\n" if schema else commented_starter(starter)
     print_or_write(text, output)
+
+
+def commented_starter(name: str = DEFAULT_STARTER) -> str:
+    """A starter's config as JSON: every key with its value, above it a `_key` comment that is ignored on reading.
+
+    Raises:
+        InputError: no starter has this name.
+    """
+    return json.dumps(_commented(starter_config(name)), indent=4, ensure_ascii=False) + "\n"
+
+
+def _commented(section: BaseModel) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in section.model_dump().items():
+        field, inner = type(section).model_fields[name], getattr(section, name)
+        if isinstance(inner, BaseModel):
+            values[name] = _commented(inner)
+            continue
+        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+        values[f"_{name}"] = (field.description or "") + (f" ({', '.join(choices)})" if choices else "")
+        # A path from the root, for the file may go to another machine.
+        inside = PATH in field.metadata and isinstance(value, str) and Path(value).is_relative_to(ROOT)
+        values[name] = Path(value).relative_to(ROOT).as_posix() if inside else value
+    return values
