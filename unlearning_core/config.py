@@ -2,9 +2,9 @@
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -351,11 +351,16 @@ def _sentence(origin: str, problem: Any) -> str:
 
 
 def known_keys(location: tuple[Any, ...]) -> list[str]:
-    """The keys that the section at `location` has."""
+    """The keys that the section at `location` has; a number in it is a place in a list of sections."""
     section: type[BaseModel] = ExperimentConfig
     for part in location:
-        field = section.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            section = annotation
+        if field := section.model_fields.get(str(part)):
+            section = next(_sections(field.annotation), section)
     return list(section.model_fields)
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)

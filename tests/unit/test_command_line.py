@@ -116,6 +116,25 @@ def test_a_mistyped_command_is_one_line_that_says_what_to_do(
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["run", "config.json", "--output-dir", "file"], "directory"),
+        (["filter", "--words", "w", "--dataset", "d", "--output-dir", "file"], "directory"),
+        (["sentences", "--words", "w", "--model", "m", "--count", "9", "--output", "folder"], "file"),
+        (["search", "runs/x", "--forget", "1", "--retain", "1", "--json", "folder"], "file"),
+        (["smallworld", "evaluate", "--answers", "folder"], "file"),
+    ],
+)
+def test_a_place_that_nothing_can_be_written_to_is_refused_before_the_work(
+    words: list[str], kind: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "file").write_text("kept")
+    (folder / "folder").mkdir()
+    assert f"Only {kind} is allowed" in refused(capsys, *words)
+    assert (folder / "file").read_text() == "kept"
+
+
 def test_a_token_that_was_typed_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     assert "x1Y2z3A4" not in refused(capsys, "run", "a.json", "hf_" + "x1Y2z3A4b5C6")
 

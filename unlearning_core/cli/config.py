@@ -6,12 +6,14 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from unlearning_core.cli.options import Starter, print_or_write
+from unlearning_core.cli.options import OutputFile, Starter, print_or_write
 from unlearning_core.config import DEFAULT_STARTER, PATH, ROOT, ExperimentConfig, starter_config
 from unlearning_core.errors import InputError
 
 
-def config_command(*, starter: Starter = DEFAULT_STARTER, schema: bool = False, output: Path | None = None) -> None:
+def config_command(
+    *, starter: Starter = DEFAULT_STARTER, schema: bool = False, output: OutputFile | None = None
+) -> None:
     """Print a config to begin from, with a comment above every key.
 
     Args:

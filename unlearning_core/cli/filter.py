@@ -1,13 +1,17 @@
 """`unlearn filter`: a dataset without the concept."""
 
-from pathlib import Path
-
-from unlearning_core.cli.options import Bar, ConceptOptions
+from unlearning_core.cli.options import Bar, ConceptOptions, OutputFolder
 from unlearning_core.concepts.filtering import FilterSettings, filter_dataset
 
 
 def filter_command(
-    *, concept: ConceptOptions, dataset: str, column: str | None = None, seed: int = 0, output_dir: Path, progress: Bar
+    *,
+    concept: ConceptOptions,
+    dataset: str,
+    column: str | None = None,
+    seed: int = 0,
+    output_dir: OutputFolder,
+    progress: Bar,
 ) -> None:
     """Leave the concept out of a dataset.
 

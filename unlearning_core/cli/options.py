@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
-from cyclopts.validators import Number
+from cyclopts import Parameter, validators
 
 from unlearning_core.cli.progress_bar import TerminalProgress
 from unlearning_core.concepts.words import Concept, read_words
@@ -26,7 +25,11 @@ RunFolder = Annotated[Path, Parameter(name="RUN_FOLDER", help="folder of a run, 
 _STARTERS = " or ".join(f"{name} (default)" if name == DEFAULT_STARTER else name for name in starter_names())
 Starter = Annotated[str, Parameter(metavar="NAME", help=f"which starter: {_STARTERS}.")]
 
-SentenceCount = Annotated[int, Parameter(validator=Number(gte=2))]
+OutputFolder = Annotated[Path, Parameter(validator=validators.Path(file_okay=False))]
+OutputFile = Annotated[Path, Parameter(validator=validators.Path(dir_okay=False))]
+"""Refused before the work, not after it, where something of the other kind is there."""
+
+SentenceCount = Annotated[int, Parameter(validator=validators.Number(gte=2))]
 """Held-out sentences of each kind at most: of fewer than two there is no standard error."""
 
 

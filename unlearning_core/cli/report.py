@@ -1,11 +1,9 @@
 """`unlearn report`: a run for a person who runs no programs."""
 
-from pathlib import Path
-
-from unlearning_core.cli.options import RunFolder, open_folder, print_or_write
+from unlearning_core.cli.options import OutputFile, RunFolder, open_folder, print_or_write
 
 
-def report_command(run: RunFolder, /, *, output: Path | None = None) -> None:
+def report_command(run: RunFolder, /, *, output: OutputFile | None = None) -> None:
     """Print a finished run as one HTML file that anyone can read.
 
     Args:

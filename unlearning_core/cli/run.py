@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from unlearning_core import distributed
-from unlearning_core.cli.options import Bar, Starter
+from unlearning_core.cli.options import Bar, OutputFolder, Starter
 from unlearning_core.config import (
     DEFAULT_STARTER,
     ExperimentConfig,
@@ -28,7 +28,7 @@ def run_command(
     *,
     starter: Starter | None = None,
     assignments: Annotated[tuple[str, ...], Parameter("--set", metavar="KEY=VALUE ...", consume_multiple=1)] = (),
-    output_dir: Path | None = None,
+    output_dir: OutputFolder | None = None,
     fresh: bool = False,
     progress: Bar,
 ) -> None:

@@ -1,9 +1,8 @@
 """`unlearn search`: the smallest cut of a run's ranking that does what is asked for."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearning_core.cli.options import Bar, RunFolder, SentenceCount, open_folder
+from unlearning_core.cli.options import Bar, OutputFile, RunFolder, SentenceCount, open_folder
 from unlearning_core.files import write_json
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ def search_command(
     retain: float,
     most: int = 40,
     sentences: SentenceCount = 100,
-    json: Path | None = None,
+    json: OutputFile | None = None,
     progress: Bar,
 ) -> None:
     """Find the fewest neurons that forget enough at a bearable price.

@@ -1,8 +1,6 @@
 """`unlearn sentences`: text for a concept where there is none."""
 
-from pathlib import Path
-
-from unlearning_core.cli.options import Bar, ConceptOptions
+from unlearning_core.cli.options import Bar, ConceptOptions, OutputFile
 from unlearning_core.writing.writer import WriterSettings, write_sentences, writing_dtype
 
 
@@ -13,7 +11,7 @@ def sentences_command(
     count: int,
     concept_share: float = 0.5,
     seed: int = 0,
-    output: Path,
+    output: OutputFile,
     progress: Bar,
 ) -> None:
     """Let the model write sentences with and without the concept.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from unlearning_core.cli.options import Bar
+from unlearning_core.cli.options import Bar, OutputFile, OutputFolder
 from unlearning_core.cli.progress_bar import TerminalProgress
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json, write_text
@@ -87,9 +87,9 @@ def evaluate_command(
     *,
     model: Path = MODELS / "smallworld",
     never_knew: Path | None = None,
-    json: Path | None = None,
-    answers: Path | None = None,
-    stories: Path | None = None,
+    json: OutputFile | None = None,
+    answers: OutputFile | None = None,
+    stories: OutputFile | None = None,
     limit: int | None = None,
     seed: int = 0,
     no_card: bool = False,
@@ -156,7 +156,7 @@ def _json_lines(models: "dict[str, Figures]") -> str:
 def export_command(
     *,
     family: str | None = None,
-    output_dir: Path,
+    output_dir: OutputFolder,
     limit: int | None = None,
     seed: int = 1,
     datasets: bool = False,
