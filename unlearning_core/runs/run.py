@@ -168,26 +168,26 @@ class Run:
     def adopt(self, step: str, outputs: Iterable[str]) -> Artifact | None:
         """The result of a stage that came with the folder, of a copied run or an earlier version, put into the store.
 
-        None where the files are not all there, not whole, or those of another cut than the stage says.
+        None where the files are not all there, or not whole.
         """
         state = self.status()["stages"].get(step, {})
         there = [path for name in outputs for path in _files(self.folder / name)]
         files = {path.relative_to(self.folder).as_posix(): path for path in there}
         known = state.get("files")
         whole = is_whole(self.folder, known) if known else all((self.folder / name).exists() for name in outputs)
-        if state.get("state") != "finished" or not whole or not files or self.damage(step):
+        if state.get("state") != "finished" or not whole or not files:
             return None
         chosen = {name: path for name, path in files.items() if not known or name in known}
         fingerprint, summary = state["fingerprint"], state.get("summary") or {}
         return self.store.adopt(kind_of(step), fingerprint, chosen, summary, state.get("seconds") or 0.0)
 
-    def damage(self, step: str | None = None) -> str | None:
+    def damage(self) -> str | None:
         """A sentence when files of this run are those of another one, as an earlier version could leave them.
 
         Told by the recipe, whose number of cut neurons is then not the one that the prune stage noted.
         """
         state = self.status()["stages"].get("prune", {})
-        if step not in (None, "prune", "retrain") or state.get("files") or state.get("state") != "finished":
+        if state.get("files") or state.get("state") != "finished":
             return None
         cut, noted = read_object(self.folder / "recipe" / "recipe.json").get("cut"), state.get("summary", {}).get("cut")
         if cut is None or noted is None or cut == noted:
