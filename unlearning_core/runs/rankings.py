@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.jobs import background
+from unlearning_core.runs import background
 from unlearning_core.config import ExperimentConfig, build_config
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json

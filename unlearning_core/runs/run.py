@@ -18,7 +18,7 @@ from unlearning_core.config import ExperimentConfig, build_config, read_config_v
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors, write_json
 from unlearning_core.logs import redact
-from unlearning_core.jobs.liveness import PROCESS_FILE, alive
+from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive
 
 RUN_ID = re.compile(r"\d{8}-\d{6}-[\w.-]+-[0-9a-f]{6}")
 
@@ -64,7 +64,7 @@ class Run:
         working = status.get("process") if status.get("state") == "running" else None
         files = [path for depth in ("*", "*/*") for path in self.folder.glob(f"{depth}/{PROCESS_FILE}")]
         recorded = [self.read_json(str(path.relative_to(self.folder))) for path in files]
-        return any(alive(process) for process in (working, *recorded) if process)
+        return any(is_alive(process) for process in (working, *recorded) if process)
 
     def set_status(self, **changes: Any) -> None:
         """Change the run's own state (new, running, stopped, failed, finished), the current stage or the message."""

@@ -10,7 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.jobs import background
+from unlearning_core.jobs.liveness import is_working_in
+from unlearning_core.jobs.process import launch, request_stop, tail
+from unlearning_core.jobs.worker import JobContext
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.curves import BUDGET, area_between, curve, selectivity, suggested_ratio
 from unlearning_core.evaluation.sweep import MEASURED, ORDERS, Order, Point, SweepSettings, sweep, to_frame
@@ -123,7 +125,7 @@ class RunSweep:
 
     def is_running(self) -> bool:
         """Whether a process that `start` started works on it."""
-        return background.works_in(self.folder)
+        return is_working_in(self.folder)
 
     def start(self) -> None:
         """Compute it in a process of its own, with patience: whatever else the machine does goes first.
@@ -133,21 +135,21 @@ class RunSweep:
         """
         if other_is_running(self.run):
             raise InputError(f"Curves of the run {self.run.id} are being computed already. Wait for them or stop them.")
-        given = self.settings
-        options = ["--per-layer" if given.per_layer else "--whole", "--ratios", *map(str, given.ratios)]
-        options += ["--protect-layers", *map(str, given.protected_layers)]
-        options += ["--draws", str(given.draws), "--seed", str(given.seed), "--sentences", str(self.sentences)]
-        if self.ranking is not None:
-            options += ["--ranking", str(self.ranking.resolve())]
-        background.launch(self.folder, ["sweep", str(self.run.folder.resolve()), *options], gently=True)
+        values = {
+            "run": str(self.run.folder.resolve()),
+            "settings": _jsonable(self.settings),
+            "sentences": self.sentences,
+            "ranking": None if self.ranking is None else str(self.ranking.resolve()),
+        }
+        launch(self.folder, f"{__name__}:compute_job", values, title="sweep", gently=True)
 
     def stop(self) -> None:
         """Ask that process to stop; the points measured so far are kept."""
-        background.interrupt(self.folder)
+        request_stop(self.folder)
 
     def last_words(self) -> str:
         """The last line that the process printed."""
-        return background.last_line(self.folder)
+        return "".join(tail(self.folder, 1))
 
     def compute(self, progress: ProgressCallback = silent, *, base: "LoadedModel | None" = None) -> dict[str, Any]:
         """Measure what is missing, and return the summary.
@@ -205,9 +207,19 @@ class RunSweep:
         return found
 
 
+def compute_job(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """What the process that `RunSweep.start` starts runs."""
+    from pydantic import TypeAdapter
+
+    settings = TypeAdapter(SweepSettings).validate_python(values["settings"])  # JSON's lists become tuples again
+    ranking = None if values["ranking"] is None else Path(values["ranking"])
+    run = Run(Path(values["run"]))
+    return RunSweep(run, settings, values["sentences"], ranking).compute(context.progress)
+
+
 def other_is_running(run: Run) -> bool:
     """Whether any sweep of this run is being computed in a process of its own."""
-    return any(background.works_in(folder) for folder in (run.folder / FOLDER).glob("*"))
+    return any(is_working_in(folder) for folder in (run.folder / FOLDER).glob("*"))
 
 
 def summarise(points: "pd.DataFrame") -> dict[str, Any]:

@@ -158,7 +158,8 @@ def training_job(context: RunContext) -> "TrainingJob":
 
 def retrain(context: RunContext) -> Summary:
     """Train in a child process (under a launcher: in the processes that are there) and keep the result."""
-    from unlearning_core.training.process import start, wait
+    from unlearning_core.jobs.process import wait
+    from unlearning_core.training.job import start
 
     job = training_job(context)
     context.forget_models()
@@ -193,7 +194,7 @@ def _start_over_if_changed(context: RunContext, folder: Path) -> None:
 
 def _end_orphan(folder: Path) -> None:
     """A worker whose parent was killed is asked to stop; the new one goes on from its checkpoint."""
-    from unlearning_core.training.process import request_stop, status
+    from unlearning_core.jobs.process import request_stop, status
 
     if status(folder).live:
         request_stop(folder)

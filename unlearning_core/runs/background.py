@@ -1,0 +1,50 @@
+"""The rest of a run in a process of its own, for a page that must not wait: watched and stopped by the run's folder."""
+
+from pathlib import Path
+from typing import Any
+
+from unlearning_core.errors import InputError
+from unlearning_core.jobs.liveness import is_working_in
+from unlearning_core.jobs.process import launch, request_stop, status, tail
+from unlearning_core.jobs.worker import JobContext
+from unlearning_core.runs.run import Run
+
+FOLDER = "background"
+
+
+def start(run: Run, until: str | None = None) -> int:
+    """Go on with `run` in a new process, to the end or through the stage `until`; returns its process id.
+
+    Raises:
+        InputError: one is at work on it already.
+    """
+    if is_running(run):
+        raise InputError(f"The run {run.id} is being worked on already. Stop it first, or wait until it has finished.")
+    values = {"run": str(run.folder.resolve()), "until": until}
+    return launch(run.folder / FOLDER, f"{__name__}:resume", values, title="run").pid
+
+
+def resume(values: dict[str, Any], context: JobContext) -> None:
+    """What the process runs."""
+    from unlearning_core.runs.pipeline import execute
+
+    execute(Run(Path(values["run"])), context.progress, until=values["until"])
+
+
+def is_running(run: Run) -> bool:
+    """Whether a process that `start` started, from here or elsewhere, works on the run."""
+    return is_working_in(run.folder / FOLDER)
+
+
+def stop(run: Run) -> None:
+    """Ask it to stop: a retraining with a checkpoint, anything else at once; what was finished is kept."""
+    training = run.folder / "retraining"
+    if status(training).live:
+        request_stop(training)
+    if is_running(run):
+        request_stop(run.folder / FOLDER)
+
+
+def last_words(run: Run) -> str:
+    """The last line that the process printed, for one that ended without a word in the run's status."""
+    return "".join(tail(run.folder / FOLDER, 1))
