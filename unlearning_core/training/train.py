@@ -122,12 +122,11 @@ def fit(
         job.model_folder, data.train.texts, len(data.train.ids), trainer.args.max_steps, job.batch_size,
         trainer.compute_dtype, begun or 0,
     )  # fmt: skip
-    cached = data.model.config.use_cache  # Trainer switches it off
     if checkpoint is None:
         trainer.write_edits()
     trainer.args.eval_on_start = checkpoint is None and data.validation is not None
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    data.model.config.use_cache = cached
+    data.model.config.use_cache = trainer.use_cache
     if monitor.stopped:
         raise Stopped(
             f"Retraining was stopped at step {trainer.state.global_step} of {trainer.args.max_steps}; a checkpoint is "

@@ -34,7 +34,7 @@ class EditKeepingTrainer(Trainer):
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Any,
         args: Any,
         *,
         train: Sequences,
@@ -46,6 +46,7 @@ class EditKeepingTrainer(Trainer):
         identity: str,
     ) -> None:
         self.pad_id = pad_id
+        self.use_cache = model.config.use_cache  # Trainer switches it off; the saved model keeps its own
         super().__init__(model=model, args=args, data_collator=self._collate, train_dataset=train.ids)
         # Trainer would split each batch over all visible cards; one process drives one.
         self.args._n_gpu = min(self.args.n_gpu, 1)
