@@ -92,6 +92,12 @@ def all_queues() -> dict[str, list[Ticket]]:
 def queued_for(asked: str, log: EventLog, progress: ProgressCallback, should_stop: ShouldStop) -> Iterator[None]:
     """Hold the device that a job names, with what it waits for in its status; a launch's processes share one.
 
+    Args:
+        asked: "auto", "cpu", "cuda" or "mps".
+        log: of the job, which is told here that it waits.
+        progress: of whoever else watches in this process; not the one that writes this job's status.
+        should_stop: asked while it waits.
+
     Raises:
         Stopped: someone asked while it waited.
     """

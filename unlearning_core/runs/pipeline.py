@@ -11,12 +11,12 @@ from collections.abc import Iterable
 
 from unlearning_core import distributed
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
+from unlearning_core.jobs.liveness import identity
 from unlearning_core.logs import logging_to
 from unlearning_core.progress import Progress, ProgressCallback, silent
-from unlearning_core.jobs.liveness import identity
+from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run, digest, list_runs, reuse
 from unlearning_core.runs.stages import STAGES, Stage
-from unlearning_core.runs.context import RunContext
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from unlearning_core.concepts.labelled_files import read_labelled, write_labelled
-from unlearning_core.runs.run import Run
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.run import Run
 
 PROBE_SET = "data/watched.jsonl"
 """Their file in the run folder."""

@@ -12,17 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.runs import background
 from unlearning_core.config import ExperimentConfig, build_config
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
-from unlearning_core.runs.pipeline import fingerprint, is_finished
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.rankers.registry import get_ranker
+from unlearning_core.runs import background
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import fingerprint, is_finished
 from unlearning_core.runs.run import Run, reuse
 from unlearning_core.runs.stages import STAGES
 from unlearning_core.runs.stages.rank import HISTORY, OUTPUTS, rank_into, summarise
-from unlearning_core.runs.context import RunContext
 
 if TYPE_CHECKING:
     import pandas as pd

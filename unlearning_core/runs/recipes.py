@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from unlearning_core.errors import InputError
+from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Shapes
 from unlearning_core.edits.recipe import RECIPE_FILE, Recipe
-from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
 
 FOLDER = "recipes"

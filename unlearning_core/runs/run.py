@@ -17,8 +17,8 @@ from typing import Any
 from unlearning_core.config import ExperimentConfig, build_config, read_config_values
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors, write_json
-from unlearning_core.logs import redact
 from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive
+from unlearning_core.logs import redact
 
 RUN_ID = re.compile(r"\d{8}-\d{6}-[\w.-]+-[0-9a-f]{6}")
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.search import MOST, Search, Target, in_a_sentence, search
 from unlearning_core.evaluation.sweep import Point, SweepSettings
 from unlearning_core.files import write_json, write_text
 from unlearning_core.progress import ProgressCallback, silent
-from unlearning_core.edits.cut_settings import CutSettings
-from unlearning_core.runs.sweep import SENTENCES, RunSweep
+from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run, open_run
 from unlearning_core.runs.stages.prune import cut_settings
-from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.sweep import SENTENCES, RunSweep
 
 if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
@@ -73,7 +73,9 @@ class RunSearch:
             write_text(path, "".join(json.dumps(one.to_dict()) + "\n" for one in kept))
 
         known = [*sweep.points(), *kept]
-        found = search(meter, context.ranking, target, self.cut, most=most, known=known, on_point=keep, progress=progress)
+        found = search(
+            meter, context.ranking, target, self.cut, most=most, known=known, on_point=keep, progress=progress
+        )
         log.info("%s", in_a_sentence(found))
         return found
 

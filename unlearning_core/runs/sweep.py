@@ -10,19 +10,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.jobs.liveness import is_working_in
-from unlearning_core.jobs.process import launch, request_stop, tail
-from unlearning_core.jobs.worker import JobContext
+from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.curves import BUDGET, area_between, curve, selectivity, suggested_ratio
 from unlearning_core.evaluation.sweep import MEASURED, ORDERS, Order, Point, SweepSettings, sweep, to_frame
 from unlearning_core.files import write_file, write_json, write_text
+from unlearning_core.jobs.liveness import is_working_in
+from unlearning_core.jobs.process import launch, request_stop, tail
+from unlearning_core.jobs.worker import JobContext
 from unlearning_core.models.sources.resolve import fingerprint
 from unlearning_core.progress import ProgressCallback, silent
-from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run, digest, open_run
 from unlearning_core.runs.stages.prune import cut_settings
-from unlearning_core.runs.context import RunContext
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,16 +4,16 @@ from dataclasses import asdict, dataclass
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
-from unlearning_core.runs.pipeline import execute
-from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.jobs.device_queue import Ticket, all_queues
 from unlearning_core.jobs.events import read_json
 from unlearning_core.jobs.process import status
-from unlearning_core.training.rate import Rate, conditions, remembered
-from unlearning_core.jobs.device_queue import Ticket, all_queues
+from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.probe_set import write_probe_set
 from unlearning_core.runs.run import Run, list_runs
 from unlearning_core.runs.stages.retrain import training_job
-from unlearning_core.runs.probe_set import write_probe_set
-from unlearning_core.runs.context import RunContext
+from unlearning_core.training.rate import Rate, conditions, remembered
 
 RATE_FILE = "data/rate.json"
 """What was measured for this run's model before it was ever trained, with the conditions it was measured under."""

@@ -136,9 +136,7 @@ class TrainingMonitor(TrainerCallback):
         return None if self._step_seconds is None else round(self._step_seconds * (self._total - step), 1)
 
     def _tell(self, step: int) -> None:
-        self._log.step(
-            task="retraining", step=step, total_steps=self._total, unit="steps", eta_seconds=self._eta(step)
-        )
+        self._log.step(task="retraining", step=step, total_steps=self._total, unit="steps", eta_seconds=self._eta(step))
         try:
             self._progress(Progress("retraining", step, self._total, "steps"))
         except Stopped:

@@ -47,7 +47,9 @@ class Learning:
     the training's time allows.
     """
 
-    def __init__(self, job: TrainingJob, total: int, log: EventLog, trainer: EditKeepingTrainer, tokenizer: Any) -> None:
+    def __init__(
+        self, job: TrainingJob, total: int, log: EventLog, trainer: EditKeepingTrainer, tokenizer: Any
+    ) -> None:
         self._job, self._total, self._log, self._trainer = job, total, log, trainer
         self._allowance = Allowance(job.measure_share)
         self._items = read_labelled(Path(job.probe_set_path)) if job.probe_set_path else []

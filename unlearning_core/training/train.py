@@ -246,7 +246,7 @@ def _finished(job: TrainingJob, trainer: EditKeepingTrainer) -> dict[str, Any] |
 
 
 def _save(job: TrainingJob, data: TrainingData, trainer: EditKeepingTrainer, figures: dict[str, Any]) -> dict[str, Any]:
-    """Save the model whole or not at all, with its figures and the edits read back from the file; returns the figures."""
+    """Save the model whole or not at all, with its figures and the edits read back; returns the figures."""
     if trainer.args.should_save:
         with full_disk(job.final_folder), new_folder(job.final_folder) as folder:
             data.model.to(data.saved_dtype).save_pretrained(folder)

@@ -8,7 +8,7 @@ from typing import Any
 from unlearning_core.errors import InputError
 from unlearning_core.jobs.device_queue import queued_for
 from unlearning_core.jobs.worker import JobContext
-from unlearning_core.progress import Progress
+from unlearning_core.progress import Progress, silent
 
 
 def count(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def sleep(values: dict[str, Any], context: JobContext) -> None:
 
 def count_on_the_device(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
     """`count` once the device is free."""
-    with queued_for("cpu", context.log, context.progress, context.should_stop):
+    with queued_for("cpu", context.log, silent, context.should_stop):
         return count(values, context)
 
 

@@ -1,5 +1,6 @@
 """The stages of the path in their order: label, rank, prune, retrain, and a measurement of each model as it comes."""
 
+from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.distance import FOLDER as DISTANCES
 from unlearning_core.runs.stages.distance import distance_inputs, distance_step, has_never_knew
 from unlearning_core.runs.stages.label import label_inputs, label_sentences
@@ -10,7 +11,6 @@ from unlearning_core.runs.stages.rank import rank_inputs, rank_neurons
 from unlearning_core.runs.stages.retrain import filter_inputs, filter_text, push, retrain, retrain_inputs
 from unlearning_core.runs.stages.search import search_cut, search_inputs
 from unlearning_core.runs.stages.stage import Stage
-from unlearning_core.runs.context import RunContext
 
 
 def _retrains(context: RunContext) -> bool:

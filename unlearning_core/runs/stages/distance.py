@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unlearning_core.config import NeverKnewSection
+from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.rank import rank_inputs
 from unlearning_core.runs.stages.stage import Summary, identity
-from unlearning_core.runs.context import RunContext
 
 FOLDER = "distances"
 """Folder of the run that holds one folder a step."""

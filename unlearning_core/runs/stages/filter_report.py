@@ -6,9 +6,9 @@ from unlearning_core.concepts.filter_cache import filtered_cached
 from unlearning_core.concepts.filtering import FilterSettings
 from unlearning_core.concepts.fingerprints import concept_fingerprint
 from unlearning_core.files import write_json
+from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import digest
 from unlearning_core.runs.stages.retrain import CACHE, filter_inputs
-from unlearning_core.runs.context import RunContext
 
 FILE = "data/filter-report.json"
 """In the run folder: {"of": what it was made from, "reports": [as `filter_dataset` returns it, one a source]}."""

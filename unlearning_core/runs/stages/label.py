@@ -13,8 +13,8 @@ from unlearning_core.concepts.texts import read_texts
 from unlearning_core.concepts.tokens_labels import read as read_tokens_labels
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
-from unlearning_core.runs.stages.stage import Summary, identity
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.stages.stage import Summary, identity
 
 
 def corrections(context: RunContext) -> Corrections:
@@ -98,7 +98,9 @@ def label_sentences(context: RunContext) -> Summary:
     return summary
 
 
-def _neighbour_facts(context: RunContext, labelled: LabelledSet, train: LabelledSet, held_out: LabelledSet) -> dict[str, Any]:
+def _neighbour_facts(
+    context: RunContext, labelled: LabelledSet, train: LabelledSet, held_out: LabelledSet
+) -> dict[str, Any]:
     """How many sentences have a neighbour and no concept word, and how often each word of theirs occurs anywhere.
 
     Raises:

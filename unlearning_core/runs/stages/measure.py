@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from unlearning_core.files import write_file, write_json
+from unlearning_core.runs.context import STEPS, RunContext
 from unlearning_core.runs.stages.distance import FOLDER as DISTANCES
 from unlearning_core.runs.stages.distance import has_never_knew
 from unlearning_core.runs.stages.rank import rank_inputs
 from unlearning_core.runs.stages.stage import Summary
-from unlearning_core.runs.context import STEPS, RunContext
 
 
 def measure_step(step: str) -> Callable[[RunContext], Summary]:

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 from unlearning_core.errors import WorkFailed
 from unlearning_core.files import new_folder
+from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import digest
 from unlearning_core.runs.stages.rank import rank_inputs
 from unlearning_core.runs.stages.stage import Summary
-from unlearning_core.runs.context import RunContext
 
 if TYPE_CHECKING:
     from unlearning_core.config import ExperimentConfig
+    from unlearning_core.edits.cut_settings import CutSettings
     from unlearning_core.edits.mask import Mask
     from unlearning_core.edits.recipe import Recipe
-    from unlearning_core.edits.cut_settings import CutSettings
 
 CUT_KEYS = {"prune_ratio", "per_layer", "protected_layers", "excluded_neurons"}
 """Keys of neural_probing that say how the ranking is cut."""
@@ -53,8 +53,8 @@ def kept_cut(context: RunContext) -> "CutSettings":
 
 def recipe_of(context: RunContext, settings: "CutSettings", mask: "Mask") -> "Recipe":
     """What makes `mask`, which `settings` give on the run's ranking, again."""
-    from unlearning_core.models.sources.resolve import fingerprint
     from unlearning_core.edits.recipe import Recipe
+    from unlearning_core.models.sources.resolve import fingerprint
 
     probing, base = context.config.neural_probing, context.config.base_model
     ranked = {"site", "alignment", "aggregation", "ranker", "ranker_parameters", "protect_massive"}

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from unlearning_core import distributed
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
-from unlearning_core.runs.stages.stage import Summary
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.stages.stage import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +65,8 @@ def rank_into(folder: Path, context: RunContext) -> Summary:
     from unlearning_core.activations.weighing import weigh_neighbours
     from unlearning_core.rankers.gate_training import history
     from unlearning_core.rankers.ranking import rank
-    from unlearning_core.rankers.registry import get_ranker
     from unlearning_core.rankers.ranking_input import Subject
+    from unlearning_core.rankers.registry import get_ranker
 
     probing = context.config.neural_probing
     ranker = get_ranker(probing.ranker)

@@ -13,10 +13,10 @@ from unlearning_core.concepts.sentences import split_sentences
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.files import new_folder, write_json, write_text
 from unlearning_core.progress import Progress
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.probe_set import PROBE_SET, write_probe_set
 from unlearning_core.runs.run import digest, reuse
 from unlearning_core.runs.stages.stage import Summary, identity
-from unlearning_core.runs.probe_set import PROBE_SET, write_probe_set
-from unlearning_core.runs.context import RunContext
 
 if TYPE_CHECKING:
     from unlearning_core.training.job import TrainingJob
@@ -184,7 +184,9 @@ def retrain(context: RunContext) -> Summary:
 def _start_over_if_changed(context: RunContext, folder: Path) -> None:
     """Checkpoints of another job must not be gone on with: the pruned model or the text may have changed."""
     stages = context.run.status()["stages"]
-    wanted = digest([retrain_inputs(context), stages.get("prune", {}).get("fingerprint"), stages["filter"]["fingerprint"]])
+    wanted = digest(
+        [retrain_inputs(context), stages.get("prune", {}).get("fingerprint"), stages["filter"]["fingerprint"]]
+    )
     mark = folder / "inputs.json"
     if not mark.is_file() or json.loads(mark.read_text(encoding="utf-8")) != wanted:
         _end_orphan(folder)

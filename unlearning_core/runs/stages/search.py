@@ -4,9 +4,9 @@ from typing import Any
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
+from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.prune import FOUND, cut_settings
 from unlearning_core.runs.stages.stage import Summary
-from unlearning_core.runs.context import RunContext
 
 
 def search_inputs(context: RunContext) -> Any:
