@@ -16,7 +16,8 @@ from unlearning_core.files import write_json
 from unlearning_core.jobs.device_queue import VARIABLE, all_queues, hold_device, queues_folder, tickets
 from unlearning_core.jobs.events import read_events
 from unlearning_core.jobs.liveness import identity
-from unlearning_core.jobs.process import status, wait
+from unlearning_core.jobs.process import wait
+from unlearning_core.jobs.status import status
 from unlearning_core.jobs.stopping import never
 from unlearning_core.progress import Progress
 from unlearning_core.training.job import start

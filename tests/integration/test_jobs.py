@@ -18,7 +18,8 @@ import pytest
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.jobs.device_queue import VARIABLE, all_queues
 from unlearning_core.jobs.liveness import is_working_in
-from unlearning_core.jobs.process import Handle, launch, request_stop, status, tail, wait
+from unlearning_core.jobs.process import Handle, launch, request_stop, wait
+from unlearning_core.jobs.status import status, tail
 from unlearning_core.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,8 @@ from tests.integration.retraining_case import largest_difference, make_job, prun
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import write_json
 from unlearning_core.jobs.events import read_json
-from unlearning_core.jobs.process import JobStatus, request_stop, status, tail, wait
+from unlearning_core.jobs.process import request_stop, wait
+from unlearning_core.jobs.status import JobStatus, status, tail
 from unlearning_core.jobs.stopping import STOP_FILE
 from unlearning_core.progress import Progress
 from unlearning_core.training.checkpoints import MARKER

@@ -16,7 +16,8 @@ from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.files import disk_errors
 from unlearning_core.jobs.events import EventLog, read_json
 from unlearning_core.jobs.liveness import record
-from unlearning_core.jobs.process import JOB_FILE, alone_in
+from unlearning_core.jobs.process import alone_in
+from unlearning_core.jobs.status import JOB_FILE
 from unlearning_core.jobs.stopping import STOP_FILE
 from unlearning_core.logs import FORMAT, RedactingFormatter, quiet_libraries, redact
 from unlearning_core.progress import Progress

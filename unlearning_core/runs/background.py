@@ -5,7 +5,8 @@ from typing import Any
 
 from unlearning_core.errors import InputError
 from unlearning_core.jobs.liveness import is_working_in
-from unlearning_core.jobs.process import launch, request_stop, status, tail
+from unlearning_core.jobs.process import launch, request_stop
+from unlearning_core.jobs.status import status, tail
 from unlearning_core.jobs.worker import JobContext
 from unlearning_core.runs.run import Run
 

@@ -16,7 +16,8 @@ from unlearning_core.evaluation.curves import BUDGET, area_between, curve, selec
 from unlearning_core.evaluation.sweep import MEASURED, ORDERS, Order, Point, SweepSettings, sweep, to_frame
 from unlearning_core.files import write_file, write_json, write_text
 from unlearning_core.jobs.liveness import is_working_in
-from unlearning_core.jobs.process import launch, request_stop, tail
+from unlearning_core.jobs.process import launch, request_stop
+from unlearning_core.jobs.status import tail
 from unlearning_core.jobs.worker import JobContext
 from unlearning_core.models.sources.resolve import fingerprint
 from unlearning_core.progress import ProgressCallback, silent

@@ -6,7 +6,7 @@ from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
 from unlearning_core.jobs.device_queue import Ticket, all_queues
 from unlearning_core.jobs.events import read_json
-from unlearning_core.jobs.process import status
+from unlearning_core.jobs.status import status
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import execute

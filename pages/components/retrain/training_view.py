@@ -8,7 +8,7 @@ from pages.components.marked_text import escaped
 from pages.components.navigation import finished_stages
 from pages.components.progress import show_errors
 from pages.components.retrain.learning_view import learning
-from unlearning_core.jobs.process import JobProgress, JobStatus, status
+from unlearning_core.jobs.status import JobProgress, JobStatus, status
 from unlearning_core.progress import duration
 from unlearning_core.runs import background
 from unlearning_core.runs.run import Run

@@ -196,7 +196,8 @@ def _start_over_if_changed(context: RunContext, folder: Path) -> None:
 
 def _end_orphan(folder: Path) -> None:
     """A worker whose parent was killed is asked to stop; the new one goes on from its checkpoint."""
-    from unlearning_core.jobs.process import request_stop, status
+    from unlearning_core.jobs.process import request_stop
+    from unlearning_core.jobs.status import status
 
     if status(folder).live:
         request_stop(folder)
