@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 from pages.components.guide import STATIONS, begin, is_guided
 from tests.ui.pieces import button, labelled
 from unlearning_core.files import write_json
-from unlearning_core.jobs import background
 from unlearning_core.jobs.liveness import identity
+from unlearning_core.runs import background
 from unlearning_core.runs.run import Run, list_runs
 
 

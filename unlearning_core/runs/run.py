@@ -20,7 +20,7 @@ from unlearning_core.concepts.labelling import LabelledSet
 from unlearning_core.config import ExperimentConfig, build_config, read_config_values
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors, read_object, write_file, write_json
-from unlearning_core.jobs.liveness import PROCESS_FILE, alive
+from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive
 from unlearning_core.logs import redact
 from unlearning_core.runs.manifest import Manifest, kind_of
 from unlearning_core.runs.store import Artifact, Store, digest, file_list, is_whole, link, now
@@ -88,7 +88,7 @@ class Run:
         if self.manifest.worker() is not None:
             return True
         files = [path for depth in ("*", "*/*") for path in self.folder.glob(f"{depth}/{PROCESS_FILE}")]
-        return any(alive(process) for path in files if (process := read_object(path)))
+        return any(is_alive(process) for path in files if (process := read_object(path)))
 
     def event(self, kind: str, **values: Any) -> None:
         """Append a line to `events.jsonl`."""
