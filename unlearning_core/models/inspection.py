@@ -86,7 +86,7 @@ def inspect_model(
         from unlearning_core.models.sources.hub import look
 
         seen = look(found.name, revision, allow_pickle=allow_pickle)
-        facts = {"licence": seen.licence, "revision": seen.commit, "download_bytes": seen.missing_bytes}
+        facts = {"revision": seen.folder.name, "download_bytes": seen.missing_bytes}
         return inspect_folder(source, seen.folder, chosen, form, **facts)
     refuse_revision(found, revision)
     gguf = _unprepared(found)
