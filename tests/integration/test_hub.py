@@ -296,11 +296,16 @@ def test_a_stop_while_fetching_gets_through_and_the_next_call_goes_on(hub: Hub, 
     )
     told, _ = ask(hub, tmp_path, stop)
     assert told["error"] == "Stopped"
-    offline, _ = ask(hub, tmp_path, "local_folder('maker/tiny')", HF_HUB_OFFLINE="1")
-    assert "not in the cache while the Hub is switched off" in offline["sentence"]
     folder, _ = ask(hub, tmp_path, "str(local_folder('maker/tiny'))")
     files = hub.repositories["maker/tiny"].commits[SECOND]
     assert (Path(folder) / "model.safetensors").read_bytes() == files["model.safetensors"]
+
+
+def test_a_model_that_was_only_looked_at_is_not_there_offline(hub: Hub, tmp_path: Path) -> None:
+    ask(hub, tmp_path, "inspect_model('maker/tiny').to_dict()")
+    told, _ = ask(hub, tmp_path, "str(local_folder('maker/tiny'))", HF_HUB_OFFLINE="1")
+    assert told["error"] == "InputError"
+    assert "not in the cache while the Hub is switched off" in told["sentence"]
 
 
 def test_progress_is_told_in_the_thread_that_asked(hub: Hub, tmp_path: Path) -> None:
