@@ -7,12 +7,11 @@ from typing import Any
 
 from unlearning_core.models.devices import bytes_each, choose_device, choose_dtype
 from unlearning_core.models.memory import available
-from unlearning_core.models.sources.folder import read_config
+from unlearning_core.models.sources.folder import find_weights, read_config
 from unlearning_core.models.sources.gguf_header import GgufHeader, read_gguf
 from unlearning_core.models.sources.prepared import read_stamp
 from unlearning_core.models.sources.resolve import Source, local_folder, refuse_revision, resolve
 from unlearning_core.models.sources.starters import STARTERS
-from unlearning_core.models.sources.weight_files import find_weights
 from unlearning_core.progress import ProgressCallback, silent
 
 

@@ -12,9 +12,8 @@ from unlearning_core.models.inspection import ModelInfo, inspect_folder, inspect
 from unlearning_core.models.loading_bars import listening
 from unlearning_core.models.mapping import ModelMap, map_model
 from unlearning_core.models.memory import check_fits
-from unlearning_core.models.sources.folder import first_line, read_tokenizer
+from unlearning_core.models.sources.folder import find_weights, first_line, read_tokenizer
 from unlearning_core.models.sources.resolve import local_folder, resolve
-from unlearning_core.models.sources.weight_files import WeightFiles, find_weights
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 __all__ = ["LoadedModel", "ModelInfo", "inspect_model", "load_model"]
@@ -68,11 +67,11 @@ def load_model(
     folder = local_folder(source, revision=revision, allow_pickle=allow_pickle, progress=progress)
     commit = folder.name if resolve(source).kind == "hub" else None
     info = inspect_folder(source, folder, chosen, form, revision=commit)
-    files = find_weights(folder, allow_pickle=allow_pickle)
+    weights = find_weights(folder, allow_pickle=allow_pickle)
     check_fits(source, info.bytes_in_memory, chosen, f"as {form}")
     tokenizer = read_tokenizer(folder)
     with listening(f"loading {source}", progress):
-        model = _read(folder, files, chosen, form)
+        model = _read(folder, weights[0].suffix == ".safetensors", chosen, form)
     _check_finite(source, model, form, progress)
     _check_vocabulary(source, tokenizer, model)
     _log.info(
@@ -82,7 +81,7 @@ def load_model(
     return LoadedModel(model, tokenizer, map_model(model), info)
 
 
-def _read(folder: Path, files: WeightFiles, device: str, dtype: str) -> Any:
+def _read(folder: Path, safe: bool, device: str, dtype: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -94,7 +93,7 @@ def _read(folder: Path, files: WeightFiles, device: str, dtype: str) -> Any:
             device_map=None if device == "cpu" else {"": device},
             local_files_only=True,
             trust_remote_code=False,
-            use_safetensors=not files.pickled,
+            use_safetensors=safe,
             weights_only=True,
             output_loading_info=True,
         )

@@ -76,7 +76,7 @@ class RunSweep:
         Raises:
             InputError: there is no such ranking, or the run's model is gone.
         """
-        from unlearning_core.models.hashing import sha256_of
+        from unlearning_core.models.checksums import sha256_of
 
         base, ranking = self.run.config.base_model, self.ranking or self.run.folder / "ranking.parquet"
         if not ranking.is_file():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from unlearning_core.errors import InputError
-from unlearning_core.models.hashing import fingerprint_of_folder, sha256_of
+from unlearning_core.models.checksums import fingerprint_of_folder, sha256_of
 from unlearning_core.models.sources.gguf import dequantise
 from unlearning_core.models.sources.prepared import root
 from unlearning_core.models.sources.starters import STARTERS, offered, prepare
