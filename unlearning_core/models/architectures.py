@@ -102,3 +102,21 @@ def row_to_add(model_type: str) -> str:
         f'Architecture("{model_type}", blocks="...", mlp_out="...", attn_out="...", norms=("...",), final_norm="...") '
         "in unlearning_core/models/architectures.py"
     )
+
+
+def family_table() -> list[dict[str, str]]:
+    """A row of text for each family that is listed: its modules and the sites whose neurons can be cut.
+
+    A single model may offer fewer sites than its family (quantised layers, norms after each layer); `ModelMap.missing`
+    says why.
+    """
+    return [
+        {
+            "family": row.model_type,
+            "MLP": row.mlp_out,
+            "attention": row.attn_out,
+            "norms": ", ".join((*row.norms, row.final_norm)),
+            "sites": "mlp, head, residual" if row.norms and row.final_norm else "mlp, head",
+        }
+        for row in _ROWS
+    ]

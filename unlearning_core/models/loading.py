@@ -9,7 +9,7 @@ from typing import Any
 from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
 from unlearning_core.models.devices import choose_device, choose_dtype, torch_dtype
 from unlearning_core.models.inspection import ModelInfo, inspect_folder, inspect_model
-from unlearning_core.models.loading_bars import listening
+from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.mapping import ModelMap, map_model
 from unlearning_core.models.memory import check_fits
 from unlearning_core.models.sources.folder import find_weights, first_line, read_tokenizer
@@ -70,7 +70,7 @@ def load_model(
     weights = find_weights(folder, allow_pickle=allow_pickle)
     check_fits(source, info.bytes_in_memory, chosen, f"as {form}")
     tokenizer = read_tokenizer(folder)
-    with listening(f"loading {source}", progress):
+    with reporting(f"loading {source}", progress):
         model = _read(folder, weights[0].suffix == ".safetensors", chosen, form)
     _check_finite(source, model, form, progress)
     _check_vocabulary(source, tokenizer, model)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core.errors import InputError
-from unlearning_core.models.loading_bars import listening
+from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.memory import check_fits
 from unlearning_core.models.sources.folder import first_line
 from unlearning_core.models.sources.gguf_header import GgufHeader, read_gguf
@@ -53,7 +53,7 @@ def _convert(gguf: Path, header: GgufHeader, folder: Path, progress: ProgressCal
         tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
         progress(Progress(f"reading the settings of {name}", 0, None))
         # A second loop hands the arrays to the model at once; it would start the same bar again.
-        with listening(f"dequantising {name}", lambda report: progress(report) if report.unit == "bytes" else None):
+        with reporting(f"dequantising {name}", lambda report: progress(report) if report.unit == "bytes" else None):
             model = AutoModelForCausalLM.from_pretrained(
                 where,
                 gguf_file=name,
@@ -73,7 +73,7 @@ def _convert(gguf: Path, header: GgufHeader, folder: Path, progress: ProgressCal
         tokenizer.model_max_length = limit
     expected = 4 * header.parameters
     progress(Progress(f"saving {name} as safetensors", 0, expected, "bytes"))
-    with listening(f"saving {name} as safetensors", lambda report: None):
+    with reporting(f"saving {name} as safetensors", lambda report: None):
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     for path in folder.iterdir():
