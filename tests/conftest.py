@@ -11,6 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from jaxtyping import install_import_hook
 
+from unlearning_core.jobs.device_queue import VARIABLE
+
 # The shapes in these signatures are checked at every call of a test; `Mask` checks its own array.
 install_import_hook(
     [
@@ -22,8 +24,6 @@ install_import_hook(
     ],
     "beartype.beartype",
 )  # fmt: skip
-
-from unlearning_core.jobs.device_queue import VARIABLE
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -134,7 +134,7 @@ class LayerSums:
         self.sums[1, label] += (ones @ rows)[0].to(home)
 
 
-def to_statistics(layers: list[LayerSums], count: Int64[np.ndarray, "2"]) -> Statistics:
+def to_statistics(layers: list[LayerSums], count: Int64[np.ndarray, " 2"]) -> Statistics:
     """Gather the layers' sums; `count` is rows by class."""
 
     def gather(tensors: list[Float64[Tensor, "2 width"]]) -> ByClass:

@@ -40,7 +40,7 @@ class Statistics:
         positive: rows with an activation above zero; NaN in an archive from before they were counted.
     """
 
-    count: Int64[np.ndarray, "2"]
+    count: Int64[np.ndarray, " 2"]
     sum: ByClass
     sumsq: ByClass
     sumabs: ByClass

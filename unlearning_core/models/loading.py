@@ -4,7 +4,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
 from unlearning_core.models.devices import choose_device, choose_dtype, torch_dtype
@@ -15,6 +15,9 @@ from unlearning_core.models.memory import check_fits
 from unlearning_core.models.sources.folder import find_weights, first_line, read_tokenizer
 from unlearning_core.models.sources.resolve import local_folder, resolve
 from unlearning_core.progress import Progress, ProgressCallback, silent
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 __all__ = ["LoadedModel", "ModelInfo", "inspect_model", "load_model"]
 
@@ -32,8 +35,8 @@ class LoadedModel:
         info: its size, family, licence.
     """
 
-    model: Any
-    tokenizer: Any
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerFast"
     map: ModelMap
     info: ModelInfo
 
@@ -81,7 +84,7 @@ def load_model(
     return LoadedModel(model, tokenizer, map_model(model), info)
 
 
-def _read(folder: Path, safe: bool, device: str, dtype: str) -> Any:
+def _read(folder: Path, safe: bool, device: str, dtype: str) -> "PreTrainedModel":
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -118,7 +121,7 @@ def _read(folder: Path, safe: bool, device: str, dtype: str) -> Any:
     return model.eval()
 
 
-def _check_finite(source: str, model: Any, dtype: str, progress: ProgressCallback) -> None:
+def _check_finite(source: str, model: "PreTrainedModel", dtype: str, progress: ProgressCallback) -> None:
     import torch
 
     tensors = model.state_dict(keep_vars=False)
@@ -135,7 +138,7 @@ def _check_finite(source: str, model: Any, dtype: str, progress: ProgressCallbac
             )
 
 
-def _check_vocabulary(source: str, tokenizer: Any, model: Any) -> None:
+def _check_vocabulary(source: str, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel") -> None:
     rows = int(model.get_input_embeddings().weight.shape[0])
     if tokenizer.vocab_size > rows:
         raise InputError(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from unlearning_core.errors import InputError
@@ -108,7 +109,7 @@ class ModelMap:
         return norms
 
 
-def map_model(model: Any) -> ModelMap:
+def map_model(model: PreTrainedModel) -> ModelMap:
     """Find the neurons of a causal language model, by the table of architectures or, for others, by probing.
 
     Raises:

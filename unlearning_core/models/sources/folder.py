@@ -3,9 +3,12 @@
 import json
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearning_core.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 _SAFE = "model.safetensors"
 _PICKLED = "pytorch_model.bin"
@@ -13,7 +16,7 @@ _LARGEST_HEADER = 100 << 20
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt")
 
 
-def read_config(folder: Path) -> Any:
+def read_config(folder: Path) -> "PreTrainedConfig":
     """The transformers configuration of a model folder; no code of the folder is ever run.
 
     Raises:
@@ -82,7 +85,7 @@ def _check_family(folder: Path, raw: dict[str, Any]) -> None:
         )
 
 
-def _check_causal(folder: Path, config: Any) -> None:
+def _check_causal(folder: Path, config: "PreTrainedConfig") -> None:
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -101,7 +104,7 @@ def _check_causal(folder: Path, config: Any) -> None:
         )
 
 
-def read_tokenizer(folder: Path) -> Any:
+def read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     """The fast tokenizer of a model folder, with a pad token wherever it has an end-of-text token to use for it.
 
     A tokenizer with neither keeps none: declaring a letter the pad token would drop that letter from decoded text.
