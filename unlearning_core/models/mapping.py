@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import nn
-from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from unlearning_core.errors import InputError
@@ -109,7 +108,7 @@ class ModelMap:
         return norms
 
 
-def map_model(model: PreTrainedModel) -> ModelMap:
+def map_model(model: Any) -> ModelMap:
     """Find the neurons of a causal language model, by the table of architectures or, for others, by probing.
 
     Raises:
