@@ -9,6 +9,7 @@ from unlearning_core.models.devices import bytes_each, choose_device, choose_dty
 from unlearning_core.models.memory import available
 from unlearning_core.models.sources.folder import find_weights, read_config
 from unlearning_core.models.sources.gguf_header import GgufHeader, read_gguf
+from unlearning_core.models.sources.hub import look
 from unlearning_core.models.sources.prepared import read_stamp
 from unlearning_core.models.sources.resolve import Source, local_folder, refuse_revision, resolve
 from unlearning_core.models.sources.starters import STARTERS
@@ -82,8 +83,6 @@ def inspect_model(
     form = choose_dtype(dtype, chosen)
     found = resolve(source)
     if found.kind == "hub":
-        from unlearning_core.models.sources.hub import look
-
         seen = look(found.name, revision, allow_pickle=allow_pickle)
         facts = {"revision": seen.folder.name, "download_bytes": seen.missing_bytes}
         return inspect_folder(source, seen.folder, chosen, form, **facts)
@@ -129,7 +128,8 @@ def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: 
         bytes_available=available(device),
         context=getattr(text, "max_position_embeddings", None),
         vocabulary=getattr(text, "vocab_size", None),
-        **{"licence": licence_of(folder), **{key: value for key, value in facts.items() if value is not None}},
+        licence=licence_of(folder),
+        **facts,
     )
 
 
