@@ -19,7 +19,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.files import disk_errors, write_json
+from unlearning_core.files import child_python_path, disk_errors, write_json
 from unlearning_core.jobs.events import EventLog, read_json
 from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive, record
 from unlearning_core.jobs.status import JOB_FILE, LOG_FILE, status
@@ -188,8 +188,7 @@ def _spawn(folder: Path, gently: bool) -> "subprocess.Popen[bytes]":
 def _environment() -> dict[str, str]:
     """The environment of a child: this process's, without what would make it one of several launched together."""
     environment = {name: value for name, value in os.environ.items() if name not in _LAUNCHER}
-    root = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    environment["PYTHONPATH"] = child_python_path()
     environment["PYTHONUNBUFFERED"] = "1"
     # Threads that spin while they wait for each other take the processor from the page and from themselves: beside
     # one other busy process a step took 6 (135 M parameters) to 15 times (260 k) longer on two cores.

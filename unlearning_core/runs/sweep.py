@@ -78,7 +78,7 @@ class RunSweep:
         Raises:
             InputError: there is no such ranking, or the run's model is gone.
         """
-        from unlearning_core.models.hashing import sha256_of
+        from unlearning_core.models.checksums import sha256_of
 
         settings = self.settings
         return digest(

@@ -14,7 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.files import new_folder
-from unlearning_core.models.sources.checksums import write_checksums
+from unlearning_core.models.checksums import write_checksums
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.smallworld.record import Record, TrainingState, checkpoint_folder
 from unlearning_core.smallworld.rows import batches, pack, tokenise
