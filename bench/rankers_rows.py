@@ -17,7 +17,7 @@ from unlearning_core.evaluation.curves import area_between, curve, selectivity
 from unlearning_core.evaluation.sweep import SweepSettings, sweep
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.rankers.ranking import rank
-from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import get_ranker
 from unlearning_core.runs.stages.rank import SAMPLED_ROWS
 
@@ -110,15 +110,9 @@ class Contest:
         ranker, forward = get_ranker(entry.ranker), self._forward_seconds
         activations, seconds = self._activations(entry, ranker.needs_rows)
         begun = time.perf_counter()
-        ranking = rank(
-            activations,
-            ranker,
-            shapes=self._loaded.map.shapes,
-            outgoing_norm=self._loaded.map.outgoing_norm(entry.site),
-            seed=self._seed,
-            progress=progress,
-            subject=Subject(self._loaded, self._split.train),
-        )
+        norm = self._loaded.map.outgoing_norm(entry.site)
+        given = RankingInput(activations, norm, self._seed, progress, self._loaded, self._split.train)
+        ranking = rank(given, ranker)
         seconds += time.perf_counter() - begun
         # No order ends early: a mean over fewer ratios would not compare with one over all.
         settings = SweepSettings(ratios=self._ratios, draws=1, stop_at=float("inf"))

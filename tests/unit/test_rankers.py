@@ -17,6 +17,7 @@ from unlearning_core.config import NeuralProbingSection
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
 from unlearning_core.rankers import linear_probe, registry
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import GROUPS, RANKERS, get_ranker
 
 LAYERS, WIDTH, COUNT = 3, 40, 120
@@ -42,7 +43,7 @@ def activations(rows: tuple[np.ndarray, np.ndarray]) -> Activations:
 
 
 def score(name: str, activations: Activations, seed: int = 0, **params: Any) -> np.ndarray:
-    return get_ranker(name).score(activations, np.ones((LAYERS, WIDTH)), seed=seed, **params)
+    return get_ranker(name).score(RankingInput(activations, seed=seed), params)
 
 
 def test_probeless_orders_neurons_as_neurox_does(rows: tuple[np.ndarray, np.ndarray], activations: Activations) -> None:
@@ -105,7 +106,7 @@ def test_the_linear_probe_is_quiet_counts_its_epochs_and_stops(
     activations: Activations, capfd: pytest.CaptureFixture[str]
 ) -> None:
     heard: list[Progress] = []
-    get_ranker("linear_probe").score(activations, np.ones((LAYERS, WIDTH)), progress=heard.append, num_epochs=3)
+    get_ranker("linear_probe").score(RankingInput(activations, progress=heard.append), {"num_epochs": 3})
     assert [(report.done, report.total) for report in heard] == [(0, 3), (1, 3), (1, 3), (2, 3), (2, 3), (3, 3)]
     assert capfd.readouterr() == ("", "")
 
@@ -113,7 +114,7 @@ def test_the_linear_probe_is_quiet_counts_its_epochs_and_stops(
         raise Stopped("enough")
 
     with pytest.raises(Stopped):
-        get_ranker("linear_probe").score(activations, np.ones((LAYERS, WIDTH)), progress=stop)
+        get_ranker("linear_probe").score(RankingInput(activations, progress=stop))
 
 
 def test_neurox_itself_is_left_as_it_was(activations: Activations) -> None:
@@ -159,7 +160,7 @@ def test_a_silent_neuron_has_ratio_one_and_one_that_only_the_concept_wakes_has_t
     values[classes == 1, 1, 2] = 1.0
     statistics = Statistics.of_rows(values, classes)
     silent = Activations("mlp", statistics, None, pd.DataFrame(columns=COLUMNS), 6, "before", "token", True)
-    found = RANKERS["activation_ratio"].score(silent, np.ones((2, 4)))
+    found = RANKERS["activation_ratio"].score(RankingInput(silent))
     assert np.isfinite(found).all()
     assert found[0, 0] == 1.0
     assert found[1, 0] == 1.0

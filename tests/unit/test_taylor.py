@@ -1,10 +1,12 @@
 """Gradient x activation against finite differences in the weights of a copy, and the score made of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from tests.tiny_subject import ITEMS, activations, scaled, subject
+from tests.tiny_input import ITEMS, scaled, tiny_input
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.evaluation.likelihood import Measurement, measure
@@ -12,18 +14,18 @@ from unlearning_core.progress import Progress, silent
 from unlearning_core.rankers.derivatives import TASK, Derivatives, derivatives
 from unlearning_core.rankers.gain_for_cost import gain_for_cost
 from unlearning_core.rankers.ranking import rank
-from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.rankers.token_batches import token_batches
 
 STEP = 0.02
 
 
-def found_for(of: Subject, site: str, token_budget: int | None = None) -> Derivatives:
+def found_for(of: RankingInput, site: str, token_budget: int | None = None) -> Derivatives:
     return derivatives(of.loaded, token_batches(of, token_budget), site, progress=silent)
 
 
-def difference(of: Subject, site: str, layer: int, index: int) -> tuple[Measurement, Measurement]:
+def difference(of: RankingInput, site: str, layer: int, index: int) -> tuple[Measurement, Measurement]:
     up, down = (measure(scaled(of, site, [(layer, index)], 1 + sign * STEP), ITEMS) for sign in (1, -1))
     return up, down
 
@@ -31,7 +33,7 @@ def difference(of: Subject, site: str, layer: int, index: int) -> tuple[Measurem
 @pytest.mark.parametrize("site", ["mlp", "head", "residual"])
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 def test_the_derivatives_are_those_of_the_loss_when_a_neuron_is_scaled(family: str, site: str) -> None:
-    of = subject(family)
+    of = tiny_input(family)
     found = found_for(of, site)
     layers, width = of.loaded.map.shapes[site]
     for layer, index in {(0, 1), (layers - 1, width - 1)}:
@@ -46,14 +48,14 @@ def test_the_derivatives_are_those_of_the_loss_when_a_neuron_is_scaled(family: s
 
 
 def test_batches_make_no_difference() -> None:
-    of = subject("llama")
+    of = tiny_input("llama")
     whole, alone = found_for(of, "mlp"), found_for(of, "mlp", token_budget=1)
     for name, value in vars(whole).items():
         np.testing.assert_allclose(getattr(alone, name), value, atol=1e-5, err_msg=name)
 
 
 def test_the_model_is_left_as_it_was() -> None:
-    of = subject("llama")
+    of = tiny_input("llama")
     before = {name: value.clone() for name, value in of.loaded.model.state_dict().items()}
     found_for(of, "residual")
     assert all(torch.equal(value, before[name]) for name, value in of.loaded.model.state_dict().items())
@@ -74,17 +76,16 @@ def test_the_score_is_gain_for_cost_and_a_cut_that_helps_elsewhere_earns_nothing
 
 
 def test_the_ranking_holds_every_neuron_and_the_gain_alone_is_the_negative_slope() -> None:
-    of = subject("gpt2")
-    read = activations(of, "mlp")
-    ranking = rank(read, "taylor", {"against": "nothing"}, subject=of, protect=False)
+    of = tiny_input("gpt2")
+    ranking = rank(of, "taylor", {"against": "nothing"}, protect=False)
     slopes = found_for(of, "mlp").concept
     order = np.argsort(slopes.ravel(), kind="stable")
     np.testing.assert_array_equal(ranking["layer"] * slopes.shape[1] + ranking["index"], order)
-    assert len(rank(read, "taylor", subject=of)) == slopes.size
+    assert len(rank(of, "taylor")) == slopes.size
 
 
 def test_it_tells_its_progress_and_stops() -> None:
-    of = subject("llama")
+    of = tiny_input("llama")
     heard: list[Progress] = []
     derivatives(of.loaded, token_batches(of, 16), "mlp", progress=heard.append)
     assert [update.task for update in heard] == [TASK] * len(heard)
@@ -98,10 +99,10 @@ def test_it_tells_its_progress_and_stops() -> None:
 
 
 def test_without_model_or_concept_it_says_what_is_missing() -> None:
-    of = subject("llama")
-    read = activations(of, "mlp")
-    with pytest.raises(InputError, match="'taylor' runs the model"):
-        rank(read, "taylor")
+    of = tiny_input("llama")
+    for name in ("taylor", "ablation"):
+        with pytest.raises(InputError, match=f"'{name}' runs the model"):
+            rank(replace(of, model=None), name)
     with pytest.raises(InputError, match="no token of the concept"):
-        token_batches(Subject(of.loaded, [LabelledText("The cat sleeps.")]))
+        token_batches(replace(of, items=[LabelledText("The cat sleeps.")]))
     assert RANKERS["taylor"].needs_model

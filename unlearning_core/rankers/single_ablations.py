@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
@@ -20,8 +22,8 @@ TASK = "cutting neurons one by one"
 
 
 @dataclass(frozen=True)
-class CutsAlone:
-    """By neuron, in the order given, float64 `[neurons]`, nats a token.
+class SingleAblations:
+    """By neuron, in the order given, float64, nats a token.
 
     Attributes:
         forget: change of the concept tokens' mean negative log-likelihood.
@@ -32,22 +34,22 @@ class CutsAlone:
             predictions without the neuron from those with it.
     """
 
-    forget: np.ndarray
-    retain: np.ndarray
-    neighbour: np.ndarray
-    divergence: np.ndarray
+    forget: Float[np.ndarray, " neurons"]
+    retain: Float[np.ndarray, " neurons"]
+    neighbour: Float[np.ndarray, " neurons"]
+    divergence: Float[np.ndarray, " neurons"]
 
 
-def cut_each(
+def ablate_each(
     loaded: LoadedModel,
     batches: Sequence[TokenBatch],
     site: str,
-    neurons: np.ndarray,
+    neurons: Int[np.ndarray, "neurons 2"],
     *,
-    kept: np.ndarray | None = None,
+    kept: Bool[np.ndarray, "layers width"] | None = None,
     token_budget: int | None = None,
     progress: ProgressCallback,
-) -> CutsAlone:
+) -> SingleAblations:
     """Cut one neuron after the other.
 
     A batch stands as many times side by side as the budget has room for, in each copy with another neuron of one layer
@@ -57,72 +59,72 @@ def cut_each(
         loaded: the model; it is left as it is.
         batches: the sentences.
         site: which kind of neuron.
-        neurons: (layer, index), int `[neurons, 2]`.
-        kept: bool `[layers, width]`, False for neurons that are cut already, in what is compared with too.
+        neurons: (layer, index) of each.
+        kept: False for neurons that are cut already, in what is compared with too.
         token_budget: positions run at once, padding included.
         progress: told after every pass; may raise Stopped.
 
     Raises:
         WorkFailed: the loss is not a number.
     """
-    predictor = NextToken(loaded)
-    restart = Restart(loaded, predictor)
+    restart = Restart(loaded, NextToken(loaded))
     budget = token_budget or positions_at_once(batches[0].ids.device)
     kept = np.ones(loaded.map.require(site), bool) if kept is None else kept
     sums, counts, done = np.zeros((4, len(neurons))), np.zeros(3), 0
     for batch in batches:
-        sheet = _Sheet(loaded, restart, batch, site, kept)
-        counts += sheet.counts
+        baseline = _Baseline(loaded, restart, batch, site, kept)
+        counts += baseline.counts
         for chosen in _groups(neurons, max(1, budget // batch.ids.numel())):
-            sums[:, chosen] += sheet.cut(neurons[chosen])
+            sums[:, chosen] += baseline.changes(neurons[chosen])
             done += len(chosen)
             progress(Progress(TASK, done // len(batches), len(neurons), "neurons"))
     if not np.isfinite(sums).all():
         raise WorkFailed("A cut gives a text a likelihood that is not a number. Load the model in float32.")
     forget, retain, neighbour = sums[:3] / np.maximum(counts, 1)[:, None]
-    return CutsAlone(forget, retain, neighbour, sums[3] / counts[1:].sum())
+    return SingleAblations(forget, retain, neighbour, sums[3] / counts[1:].sum())
 
 
-def _groups(neurons: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Numbers of neurons of one layer, at most `size` at a time."""
+def _groups(neurons: Int[np.ndarray, "neurons 2"], size: int) -> Iterator[Int[np.ndarray, " group"]]:
+    """Which neurons are of one layer, at most `size` at a time."""
     for layer in np.unique(neurons[:, 0]):
         here = np.flatnonzero(neurons[:, 0] == layer)
         yield from (here[start : start + size] for start in range(0, len(here), size))
 
 
-class _Sheet:
-    """One batch as it is, and what is needed to see what a cut changes."""
+class _Baseline:
+    """What the model predicts of one batch before a cut, to compare with.
+
+    Attributes:
+        counts: positions of each of the batch's kinds, int64 `[3]`.
+    """
 
     def __init__(self, loaded: LoadedModel, restart: Restart, batch: TokenBatch, site: str, kept: np.ndarray) -> None:
         self._restart, self._batch, self._site, self._map = restart, batch, site, loaded.map
         self._factors = torch.from_numpy(kept).float()
-        self._is_concept = batch.concept[batch.places]
-        self._weight = batch.weight[batch.places][~self._is_concept].cpu().double()
+        layers = (self._factors == 0).any(1).nonzero().flatten().tolist()
+        self._cut_before = {(site, layer): self._factors[layer] for layer in layers}
+        self._others = ~batch.concept[batch.positions]
+        self._weight = batch.weight[batch.positions][self._others].cpu().double()
         self._kinds = [kind.cpu() for kind in batch.kinds]
         self.counts = np.array([int(kind.sum()) for kind in self._kinds])
-        with torch.inference_mode(), multiplied(self._map, self._cuts()):
+        with torch.inference_mode(), multiplied(self._map, self._cut_before):
             logits, self._states = restart.recorded(batch)
-            self._nats = batch.nats(logits)
-            self._known = torch.log_softmax(logits[~self._is_concept].float(), -1)
+            self._nll = batch.nll(logits)
+            self._log_p = torch.log_softmax(logits[self._others].float(), -1)
 
-    def cut(self, neurons: np.ndarray) -> np.ndarray:
-        """Summed changes `[4, neurons]` (as in `CutsAlone`) when each of these, of one layer, is cut."""
+    def changes(self, neurons: Int[np.ndarray, "neurons 2"]) -> Float[np.ndarray, "4 neurons"]:
+        """Summed changes (as in `SingleAblations`) when each of these, of one layer, is cut."""
         layer, copies = int(neurons[0, 0]), len(neurons)
         factors = self._factors[layer].repeat(copies, 1)
         factors[torch.arange(copies), torch.from_numpy(neurons[:, 1])] = 0
         own = factors.repeat_interleave(len(self._batch.ids), 0)[:, None]
-        found = np.empty((4, copies))
-        with torch.inference_mode(), multiplied(self._map, self._cuts() | {(self._site, layer): own}):
+        with torch.inference_mode(), multiplied(self._map, self._cut_before | {(self._site, layer): own}):
             logits = self._restart.logits(self._batch, self._states, layer, copies)
-            for number, mine in enumerate(logits.chunk(copies)):
-                change = (self._batch.nats(mine) - self._nats).cpu().double()
-                other = torch.log_softmax(mine[~self._is_concept].float(), -1)
-                apart = (self._known.exp() * (self._known - other)).sum(-1).cpu().double()
-                parts = [change[kind] for kind in self._kinds] + [self._weight * apart]
-                found[:, number] = [float(part.sum()) for part in parts]
-        return found
+            return np.stack([self._change(some) for some in logits.chunk(copies)], axis=1)
 
-    def _cuts(self) -> dict[tuple[str, int], torch.Tensor]:
-        """What is cut already."""
-        layers = (self._factors == 0).any(1).nonzero().flatten().tolist()
-        return {(self._site, layer): self._factors[layer] for layer in layers}
+    def _change(self, logits: Float[Tensor, "positions vocabulary"]) -> Float[np.ndarray, " 4"]:
+        change = (self._batch.nll(logits) - self._nll).cpu().double()
+        log_q = torch.log_softmax(logits[self._others].float(), -1)
+        divergence = (self._log_p.exp() * (self._log_p - log_q)).sum(-1).cpu().double()
+        parts = [change[kind] for kind in self._kinds] + [self._weight * divergence]
+        return np.array([float(part.sum()) for part in parts])

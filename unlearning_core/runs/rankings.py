@@ -12,17 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.jobs import background
 from unlearning_core.config import ExperimentConfig, build_config
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
-from unlearning_core.runs.pipeline import fingerprint, is_finished
+from unlearning_core.jobs import background
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.rankers.registry import get_ranker
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import fingerprint, is_finished
 from unlearning_core.runs.run import Run, reuse
 from unlearning_core.runs.stages import STAGES
 from unlearning_core.runs.stages.rank import HISTORY, OUTPUTS, rank_into, summarise
-from unlearning_core.runs.context import RunContext
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,20 +198,15 @@ class OtherRanking:
     def _rank_statistics(self, base: "LoadedModel | None") -> dict[str, Any]:
         from unlearning_core.neurons.other_ranks import kept_pass
         from unlearning_core.rankers.ranking import rank
+        from unlearning_core.rankers.ranking_input import RankingInput
 
         earlier = self._earlier_pass()
         assert earlier is not None
         folder, tokens = earlier
         probing, loaded = self.config.neural_probing, self._work(silent, base).model("base")
-        ranking = rank(
-            kept_pass(folder, self.config),
-            self.ranker,
-            self.parameters,
-            shapes=loaded.map.shapes,
-            outgoing_norm=loaded.map.outgoing_norm(probing.site),
-            protect=probing.protect_massive,
-            seed=self.config.seed,
-        )
+        norm = loaded.map.outgoing_norm(probing.site)
+        given = RankingInput(kept_pass(folder, self.config), norm, self.config.seed, model=loaded)
+        ranking = rank(given, self.ranker, self.parameters, protect=probing.protect_massive)
         write_file(self.path, lambda path: ranking.to_parquet(path, index=False))
         for name in OUTPUTS:
             if name not in (self.path.name, HISTORY):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from unlearning_core import distributed
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
-from unlearning_core.runs.stages.stage import Summary
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.stages.stage import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,15 +23,13 @@ OUTPUTS = ("ranking.parquet", "massive.parquet", "statistics.npz", HISTORY)
 FOLDER = "ranking"
 """Folder of the run in which a method that takes long keeps how far it is."""
 
-REVISION = 2
-"""Of the methods: raised when one gives other scores than before, so that rankings of before are made again."""
-
 SAMPLED_ROWS = 4000
 """Activation rows kept for the rankers that need them, fewer where memory is short (activations/reservoir.py)."""
 
 
 def rank_inputs(context: RunContext) -> Any:
     from unlearning_core.models.sources.resolve import fingerprint
+    from unlearning_core.rankers.registry import get_ranker
 
     base = context.config.base_model
     keys = {"site", "alignment", "aggregation", "skip_first_position", "protect_massive", "ranker", "ranker_parameters"}
@@ -44,7 +42,7 @@ def rank_inputs(context: RunContext) -> Any:
         "checked": base.model_dump(include={"model_type", "neurons_per_layer", "num_layers", "dtype"}),
         "settings": probing.model_dump(include=keys),
         "seed": context.config.seed,
-        "revision": REVISION,
+        "revision": get_ranker(probing.ranker).version,
     }
 
 
@@ -63,10 +61,10 @@ def rank_into(folder: Path, context: RunContext) -> Summary:
     """
     from unlearning_core.activations.collect import collect
     from unlearning_core.activations.weighing import weigh_neighbours
-    from unlearning_core.rankers.gate_training import history
+    from unlearning_core.rankers.history import read_history
     from unlearning_core.rankers.ranking import rank
+    from unlearning_core.rankers.ranking_input import RankingInput
     from unlearning_core.rankers.registry import get_ranker
-    from unlearning_core.rankers.ranking_input import Subject
 
     probing = context.config.neural_probing
     ranker = get_ranker(probing.ranker)
@@ -84,27 +82,27 @@ def rank_into(folder: Path, context: RunContext) -> Summary:
         progress=context.progress,
     )
     activations = weigh_neighbours(activations, loaded, items, probing.neighbour_share, context.progress)
-    ranking = rank(
+    given = RankingInput(
         activations,
-        ranker,
-        probing.ranker_parameters,
-        shapes=loaded.map.shapes,
         outgoing_norm=loaded.map.outgoing_norm(probing.site),
-        protect=probing.protect_massive,
         seed=context.config.seed,
         progress=context.progress,
-        subject=Subject(loaded, items, folder / FOLDER if distributed.is_main() else None, probing.neighbour_share),
+        model=loaded,
+        items=items,
+        folder=folder / FOLDER if distributed.is_main() else None,
+        neighbour_share=probing.neighbour_share,
     )
+    ranking = rank(given, ranker, probing.ranker_parameters, protect=probing.protect_massive)
     if distributed.is_main():
-        write_ranking(folder, activations, ranking, history(folder / FOLDER) if ranker.name == "gates" else [])
+        write_ranking(folder, activations, ranking, read_history(folder / FOLDER) if ranker.trains else [])
     return summarise(ranking, activations.tokens)
 
 
 def write_ranking(
-    folder: Path, activations: "Activations", ranking: "pd.DataFrame", course: list[dict[str, float]]
+    folder: Path, activations: "Activations", ranking: "pd.DataFrame", history: list[dict[str, float]]
 ) -> None:
     """Write `OUTPUTS`, each whole or not at all."""
-    write_json(folder / HISTORY, course)
+    write_json(folder / HISTORY, history)
     write_file(folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
     activations.statistics.save(folder / "statistics.npz")
     write_file(folder / "massive.parquet", lambda path: activations.massive.to_parquet(path, index=False))

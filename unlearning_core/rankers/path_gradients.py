@@ -1,4 +1,4 @@
-"""The integral behind `integrated_gradients`: gradients of the loss while one layer is dimmed from whole to nothing."""
+"""The integral behind `integrated_gradients`: gradients of the loss on the path of one layer from whole to nothing."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.rankers.derivatives import NOT_FINITE, gradients_by_kind
 from unlearning_core.rankers.restart import Restart
 from unlearning_core.rankers.token_batches import TokenBatch, positions_at_once
 
-TASK = "dimming layer by layer"
+TASK = "integrating gradients layer by layer"
 
 
 def shares(
@@ -26,8 +29,8 @@ def shares(
     *,
     token_budget: int | None = None,
     progress: ProgressCallback,
-) -> np.ndarray:
-    """Each neuron's share of what cutting its whole layer does, float64 `[3, layers, width]`, nats a token.
+) -> Float[np.ndarray, "3 layers width"]:
+    """Each neuron's share of what cutting its whole layer does, nats a token.
 
     The first is of the concept tokens' mean negative log-likelihood, the second of all other tokens', the third of the
     neighbours' where these have a share of their own (else they are in the second). Steps stand side by side as copies
@@ -47,18 +50,18 @@ def shares(
     layers, width = loaded.map.require(site)
     restart = Restart(loaded, NextToken(loaded))
     budget = token_budget or positions_at_once(batches[0].ids.device)
+    factors = (torch.arange(steps) + 0.5) / steps
     found, counts = np.zeros((3, layers, width)), np.zeros(3)
     for number, batch in enumerate(batches):
         counts += [int(kind.sum()) for kind in batch.kinds]
         with torch.no_grad():
             _, states = restart.recorded(batch)
         for layer in range(layers):
-            levels = (torch.arange(steps) + 0.5) / steps
-            for some in levels.split(max(1, budget // batch.ids.numel())):
+            for some in factors.split(max(1, budget // batch.ids.numel())):
                 found[:, layer] -= _slopes(loaded, restart, batch, states, site, layer, some) / steps
             progress(Progress(TASK, number * layers + layer + 1, len(batches) * layers, "layers"))
     if not np.isfinite(found).all():
-        raise WorkFailed("The gradients of the loss are not finite numbers. Load the model in float32.")
+        raise WorkFailed(NOT_FINITE)
     return found / np.maximum(counts, 1)[:, None, None]
 
 
@@ -66,21 +69,19 @@ def _slopes(
     loaded: LoadedModel,
     restart: Restart,
     batch: TokenBatch,
-    states: Sequence[torch.Tensor],
+    states: Sequence[Tensor],
     site: str,
     layer: int,
-    levels: torch.Tensor,
-) -> np.ndarray:
-    """Derivatives of the summed loss in the layer's factors, summed over levels and sentences, `[3, width]`."""
+    factors: Float[Tensor, " steps"],
+) -> Float[np.ndarray, "3 width"]:
+    """Derivatives of the summed loss in the layer's factors, summed over steps and sentences."""
     _, width = loaded.map.require(site)
-    whole = levels.repeat_interleave(len(batch.ids)).to(batch.ids.device, loaded.model.dtype)
-    factors = whole[:, None, None].repeat(1, 1, width).requires_grad_()
-    with torch.enable_grad(), multiplied(loaded.map, {(site, layer): factors}):
-        logits = restart.logits(batch, states, layer, len(levels))
-        nats = torch.stack([batch.nats(some) for some in logits.chunk(len(levels))]).sum(0)
+    own = factors.repeat_interleave(len(batch.ids)).to(batch.ids.device, loaded.model.dtype)
+    leaf = own[:, None, None].repeat(1, 1, width).requires_grad_()
+    with torch.enable_grad(), multiplied(loaded.map, {(site, layer): leaf}):
+        logits = restart.logits(batch, states, layer, len(factors))
+        nll = torch.stack([batch.nll(some) for some in logits.chunk(len(factors))]).sum(0)
     slopes = np.zeros((3, width))
-    present = [(kind, chosen) for kind, chosen in enumerate(batch.kinds) if bool(chosen.any())]
-    for kind, chosen in present:
-        (gradient,) = torch.autograd.grad(nats[chosen].sum(), [factors], retain_graph=kind != present[-1][0])
+    for kind, _, (gradient,) in gradients_by_kind(batch, nll, [leaf]):
         slopes[kind] = gradient.cpu().double().sum((0, 1)).numpy()
     return slopes
