@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unlearning_core.files import write_text
 
-Step = dict[str, float]
+Step = dict[str, int | float]
 """Figures of one training step, by name; `step` is its number."""
 
 FILE = "history.jsonl"

@@ -86,7 +86,8 @@ class Restart:
         device = self._loaded.model.get_input_embeddings().weight.device
         ids = torch.arange(4, device=device)[None] % self._predictor.vocabulary
         everywhere = torch.ones_like(ids, dtype=torch.bool)
-        batch = TokenBatch(ids, torch.ones_like(ids), everywhere, ~everywhere, ~everywhere, torch.ones_like(ids), [0])
+        ones, none = torch.ones_like(ids), ~everywhere
+        batch = TokenBatch(ids, ones, everywhere, none, none, ones.float(), [0])
         with torch.inference_mode():
             whole, states = self.recorded(batch)
             for block in {1, len(self._loaded.map.blocks)}:

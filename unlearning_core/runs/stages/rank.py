@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from unlearning_core.activations.collect import Activations
+    from unlearning_core.rankers.history import Step
 
 HISTORY = "course.json"
 """How the training behind a ranking went, a list of its steps; empty for a method that trains nothing."""
@@ -99,7 +100,7 @@ def rank_into(folder: Path, context: RunContext) -> Summary:
 
 
 def write_ranking(
-    folder: Path, activations: "Activations", ranking: "pd.DataFrame", history: list[dict[str, float]]
+    folder: Path, activations: "Activations", ranking: "pd.DataFrame", history: "list[Step]"
 ) -> None:
     """Write `OUTPUTS`, each whole or not at all."""
     write_json(folder / HISTORY, history)
