@@ -91,7 +91,10 @@ def read_concepts(path: Path) -> dict[str, list[str]]:
 
 def _settings(given: argparse.Namespace) -> dict[str, Any]:
     """What all rows of a file share."""
-    corpus = hashlib.sha256(given.corpus.read_bytes()).hexdigest() if given.corpus.is_file() else str(given.corpus)
+    corpus = str(given.corpus)
+    if given.corpus.is_file():
+        with given.corpus.open("rb") as file:
+            corpus = hashlib.file_digest(file, "sha256").hexdigest()
     return {"corpus": corpus} | {name: getattr(given, name) for name in ("texts", "train", "held_out", "seed", "dtype")}
 
 

@@ -18,7 +18,7 @@ from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
 from unlearning_core.rankers import linear_probe, registry
 from unlearning_core.rankers.ranking_input import RankingInput
-from unlearning_core.rankers.registry import GROUPS, RANKERS, get_ranker
+from unlearning_core.rankers.registry import GROUPS, RANKERS, get_ranker, ranker_table
 
 LAYERS, WIDTH, COUNT = 3, 40, 120
 
@@ -191,6 +191,30 @@ def test_each_method_stands_in_one_group_and_random_is_the_control() -> None:
     assert {ranker.group for ranker in RANKERS.values()} <= set(GROUPS)
     assert [name for name, ranker in RANKERS.items() if ranker.group == "control"] == ["random"]
     assert RANKERS[registry.DEFAULT_RANKER].group != "control"
+
+
+def test_the_table_of_methods_is_text_and_says_what_each_needs_and_its_defaults() -> None:
+    table = {row["name"]: row for row in ranker_table()}
+    assert list(table) == list(RANKERS)
+    assert all(isinstance(value, str) for row in table.values() for value in row.values())
+    assert table["random"]["parameters"] == ""
+    assert table["iou"]["parameters"] == "active_share=0.2, direction=either"
+    assert [table[name]["needs"] for name in ("probeless", "iou", "taylor")] == [
+        "statistics", "activation rows", "the model",
+    ]  # fmt: skip
+
+
+def test_the_table_says_how_to_add_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_probe.importlib.util, "find_spec", lambda name: None)
+    needs = {row["name"]: row["needs"] for row in ranker_table()}
+    assert "pip install --no-deps neurox" in needs["linear_probe"]
+    assert needs["probeless"] == "statistics"
+
+
+def test_a_ranker_that_builds_on_taylor_names_itself_where_the_model_is_missing(activations: Activations) -> None:
+    for name in ("ablation", "gates", "combined"):
+        with pytest.raises(InputError, match=f"'{name}' runs the model"):
+            get_ranker(name).score(RankingInput(activations))
 
 
 def test_a_mistyped_method_or_parameter_names_the_nearest() -> None:

@@ -42,11 +42,6 @@ concept depends on it; training a gate on it showed that the concept needs it; n
 GROUPS: tuple[Group, ...] = get_args(Group)
 
 
-def always_available() -> str | None:
-    """For a method that needs nothing but this package."""
-    return None
-
-
 @dataclass(frozen=True)
 class Ranker:
     """One ranking method.
@@ -76,7 +71,7 @@ class Ranker:
     needs_rows: bool = False
     needs_model: bool = False
     trains: bool = False
-    unavailable: Callable[[], str | None] = always_available
+    unavailable: Callable[[], str | None] = lambda: None
 
     def check(self, params: Mapping[str, Any] | BaseModel | None = None) -> Params:
         """The method's parameters, checked and completed with defaults.
