@@ -55,27 +55,24 @@ def scaled(of: RankingInput, site: str, neurons: list[tuple[int, int]], factor: 
     return replace(of.loaded, model=model, map=found)
 
 
-def ablations_by_mask(of: RankingInput, site: str, neurons: np.ndarray, cut: list[tuple[int, int]]) -> SingleAblations:
-    """Each of `neurons` cut beside those of `cut`, each mask measured by itself."""
-    shapes = {site: of.loaded.map.shapes[site]}
-    before = Mask.from_neurons(shapes, [(site, *neuron) for neuron in cut])
-    base = measure(of.loaded, ITEMS, mask=before)
-    rows = []
+def ablations_by_mask(of: RankingInput, site: str, neurons: np.ndarray) -> SingleAblations:
+    """Each of `neurons` cut, each mask measured by itself."""
+    shapes, base, rows = {site: of.loaded.map.shapes[site]}, measure(of.loaded, ITEMS), []
     for layer, index in neurons:
-        mask = before & Mask.from_neurons(shapes, [(site, layer, index)])
+        mask = Mask.from_neurons(shapes, [(site, layer, index)])
         after = measure(of.loaded, ITEMS, mask=mask)
         deltas = [nll_delta(base, after, kind).value for kind in ("concept", "retain")]
-        rows.append([*deltas, 0.0, _divergence(of, before, mask)])
+        rows.append([*deltas, 0.0, _divergence(of, mask)])
     return SingleAblations(*np.array(rows).T)
 
 
-def _divergence(of: RankingInput, before: Mask, after: Mask) -> float:
+def _divergence(of: RankingInput, mask: Mask) -> float:
     """Mean KL at retain tokens, text by text through the whole model."""
     nats = tokens = 0.0
     for batch in token_batches(of, token_budget=1):
         logits = []
-        for mask in (before, after):
-            with torch.no_grad(), applied(of.loaded.model, mask):
+        for cut in (Mask.from_neurons(of.loaded.map.shapes, []), mask):
+            with torch.no_grad(), applied(of.loaded.model, cut):
                 logits.append(of.loaded.model(batch.ids, attention_mask=batch.attention_mask).logits[batch.retain])
         nats += kl_of_logits(*logits).sum()
         tokens += int(batch.retain.sum())

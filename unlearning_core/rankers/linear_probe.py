@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import Field
 
 from unlearning_core.errors import InputError
@@ -54,32 +54,19 @@ def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers widt
     Raises:
         InputError: the pass sampled no rows.
     """
+    import torch
+
     sample = given.rows
     rows = sample.X.reshape(len(sample.y), -1)
     if params.standardise:
         rows = _standardised(rows)
-    weights = train(rows, sample.y, params, seed=given.seed, progress=given.progress)
-    return selection_score(weights).reshape(given.activations.statistics.shape)
-
-
-def train(
-    rows: Float[np.ndarray, "rows neurons"],
-    classes: Int[np.ndarray, " rows"],
-    params: Params,
-    *,
-    seed: int,
-    progress: ProgressCallback,
-) -> Float[np.ndarray, "2 neurons"]:
-    """The weights of NeuroX's probe, trained on float32 rows and their classes, 0 or 1."""
-    import torch
-
-    neurox = _neurox(progress)
     # NeuroX draws the first weights from torch's global generator: fork it so that nobody else's numbers change.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(given.seed)
         settings = params.model_dump(exclude={"standardise"})
-        probe = neurox.train_logistic_regression_probe(rows, classes, **settings)
-    return next(iter(probe.parameters())).detach().cpu().numpy()
+        probe = _neurox(given.progress).train_logistic_regression_probe(rows, sample.y, **settings)
+    weights = next(iter(probe.parameters())).detach().cpu().numpy()
+    return selection_score(weights).reshape(given.activations.statistics.shape)
 
 
 def selection_score(weights: Float[np.ndarray, "classes neurons"]) -> Float[np.ndarray, " neurons"]:

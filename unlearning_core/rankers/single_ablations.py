@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from unlearning_core.edits.hooks import multiplied
@@ -46,7 +46,6 @@ def ablate_each(
     site: str,
     neurons: Int[np.ndarray, "neurons 2"],
     *,
-    kept: Bool[np.ndarray, "layers width"] | None = None,
     token_budget: int | None = None,
     progress: ProgressCallback,
 ) -> SingleAblations:
@@ -60,7 +59,6 @@ def ablate_each(
         batches: the sentences.
         site: which kind of neuron.
         neurons: (layer, index) of each.
-        kept: False for neurons that are cut already, in what is compared with too.
         token_budget: positions run at once, padding included.
         progress: told after every pass; may raise Stopped.
 
@@ -69,10 +67,9 @@ def ablate_each(
     """
     restart = Restart(loaded, NextToken(loaded))
     budget = token_budget or positions_at_once(batches[0].ids.device)
-    kept = np.ones(loaded.map.require(site), bool) if kept is None else kept
     sums, counts, done = np.zeros((4, len(neurons))), np.zeros(3), 0
     for batch in batches:
-        baseline = _Baseline(loaded, restart, batch, site, kept)
+        baseline = _Baseline(loaded, restart, batch, site)
         counts += baseline.counts
         for chosen in _groups(neurons, max(1, budget // batch.ids.numel())):
             sums[:, chosen] += baseline.changes(neurons[chosen])
@@ -98,16 +95,14 @@ class _Baseline:
         counts: positions of each of the batch's kinds, int64 `[3]`.
     """
 
-    def __init__(self, loaded: LoadedModel, restart: Restart, batch: TokenBatch, site: str, kept: np.ndarray) -> None:
+    def __init__(self, loaded: LoadedModel, restart: Restart, batch: TokenBatch, site: str) -> None:
         self._restart, self._batch, self._site, self._map = restart, batch, site, loaded.map
-        self._factors = torch.from_numpy(kept).float()
-        layers = (self._factors == 0).any(1).nonzero().flatten().tolist()
-        self._cut_before = {(site, layer): self._factors[layer] for layer in layers}
+        self._width = loaded.map.require(site)[1]
         self._others = ~batch.concept[batch.positions]
         self._weight = batch.weight[batch.positions][self._others].cpu().double()
         self._kinds = [kind.cpu() for kind in batch.kinds]
         self.counts = np.array([int(kind.sum()) for kind in self._kinds])
-        with torch.inference_mode(), multiplied(self._map, self._cut_before):
+        with torch.inference_mode():
             logits, self._states = restart.recorded(batch)
             self._nll = batch.nll(logits)
             self._log_p = torch.log_softmax(logits[self._others].float(), -1)
@@ -115,10 +110,10 @@ class _Baseline:
     def changes(self, neurons: Int[np.ndarray, "neurons 2"]) -> Float[np.ndarray, "4 neurons"]:
         """Summed changes (as in `SingleAblations`) when each of these, of one layer, is cut."""
         layer, copies = int(neurons[0, 0]), len(neurons)
-        factors = self._factors[layer].repeat(copies, 1)
+        factors = torch.ones(copies, self._width)
         factors[torch.arange(copies), torch.from_numpy(neurons[:, 1])] = 0
         own = factors.repeat_interleave(len(self._batch.ids), 0)[:, None]
-        with torch.inference_mode(), multiplied(self._map, self._cut_before | {(self._site, layer): own}):
+        with torch.inference_mode(), multiplied(self._map, {(self._site, layer): own}):
             logits = self._restart.logits(self._batch, self._states, layer, copies)
             return np.stack([self._change(some) for some in logits.chunk(copies)], axis=1)
 
