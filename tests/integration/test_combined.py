@@ -11,7 +11,7 @@ from tests.tiny_input import tiny_input
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.likelihood import measure, nll_delta
-from unlearning_core.progress import Progress, silent
+from unlearning_core.progress import Progress
 from unlearning_core.rankers.combined import Change, affordable, divided, in_order
 from unlearning_core.rankers.derivatives import derivatives
 from unlearning_core.rankers.ranking import rank
@@ -110,7 +110,7 @@ def test_each_round_goes_on_from_what_was_cut_before() -> None:
     chosen_on = replace(of, items=divided(of)[0])
     kept, expected = np.ones((3, 48)), []
     for _ in range(2):
-        found = derivatives(of.loaded, token_batches(chosen_on), "mlp", at=kept, progress=silent)
+        found = derivatives(of, token_batches(chosen_on), at=kept)
         fisher = found.retain_square / 2
         ratio = -found.concept / (fisher + 2 * np.median(fisher))
         ratio[kept == 0] = -np.inf

@@ -11,7 +11,7 @@ from tests.tiny_input import ablations_by_mask, tiny_input
 from tests.tiny_models import FAMILIES
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.next_token import NextToken
-from unlearning_core.progress import Progress, silent
+from unlearning_core.progress import Progress
 from unlearning_core.rankers.ablation import merged
 from unlearning_core.rankers.candidates import first
 from unlearning_core.rankers.ranking import rank
@@ -30,9 +30,9 @@ def neurons_of(of: RankingInput, site: str) -> np.ndarray:
 @pytest.mark.parametrize("site", ["mlp", "head", "residual"])
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_each_cut_is_what_its_mask_measures_by_itself(family: str, site: str) -> None:
-    of = tiny_input(family)
+    of = tiny_input(family, site)
     neurons = neurons_of(of, site)
-    found = ablate_each(of.loaded, token_batches(of), site, neurons, progress=silent)
+    found = ablate_each(of, token_batches(of), neurons)
     expected = ablations_by_mask(of, site, neurons)
     for name, value in vars(expected).items():
         np.testing.assert_allclose(getattr(found, name), value, atol=2e-6, rtol=1e-3, err_msg=name)
@@ -57,16 +57,16 @@ def test_a_body_that_cannot_be_copied_is_run_whole() -> None:
     body.forward = body.forward  # as accelerate leaves it: a copy would run the original
     assert not Restart(of.loaded, NextToken(of.loaded)).works
     neurons = neurons_of(of, "mlp")
-    found = ablate_each(of.loaded, token_batches(of), "mlp", neurons, progress=silent)
-    again = ablate_each(tiny_input("llama").loaded, token_batches(of), "mlp", neurons, progress=silent)
+    found = ablate_each(of, token_batches(of), neurons)
+    again = ablate_each(tiny_input("llama"), token_batches(of), neurons)
     np.testing.assert_allclose(found.forget, again.forget, atol=2e-6)
 
 
 def test_copies_and_batches_make_no_difference() -> None:
     of = tiny_input("llama")
     neurons = neurons_of(of, "mlp")
-    one_by_one = ablate_each(of.loaded, token_batches(of, 1), "mlp", neurons, token_budget=1, progress=silent)
-    together = ablate_each(of.loaded, token_batches(of), "mlp", neurons, token_budget=4096, progress=silent)
+    one_by_one = ablate_each(of, token_batches(of, 1), neurons, token_budget=1)
+    together = ablate_each(of, token_batches(of), neurons, token_budget=4096)
     for name, value in vars(together).items():
         np.testing.assert_allclose(getattr(one_by_one, name), value, atol=2e-6, err_msg=name)
 
@@ -105,7 +105,7 @@ def test_it_tells_its_progress_and_stops() -> None:
     of = tiny_input("llama")
     heard: list[Progress] = []
     neurons = neurons_of(of, "mlp")
-    ablate_each(of.loaded, token_batches(of, 32), "mlp", neurons, token_budget=64, progress=heard.append)
+    ablate_each(replace(of, progress=heard.append), token_batches(of, 32), neurons, token_budget=64)
     assert heard[-1].done == heard[-1].total == len(neurons)
     assert [update.done for update in heard] == sorted(update.done for update in heard)
 
@@ -113,4 +113,4 @@ def test_it_tells_its_progress_and_stops() -> None:
         raise Stopped("enough")
 
     with pytest.raises(Stopped):
-        ablate_each(of.loaded, token_batches(of), "mlp", neurons, progress=stop)
+        ablate_each(replace(of, progress=stop), token_batches(of), neurons)

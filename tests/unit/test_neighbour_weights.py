@@ -11,7 +11,6 @@ from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.models.loading import LoadedModel
-from unlearning_core.progress import silent
 from unlearning_core.rankers.combined import change_between
 from unlearning_core.rankers.derivatives import derivatives
 from unlearning_core.rankers.gain_for_cost import rise
@@ -31,8 +30,8 @@ def _with_neighbours(item: LabelledText) -> LabelledText:
     return replace(item, neighbours=places)
 
 
-def near_input(family: str, share: float = SHARE) -> RankingInput:
-    return replace(tiny_input(family), items=[_with_neighbours(item) for item in ITEMS], neighbour_share=share)
+def near_input(family: str, share: float = SHARE, site: str = "mlp") -> RankingInput:
+    return replace(tiny_input(family, site), items=[_with_neighbours(item) for item in ITEMS], neighbour_share=share)
 
 
 class Parts(NamedTuple):
@@ -85,9 +84,9 @@ def test_without_a_share_or_with_nothing_but_neighbours_none_are_told_apart() ->
 
 @pytest.mark.parametrize(("family", "site"), [("llama", "mlp"), ("gpt2", "residual")])
 def test_derivatives_are_of_each_parts_loss(family: str, site: str) -> None:
-    of = near_input(family)
-    found = derivatives(of.loaded, token_batches(of, 32), site, progress=silent)
-    plain = derivatives(of.loaded, token_batches(replace(of, neighbour_share=0.0)), site, progress=silent)
+    of = near_input(family, site=site)
+    found = derivatives(of, token_batches(of, 32))
+    plain = derivatives(of, token_batches(replace(of, neighbour_share=0.0)))
     np.testing.assert_allclose(found.concept, plain.concept, atol=1e-5)
     assert not plain.neighbour.any()
     layers, width = of.loaded.map.shapes[site]
@@ -105,8 +104,8 @@ def test_cuts_and_shares_of_a_layer_are_of_each_parts_loss() -> None:
     of = near_input("llama")
     base, shape = Parts.of(of.loaded, of), of.loaded.map.shapes["mlp"]
     neurons = np.array([(0, 3), (1, 5), (2, 7)])
-    found = ablate_each(of.loaded, token_batches(of, 32), "mlp", neurons, progress=silent)
-    plain = ablate_each(of.loaded, token_batches(replace(of, neighbour_share=0.0)), "mlp", neurons, progress=silent)
+    found = ablate_each(of, token_batches(of, 32), neurons)
+    plain = ablate_each(of, token_batches(replace(of, neighbour_share=0.0)), neurons)
     for number, neuron in enumerate(neurons.tolist()):
         after = Parts.of(of.loaded, of, Mask.from_neurons({"mlp": shape}, [("mlp", *neuron)]))
         assert found.retain[number] == pytest.approx(after.rest - base.rest, abs=2e-6, rel=1e-3)
@@ -117,7 +116,7 @@ def test_cuts_and_shares_of_a_layer_are_of_each_parts_loss() -> None:
 
     whole = Mask.from_neurons({"mlp": shape}, [("mlp", 1, index) for index in range(shape[1])])
     after = Parts.of(of.loaded, of, whole)
-    _, rest, near = shares(of.loaded, token_batches(of), "mlp", 64, progress=silent)
+    _, rest, near = shares(of, token_batches(of), 64)
     assert rest[1].sum() == pytest.approx(after.rest - base.rest, rel=0.02, abs=2e-3)
     assert near[1].sum() == pytest.approx(after.near - base.near, rel=0.02, abs=4e-3)
 

@@ -37,7 +37,7 @@ def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers widt
     cheap = taylor.score(given, taylor.Params(cost=params.cost))
     chosen = first(cheap, params.candidates, given.massive())
     batches = token_batches(given.sample(params.sentences))
-    found = ablate_each(given.loaded, batches, given.site, chosen, progress=given.progress)
+    found = ablate_each(given, batches, chosen)
     loss = rise(found.retain, found.neighbour, given.neighbour_share)
     return merged(cheap, chosen, gain_for_cost(found.forget, loss, found.divergence, params.cost, params.eps))
 

@@ -91,7 +91,7 @@ def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers widt
     kept, cut, now = np.ones(given.activations.statistics.shape, bool), np.empty((0, 2), int), Change(0.0, 0.0)
     for number in range(1, params.rounds + 1):
         progress = _prefixed(given.progress, f"round {number} of {params.rounds} (all: {expected} at most)")
-        found = derivatives(given.loaded, batches, given.site, at=kept.astype(np.float64), progress=progress)
+        found = derivatives(replace(given, progress=progress), batches, at=kept.astype(np.float64))
         loss = rise(-found.retain, -found.neighbour, given.neighbour_share)
         cheap = gain_for_cost(-found.concept, loss, found.retain_square / 2, params.cost, params.eps)
         best = first(cheap, params.most, given.massive() | ~kept)

@@ -18,8 +18,8 @@ from torch import Tensor
 from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
-from unlearning_core.models.loading import LoadedModel
-from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.progress import Progress
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.token_batches import TokenBatch
 
 TASK = "following the loss back"
@@ -47,25 +47,20 @@ class Derivatives:
 
 
 def derivatives(
-    loaded: LoadedModel,
-    batches: Sequence[TokenBatch],
-    site: str,
-    *,
-    at: Float[np.ndarray, "layers width"] | None = None,
-    progress: ProgressCallback,
+    given: RankingInput, batches: Sequence[TokenBatch], at: Float[np.ndarray, "layers width"] | None = None
 ) -> Derivatives:
     """One forward pass, and a backward pass each for the concept's, the neighbours' and all other tokens.
 
     Args:
-        loaded: the model; its weights get no gradient.
+        given: the model, whose weights get no gradient, and the site; its progress is told after every batch.
         batches: the sentences.
-        site: which kind of neuron.
         at: factors at which the derivatives are taken; ones if not given.
-        progress: told after every batch; may raise Stopped.
 
     Raises:
+        Stopped: `given.progress` raised it.
         WorkFailed: a derivative is not a number.
     """
+    loaded, site = given.loaded, given.site
     shape = loaded.map.require(site)
     point = torch.ones(shape) if at is None else torch.from_numpy(at).float()
     predictor = NextToken(loaded)
@@ -84,7 +79,7 @@ def derivatives(
             if kind:
                 square += float(batch.weight[batch.positions][chosen][0]) * by_text.square().sum(0).numpy()
         done += batch.tokens
-        progress(Progress(TASK, done, total, "tokens"))
+        given.progress(Progress(TASK, done, total, "tokens"))
     if not (np.isfinite(sums).all() and np.isfinite(square).all()):
         raise WorkFailed(NOT_FINITE)
     concept, retain, neighbour = sums / np.maximum(counts, 1)[:, None, None]

@@ -38,6 +38,6 @@ def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers widt
     from unlearning_core.rankers.token_batches import token_batches
 
     batches = token_batches(given.sample(params.sentences))
-    gain, loss, neighbour = shares(given.loaded, batches, given.site, params.steps, progress=given.progress)
+    gain, loss, neighbour = shares(given, batches, params.steps)
     either_way = np.abs(loss) + odds(given.neighbour_share) * np.abs(neighbour)
     return gain_for_cost(gain, rise(loss, neighbour, given.neighbour_share), either_way, "loss", params.eps)

@@ -12,9 +12,9 @@ from torch import Tensor
 from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
-from unlearning_core.models.loading import LoadedModel
-from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.progress import Progress
 from unlearning_core.rankers.derivatives import NOT_FINITE, gradients_by_kind
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.restart import Restart
 from unlearning_core.rankers.token_batches import TokenBatch, positions_at_once
 
@@ -22,13 +22,7 @@ TASK = "integrating gradients layer by layer"
 
 
 def shares(
-    loaded: LoadedModel,
-    batches: Sequence[TokenBatch],
-    site: str,
-    steps: int,
-    *,
-    token_budget: int | None = None,
-    progress: ProgressCallback,
+    given: RankingInput, batches: Sequence[TokenBatch], steps: int, *, token_budget: int | None = None
 ) -> Float[np.ndarray, "3 layers width"]:
     """Each neuron's share of what cutting its whole layer does, nats a token.
 
@@ -37,18 +31,17 @@ def shares(
     of the batch, as many as the budget has room for, and begin at the layer's block.
 
     Args:
-        loaded: the model; its weights get no gradient.
+        given: the model, whose weights get no gradient, and the site; its progress is told after every layer.
         batches: the sentences.
-        site: which kind of neuron.
         steps: of the midpoint rule.
         token_budget: positions run at once, padding included.
-        progress: told after every layer of every batch; may raise Stopped.
 
     Raises:
+        Stopped: `given.progress` raised it.
         WorkFailed: a gradient is not a number.
     """
-    layers, width = loaded.map.require(site)
-    restart = Restart(loaded, NextToken(loaded))
+    layers, width = given.loaded.map.require(given.site)
+    restart = Restart(given.loaded, NextToken(given.loaded))
     budget = token_budget or positions_at_once(batches[0].ids.device)
     factors = (torch.arange(steps) + 0.5) / steps
     found, counts = np.zeros((3, layers, width)), np.zeros(3)
@@ -58,30 +51,29 @@ def shares(
             _, states = restart.recorded(batch)
         for layer in range(layers):
             for some in factors.split(max(1, budget // batch.ids.numel())):
-                found[:, layer] -= _slopes(loaded, restart, batch, states, site, layer, some) / steps
-            progress(Progress(TASK, number * layers + layer + 1, len(batches) * layers, "layers"))
+                found[:, layer] -= _slopes(given, restart, batch, states, layer, some) / steps
+            given.progress(Progress(TASK, number * layers + layer + 1, len(batches) * layers, "layers"))
     if not np.isfinite(found).all():
         raise WorkFailed(NOT_FINITE)
     return found / np.maximum(counts, 1)[:, None, None]
 
 
 def _slopes(
-    loaded: LoadedModel,
+    given: RankingInput,
     restart: Restart,
     batch: TokenBatch,
     states: Sequence[Tensor],
-    site: str,
     layer: int,
     factors: Float[Tensor, " steps"],
 ) -> Float[np.ndarray, "3 width"]:
     """Derivatives of the summed loss in the layer's factors, summed over steps and sentences."""
-    _, width = loaded.map.require(site)
+    loaded, site = given.loaded, given.site
     own = factors.repeat_interleave(len(batch.ids)).to(batch.ids.device, loaded.model.dtype)
-    leaf = own[:, None, None].repeat(1, 1, width).requires_grad_()
+    leaf = own[:, None, None].repeat(1, 1, loaded.map.require(site)[1]).requires_grad_()
     with torch.enable_grad(), multiplied(loaded.map, {(site, layer): leaf}):
         logits = restart.logits(batch, states, layer, len(factors))
         nll = torch.stack([batch.nll(some) for some in logits.chunk(len(factors))]).sum(0)
-    slopes = np.zeros((3, width))
+    slopes = np.zeros((3, leaf.shape[-1]))
     for kind, _, (gradient,) in gradients_by_kind(batch, nll, [leaf]):
         slopes[kind] = gradient.cpu().double().sum((0, 1)).numpy()
     return slopes

@@ -13,8 +13,8 @@ from torch import Tensor
 from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
-from unlearning_core.models.loading import LoadedModel
-from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.progress import Progress
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.restart import Restart
 from unlearning_core.rankers.token_batches import TokenBatch, positions_at_once
 
@@ -41,13 +41,11 @@ class SingleAblations:
 
 
 def ablate_each(
-    loaded: LoadedModel,
+    given: RankingInput,
     batches: Sequence[TokenBatch],
-    site: str,
     neurons: Int[np.ndarray, "neurons 2"],
     *,
     token_budget: int | None = None,
-    progress: ProgressCallback,
 ) -> SingleAblations:
     """Cut one neuron after the other.
 
@@ -55,26 +53,25 @@ def ablate_each(
     cut, and passes begin at that layer's block.
 
     Args:
-        loaded: the model; it is left as it is.
+        given: the model, which is left as it is, and the site; its progress is told after every pass.
         batches: the sentences.
-        site: which kind of neuron.
         neurons: (layer, index) of each.
         token_budget: positions run at once, padding included.
-        progress: told after every pass; may raise Stopped.
 
     Raises:
+        Stopped: `given.progress` raised it.
         WorkFailed: the loss is not a number.
     """
-    restart = Restart(loaded, NextToken(loaded))
+    restart = Restart(given.loaded, NextToken(given.loaded))
     budget = token_budget or positions_at_once(batches[0].ids.device)
     sums, counts, done = np.zeros((4, len(neurons))), np.zeros(3), 0
     for batch in batches:
-        baseline = _Baseline(loaded, restart, batch, site)
+        baseline = _Baseline(given, restart, batch)
         counts += baseline.counts
         for chosen in _groups(neurons, max(1, budget // batch.ids.numel())):
             sums[:, chosen] += baseline.changes(neurons[chosen])
             done += len(chosen)
-            progress(Progress(TASK, done // len(batches), len(neurons), "neurons"))
+            given.progress(Progress(TASK, done // len(batches), len(neurons), "neurons"))
     if not np.isfinite(sums).all():
         raise WorkFailed("A cut gives a text a likelihood that is not a number. Load the model in float32.")
     forget, retain, neighbour = sums[:3] / np.maximum(counts, 1)[:, None]
@@ -95,9 +92,8 @@ class _Baseline:
         counts: positions of each of the batch's kinds, int64 `[3]`.
     """
 
-    def __init__(self, loaded: LoadedModel, restart: Restart, batch: TokenBatch, site: str) -> None:
-        self._restart, self._batch, self._site, self._map = restart, batch, site, loaded.map
-        self._width = loaded.map.require(site)[1]
+    def __init__(self, given: RankingInput, restart: Restart, batch: TokenBatch) -> None:
+        self._given, self._restart, self._batch = given, restart, batch
         self._others = ~batch.concept[batch.positions]
         self._weight = batch.weight[batch.positions][self._others].cpu().double()
         self._kinds = [kind.cpu() for kind in batch.kinds]
@@ -110,10 +106,11 @@ class _Baseline:
     def changes(self, neurons: Int[np.ndarray, "neurons 2"]) -> Float[np.ndarray, "4 neurons"]:
         """Summed changes (as in `SingleAblations`) when each of these, of one layer, is cut."""
         layer, copies = int(neurons[0, 0]), len(neurons)
-        factors = torch.ones(copies, self._width)
+        site, model_map = self._given.site, self._given.loaded.map
+        factors = torch.ones(copies, model_map.require(site)[1])
         factors[torch.arange(copies), torch.from_numpy(neurons[:, 1])] = 0
         own = factors.repeat_interleave(len(self._batch.ids), 0)[:, None]
-        with torch.inference_mode(), multiplied(self._map, {(self._site, layer): own}):
+        with torch.inference_mode(), multiplied(model_map, {(site, layer): own}):
             logits = self._restart.logits(self._batch, self._states, layer, copies)
             return np.stack([self._change(some) for some in logits.chunk(copies)], axis=1)
 

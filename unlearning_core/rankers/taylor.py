@@ -40,7 +40,7 @@ def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers widt
     from unlearning_core.rankers.token_batches import token_batches
 
     batches = token_batches(given.sample(params.sentences))
-    found = derivatives(given.loaded, batches, given.site, progress=given.progress)
+    found = derivatives(given, batches)
     if params.against == "nothing":
         return -found.concept
     loss = rise(-found.retain, -found.neighbour, given.neighbour_share)
