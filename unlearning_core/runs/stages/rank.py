@@ -99,9 +99,7 @@ def rank_into(folder: Path, context: RunContext) -> Summary:
     return summarise(ranking, activations.tokens)
 
 
-def write_ranking(
-    folder: Path, activations: "Activations", ranking: "pd.DataFrame", history: "list[Step]"
-) -> None:
+def write_ranking(folder: Path, activations: "Activations", ranking: "pd.DataFrame", history: "list[Step]") -> None:
     """Write `OUTPUTS`, each whole or not at all."""
     write_json(folder / HISTORY, history)
     write_file(folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
