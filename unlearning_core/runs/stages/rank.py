@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from unlearning_core import distributed
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
+from unlearning_core.rankers.registry import get_ranker
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.stage import Summary
 
@@ -21,41 +22,42 @@ HISTORY = "course.json"
 OUTPUTS = ("ranking.parquet", "massive.parquet", "statistics.npz", HISTORY)
 """What a ranking leaves."""
 
-FOLDER = "ranking"
-"""Folder of the run in which a method that takes long keeps how far it is."""
+WORK = "ranking"
+"""Work folder of the run in which a method that takes long keeps how far it is."""
 
 SAMPLED_ROWS = 4000
 """Activation rows kept for the rankers that need them, fewer where memory is short (activations/reservoir.py)."""
 
 
 def rank_inputs(context: RunContext) -> Any:
-    from unlearning_core.models.sources.resolve import fingerprint
-    from unlearning_core.rankers.registry import get_ranker
-
     base = context.config.base_model
     keys = {"site", "alignment", "aggregation", "skip_first_position", "protect_massive", "ranker", "ranker_parameters"}
     probing = context.config.neural_probing
     # Without neighbours their share changes nothing.
     if probing.neighbours or probing.neighbour_corpus:
         keys.add("neighbour_share")
+    # As short as can be: a parameter that is named with its default changes nothing.
+    ranker = get_ranker(probing.ranker)
+    checked = ranker.check(probing.ranker_parameters)
+    given = checked.model_dump(mode="json", exclude_defaults=True)
     return {
-        "model": fingerprint(base.base_model_path, base.revision),
+        "model": context.base_identity,
         "checked": base.model_dump(include={"model_type", "neurons_per_layer", "num_layers", "dtype"}),
-        "settings": probing.model_dump(include=keys),
+        "settings": probing.model_dump(include=keys) | {"ranker_parameters": given},
         "seed": context.config.seed,
-        "revision": get_ranker(probing.ranker).version,
+        "revision": ranker.version,
     }
 
 
-def rank_neurons(context: RunContext) -> Summary:
-    """One pass over the training sentences, then the ranking, as the run's own."""
-    summary = rank_into(context.run.folder, context)
-    context.__dict__.pop("ranking", None)
-    return summary
+def rank_neurons(context: RunContext, folder: Path) -> Summary:
+    """The run's own ranking."""
+    return rank_into(context, folder, context.run.work_folder(WORK))
 
 
-def rank_into(folder: Path, context: RunContext) -> Summary:
+def rank_into(context: RunContext, folder: Path, work: Path) -> Summary:
     """One pass over the training sentences, then the ranking; `OUTPUTS` are written to `folder`.
+
+    In `work` a method that takes long keeps how far it is.
 
     Under a launcher all processes share the pass. A method that runs the model itself does so in each of them, with
     the same result, of which the main process keeps its own: none waits longer than the work takes.
@@ -65,7 +67,6 @@ def rank_into(folder: Path, context: RunContext) -> Summary:
     from unlearning_core.rankers.history import read_history
     from unlearning_core.rankers.ranking import rank
     from unlearning_core.rankers.ranking_input import RankingInput
-    from unlearning_core.rankers.registry import get_ranker
 
     probing = context.config.neural_probing
     ranker = get_ranker(probing.ranker)
@@ -90,12 +91,12 @@ def rank_into(folder: Path, context: RunContext) -> Summary:
         progress=context.progress,
         model=loaded,
         items=items,
-        folder=folder / FOLDER if distributed.is_main() else None,
+        folder=work if distributed.is_main() else None,
         neighbour_share=probing.neighbour_share,
     )
     ranking = rank(given, ranker, probing.ranker_parameters, protect=probing.protect_massive)
     if distributed.is_main():
-        write_ranking(folder, activations, ranking, read_history(folder / FOLDER) if ranker.trains else [])
+        write_ranking(folder, activations, ranking, read_history(work) if ranker.trains else [])
     return summarise(ranking, activations.tokens)
 
 
