@@ -162,7 +162,7 @@ def test_a_run_that_was_stopped_while_it_ranked_goes_on_with_its_gates(tmp_path:
     trained = [update.done for update in listener.heard if update.task.startswith(TASK)]
     assert trained == [3, 4, 5, 6]
     assert len(RunContext(run).ranking) == 3 * 48
-    assert len(read_history(run.folder / "ranking")) == 6
+    assert len(run.ranking_history()) == 6
 
 
 def test_a_new_training_begins_without_the_history_of_the_one_before(tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
 """The ablation sweep of a run's ranking: an artifact, computed here or in a process of its own."""
 
-import argparse
 import json
 import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.curves import BUDGET, area_between, curve, selectivity, suggested_ratio
-from unlearning_core.evaluation.sweep import MEASURED, ORDERS, Order, Point, SweepSettings, sweep, to_frame
+from unlearning_core.evaluation.sweep import MEASURED, Order, Point, SweepSettings, sweep
 from unlearning_core.files import write_file, write_text
 from unlearning_core.jobs import background
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
-from unlearning_core.runs.cuts import cut_settings
-from unlearning_core.runs.run import Run, open_run
+from unlearning_core.runs.run import Run
 from unlearning_core.runs.store import Artifact, digest
 
 if TYPE_CHECKING:
@@ -280,68 +278,3 @@ def summarise(points: "pd.DataFrame") -> dict[str, Any]:
         "suggested_ratio": suggested_ratio(top),
     }
     return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in values.items()}
-
-
-def add_sweep(commands: Any) -> None:
-    """The command `sweep`."""
-    command = commands.add_parser("sweep", help="cut a run's ranking at 0.1 %% to 20 %%: top, bottom and random curves")
-    command.add_argument("run", type=Path, metavar="RUN_FOLDER", help="its neurons must be ranked")
-    command.add_argument("--ratios", type=float, nargs="+", metavar="R", help="shares to cut, 0 to 1")
-    layers = command.add_mutually_exclusive_group()
-    layers.add_argument("--per-layer", action="store_true", default=None, help="the same share of every layer")
-    layers.add_argument("--whole", action="store_false", dest="per_layer", help="the ranking alone decides")
-    command.add_argument("--protect-layers", type=int, nargs="*", metavar="L", help="layers of which nothing is cut")
-    command.add_argument("--draws", type=int, default=3, metavar="N", help="random cuts at every ratio (default: 3)")
-    command.add_argument("--seed", type=int, default=0, metavar="S", help="of the random cuts")
-    command.add_argument(
-        "--sentences", type=int, default=SENTENCES, metavar="N", help=f"of each kind at most (default: {SENTENCES})"
-    )
-    command.add_argument("--ranking", type=Path, metavar="FILE", help="another ranking, cut from its top alone")
-    command.set_defaults(command=sweep_command)
-
-
-def sweep_command(arguments: argparse.Namespace, progress: Any) -> None:
-    """Print the curves and what they say; the folder's path is the last line printed."""
-    folder = arguments.run.resolve()
-    run = open_run(folder.name, folder.parent)
-    cut = cut_settings(run.config)
-    settings = SweepSettings(
-        draws=arguments.draws,
-        seed=arguments.seed,
-        per_layer=cut.per_layer if arguments.per_layer is None else arguments.per_layer,
-        protected_layers=cut.protected_layers if arguments.protect_layers is None else tuple(arguments.protect_layers),
-        excluded_neurons=cut.excluded_neurons,
-    )
-    if arguments.ratios:
-        settings = replace(settings, ratios=tuple(arguments.ratios))
-    if arguments.sentences < 2:
-        raise InputError(f"--sentences is {arguments.sentences}; at least 2 of each kind are needed.")
-    found = RunSweep(run, settings, arguments.sentences, arguments.ranking)
-    summary = found.compute(progress)
-    progress.close()
-    print(in_words(to_frame(found.points()), summary))
-    assert found.artifact is not None
-    print(found.artifact.folder)
-
-
-def in_words(points: "pd.DataFrame", summary: dict[str, Any]) -> str:
-    """The curves as a table for a terminal, forget / retain delta in nats a token, and what they say.
-
-    Where there are neighbours, a last column has what the cut from the top costs them.
-    """
-    curves = {order: curve(points, order) for order in ORDERS}
-    top, heads = curves["top"], [*ORDERS, *(["top, neighbours"] if curves["top"].has_neighbours else [])]
-    lines = [f"{'cut':>8}{'neurons':>9}" + "".join(f"{head:>18}" for head in heads)]
-    for ratio, neurons, near in zip(top.ratios, top.neurons, top.neighbour, strict=True):
-        cells = [(found.at("forget", ratio), found.at("retain", ratio)) for found in curves.values()]
-        texts = ["-" if math.isnan(forget) else f"{forget:.3f} / {retain:.3f}" for forget, retain in cells]
-        texts += [f"{near:.3f}"] if top.has_neighbours else []
-        lines.append(f"{100 * ratio:>7.3g}%{neurons:>9.0f}" + "".join(f"{text:>18}" for text in texts))
-    sign, error = "" if summary["budget_reached"] else "at least ", summary["selectivity_stderr"]
-    lines.append(
-        f"Selectivity: {sign}{summary['selectivity']:.3f}" + (f" ± {error:.3f}" if error is not None else "")
-        + f" nats forgotten at {summary['budget']} nats elsewhere, cutting {100 * summary['selectivity_ratio']:.2g} %"
-    )  # fmt: skip
-    suggested = summary["suggested_ratio"]
-    lines.append(f"Suggested ratio: {'none: nothing is forgotten' if suggested is None else f'{suggested:.4g}'}")
-    return "\n".join(lines)
