@@ -69,6 +69,14 @@ _ROWS = (
 TABLE: dict[str, Architecture] = {row.model_type: row for row in _ROWS}
 
 
+def row_to_add(model_type: str) -> str:
+    """The line a person fills in and adds to `TABLE` for a family that is neither listed nor recognised."""
+    return (
+        f'Architecture("{model_type}", blocks="...", mlp_out="...", attn_out="...", norms=("...",), final_norm="...") '
+        "in unlearning_core/models/architectures.py"
+    )
+
+
 def family_table() -> list[dict[str, str]]:
     """A row of text for each family that is listed: its modules and the sites whose neurons can be cut.
 
