@@ -14,11 +14,12 @@ from cyclopts import App
 from unlearning_core import __version__
 from unlearning_core.cli.main import app, main
 from unlearning_core.cli.options import open_folder
-from unlearning_core.config import ROOT, build_config
+from unlearning_core.config import build_config
 from unlearning_core.errors import InputError
+from unlearning_core.files import ROOT
 from unlearning_core.models.architectures import TABLE
 from unlearning_core.rankers.registry import RANKERS
-from unlearning_core.runs.run import create_run
+from unlearning_core.runs.pipeline import create_run
 
 HEAVY = {"torch", "pandas", "streamlit", "transformers", "datasets"}
 

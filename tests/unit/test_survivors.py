@@ -21,7 +21,7 @@ def random_mask(shapes, share, seed):
 
 def regrow(model, neuron):
     """Give one neuron one non-zero weight."""
-    site, layer, index = neuron
+    site, layer, index = neuron[0], int(neuron[1]), int(neuron[2])
     mapped = map_model(model)
     module = mapped.readers(site, layer)[-1]
     with torch.no_grad():
