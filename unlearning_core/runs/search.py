@@ -1,0 +1,140 @@
+"""The smallest cut of a run's ranking that works: what was measured is kept in its folder, for any other target too."""
+
+import argparse
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unlearning_core.errors import InputError
+from unlearning_core.evaluation.search import MOST, Search, Target, in_a_sentence, search
+from unlearning_core.evaluation.sweep import Point, SweepSettings
+from unlearning_core.files import write_json, write_text
+from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.runs.sweep import SENTENCES, RunSweep
+from unlearning_core.runs.run import Run, open_run
+from unlearning_core.runs.stages.prune import cut_settings
+from unlearning_core.runs.context import RunContext
+
+if TYPE_CHECKING:
+    from unlearning_core.models.loading import LoadedModel
+
+log = logging.getLogger(__name__)
+
+FOLDER = "searches"
+
+
+@dataclass(frozen=True)
+class RunSearch:
+    """Searches for the smallest cut of a run's ranking.
+
+    Attributes:
+        run: its neurons must be ranked.
+        cut: how the ranking is cut; the ratio says nothing here.
+        sentences: held-out sentences of each kind that are measured on, at most.
+    """
+
+    run: Run
+    cut: CutSettings
+    sentences: int = SENTENCES
+
+    def compute(
+        self,
+        target: Target,
+        progress: ProgressCallback = silent,
+        *,
+        most: int = MOST,
+        base: "LoadedModel | None" = None,
+    ) -> Search:
+        """Search; cuts that a sweep or an earlier search measured on the same sentences are not measured again.
+
+        Args:
+            target: what is to be reached.
+            progress: told before every cut; may raise Stopped: the cuts measured so far are kept.
+            most: cuts measured at most.
+            base: the run's base model, if it is in memory.
+
+        Raises:
+            InputError: the neurons of the run are not ranked yet.
+        """
+        from unlearning_core.evaluation.likelihood import Meter
+
+        sweep = self._sweep
+        path = self.run.folder / FOLDER / f"{sweep.folder.name}.jsonl"
+        kept = _read(path)
+        context = RunContext(self.run, progress, base=base)
+        held_out = context.sentences("held_out").take(self.sentences, self.sentences, sweep.settings.seed)
+        meter = Meter(context.model("base"), held_out.items)
+
+        def keep(point: Point) -> None:
+            kept.append(point)
+            write_text(path, "".join(json.dumps(one.to_dict()) + "\n" for one in kept))
+
+        known = [*sweep.points(), *kept]
+        found = search(meter, context.ranking, target, self.cut, most=most, known=known, on_point=keep, progress=progress)
+        log.info("%s", in_a_sentence(found))
+        return found
+
+    @property
+    def _sweep(self) -> RunSweep:
+        """The sweep that all these cuts lie on: it names what they depend on."""
+        cut = self.cut
+        settings = SweepSettings(
+            per_layer=cut.per_layer, protected_layers=cut.protected_layers, excluded_neurons=cut.excluded_neurons
+        )
+        return RunSweep(self.run, settings, self.sentences)
+
+
+def _read(path: Path) -> list[Point]:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [Point.from_dict(json.loads(line)) for line in lines]
+
+
+def add_search(commands: Any) -> None:
+    """The command `search`."""
+    command = commands.add_parser("search", help="the fewest neurons that forget enough at a bearable price")
+    command.add_argument("run", type=Path, metavar="RUN_FOLDER", help="its neurons must be ranked")
+    command.add_argument(
+        "--forget", type=float, required=True, metavar="X", help="nats a concept token to forget at least"
+    )
+    command.add_argument(
+        "--retain",
+        type=float,
+        required=True,
+        metavar="Y",
+        help="nats any other token, neighbours' too, may lose at most",
+    )
+    command.add_argument("--most", type=int, default=MOST, metavar="N", help=f"cuts measured at most (default: {MOST})")
+    command.add_argument(
+        "--sentences", type=int, default=SENTENCES, metavar="N", help=f"of each kind at most (default: {SENTENCES})"
+    )
+    command.add_argument("--json", type=Path, metavar="OUT", help="write what was found, every cut measured included")
+    command.set_defaults(command=search_command)
+
+
+def search_command(arguments: argparse.Namespace, progress: Any) -> None:
+    """Print every cut that is known and what was found."""
+    target = Target(arguments.forget, arguments.retain)
+    if arguments.sentences < 2:
+        raise InputError(f"--sentences is {arguments.sentences}; at least 2 of each kind are needed.")
+    folder = arguments.run.resolve()
+    run = open_run(folder.name, folder.parent)
+    found = RunSearch(run, cut_settings(run.config), arguments.sentences).compute(target, progress, most=arguments.most)
+    progress.close()
+    print(table(found))
+    print(in_a_sentence(found))
+    if arguments.json is not None:
+        write_json(arguments.json, found.to_dict())
+
+
+def table(found: Search) -> str:
+    """Every cut as a line, forget and retain delta in nats a token with standard errors; * where the target is met."""
+    lines = [f"{'neurons':>9}{'cut':>9}{'forget':>18}{'elsewhere':>18}"]
+    for point in found.points:
+        pairs = ((point.forget, point.forget_stderr), (point.retain, point.retain_stderr))
+        cells = "".join(f"{f'{value:.3f} ± {error:.3f}':>18}" for value, error in pairs)
+        mark = " *" if found.target.reached_by(point) else ""
+        lines.append(f"{point.neurons:>9,}{100 * point.neurons / found.neurons:>8.3g}%{cells}{mark}")
+    return "\n".join(lines)

@@ -1,0 +1,294 @@
+"""The ablation sweep of a run's ranking: kept in its folder by content, computed here or in a process of its own."""
+
+import argparse
+import json
+import logging
+import math
+import time
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unlearning_core.jobs import background
+from unlearning_core.errors import InputError
+from unlearning_core.evaluation.curves import BUDGET, area_between, curve, selectivity, suggested_ratio
+from unlearning_core.evaluation.sweep import MEASURED, ORDERS, Order, Point, SweepSettings, sweep, to_frame
+from unlearning_core.files import write_file, write_json, write_text
+from unlearning_core.models.sources.resolve import fingerprint
+from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.runs.run import Run, digest, open_run
+from unlearning_core.runs.stages.prune import cut_settings
+from unlearning_core.runs.context import RunContext
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from unlearning_core.models.loading import LoadedModel
+
+log = logging.getLogger(__name__)
+
+FOLDER = "sweeps"
+POINTS, TABLE, SUMMARY = "points.jsonl", "points.parquet", "summary.json"
+SENTENCES = 100
+"""Held-out sentences with, and as many without the concept, that a sweep measures on unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class RunSweep:
+    """One sweep of a run's ranking: where it is kept and how far it is.
+
+    Attributes:
+        run: the run; its ranking and its held-out sentences are there.
+        settings: what is cut.
+        sentences: held-out sentences of each kind that are measured on, at most.
+        ranking: file of another ranking of the same neurons, which is cut from its top alone; None: the run's own.
+    """
+
+    run: Run
+    settings: SweepSettings = field(default_factory=SweepSettings)
+    sentences: int = SENTENCES
+    ranking: Path | None = None
+
+    @classmethod
+    def of(cls, run: Run, cut: CutSettings, ranking: Path | None = None) -> "RunSweep":
+        """The sweep that a cut with these settings lies on, whatever its ratio."""
+        settings = SweepSettings(
+            per_layer=cut.per_layer, protected_layers=cut.protected_layers, excluded_neurons=cut.excluded_neurons
+        )
+        return cls(run, settings, ranking=ranking)
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """What is measured: of another ranking only what it is compared by."""
+        return MEASURED if self.ranking is None else ("top",)
+
+    @property
+    def cuts(self) -> int:
+        """How many points it has if no order ends early."""
+        return self.settings.cuts(self.orders)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where it is kept: named by everything that a point depends on, so that nothing stale is ever shown.
+
+        Raises:
+            InputError: there is no such ranking, or the run's model is gone.
+        """
+        from unlearning_core.models.hashing import sha256_of
+
+        base, ranking = self.run.config.base_model, self.ranking or self.run.folder / "ranking.parquet"
+        if not ranking.is_file():
+            if self.ranking is not None:
+                raise InputError(f"There is no ranking {ranking}. Give a ranking.parquet of this run's neurons.")
+            raise InputError(f"The neurons of {self.run.folder} are not ranked yet. Rank them first.")
+        depends = {
+            "ranking": sha256_of(ranking),
+            "held_out": sha256_of(self.run.folder / "data" / "held_out.jsonl"),
+            "model": fingerprint(base.base_model_path, base.revision),
+            "dtype": base.dtype,
+            "settings": [
+                self.settings.per_layer,
+                self.settings.protected_layers,
+                self.settings.excluded_neurons,
+                self.settings.seed,
+            ],
+            "sentences": self.sentences,
+        } | ({} if self.ranking is None else {"orders": self.orders})
+        return self.run.folder / FOLDER / digest(depends)[:16]
+
+    def points(self) -> list[Point]:
+        """What was measured so far of these settings."""
+        asked = self.settings
+        return [point for point in self._kept() if point.ratio in asked.ratios and point.draw < asked.draws]
+
+    def _kept(self) -> list[Point]:
+        """Every point that is there, of any ratios and draws."""
+        path = self.folder / POINTS
+        if not path.is_file():
+            return []
+        return [Point.from_dict(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def summary(self) -> dict[str, Any] | None:
+        """What the finished sweep says, or None while it is not finished with these settings."""
+        path = self.folder / SUMMARY
+        summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return summary if summary is not None and summary["settings"] == _jsonable(self.settings) else None
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was ever started."""
+        return self.folder.is_dir()
+
+    def is_running(self) -> bool:
+        """Whether a process that `start` started works on it."""
+        return background.works_in(self.folder)
+
+    def start(self) -> None:
+        """Compute it in a process of its own, with patience: whatever else the machine does goes first.
+
+        Raises:
+            InputError: another sweep of this run is being computed.
+        """
+        if other_is_running(self.run):
+            raise InputError(f"Curves of the run {self.run.id} are being computed already. Wait for them or stop them.")
+        given = self.settings
+        options = ["--per-layer" if given.per_layer else "--whole", "--ratios", *map(str, given.ratios)]
+        options += ["--protect-layers", *map(str, given.protected_layers)]
+        options += ["--draws", str(given.draws), "--seed", str(given.seed), "--sentences", str(self.sentences)]
+        if self.ranking is not None:
+            options += ["--ranking", str(self.ranking.resolve())]
+        background.launch(self.folder, ["sweep", str(self.run.folder.resolve()), *options], gently=True)
+
+    def stop(self) -> None:
+        """Ask that process to stop; the points measured so far are kept."""
+        background.interrupt(self.folder)
+
+    def last_words(self) -> str:
+        """The last line that the process printed."""
+        return background.last_line(self.folder)
+
+    def compute(self, progress: ProgressCallback = silent, *, base: "LoadedModel | None" = None) -> dict[str, Any]:
+        """Measure what is missing, and return the summary.
+
+        Args:
+            progress: told before every point; may raise Stopped: the points measured so far are kept.
+            base: the run's base model, if it is in memory.
+        """
+        from unlearning_core.evaluation.likelihood import Meter
+
+        known = self.summary()
+        if known is not None:
+            return known
+        ranking = RunContext(self.run).ranking if self.ranking is None else self._read(self.ranking)
+        context, begun, points = RunContext(self.run, progress, base=base), time.monotonic(), self._kept()
+        held_out = context.sentences("held_out").take(self.sentences, self.sentences, self.settings.seed)
+        meter = Meter(context.model("base"), held_out.items)
+
+        def keep(point: Point) -> None:
+            points.append(point)
+            lines = (json.dumps(one.to_dict()) for one in points)
+            write_text(self.folder / POINTS, "".join(line + "\n" for line in lines))
+
+        table = sweep(
+            meter, ranking, self.settings, orders=self.orders, known=tuple(points), on_point=keep, progress=progress
+        )
+        write_file(self.folder / TABLE, lambda path: table.to_parquet(path, index=False))
+        summary = summarise(table) | {
+            "settings": _jsonable(self.settings),
+            "sentences": len(held_out.items),
+            "neurons": len(ranking),
+            "seconds": round(time.monotonic() - begun, 1),
+        }
+        write_json(self.folder / SUMMARY, summary)
+        return summary
+
+    def _read(self, path: Path) -> "pd.DataFrame":
+        """Another ranking of the run's neurons; raises InputError where the file is none, or of other neurons."""
+        import pandas as pd
+
+        own, keys = RunContext(self.run).ranking, ["site", "layer", "index"]
+        advice = "Give the ranking.parquet of a ranking of this run's neurons."
+        try:
+            found = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is no table that can be read ({error}). {advice}") from error
+        missing = [name for name in (*keys, "rank") if name not in found]
+        if missing:
+            raise InputError(f"{path} has no column {missing[0]!r}. {advice}")
+        both = found[keys].drop_duplicates().merge(own[keys], on=keys)
+        if not len(found) == len(both) == len(own):
+            raise InputError(
+                f"{path} ranks {len(both):,} of this run's {len(own):,} neurons, in {len(found):,} lines. {advice}"
+            )
+        return found
+
+
+def other_is_running(run: Run) -> bool:
+    """Whether any sweep of this run is being computed in a process of its own."""
+    return any(background.works_in(folder) for folder in (run.folder / FOLDER).glob("*"))
+
+
+def summarise(points: "pd.DataFrame") -> dict[str, Any]:
+    """Selectivity, area and suggested ratio of a sweep, JSON-able: what is not a number becomes None."""
+    top = curve(points, "top")
+    found = selectivity(top)
+    values = {
+        "budget": BUDGET,
+        "selectivity": found.value,
+        "selectivity_stderr": found.stderr,
+        "selectivity_ratio": found.ratio,
+        "budget_reached": found.reached,
+        "area_between": area_between(top),
+        "suggested_ratio": suggested_ratio(top),
+    }
+    return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in values.items()}
+
+
+def _jsonable(settings: SweepSettings) -> dict[str, Any]:
+    return json.loads(json.dumps(vars(settings)))
+
+
+def add_sweep(commands: Any) -> None:
+    """The command `sweep`."""
+    command = commands.add_parser("sweep", help="cut a run's ranking at 0.1 %% to 20 %%: top, bottom and random curves")
+    command.add_argument("run", type=Path, metavar="RUN_FOLDER", help="its neurons must be ranked")
+    command.add_argument("--ratios", type=float, nargs="+", metavar="R", help="shares to cut, 0 to 1")
+    layers = command.add_mutually_exclusive_group()
+    layers.add_argument("--per-layer", action="store_true", default=None, help="the same share of every layer")
+    layers.add_argument("--whole", action="store_false", dest="per_layer", help="the ranking alone decides")
+    command.add_argument("--protect-layers", type=int, nargs="*", metavar="L", help="layers of which nothing is cut")
+    command.add_argument("--draws", type=int, default=3, metavar="N", help="random cuts at every ratio (default: 3)")
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="of the random cuts")
+    command.add_argument(
+        "--sentences", type=int, default=SENTENCES, metavar="N", help=f"of each kind at most (default: {SENTENCES})"
+    )
+    command.add_argument("--ranking", type=Path, metavar="FILE", help="another ranking, cut from its top alone")
+    command.set_defaults(command=sweep_command)
+
+
+def sweep_command(arguments: argparse.Namespace, progress: Any) -> None:
+    """Print the curves and what they say; the folder's path is the last line printed."""
+    folder = arguments.run.resolve()
+    run = open_run(folder.name, folder.parent)
+    cut = cut_settings(run.config)
+    settings = SweepSettings(
+        draws=arguments.draws,
+        seed=arguments.seed,
+        per_layer=cut.per_layer if arguments.per_layer is None else arguments.per_layer,
+        protected_layers=cut.protected_layers if arguments.protect_layers is None else tuple(arguments.protect_layers),
+        excluded_neurons=cut.excluded_neurons,
+    )
+    if arguments.ratios:
+        settings = replace(settings, ratios=tuple(arguments.ratios))
+    if arguments.sentences < 2:
+        raise InputError(f"--sentences is {arguments.sentences}; at least 2 of each kind are needed.")
+    found = RunSweep(run, settings, arguments.sentences, arguments.ranking)
+    summary = found.compute(progress)
+    progress.close()
+    print(in_words(to_frame(found.points()), summary))
+    print(found.folder)
+
+
+def in_words(points: "pd.DataFrame", summary: dict[str, Any]) -> str:
+    """The curves as a table for a terminal, forget / retain delta in nats a token, and what they say.
+
+    Where there are neighbours, a last column has what the cut from the top costs them.
+    """
+    curves = {order: curve(points, order) for order in ORDERS}
+    top, heads = curves["top"], [*ORDERS, *(["top, neighbours"] if curves["top"].has_neighbours else [])]
+    lines = [f"{'cut':>8}{'neurons':>9}" + "".join(f"{head:>18}" for head in heads)]
+    for ratio, neurons, near in zip(top.ratios, top.neurons, top.neighbour, strict=True):
+        cells = [(found.at("forget", ratio), found.at("retain", ratio)) for found in curves.values()]
+        texts = ["-" if math.isnan(forget) else f"{forget:.3f} / {retain:.3f}" for forget, retain in cells]
+        texts += [f"{near:.3f}"] if top.has_neighbours else []
+        lines.append(f"{100 * ratio:>7.3g}%{neurons:>9.0f}" + "".join(f"{text:>18}" for text in texts))
+    sign, error = "" if summary["budget_reached"] else "at least ", summary["selectivity_stderr"]
+    lines.append(
+        f"Selectivity: {sign}{summary['selectivity']:.3f}" + (f" ± {error:.3f}" if error is not None else "")
+        + f" nats forgotten at {summary['budget']} nats elsewhere, cutting {100 * summary['selectivity_ratio']:.2g} %"
+    )  # fmt: skip
+    suggested = summary["suggested_ratio"]
+    lines.append(f"Suggested ratio: {'none: nothing is forgotten' if suggested is None else f'{suggested:.4g}'}")
+    return "\n".join(lines)
