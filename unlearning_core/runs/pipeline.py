@@ -100,6 +100,19 @@ def is_finished(run: Run, stage: Stage, wanted: str) -> bool:
     )
 
 
+def finished_stages(run: Run) -> frozenset[str]:
+    """Stages whose result is there and belongs to the settings as they are now."""
+    context = RunContext(run)
+    left_out, done = {stage.name for stage in STAGES if not stage.applies(context)}, set[str]()
+    for stage in STAGES:
+        try:
+            if set(stage.needs) <= done | left_out and is_finished(run, stage, fingerprint(stage, context)):
+                done.add(stage.name)
+        except (WorkbenchError, OSError):  # its source is gone: not up to date
+            continue
+    return frozenset(done)
+
+
 def _finish_without_work(run: Run, stage: Stage, wanted: str) -> bool:
     """Whether nothing is to be done: the stage is up to date here, or could be taken over from another run."""
     if is_finished(run, stage, wanted):

@@ -12,13 +12,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearning_core.config import ExperimentConfig, build_config, read_config_values
 from unlearning_core.errors import InputError
-from unlearning_core.files import disk_errors, write_json
-from unlearning_core.logs import redact
+from unlearning_core.files import disk_errors, write_file, write_json
 from unlearning_core.jobs.liveness import PROCESS_FILE, alive
+from unlearning_core.logs import redact
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from unlearning_core.concepts.labelling import LabelledSet
+    from unlearning_core.edits.mask import Shapes
+    from unlearning_core.edits.recipe import Recipe
+    from unlearning_core.evaluation.likelihood import Measurement
+    from unlearning_core.evaluation.never_knew import Distance
 
 RUN_ID = re.compile(r"\d{8}-\d{6}-[\w.-]+-[0-9a-f]{6}")
 
@@ -97,6 +106,136 @@ class Run:
         """A JSON file of the run, or None when the stage that writes it has not run."""
         path = self.folder / name
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def fingerprint(self, step: str) -> str | None:
+        """Identity of the result of a stage, for a cache key; None while there is no finished one."""
+        known = self.status()["stages"].get(step, {})
+        return known.get("fingerprint") if known.get("state") == "finished" else None
+
+    def ranking(self) -> "pd.DataFrame":
+        """The ranking (columns site, layer, index, score, rank, protected); InputError while there is none."""
+        return self._table("ranking.parquet")
+
+    def massive(self) -> "pd.DataFrame":
+        """The massive neurons; InputError while the neurons are not ranked."""
+        return self._table("massive.parquet")
+
+    def _table(self, name: str) -> "pd.DataFrame":
+        import pandas as pd
+
+        if not (self.folder / name).is_file():
+            raise InputError(f"The neurons of the run {self.id} are not ranked yet. Rank them first.")
+        return pd.read_parquet(self.folder / name)
+
+    def ranking_history(self) -> list[dict[str, Any]]:
+        """How the training behind the ranking went, step by step; empty for a method that trains nothing."""
+        return self.read_json("course.json") or []
+
+    def sentences(self, part: str) -> "LabelledSet":
+        """The labelled sentences of `train` or `held_out`; WorkFailed while they are not labelled."""
+        from unlearning_core.runs.context import RunContext
+
+        return RunContext(self).sentences(part)
+
+    def concept_facts(self) -> dict[str, Any] | None:
+        """What was counted when the sentences were labelled."""
+        return self.read_json("data/concept.json")
+
+    def recipe(self, shapes: "Shapes | None" = None) -> "Recipe":
+        """The recipe of the cut that is kept; InputError where it is missing, damaged or not of these shapes."""
+        from unlearning_core.edits.recipe import Recipe
+
+        return Recipe.load(self.folder / "recipe", shapes)
+
+    def recipe_files(self) -> dict[str, bytes]:
+        """The files of the recipe by name."""
+        return {name: (self.folder / "recipe" / name).read_bytes() for name in ("recipe.json", "mask.safetensors")}
+
+    def model(self, state: str) -> Path:
+        """The folder of a saved model; InputError while it is not there."""
+        folder = self.folder / "models" / state
+        if not folder.is_dir():
+            raise InputError(f"This run has no {state} model yet. Bring the run up to date first.")
+        return folder
+
+    def has_model(self, state: str) -> bool:
+        """Whether the model of that state is there; the base always is."""
+        return state == "base" or (self.folder / "models" / state).is_dir()
+
+    def states(self) -> list[str]:
+        """The states whose model is there, the base first."""
+        return [state for state in ("base", "pruned", "retrained") if self.has_model(state)]
+
+    def measurement(self, state: str) -> "Measurement | None":
+        """What was measured of a state."""
+        import pandas as pd
+
+        from unlearning_core.evaluation.likelihood import Measurement
+
+        path = self.folder / "measurements" / f"{state}.parquet"
+        return Measurement.from_sentences(pd.read_parquet(path)) if path.is_file() else None
+
+    def distance(self, state: str) -> "Distance | None":
+        """How far a state is from the model that never knew."""
+        from unlearning_core.evaluation.never_knew import Distance
+
+        folder = self.folder / "distances" / state
+        return Distance.load(folder) if folder.is_dir() else None
+
+    def written(self, state: str) -> list[dict[str, Any]] | None:
+        """What a state wrote after the test prompts, as in generations.json."""
+        return self.read_json(f"measurements/{state}.json")
+
+    def metrics(self) -> dict[str, Any] | None:
+        """The metrics by state."""
+        return self.read_json("metrics.json")
+
+    def generations(self) -> dict[str, Any] | None:
+        """What every state wrote."""
+        return self.read_json("generations.json")
+
+    def training_report(self) -> list[dict[str, Any]] | None:
+        """What the filter left and dropped of the training text."""
+        return self.read_json("data/training/report.json")
+
+    @property
+    def training_folder(self) -> Path:
+        """Where a training keeps how far it is."""
+        return self.folder / "retraining"
+
+    def note(self, name: str) -> Any:
+        """A small JSON value kept beside the results ("guide", "pins", "model"), or None."""
+        return self.read_json(_NOTES[name])
+
+    def write_note(self, name: str, value: Any) -> None:
+        """Keep a small JSON value beside the results; None removes it."""
+        path = self.folder / _NOTES[name]
+        if value is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_json(path, value)
+
+    @property
+    def kept_inputs_folder(self) -> Path:
+        """Where uploads are kept."""
+        return (self.folder / "inputs").resolve()
+
+    def keep_input(self, name: str, content: bytes) -> Path:
+        """Keep an uploaded file; returns where."""
+        target = self.kept_inputs_folder / name
+        write_file(target, lambda path: path.write_bytes(content))
+        return target
+
+    def config_bytes(self) -> bytes:
+        """The settings as they lie on disk."""
+        return (self.folder / "config.json").read_bytes()
+
+    def work_folder(self, name: str) -> Path:
+        """A folder for work that is no result (written sentences, how far a method is)."""
+        return (self.folder / name).resolve()
+
+
+_NOTES = {"guide": "guide.json", "pins": "pinned_neurons.json", "model": "model.json"}
 
 
 def create_run(config: ExperimentConfig, root: Path | None = None) -> Run:

@@ -1,0 +1,1 @@
+"""Methods: what makes one model out of another."""
