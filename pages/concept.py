@@ -1,29 +1,30 @@
 """Concept: words and sentences in, labelled sentences out."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from pages.components.concept.concept_files import label_files
-from pages.components.concept.filter_report import show_filter
+from pages.components.concept.filter_report import counted_forms, show_filter
 from pages.components.concept.labelled_sentences import show_left_out, show_sentences
 from pages.components.concept.labelling import KINDS, relabel
 from pages.components.concept.neighbours import check_neighbours, choose_neighbours, neighbour_count, warn_of_neighbours
 from pages.components.concept.sentence_sources import choose_source
 from pages.components.current_run import current_run
+from pages.components.downloads import download_buttons
 from pages.components.frame import show
 from pages.components.marked_text import escaped
-from pages.components.navigation import finished_stages, needs, next_step
+from pages.components.metric_row import metric_row
+from pages.components.navigation import CONCEPT, MODEL, finished_stages, link_to_next, needs
 from pages.components.progress import show_errors
-from pages.components.sidebar import concept_words
-from unlearning_core.concepts.labelling import LabelledText
+from pages.components.run_summary import concept_words
+from unlearning_core.concepts import tokens_labels
 from unlearning_core.concepts.words import parse_words
 from unlearning_core.config import NeverKnewSection
 from unlearning_core.errors import InputError
-from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
-PAGE = "pages/concept.py"
 # Sentences of a kind below which a ranking changes with every sentence. A string would be shown on the page.
 FEW = 20
 
@@ -33,7 +34,7 @@ def main() -> None:
     st.title("Concept")
     st.markdown("The concept is a list of words. Sentences with and without them show which neurons carry it.")
     run = current_run()
-    if not needs(run, "pages/model.py") or run is None:
+    if not needs(run, MODEL) or run is None:
         return
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -52,9 +53,9 @@ def main() -> None:
     probing = run.config.neural_probing
     if any(getattr(probing, key) for key in KINDS.values()):
         with st.expander("Left out by hand", expanded=not labelled), show_errors():
-            show_left_out(run, run.read_json("data/concept.json") if labelled else None)
+            show_left_out(run, run.concept_facts() if labelled else None)
     if labelled:
-        next_step(PAGE)
+        link_to_next(CONCEPT)
 
 
 def choose_words(run: Run) -> tuple[tuple[str, ...], bool]:
@@ -124,18 +125,13 @@ def label(
         probing |= {"concept_definition": list(words), "activations_label": words[0]}
     # A model that never knew one concept is no measure for another.
     never_knew = {} if set(words) & set(known) else NeverKnewSection().model_dump()
-    relabel(
-        run,
-        "The sentences are labelled.",
-        neural_probing=probing,
-        evaluation=amounts["evaluation"],
-        never_knew=never_knew,
-    )
+    sections = {"neural_probing": probing, "evaluation": amounts["evaluation"], "never_knew": never_knew}
+    relabel(run, "The sentences are labelled.", **sections)
 
 
 def show_labelled(run: Run) -> None:
     """Counts, then the sentences, the words, the text for retraining and the files."""
-    facts = run.read_json("data/concept.json")
+    facts = run.concept_facts() or {}
     counts(facts)
     if facts["missing_words"]:
         st.warning("These words never occur: " + escaped(", ".join(facts["missing_words"])))
@@ -154,23 +150,24 @@ def show_labelled(run: Run) -> None:
     with text, show_errors():
         show_filter(run)
     with files:
-        context = RunContext(run)
-        downloads(run, [item for part in ("train", "held_out") for item in context.sentences(part).items])
+        st.caption("Tokens and labels as NeuroX reads them; the inverse file holds the sentences without the concept.")
+        download_buttons(label_files(run), "Download {}", "text/plain")
 
 
 def counts(facts: dict[str, Any]) -> None:
     """How many sentences of each kind there are, and how they are split."""
     concept, rest = facts["with_concept"], facts["sentences"] - facts["with_concept"]
-    row = st.container(horizontal=True, gap="medium")
-    row.metric("With the concept", f"{concept:,}", width="content")
-    row.metric("Without it", f"{rest:,}", width="content")
+    row = metric_row(("With the concept", f"{concept:,}"), ("Without it", f"{rest:,}"))
     neighbour_count(row, facts)
-    row.metric("Balance", f"{concept / (concept + rest):.0%}", width="content", help="Share that holds the concept.")
-    row.metric("Duplicates dropped", f"{facts['duplicates']:,}", width="content")
-    if facts.get("left_out"):
-        row.metric("Left out by hand", f"{facts['left_out']:,}", width="content")
-    row.metric("To rank on", "{} + {}".format(*facts["train"]), help="with + without it", width="content")
-    row.metric("To measure on", "{} + {}".format(*facts["held_out"]), help="with + without it", width="content")
+    left_out = [("Left out by hand", f"{facts['left_out']:,}")] if facts.get("left_out") else []
+    metric_row(
+        ("Balance", f"{concept / (concept + rest):.0%}", "Share that holds the concept."),
+        ("Duplicates dropped", f"{facts['duplicates']:,}"),
+        *left_out,
+        ("To rank on", "{} + {}".format(*facts["train"]), "with + without it"),
+        ("To measure on", "{} + {}".format(*facts["held_out"]), "with + without it"),
+        row=row,
+    )
     few = min(facts["train"])
     if few < FEW:
         kind = "with" if few == facts["train"][0] else "without"
@@ -185,9 +182,7 @@ def words_table(facts: dict[str, Any], whose: str) -> None:
         {
             "word": [word for word, _ in found],
             "times": [count for _, count in found],
-            "forms that match": [
-                ", ".join(f"{form} {count}" for form, count in forms.get(word, {}).items()) for word, _ in found
-            ],
+            "forms that match": [counted_forms(forms.get(word, {}).items()) for word, _ in found],
         },
         hide_index=True,
         height="content" if len(found) < 20 else 700,
@@ -195,12 +190,14 @@ def words_table(facts: dict[str, Any], whose: str) -> None:
     )
 
 
-def downloads(run: Run, items: list[LabelledText]) -> None:
-    """The seed's and NeuroX's files."""
-    st.caption("Tokens and labels as NeuroX reads them; the inverse file holds the sentences without the concept.")
-    with st.container(horizontal=True):
-        for name, data in label_files(run, items).items():
-            st.download_button(f"Download {name}", data, name, "text/plain", on_click="ignore")
+def label_files(run: Run) -> dict[str, bytes]:
+    """The labelled sentences by file name, in the format of `python -m unlearning_core label`."""
+    items = [item for part in ("train", "held_out") for item in run.sentences(part).items]
+    label = run.config.neural_probing.activations_label or "concept"
+    name = "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in label)
+    with tempfile.TemporaryDirectory() as folder:
+        written = tokens_labels.write(Path(folder) / name, items, run.config.neural_probing.target_label)
+        return {path.name: path.read_bytes() for path in (written.tokens, written.labels, written.inverse)}
 
 
 show(main)

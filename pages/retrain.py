@@ -6,18 +6,15 @@ import streamlit as st
 
 from pages.components.current_run import changed, current_run
 from pages.components.frame import show
-from pages.components.model_cache import forget_models
-from pages.components.navigation import finished_stages, needs, next_step
+from pages.components.navigation import PRUNE, RETRAIN, is_done, link_to_next, needs
 from pages.components.retrain.training_text import RETAIN, choose_text
 from pages.components.retrain.training_time import find_out, time_before
-from pages.components.retrain.training_view import is_busy, outcome, watch
+from pages.components.retrain.training_view import show_last_training, watch
+from pages.components.work import go_on_in_background
 from unlearning_core.config import RetrainingSection
 from unlearning_core.errors import InputError
 from unlearning_core.jobs import background
 from unlearning_core.runs.run import Run
-
-PAGE = "pages/retrain.py"
-LAST = "report"
 
 
 def main() -> None:
@@ -28,35 +25,27 @@ def main() -> None:
         "page is closed."
     )
     run = current_run()
-    if not needs(run, "pages/prune.py") or run is None:
+    if not needs(run, PRUNE) or run is None:
         return
-    if is_busy(run):
+    if background.is_running(run):
         watch(run)
         return
-    outcome(run)
+    show_last_training(run)
     settings = choose_settings(run)
     if time_before(run, settings):
         save(run, settings)
         find_out(run)
-    again = (run.folder / "retraining" / "checkpoints").is_dir()
-    done = "measure retrained" in finished_stages(run)
-    word = "Go on with the retraining" if again and not done else "Start the retraining"
+    done = is_done(run, RETRAIN)
+    again = (run.training_folder / "checkpoints").is_dir() and not done
+    word = "Go on with the retraining" if again else "Start the retraining"
     if st.button(word, type="primary", icon=":material/model_training:"):
-        start(run, settings)
-    if again and not done:
+        save(run, settings)
+        go_on_in_background(run)
+        st.rerun()
+    if again:
         st.caption("With the same settings and text it goes on from its last checkpoint, with others from the start.")
     if done:
-        next_step(PAGE)
-
-
-def start(run: Run, settings: dict[str, Any]) -> None:
-    """Save the settings and go on with the run in a process of its own."""
-    save(run, settings)
-    # The training needs the memory that the dashboard's models would keep.
-    forget_models()
-    run.set_status(state="running", stage=None, message="")
-    background.start(run, LAST)
-    st.rerun()
+        link_to_next(RETRAIN)
 
 
 def save(run: Run, settings: dict[str, Any]) -> None:
@@ -87,12 +76,12 @@ def choose_settings(run: Run) -> dict[str, Any]:
             help="On: they are held at zero and the saved model is checked. Off: they may grow back, and with them "
             "what they knew.", wrap=True,
         )  # fmt: skip
-        watched = st.toggle(
+        measure = st.toggle(
             "Measure and write while it learns", section.measure_while_learning, key=f"watched {run.id}",
             help="Now and then the loss on 48 held-out sentences is measured and the test prompts are continued, in at "
             "most 5 % of the time. It does not change what the model learns.", wrap=True,
         )  # fmt: skip
-    return text | numbers | {"keep_pruned": keep, "measure_while_learning": watched}
+    return text | numbers | {"keep_pruned": keep, "measure_while_learning": measure}
 
 
 def _numbers(run: Run, section: RetrainingSection) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
 
-from pages.components.compare.state_texts import NEVER_KNEW
+from pages.components.states import NEVER_KNEW
 from tests.ui.pieces import button, labelled
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.models.loading import load_model

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.components.guide import STATIONS, begin, is_guided
+from pages.components.guide import TEXTS, begin, is_guided
 from tests.ui.pieces import button, labelled
 from unlearning_core.files import write_json
 from unlearning_core.jobs import background
@@ -57,7 +57,7 @@ def test_the_guided_demo_goes_from_page_to_page_by_its_one_button(
     (run,) = (run for run in list_runs(Path(tiny.output_dir)) if run.id != other.id)
     assert is_guided(run)
     assert app.query_params["run"] == run.id
-    for title in STATIONS:
+    for title in TEXTS:
         assert headings(fine(app)) == [title]
         guided = {one.key: one for one in app.button}
         if title == "Retrain":

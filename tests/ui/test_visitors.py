@@ -10,9 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from pages.components.model_cache import ModelCache, base_model
+from pages.components.model_cache import base_model
 from tests.tiny_models import save_tiny
 from tests.ui.conftest import ROOT
 from unlearning_core.edits.mask import Mask
@@ -21,7 +20,6 @@ from unlearning_core.evaluation.generation import generate
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
-from unlearning_core.progress import silent
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
@@ -46,7 +44,12 @@ def baked(loaded: LoadedModel, mask: Mask) -> LoadedModel:
 
 def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: Callable[..., Run]) -> None:
     run = new_run("rank")
-    shared, context = base_model(run), RunContext(run)
+    context = RunContext(run)
+    with base_model(run) as shared:
+        see_their_own_masks(run, context, shared)
+
+
+def see_their_own_masks(run: Run, context: RunContext, shared: LoadedModel) -> None:
     masks = [Mask.from_ranking(context.ranking, shared.map.shapes, ratio) for ratio in RATIOS]
     expected = [seen(baked(shared, mask), context, None) for mask in masks]
     together, found = threading.Barrier(len(masks)), [[] for _ in masks]
@@ -55,8 +58,9 @@ def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: C
     def visit(number: int) -> None:
         for _ in range(3):
             together.wait(60)
-            models.append(base_model(run))
-            found[number].append(seen(base_model(run), RunContext(run), masks[number]))
+            with base_model(run) as loaded:
+                models.append(loaded)
+                found[number].append(seen(loaded, RunContext(run), masks[number]))
 
     threads = [threading.Thread(target=visit, args=(number,)) for number in range(len(masks))]
     for thread in threads:
@@ -78,13 +82,14 @@ def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: C
 
 MEMORY = """
 import json, psutil, sys
-from pages.components.model_cache import MOST, ModelCache
-from unlearning_core.progress import silent
+from pages.components.model_cache import MOST
+from unlearning_core.models.cache import ModelCache
+from unlearning_core.models.loading import load_model
 
-folder, cache, held = sys.argv[1], ModelCache(), []
+folder, cache, held = sys.argv[1], ModelCache(MOST), []
 for number in range(MOST + 4):
-    cache.take((str(number), folder, None, "cpu", "float32", False), silent)
-    held.append(psutil.Process().memory_info().rss)
+    with cache.hold(number, lambda: load_model(folder, device="cpu", dtype="float32")):
+        held.append(psutil.Process().memory_info().rss)
 cache.clear()
 print(json.dumps({"held": held[MOST - 1:], "first": held[0], "cleared": psutil.Process().memory_info().rss}))
 """
@@ -107,16 +112,3 @@ def test_a_model_that_makes_room_for_another_gives_its_memory_back(tmp_path: Pat
     # Four more were loaded since; each took the place of another.
     assert max(later) - full < 0.7 * size
     assert full - told["cleared"] > 1.4 * size
-
-
-@pytest.mark.parametrize(("asked", "kept"), [("aabac", "ac"), ("abc", "bc")])
-def test_the_model_that_was_used_longest_ago_makes_room(asked: str, kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unlearning_core.models import loading
-
-    loads: list[str] = []
-    monkeypatch.setattr(loading, "load_model", lambda source, **settings: loads.append(source) or object())
-    cache = ModelCache(most=2)
-    for name in asked:
-        cache.take((name, name, None, "cpu", "float32", False), silent)
-    assert loads == list(dict.fromkeys(asked))
-    assert [name for name in "abc" if cache.holds((name, name, None, "cpu", "float32", False))] == list(kept)

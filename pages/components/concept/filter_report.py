@@ -1,13 +1,14 @@
 """Text for retraining, on the Concept page: what the filter drops of it, and why."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from pages.components.marked_text import escaped, highlighted
+from pages.components.metric_row import metric_row
 from pages.components.progress import run_with_progress
-from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
@@ -33,25 +34,22 @@ def show_filter(run: Run) -> None:
     if reports is not None:
         for report in reports:
             _show(report)
-    elif st.button("See what the filter drops", icon=":material/filter_alt:"):
-
-        def filter_it(bar: ProgressCallback) -> None:
-            make_report(RunContext(run, bar))
-
-        if run_with_progress("Filtering the text", filter_it, only_one=run.id):
-            st.rerun()
+    elif st.button("See what the filter drops", icon=":material/filter_alt:") and run_with_progress(
+        "Filtering the text", lambda bar: make_report(RunContext(run, bar)), only_one=run.id
+    ):
+        st.rerun()
 
 
 def _show(report: dict[str, Any]) -> None:
     parts = [report["train"], report["validation"]]
     kept, dropped, blank = (sum(part[name] for part in parts) for name in ("kept", "dropped", "blank"))
-    with st.container(horizontal=True, gap="large"):
-        st.metric("Texts kept", f"{kept:,}", width="content")
-        st.metric("Texts dropped", f"{dropped:,}", width="content")
-        st.metric("Share dropped", f"{dropped / (kept + dropped):.1%}", width="content")
-        st.metric("For validation", f"{report['validation']['kept']:,}", width="content", help="Of those kept.")
-        if blank:
-            st.metric("Blank", f"{blank:,}", width="content")
+    metric_row(
+        ("Texts kept", f"{kept:,}"),
+        ("Texts dropped", f"{dropped:,}"),
+        ("Share dropped", f"{dropped / (kept + dropped):.1%}"),
+        ("For validation", f"{report['validation']['kept']:,}", "Of those kept."),
+        *([("Blank", f"{blank:,}")] if blank else []),
+    )
     if not dropped:
         st.caption("No text holds a word of the concept.")
         return
@@ -63,7 +61,7 @@ def _show(report: dict[str, Any]) -> None:
             {
                 "word": [word for word, _ in words],
                 "texts dropped": [count for _, count in words],
-                "forms in them": [_in_words(forms.get(word, {})) for word, _ in words],
+                "forms in them": [counted_forms(list(forms.get(word, {}).items())[:6]) for word, _ in words],
             },
             hide_index=True,
             height="content" if len(words) < 10 else 380,
@@ -76,8 +74,9 @@ def _show(report: dict[str, Any]) -> None:
         st.caption("Up to three dropped texts a word, cut to what stands around it.")
 
 
-def _in_words(forms: dict[str, int]) -> str:
-    return ", ".join(f"{form} {count}" for form, count in list(forms.items())[:6])
+def counted_forms(forms: Iterable[tuple[str, int]]) -> str:
+    """Forms of a word, each with how often it occurs."""
+    return ", ".join(f"{form} {count}" for form, count in forms)
 
 
 def _marked(example: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from pages.components.experiments import experiment_of
 from pages.components.marked_text import escaped
 from pages.components.model.model_card import choose_well_known, starter_caption
 from pages.components.progress import flash
-from pages.components.run_line import described
+from pages.components.run_summary import described
 from unlearning_core.config import ExperimentConfig, find_path, load_config
 from unlearning_core.errors import InputError
 from unlearning_core.models.sources.starters import offered
@@ -70,23 +70,14 @@ def choose_model() -> Choice | None:
             )
     if not source:
         return None
-    return Choice(
-        source if kind in (STARTER, HUB) else find_path(source, Path.cwd()),
-        revision.strip() or None,
-        device,
-        dtype,
-        allow_pickle,
-    )
+    where = source if kind in (STARTER, HUB) else find_path(source, Path.cwd())
+    return Choice(where, revision.strip() or None, device, dtype, allow_pickle)
 
 
 def _starter(dtype: str) -> str:
     starters = offered()
-    name = st.radio(
-        "Model",
-        list(starters),
-        format_func=lambda name: starters[name].title,
-        captions=[starter_caption(name, dtype) for name in starters],
-    )
+    captions = [starter_caption(name, dtype) for name in starters]
+    name = st.radio("Model", list(starters), format_func=lambda name: starters[name].title, captions=captions)
     if reason := starters[name].unavailable():
         st.warning(escaped(reason))
         return ""
@@ -141,16 +132,12 @@ def import_config() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
         path.write_bytes(upload.getvalue())
-        config = _readable(path, upload.name)
+        try:
+            config = load_config(path)
+        except InputError as error:
+            # The visitor knows the file by its own name, not by where it lies for a moment.
+            raise InputError(str(error).replace(str(path), upload.name)) from error
     if st.button("Start a run with these settings"):
         show_run(create_run(changed(config, output_dir=str(runs_root())), runs_root()))
         flash(f"{upload.name} was read; its settings are on the pages.")
         st.rerun()
-
-
-def _readable(path: Path, name: str) -> ExperimentConfig:
-    try:
-        return load_config(path)
-    except InputError as error:
-        # The visitor knows the file by its own name, not by where it lies for a moment.
-        raise InputError(str(error).replace(str(path), name)) from error

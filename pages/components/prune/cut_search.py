@@ -43,14 +43,15 @@ def _search(run: Run, past: History, target: Target) -> None:
     found: list[Search] = []
 
     def work(bar: ProgressCallback) -> None:
-        search = RunSearch(run, past.now, run.config.search.sentences)
-        found.append(search.compute(target, bar, base=base_model(run)))
+        with base_model(run, bar) as base:
+            search = RunSearch(run, past.now, run.config.search.sentences)
+            found.append(search.compute(target, bar, base=base))
 
     if not run_with_progress("Searching the smallest cut", work, only_one=run.id):
         return
-    outcome = found[0]
-    if outcome.chosen.neurons:
-        past.go(replace(past.now, ratio=outcome.chosen.ratio))
-    remembered = (past.now, in_a_sentence(outcome), outcome.smallest is not None)
+    (best,) = found
+    if best.chosen.neurons:
+        past.go(replace(past.now, ratio=best.chosen.ratio))
+    remembered = (past.now, in_a_sentence(best), best.smallest is not None)
     st.session_state.setdefault(_FOUND, {})[run.id] = remembered
     st.rerun()
