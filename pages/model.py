@@ -10,7 +10,7 @@ from pages.components.model.model_card import facts, memory
 from pages.components.model.prompt_box import prompt_box
 from pages.components.model_cache import base_is_loaded, load_base, model_of
 from pages.components.navigation import MODEL, link_to_next
-from pages.components.progress import flash, run_with_progress, show_errors
+from pages.components.progress import run_and_redraw, show_errors
 from pages.components.run_summary import model_name
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.run import Run, create_run
@@ -70,11 +70,10 @@ def load(choice: Choice) -> None:
             run = create_run(config, runs_root())
             run.write_note("model", loaded.info.to_dict())
         show_run(run)
-
-    if run_with_progress("Loading the model", load_and_create, only_one=choice.source):
         st.session_state.pop("inspected", None)
-        flash("The model is loaded. Next: name the concept.")
-        st.rerun()
+
+    message = "The model is loaded. Next: name the concept."
+    run_and_redraw("Loading the model", load_and_create, only_one=choice.source, message=message)
 
 
 def show_model(run: Run) -> None:
@@ -88,10 +87,8 @@ def show_model(run: Run) -> None:
             facts(info)
         if base_is_loaded(run):
             link_to_next(MODEL)
-        elif st.button("Load it now", help="It is loaded by itself as soon as a step needs it.") and run_with_progress(
-            "Loading the model", lambda bar: load_base(run, bar), only_one=run.id
-        ):
-            st.rerun()
+        elif st.button("Load it now", help="It is loaded by itself as soon as a step needs it."):
+            run_and_redraw("Loading the model", lambda bar: load_base(run, bar), only_one=run.id)
 
 
 show(main)

@@ -10,7 +10,7 @@ from pages.components.neurons.gates_history import drawing_gates, show_gate_hist
 from pages.components.neurons.ranking_comparison import compare_rankings
 from pages.components.neurons.ranking_settings import choose_settings
 from pages.components.neurons.ranking_view import explore
-from pages.components.progress import flash, run_with_progress, show_errors
+from pages.components.progress import run_and_redraw, show_errors
 from pages.components.work import bring_up_to_date
 from unlearning_core.figures.charts import score_histogram
 from unlearning_core.progress import ProgressCallback
@@ -32,9 +32,7 @@ def main() -> None:
         def rank(bar: ProgressCallback) -> None:
             bring_up_to_date(run, "rank", drawing_gates(bar, run, place))
 
-        if run_with_progress("Ranking neurons", rank, only_one=run.id):
-            flash("The neurons are ranked.")
-            st.rerun()
+        run_and_redraw("Ranking neurons", rank, only_one=run.id, message="The neurons are ranked.")
     if "rank" in finished_stages(run):
         with show_errors():
             st.divider()

@@ -7,7 +7,7 @@ from pages.components.current_run import changed, current_run
 from pages.components.frame import show
 from pages.components.model_cache import base_is_at_hand, base_model
 from pages.components.navigation import NEURONS, PRUNE, finished_stages, link_to_next, needs
-from pages.components.progress import flash, run_with_progress, show_errors
+from pages.components.progress import run_and_redraw, show_errors
 from pages.components.prune.cut_curves import curves, suggestion
 from pages.components.prune.cut_preview import pictures_of_cut, quick_numbers, size_of_cut, write_side_by_side
 from pages.components.prune.cut_recipes import recipes
@@ -83,11 +83,10 @@ def keep(run: Run) -> None:
     asked = {"prune_ratio": cut.ratio, "per_layer": cut.per_layer, "protected_layers": list(cut.protected_layers)}
     # A person has chosen: the config's target, if it has one, searches no longer.
     run.save_config(changed(run.config, neural_probing=asked, search={"forget": None}))
-    if run_with_progress(
-        "Pruning and measuring", lambda bar: bring_up_to_date(run, str(PRUNE.stage), bar), only_one=run.id
-    ):
-        flash("The cut is kept. The pruned model is saved and measured.")
-        st.rerun()
+    run_and_redraw(
+        "Pruning and measuring", lambda bar: bring_up_to_date(run, str(PRUNE.stage), bar), only_one=run.id,
+        message="The cut is kept. The pruned model is saved and measured.",
+    )  # fmt: skip
 
 
 def download(run: Run) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from pages.components.current_run import close_run
 from pages.components.marked_text import escaped
 from pages.components.navigation import COMPARE, PATH_PAGES, RETRAIN, Page, finished_stages, is_done
-from pages.components.progress import run_with_progress
+from pages.components.progress import run_and_redraw
 from pages.components.work import bring_up_to_date, go_on_in_background, last_progress
 from unlearning_core.jobs import background
 from unlearning_core.runs.run import Run
@@ -139,8 +139,8 @@ def _offer_work(run: Run, page: Page, button: str) -> None:
     if page in _IN_BACKGROUND:
         go_on_in_background(run)
         st.rerun()
-    elif run_with_progress(button, lambda bar: bring_up_to_date(run, str(page.stage), bar), only_one=run.id):
-        st.rerun()
+    else:
+        run_and_redraw(button, lambda bar: bring_up_to_date(run, str(page.stage), bar), only_one=run.id)
 
 
 @st.fragment(run_every=1.0)

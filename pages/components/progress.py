@@ -120,3 +120,11 @@ def run_with_progress(title: str, work: Callable[[ProgressCallback], object], *,
         finally:
             lock.release()
     return finished
+
+
+def run_and_redraw(title: str, work: Callable[[ProgressCallback], object], *, only_one: str, message: str = "") -> None:
+    """Do `work` as `run_with_progress` does; once it is finished the page is drawn anew and says `message`."""
+    if run_with_progress(title, work, only_one=only_one):
+        if message:
+            flash(message)
+        st.rerun()

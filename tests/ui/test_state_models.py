@@ -37,7 +37,7 @@ def test_any_further_state_is_the_model_that_its_method_saved(run: Run) -> None:
 def test_a_state_that_is_not_there_says_what_to_do(run: Run) -> None:
     with pytest.raises(InputError, match="retrained"), state_model(run, "retrained"):
         pass
-    with pytest.raises(InputError, match="never_knew.model"), state_model(run, NEVER_KNEW):
+    with pytest.raises(InputError, match=r"never_knew\.model"), state_model(run, NEVER_KNEW):
         pass
 
 

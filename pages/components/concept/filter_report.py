@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.components.marked_text import escaped, highlighted
 from pages.components.metric_row import metric_row
-from pages.components.progress import run_with_progress
+from pages.components.progress import run_and_redraw
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
@@ -34,10 +34,8 @@ def show_filter(run: Run) -> None:
     if reports is not None:
         for report in reports:
             _show(report)
-    elif st.button("See what the filter drops", icon=":material/filter_alt:") and run_with_progress(
-        "Filtering the text", lambda bar: make_report(RunContext(run, bar)), only_one=run.id
-    ):
-        st.rerun()
+    elif st.button("See what the filter drops", icon=":material/filter_alt:"):
+        run_and_redraw("Filtering the text", lambda bar: make_report(RunContext(run, bar)), only_one=run.id)
 
 
 def _show(report: dict[str, Any]) -> None:

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import streamlit as st
-
 from pages.components.current_run import changed
-from pages.components.progress import flash, run_with_progress
+from pages.components.progress import run_and_redraw
 from pages.components.work import bring_up_to_date, refuse_if_busy
 from unlearning_core.runs.run import Run
 
@@ -22,11 +20,10 @@ def relabel(run: Run, message: str, **sections: Any) -> None:
     """
     refuse_if_busy(run)
     run.save_config(changed(run.config, **sections))
-    if run_with_progress(
-        "Labelling sentences", lambda bar: bring_up_to_date(run, "label", bar, with_model=False), only_one=run.id
-    ):
-        flash(message)
-        st.rerun()
+    run_and_redraw(
+        "Labelling sentences", lambda bar: bring_up_to_date(run, "label", bar, with_model=False), only_one=run.id,
+        message=message,
+    )  # fmt: skip
 
 
 def leave_out(run: Run, kind: str, entries: Sequence[Any]) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 from pages.components.current_run import changed, keep_upload
 from pages.components.experiments import experiment_of
 from pages.components.model_cache import base_model
-from pages.components.progress import flash, run_with_progress
+from pages.components.progress import run_and_redraw
 from unlearning_core.concepts.words import Concept
 from unlearning_core.config import ROOT, find_path
 from unlearning_core.errors import InputError
@@ -123,12 +123,10 @@ def _written(run: Run, words: tuple[str, ...], inflections: bool) -> str | None:
             raise InputError("The list of concept words is empty. Write at least one word, for example: chair.")
         concept = Concept(words, inflections)
         settings = {"count": count, "concept_share": share, "seed": seed}
-        if run_with_progress(
-            "Writing sentences", lambda bar: _write(run, concept, target, settings, bar), only_one=run.id
-        ):
-            run.save_config(changed(run.config, neural_probing=_NONE | {"sentences": str(target)}))
-            flash("The sentences are written. Label them next.")
-            st.rerun()
+        run_and_redraw(
+            "Writing sentences", lambda bar: _write(run, concept, target, settings, bar), only_one=run.id,
+            message="The sentences are written. Label them next.",
+        )  # fmt: skip
     return str(target) if target.is_file() else None
 
 
@@ -139,3 +137,4 @@ def _write(run: Run, concept: Concept, target: Path, settings: dict[str, Any], b
     target.parent.mkdir(parents=True, exist_ok=True)
     with base_model(run, bar) as loaded:
         write_sentences(loaded, concept, target, chosen, bar)
+    run.save_config(changed(run.config, neural_probing=_NONE | {"sentences": str(target)}))

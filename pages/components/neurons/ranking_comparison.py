@@ -11,7 +11,7 @@ from pages.components.model_cache import base_is_at_hand, base_model
 from pages.components.neurons.ranking_settings import ALIGNMENTS, ranking_name, reset_settings, settings_key
 from pages.components.neurons.ranking_view import marks_of
 from pages.components.parameter_widgets import choose_parameters
-from pages.components.progress import flash, run_with_progress, show_errors, show_flash
+from pages.components.progress import run_and_redraw, run_with_progress, show_errors, show_flash
 from unlearning_core.figures.agreement import overlap_curve, rank_density
 from unlearning_core.figures.charts import heatmap
 from unlearning_core.neurons.agreement import Agreement
@@ -248,7 +248,10 @@ def _offer_to_adopt(run: Run, other: OtherRanking) -> None:
         "be kept again on the Prune page.",
     ):  # fmt: skip
         return
-    if run_with_progress("Taking it over", lambda bar: other.adopt(), only_one=run.id):
+
+    def adopt(_: ProgressCallback) -> None:
+        other.adopt()
         reset_settings(run)
-        flash(f"The neurons are ranked by another method now: {ranking_name(other)}.")
-        st.rerun()
+
+    message = f"The neurons are ranked by another method now: {ranking_name(other)}."
+    run_and_redraw("Taking it over", adopt, only_one=run.id, message=message)

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.components.marked_text import escaped
 from pages.components.model_cache import forget_models
 from pages.components.navigation import finished_stages
-from pages.components.progress import run_with_progress, show_errors
+from pages.components.progress import run_and_redraw, show_errors
 from unlearning_core.progress import ProgressCallback, duration
 from unlearning_core.runs.run import Run
 from unlearning_core.training.rate import Estimate, estimate
@@ -49,8 +49,7 @@ def find_out(run: Run) -> None:
         forget_models()
         prepare_estimate(run, bar)
 
-    if run_with_progress("Estimating the time", work, only_one=run.id):
-        st.rerun()
+    run_and_redraw("Estimating the time", work, only_one=run.id)
 
 
 def _estimated(run: Run, settings: dict[str, Any]) -> Estimate | None:
