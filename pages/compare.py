@@ -13,7 +13,7 @@ from pages.components.frame import show
 from pages.components.marked_text import escaped
 from pages.components.navigation import PRUNE, RETRAIN, is_done, needs
 from pages.components.progress import show_errors
-from pages.components.states import NEVER_KNEW, measured_states
+from pages.components.states import NEVER_KNEW, measured_states, title
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.reports.verdict import findings, verdict
 from unlearning_core.runs.run import Run
@@ -31,7 +31,8 @@ def main() -> None:
         return
     states = measured_states(run)
     if not is_done(run, RETRAIN):
-        st.info("The model is not retrained yet: base and pruned are compared.", icon=":material/info:")
+        compared = " and ".join(title(state).lower() for state in states)
+        st.info(f"The model is not retrained yet: {compared} are compared.", icon=":material/info:")
         st.page_link(RETRAIN.file, label="Go to Retrain", icon=RETRAIN.icon)
     with show_errors():
         metrics = metrics_so_far(run, states)
@@ -39,7 +40,7 @@ def main() -> None:
         show_metrics(metrics)
         show_never_knew(metrics)
     st.subheader("What they write")
-    prompts, typed, talk = st.tabs(["The test prompts", "A prompt of your own", "Talk to two models"])
+    prompts, typed, chat_tab = st.tabs(["The test prompts", "A prompt of your own", "Talk to two models"])
     texts: dict[str, list[dict[str, Any]]] = {state: run.written(state) or [] for state in states}
     with prompts, show_errors():
         texts |= never_knew_texts(run)
@@ -47,7 +48,7 @@ def main() -> None:
     writers = states if run.config.never_knew.model is None else [*states, NEVER_KNEW]
     with typed, show_errors():
         write_live(run, writers)
-    with talk, show_errors():
+    with chat_tab, show_errors():
         chat(run, writers)
     st.subheader("Take it along")
     with show_errors():

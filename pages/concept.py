@@ -16,7 +16,7 @@ from pages.components.downloads import download_buttons
 from pages.components.frame import show
 from pages.components.marked_text import escaped
 from pages.components.metric_row import metric_row
-from pages.components.navigation import CONCEPT, MODEL, finished_stages, link_to_next, needs
+from pages.components.navigation import CONCEPT, MODEL, is_done, link_to_next, needs
 from pages.components.progress import show_errors
 from pages.components.run_summary import concept_words
 from unlearning_core.concepts import tokens_labels
@@ -45,7 +45,7 @@ def main() -> None:
     amounts = choose_amounts(run)
     if st.button("Label the sentences", type="primary", icon=":material/sell:"):
         label(run, words, inflections, source | neighbours, amounts)
-    labelled = "label" in finished_stages(run)
+    labelled = is_done(run, CONCEPT)
     if labelled:
         with show_errors():
             st.divider()

@@ -5,13 +5,14 @@ import streamlit as st
 from pages.components.current_run import current_run, runs_root, show_run
 from pages.components.frame import show
 from pages.components.marked_text import escaped
-from pages.components.model.choose_model import Choice, choose_model, experiment, import_config, reopen_run
+from pages.components.model.choose_model import choose_model, experiment, import_config, reopen_run
 from pages.components.model.model_card import facts, memory
 from pages.components.model.prompt_box import prompt_box
-from pages.components.model_cache import base_is_loaded, load_base, model_of
+from pages.components.model_cache import base_is_loaded, how_to_load, load_base, model_of
 from pages.components.navigation import MODEL, link_to_next
 from pages.components.progress import run_and_redraw, show_errors
 from pages.components.run_summary import model_name
+from unlearning_core.config import BaseModelSection
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.run import Run, create_run
 
@@ -30,40 +31,34 @@ def main() -> None:
         with show_errors():
             prompt_box(run)
     with st.expander("Take another model") if run else st.container(), show_errors():
-        choice = choose_model()
-        if choice is not None:
-            inspect_and_load(choice)
+        model = choose_model()
+        if model is not None:
+            inspect_and_load(model)
     with st.expander("Reopen a run, or start one from a config.json", expanded=False), show_errors():
         reopen_run()
         import_config()
 
 
-def inspect_and_load(choice: Choice) -> None:
+def inspect_and_load(model: BaseModelSection) -> None:
     """Size and memory need first; the weights only on the second button."""
     if st.button("Check size and memory", type="secondary", icon=":material/straighten:"):
         from unlearning_core.models.inspection import inspect_model
 
         st.session_state.pop("inspected", None)
         with st.spinner("Reading the model's description"):
-            info = inspect_model(
-                choice.source,
-                revision=choice.revision,
-                device=choice.device,
-                dtype=choice.dtype,
-                allow_pickle=choice.allow_pickle,
-            )
-        st.session_state["inspected"] = (choice, info.to_dict())
+            info = inspect_model(model.base_model_path, **how_to_load(model))
+        st.session_state["inspected"] = (model, info.to_dict())
     known = st.session_state.get("inspected")
-    if known and known[0] == choice:
+    if known and known[0] == model:
         facts(known[1])
         memory(known[1])
         if st.button("Load the model", type="primary", icon=":material/download:"):
-            load(choice)
+            load(model)
 
 
-def load(choice: Choice) -> None:
+def load(model: BaseModelSection) -> None:
     """A new run on that model, which is loaded first."""
-    config = experiment(choice)
+    config = experiment(model)
 
     def load_and_create(bar: ProgressCallback) -> None:
         with model_of(config.base_model, bar) as loaded:
@@ -73,7 +68,7 @@ def load(choice: Choice) -> None:
         st.session_state.pop("inspected", None)
 
     message = "The model is loaded. Next: name the concept."
-    run_and_redraw("Loading the model", load_and_create, only_one=choice.source, message=message)
+    run_and_redraw("Loading the model", load_and_create, only_one=model.base_model_path, message=message)
 
 
 def show_model(run: Run) -> None:

@@ -5,7 +5,7 @@ import streamlit as st
 from pages.components.current_run import changed, current_run
 from pages.components.frame import show
 from pages.components.metric_row import metric_row
-from pages.components.navigation import CONCEPT, NEURONS, finished_stages, link_to_next, needs
+from pages.components.navigation import CONCEPT, NEURONS, is_done, link_to_next, needs
 from pages.components.neurons.gates_history import drawing_gates, show_gate_history
 from pages.components.neurons.ranking_comparison import compare_rankings
 from pages.components.neurons.ranking_settings import choose_settings
@@ -33,7 +33,7 @@ def main() -> None:
             bring_up_to_date(run, "rank", drawing_gates(bar, run, place))
 
         run_and_redraw("Ranking neurons", rank, only_one=run.id, message="The neurons are ranked.")
-    if "rank" in finished_stages(run):
+    if is_done(run, NEURONS):
         with show_errors():
             st.divider()
             show_ranking(run)

@@ -6,13 +6,14 @@ from pages.components.compare.metrics_table import metrics_so_far, show_metrics
 from pages.components.current_run import changed, current_run
 from pages.components.frame import show
 from pages.components.model_cache import base_is_at_hand, base_model
-from pages.components.navigation import NEURONS, PRUNE, finished_stages, link_to_next, needs
+from pages.components.navigation import NEURONS, PRUNE, is_done, link_to_next, needs
 from pages.components.progress import run_and_redraw, show_errors
 from pages.components.prune.cut_curves import curves, suggestion
 from pages.components.prune.cut_preview import pictures_of_cut, quick_numbers, size_of_cut, write_side_by_side
 from pages.components.prune.cut_recipes import recipes
 from pages.components.prune.cut_search import find_smallest
 from pages.components.prune.cut_settings import choose_cut, history
+from pages.components.states import PRUNED
 from pages.components.work import bring_up_to_date
 from unlearning_core.models.packing import packed, packed_bytes
 from unlearning_core.runs.run import Run
@@ -35,11 +36,11 @@ def main() -> None:
     if st.button("Keep this cut", type="primary", icon=":material/content_cut:"):
         keep(run)
     st.caption("Keeping it writes the recipe and the pruned model, and measures base and pruned on all held-out text.")
-    if str(PRUNE.stage) in finished_stages(run):
+    if is_done(run, PRUNE):
         kept = run.status()["stages"]["prune"]["summary"]
         st.subheader(f"The cut that is kept: {kept['cut']:,} of {kept['of']:,} neurons in {kept['layers']} layers")
         with show_errors():
-            show_metrics(metrics_so_far(run, ("base", "pruned")))
+            show_metrics(metrics_so_far(run, ("base", PRUNED)))
             download(run)
         link_to_next(PRUNE)
 
@@ -91,7 +92,7 @@ def keep(run: Run) -> None:
 
 def download(run: Run) -> None:
     """The pruned model as a zip, packed when it is asked for."""
-    folder = run.model("pruned")
+    folder = run.model(PRUNED)
     st.download_button(
         f"Download the pruned model ({packed_bytes(folder) / 1e6:,.1f} MB)", lambda: packed(folder),
         f"{run.id}-pruned.zip", "application/zip", on_click="ignore", icon=":material/download:",

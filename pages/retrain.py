@@ -77,7 +77,7 @@ def choose_settings(run: Run) -> dict[str, Any]:
             "what they knew.", wrap=True,
         )  # fmt: skip
         measure = st.toggle(
-            "Measure and write while it learns", section.measure_while_learning, key=f"watched {run.id}",
+            "Measure and write while it learns", section.measure_while_learning, key=f"measure {run.id}",
             help="Now and then the loss on 48 held-out sentences is measured and the test prompts are continued, in at "
             "most 5 % of the time. It does not change what the model learns.", wrap=True,
         )  # fmt: skip

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from pages.components.progress import run_with_progress
-from pages.components.states import NEVER_KNEW
+from pages.components.states import NEVER_KNEW, PRUNED
 from unlearning_core.config import BaseModelSection
 from unlearning_core.errors import InputError
 from unlearning_core.models.cache import ModelCache
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 MOST = 2
 """Models kept: a base and the retrained one that is compared with it."""
-
-_MASKED = "pruned"
-"""The state that is the base under the mask of the recipe: the same edit as the saved model, without loading that."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -44,23 +41,21 @@ def model_of(
     def load() -> "LoadedModel":
         from unlearning_core.models.loading import load_model
 
-        return load_model(
-            section.base_model_path,
-            revision=section.revision,
-            device=section.device,
-            dtype=section.dtype,
-            allow_pickle=section.allow_pickle,
-            progress=progress,
-        )
+        return load_model(section.base_model_path, progress=progress, **how_to_load(section))
 
     return (cache or _models()).hold(_key(section), load, progress)
+
+
+def how_to_load(section: BaseModelSection) -> dict[str, Any]:
+    """What `load_model` and `inspect_model` are told beside where the model is."""
+    return section.model_dump(include={"revision", "device", "dtype", "allow_pickle"})
 
 
 def _key(section: BaseModelSection) -> tuple[object, ...]:
     from unlearning_core.models.sources.resolve import fingerprint
 
-    source, revision = section.base_model_path, section.revision
-    return fingerprint(source, revision), source, revision, section.device, section.dtype, section.allow_pickle
+    source = section.base_model_path
+    return fingerprint(source, section.revision), source, *how_to_load(section).values()
 
 
 def base_model(run: Run, progress: ProgressCallback = silent) -> "AbstractContextManager[LoadedModel]":
@@ -108,11 +103,12 @@ def state_model(
             raise InputError("The settings of this run name no model that never knew the concept (never_knew.model).")
         base = base.model_copy(update={"base_model_path": other.model, "revision": other.revision})
         cache = _never_knew_models()
-    elif state not in ("base", _MASKED):
+    elif state not in ("base", PRUNED):
         saved = {"base_model_path": str(run.model(state)), "revision": None, "allow_pickle": False}
         base = base.model_copy(update=saved)
     with model_of(base, progress, cache) as loaded:
-        yield loaded, run.recipe(loaded.map.shapes).mask if state == _MASKED else None
+        # The base under the recipe's mask is the same edit as the pruned model that is saved, without loading that too.
+        yield loaded, run.recipe(loaded.map.shapes).mask if state == PRUNED else None
 
 
 def forget_models() -> None:

@@ -12,10 +12,13 @@ from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.methods.registry import state_title
 from unlearning_core.runs.run import Run
 
+PRUNED = "pruned"
+"""The state that the Prune page makes: the base model with neurons cut."""
+
 NEVER_KNEW = "never_knew"
 """Not a state that the run makes: the model that is compared with, where its settings name one."""
 
-_COLOURS = {"base": "blue", "pruned": "orange", "retrained": "green", NEVER_KNEW: "gray"}
+_COLOURS = {"base": "blue", PRUNED: "orange", "retrained": "green", NEVER_KNEW: "gray"}
 LEGEND = (
     f":orange-background[**Bold**]: a word of the concept. :{CHANGED}[*Italic*]: not what the base model wrote. "
     "All models use the same random numbers."

@@ -9,7 +9,6 @@ from tests.tiny_experiment import write_experiment
 from unlearning_core.config import load_config
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.errors import InputError
-from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.other_ranks import by_every_ranker
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import execute

@@ -28,7 +28,7 @@ def prompt_box(run: Run) -> None:
             "To begin with", prompts, key=f"example {run.id}", on_change=_use_example, args=(box, f"example {run.id}")
         )
     answers = base_is_loaded(run) and _answers(run)
-    with st.form(f"talk {run.id}", border=False):
+    with st.form(f"prompt form {run.id}", border=False):
         prompt = st.text_area("Prompt", key=box, height="content", help="The model goes on from here.")
         how = st.radio(
             "How it writes", (GREEDY, SAMPLED), horizontal=True, key=f"how {run.id}",

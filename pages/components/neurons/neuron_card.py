@@ -1,7 +1,6 @@
 """All there is to see of one neuron: its ranks, when it is active, what it promotes, what cutting it does."""
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -29,20 +28,9 @@ if TYPE_CHECKING:
     from unlearning_core.concepts.labelling import LabelledText
     from unlearning_core.evaluation.likelihood import Measurement
     from unlearning_core.models.loading import LoadedModel
+    from unlearning_core.neurons.activity import Activity
     from unlearning_core.neurons.other_ranks import Standing
-    from unlearning_core.neurons.passages import Passage
-    from unlearning_core.neurons.reading import Histogram
     from unlearning_core.neurons.single_ablation import CutAlone
-
-
-@dataclass(frozen=True)
-class Activity:
-    """When a neuron was active in a sample of the training sentences."""
-
-    histogram: "Histogram"
-    most: list["Passage"]
-    least: list["Passage"]
-    sentences: int
 
 
 def show_card(run: Run, neuron: Neuron) -> None:
@@ -110,7 +98,7 @@ def _show_ranks(ranks: "dict[str, Standing]", neuron: Neuron, numbers: DeltaGene
     st.caption(f"Of {next(iter(ranks.values())).place.size:,} {SITE_NAMES[neuron.site]}; rank 1 comes first.")
 
 
-def _show_histogram(activity: Activity) -> None:
+def _show_histogram(activity: "Activity") -> None:
     st.markdown(
         "**When it is active**",
         help=f"In {activity.sentences} of the run's training sentences, read where this ranking reads it.",
@@ -144,7 +132,7 @@ def _show_tokens(loaded: "LoadedModel", neuron: Neuron, concept_mean: float) -> 
         )
 
 
-def _show_passages(activity: Activity) -> None:
+def _show_passages(activity: "Activity") -> None:
     scale = max((abs(passage.extreme) for passage in activity.most + activity.least), default=0.0)
     found = (("Most active", "highest", activity.most), ("Least active", "lowest", activity.least))
     for column, (title, extreme, passages) in zip(st.columns(2, gap="large"), found, strict=True):
@@ -181,19 +169,10 @@ def _ranks(folder: str, ranking: str | None, _run: Run, _loaded: "LoadedModel") 
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
-def _activity(folder: str, ranking: str | None, _run: Run, _loaded: "LoadedModel", neuron: Neuron) -> Activity:
-    from unlearning_core.neurons.passages import passages
-    from unlearning_core.neurons.reading import histogram, read_neuron, rows_of, sample_size
+def _activity(folder: str, ranking: str | None, _run: Run, _loaded: "LoadedModel", neuron: Neuron) -> "Activity":
+    from unlearning_core.neurons.activity import read_activity
 
-    probing = _run.config.neural_probing
-    few = sample_size(_loaded.info.parameters)
-    items = _run.sentences("train").take(few, few, _run.config.seed).items
-    traces = read_neuron(_loaded, items, neuron)
-    skip = probing.skip_first_position
-    values, classes = rows_of(traces, probing.alignment, probing.aggregation, skip)
-    return Activity(
-        histogram(values, classes), *passages(_loaded.tokenizer, traces, skip_first=skip), sentences=len(items)
-    )
+    return read_activity(_loaded, _run.sentences("train"), neuron, _run.config)
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)

@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.components.marked_text import CHANGED, escaped, with_concept
-from pages.components.states import columns, headings
+from pages.components.states import PRUNED, columns, headings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
 from unlearning_core.figures.charts import heatmap, layer_summary
@@ -66,7 +66,7 @@ def write_side_by_side(
     if not prompts:
         raise InputError("There is no prompt. Write at least one in the box of prompts.")
     st.subheader("What it writes")
-    slots: dict[str, list[DeltaGenerator]] = {"base": [], "pruned": []}
+    slots: dict[str, list[DeltaGenerator]] = {"base": [], PRUNED: []}
     headings(list(slots))
     for prompt in prompts:
         with st.container(border=True):
@@ -74,7 +74,7 @@ def write_side_by_side(
             for state, column in columns(list(slots)).items():
                 slots[state].append(column.empty())
     base = _write(run, loaded, None, prompts, tokens, greedy, slots["base"], ())
-    pruned = _write(run, loaded, mask, prompts, tokens, greedy, slots["pruned"], base)
+    pruned = _write(run, loaded, mask, prompts, tokens, greedy, slots[PRUNED], base)
     matcher = RunContext(run).matcher
     for slot, text, other in zip(slots["base"], base, pruned, strict=True):
         slot.markdown(with_concept(text, matcher, other))
