@@ -68,7 +68,7 @@ def load(model: BaseModelSection) -> None:
         st.session_state.pop("inspected", None)
 
     message = "The model is loaded. Next: name the concept."
-    run_and_redraw("Loading the model", load_and_create, only_one=model.base_model_path, message=message)
+    run_and_redraw("Loading the model", load_and_create, only_one=None, message=message)
 
 
 def show_model(run: Run) -> None:
@@ -83,7 +83,7 @@ def show_model(run: Run) -> None:
         if base_is_loaded(run):
             link_to_next(MODEL)
         elif st.button("Load it now", help="It is loaded by itself as soon as a step needs it."):
-            run_and_redraw("Loading the model", lambda bar: load_base(run, bar), only_one=run.id)
+            run_and_redraw("Loading the model", lambda bar: load_base(run, bar), only_one=None)
 
 
 show(main)

@@ -82,7 +82,7 @@ def start_demo(name: str) -> None:
         begin(run)
         made.append(run)
 
-    if run_with_progress("Loading the model", load, only_one=f"demo {name}"):
+    if run_with_progress("Loading the model", load, only_one=None):
         if name in PREPARED:
             go_on_in_background(made[0])
         show_run(made[0])

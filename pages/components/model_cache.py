@@ -75,7 +75,7 @@ def base_is_at_hand(run: Run) -> bool:
     if base_is_loaded(run):
         return True
     with place.container():
-        loaded = run_with_progress("Loading the model", lambda bar: load_base(run, bar), only_one=run.id)
+        loaded = run_with_progress("Loading the model", lambda bar: load_base(run, bar), only_one=None)
     if loaded:
         place.empty()
     return loaded

@@ -91,38 +91,52 @@ def _locks() -> dict[str, threading.Lock]:
     return {}
 
 
-def run_with_progress(title: str, work: Callable[[ProgressCallback], object], *, only_one: str) -> bool:
+@contextmanager
+def _one_at_a_time(name: str | None) -> Iterator[None]:
+    if name is None:
+        yield
+        return
+    lock = _locks().setdefault(name, threading.Lock())
+    if not lock.acquire(timeout=_PATIENCE):
+        raise InputError(
+            "This run is still being worked on, in another window or by work that is just being stopped. "
+            "Try again in a moment."
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def run_with_progress(title: str, work: Callable[[ProgressCallback], object], *, only_one: str | None) -> bool:
     """Do `work` under a bar with a Stop button; whether it was finished. Errors are shown as sentences.
 
     Args:
         title: what is being done.
         work: is given the progress callback.
-        only_one: what two windows must not work on at once (a run's id).
+        only_one: what two windows must not work on at once (a run's id); None for what they may.
     """
-    lock = _locks().setdefault(only_one, threading.Lock())
-    finished, bar = False, None
+    bar = None
     with st.container(border=True), show_errors():
-        if not lock.acquire(timeout=_PATIENCE):
-            raise InputError(
-                "This run is still being worked on, in another window or by work that is just being stopped. "
-                "Try again in a moment."
-            )
         try:
-            st.button("Stop", key=f"stop {title}", icon=":material/stop_circle:", on_click=flash, args=(_STOPPED, True))
-            bar = _Bar(title)
-            work(bar)
-            finished = True
+            with _one_at_a_time(only_one):
+                st.button(
+                    "Stop", key=f"stop {title}", icon=":material/stop_circle:", on_click=flash, args=(_STOPPED, True)
+                )
+                bar = _Bar(title)
+                work(bar)
+                return True
         except Stopped as stopped:
             if isinstance(stopped.__cause__, LeavingPage):
                 raise stopped.__cause__ from None
             if bar is None or not bar.left:
                 raise
-        finally:
-            lock.release()
-    return finished
+    return False
 
 
-def run_and_redraw(title: str, work: Callable[[ProgressCallback], object], *, only_one: str, message: str = "") -> None:
+def run_and_redraw(
+    title: str, work: Callable[[ProgressCallback], object], *, only_one: str | None, message: str = ""
+) -> None:
     """Do `work` as `run_with_progress` does; once it is finished the page is drawn anew and says `message`."""
     if run_with_progress(title, work, only_one=only_one):
         if message:

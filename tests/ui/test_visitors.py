@@ -8,16 +8,21 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
 
-from pages.components.model_cache import base_model
+from pages.components.model_cache import base_model, model_of
 from tests.tiny_models import save_tiny
 from tests.ui.conftest import ROOT
+from unlearning_core.config import BaseModelSection
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.models import loading
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.runs.context import RunContext
@@ -84,6 +89,7 @@ MEMORY = """
 import json, psutil, sys
 from pages.components.model_cache import MOST
 from unlearning_core.models.cache import ModelCache
+from unlearning_core.models import loading
 from unlearning_core.models.loading import load_model
 
 folder, cache, held = sys.argv[1], ModelCache(MOST), []
@@ -112,3 +118,35 @@ def test_a_model_that_makes_room_for_another_gives_its_memory_back(tmp_path: Pat
     # Four more were loaded since; each took the place of another.
     assert max(later) - full < 0.7 * size
     assert full - told["cleared"] > 1.4 * size
+
+
+def test_a_page_is_drawn_while_another_visitors_model_loads(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = new_run("rank"), str(save_tiny("llama", tmp_path / "other", seed=1))
+    begun, go_on = threading.Event(), threading.Event()
+    load, loaded = loading.load_model, []
+
+    def load_at_a_sign(source: str, **settings: Any) -> LoadedModel:
+        if source == other:
+            begun.set()
+            assert go_on.wait(120)
+        return load(source, **settings)
+
+    def visit() -> None:
+        with model_of(BaseModelSection(base_model_path=other)) as model:
+            loaded.append(model)
+
+    monkeypatch.setattr(loading, "load_model", load_at_a_sign)
+    with base_model(run):
+        pass
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    assert begun.wait(60)
+    app = open_page("prune", run)
+    assert not app.exception
+    assert [metric.label for metric in app.metric][:2] == ["Neurons cut", "Concept loss"]
+    assert not loaded
+    go_on.set()
+    visitor.join(120)
+    assert len(loaded) == 1
