@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.components.model_cache import base_model, model_of
+from pages.components.model_cache import base_model, forget_models, model_of
 from tests.tiny_models import save_tiny
 from tests.ui.conftest import ROOT
 from unlearning_core.config import BaseModelSection
@@ -22,7 +23,7 @@ from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.evaluation.likelihood import measure
-from unlearning_core.models import loading
+from unlearning_core.models import cache, loading
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.runs.context import RunContext
@@ -89,7 +90,7 @@ MEMORY = """
 import json, psutil, sys
 from pages.components.model_cache import MOST
 from unlearning_core.models.cache import ModelCache
-from unlearning_core.models import loading
+from unlearning_core.models import cache, loading
 from unlearning_core.models.loading import load_model
 
 folder, cache, held = sys.argv[1], ModelCache(MOST), []
@@ -150,3 +151,36 @@ def test_a_page_is_drawn_while_another_visitors_model_loads(
     go_on.set()
     visitor.join(120)
     assert len(loaded) == 1
+
+
+def test_two_windows_on_one_run_load_its_model_once_and_both_are_drawn(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run("rank")
+    forget_models()
+    begun, waiting, go_on = threading.Event(), threading.Event(), threading.Event()
+    load, wait, loads = loading.load_model, cache._wait, []
+
+    def load_at_a_sign(source: str, **settings: Any) -> LoadedModel:
+        loads.append(source)
+        begun.set()
+        assert go_on.wait(120)
+        return load(source, **settings)
+
+    def wait_and_tell(model: "Future[LoadedModel]") -> None:
+        waiting.set()
+        wait(model)
+
+    monkeypatch.setattr(loading, "load_model", load_at_a_sign)
+    monkeypatch.setattr(cache, "_wait", wait_and_tell)
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(open_page, "prune", run)
+        assert begun.wait(60)
+        other = pool.submit(open_page, "prune", run)
+        assert waiting.wait(60)
+        go_on.set()
+        for app in (one.result(120), other.result(120)):
+            assert not [error.value for error in app.error]
+            assert not app.exception
+            assert [metric.label for metric in app.metric][:2] == ["Neurons cut", "Concept loss"]
+    assert len(loads) == 1
