@@ -1,11 +1,11 @@
 """Text for retraining, on the Concept page: what the filter drops of it, and why."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from pages.components.concept.label_counts import counted_forms
 from pages.components.marked_text import escaped, highlighted
 from pages.components.metric_row import metric_row
 from pages.components.progress import run_and_redraw
@@ -70,11 +70,6 @@ def _show(report: dict[str, Any]) -> None:
         for example in report["examples"]:
             st.markdown(_marked(example))
         st.caption("Up to three dropped texts a word, cut to what stands around it.")
-
-
-def counted_forms(forms: Iterable[tuple[str, int]]) -> str:
-    """Forms of a word, each with how often it occurs."""
-    return ", ".join(f"{form} {count}" for form, count in forms)
 
 
 def _marked(example: dict[str, str]) -> str:
