@@ -13,8 +13,9 @@ from pages.components.frame import show
 from pages.components.marked_text import escaped
 from pages.components.navigation import PRUNE, RETRAIN, is_done, needs
 from pages.components.progress import show_errors
-from pages.components.states import NEVER_KNEW, measured_states, title
+from pages.components.states import measured_states
 from unlearning_core.errors import WorkbenchError
+from unlearning_core.methods.registry import NEVER_KNEW, state_title
 from unlearning_core.reports.verdict import findings, verdict
 from unlearning_core.runs.run import Run
 
@@ -31,7 +32,7 @@ def main() -> None:
         return
     states = measured_states(run)
     if not is_done(run, RETRAIN):
-        compared = " and ".join(title(state).lower() for state in states)
+        compared = " and ".join(state_title(state).lower() for state in states)
         st.info(f"The model is not retrained yet: {compared} are compared.", icon=":material/info:")
         st.page_link(RETRAIN.file, label="Go to Retrain", icon=RETRAIN.icon)
     with show_errors():

@@ -12,7 +12,7 @@ from pages.components.concept.labelling import KINDS, relabel
 from pages.components.concept.neighbours import check_neighbours, choose_neighbours
 from pages.components.concept.sentence_sources import choose_source
 from pages.components.current_run import current_run
-from pages.components.downloads import download_buttons
+from pages.components.download_buttons import download_buttons
 from pages.components.frame import show
 from pages.components.marked_text import escaped
 from pages.components.navigation import CONCEPT, MODEL, is_done, link_to_next, needs

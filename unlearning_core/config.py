@@ -5,13 +5,11 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unlearning_core.errors import InputError
+from unlearning_core.files import ROOT
 from unlearning_core.logs import redact
-
-ROOT = Path(__file__).resolve().parents[1]
-"""The checkout: `data/` and `models/` lie here."""
 
 STARTERS = ROOT / "data" / "starters"
 """One ready-made config a starter model: what `run` without a file uses."""
@@ -129,6 +127,18 @@ class RetrainingSection(Section):
     checkpoint_steps: int = Field(100, ge=1, description="optimizer steps between checkpoints")
 
 
+class MethodSection(Section):
+    """One step of what is done to the model."""
+
+    name: str = Field(min_length=1, description="a method; `unlearn methods` lists them")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="the method's own parameters")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
 class EvaluationSection(Section):
     """How much is measured."""
 
@@ -167,6 +177,9 @@ class ExperimentConfig(Section):
     neural_probing: NeuralProbingSection = Field(default_factory=NeuralProbingSection)
     search: SearchSection = Field(default_factory=SearchSection)
     retraining: RetrainingSection = Field(default_factory=RetrainingSection)
+    methods: list[MethodSection] | None = Field(
+        None, description='what is done to the model, in order, as ["prune", "retrain"]; none: these two'
+    )
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     never_knew: NeverKnewSection = Field(default_factory=NeverKnewSection)
     generation: GenerationSection = Field(default_factory=GenerationSection)
@@ -185,7 +198,7 @@ class ExperimentConfig(Section):
 
 
 def load_config(path: Path) -> ExperimentConfig:
-    """Read a config file; relative paths in it are found from the working folder, its own folder or the checkout.
+    """Read a config file; relative paths in it are found from the working folder, its own folder or `ROOT`.
 
     Raises:
         InputError: the file is missing, not UTF-8, not JSON, or a field is unknown or wrong.
@@ -276,7 +289,7 @@ def _names_ranker_alone(assignments: list[str]) -> bool:
 
 
 def find_path(text: str, folder: Path) -> str:
-    """`text` itself, or where it lies in `folder` or the checkout when it is a relative path that exists there."""
+    """`text` itself, or where it lies in `folder` or `ROOT` when it is a relative path that exists there."""
     path = Path(text).expanduser()
     if path.is_absolute() or path.exists():
         return str(path.resolve()) if path.exists() else str(path)
@@ -322,7 +335,7 @@ def _refuse_secrets(section: BaseModel, origin: str, prefix: str = "") -> None:
             )
 
 
-_FREE = ("ranker_parameters", "questions_only", "texts_only")
+_FREE = ("ranker_parameters", "questions_only", "texts_only", "methods")
 """Keys whose value is a dictionary of a person's own."""
 
 

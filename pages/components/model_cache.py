@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pages.components.progress import run_with_progress
-from pages.components.states import NEVER_KNEW, PRUNED
+from pages.components.states import PRUNED
 from unlearning_core.config import BaseModelSection
 from unlearning_core.errors import InputError
+from unlearning_core.methods.registry import NEVER_KNEW
 from unlearning_core.models.cache import ModelCache
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs.run import Run

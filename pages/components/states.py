@@ -9,14 +9,11 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.components.marked_text import CHANGED, with_concept
 from pages.components.navigation import finished_stages
 from unlearning_core.concepts.matcher import Matcher
-from unlearning_core.methods.registry import state_title
+from unlearning_core.methods.registry import NEVER_KNEW, state_title
 from unlearning_core.runs.run import Run
 
 PRUNED = "pruned"
 """The state that the Prune page makes: the base model with neurons cut."""
-
-NEVER_KNEW = "never_knew"
-"""Not a state that the run makes: the model that is compared with, where its settings name one."""
 
 _COLOURS = {"base": "blue", PRUNED: "orange", "retrained": "green", NEVER_KNEW: "gray"}
 LEGEND = (
@@ -25,14 +22,9 @@ LEGEND = (
 )
 
 
-def title(state: str) -> str:
-    """What the pages call a state."""
-    return "Never knew" if state == NEVER_KNEW else state_title(state)
-
-
 def heading(state: str) -> str:
     """Its name in its colour."""
-    return f":{_COLOURS.get(state, 'violet')}[**{title(state)}**]"
+    return f":{_COLOURS.get(state, 'violet')}[**{state_title(state)}**]"
 
 
 def columns(states: Sequence[str]) -> dict[str, DeltaGenerator]:

@@ -11,7 +11,7 @@ from unlearning_core.cli.main import main
 from unlearning_core.models.sources.checksums import verify
 from unlearning_core.smallworld import commands
 from unlearning_core.smallworld.train import train
-from unlearning_core.smallworld.training_settings import Recipe
+from unlearning_core.smallworld.training_settings import TrainingSettings
 
 SMALL = ["--vocabulary", "300", "--width", "16", "--layers", "1", "--heads", "2", "--batch-rows", "2", "--no-compile"]
 
@@ -19,7 +19,7 @@ SMALL = ["--vocabulary", "300", "--width", "16", "--layers", "1", "--heads", "2"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = tiny_world.texts() * 10
-    recipe = Recipe(steps=20, batch_rows=4, context=64, vocabulary=400, width=16, layers=1, heads=2)
+    recipe = TrainingSettings(steps=20, batch_rows=4, context=64, vocabulary=400, width=16, layers=1, heads=2)
     return train(texts, texts, recipe, tmp_path_factory.mktemp("models") / "tiny", compiled=False)
 
 

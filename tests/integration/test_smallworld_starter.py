@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from unlearning_core.cli.main import main
-from unlearning_core.config import ROOT, starter_config
+from unlearning_core.config import starter_config
 from unlearning_core.errors import InputError
+from unlearning_core.files import ROOT
 from unlearning_core.models.loading import LoadedModel, load_model
 from unlearning_core.models.sources import starters
 from unlearning_core.models.sources.bundled import BundledStarter

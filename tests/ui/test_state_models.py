@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from pages.components.model_cache import base_is_loaded, base_model, forget_models, state_model
-from pages.components.states import NEVER_KNEW, heading, texts_by_prompt
+from pages.components.states import heading, texts_by_prompt
 from unlearning_core.errors import InputError
+from unlearning_core.methods.registry import NEVER_KNEW
 from unlearning_core.models.loading import load_model
 from unlearning_core.runs.run import Run
 

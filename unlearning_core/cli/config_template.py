@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from unlearning_core.config import DEFAULT_STARTER, ROOT, starter_config
+from unlearning_core.config import DEFAULT_STARTER, starter_config
+from unlearning_core.files import ROOT
 
 
 def commented_starter(name: str = DEFAULT_STARTER) -> str:

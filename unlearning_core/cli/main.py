@@ -86,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], dest="assignments")
     run.add_argument("--output-dir", type=Path, metavar="DIR", help="where the run folder is made (default: runs)")
     run.add_argument("--fresh", action="store_true", help="a new run folder even where an equal run could go on")
+    run.add_argument("--no-wait", action="store_true", help="leave at once where another process works on this run")
     run.set_defaults(command=run_command)
 
     resume = commands.add_parser("resume", help="go on with a run folder, after a stop or a change of its config.json")
@@ -156,16 +157,15 @@ def _concept(arguments: argparse.Namespace) -> Any:
 def run_command(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     """The whole path; the run folder's path is the last line printed."""
     from unlearning_core.reports.terminal import print_outcome
-    from unlearning_core.runs.pipeline import execute
-    from unlearning_core.runs.run import Run, create_run, find_resumable
+    from unlearning_core.runs.pipeline import create_run, execute, find_or_create_run
+    from unlearning_core.runs.run import Run
 
     config = _experiment(arguments)
     distributed.connect()
     folder: Path | None = None
     if distributed.is_main():
         root = arguments.output_dir or Path(config.output_dir)
-        known = None if arguments.fresh else find_resumable(config, root)
-        run = known or create_run(config, root)
+        run, known = (create_run(config, root), False) if arguments.fresh else find_or_create_run(config, root)
         folder = run.folder.resolve()
         log.info("run folder %s%s", folder, " (going on)" if known else "")
     run = Run(distributed.share(folder))
@@ -173,7 +173,16 @@ def run_command(arguments: argparse.Namespace, progress: TerminalProgress) -> No
         execute(run)
         return
     print(f"Run folder: {run.folder}", file=sys.stderr, flush=True)
-    execute(run, progress)
+    told: list[str] = []
+
+    def waiting(sentence: str) -> None:
+        if arguments.no_wait:
+            raise InputError(sentence)
+        if sentence not in told:
+            told.append(sentence)
+            print(f"{sentence} Waiting for it; Ctrl-C leaves it alone.", file=sys.stderr, flush=True)
+
+    execute(run, progress, waiting=waiting)
     progress.close()
     print_outcome(run)
     print(run.folder)

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.config import ROOT, ExperimentConfig
+from unlearning_core.config import ExperimentConfig
 from unlearning_core.errors import InputError
-from unlearning_core.files import write_text
+from unlearning_core.files import ROOT, write_text
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.reports.html import Facts, html_report
 from unlearning_core.runs.context import RunContext
@@ -29,8 +29,8 @@ def run_report(
         InputError: the run has not come to its report yet.
     """
     context, config = RunContext(run), run.config
-    metrics = metrics if metrics is not None else run.read_json("metrics.json")
-    texts = texts if texts is not None else run.read_json("generations.json")
+    metrics = metrics if metrics is not None else run.metrics()
+    texts = texts if texts is not None else run.generations()
     if metrics is None or texts is None:
         raise InputError(
             f"{run.folder} has no metrics.json and generations.json yet, so there is nothing to report. Bring the run "
@@ -77,7 +77,7 @@ def _about(run: Run, model: str) -> dict[str, str]:
     status = run.status()
     about = {"Model": model, "Run": run.id}
     # As they were when the sentences were labelled: a file of them may be gone since.
-    words = ((run.read_json("data/concept.json") or {}).get("neighbours") or {}).get("words")
+    words = ((run.concept_facts() or {}).get("neighbours") or {}).get("words")
     if words:
         about["Neighbours that must stay"] = ", ".join(words)
     cut = status["stages"].get("prune", {}).get("summary") or {}

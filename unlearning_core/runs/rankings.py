@@ -1,28 +1,30 @@
-"""Other rankings of a run's neurons, to compare with its own: kept in its folder by content, never in its own's place.
+"""Other rankings of a run's neurons, to compare with its own.
 
-Such a ranking is what the rank stage would give with another method, other parameters or another alignment. It is named
-by that stage's fingerprint, so that one of other sentences, another model or other settings is never shown, and it can
-become the run's own without being computed again.
+Such a ranking is the artifact that the rank stage would make with another method, other parameters or another
+alignment: named by that stage's fingerprint, so that one of other sentences, another model or other settings is never
+shown, and it can become the run's own without being computed again.
 """
 
 import logging
+import shutil
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.jobs import background
 from unlearning_core.config import ExperimentConfig, build_config
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
-from unlearning_core.runs.pipeline import fingerprint, is_finished
-from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.rankers.registry import get_ranker
-from unlearning_core.runs.run import Run, reuse
-from unlearning_core.runs.stages import STAGES
-from unlearning_core.runs.stages.rank import HISTORY, OUTPUTS, rank_into, summarise
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import fingerprint
+from unlearning_core.runs.run import Run
+from unlearning_core.runs.stages.rank import HISTORY, OUTPUTS, rank_into, summarise
+from unlearning_core.runs.stages.registry import stage_called
+from unlearning_core.runs.stages.stage import Stage
+from unlearning_core.runs.store import Artifact, link
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FOLDER = "rankings"
-SUMMARY = "summary.json"
-"""Written last: a ranking with it is whole."""
+KIND = "rank"
 
 MODEL_RUNS = (3.0, 40.0)
 """A method that runs the model takes between so many times a pass over the sentences: docs/rankers.md, "x forward"."""
@@ -44,8 +44,6 @@ ROWS = 1.5
 
 _TRIED = 24
 """Sentences of each kind that a pass is timed on."""
-
-_RANK = next(stage for stage in STAGES if stage.name == "rank")
 
 
 @dataclass(frozen=True)
@@ -85,18 +83,27 @@ class OtherRanking:
         return build_config(values, origin="These settings")
 
     @cached_property
-    def folder(self) -> Path:
-        """Where it is kept; raises InputError when the model is gone."""
-        return self.run.folder / FOLDER / fingerprint(_RANK, self._work(silent))[:16]
+    def fingerprint(self) -> str:
+        """Of the ranking, as the rank stage would have it; raises InputError when the model is gone."""
+        return fingerprint(self._stage, self._context(silent))
+
+    @property
+    def artifact(self) -> Artifact | None:
+        """The finished ranking, or None."""
+        return self.run.store.get(KIND, self.fingerprint)
 
     def summary(self) -> dict[str, Any] | None:
-        """Its figures, or None while it is not finished."""
-        return self.run.read_json(str((self.folder / SUMMARY).relative_to(self.run.folder)))
+        """Its figures and the seconds it took, or None while it is not finished."""
+        artifact = self.artifact
+        return None if artifact is None else {
+            "ranker": self.ranker, "alignment": self.alignment, "parameters": self.parameters,
+            "seconds": artifact.record["seconds"], "figures": artifact.record["summary"],
+        }  # fmt: skip
 
     @property
     def path(self) -> Path:
-        """The file of the finished ranking."""
-        return self.folder / "ranking.parquet"
+        """The file of the ranking, once it is finished."""
+        return self.run.store.folder(KIND, self.fingerprint) / "ranking.parquet"
 
     def read(self) -> "pd.DataFrame":
         """The finished ranking (columns site, layer, index, score, rank, protected)."""
@@ -110,16 +117,13 @@ class OtherRanking:
         ranker = get_ranker(self.ranker)
         return not ranker.needs_rows and not ranker.needs_model and self._earlier_pass() is not None
 
-    def _earlier_pass(self) -> tuple[Path, int] | None:
-        """Where statistics of this alignment are kept, and how many tokens they are of; None: nowhere."""
+    def _earlier_pass(self) -> Artifact | None:
+        """A finished ranking whose pass read the same activations; None: there is none."""
         # Another window may have changed the settings, or be ranking anew: then what lies there is of before.
-        of_now = is_finished(self.run, _RANK, fingerprint(_RANK, RunContext(self.run)))
-        if of_now and self.alignment == self.run.config.neural_probing.alignment:
-            return self.run.folder, self.run.status()["stages"][_RANK.name]["summary"]["tokens"]
-        for other in kept_rankings(self.run):
-            summary = other.summary()
-            if other.alignment == self.alignment and summary is not None:
-                return other.folder, summary["figures"]["tokens"]
+        own = OtherRanking.own(self.run)
+        for other in (own, *kept_rankings(self.run)):
+            if other.alignment == self.alignment and (artifact := other.artifact) is not None:
+                return artifact
         return None
 
     def compute(self, progress: ProgressCallback = silent, *, base: "LoadedModel | None" = None) -> dict[str, Any]:
@@ -133,13 +137,21 @@ class OtherRanking:
             InputError: the method is not available, or not for this model and alignment.
             WorkFailed: the model's output is not a number.
         """
-        known = self.summary()
-        if known is not None:
-            return known
-        begun = time.monotonic()
-        figures = self._rank_statistics(base) if self.from_statistics else self._rank_sentences(progress, base)
-        summary = self._finish(figures, round(time.monotonic() - begun, 2))
+
+        def waiting() -> None:
+            progress(Progress("waiting for another process that ranks by the same method", 0))
+
+        with self.run.store.build(KIND, self.fingerprint, then=self._keep, waiting=waiting) as build:
+            if build.artifact is None:
+                if self.from_statistics:
+                    build.summary = self._rank_statistics(build.folder, base)
+                else:
+                    work = self.run.work_folder(f"ranking-{self.fingerprint[:16]}")
+                    build.summary = rank_into(self._context(progress, base), build.folder, work)
+                    shutil.rmtree(work, ignore_errors=True)
         log.info("%s: also ranked by %s, %s", self.run.id, self.ranker, self.alignment)
+        summary = self.summary()
+        assert summary is not None
         return summary
 
     def expected_seconds(self, loaded: "LoadedModel") -> tuple[float, float]:
@@ -158,53 +170,34 @@ class OtherRanking:
         """Make it the run's own ranking; the one that was is kept among the others.
 
         Raises:
-            InputError: it is not finished, or the run is being worked on in the background.
+            Busy: somebody works on the run.
+            InputError: it is not finished.
         """
-        summary, run = self.summary(), self.run
-        if summary is None:
+        run, artifact = self.run, self.artifact
+        if artifact is None:
             raise InputError(f"The ranking by {self.ranker} ({self.alignment}) is not finished. Compute it first.")
-        if background.is_running(run):
-            raise InputError("This run is being retrained at the moment. Wait for it, or stop it on the Retrain page.")
-        OtherRanking.own(run)._keep_own()
-        run.save_config(self.config)
-        run.set_stage(_RANK.name, state="running", fingerprint=None)
-        for name in OUTPUTS:
-            reuse(self.folder / name, run.folder / name)
-        run.set_stage(
-            _RANK.name,
-            state="finished",
-            fingerprint=fingerprint(_RANK, RunContext(run)),
-            seconds=summary["seconds"],
-            summary=summary["figures"],
-        )
+        with run.manifest.working("taking over another ranking"):
+            own = OtherRanking.own(run)
+            before = own.artifact
+            with run.store.lock():
+                if before is not None:
+                    own._keep(before)
+                run.save_config(self.config)
+                run.point(KIND, artifact)
+            run.show(artifact)
 
-    def _keep_own(self) -> None:
-        """Put the run's own ranking, which this is, among the others, if it is one of these settings."""
-        if not is_finished(self.run, _RANK, fingerprint(_RANK, RunContext(self.run))):
-            return
-        for name in OUTPUTS:
-            reuse(self.run.folder / name, self.folder / name)
-        stage = self.run.status()["stages"][_RANK.name]
-        self._finish(stage["summary"], stage["seconds"])
+    def _keep(self, artifact: Artifact) -> None:
+        self.run.manifest.keep(artifact, ranker=self.ranker, alignment=self.alignment, parameters=self.parameters)
 
-    def _finish(self, figures: dict[str, Any], seconds: float) -> dict[str, Any]:
-        summary = {
-            "ranker": self.ranker, "alignment": self.alignment, "parameters": self.parameters, "seconds": seconds,
-            "figures": figures,
-        }  # fmt: skip
-        write_json(self.folder / SUMMARY, summary)
-        return summary
-
-    def _rank_statistics(self, base: "LoadedModel | None") -> dict[str, Any]:
+    def _rank_statistics(self, folder: Path, base: "LoadedModel | None") -> dict[str, Any]:
         from unlearning_core.neurons.other_ranks import kept_pass
         from unlearning_core.rankers.ranking import rank
 
         earlier = self._earlier_pass()
         assert earlier is not None
-        folder, tokens = earlier
-        probing, loaded = self.config.neural_probing, self._work(silent, base).model("base")
+        probing, loaded = self.config.neural_probing, self._context(silent, base).model("base")
         ranking = rank(
-            kept_pass(folder, self.config),
+            kept_pass(earlier.folder, self.config),
             self.ranker,
             self.parameters,
             shapes=loaded.map.shapes,
@@ -212,20 +205,19 @@ class OtherRanking:
             protect=probing.protect_massive,
             seed=self.config.seed,
         )
-        write_file(self.path, lambda path: ranking.to_parquet(path, index=False))
+        write_file(folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
         for name in OUTPUTS:
-            if name not in (self.path.name, HISTORY):
-                reuse(folder / name, self.folder / name)
-        write_json(self.folder / HISTORY, [])
-        return summarise(ranking, tokens)
+            if name not in ("ranking.parquet", HISTORY):
+                link(earlier.path(name), folder / name)
+        write_json(folder / HISTORY, [])
+        return summarise(ranking, earlier.record["summary"]["tokens"])
 
-    def _rank_sentences(self, progress: ProgressCallback, base: "LoadedModel | None") -> dict[str, Any]:
-        return rank_into(self.folder, self._work(progress, base))
+    @property
+    def _stage(self) -> Stage:
+        return stage_called(KIND, self.config)
 
-    def _work(self, progress: ProgressCallback, base: "LoadedModel | None" = None) -> RunContext:
-        context = RunContext(self.run, progress, base=base)
-        context.config = self.config
-        return context
+    def _context(self, progress: ProgressCallback, base: "LoadedModel | None" = None) -> RunContext:
+        return RunContext(self.run, progress, base=base, config=self.config)
 
     def _seconds_of_pass(self, loaded: "LoadedModel") -> float:
         """What one pass over the training sentences takes, going by a few of them."""
@@ -244,17 +236,12 @@ class OtherRanking:
 
 def kept_rankings(run: Run) -> list[OtherRanking]:
     """The finished other rankings that belong to the run as it is now, the latest first; never its own."""
-    own, found = OtherRanking.own(run).folder, []
-    for path in sorted((run.folder / FOLDER).glob(f"*/{SUMMARY}"), key=_written, reverse=True):
-        summary = run.read_json(str(path.relative_to(run.folder)))
+    own, found = OtherRanking.own(run).fingerprint, []
+    for kept in run.manifest.kept(KIND):
         try:
-            other = OtherRanking(run, summary["ranker"], summary["alignment"], summary["parameters"])
+            other = OtherRanking(run, kept["ranker"], kept["alignment"], kept["parameters"])
         except InputError:  # a method of another version of this program
             continue
-        if other.folder == path.parent != own:
+        if other.fingerprint == kept["fingerprint"] != own and other.artifact is not None:
             found.append(other)
     return found
-
-
-def _written(path: Path) -> int:
-    return path.stat().st_mtime_ns

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from unlearning_core.errors import InputError
+from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Shapes
 from unlearning_core.edits.recipe import RECIPE_FILE, Recipe
-from unlearning_core.edits.cut_settings import CutSettings
-from unlearning_core.runs.run import Run
+from unlearning_core.errors import InputError
+from unlearning_core.runs.run import Run, list_runs
 
-FOLDER = "recipes"
 _NAME = re.compile(r"\w[\w .-]{0,58}[\w.-]|\w")
 
 
@@ -27,14 +26,14 @@ def save_named(run: Run, name: str, recipe: Recipe) -> Path:
             f"The recipe's name is {name!r}; write 1 to 60 letters, digits, spaces, dots or dashes, a letter or digit "
             "first."
         )
-    folder = run.folder / FOLDER / name
+    folder = run.recipes_folder / name
     recipe.save(folder)
     return folder
 
 
 def named(root: Path) -> list[Path]:
     """The folders of all named recipes of the runs under `root`, newest first."""
-    files = root.glob(f"*/{FOLDER}/*/{RECIPE_FILE}")
+    files = [file for run in list_runs(root) for file in run.recipes_folder.glob(f"*/{RECIPE_FILE}")]
     return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)]
 
 

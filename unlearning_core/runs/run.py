@@ -1,43 +1,49 @@
-"""A run is a folder: its settings, its state, its log and what each stage left; every file whole or not at all."""
+"""One run: its settings, what it came to, and the few things that are kept beside; nobody else knows its folder.
 
-import hashlib
+Results live in the store (runs/store.py), each written once; the run points at them (runs/manifest.py). Its folder
+shows them under the names that people and scripts open (`metrics.json`, `ranking.parquet`, `recipe/`,
+`models/pruned`): further names of the same files, which nothing writes through.
+"""
+
 import json
 import os
 import re
-import secrets
 import shutil
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unlearning_core.concepts.labelled_files import read_labelled
+from unlearning_core.concepts.labelling import LabelledSet
 from unlearning_core.config import ExperimentConfig, build_config, read_config_values
 from unlearning_core.errors import InputError
-from unlearning_core.files import disk_errors, write_file, write_json
+from unlearning_core.files import disk_errors, read_object, write_file, write_json
 from unlearning_core.jobs.liveness import PROCESS_FILE, alive
 from unlearning_core.logs import redact
+from unlearning_core.runs.manifest import Manifest, kind_of
+from unlearning_core.runs.store import Artifact, Store, digest, file_list, is_whole, link, now
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from unlearning_core.concepts.labelling import LabelledSet
     from unlearning_core.edits.mask import Shapes
     from unlearning_core.edits.recipe import Recipe
     from unlearning_core.evaluation.likelihood import Measurement
     from unlearning_core.evaluation.never_knew import Distance
 
-RUN_ID = re.compile(r"\d{8}-\d{6}-[\w.-]+-[0-9a-f]{6}")
+CONFIG, EVENTS, LOG = "config.json", "events.jsonl", "log.txt"
+_NAME = re.compile(r"(?!\.)[^/\\\0]+")
+_NOTE = re.compile(r"[a-z_]+")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder.
+    """A run.
 
     Attributes:
-        folder: `<root>/<time>-<label>-<short id>`; its name is the run's id.
+        folder: its folder, whose name is the run's id; the results of all runs beside it are in one store.
     """
 
     folder: Path
@@ -48,246 +54,343 @@ class Run:
         return self.folder.name
 
     @property
+    def store(self) -> Store:
+        """Where its results are, and those of the runs beside it."""
+        return Store(self.folder.parent)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it points at, how far it is, who works on it."""
+        return Manifest(self.folder)
+
+    # Settings, state, events
+
+    @property
     def config(self) -> ExperimentConfig:
         """The complete, resolved settings; raises InputError when the file was damaged."""
-        return build_config(read_config_values(self.folder / "config.json"), origin=f"{self.folder}/config.json")
+        return build_config(read_config_values(self.folder / CONFIG), origin=f"{self.folder}/{CONFIG}")
+
+    def config_bytes(self) -> bytes:
+        """`config.json` as it is."""
+        return (self.folder / CONFIG).read_bytes()
 
     def save_config(self, config: ExperimentConfig) -> None:
         """Replace the settings; stages whose inputs this changes run again the next time."""
-        write_json(self.folder / "config.json", config.model_dump())
-        self.set_status(config_digest=config_digest(config))
+        write_json(self.folder / CONFIG, config.model_dump())
+        self.manifest.update(config_digest=config_digest(config))
 
     def status(self) -> dict[str, Any]:
         """`{"state", "stage", "message", "stages": {name: {"state", "fingerprint", "seconds", "summary"}}}`."""
-        path = self.folder / "status.json"
-        if not path.is_file():
-            return {"state": "new", "stage": None, "message": "", "stages": {}}
-        return json.loads(path.read_text(encoding="utf-8"))
+        return self.manifest.read()
 
     def at_work(self) -> bool:
-        """Whether a process works on it: a command's, this one, or one in the background (each has a folder)."""
-        try:
-            status = self.status()
-        except ValueError:  # damaged: nobody can go on with it
-            status = {}
-        working = status.get("process") if status.get("state") == "running" else None
+        """Whether a process works on it or in it: a command's, this one, or one in the background."""
+        if self.manifest.worker() is not None:
+            return True
         files = [path for depth in ("*", "*/*") for path in self.folder.glob(f"{depth}/{PROCESS_FILE}")]
-        recorded = [self.read_json(str(path.relative_to(self.folder))) for path in files]
-        return any(alive(process) for process in (working, *recorded) if process)
-
-    def set_status(self, **changes: Any) -> None:
-        """Change the run's own state (new, running, stopped, failed, finished), the current stage or the message."""
-        write_json(self.folder / "status.json", self.status() | changes | {"updated": _now()})
-
-    def set_stage(self, name: str, **changes: Any) -> None:
-        """Change what is known of one stage."""
-        status = self.status()
-        status["stages"][name] = status["stages"].get(name, {}) | changes
-        write_json(self.folder / "status.json", status | {"updated": _now()})
+        return any(alive(process) for path in files if (process := read_object(path)))
 
     def event(self, kind: str, **values: Any) -> None:
         """Append a line to `events.jsonl`."""
-        line = redact(json.dumps({"time": _now(), "kind": kind} | values, ensure_ascii=False, default=str))
-        path = self.folder / "events.jsonl"
+        line = redact(json.dumps({"time": now(), "kind": kind} | values, ensure_ascii=False, default=str))
+        path = self.folder / EVENTS
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def events(self) -> Iterator[dict[str, Any]]:
         """The events so far; a line still being written is left for the next call."""
-        path = self.folder / "events.jsonl"
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError:
-                    continue
+        path = self.folder / EVENTS
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue
 
-    def read_json(self, name: str) -> Any:
-        """A JSON file of the run, or None when the stage that writes it has not run."""
-        path = self.folder / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    @property
+    def log_file(self) -> Path:
+        """Its log."""
+        return self.folder / LOG
+
+    # Results
 
     def fingerprint(self, step: str) -> str | None:
-        """Identity of the result of a stage, for a cache key; None while there is no finished one."""
-        known = self.status()["stages"].get(step, {})
-        return known.get("fingerprint") if known.get("state") == "finished" else None
+        """Identity of a stage's result: changes when the result does; None while there is none."""
+        return self.status()["stages"].get(step, {}).get("fingerprint")
+
+    def result(self, step: str) -> Artifact | None:
+        """The finished result of a stage."""
+        return self.store.get(kind_of(step), self.fingerprint(step))
+
+    def file(self, step: str, name: str) -> Path | None:
+        """A file or folder of a stage's result: in the store, or in the folder of a run that was copied here."""
+        state = self.status()["stages"].get(step, {})
+        if state.get("state") != "finished":
+            return None
+        artifact = self.store.get(kind_of(step), state.get("fingerprint"))
+        path = (artifact.folder if artifact is not None else self.folder) / name
+        return path if path.exists() else None
+
+    def point(self, step: str, artifact: Artifact, *, taken_from: str | None = None) -> None:
+        """Make `artifact` the result of a stage; `show` then gives its files their names in the run's folder."""
+        self.drop(step)
+        self.manifest.finish(step, artifact, taken_from=taken_from)
+
+    def drop(self, step: str) -> None:
+        """The stage is being made anew: until then the run has no result of it, and shows none."""
+        # In this order: whoever is killed in between leaves a result that is not shown, never one of before.
+        self._hide(self.status()["stages"].get(step, {}).get("files") or {})
+        self.manifest.drop(step)
+
+    def show(self, artifact: Artifact) -> None:
+        """Give the files of `artifact` their names in the run's folder, in place of what was there."""
+        names = list(artifact.record["files"])
+        with disk_errors(self.folder):
+            self._hide(names)
+            for name in names:
+                link(artifact.path(name), self.folder / name)
+
+    def _hide(self, names: Iterable[str]) -> None:
+        for name in names:
+            path = self.folder / name
+            if name.startswith("models/"):  # whole: stock transformers reads whatever lies beside the weights
+                shutil.rmtree(path.parent, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    def shows(self, artifact: Artifact) -> bool:
+        """Whether the files of `artifact` are there under their names."""
+        files = artifact.record.get("files", {})
+        return all(
+            (path := self.folder / name).is_file() and path.stat().st_size == known["size"]
+            for name, known in files.items()
+        )
+
+    def adopt(self, step: str, outputs: Iterable[str]) -> Artifact | None:
+        """The result of a stage that came with the folder, of a copied run or an earlier version, put into the store.
+
+        None where the files are not all there, not whole, or those of another cut than the stage says.
+        """
+        state = self.status()["stages"].get(step, {})
+        there = [path for name in outputs for path in _files(self.folder / name)]
+        files = {path.relative_to(self.folder).as_posix(): path for path in there}
+        known = state.get("files")
+        whole = is_whole(self.folder, known) if known else all((self.folder / name).exists() for name in outputs)
+        if state.get("state") != "finished" or not whole or not files or self.damage(step):
+            return None
+        chosen = {name: path for name, path in files.items() if not known or name in known}
+        fingerprint, summary = state["fingerprint"], state.get("summary") or {}
+        return self.store.adopt(kind_of(step), fingerprint, chosen, summary, state.get("seconds") or 0.0)
+
+    def damage(self, step: str | None = None) -> str | None:
+        """A sentence when files of this run are those of another one, as an earlier version could leave them.
+
+        Told by the recipe, whose number of cut neurons is then not the one that the prune stage noted.
+        """
+        state = self.status()["stages"].get("prune", {})
+        if step not in (None, "prune", "retrain") or state.get("files") or state.get("state") != "finished":
+            return None
+        cut, noted = read_object(self.folder / "recipe" / "recipe.json").get("cut"), state.get("summary", {}).get("cut")
+        if cut is None or noted is None or cut == noted:
+            return None
+        return (
+            f"The run {self.id} is damaged: its prune stage cut {noted:,} neurons, but its recipe names {cut:,}. An "
+            "earlier version of the workbench has written another run's models into it. Resume it: they are made again."
+        )
 
     def ranking(self) -> "pd.DataFrame":
-        """The ranking (columns site, layer, index, score, rank, protected); InputError while there is none."""
-        return self._table("ranking.parquet")
-
-    def massive(self) -> "pd.DataFrame":
-        """The massive neurons; InputError while the neurons are not ranked."""
-        return self._table("massive.parquet")
-
-    def _table(self, name: str) -> "pd.DataFrame":
+        """The ranking (columns site, layer, index, score, rank, protected); raises InputError while there is none."""
         import pandas as pd
 
-        if not (self.folder / name).is_file():
-            raise InputError(f"The neurons of the run {self.id} are not ranked yet. Rank them first.")
-        return pd.read_parquet(self.folder / name)
+        return pd.read_parquet(self.ranking_file())
 
-    def ranking_history(self) -> list[dict[str, Any]]:
+    def massive(self) -> "pd.DataFrame":
+        """The neurons that write the attention sink; raises InputError while none are ranked."""
+        import pandas as pd
+
+        return pd.read_parquet(self._needed("rank", "massive.parquet", "The neurons of this run are not ranked yet."))
+
+    def ranking_folder(self) -> Path:
+        """The folder of what a pass kept: `statistics.npz` and `massive.parquet`; raises InputError likewise."""
+        return self._needed("rank", "statistics.npz", "The neurons of this run are not ranked yet.").parent
+
+    def ranking_history(self) -> list[dict[str, float]]:
         """How the training behind the ranking went, step by step; empty for a method that trains nothing."""
-        return self.read_json("course.json") or []
+        path = self.file("rank", "course.json")
+        return json.loads(path.read_text(encoding="utf-8")) if path is not None else []
 
-    def sentences(self, part: str) -> "LabelledSet":
-        """The labelled sentences of `train` or `held_out`; WorkFailed while they are not labelled."""
-        from unlearning_core.runs.context import RunContext
+    def ranking_file(self) -> Path:
+        """The file of the ranking; raises InputError while there is none."""
+        return self._needed("rank", "ranking.parquet", "The neurons of this run are not ranked yet.")
 
-        return RunContext(self).sentences(part)
+    def sentences_file(self, part: str) -> Path:
+        """The file of the labelled sentences; raises InputError while there are none."""
+        return self._needed("label", f"data/{part}.jsonl", "The sentences of this run are not labelled yet.")
+
+    def sentences(self, part: str) -> LabelledSet:
+        """The labelled sentences of `train` or `held_out`; raises InputError while there are none."""
+        return LabelledSet(read_labelled(self.sentences_file(part)), 0)
 
     def concept_facts(self) -> dict[str, Any] | None:
-        """What was counted when the sentences were labelled."""
-        return self.read_json("data/concept.json")
+        """What labelling counted, or None while nothing is labelled."""
+        return self._object("label", "data/concept.json")
 
     def recipe(self, shapes: "Shapes | None" = None) -> "Recipe":
-        """The recipe of the cut that is kept; InputError where it is missing, damaged or not of these shapes."""
+        """Which neurons are cut; raises InputError while there is no cut, or where it is not of a model of `shapes`."""
         from unlearning_core.edits.recipe import Recipe
 
-        return Recipe.load(self.folder / "recipe", shapes)
+        return Recipe.load(self._needed("prune", "recipe", "This run has no cut yet."), shapes)
 
     def recipe_files(self) -> dict[str, bytes]:
-        """The files of the recipe by name."""
-        return {name: (self.folder / "recipe" / name).read_bytes() for name in ("recipe.json", "mask.safetensors")}
-
-    def model(self, state: str) -> Path:
-        """The folder of a saved model; InputError while it is not there."""
-        folder = self.folder / "models" / state
-        if not folder.is_dir():
-            raise InputError(f"This run has no {state} model yet. Bring the run up to date first.")
-        return folder
-
-    def has_model(self, state: str) -> bool:
-        """Whether the model of that state is there; the base always is."""
-        return state == "base" or (self.folder / "models" / state).is_dir()
+        """The files of the recipe, by name."""
+        folder = self._needed("prune", "recipe", "This run has no cut yet.")
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
     def states(self) -> list[str]:
-        """The states whose model is there, the base first."""
-        return [state for state in ("base", "pruned", "retrained") if self.has_model(state)]
+        """The states of the model that are there, "base" first, then in the order of the methods."""
+        from unlearning_core.methods.registry import methods_of
+
+        return ["base", *(method.state for method, _ in methods_of(self.config) if self.has_model(method.state))]
+
+    def has_model(self, state: str) -> bool:
+        """Whether the model of that state is there."""
+        return self._model(state) is not None
+
+    def model(self, state: str) -> Path:
+        """The folder of a saved model, as `from_pretrained` takes it.
+
+        Raises:
+            InputError: it is not there yet.
+        """
+        path = self._model(state)
+        if path is None:
+            raise InputError(
+                f"The run {self.id} has no {state} model yet. Bring it there first: unlearn resume {self.folder}"
+            )
+        return path
+
+    def _model(self, state: str) -> Path | None:
+        from unlearning_core.methods.registry import method_of_state
+
+        method = method_of_state(state)
+        return self.file(method.name, f"models/{state}") if method is not None else None
 
     def measurement(self, state: str) -> "Measurement | None":
-        """What was measured of a state."""
+        """Losses of that state on the held-out sentences, or None while they are not measured."""
         import pandas as pd
 
         from unlearning_core.evaluation.likelihood import Measurement
 
-        path = self.folder / "measurements" / f"{state}.parquet"
-        return Measurement.from_sentences(pd.read_parquet(path)) if path.is_file() else None
+        path = self.file(f"measure {state}", f"measurements/{state}.parquet")
+        return Measurement.from_sentences(pd.read_parquet(path)) if path is not None else None
 
     def distance(self, state: str) -> "Distance | None":
-        """How far a state is from the model that never knew."""
+        """How far that state is from the never-knew model, or None while that is not measured."""
         from unlearning_core.evaluation.never_knew import Distance
 
-        folder = self.folder / "distances" / state
-        return Distance.load(folder) if folder.is_dir() else None
+        path = self.file(f"distance {state}", f"distances/{state}")
+        return Distance.load(path) if path is not None else None
 
     def written(self, state: str) -> list[dict[str, Any]] | None:
-        """What a state wrote after the test prompts, as in generations.json."""
-        return self.read_json(f"measurements/{state}.json")
+        """What that state writes after the test prompts, or None while it has not."""
+        path = self.file(f"measure {state}", f"measurements/{state}.json")
+        return json.loads(path.read_text(encoding="utf-8")) if path is not None else None
 
     def metrics(self) -> dict[str, Any] | None:
-        """The metrics by state."""
-        return self.read_json("metrics.json")
+        """`metrics.json`: values by state and metric, or None while the run has no report."""
+        return self._object("report", "metrics.json")
 
     def generations(self) -> dict[str, Any] | None:
-        """What every state wrote."""
-        return self.read_json("generations.json")
+        """`generations.json`: texts by state, or None while the run has no report."""
+        return self._object("report", "generations.json")
+
+    def search(self) -> dict[str, Any] | None:
+        """What the search for a cut found, or None where there was none."""
+        return self._object("search", "search.json")
+
+    def training_text(self) -> Path:
+        """The folder of the filtered text, with `train` and `validation`; raises InputError while there is none."""
+        return self._needed("filter", "data/training", "The training text of this run is not filtered yet.")
 
     def training_report(self) -> list[dict[str, Any]] | None:
-        """What the filter left and dropped of the training text."""
-        return self.read_json("data/training/report.json")
+        """What the filter dropped, a report a source, or None while nothing is filtered."""
+        path = self.file("filter", "data/training/report.json")
+        return json.loads(path.read_text(encoding="utf-8")) if path is not None else None
 
-    @property
-    def training_folder(self) -> Path:
-        """Where a training keeps how far it is."""
-        return self.folder / "retraining"
+    def _needed(self, step: str, name: str, missing: str) -> Path:
+        path = self.file(step, name)
+        if path is None:
+            raise InputError(f"{missing} Bring it there first: unlearn resume {self.folder} --until {step}")
+        return path
+
+    def _object(self, step: str, name: str) -> dict[str, Any] | None:
+        path = self.file(step, name)
+        return read_object(path) if path is not None else None
+
+    # What is kept beside the results
 
     def note(self, name: str) -> Any:
-        """A small JSON value kept beside the results ("guide", "pins", "model"), or None."""
-        return self.read_json(_NOTES[name])
+        """A small thing that is remembered with the run, JSON-able, or None."""
+        path = self._note(name)
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def write_note(self, name: str, value: Any) -> None:
-        """Keep a small JSON value beside the results; None removes it."""
-        path = self.folder / _NOTES[name]
+        """Remember it; None forgets it."""
         if value is None:
-            path.unlink(missing_ok=True)
+            self._note(name).unlink(missing_ok=True)
         else:
-            write_json(path, value)
+            with self.manifest.there():
+                write_json(self._note(name), value)
+
+    def _note(self, name: str) -> Path:
+        assert _NOTE.fullmatch(name), name
+        return self.folder / f"{name}.json"
 
     @property
     def kept_inputs_folder(self) -> Path:
-        """Where uploads are kept."""
-        return (self.folder / "inputs").resolve()
+        """Where files are kept that a person uploaded, or that the settings name and the run cannot do without."""
+        return self.folder / "inputs"
 
     def keep_input(self, name: str, content: bytes) -> Path:
-        """Keep an uploaded file; returns where."""
+        """Keep a file with the run; returns where."""
         target = self.kept_inputs_folder / name
         write_file(target, lambda path: path.write_bytes(content))
-        return target
+        return target.resolve()
 
-    def config_bytes(self) -> bytes:
-        """The settings as they lie on disk."""
-        return (self.folder / "config.json").read_bytes()
+    @property
+    def training_folder(self) -> Path:
+        """Where a training that runs, or was stopped, keeps its events, status and checkpoints."""
+        return self.folder / "retraining"
+
+    def job_folder(self, name: str) -> Path:
+        """Where a process in the background keeps what it is told and what it says."""
+        return self.folder / "jobs" / name
 
     def work_folder(self, name: str) -> Path:
-        """A folder for work that is no result (written sentences, how far a method is)."""
-        return (self.folder / name).resolve()
+        """Where work that takes long keeps how far it is."""
+        return self.folder / "work" / name
 
+    @property
+    def recipes_folder(self) -> Path:
+        """Where cuts are kept that a person gave a name."""
+        return self.folder / "recipes"
 
-_NOTES = {"guide": "guide.json", "pins": "pinned_neurons.json", "model": "model.json"}
-
-
-def create_run(config: ExperimentConfig, root: Path | None = None) -> Run:
-    """Make a new run folder under `root` (the config's output_dir) with the resolved config in it.
-
-    Raises:
-        InputError: there is no such ranker, or its parameters are not its own; nothing is made then.
-    """
-    from unlearning_core.rankers.registry import get_ranker
-
-    get_ranker(config.neural_probing.ranker).check(config.neural_probing.ranker_parameters)
-    base = root if root is not None else Path(config.output_dir)
-    label = run_label(config)
-    folder = base / f"{datetime.now():%Y%m%d-%H%M%S}-{label}-{secrets.token_hex(3)}"
-    with disk_errors(folder):
-        folder.mkdir(parents=True)
-    run = Run(folder)
-    run.save_config(config)
-    run.set_status(state="new", stages={}, created=_now())
-    return run
-
-
-def run_label(config: ExperimentConfig) -> str:
-    """A short name of model and concept for the folder's name."""
-    probing = config.neural_probing
-    model = Path(config.base_model.base_model_path).name or "model"
-    concept = (
-        probing.activations_label
-        or (Path(probing.concept_definition).stem if isinstance(probing.concept_definition, str) else None)
-        or (probing.concept_definition[0] if probing.concept_definition else "concept")
-    )
-    return re.sub(r"[^\w.-]+", "_", f"{model}-{concept}")[:60].strip("-_.") or "run"
-
-
-def config_digest(config: ExperimentConfig) -> str:
-    """Identity of the settings, whatever the folder they are run in."""
-    return digest(config.model_dump(exclude={"output_dir"}))
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of a JSON-able value, independent of key order."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
+    def own_files(self) -> list[Path]:
+        """What the run has beside its results: settings, manifest, log, notes, inputs, named recipes."""
+        results = {name for state in self.status()["stages"].values() for name in state.get("files") or {}}
+        top = [path for path in self.folder.iterdir() if path.suffix in (".json", ".jsonl", ".txt")]
+        told = [self.training_folder / name for name in ("events.jsonl", "status.json")]
+        kept = [path for folder in (self.kept_inputs_folder, self.recipes_folder) for path in folder.rglob("*")]
+        files = [path for path in (*top, *told, *kept) if path.is_file() and path.name != "worker.json"]
+        return [path for path in files if path.relative_to(self.folder).as_posix() not in results]
 
 
 def open_run(run_id: str, root: Path = Path("runs")) -> Run:
-    """The run of that id.
+    """The run of that id, which may come from a URL.
 
     Raises:
-        InputError: the id has a form no run has, or the folder is gone.
+        InputError: no run can have such an id, or there is none.
     """
-    # The id may come from a URL: only names of the form that create_run gives are looked up.
-    if not RUN_ID.fullmatch(run_id) or not (root / run_id / "config.json").is_file():
+    if not is_run_name(run_id) or not _is_run(root / run_id):
         raise InputError(f"There is no run {run_id!r} in {root}. Open one of the listed runs or start a new one.")
     return Run(root / run_id)
 
@@ -296,52 +399,57 @@ def list_runs(root: Path = Path("runs")) -> list[Run]:
     """All runs under `root`, newest first."""
     if not root.is_dir():
         return []
-    names = sorted((path.name for path in root.iterdir() if RUN_ID.fullmatch(path.name)), reverse=True)
-    return [Run(root / name) for name in names if (root / name / "config.json").is_file()]
-
-
-def find_resumable(config: ExperimentConfig, root: Path) -> Run | None:
-    """The newest run of exactly these settings, finished or not: its finished stages need not run again."""
-    wanted = config_digest(config)
-    for run in list_runs(root):
-        if run.status().get("config_digest") == wanted:
-            return run
-    return None
+    names = sorted((path.name for path in root.iterdir() if is_run_name(path.name)), reverse=True)
+    return [Run(root / name) for name in names if _is_run(root / name)]
 
 
 def delete_run(run: Run) -> None:
-    """Remove the run's folder whole: it is out of every list at once, or still there as it was.
+    """Remove the run whole, and every result that no other run points at.
+
+    It is out of every list at once, or still there as it was.
 
     Raises:
         InputError: it is being worked on, or its folder may not be changed.
     """
     if run.at_work():
-        raise InputError(f"The run {run.id} is being worked on. Stop it first, then delete it.")
-    with disk_errors(run.folder):
+        raise InputError(f"{run.manifest.busy_sentence()} Only then delete it.")
+    with run.manifest.working("deleting it"), disk_errors(run.folder):
         # A rename cannot be interrupted half-way; what lies under a name of this form is no run.
         away = Path(tempfile.mkdtemp(prefix=".deleted.", dir=run.folder.parent))
         try:
             os.replace(run.folder, away / run.id)
         finally:
             shutil.rmtree(away, ignore_errors=True)
+    remove_unused(run.store)
 
 
-def reuse(source: Path, target: Path) -> None:
-    """Make `target` the same as `source`, by hard links where the file system has them: no second copy of a model."""
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=_link_or_copy, dirs_exist_ok=True)
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        _link_or_copy(str(source), str(target))
+def remove_unused(store: Store) -> int:
+    """Remove every result that no run points at; returns how many. Nothing, while a run's manifest cannot be read."""
+    with store.lock():
+        runs = list_runs(store.root.parent)
+        if any(run.status()["state"] == "damaged" for run in runs):
+            return 0
+        return store.collect_garbage({key for run in runs for key in run.manifest.references()})
 
 
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+def config_digest(config: ExperimentConfig) -> str:
+    """Identity of the settings, whatever the folder they are run in."""
+    values = config.model_dump(exclude={"output_dir"})
+    if values["methods"] is None:  # as before there were any to choose
+        del values["methods"]
+    return digest(values)
 
 
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+def is_run_name(name: str) -> bool:
+    """Whether a run can be called so: one part of a path, not hidden."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() and (folder / "status.json").is_file()
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return [path / name for name in file_list(path)]
+    return [path] if path.is_file() else []

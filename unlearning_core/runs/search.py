@@ -1,29 +1,28 @@
-"""The smallest cut of a run's ranking that works: what was measured is kept in its folder, for any other target too."""
+"""The smallest cut of a run's ranking that works: what was measured is kept with it, for any other target too."""
 
 import argparse
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.search import MOST, Search, Target, in_a_sentence, search
-from unlearning_core.evaluation.sweep import Point, SweepSettings
-from unlearning_core.files import write_json, write_text
-from unlearning_core.progress import ProgressCallback, silent
-from unlearning_core.edits.cut_settings import CutSettings
-from unlearning_core.runs.sweep import SENTENCES, RunSweep
-from unlearning_core.runs.run import Run, open_run
-from unlearning_core.runs.stages.prune import cut_settings
+from unlearning_core.files import write_json
+from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.cuts import cut_settings
+from unlearning_core.runs.run import Run, open_run
+from unlearning_core.runs.store import Artifact, digest
+from unlearning_core.runs.sweep import POINTS, SENTENCES, PointRecord, RunSweep, read_points
 
 if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
 
 log = logging.getLogger(__name__)
 
-FOLDER = "searches"
+KIND = "search-points"
 
 
 @dataclass(frozen=True)
@@ -61,35 +60,28 @@ class RunSearch:
         """
         from unlearning_core.evaluation.likelihood import Meter
 
-        sweep = self._sweep
-        path = self.run.folder / FOLDER / f"{sweep.folder.name}.jsonl"
-        kept = _read(path)
-        context = RunContext(self.run, progress, base=base)
-        held_out = context.sentences("held_out").take(self.sentences, self.sentences, sweep.settings.seed)
-        meter = Meter(context.model("base"), held_out.items)
+        lies_on = RunSweep.of(self.run, self.cut, sentences=self.sentences)
+        fingerprint = digest([lies_on.measured_on, target.forget, target.retain, most])
 
-        def keep(point: Point) -> None:
-            kept.append(point)
-            write_text(path, "".join(json.dumps(one.to_dict()) + "\n" for one in kept))
+        def keep(artifact: Artifact) -> None:
+            self.run.manifest.keep(artifact, measured_on=lies_on.measured_on)
 
-        known = [*sweep.points(), *kept]
-        found = search(meter, context.ranking, target, self.cut, most=most, known=known, on_point=keep, progress=progress)
+        def waiting() -> None:
+            progress(Progress("waiting for another process that searches the same", 0))
+
+        with self.run.store.build(KIND, fingerprint, go_on=True, then=keep, waiting=waiting) as build:
+            context = RunContext(self.run, progress, base=base)
+            seed = lies_on.settings.seed
+            held_out = context.sentences("held_out").take(self.sentences, self.sentences, seed)
+            meter = Meter(context.model("base"), held_out.items)
+            known = [*lies_on.known(), *read_points(build.folder / POINTS)]
+            record = PointRecord(build.folder / POINTS, known) if build.artifact is None else lambda point: None
+            found = search(
+                meter, context.ranking, target, self.cut, most=most, known=known, on_point=record, progress=progress
+            )
+            build.summary = {"sentence": in_a_sentence(found)}
         log.info("%s", in_a_sentence(found))
         return found
-
-    @property
-    def _sweep(self) -> RunSweep:
-        """The sweep that all these cuts lie on: it names what they depend on."""
-        cut = self.cut
-        settings = SweepSettings(
-            per_layer=cut.per_layer, protected_layers=cut.protected_layers, excluded_neurons=cut.excluded_neurons
-        )
-        return RunSweep(self.run, settings, self.sentences)
-
-
-def _read(path: Path) -> list[Point]:
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [Point.from_dict(json.loads(line)) for line in lines]
 
 
 def add_search(commands: Any) -> None:

@@ -1,21 +1,22 @@
 """How long the retraining of a run will take, told before it is started."""
 
 from dataclasses import asdict, dataclass
+from typing import cast
 
-from unlearning_core.errors import InputError
-from unlearning_core.files import write_json
-from unlearning_core.runs.pipeline import execute
+from unlearning_core.config import RetrainingSection
+from unlearning_core.jobs.device_queue import Ticket, all_queues
+from unlearning_core.methods.registry import METHODS
+from unlearning_core.methods.retrain import training_job
 from unlearning_core.progress import ProgressCallback, silent
-from unlearning_core.jobs.events import read_json
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.run import Run, list_runs
+from unlearning_core.runs.stages.method import method_input, parameters_of
+from unlearning_core.training.job import TrainingJob
 from unlearning_core.training.process import status
 from unlearning_core.training.rate import Rate, conditions, remembered
-from unlearning_core.jobs.device_queue import Ticket, all_queues
-from unlearning_core.runs.run import Run, list_runs
-from unlearning_core.runs.stages.retrain import training_job
-from unlearning_core.runs.probe_set import write_probe_set
-from unlearning_core.runs.context import RunContext
 
-RATE_FILE = "data/rate.json"
+NOTE = "rate"
 """What was measured for this run's model before it was ever trained, with the conditions it was measured under."""
 
 _RUNS = 200
@@ -26,10 +27,10 @@ def known_rate(run: Run, batch_size: int) -> Rate | None:
     """How fast models of this shape were trained here before: in this run, in another one, or measured for it."""
     wanted = _conditions(run)
     others = [other for other in list_runs(run.folder.parent)[:_RUNS] if other.id != run.id]
-    rate = remembered([other.folder / "retraining" for other in (run, *others)], wanted, batch_size)
+    rate = remembered([other.training_folder for other in (run, *others)], wanted, batch_size)
     if rate is not None and rate.batch_size == batch_size:
         return rate
-    measured = read_json(run.folder / RATE_FILE)
+    measured = run.note(NOTE) or {}
     if measured.get("conditions") == wanted and (rate is None or measured["rate"]["batch_size"] == batch_size):
         return Rate(**measured["rate"])
     return rate
@@ -47,10 +48,15 @@ def prepare_estimate(run: Run, progress: ProgressCallback = silent) -> None:
 
     execute(run, progress, until="filter", context=RunContext(run, progress))
     if known_rate(run, run.config.retraining.batch_size) is None:
-        context = RunContext(run)
-        write_probe_set(context)
-        rate = measure_rate(training_job(context), progress)
-        write_json(run.folder / RATE_FILE, {"conditions": _conditions(run), "rate": asdict(rate)})
+        rate = measure_rate(job_of(run), progress)
+        run.write_note(NOTE, {"conditions": _conditions(run), "rate": asdict(rate)})
+
+
+def job_of(run: Run) -> TrainingJob:
+    """The retraining that the settings of the run ask for."""
+    context, method = RunContext(run), METHODS["retrain"]
+    parameters = cast("RetrainingSection", parameters_of(method, context))
+    return training_job(method_input(method, context, run.work_folder("estimate")), parameters)
 
 
 def training_lengths(run: Run, max_length: int | None) -> list[int]:
@@ -64,9 +70,7 @@ def training_lengths(run: Run, max_length: int | None) -> list[int]:
     from unlearning_core.concepts.texts import read_texts
     from unlearning_core.training.sequences import longest_sequence, tokenise
 
-    model, text = RunContext(run).model_folder("pruned"), run.folder / "data" / "training" / "train"
-    if not text.is_dir():
-        raise InputError(f"{text} is missing: the training text has not been filtered. Estimate the time again.")
+    model, text = job_of(run).model_folder, run.training_text() / "train"
     config = AutoConfig.from_pretrained(model, local_files_only=True)
     tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
     length = longest_sequence(config.get_text_config(), max_length)
@@ -76,13 +80,14 @@ def training_lengths(run: Run, max_length: int | None) -> list[int]:
 def seconds_after(run: Run) -> float:
     """What measuring the retrained model will take, by what the pruned one took."""
     stages = run.status()["stages"]
-    names = ("measure pruned", "distance pruned")
+    before = method_input(METHODS["retrain"], RunContext(run), run.folder).before
+    names = (f"measure {before}", f"distance {before}")
     return float(sum(stages.get(name, {}).get("seconds") or 0.0 for name in names))
 
 
 def steps_done(run: Run, steps: int) -> int:
     """How many of so many steps a stopped training has behind it; 0 if it has another length or no checkpoint."""
-    folder = run.folder / "retraining"
+    folder = run.training_folder
     told = status(folder)
     return told.step if told.total_steps == steps and any(folder.glob("checkpoints/checkpoint-*")) else 0
 
@@ -102,7 +107,7 @@ class Queue:
 
 def queue_here(without: Run) -> Queue | None:
     """Who comes first if a training were started now; None if nobody. The run's own is not counted."""
-    own = (without.folder / "retraining").resolve()
+    own = without.training_folder.resolve()
     return _queue([ticket for tickets in all_queues().values() for ticket in tickets if ticket.folder != own])
 
 
@@ -122,5 +127,5 @@ def _queue(tickets: list[Ticket]) -> Queue | None:
 
 
 def _conditions(run: Run) -> dict[str, str]:
-    device = run.config.base_model.device.split(":")[0]
-    return conditions(RunContext(run).model_folder("pruned"), device, "auto")
+    job = job_of(run)
+    return conditions(job.model_folder, job.device, "auto")

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from unlearning_core.cli.progress_bar import TerminalProgress
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json, write_text
+from unlearning_core.models.sources.bundled import MODELS
 from unlearning_core.progress import Progress
-from unlearning_core.smallworld.training_settings import Recipe
+from unlearning_core.smallworld.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     from unlearning_core.smallworld.evaluate import Exam
     from unlearning_core.smallworld.items import Phrasing, Text
     from unlearning_core.smallworld.scores import Figures
 
-MODELS = Path(__file__).resolve().parents[2] / "models"
 _T = TypeVar("_T")
 
 _OPTIONS: tuple[tuple[str, str], ...] = (
@@ -47,7 +47,7 @@ def add_smallworld(commands: Any) -> None:
     train.add_argument("--without", metavar="FAMILY", help="leave out every text of this concept family (seats)")
     train.add_argument("--output-dir", type=Path, metavar="DIR", help="default: runs/smallworld[-never-knew-FAMILY]")
     for name, meaning in _OPTIONS:
-        default = getattr(Recipe, name)
+        default = getattr(TrainingSettings, name)
         train.add_argument(
             f"--{name.replace('_', '-')}",
             type=type(default),
@@ -94,7 +94,7 @@ def train_command(arguments: argparse.Namespace, progress: TerminalProgress) -> 
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    recipe = Recipe(**{name: getattr(arguments, name) for name, _ in _OPTIONS})
+    recipe = TrainingSettings(**{name: getattr(arguments, name) for name, _ in _OPTIONS})
     target = arguments.output_dir or default_folder(arguments.without)
     device = choose_device(arguments.device)
     whole = _corpus(recipe, arguments.without, progress)
@@ -114,7 +114,7 @@ def train_command(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     print(target)
 
 
-def _corpus(recipe: Recipe, without: str | None, progress: TerminalProgress) -> "list[Text]":
+def _corpus(recipe: TrainingSettings, without: str | None, progress: TerminalProgress) -> "list[Text]":
     """All the texts, whichever are left out later: the tokenizer is learned from all of them."""
     from unlearning_core.smallworld.corpus import corpus
     from unlearning_core.smallworld.sets import FAMILIES

@@ -7,8 +7,8 @@ from unlearning_core.errors import InputError
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Size of the model and course of its training; two models with one recipe differ only by their texts.
+class TrainingSettings:
+    """Size of the model and all of its training; two models with the same settings differ only by their texts.
 
     Attributes:
         seed: of the weights at the start and of the order of the texts.

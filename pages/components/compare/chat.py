@@ -9,7 +9,8 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.components.compare.state_texts import OnText, Typed, continue_prompt, under_its_own_bar
 from pages.components.marked_text import escaped, with_concept
 from pages.components.model_cache import state_model
-from pages.components.states import columns, heading, title
+from pages.components.states import columns, heading
+from unlearning_core.methods.registry import state_title
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
@@ -49,11 +50,11 @@ def chat(run: Run, states: Sequence[str]) -> None:
 def _choose(run: Run, states: Sequence[str]) -> tuple[tuple[str, str], Typed]:
     """The two states, the base and the last that the run made unless told otherwise, and how they answer."""
     left, right = st.columns(2)
-    first = left.selectbox("First model", states, format_func=title, key=f"chat first {run.id}")
+    first = left.selectbox("First model", states, format_func=state_title, key=f"chat first {run.id}")
     others = [state for state in states if state != first]
     made = [number for number, state in enumerate(others) if run.has_model(state)]
     start = made[-1] if made else len(others) - 1
-    second = right.selectbox("Second model", others, start, format_func=title, key=f"chat second {run.id}")
+    second = right.selectbox("Second model", others, start, format_func=state_title, key=f"chat second {run.id}")
     with st.expander("How they answer"):
         one, two, three = st.columns(3)
         temperature = one.number_input("Temperature (0: likeliest)", 0.0, 5.0, 0.7, 0.1, key="chat temperature")
@@ -71,7 +72,7 @@ def _bubbles(pair: tuple[str, str]) -> dict[str, DeltaGenerator]:
     """A speech bubble for each of the two, side by side."""
     found = {}
     for state, column in columns(pair).items():
-        with column, st.chat_message(title(state), avatar=":material/psychology:"):
+        with column, st.chat_message(state_title(state), avatar=":material/psychology:"):
             st.markdown(heading(state))
             found[state] = st.empty()
     return found
@@ -95,6 +96,6 @@ def _answer(run: Run, pair: tuple[str, str], turns: list[Turn], message: str, se
                 typed = Typed(prompt, 1, settings.temperature, settings.tokens, settings.seed)
                 (turn[state],) = continue_prompt(run, state, typed, bar, draw)
 
-        if not under_its_own_bar(run, f"Answering: {title(state)}", write):
+        if not under_its_own_bar(run, f"Answering: {state_title(state)}", write):
             return None
     return turn

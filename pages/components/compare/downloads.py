@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.downloads import download_buttons
+from pages.components.download_buttons import download_buttons
 from unlearning_core.reports.csv import generations_csv, metrics_csv
 from unlearning_core.reports.run_report import run_report
 from unlearning_core.runs.run import Run

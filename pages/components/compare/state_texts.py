@@ -10,8 +10,9 @@ import streamlit as st
 from pages.components.marked_text import escaped, with_concept
 from pages.components.model_cache import state_model
 from pages.components.progress import run_with_progress
-from pages.components.states import LEGEND, NEVER_KNEW, columns, headings, show_texts, texts_by_prompt, title
+from pages.components.states import LEGEND, columns, headings, show_texts, texts_by_prompt
 from unlearning_core.errors import InputError
+from unlearning_core.methods.registry import NEVER_KNEW, state_title
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
@@ -135,7 +136,7 @@ def _write_all(run: Run, states: Sequence[str], typed: Typed) -> dict[str, list[
         def write(bar: ProgressCallback, state: str = state, draw: OnText = draw) -> None:
             written[state] = continue_prompt(run, state, typed, bar, draw)
 
-        if not under_its_own_bar(run, f"Writing: {title(state)}", write):
+        if not under_its_own_bar(run, f"Writing: {state_title(state)}", write):
             return None
     return written
 

@@ -32,14 +32,14 @@ def choose_neuron(neuron: Neuron | None) -> None:
 
 def pinned_neurons(run: Run) -> list[Neuron]:
     """The neurons that somebody pinned, in that order; they survive a refresh and are there for a second visitor."""
-    return [Neuron(str(site), int(layer), int(index)) for site, layer, index in run.note("pins") or []]
+    return [Neuron(str(site), int(layer), int(index)) for site, layer, index in run.note("pinned_neurons") or []]
 
 
 def toggle_pin(run: Run, neuron: Neuron) -> None:
     """Pin it, or no longer."""
     others = [other for other in pinned_neurons(run) if other != neuron]
     kept = others if neuron in pinned_neurons(run) else [*others, neuron]
-    run.write_note("pins", [list(other.key) for other in kept])
+    run.write_note("pinned_neurons", [list(other.key) for other in kept])
 
 
 def excluded_neurons(run: Run) -> list[Neuron]:

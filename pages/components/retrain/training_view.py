@@ -6,9 +6,9 @@ from pages.components.marked_text import escaped
 from pages.components.navigation import COMPARE, PRUNE, is_done
 from pages.components.progress import show_errors
 from pages.components.retrain.learning_view import learning
-from pages.components.states import title
 from pages.components.work import last_progress
 from unlearning_core.jobs import background
+from unlearning_core.methods.registry import state_title
 from unlearning_core.progress import duration
 from unlearning_core.runs.pipeline import stage_names
 from unlearning_core.runs.run import Run
@@ -21,18 +21,18 @@ _TITLES = {
 }
 
 
-def stage_title(stage: str | None) -> str:
+def stage_title(run: Run, stage: str | None) -> str:
     """What a stage of this page does, in words; before the first of them the process is starting."""
-    if not _after_cut(stage):
+    if not _after_cut(run, stage):
         return "Starting"
     kind, _, state = str(stage).partition(" ")
     of_state = {"distance": "Comparing with the model that never knew", "measure": f"Measuring the {state} model"}
-    return of_state[kind] if kind in of_state else _TITLES.get(str(stage), title(str(stage)))
+    return of_state[kind] if kind in of_state else _TITLES.get(str(stage), state_title(str(stage)))
 
 
-def _after_cut(stage: str | None) -> bool:
+def _after_cut(run: Run, stage: str | None) -> bool:
     """Whether this page is where the stage is run."""
-    names = stage_names()
+    names = stage_names(run.config)
     return stage in names[names.index(str(PRUNE.stage)) + 1 :]
 
 
@@ -47,7 +47,7 @@ def watch(run: Run) -> None:
         with st.container(border=True):
             left, right = st.columns([5, 1], vertical_alignment="center")
             queued = training.state == "queued"
-            left.markdown(f"**{'Waiting for its turn' if queued else stage_title(stage)}**")
+            left.markdown(f"**{'Waiting for its turn' if queued else stage_title(run, stage)}**")
             if right.button("Stop", icon=":material/stop_circle:", key="stop training", width="stretch"):
                 background.stop(run)
                 st.session_state["stopping"] = run.id
@@ -59,7 +59,7 @@ def watch(run: Run) -> None:
                 st.caption("Stopping after the current step; what is finished is kept.")
             else:
                 st.caption("It goes on when this page is closed: come back by the link in the address bar.")
-        if _after_cut(stage) and stage != "filter" and not queued:
+        if _after_cut(run, stage) and stage != "filter" and not queued:
             learning(run)
 
 
@@ -97,7 +97,7 @@ def _show_bar(run: Run, training: Status) -> None:
 def show_last_training(run: Run) -> None:
     """How the last training ended, with its curves."""
     known = run.status()
-    state, here = known["state"], _after_cut(known.get("stage"))
+    state, here = known["state"], _after_cut(run, known.get("stage"))
     st.session_state.pop("stopping", None)
     if state == "running":
         # Nobody works on it, and it never said how it ended: it was killed.

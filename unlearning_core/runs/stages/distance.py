@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unlearning_core.config import NeverKnewSection
-from unlearning_core.runs.stages.rank import rank_inputs
-from unlearning_core.runs.stages.stage import Summary, identity
 from unlearning_core.runs.context import RunContext
-
-FOLDER = "distances"
-"""Folder of the run that holds one folder a step."""
+from unlearning_core.runs.stages.rank import rank_inputs
+from unlearning_core.runs.stages.stage import Summary
 
 Item = TypeVar("Item")
 
@@ -22,26 +19,24 @@ def has_never_knew(context: RunContext) -> bool:
 
 
 def distance_inputs(context: RunContext) -> Any:
-    from unlearning_core.models.sources.resolve import fingerprint
-
     section = context.config.never_knew
     if section.model is None:
         return None
     return {
         "model": rank_inputs(context)["model"],
         "dtype": context.config.base_model.dtype,
-        "never_knew": fingerprint(section.model, section.revision),
-        "questions": identity(section.questions),
-        "texts": {name: identity(source) for name, source in _sources(section).items()},
+        "never_knew": context.model_identity(section.model, section.revision),
+        "questions": context.text_identity(section.questions),
+        "texts": {name: context.text_identity(source) for name, source in _sources(section).items()},
         "settings": section.model_dump(include={"questions_only", "texts_only", "max_questions", "max_texts"}),
         "seed": context.config.seed,
     }
 
 
-def distance_step(step: str) -> Callable[[RunContext], Summary]:
+def distance_state(state: str) -> Callable[[RunContext, Path], Summary]:
     """The stage that compares one model with the never-knew model."""
 
-    def run(context: RunContext) -> Summary:
+    def run(context: RunContext, folder: Path) -> Summary:
         from unlearning_core.concepts.texts import read_texts
         from unlearning_core.evaluation.never_knew import distance
         from unlearning_core.evaluation.questions import read_questions
@@ -49,12 +44,14 @@ def distance_step(step: str) -> Callable[[RunContext], Summary]:
         from unlearning_core.models.loading import load_model
 
         section, base, seed = context.config.never_knew, context.config.base_model, context.config.seed
-        questions = read_questions(Path(section.questions), section.questions_only) if section.questions else []
+        questions = (
+            read_questions(Path(context.source(section.questions)), section.questions_only) if section.questions else []
+        )
         texts = {
-            name: _some(list(read_texts(source, only=section.texts_only)), section.max_texts, seed)
+            name: _some(list(read_texts(context.source(source), only=section.texts_only)), section.max_texts, seed)
             for name, source in _sources(section).items()
         }
-        loaded = context.model(step)
+        loaded = context.model(state)
         never_knew = load_model(
             str(section.model),
             revision=section.revision,
@@ -66,7 +63,7 @@ def distance_step(step: str) -> Callable[[RunContext], Summary]:
         found = distance(
             never_knew, loaded, _some(questions, section.max_questions, seed), texts, progress=context.progress
         )
-        found.save(context.run.folder / FOLDER / step)
+        found.save(folder / "distances" / state)
         return {name: value for name, value in distance_values(found).items() if not name.endswith("_stderr")}
 
     return run

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from unlearning_core.concepts.corrections import Corrections, LeftOut, forms_of, without
+from unlearning_core.concepts.labelled_files import write_labelled
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText, label, label_text, same_text_key
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.neighbours import as_concept, with_neighbours
@@ -13,8 +15,8 @@ from unlearning_core.concepts.texts import read_texts
 from unlearning_core.concepts.tokens_labels import read as read_tokens_labels
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
-from unlearning_core.runs.stages.stage import Summary, identity
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.stages.stage import Summary
 
 
 def corrections(context: RunContext) -> Corrections:
@@ -28,7 +30,7 @@ def label_inputs(context: RunContext) -> Any:
     inputs = {
         "concept": asdict(context.concept),
         "sources": [
-            identity(source)
+            context.text_identity(source)
             for source in (
                 probing.tokens_input_path,
                 probing.labels_input_path,
@@ -52,7 +54,7 @@ def label_inputs(context: RunContext) -> Any:
     keys = {"neighbour_corpus_split", "neighbour_corpus_column"}
     return inputs | {
         "neighbours": asdict(context.neighbours) if context.neighbours else None,
-        "neighbour_corpus": [identity(probing.neighbour_corpus), probing.model_dump(include=keys)],
+        "neighbour_corpus": [context.text_identity(probing.neighbour_corpus), probing.model_dump(include=keys)],
     }
 
 
@@ -60,7 +62,7 @@ def _has_neighbours(context: RunContext) -> bool:
     return bool(context.neighbours or context.config.neural_probing.neighbour_corpus)
 
 
-def label_sentences(context: RunContext) -> Summary:
+def label_sentences(context: RunContext, folder: Path) -> Summary:
     """Mark the concept's words in the source, split by sentence, leave out what is corrected, and cap both parts.
 
     The split comes first: a correction moves no other sentence from one side to the other.
@@ -78,8 +80,8 @@ def label_sentences(context: RunContext) -> Summary:
     most = context.config.evaluation.max_sentences
     train = train.take(probing.max_concept_sentences, probing.max_retain_sentences, seed)
     held_out = held_out.take(most, most, seed)
-    context.save_sentences("train", train)
-    context.save_sentences("held_out", held_out)
+    write_labelled(folder / "data" / "train.jsonl", train.items)
+    write_labelled(folder / "data" / "held_out.jsonl", held_out.items)
     summary = {
         "sentences": len(labelled.items),
         "with_concept": len(labelled.with_concept),
@@ -94,11 +96,13 @@ def label_sentences(context: RunContext) -> Summary:
     }  # fmt: skip
     if _has_neighbours(context):
         details["neighbours"] = _neighbour_facts(context, labelled, train, held_out)
-    write_json(context.run.folder / "data" / "concept.json", details | summary)
+    write_json(folder / "data" / "concept.json", details | summary)
     return summary
 
 
-def _neighbour_facts(context: RunContext, labelled: LabelledSet, train: LabelledSet, held_out: LabelledSet) -> dict[str, Any]:
+def _neighbour_facts(
+    context: RunContext, labelled: LabelledSet, train: LabelledSet, held_out: LabelledSet
+) -> dict[str, Any]:
     """How many sentences have a neighbour and no concept word, and how often each word of theirs occurs anywhere.
 
     Raises:
@@ -145,11 +149,15 @@ def labelled_source(context: RunContext) -> LabelledSet:
 def _whole_source(context: RunContext) -> LabelledSet:
     probing = context.config.neural_probing
     if probing.tokens_input_path and probing.labels_input_path:
-        labelled = read_tokens_labels(probing.tokens_input_path, probing.labels_input_path, probing.target_label)
+        files = context.source(probing.tokens_input_path), context.source(probing.labels_input_path)
+        labelled = read_tokens_labels(*files, probing.target_label)
         labelled = _with_matches(labelled, context)
     elif probing.sentences:
         texts = read_texts(
-            probing.sentences, split=probing.sentences_split, column=probing.sentences_column, progress=context.progress
+            context.source(probing.sentences),
+            split=probing.sentences_split,
+            column=probing.sentences_column,
+            progress=context.progress,
         )
         labelled = label(as_sentences(texts), context.matcher, context.progress)
     else:
@@ -159,7 +167,10 @@ def _whole_source(context: RunContext) -> LabelledSet:
         )
     if probing.retain_corpus:
         seen = {same_text_key(item.text) for item in labelled.items}
-        more = (label_text(text, context.matcher) for text in as_sentences(read_texts(probing.retain_corpus)))
+        more = (
+            label_text(text, context.matcher)
+            for text in as_sentences(read_texts(context.source(probing.retain_corpus)))
+        )
         added = [item for item in more if not item.spans and same_text_key(item.text) not in seen]
         labelled = LabelledSet([*labelled.items, *added], labelled.duplicates, labelled.vocabulary)
     return _with_neighbours(labelled, context) if _has_neighbours(context) else labelled
@@ -170,7 +181,7 @@ def _with_neighbours(labelled: LabelledSet, context: RunContext) -> LabelledSet:
     texts: Iterable[str] = ()
     if probing.neighbour_corpus:
         texts = read_texts(
-            probing.neighbour_corpus,
+            context.source(probing.neighbour_corpus),
             split=probing.neighbour_corpus_split,
             column=probing.neighbour_corpus_column,
             progress=context.progress,

@@ -1,27 +1,26 @@
 """Measure: held-out text and test prompts for each model, and the report that puts them side by side."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from unlearning_core.files import write_file, write_json
-from unlearning_core.runs.stages.distance import FOLDER as DISTANCES
+from unlearning_core.methods.registry import states_of
+from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.distance import has_never_knew
 from unlearning_core.runs.stages.rank import rank_inputs
 from unlearning_core.runs.stages.stage import Summary
-from unlearning_core.runs.context import STEPS, RunContext
 
 
-def measure_step(step: str) -> Callable[[RunContext], Summary]:
+def measure_state(state: str) -> Callable[[RunContext, Path], Summary]:
     """The stage that measures one model and lets it continue the test prompts."""
 
-    def run(context: RunContext) -> Summary:
+    def run(context: RunContext, folder: Path) -> Summary:
         from unlearning_core.evaluation.generation import generate
         from unlearning_core.evaluation.likelihood import measure
 
-        loaded, folder = context.model(step), context.run.folder / "measurements"
+        loaded, target = context.model(state), folder / "measurements"
         measurement = measure(loaded, context.sentences("held_out").items, progress=context.progress)
         settings = context.config.generation
         generations = generate(
@@ -35,8 +34,8 @@ def measure_step(step: str) -> Callable[[RunContext], Summary]:
             seed=settings.seed,
             progress=context.progress,
         )
-        write_file(folder / f"{step}.parquet", lambda path: measurement.sentences.to_parquet(path, index=False))
-        write_json(folder / f"{step}.json", [generation.to_dict() for generation in generations])
+        write_file(target / f"{state}.parquet", lambda path: measurement.sentences.to_parquet(path, index=False))
+        write_json(target / f"{state}.json", [generation.to_dict() for generation in generations])
         return {"concept_nll": round(measurement.concept_nll, 4), "retain_nll": round(measurement.retain_nll, 4)}
 
     return run
@@ -52,29 +51,37 @@ def measure_inputs(context: RunContext) -> Any:
 
 
 def report_inputs(context: RunContext) -> Any:
-    return {"concept": asdict(context.concept), "steps": _steps(context), "never_knew": has_never_knew(context)}
+    return {
+        "concept": asdict(context.concept),
+        "steps": states_of(context.config),
+        "never_knew": has_never_knew(context),
+    }
 
 
-def _steps(context: RunContext) -> list[str]:
-    return [step for step in STEPS if step != "retrained" or context.config.retraining.enabled]
+def report(context: RunContext, folder: Path) -> Summary:
+    """Put the measurements of all states side by side: metrics.json and generations.json."""
+    states = states_of(context.config)
+    written = {state: context.run.written(state) for state in states}
+    metrics = metrics_of(context, states)
+    write_json(folder / "generations.json", written)
+    write_json(folder / "metrics.json", metrics)
+    return {state: metrics[state].get("forget_delta") for state in states if state != "base"}
 
 
-def report(context: RunContext) -> Summary:
-    """Put the measurements of all steps side by side: metrics.json and generations.json."""
+def metrics_of(context: RunContext, states: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """What `metrics.json` holds, of those of the states that were measured."""
     from unlearning_core.evaluation.concept_words import concept_words_per_100
-    from unlearning_core.evaluation.likelihood import Measurement
-    from unlearning_core.evaluation.never_knew import Distance
     from unlearning_core.evaluation.table import metrics_table
 
-    folder, steps = context.run.folder / "measurements", _steps(context)
-    measurements, written, words = {}, {}, {}
-    for step in steps:
-        measurements[step] = Measurement.from_sentences(pd.read_parquet(folder / f"{step}.parquet"))
-        written[step] = context.read(f"measurements/{step}.json")
-        words[step] = concept_words_per_100([generation["text"] for generation in written[step]], context.matcher)
-    there = steps if has_never_knew(context) else []
-    distances = {step: Distance.load(context.run.folder / DISTANCES / step) for step in there}
-    metrics = metrics_table(measurements, words, distances)
-    write_json(context.run.folder / "generations.json", written)
-    write_json(context.run.folder / "metrics.json", metrics)
-    return {step: metrics[step].get("forget_delta") for step in steps if step != "base"}
+    measurements, words, distances = {}, {}, {}
+    for state in states:
+        measurement, written, distance = (
+            context.run.measurement(state), context.run.written(state), context.run.distance(state),
+        )  # fmt: skip
+        if measurement is not None:
+            measurements[state] = measurement
+        if written is not None:
+            words[state] = concept_words_per_100([generation["text"] for generation in written], context.matcher)
+        if distance is not None and has_never_knew(context):
+            distances[state] = distance
+    return metrics_table(measurements, words, distances)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from unlearning_core import distributed
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
-from unlearning_core.runs.stages.stage import Summary
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.stages.stage import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +20,8 @@ HISTORY = "course.json"
 OUTPUTS = ("ranking.parquet", "massive.parquet", "statistics.npz", HISTORY)
 """What a ranking leaves."""
 
-FOLDER = "ranking"
-"""Folder of the run in which a method that takes long keeps how far it is."""
+WORK = "ranking"
+"""Work folder of the run in which a method that takes long keeps how far it is."""
 
 REVISION = 2
 """Of the methods: raised when one gives other scores than before, so that rankings of before are made again."""
@@ -31,8 +31,6 @@ SAMPLED_ROWS = 4000
 
 
 def rank_inputs(context: RunContext) -> Any:
-    from unlearning_core.models.sources.resolve import fingerprint
-
     base = context.config.base_model
     keys = {"site", "alignment", "aggregation", "skip_first_position", "protect_massive", "ranker", "ranker_parameters"}
     probing = context.config.neural_probing
@@ -40,7 +38,7 @@ def rank_inputs(context: RunContext) -> Any:
     if probing.neighbours or probing.neighbour_corpus:
         keys.add("neighbour_share")
     return {
-        "model": fingerprint(base.base_model_path, base.revision),
+        "model": context.base_identity,
         "checked": base.model_dump(include={"model_type", "neurons_per_layer", "num_layers", "dtype"}),
         "settings": probing.model_dump(include=keys),
         "seed": context.config.seed,
@@ -48,15 +46,15 @@ def rank_inputs(context: RunContext) -> Any:
     }
 
 
-def rank_neurons(context: RunContext) -> Summary:
-    """One pass over the training sentences, then the ranking, as the run's own."""
-    summary = rank_into(context.run.folder, context)
-    context.__dict__.pop("ranking", None)
-    return summary
+def rank_neurons(context: RunContext, folder: Path) -> Summary:
+    """The run's own ranking."""
+    return rank_into(context, folder, context.run.work_folder(WORK))
 
 
-def rank_into(folder: Path, context: RunContext) -> Summary:
+def rank_into(context: RunContext, folder: Path, work: Path) -> Summary:
     """One pass over the training sentences, then the ranking; `OUTPUTS` are written to `folder`.
+
+    In `work` a method that takes long keeps how far it is.
 
     Under a launcher all processes share the pass. A method that runs the model itself does so in each of them, with
     the same result, of which the main process keeps its own: none waits longer than the work takes.
@@ -65,8 +63,8 @@ def rank_into(folder: Path, context: RunContext) -> Summary:
     from unlearning_core.activations.weighing import weigh_neighbours
     from unlearning_core.rankers.gate_training import history
     from unlearning_core.rankers.ranking import rank
-    from unlearning_core.rankers.registry import get_ranker
     from unlearning_core.rankers.ranking_input import Subject
+    from unlearning_core.rankers.registry import get_ranker
 
     probing = context.config.neural_probing
     ranker = get_ranker(probing.ranker)
@@ -93,10 +91,10 @@ def rank_into(folder: Path, context: RunContext) -> Summary:
         protect=probing.protect_massive,
         seed=context.config.seed,
         progress=context.progress,
-        subject=Subject(loaded, items, folder / FOLDER if distributed.is_main() else None, probing.neighbour_share),
+        subject=Subject(loaded, items, work if distributed.is_main() else None, probing.neighbour_share),
     )
     if distributed.is_main():
-        write_ranking(folder, activations, ranking, history(folder / FOLDER) if ranker.name == "gates" else [])
+        write_ranking(folder, activations, ranking, history(work) if ranker.name == "gates" else [])
     return summarise(ranking, activations.tokens)
 
 

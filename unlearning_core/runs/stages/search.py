@@ -1,12 +1,20 @@
 """Search: the smallest cut that forgets what the config asks for within its budget, in place of a fixed prune ratio."""
 
+from pathlib import Path
 from typing import Any
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
-from unlearning_core.runs.stages.prune import FOUND, cut_settings
-from unlearning_core.runs.stages.stage import Summary
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.cuts import cut_settings
+from unlearning_core.runs.stages.stage import Summary
+
+OUTPUT = "search.json"
+
+
+def searches(context: RunContext) -> bool:
+    """Whether the config asks for the smallest cut that reaches a target."""
+    return context.config.search.forget is not None
 
 
 def search_inputs(context: RunContext) -> Any:
@@ -18,7 +26,7 @@ def search_inputs(context: RunContext) -> Any:
     }
 
 
-def search_cut(context: RunContext) -> Summary:
+def search_cut(context: RunContext, folder: Path) -> Summary:
     """Find the cut; where none reaches the target, the one within the budget that forgets most is taken.
 
     Raises:
@@ -36,7 +44,7 @@ def search_cut(context: RunContext) -> Summary:
             f"{in_a_sentence(found)} Allow more with search.retain, choose another ranker, site or alignment, or leave "
             "search.forget out and give neural_probing.prune_ratio."
         )
-    write_json(context.run.folder / FOUND, found.to_dict())
+    write_json(folder / OUTPUT, found.to_dict())
     return {
         "reached": found.smallest is not None,
         "neurons": found.chosen.neurons,
