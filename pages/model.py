@@ -14,7 +14,8 @@ from pages.components.progress import run_and_redraw, show_errors
 from pages.components.run_summary import model_name
 from unlearning_core.config import BaseModelSection
 from unlearning_core.progress import ProgressCallback
-from unlearning_core.runs.run import Run, create_run
+from unlearning_core.runs.pipeline import create_run
+from unlearning_core.runs.run import Run
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ from pages.components.run_summary import described
 from pages.components.work import go_on_in_background
 from unlearning_core.models.sources.starters import offered
 from unlearning_core.progress import ProgressCallback
-from unlearning_core.runs.run import Run, create_run, list_runs
+from unlearning_core.runs.pipeline import create_run
+from unlearning_core.runs.run import Run, list_runs
 
 PICTURE = Path(__file__).with_name("start.svg")
 RECENT = 5

@@ -42,7 +42,7 @@ def go_on_in_background(run: Run) -> None:
     """
     # The process needs the memory that the dashboard's models would keep.
     forget_models()
-    run.set_status(state="running", stage=None, message="")
+    run.manifest.update(state="running", stage=None, message="")
     background.start(run, LAST)
 
 

@@ -52,7 +52,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def check(root: Path) -> None:
     """Every result is whole, every run's manifest can be read and points at results that are there."""
     store = Store(root)
-    for kind, fingerprint in store.keys():
+    for kind, fingerprint in store.artifacts():
         artifact = store.get(kind, fingerprint)
         assert artifact is not None, (kind, fingerprint)
         assert artifact.record["summary"] == {"made": fingerprint}

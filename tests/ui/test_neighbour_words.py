@@ -110,7 +110,7 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run], neighbours: list[str] | None
 ) -> None:
     run = new_run("report", neural_probing={"neighbours": neighbours}, retraining={"enabled": False})
-    app, metrics = fine(open_page("compare", run)), run.read_json("metrics.json")
+    app, metrics = fine(open_page("compare", run)), run.metrics()
     rows = metrics_rows(app)
     titles = {
         "neighbour_nll": "Loss on its neighbours (nats/token)",

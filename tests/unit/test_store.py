@@ -42,10 +42,15 @@ def test_a_result_that_is_there_is_not_made_again(tmp_path: Path) -> None:
 
 def test_what_fails_leaves_nothing_and_what_can_go_on_is_kept(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    for go_on in (False, True):
-        with pytest.raises(RuntimeError), store.build("sweep", "f", go_on=go_on) as build:
+
+    def stopped(go_on: bool) -> None:
+        with store.build("sweep", "f", go_on=go_on) as build:
             (build.folder / "points").write_text("one")
-            raise RuntimeError
+            raise RuntimeError("stopped")
+
+    for go_on in (False, True):
+        with pytest.raises(RuntimeError, match="stopped"):
+            stopped(go_on)
         assert store.get("sweep", "f") is None
         assert store.unfinished("sweep", "f").is_dir() == go_on
     with store.build("sweep", "f", go_on=True) as build:
@@ -90,7 +95,7 @@ def test_only_what_is_referenced_outlives_the_garbage_collection(tmp_path: Path)
         make(store, fingerprint)
     with store.lock():
         assert store.collect_garbage({("rank", "b")}) == 2
-    assert store.keys() == [("rank", "b")]
+    assert store.artifacts() == [("rank", "b")]
 
 
 def test_files_that_came_from_elsewhere_are_taken_in_by_links(tmp_path: Path) -> None:
@@ -120,7 +125,7 @@ def test_two_thousand_results_are_listed_in_under_a_second(tmp_path: Path) -> No
         folder.mkdir(parents=True)
         (folder / "artifact.json").write_text("{}")
     begun = time.perf_counter()
-    keys = store.keys()
+    keys = store.artifacts()
     seconds = time.perf_counter() - begun
     assert len(keys) == 2000
     assert seconds < 1.0

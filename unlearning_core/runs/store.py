@@ -104,7 +104,7 @@ class Store:
         folder = self.folder(kind, fingerprint)
         return Artifact(kind, fingerprint, folder) if (folder / RECORD).is_file() else None
 
-    def keys(self) -> list[Key]:
+    def artifacts(self) -> list[Key]:
         """All artifacts that there are."""
         kinds = [path.name for path in _folders(self.root) if not path.name.startswith(".")]
         return [(kind, path.name) for kind in kinds for path in _folders(self.root / kind)]
@@ -194,7 +194,7 @@ class Store:
     def collect_garbage(self, referenced: Collection[Key]) -> int:
         """Remove every artifact but these; returns how many went. The caller holds `lock()` since it read them."""
         wanted, away = set(referenced), self.root / _GARBAGE
-        going = [key for key in self.keys() if key not in wanted]
+        going = [key for key in self.artifacts() if key not in wanted]
         away.mkdir(parents=True, exist_ok=True)
         for kind, fingerprint in going:
             # A rename cannot be interrupted half-way; what lies in the garbage is no artifact any more.

@@ -15,10 +15,10 @@ from unlearning_core.runs.run import Run
 
 def show_filter(run: Run) -> None:
     """Which text it is, and the report once it was asked for."""
-    from unlearning_core.runs.stages.filter_report import known_report, make_report, sources
+    from unlearning_core.runs.filtered import known_reports, make_reports, named_texts
 
     context = RunContext(run)
-    texts = sources(context)
+    texts = named_texts(context)
     if not texts:
         st.markdown(
             "The pruned model recovers on the sentences without the concept. Nothing has to be filtered out of them. "
@@ -30,12 +30,12 @@ def show_filter(run: Run) -> None:
         f"The pruned model recovers on {names}. Every text in it that holds a concept word is dropped whole, so that "
         "the concept is not learnt again. Another text can be chosen on the Retrain page."
     )
-    reports = known_report(context)
+    reports = known_reports(context)
     if reports is not None:
         for report in reports:
             _show(report)
     elif st.button("See what the filter drops", icon=":material/filter_alt:"):
-        run_and_redraw("Filtering the text", lambda bar: make_report(RunContext(run, bar)), only_one=run.id)
+        run_and_redraw("Filtering the text", lambda bar: make_reports(RunContext(run, bar)), only_one=run.id)
 
 
 def _show(report: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ ORIGINS = {
     ROOT / "data" / "seats" / "sentences.jsonl": "Written by SmolLM2 about seats and about everything else.",
 }
 FORMATS = ["txt", "json", "jsonl", "csv", "tsv", "parquet"]
-_WRITTEN = "data/written"
+_WRITTEN = "written"
 """Where the run keeps sentences that the model wrote."""
 
 _NONE: dict[str, str | None] = {
@@ -65,7 +65,7 @@ def _kind_of(run: Run) -> str:
     probing = run.config.neural_probing
     if probing.tokens_input_path:
         return LABELLED
-    if probing.sentences and Path(probing.sentences).parent == run.work_folder(_WRITTEN):
+    if probing.sentences and Path(probing.sentences).parent == run.work_folder(_WRITTEN).resolve():
         return WRITTEN
     if _uploaded(run):
         return UPLOAD
@@ -76,7 +76,7 @@ def _kind_of(run: Run) -> str:
 
 def _uploaded(run: Run) -> str | None:
     source = run.config.neural_probing.sentences
-    return source if source and Path(source).parent == run.kept_inputs_folder else None
+    return source if source and Path(source).parent == run.kept_inputs_folder.resolve() else None
 
 
 def _path(run: Run) -> dict[str, str | None]:
@@ -115,7 +115,7 @@ def _written(run: Run, words: tuple[str, ...], inflections: bool) -> str | None:
     share = middle.number_input("Share with the concept", 0.1, 0.9, 0.5, 0.1, key=f"share written {run.id}")
     seed = int(right.number_input("Seed", 0, None, 0, key=f"seed {run.id}"))
     name = hashlib.sha256(repr((words, inflections, count, share, seed)).encode()).hexdigest()[:10]
-    target = run.work_folder(_WRITTEN) / f"{name}.jsonl"
+    target = run.work_folder(_WRITTEN).resolve() / f"{name}.jsonl"
     st.caption("The model writes sentences with and without the words; what is broken or double is dropped.")
     if target.is_file():
         st.success(f"{count} sentences are written.", icon=":material/check_circle:")

@@ -6,7 +6,7 @@ from streamlit.delta_generator import DeltaGenerator
 from unlearning_core.figures.charts import gate_history
 from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.runs.run import Run
-from unlearning_core.runs.stages.rank import FOLDER
+from unlearning_core.runs.stages.rank import WORK
 
 _ALT = "Rise of the concept's loss and divergence elsewhere, and how many gates are closed, by step"
 
@@ -22,7 +22,7 @@ def drawing_gates(bar: ProgressCallback, run: Run, place: DeltaGenerator) -> Pro
         bar(update)
         if not update.task.startswith(TASK):
             return
-        steps = history(run.work_folder(FOLDER))
+        steps = history(run.work_folder(WORK))
         # Two points make a line; the same picture twice would be the same element twice.
         if len(steps) > max(drawn, 1):
             drawn = len(steps)

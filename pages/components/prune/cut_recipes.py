@@ -12,9 +12,9 @@ from pages.components.prune.cut_settings import History
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.cuts import new_recipe
 from unlearning_core.runs.recipes import load_named, named, save_named
 from unlearning_core.runs.run import Run
-from unlearning_core.runs.stages.prune import recipe_of
 
 _MESSAGE, _SAVED = "recipe message", "recipe saved"
 
@@ -50,7 +50,7 @@ def _title(folder: Path, run: Run) -> str:
 def _save(run: Run, name: str, past: History, mask: Mask) -> None:
     if not mask.cut:
         raise InputError("This cut is empty: it cuts no neuron. Move the slider first.")
-    folder = save_named(run, name, recipe_of(RunContext(run), past.now, mask))
+    folder = save_named(run, name, new_recipe(RunContext(run), past.now, mask))
     st.session_state[_MESSAGE], st.session_state[_SAVED] = f"Saved as {escaped(folder.name)}.", True
     st.rerun()
 

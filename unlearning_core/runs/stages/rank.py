@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from unlearning_core import distributed
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
+from unlearning_core.rankers.registry import get_ranker
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.stage import Summary
 
@@ -37,10 +38,13 @@ def rank_inputs(context: RunContext) -> Any:
     # Without neighbours their share changes nothing.
     if probing.neighbours or probing.neighbour_corpus:
         keys.add("neighbour_share")
+    # As short as can be: a parameter that is named with its default changes nothing.
+    checked = get_ranker(probing.ranker).check(probing.ranker_parameters)
+    given = checked.model_dump(mode="json", exclude_defaults=True)
     return {
         "model": context.base_identity,
         "checked": base.model_dump(include={"model_type", "neurons_per_layer", "num_layers", "dtype"}),
-        "settings": probing.model_dump(include=keys),
+        "settings": probing.model_dump(include=keys) | {"ranker_parameters": given},
         "seed": context.config.seed,
         "revision": REVISION,
     }
@@ -64,7 +68,6 @@ def rank_into(context: RunContext, folder: Path, work: Path) -> Summary:
     from unlearning_core.rankers.gate_training import history
     from unlearning_core.rankers.ranking import rank
     from unlearning_core.rankers.ranking_input import Subject
-    from unlearning_core.rankers.registry import get_ranker
 
     probing = context.config.neural_probing
     ranker = get_ranker(probing.ranker)
