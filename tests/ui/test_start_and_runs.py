@@ -109,6 +109,7 @@ def test_one_run_is_listed_exported_and_deleted_after_a_second_question(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run], runs: Path
 ) -> None:
     run = new_run()
+    run.manifest.set_stage("report", state="finished")
     write_json(run.folder / "metrics.json", {"base": {}, "pruned": {"forget_delta": 0.5, "retain_delta": 0.25}})
     app = fine(open_page("runs", run))
     table = app.dataframe[0].value
@@ -126,9 +127,9 @@ def test_a_run_that_is_worked_on_cannot_be_deleted(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run], runs: Path
 ) -> None:
     run = new_run()
-    run.manifest.update(state="running", process=identity(psutil.Process().pid))
-    app = fine(open_page("runs", run))
-    button(app, "Yes, delete this run").click().run()
+    with run.manifest.working("retraining it"):
+        app = fine(open_page("runs", run))
+        button(app, "Yes, delete this run").click().run()
     assert len(app.error) == 1
     assert "being worked on" in app.error[0].value
     assert [one.id for one in list_runs(runs)] == [run.id]
@@ -138,6 +139,7 @@ def test_two_runs_are_compared_in_numbers_and_settings(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run]
 ) -> None:
     one, other = new_run(), new_run(neural_probing={"prune_ratio": 0.1})
+    one.manifest.set_stage("report", state="finished")
     write_json(one.folder / "metrics.json", {"base": {"concept_nll": 2.0, "concept_nll_stderr": 0.5}})
     app = fine(open_page("runs"))
     labelled(app.multiselect, "One or two runs").set_value([one.id, other.id]).run()

@@ -1,6 +1,5 @@
 """Another ranking beside the run's own: chosen, computed if need be, and how far the two agree."""
 
-import json
 from typing import TYPE_CHECKING, cast
 
 import pandas as pd
@@ -117,18 +116,17 @@ def _compute(run: Run, other: OtherRanking) -> bool:
 
 def _key(run: Run, other: OtherRanking) -> tuple[str, str | None, str]:
     """What tells the other ranking from any other, and the run's own too, while the run stays as it is."""
-    method = json.dumps([other.ranker, other.alignment, other.parameters])
-    return str(run.folder), run.fingerprint("rank"), method
+    return str(run.folder), run.fingerprint("rank"), other.fingerprint
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _expected(folder: str, ranking: str | None, method: str, _other: OtherRanking) -> tuple[float, float]:
+def _expected(folder: str, ranking: str | None, other: str, _other: OtherRanking) -> tuple[float, float]:
     with base_model(_other.run) as base:
         return _other.expected_seconds(base)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _agreement(folder: str, ranking: str | None, method: str, _other: OtherRanking) -> tuple[Agreement, float, float]:
+def _agreement(folder: str, ranking: str | None, other: str, _other: OtherRanking) -> tuple[Agreement, float, float]:
     """Both rankings beside each other, and their rank correlations: over all, and with the top weighing most."""
     found = Agreement.of(_other.run.ranking(), _other.read())
     return found, found.correlation(), found.weighted_correlation()
