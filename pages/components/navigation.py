@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from unlearning_core.methods.registry import METHODS, states_of
 from unlearning_core.runs.run import Run
 
 
@@ -58,7 +59,18 @@ def _finished(_run: Run, folder: str, config: bytes, status: str) -> frozenset[s
 
 def is_done(run: Run | None, page: Page) -> bool:
     """Whether what the page is for has been done."""
-    return run is not None and (page.stage is None or page.stage in finished_stages(run))
+    if run is None:
+        return False
+    stage = last_stage(run, page)
+    return stage is None or stage in finished_stages(run)
+
+
+def last_stage(run: Run, page: Page) -> str | None:
+    """The stage that the page ends with: Retrain with the last of the run's methods, whichever follow the cut."""
+    if page is not RETRAIN:
+        return page.stage
+    last = states_of(run.config)[-1]
+    return page.stage if last in ("base", METHODS["prune"].state) else f"measure {last}"
 
 
 def icon_of(run: Run | None, page: Page) -> str:

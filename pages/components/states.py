@@ -9,10 +9,10 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.components.marked_text import CHANGED, with_concept
 from pages.components.navigation import finished_stages
 from unlearning_core.concepts.matcher import Matcher
-from unlearning_core.methods.registry import NEVER_KNEW, state_title
+from unlearning_core.methods.registry import METHODS, NEVER_KNEW, state_title
 from unlearning_core.runs.run import Run
 
-PRUNED = "pruned"
+PRUNED = METHODS["prune"].state
 """The state that the Prune page makes: the base model with neurons cut."""
 
 _COLOURS = {"base": "blue", PRUNED: "orange", "retrained": "green", NEVER_KNEW: "gray"}
