@@ -74,6 +74,8 @@ def label(
 def show_labelled(run: Run) -> None:
     """Counts, then the sentences, the words, the text for retraining and the files."""
     facts = run.concept_facts() or {}
+    # Read before anything is drawn: a button below may label anew, and that may fail.
+    contents = label_files(run)
     counts(facts)
     if facts["missing_words"]:
         st.warning("These words never occur: " + escaped(", ".join(facts["missing_words"])))
@@ -93,7 +95,7 @@ def show_labelled(run: Run) -> None:
         show_filter(run)
     with files:
         st.caption("Tokens and labels as NeuroX reads them; the inverse file holds the sentences without the concept.")
-        download_buttons(label_files(run), "Download {}", "text/plain")
+        download_buttons(contents, "Download {}", "text/plain")
 
 
 show(main)

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+import torch
 from pydantic import BaseModel
 from streamlit.testing.v1 import AppTest
 
 from pages.components.current_run import changed
+from pages.components.model_cache import base_model, state_model
 from tests.ui.pieces import button, labelled
 from unlearning_core.methods.method import Method, MethodInput, Summary
 from unlearning_core.methods.registry import METHODS
@@ -59,3 +61,10 @@ def test_the_retrain_page_of_such_a_run_leads_on(open_page: Callable[..., AppTes
     app = fine(open_page("retrain", blurred_run))
     assert any("finished and measured" in message.value for message in app.success)
     assert any(link.proto.label == "Next: Compare" for link in app.get("page_link"))
+
+
+def test_its_model_is_the_one_that_the_method_saved(blurred_run: Run) -> None:
+    with base_model(blurred_run) as base, state_model(blurred_run, "blurred") as (blurred, mask):
+        assert mask is None
+        before, after = (loaded.model.get_input_embeddings().weight for loaded in (base, blurred))
+        torch.testing.assert_close(after, 3.0 * before)

@@ -1,16 +1,13 @@
 """The model of each state, as the pages hold it: base, the base under the recipe's mask, or a saved one."""
 
-import shutil
 from collections.abc import Callable
 
 import pytest
-import torch
 
 from pages.components.model_cache import base_is_loaded, base_model, forget_models, state_model
 from pages.components.states import heading, texts_by_prompt
 from unlearning_core.errors import InputError
 from unlearning_core.methods.registry import NEVER_KNEW
-from unlearning_core.models.loading import load_model
 from unlearning_core.runs.run import Run
 
 
@@ -25,14 +22,6 @@ def test_pruned_is_the_base_under_the_mask_of_the_recipe(run: Run) -> None:
         assert cut is base
         assert none is None
         assert mask == run.recipe().mask
-
-
-def test_any_further_state_is_the_model_that_its_method_saved(run: Run) -> None:
-    shutil.copytree(run.model("pruned"), run.model("pruned").with_name("distilled"))
-    saved = load_model(str(run.model("pruned"))).model.state_dict()
-    with state_model(run, "distilled") as (loaded, mask):
-        assert mask is None
-        assert all(torch.equal(value, saved[name]) for name, value in loaded.model.state_dict().items())
 
 
 def test_a_state_that_is_not_there_says_what_to_do(run: Run) -> None:
