@@ -9,7 +9,7 @@ from pages.components.retrain.training_settings import choose_settings, save_set
 from pages.components.retrain.training_time import find_out, time_before
 from pages.components.retrain.training_view import show_last_training, watch
 from pages.components.work import go_on_in_background
-from unlearning_core.jobs import background
+from unlearning_core.runs import background
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from pages.components.marked_text import escaped
 from pages.components.navigation import COMPARE, PATH_PAGES, RETRAIN, Page, finished_stages, is_done
 from pages.components.progress import run_and_redraw
 from pages.components.work import bring_up_to_date, go_on_in_background, last_progress
-from unlearning_core.jobs import background
+from unlearning_core.runs import background
 from unlearning_core.runs.run import Run
 
 _IN_BACKGROUND = (RETRAIN, COMPARE)

@@ -4,8 +4,8 @@ from typing import Any
 
 from pages.components.model_cache import base_model, forget_models
 from unlearning_core.errors import InputError
-from unlearning_core.jobs import background
 from unlearning_core.progress import ProgressCallback
+from unlearning_core.runs import background
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import execute
 from unlearning_core.runs.run import Run

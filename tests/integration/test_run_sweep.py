@@ -145,7 +145,7 @@ def test_the_command_takes_another_ranking(ranked: Run, capsys: pytest.CaptureFi
 
 def test_the_command_refuses_too_few_sentences(ranked: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", str(ranked.folder), "--sentences", "1"]) == 2
-    assert "--sentences is 1" in capsys.readouterr().err
+    assert 'Invalid value "1" for --sentences. Must be >= 2.' in capsys.readouterr().err
 
 
 def test_another_process_computes_it_and_only_one_at_a_time(ranked: Run) -> None:

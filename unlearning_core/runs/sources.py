@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config import ExperimentConfig, locations
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.runs.run import Run
 
@@ -22,13 +22,8 @@ def word_sources(config: ExperimentConfig) -> list[str]:
 
 def text_sources(config: ExperimentConfig) -> list[str]:
     """The texts and questions that the settings name, files and others."""
-    probing, retraining, never_knew = config.neural_probing, config.retraining, config.never_knew
-    named = (
-        *(probing.tokens_input_path, probing.labels_input_path, probing.sentences, probing.retain_corpus),
-        *(probing.neighbour_corpus, retraining.train_dataset_path, retraining.val_dataset_path, retraining.dataset),
-        *(never_knew.questions, never_knew.forget_texts, never_knew.neighbour_texts, never_knew.retain_texts),
-    )
-    return [text for text in named if text]
+    others = {config.base_model.base_model_path, config.never_knew.model, *word_sources(config)}
+    return [place for place in locations(config) if place not in others]
 
 
 def keep_sources(run: Run, sources: list[str]) -> None:

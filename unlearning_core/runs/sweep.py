@@ -1,12 +1,11 @@
 """The ablation sweep of a run's ranking: an artifact, computed here or in a process of its own."""
 
-import argparse
 import json
 import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.curves import BUDGET, area_between, curve, selectivity, suggested_ratio
-from unlearning_core.evaluation.sweep import MEASURED, ORDERS, Order, Point, SweepSettings, sweep, to_frame
+from unlearning_core.evaluation.sweep import MEASURED, Order, Point, SweepSettings, sweep
 from unlearning_core.files import write_file, write_text
-from unlearning_core.jobs import background
+from unlearning_core.jobs.liveness import is_working_in
+from unlearning_core.jobs.process import launch, request_stop
+from unlearning_core.jobs.status import tail
+from unlearning_core.jobs.worker import JobContext
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
-from unlearning_core.runs.cuts import cut_settings
-from unlearning_core.runs.run import Run, open_run
+from unlearning_core.runs.run import Run
 from unlearning_core.runs.store import Artifact, digest
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class RunSweep:
         Raises:
             InputError: there is no such ranking, or the run's model is gone.
         """
-        from unlearning_core.models.hashing import sha256_of
+        from unlearning_core.models.checksums import sha256_of
 
         settings = self.settings
         return digest(
@@ -141,7 +142,7 @@ class RunSweep:
 
     def is_running(self) -> bool:
         """Whether a process that `start` started works on it."""
-        return background.works_in(self._job)
+        return is_working_in(self._job)
 
     def start(self) -> None:
         """Compute it in a process of its own, with patience: whatever else the machine does goes first.
@@ -151,21 +152,21 @@ class RunSweep:
         """
         if other_is_running(self.run):
             raise InputError(f"Curves of the run {self.run.id} are being computed already. Wait for them or stop them.")
-        given = self.settings
-        options = ["--per-layer" if given.per_layer else "--whole", "--ratios", *map(str, given.ratios)]
-        options += ["--protect-layers", *map(str, given.protected_layers)]
-        options += ["--draws", str(given.draws), "--seed", str(given.seed), "--sentences", str(self.sentences)]
-        if self.ranking is not None:
-            options += ["--ranking", str(self.ranking.resolve())]
-        background.launch(self._job, ["sweep", str(self.run.folder.resolve()), *options], gently=True)
+        values = {
+            "run": str(self.run.folder.resolve()),
+            "settings": _jsonable(self.settings),
+            "sentences": self.sentences,
+            "ranking": None if self.ranking is None else str(self.ranking.resolve()),
+        }
+        launch(self._job, f"{__name__}:compute_job", values, title="sweep", gently=True)
 
     def stop(self) -> None:
         """Ask that process to stop; the points measured so far are kept."""
-        background.interrupt(self._job)
+        request_stop(self._job)
 
     def last_words(self) -> str:
         """The last line that the process printed."""
-        return background.last_line(self._job)
+        return "".join(tail(self._job, 1))
 
     def compute(self, progress: ProgressCallback = silent, *, base: "LoadedModel | None" = None) -> dict[str, Any]:
         """Measure what is missing, and return the summary.
@@ -195,7 +196,7 @@ class RunSweep:
                 )  # fmt: skip
                 write_file(build.folder / TABLE, lambda path: table.to_parquet(path, index=False))
                 build.summary = summarise(table) | {
-                    "settings": json.loads(json.dumps(vars(self.settings))),
+                    "settings": _jsonable(self.settings),
                     "sentences": len(held_out.items),
                     "neurons": len(ranking),
                     "seconds": round(time.monotonic() - begun, 1),
@@ -232,6 +233,20 @@ class RunSweep:
         return found
 
 
+def compute_job(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """What the process that `RunSweep.start` starts runs."""
+    from pydantic import TypeAdapter
+
+    settings = TypeAdapter(SweepSettings).validate_python(values["settings"])  # JSON's lists become tuples again
+    ranking = None if values["ranking"] is None else Path(values["ranking"])
+    run = Run(Path(values["run"]))
+    return RunSweep(run, settings, values["sentences"], ranking).compute(context.progress)
+
+
+def _jsonable(settings: SweepSettings) -> dict[str, Any]:
+    return json.loads(json.dumps(vars(settings)))
+
+
 class PointRecord:
     """The measured points of a build, on the disk as they come, so that a stopped one goes on."""
 
@@ -263,7 +278,7 @@ def kept_with(run: Run, kinds: Sequence[str], measured_on: str) -> list[Artifact
 
 def other_is_running(run: Run) -> bool:
     """Whether any sweep of this run is being computed in a process of its own."""
-    return any(background.works_in(folder) for folder in run.job_folder("").glob(f"{KIND}-*"))
+    return any(is_working_in(folder) for folder in run.job_folder("").glob(f"{KIND}-*"))
 
 
 def summarise(points: "pd.DataFrame") -> dict[str, Any]:
@@ -280,68 +295,3 @@ def summarise(points: "pd.DataFrame") -> dict[str, Any]:
         "suggested_ratio": suggested_ratio(top),
     }
     return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in values.items()}
-
-
-def add_sweep(commands: Any) -> None:
-    """The command `sweep`."""
-    command = commands.add_parser("sweep", help="cut a run's ranking at 0.1 %% to 20 %%: top, bottom and random curves")
-    command.add_argument("run", type=Path, metavar="RUN_FOLDER", help="its neurons must be ranked")
-    command.add_argument("--ratios", type=float, nargs="+", metavar="R", help="shares to cut, 0 to 1")
-    layers = command.add_mutually_exclusive_group()
-    layers.add_argument("--per-layer", action="store_true", default=None, help="the same share of every layer")
-    layers.add_argument("--whole", action="store_false", dest="per_layer", help="the ranking alone decides")
-    command.add_argument("--protect-layers", type=int, nargs="*", metavar="L", help="layers of which nothing is cut")
-    command.add_argument("--draws", type=int, default=3, metavar="N", help="random cuts at every ratio (default: 3)")
-    command.add_argument("--seed", type=int, default=0, metavar="S", help="of the random cuts")
-    command.add_argument(
-        "--sentences", type=int, default=SENTENCES, metavar="N", help=f"of each kind at most (default: {SENTENCES})"
-    )
-    command.add_argument("--ranking", type=Path, metavar="FILE", help="another ranking, cut from its top alone")
-    command.set_defaults(command=sweep_command)
-
-
-def sweep_command(arguments: argparse.Namespace, progress: Any) -> None:
-    """Print the curves and what they say; the folder's path is the last line printed."""
-    folder = arguments.run.resolve()
-    run = open_run(folder.name, folder.parent)
-    cut = cut_settings(run.config)
-    settings = SweepSettings(
-        draws=arguments.draws,
-        seed=arguments.seed,
-        per_layer=cut.per_layer if arguments.per_layer is None else arguments.per_layer,
-        protected_layers=cut.protected_layers if arguments.protect_layers is None else tuple(arguments.protect_layers),
-        excluded_neurons=cut.excluded_neurons,
-    )
-    if arguments.ratios:
-        settings = replace(settings, ratios=tuple(arguments.ratios))
-    if arguments.sentences < 2:
-        raise InputError(f"--sentences is {arguments.sentences}; at least 2 of each kind are needed.")
-    found = RunSweep(run, settings, arguments.sentences, arguments.ranking)
-    summary = found.compute(progress)
-    progress.close()
-    print(in_words(to_frame(found.points()), summary))
-    assert found.artifact is not None
-    print(found.artifact.folder)
-
-
-def in_words(points: "pd.DataFrame", summary: dict[str, Any]) -> str:
-    """The curves as a table for a terminal, forget / retain delta in nats a token, and what they say.
-
-    Where there are neighbours, a last column has what the cut from the top costs them.
-    """
-    curves = {order: curve(points, order) for order in ORDERS}
-    top, heads = curves["top"], [*ORDERS, *(["top, neighbours"] if curves["top"].has_neighbours else [])]
-    lines = [f"{'cut':>8}{'neurons':>9}" + "".join(f"{head:>18}" for head in heads)]
-    for ratio, neurons, near in zip(top.ratios, top.neurons, top.neighbour, strict=True):
-        cells = [(found.at("forget", ratio), found.at("retain", ratio)) for found in curves.values()]
-        texts = ["-" if math.isnan(forget) else f"{forget:.3f} / {retain:.3f}" for forget, retain in cells]
-        texts += [f"{near:.3f}"] if top.has_neighbours else []
-        lines.append(f"{100 * ratio:>7.3g}%{neurons:>9.0f}" + "".join(f"{text:>18}" for text in texts))
-    sign, error = "" if summary["budget_reached"] else "at least ", summary["selectivity_stderr"]
-    lines.append(
-        f"Selectivity: {sign}{summary['selectivity']:.3f}" + (f" ± {error:.3f}" if error is not None else "")
-        + f" nats forgotten at {summary['budget']} nats elsewhere, cutting {100 * summary['selectivity_ratio']:.2g} %"
-    )  # fmt: skip
-    suggested = summary["suggested_ratio"]
-    lines.append(f"Suggested ratio: {'none: nothing is forgotten' if suggested is None else f'{suggested:.4g}'}")
-    return "\n".join(lines)

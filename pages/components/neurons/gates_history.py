@@ -13,7 +13,8 @@ _ALT = "Rise of the concept's loss and divergence elsewhere, and how many gates 
 
 def drawing_gates(bar: ProgressCallback, run: Run, place: DeltaGenerator) -> ProgressCallback:
     """`bar`, which also draws in `place` how the training of the gates has gone so far."""
-    from unlearning_core.rankers.gate_training import TASK, history
+    from unlearning_core.rankers.gate_training import TASK
+    from unlearning_core.rankers.history import read_history
 
     drawn = 0
 
@@ -22,7 +23,7 @@ def drawing_gates(bar: ProgressCallback, run: Run, place: DeltaGenerator) -> Pro
         bar(update)
         if not update.task.startswith(TASK):
             return
-        steps = history(run.work_folder(WORK))
+        steps = read_history(run.work_folder(WORK))
         # Two points make a line; the same picture twice would be the same element twice.
         if len(steps) > max(drawn, 1):
             drawn = len(steps)
