@@ -63,7 +63,7 @@ def test_the_guided_demo_goes_from_page_to_page_by_its_one_button(
         if title == "Retrain":
             guided["guide do"].click().run()
             assert background.is_running(run)
-            psutil.Process(json.loads((run.folder / "background" / "process.json").read_text())["pid"]).wait(120)
+            psutil.Process(json.loads((run.job_folder("background") / "process.json").read_text())["pid"]).wait(120)
             app.run()
         elif title not in ("Model", "Compare"):
             assert "guide on" not in guided
@@ -84,8 +84,8 @@ def test_the_guide_waits_for_what_is_prepared_in_the_background_and_can_be_left(
 ) -> None:
     run = new_run()
     begin(run)
-    (run.folder / "background").mkdir()
-    write_json(run.folder / "background" / "process.json", identity(psutil.Process().pid))
+    run.job_folder("background").mkdir(parents=True)
+    write_json(run.job_folder("background") / "process.json", identity(psutil.Process().pid))
     run.event("progress", task="ranking neurons", done=3, total=4, unit="sentences")
     app = fine(open_page("concept", run))
     assert not [one for one in app.button if one.key in ("guide do", "guide on")]
