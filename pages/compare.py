@@ -1,4 +1,4 @@
-"""Compare: base, pruned, retrained and never-knew side by side, in numbers and in what they write."""
+"""Compare: every state of the model and the one that never knew side by side, in numbers and in what they write."""
 
 from typing import Any
 
@@ -7,15 +7,16 @@ import streamlit as st
 from pages.components.compare.chat import chat
 from pages.components.compare.downloads import downloads
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics, show_never_knew
-from pages.components.compare.state_texts import NEVER_KNEW, show_generations, write_live, written_without_knowing
+from pages.components.compare.state_texts import show_generations, write_live, written_by_never_knew
 from pages.components.current_run import current_run
 from pages.components.frame import show
 from pages.components.marked_text import escaped
-from pages.components.navigation import finished_stages, needs
+from pages.components.navigation import PRUNE, RETRAIN, is_done, needs
 from pages.components.progress import show_errors
+from pages.components.states import measured_states
 from unlearning_core.errors import WorkbenchError
+from unlearning_core.methods.registry import NEVER_KNEW, state_title
 from unlearning_core.reports.verdict import findings, verdict
-from unlearning_core.runs.context import STEPS
 from unlearning_core.runs.run import Run
 
 # Parameters up to which a model that never knew writes without being asked to.
@@ -27,58 +28,53 @@ def main() -> None:
     st.title("Compare")
     st.markdown("How much of the concept is gone, what did it cost, does it come back?")
     run = current_run()
-    if not needs(run, "pages/prune.py") or run is None:
+    if not needs(run, PRUNE) or run is None:
         return
-    stages = there(run)
-    if "retrained" not in stages:
-        st.info("The model is not retrained yet: base and pruned are compared.", icon=":material/info:")
-        st.page_link("pages/retrain.py", label="Go to Retrain", icon=":material/model_training:")
+    states = measured_states(run)
+    if not is_done(run, RETRAIN):
+        compared = " and ".join(state_title(state).lower() for state in states)
+        st.info(f"The model is not retrained yet: {compared} are compared.", icon=":material/info:")
+        st.page_link(RETRAIN.file, label="Go to Retrain", icon=RETRAIN.icon)
     with show_errors():
-        metrics = metrics_so_far(run, stages)
-        say_verdict(metrics)
+        metrics = metrics_so_far(run, states)
+        show_verdict(metrics)
         show_metrics(metrics)
         show_never_knew(metrics)
     st.subheader("What they write")
-    prompts, typed, talk = st.tabs(["The test prompts", "A prompt of your own", "Talk to two models"])
-    texts: dict[str, list[dict[str, Any]]] = {stage: run.read_json(f"measurements/{stage}.json") for stage in stages}
+    prompts, typed, chat_tab = st.tabs(["The test prompts", "A prompt of your own", "Talk to two models"])
+    texts: dict[str, list[dict[str, Any]]] = {state: run.written(state) or [] for state in states}
     with prompts, show_errors():
         texts |= never_knew_texts(run)
         show_generations(run, texts)
-    writers = stages if run.config.never_knew.model is None else [*stages, NEVER_KNEW]
+    writers = states if run.config.never_knew.model is None else [*states, NEVER_KNEW]
     with typed, show_errors():
         write_live(run, writers)
-    with talk, show_errors():
+    with chat_tab, show_errors():
         chat(run, writers)
     st.subheader("Take it along")
     with show_errors():
         downloads(run, metrics, texts)
 
 
-def say_verdict(metrics: dict[str, Any]) -> None:
+def show_verdict(metrics: dict[str, Any]) -> None:
     """The answer in words, before the numbers."""
     with st.container(border=True):
         st.markdown(f"**{escaped(verdict(metrics))}**")
         st.markdown("\n".join(f"- {escaped(sentence)}" for sentence in findings(metrics)))
 
 
-def there(run: Run) -> list[str]:
-    """Stages of the model that are measured with the settings as they are now."""
-    done = finished_stages(run)
-    return [step for step in STEPS if f"measure {step}" in done]
-
-
 def never_knew_texts(run: Run) -> dict[str, list[dict[str, Any]]]:
     """The texts of the model that never knew, where the run names one and the visitor wants to see them."""
     if run.config.never_knew.model is None:
         return {}
-    small = (run.read_json("model.json") or {}).get("parameters", 0) <= QUICK
+    small = (run.note("model") or {}).get("parameters", 0) <= QUICK
     if not st.toggle(
         "Beside the model that never knew", small, key=f"never knew {run.id}", wrap=True,
         help="A model trained on the same text without the concept: what perfect forgetting would write.",
     ):  # fmt: skip
         return {}
     try:
-        return {NEVER_KNEW: written_without_knowing(run)}
+        return {NEVER_KNEW: written_by_never_knew(run)}
     except WorkbenchError as error:
         st.warning(escaped(str(error)))
         return {}

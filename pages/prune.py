@@ -5,19 +5,18 @@ import streamlit as st
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics
 from pages.components.current_run import changed, current_run
 from pages.components.frame import show
-from pages.components.model_cache import base_is_loaded, base_model, execute
-from pages.components.navigation import finished_stages, needs, next_step
-from pages.components.progress import flash, run_with_progress, show_errors
+from pages.components.model_cache import base_is_at_hand, base_model
+from pages.components.navigation import NEURONS, PRUNE, is_done, link_to_next, needs
+from pages.components.progress import run_and_redraw, show_errors
 from pages.components.prune.cut_curves import curves, suggestion
 from pages.components.prune.cut_preview import pictures_of_cut, quick_numbers, size_of_cut, write_side_by_side
 from pages.components.prune.cut_recipes import recipes
 from pages.components.prune.cut_search import find_smallest
 from pages.components.prune.cut_settings import choose_cut, history
+from pages.components.states import PRUNED
+from pages.components.work import bring_up_to_date
 from unlearning_core.models.packing import packed, packed_bytes
-from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
-
-PAGE = "pages/prune.py"
 
 
 def main() -> None:
@@ -28,45 +27,43 @@ def main() -> None:
         "the cut is kept."
     )
     run = current_run()
-    if not needs(run, "pages/neurons.py") or run is None:
+    if not needs(run, NEURONS) or run is None:
         return
-    if not base_is_loaded(run) and run_with_progress(
-        "Loading the model", lambda bar: base_model(run, bar), only_one=run.id
-    ):
-        st.rerun()
-    with show_errors():
-        preview(run)
+    if base_is_at_hand(run):
+        with show_errors():
+            preview(run)
     st.divider()
     if st.button("Keep this cut", type="primary", icon=":material/content_cut:"):
         keep(run)
     st.caption("Keeping it writes the recipe and the pruned model, and measures base and pruned on all held-out text.")
-    if "measure pruned" in finished_stages(run):
+    if is_done(run, PRUNE):
         kept = run.status()["stages"]["prune"]["summary"]
         st.subheader(f"The cut that is kept: {kept['cut']:,} of {kept['of']:,} neurons in {kept['layers']} layers")
         with show_errors():
-            show_metrics(metrics_so_far(run, ("base", "pruned")))
+            show_metrics(metrics_so_far(run, ("base", PRUNED)))
             download(run)
-        next_step(PAGE)
+        link_to_next(PRUNE)
 
 
 @st.fragment
 def preview(run: Run) -> None:
     """The slider and everything that follows it; drawn anew on its own."""
-    with show_errors():
-        ranking = RunContext(run).ranking
+    with show_errors(), base_model(run) as loaded:
+        ranking = run.ranking()
         layers = int(ranking["layer"].max()) + 1
-        cut = choose_cut(run, layers, suggestion(run, history(run, layers).now))
-        find_smallest(run, history(run, layers))
-        mask = cut.mask(ranking, base_model(run).map.shapes)
+        past = history(run, layers)
+        cut = choose_cut(run, layers, suggestion(run, past.now))
+        find_smallest(run, past)
+        mask = cut.mask(ranking, loaded.map.shapes)
         prompts, tokens, greedy = choose_prompts(run)
         row, below = st.container(horizontal=True, gap="large"), st.container()
         # Words and numbers first: drawing the pictures takes as long as both.
         size_of_cut(ranking, mask, row.container(width="content"))
-        write_side_by_side(run, mask, prompts, tokens, greedy)
-        seconds = quick_numbers(run, mask, row, below)
+        write_side_by_side(run, loaded, mask, prompts, tokens, greedy)
+        seconds = quick_numbers(run, loaded, mask, row, below)
         curves(run, cut, seconds)
         pictures_of_cut(ranking, mask)
-        recipes(run, history(run, layers), mask)
+        recipes(run, past, mask)
 
 
 def choose_prompts(run: Run) -> tuple[list[str], int, bool]:
@@ -83,18 +80,19 @@ def choose_prompts(run: Run) -> tuple[list[str], int, bool]:
 
 def keep(run: Run) -> None:
     """Save the cut that the slider shows, bake the mask and measure."""
-    cut = history(run, int(RunContext(run).ranking["layer"].max()) + 1).now
+    cut = history(run, int(run.ranking()["layer"].max()) + 1).now
     asked = {"prune_ratio": cut.ratio, "per_layer": cut.per_layer, "protected_layers": list(cut.protected_layers)}
     # A person has chosen: the config's target, if it has one, searches no longer.
     run.save_config(changed(run.config, neural_probing=asked, search={"forget": None}))
-    if run_with_progress("Pruning and measuring", lambda bar: execute(run, "measure pruned", bar), only_one=run.id):
-        flash("The cut is kept. The pruned model is saved and measured.")
-        st.rerun()
+    run_and_redraw(
+        "Pruning and measuring", lambda bar: bring_up_to_date(run, str(PRUNE.stage), bar), only_one=run.id,
+        message="The cut is kept. The pruned model is saved and measured.",
+    )  # fmt: skip
 
 
 def download(run: Run) -> None:
     """The pruned model as a zip, packed when it is asked for."""
-    folder = RunContext(run).model_folder("pruned")
+    folder = run.model(PRUNED)
     st.download_button(
         f"Download the pruned model ({packed_bytes(folder) / 1e6:,.1f} MB)", lambda: packed(folder),
         f"{run.id}-pruned.zip", "application/zip", on_click="ignore", icon=":material/download:",

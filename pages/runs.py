@@ -10,9 +10,9 @@ from pages.components.current_run import close_run, current_run, runs_root
 from pages.components.frame import show
 from pages.components.marked_text import escaped
 from pages.components.model.choose_model import import_config
-from pages.components.navigation import START, STEPS, is_done
+from pages.components.navigation import PATH_PAGES, START, icon_of
 from pages.components.progress import flash, show_errors
-from pages.components.run_line import described
+from pages.components.run_summary import described
 from unlearning_core.errors import InputError
 from unlearning_core.reports.run_report import run_report
 from unlearning_core.reports.run_table import DAMAGED, different_settings, run_table, side_by_side
@@ -45,7 +45,7 @@ def main() -> None:
     st.title("Runs")
     st.markdown("Everything that was tried here. Mark one run to open, export or delete it, or two to compare them.")
     with show_errors():
-        carry_out_delete()
+        delete_confirmed()
     runs = list_runs(runs_root())
     if runs:
         with show_errors():
@@ -58,13 +58,13 @@ def main() -> None:
                 two_runs(*chosen)
     else:
         st.info(f"There are no runs in {escaped(str(runs_root()))} yet.", icon=":material/folder_open:")
-        st.page_link(START.page, label="Go to Start", icon=START.icon)
+        st.page_link(START.file, label="Go to Start", icon=START.icon)
     with st.expander("Start a run from a config.json"), show_errors():
         st.caption("The same file that `python -m unlearning_core run config.json` takes, and that a run exports.")
         import_config()
 
 
-def carry_out_delete() -> None:
+def delete_confirmed() -> None:
     """Delete the run that was confirmed, before anything of it is drawn."""
     name = st.session_state.pop(DELETE, None)
     if name is None:
@@ -89,7 +89,7 @@ def choose(runs: list[Run]) -> list[Run]:
     columns = _columns()
     st.dataframe(
         shown, key=TABLE, hide_index=True, column_config=columns, column_order=list(columns),
-        selection_mode="multi-row", on_select=lambda: _take_over(list(table["run"])),
+        selection_mode="multi-row", on_select=lambda: _choose_marked(list(table["run"])),
         height="content" if len(table) < 12 else 440,
     )  # fmt: skip
     names = st.multiselect(
@@ -101,7 +101,7 @@ def choose(runs: list[Run]) -> list[Run]:
     return [known[name] for name in names]
 
 
-def _take_over(names: list[str]) -> None:
+def _choose_marked(names: list[str]) -> None:
     """What was marked in the table is what is chosen: the first two."""
     rows = st.session_state[TABLE]["selection"]["rows"]
     st.session_state[CHOSEN] = [names[row] for row in rows if row < len(names)][:2]
@@ -142,17 +142,17 @@ def one_run(run: Run) -> None:
         st.warning("A file of this run is damaged; it can only be deleted.")
     else:
         with st.container(horizontal=True):
-            for step in STEPS:
-                icon = ":material/check_circle:" if is_done(run, step) else step.icon
-                st.page_link(step.page, label=step.title, icon=icon, query_params={"run": run.id}, width="content")
+            for page in PATH_PAGES:
+                icon, params = icon_of(run, page), {"run": run.id}
+                st.page_link(page.file, label=page.title, icon=icon, query_params=params, width="content")
         st.caption("Each of these is a link that can be sent on: it opens this run on that page.")
     with st.container(horizontal=True):
         if not damaged:
             st.download_button(
-                "Export config.json", (run.folder / "config.json").read_bytes(), "config.json", "application/json",
+                "Export config.json", run.config_bytes(), "config.json", "application/json",
                 on_click="ignore", icon=":material/download:",
             )  # fmt: skip
-            if run.read_json("metrics.json") and run.read_json("generations.json"):
+            if run.metrics() and run.generations():
                 st.download_button(
                     "Report (HTML)", run_report(run), f"{run.id}.html", "text/html", on_click="ignore",
                     icon=":material/description:",
@@ -177,11 +177,11 @@ def ask_to_delete(run: Run) -> None:
 def two_runs(one: Run, other: Run) -> None:
     """Metrics side by side, and the settings that differ."""
     st.markdown(f"**First:** {escaped(described(one))}  \n**Second:** {escaped(described(other))}")
-    left, right = one.read_json("metrics.json") or {}, other.read_json("metrics.json") or {}
-    pairs = [(stage, name) for stage, name in side_by_side(left, right) if name in TITLES]
+    left, right = one.metrics() or {}, other.metrics() or {}
+    pairs = [(state, name) for state, name in side_by_side(left, right) if name in TITLES]
     order = list(TITLES)
     pairs.sort(key=lambda pair: order.index(pair[1]))
-    rows = [(TITLES[name], stage, _figure(left, stage, name), _figure(right, stage, name)) for stage, name in pairs]
+    rows = [(TITLES[name], state, _figure(left, state, name), _figure(right, state, name)) for state, name in pairs]
     st.subheader("Numbers")
     if rows:
         st.dataframe(pd.DataFrame(rows, columns=["metric", "model", "first", "second"]), hide_index=True)
@@ -198,8 +198,8 @@ def two_runs(one: Run, other: Run) -> None:
         st.dataframe(settings.rename(columns={"one": "first", "other": "second"}), hide_index=True)
 
 
-def _figure(metrics: dict[str, Any], stage: str, name: str) -> str:
-    values = metrics.get(stage, {})
+def _figure(metrics: dict[str, Any], state: str, name: str) -> str:
+    values = metrics.get(state, {})
     return in_figures(values.get(name), values.get(f"{name}_stderr"))
 
 

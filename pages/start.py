@@ -7,15 +7,17 @@ import streamlit as st
 from pages.components.current_run import changed, close_run, current_run, runs_root, show_run
 from pages.components.experiments import experiment_of
 from pages.components.frame import show
-from pages.components.guide import begin, is_guided, prepare_in_background
+from pages.components.guide import begin, is_guided
 from pages.components.marked_text import escaped
-from pages.components.model_cache import keep_facts, model_of
-from pages.components.navigation import STEPS, is_done
+from pages.components.model_cache import model_of
+from pages.components.navigation import COMPARE, MODEL, PATH_PAGES, is_done
 from pages.components.progress import run_with_progress, show_errors
-from pages.components.run_line import described
+from pages.components.run_summary import described
+from pages.components.work import go_on_in_background
 from unlearning_core.models.sources.starters import offered
 from unlearning_core.progress import ProgressCallback
-from unlearning_core.runs.run import Run, create_run, list_runs
+from unlearning_core.runs.pipeline import create_run
+from unlearning_core.runs.run import Run, list_runs
 
 PICTURE = Path(__file__).with_name("start.svg")
 RECENT = 5
@@ -25,7 +27,7 @@ DEMOS = {
     "smollm2": "Real English, 135 million parameters. The slow steps are prepared in the background while you read: "
     "less than ten minutes in all on two processor cores.",
 }
-# Starters whose steps are too slow to wait for.
+# Starters whose stages are too slow to wait for.
 PREPARED = ("smollm2",)
 
 
@@ -51,7 +53,7 @@ def main() -> None:
         st.markdown("A model folder, a .gguf file, a zip or a model of the Hub, and a concept of your choice.")
         if st.button("Use my own model", icon=":material/memory:"):
             close_run()
-            st.switch_page(STEPS[0].page)
+            st.switch_page(MODEL.file)
     with show_errors():
         recent_runs()
 
@@ -75,17 +77,17 @@ def start_demo(name: str) -> None:
     made: list[Run] = []
 
     def load(bar: ProgressCallback) -> None:
-        loaded = model_of(config.base_model, bar)
-        run = create_run(config, runs_root())
-        keep_facts(run, loaded)
+        with model_of(config.base_model, bar) as loaded:
+            run = create_run(config, runs_root())
+            run.write_note("model", loaded.info.to_dict())
         begin(run)
         made.append(run)
 
-    if run_with_progress("Loading the model", load, only_one=f"demo {name}"):
+    if run_with_progress("Loading the model", load, only_one=None):
         if name in PREPARED:
-            prepare_in_background(made[0])
+            go_on_in_background(made[0])
         show_run(made[0])
-        st.switch_page(STEPS[0].page)
+        st.switch_page(MODEL.file)
 
 
 def recent_runs() -> None:
@@ -106,8 +108,8 @@ def recent_runs() -> None:
 
 
 def where_left(run: Run) -> str:
-    """The page of the first step that is not done, or the last page."""
-    return next((step.page for step in STEPS if not is_done(run, step)), STEPS[-1].page)
+    """The first page that is not done, or the last page."""
+    return next((page.file for page in PATH_PAGES if not is_done(run, page)), COMPARE.file)
 
 
 show(main)

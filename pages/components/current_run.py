@@ -1,4 +1,4 @@
-"""Which run the visitor is looking at: its id lives in the URL, everything else in the run folder."""
+"""Which run the visitor is looking at: its id lives in the URL, everything else in the run."""
 
 import os
 from pathlib import Path
@@ -38,8 +38,7 @@ def current_run() -> Run | None:
 
 def show_run(run: Run) -> None:
     """From now on the visitor looks at `run`."""
-    if st.session_state.get(_KEY) != run.id:
-        st.session_state[_KEY] = run.id
+    st.session_state[_KEY] = run.id
     if st.query_params.get(_KEY) != run.id:
         st.query_params[_KEY] = run.id
 
@@ -58,19 +57,12 @@ def changed(config: ExperimentConfig, **sections: Any) -> ExperimentConfig:
     """
     values = config.model_dump()
     for name, change in sections.items():
-        if isinstance(change, dict):
-            values[name] |= change
-        else:
-            values[name] = change
+        values[name] = values[name] | change if isinstance(change, dict) else change
     return build_config(values, origin="These settings")
 
 
 def keep_upload(run: Run, upload: Any) -> str:
-    """Save an uploaded file in the run folder and return its path, so that a refresh or a headless run finds it."""
-    from unlearning_core.files import write_file
-
+    """Keep an uploaded file in the run and return its path, so that a refresh or a headless run finds it."""
     # The browser names the file: only its last part is used.
     name = Path(str(upload.name).replace("\\", "/")).name or "upload"
-    target = run.folder / "inputs" / name
-    write_file(target, lambda path: path.write_bytes(upload.getvalue()))
-    return str(target.resolve())
+    return str(run.keep_input(name, upload.getvalue()).resolve())

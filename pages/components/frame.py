@@ -7,9 +7,9 @@ import streamlit as st
 
 from pages.components.current_run import current_run
 from pages.components.guide import guide
-from pages.components.navigation import PAGES, START, STEPS, is_done
+from pages.components.navigation import PAGES, START, icon_of
 from pages.components.progress import show_errors, show_flash
-from pages.components.sidebar import sidebar
+from pages.components.run_summary import sidebar
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.logs import quiet_libraries, start_app_log
 
@@ -28,14 +28,8 @@ def frame() -> None:
         wrong = error
     page = st.navigation(
         [
-            st.Page(
-                step.page,
-                title=step.title,
-                icon=":material/check_circle:" if step in STEPS and is_done(run, step) else step.icon,
-                url_path=step.title.lower(),
-                default=step is START,
-            )
-            for step in PAGES
+            st.Page(one.file, title=one.title, icon=icon_of(run, one), url_path=one.title.lower(), default=one is START)
+            for one in PAGES
         ]
     )
     # A place of their own: a message that goes must not move what is below it, or open expanders close.

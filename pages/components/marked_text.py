@@ -4,11 +4,17 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.evaluation.differences import changed_words
+
 CONCEPT, NEIGHBOUR = "orange", "blue"
 """Streamlit's names of the grounds on which words of the concept and of its neighbours stand."""
 
 CHANGED = "violet"
 """Streamlit's name of the colour of words that another text has otherwise."""
+
+NOTHING = ":gray[(nothing)]"
+"""Stands for a text that is empty."""
 
 _SIGNS = re.compile(r"([!-/:-@\[-`{-~])")
 # Streamlit turns :name: into an icon even when the colons are escaped; a word joiner after the first keeps it text.
@@ -30,19 +36,19 @@ def highlighted(
         colour: of the ground, by Streamlit's name.
     """
     first, end = len(text) - len(text.lstrip()), len(text.rstrip())
-    concept, others = (
-        [(int(span[0]), int(span[1])) for span in spans],
-        [(int(span[0]), int(span[1])) for span in changed],
-    )
+    concept, others = ([(int(span[0]), int(span[1])) for span in given] for given in (spans, changed))
     edges = {first, max(first, end), *(edge for span in (*concept, *others) for edge in span)}
     parts = []
     for start, stop in pairwise(sorted(edge for edge in edges if first <= edge <= end)):
-        parts.append(_piece(text[start:stop], _lies_in(start, stop, concept), _lies_in(start, stop, others), colour))
+        inside = [any(begin <= start and stop <= last for begin, last in given) for given in (concept, others)]
+        parts.append(_piece(text[start:stop], inside[0], inside[1], colour))
     return "".join(parts)
 
 
-def _lies_in(start: int, stop: int, spans: list[tuple[int, int]]) -> bool:
-    return any(first <= start and stop <= last for first, last in spans)
+def with_concept(text: str, matcher: Matcher, other: str | None = None) -> str:
+    """Markdown of what a model wrote: the concept's words are marked, and those that an `other` model has not."""
+    changed = changed_words(other, text) if other is not None else ()
+    return highlighted(text, [(span.start, span.end) for span in matcher.spans(text)], changed) or NOTHING
 
 
 def _piece(text: str, concept: bool, changed: bool, colour: str) -> str:

@@ -1,16 +1,18 @@
-"""Loaded models, shared by all visitors and never changed; only the latest few stay in memory."""
+"""The models in memory, shared by all visitors and never changed; whoever uses one holds it with `with`."""
 
-import threading
-from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from pages.components.progress import run_with_progress
+from pages.components.states import PRUNED
 from unlearning_core.config import BaseModelSection
 from unlearning_core.errors import InputError
-from unlearning_core.files import write_json
+from unlearning_core.methods.registry import NEVER_KNEW
+from unlearning_core.models.cache import ModelCache
 from unlearning_core.progress import ProgressCallback, silent
-from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
 if TYPE_CHECKING:
@@ -21,134 +23,96 @@ MOST = 2
 """Models kept: a base and the retrained one that is compared with it."""
 
 
-class ModelCache:
-    """Models by what they are; the one that was used longest ago makes room for a new one."""
-
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._models: OrderedDict[tuple[Any, ...], LoadedModel] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def holds(self, key: tuple[Any, ...]) -> bool:
-        """Whether that model is in memory."""
-        return key in self._models
-
-    def clear(self) -> None:
-        """Keep none; whoever still uses one keeps it until done."""
-        with self._lock:
-            self._models.clear()
-
-    def take(self, key: tuple[Any, ...], progress: ProgressCallback) -> "LoadedModel":
-        """The model of that key: (identity, source, revision, device, dtype, allow_pickle)."""
-        from unlearning_core.models.loading import load_model
-
-        with self._lock:
-            if key in self._models:
-                self._models.move_to_end(key)
-                return self._models[key]
-            while len(self._models) >= self._most:
-                self._models.popitem(last=False)
-            _, source, revision, device, dtype, allow_pickle = key
-            loaded = load_model(
-                source, revision=revision, device=device, dtype=dtype, allow_pickle=allow_pickle, progress=progress
-            )
-            self._models[key] = loaded
-            return loaded
+@st.cache_resource(show_spinner=False)
+def _models() -> ModelCache:
+    return ModelCache(MOST)
 
 
 @st.cache_resource(show_spinner=False)
-def _model_cache() -> ModelCache:
-    return ModelCache()
-
-
-@st.cache_resource(show_spinner=False)
-def _never_knew_cache() -> ModelCache:
+def _never_knew_models() -> ModelCache:
     """For a model that never knew the concept: it must not push out those that it is compared with."""
     return ModelCache(1)
 
 
-def model_of(section: BaseModelSection, progress: ProgressCallback = silent) -> "LoadedModel":
+def model_of(
+    section: BaseModelSection, progress: ProgressCallback = silent, cache: ModelCache | None = None
+) -> "AbstractContextManager[LoadedModel]":
     """The model that the settings name, loaded if it is not in memory; raises InputError when it cannot be had."""
-    return _model_cache().take(_key(section), progress)
+
+    def load() -> "LoadedModel":
+        from unlearning_core.models.loading import load_model
+
+        return load_model(section.base_model_path, progress=progress, **how_to_load(section))
+
+    return (cache or _models()).hold(_key(section), load, progress)
 
 
-def forget_models() -> None:
-    """Free the memory of all models; a step that needs one loads it again."""
-    _model_cache().clear()
-    _never_knew_cache().clear()
+def how_to_load(section: BaseModelSection) -> dict[str, Any]:
+    """What `load_model` and `inspect_model` are told beside where the model is."""
+    return section.model_dump(include={"revision", "device", "dtype", "allow_pickle"})
 
 
-def base_model(run: Run, progress: ProgressCallback = silent) -> "LoadedModel":
+def _key(section: BaseModelSection) -> tuple[object, ...]:
+    from unlearning_core.models.sources.resolve import fingerprint
+
+    source = section.base_model_path
+    return fingerprint(source, section.revision), source, *how_to_load(section).values()
+
+
+def base_model(run: Run, progress: ProgressCallback = silent) -> "AbstractContextManager[LoadedModel]":
     """The run's base model."""
     return model_of(run.config.base_model, progress)
 
 
 def base_is_loaded(run: Run) -> bool:
     """Whether `base_model` would return at once."""
-    return _model_cache().holds(_key(run.config.base_model))
+    return _models().has(_key(run.config.base_model))
 
 
-def retrained_model(run: Run, progress: ProgressCallback = silent) -> "LoadedModel":
-    """The run's retrained model.
+def base_is_at_hand(run: Run) -> bool:
+    """Whether the run's base model is in memory, after loading it under a bar if need be."""
+    # There whether it is needed or not: what follows keeps its place on the page.
+    place = st.empty()
+    if base_is_loaded(run):
+        return True
+    with place.container():
+        loaded = run_with_progress("Loading the model", lambda bar: load_base(run, bar), only_one=None)
+    if loaded:
+        place.empty()
+    return loaded
+
+
+def load_base(run: Run, progress: ProgressCallback) -> None:
+    """Load the run's base model into memory, and keep its facts in the run for visits without it."""
+    with base_model(run, progress) as loaded:
+        run.write_note("model", loaded.info.to_dict())
+
+
+@contextmanager
+def state_model(
+    run: Run, state: str, progress: ProgressCallback = silent
+) -> "Iterator[tuple[LoadedModel, Mask | None]]":
+    """The model of a state (or never_knew), and the mask under which it has to be used.
 
     Raises:
-        InputError: it is not there yet.
+        InputError: it is not there yet, or cannot be had; the settings name no model that never knew.
     """
-    from unlearning_core.models.sources.resolve import fingerprint
-
-    folder = RunContext(run).model_folder("retrained")
-    if not folder.is_dir():
-        raise InputError("This run has no retrained model yet. Start the retraining on the Retrain page.")
-    base = run.config.base_model
-    key = (fingerprint(str(folder)), str(folder), None, base.device, base.dtype, False)
-    return _model_cache().take(key, progress)
-
-
-def never_knew_model(run: Run, progress: ProgressCallback = silent) -> "LoadedModel":
-    """The model of the run's settings that never knew the concept.
-
-    Raises:
-        InputError: the settings name none, or it cannot be had.
-    """
-    section, base = run.config.never_knew, run.config.base_model
-    if section.model is None:
-        raise InputError("The settings of this run name no model that never knew the concept (never_knew.model).")
-    named = base.model_copy(update={"base_model_path": section.model, "revision": section.revision})
-    return _never_knew_cache().take(_key(named), progress)
+    base, cache = run.config.base_model, None
+    if state == NEVER_KNEW:
+        other = run.config.never_knew
+        if other.model is None:
+            raise InputError("The settings of this run name no model that never knew the concept (never_knew.model).")
+        base = base.model_copy(update={"base_model_path": other.model, "revision": other.revision})
+        cache = _never_knew_models()
+    elif state not in ("base", PRUNED):
+        saved = {"base_model_path": str(run.model(state)), "revision": None, "allow_pickle": False}
+        base = base.model_copy(update=saved)
+    with model_of(base, progress, cache) as loaded:
+        # The base under the recipe's mask is the same edit as the pruned model that is saved, without loading that too.
+        yield loaded, run.recipe(loaded.map.shapes).mask if state == PRUNED else None
 
 
-def state_model(run: Run, stage: str, progress: ProgressCallback = silent) -> "tuple[LoadedModel, Mask | None]":
-    """The model of a stage (base, pruned, retrained or never_knew), and the mask under which it has to be used."""
-    if stage == "retrained":
-        return retrained_model(run, progress), None
-    if stage == "never_knew":
-        return never_knew_model(run, progress), None
-    loaded = base_model(run, progress)
-    if stage == "base":
-        return loaded, None
-    from unlearning_core.edits.recipe import Recipe
-
-    # The pruned stage is the base under the kept mask: the same edit as the saved model, without loading that too.
-    return loaded, Recipe.load(run.folder / "recipe", loaded.map.shapes).mask
-
-
-def keep_facts(run: Run, loaded: "LoadedModel") -> None:
-    """The model's facts in the run folder, where a later visit finds them without loading it."""
-    write_json(run.folder / "model.json", loaded.info.to_dict())
-
-
-def _key(base: BaseModelSection) -> tuple[Any, ...]:
-    from unlearning_core.models.sources.resolve import fingerprint
-
-    identity = fingerprint(base.base_model_path, base.revision)
-    return (identity, base.base_model_path, base.revision, base.device, base.dtype, base.allow_pickle)
-
-
-def execute(run: Run, until: str, progress: ProgressCallback) -> None:
-    """Bring the run up to date through the stage `until`, on the shared base model."""
-    from unlearning_core.runs import background
-    from unlearning_core.runs.pipeline import execute as execute_stages
-
-    if background.is_running(run):
-        raise InputError("This run is being retrained at the moment. Wait for it, or stop it on the Retrain page.")
-    execute_stages(run, progress, until=until, context=RunContext(run, progress, base=base_model(run, progress)))
+def forget_models() -> None:
+    """Free the memory of all models that nobody uses now; a step that needs one loads it again."""
+    _models().clear()
+    _never_knew_models().clear()

@@ -7,18 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.scriptrunner_utils.exceptions import ScriptControlException
-from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
+from pages.components.compat import LeavingPage, clicked_in_fragment
+from pages.components.marked_text import escaped
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.progress import Progress, ProgressCallback, in_words
 
 log = logging.getLogger(__name__)
 
-_FLASH = "said"
+_FLASH = "flash"
 _STOPPED = "Stopped. What was finished is kept; the same button goes on from there."
 _EVERY = 0.2
+"""Seconds between two drawings of the bar."""
+
 _PATIENCE = 10.0
 """Seconds that new work waits for work that was just stopped: Streamlit starts anew before the old run has ended."""
 
@@ -29,7 +30,7 @@ def show_errors() -> Iterator[None]:
     try:
         yield
     except WorkbenchError as error:
-        st.error(_plain(str(error)), icon=":material/error:")
+        st.error(escaped(str(error)), icon=":material/error:")
     except Exception as error:
         log.exception("a page failed")
         st.error(
@@ -39,38 +40,18 @@ def show_errors() -> Iterator[None]:
         )
 
 
-def _plain(text: str) -> str:
-    """Text that a person or a file brought in, safe inside markdown."""
-    from pages.components.marked_text import escaped
-
-    return escaped(text)
-
-
 def flash(text: str, stopped: bool = False) -> None:
     """Show `text` once the page has been drawn anew: good news, or that something was stopped."""
     st.session_state[_FLASH] = (text, stopped)
 
 
 def show_flash() -> None:
-    """Show what was last said, once."""
+    """Show the message of the last `flash`, once."""
     text, stopped = st.session_state.pop(_FLASH, ("", False))
     if stopped:
         st.info(text, icon=":material/stop_circle:")
     elif text:
         st.success(text, icon=":material/check_circle:")
-
-
-def _pressed_in_fragment() -> bool:
-    """Whether the visitor did something in a fragment of the page, which Streamlit lets wait until the work has ended.
-
-    A fragment that draws itself anew every second is no visitor.
-    """
-    context = get_script_run_ctx()
-    requests = context.script_requests if context is not None else None
-    if requests is None or requests._state != ScriptRequestType.RERUN:
-        return False
-    waiting = requests._rerun_data
-    return bool(waiting.fragment_id_queue) and not waiting.is_auto_rerun
 
 
 class _Bar:
@@ -97,16 +78,12 @@ class _Bar:
         self._drawn = now
         share = min(1.0, update.done / update.total) if update.total else 0.0
         try:
-            # Streamlit raises out of this call when a button was pressed or the tab was closed.
             self._bar.progress(share, text=in_words(update, now - self._started[0], self._started[1]))
-        except ScriptControlException as left:
-            raise Stopped(_STOPPED) from left
-        if _pressed_in_fragment():
+        except LeavingPage as leaving:
+            raise Stopped(_STOPPED) from leaving
+        if clicked_in_fragment():
             self.left = True
             raise Stopped(_STOPPED)
-
-    def empty(self) -> None:
-        self._bar.empty()
 
 
 @st.cache_resource(show_spinner=False)
@@ -114,32 +91,54 @@ def _locks() -> dict[str, threading.Lock]:
     return {}
 
 
-def run_with_progress(title: str, work: Callable[[ProgressCallback], object], *, only_one: str) -> bool:
+@contextmanager
+def _one_at_a_time(name: str | None) -> Iterator[None]:
+    if name is None:
+        yield
+        return
+    lock = _locks().setdefault(name, threading.Lock())
+    if not lock.acquire(timeout=_PATIENCE):
+        raise InputError(
+            "This run is still being worked on, in another window or by work that is just being stopped. "
+            "Try again in a moment."
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def run_with_progress(title: str, work: Callable[[ProgressCallback], object], *, only_one: str | None) -> bool:
     """Do `work` under a bar with a Stop button; whether it was finished. Errors are shown as sentences.
 
     Args:
         title: what is being done.
         work: is given the progress callback.
-        only_one: what two windows must not work on at once (a run's id).
+        only_one: what two windows must not work on at once (a run's id); None for what they may.
     """
-    lock = _locks().setdefault(only_one, threading.Lock())
-    finished, bar = False, None
+    bar = None
     with st.container(border=True), show_errors():
-        if not lock.acquire(timeout=_PATIENCE):
-            raise InputError(
-                "This run is still being worked on, in another window or by work that is just being stopped. "
-                "Try again in a moment."
-            )
         try:
-            st.button("Stop", key=f"stop {title}", icon=":material/stop_circle:", on_click=flash, args=(_STOPPED, True))
-            bar = _Bar(title)
-            work(bar)
-            finished = True
+            with _one_at_a_time(only_one):
+                st.button(
+                    "Stop", key=f"stop {title}", icon=":material/stop_circle:", on_click=flash, args=(_STOPPED, True)
+                )
+                bar = _Bar(title)
+                work(bar)
+                return True
         except Stopped as stopped:
-            if isinstance(stopped.__cause__, ScriptControlException):
+            if isinstance(stopped.__cause__, LeavingPage):
                 raise stopped.__cause__ from None
             if bar is None or not bar.left:
                 raise
-        finally:
-            lock.release()
-    return finished
+    return False
+
+
+def run_and_redraw(
+    title: str, work: Callable[[ProgressCallback], object], *, only_one: str | None, message: str = ""
+) -> None:
+    """Do `work` as `run_with_progress` does; once it is finished the page is drawn anew and says `message`."""
+    if run_with_progress(title, work, only_one=only_one):
+        if message:
+            flash(message)
+        st.rerun()

@@ -9,9 +9,7 @@ from tests.tiny_experiment import write_experiment
 from unlearning_core.config import load_config
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.errors import InputError
-from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.other_ranks import by_every_ranker
-from unlearning_core.neurons.pins import pin, pinned, unpin
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.run import Run
@@ -56,15 +54,6 @@ def test_a_run_without_statistics_says_what_to_do(run: Run, tmp_path: Path) -> N
             by_every_ranker(RunContext(run), np.ones((3, 48)))
     finally:
         away.rename(kept)
-
-
-def test_pins_stay_in_the_run_in_their_order(run: Run) -> None:
-    first, second = Neuron("mlp", 2, 7), Neuron("mlp", 0, 3)
-    for neuron in (first, second, first):
-        pin(run, neuron)
-    assert pinned(Run(run.folder)) == [first, second]
-    unpin(run, first)
-    assert pinned(run) == [second]
 
 
 def test_an_excluded_neuron_is_left_by_the_prune_stage_and_named_in_the_recipe(run: Run) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
 
-from pages.components.compare.state_texts import NEVER_KNEW
 from tests.ui.pieces import button, labelled
 from unlearning_core.evaluation.generation import generate
+from unlearning_core.methods.registry import NEVER_KNEW
 from unlearning_core.models.loading import load_model
 from unlearning_core.runs.run import Run
 

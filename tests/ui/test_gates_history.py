@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.ui.pieces import button, labelled
 from unlearning_core.runs.run import Run
-from unlearning_core.runs.stages.rank import FOLDER
+from unlearning_core.runs.stages.rank import WORK
 
 
 def history(app: AppTest) -> list[str]:
@@ -31,5 +31,5 @@ def test_the_history_of_the_gates_is_shown_beside_their_ranking(
     labelled(app.get("button_group"), "A neuron comes first that").set_value("fires only on it").run()
     button(app, "Rank the neurons").click().run()
     assert run.config.neural_probing.ranker != "gates"
-    assert (run.folder / FOLDER / "history.jsonl").is_file()
+    assert (run.work_folder(WORK) / "history.jsonl").is_file()
     assert history(app) == []

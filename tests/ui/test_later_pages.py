@@ -149,11 +149,13 @@ def test_the_preview_leaves_the_shared_model_as_it_was(
 
     run = new_run("rank")
     app = open_page("prune", run)
-    before = {name: value.clone() for name, value in base_model(run).model.state_dict().items()}
+    with base_model(run) as loaded:
+        before = {name: value.clone() for name, value in loaded.model.state_dict().items()}
     labelled(app.slider, "Neurons cut, % of those ranked").set_value(10.0).run()
     button(app, "Keep this cut").click().run()
-    after = base_model(run).model.state_dict()
-    assert all(torch.equal(before[name], after[name]) for name in before)
+    with base_model(run) as loaded:
+        after = loaded.model.state_dict()
+        assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_an_empty_prompt_box_gives_one_sentence(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
@@ -193,7 +195,7 @@ def test_compare_shows_all_stages_and_continues_a_typed_prompt_on_each(
     assert not [error.value for error in app.error]
     assert not app.exception
     assert list(app.dataframe[0].value.columns) == ["", "base", "pruned", "retrained"]
-    written = run.generations()
+    written = run.generations() or {}
     assert [text["prompt"] for text in written["base"]] == ["The chair", "The chair", "She put the", "She put the"]
     offered = json.dumps([download.label for download in app.get("download_button")])
     assert all(name in offered for name in ("metrics.json", "generations.json", "config.json", "recipe.json"))
@@ -213,7 +215,7 @@ def test_compare_says_how_close_to_never_having_known(
     assert any("never having known" in title.value for title in app.subheader)
     (table,) = [table.value for table in app.table]
     assert list(table.columns) == ["base", "pruned", "retrained", "what it says"]
-    metrics = run.metrics()
+    metrics = run.metrics() or {}
     for title, name in (("Divergence on the concept", "forget"), ("... on everything else", "retain")):
         for stage, values in metrics.items():
             assert table.loc[title, stage].split() == [

@@ -8,9 +8,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.components.marked_text import escaped
-from pages.components.model.choose_model import Choice, experiment
+from pages.components.model.choose_model import experiment
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import button, labelled
+from unlearning_core.config import BaseModelSection
 from unlearning_core.runs.run import Run, list_runs
 
 
@@ -36,7 +37,7 @@ def test_it_opens_on_smallworld_with_smollm2_one_click_away(open_page: Callable[
     ("source", "never_knew"), [("smallworld", "smallworld-never-knew-seats"), ("smollm2", None), ("/some/model", None)]
 )
 def test_a_model_begins_with_the_experiment_that_fits_it(source: str, never_knew: str | None) -> None:
-    config = experiment(Choice(source))
+    config = experiment(BaseModelSection(base_model_path=source))
     assert config.base_model.base_model_path == source
     assert config.never_knew.model == never_knew
     expected = "smallworld" if source == "smallworld" else "seats"

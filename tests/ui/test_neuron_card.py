@@ -7,14 +7,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.components.model_cache import base_model
+from pages.components.neurons.neuron_choice import pinned_neurons, toggle_pin
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import button, labelled
 from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.likelihood import measure, nll_delta
 from unlearning_core.neurons.neuron import Neuron
-from unlearning_core.neurons.pins import pinned
 from unlearning_core.rankers.registry import RANKERS
-from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
 
@@ -37,29 +36,30 @@ def texts(app: AppTest) -> str:
     return "\n".join(element.value for kind in (app.markdown, app.caption, app.subheader) for element in kind)
 
 
-def test_a_card_shows_standing_tokens_passages_and_what_the_cut_alone_does(
+def test_a_card_shows_ranks_tokens_passages_and_what_the_cut_alone_does(
     at_neuron: Callable[..., AppTest], new_run: Callable[..., Run]
 ) -> None:
     run = new_run("rank")
     app = at_neuron(run, "1.7")
     assert not app.exception
     assert not [error.value for error in app.error]
-    ranking = RunContext(run).ranking
+    ranking = run.ranking()
     own = ranking[(ranking["layer"] == 1) & (ranking["index"] == 7)].iloc[0]
     assert labelled(app.metric, "Rank").value == f"{own['rank'] + 1}"
     assert labelled(app.metric, "Score").value == f"{own['score']:.3g}"
-    standing = app.table[0].value
-    assert standing.index[0] == "Activation ratio (this ranking)"
+    ranks = app.table[0].value
+    assert ranks.index[0] == "Activation ratio (this ranking)"
     others = [ranker.title for ranker in RANKERS.values() if not ranker.needs_rows and not ranker.needs_model]
-    assert list(standing.index[1:]) == others[1:]
+    assert list(ranks.index[1:]) == others[1:]
     shown = texts(app)
     assert "Layer 1, neuron 7" in shown
     assert shown.count("at its highest") == shown.count("at its lowest") == 5
     assert "-badge[" in shown
     assert "-background[" in shown
-    loaded, items = base_model(run), RunContext(run).sentences("held_out").items
-    mask = Mask.from_neurons({"mlp": loaded.map.shapes["mlp"]}, [("mlp", 1, 7)])
-    change = nll_delta(measure(loaded, items), measure(loaded, items, mask=mask), "concept")
+    items = run.sentences("held_out").items
+    with base_model(run) as loaded:
+        mask = Mask.from_neurons({"mlp": loaded.map.shapes["mlp"]}, [("mlp", 1, 7)])
+        change = nll_delta(measure(loaded, items), measure(loaded, items, mask=mask), "concept")
     assert labelled(app.metric, "Its cut alone: concept").value == f"{change.value:+.4f} ± {change.stderr:.4f}"
 
 
@@ -87,13 +87,22 @@ def test_the_table_is_searched_by_layer_index_and_protection(
     assert not app.exception
 
 
+def test_pins_stay_in_the_run_in_their_order(new_run: Callable[..., Run]) -> None:
+    run, neurons = new_run(), [Neuron("mlp", 2, 7), Neuron("mlp", 0, 3), Neuron("mlp", 1, 1)]
+    for neuron in neurons:
+        toggle_pin(run, neuron)
+    assert pinned_neurons(Run(run.folder)) == neurons
+    toggle_pin(run, neurons[1])
+    assert pinned_neurons(Run(run.folder)) == [neurons[0], neurons[2]]
+
+
 def test_pins_and_exclusions_stay_with_the_run_and_are_found_in_the_table(
     at_neuron: Callable[..., AppTest], new_run: Callable[..., Run]
 ) -> None:
     run = new_run("rank")
     app = at_neuron(run, "2.11")
     button(app, "Pin").click().run()
-    assert pinned(run) == [Neuron("mlp", 2, 11)]
+    assert pinned_neurons(run) == [Neuron("mlp", 2, 11)]
     button(app, "Never cut it").click().run()
     assert not [error.value for error in app.error]
     assert run.config.neural_probing.excluded_neurons == [("mlp", 2, 11)]
@@ -104,5 +113,5 @@ def test_pins_and_exclusions_stay_with_the_run_and_are_found_in_the_table(
         assert np.all(rows[show])
     button(app, "Unpin").click().run()
     button(app, "May be cut again").click().run()
-    assert pinned(run) == []
+    assert pinned_neurons(run) == []
     assert run.config.neural_probing.excluded_neurons == []

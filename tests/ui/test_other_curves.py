@@ -74,7 +74,7 @@ def test_the_own_curves_are_offered_apart_from_the_others(
     other = OtherRanking(run, "probeless", "before")
     other.compute()
     if state == "stopped":
-        RunSweep.of(run, CutSettings(0.05)).folder.mkdir(parents=True)
+        RunSweep.of(run, CutSettings(0.05)).start()
     app = open_page("prune", run)
     labelled(app.multiselect, "Also draw").set_value([NAME]).run()
     fine(app)
@@ -88,7 +88,7 @@ def test_the_curve_of_another_ranking_is_drawn_before_there_are_own_ones(
     run = new_run("rank")
     other = OtherRanking(run, "probeless", "before")
     other.compute()
-    RunSweep.of(run, CutSettings(0.05)).folder.mkdir(parents=True)  # begun, and nothing measured
+    RunSweep.of(run, CutSettings(0.05)).start()  # begun, and nothing measured
     RunSweep.of(run, CutSettings(0.05), other.path).compute()
     app = open_page("prune", run)
     labelled(app.multiselect, "Also draw").set_value([NAME]).run()

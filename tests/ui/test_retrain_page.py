@@ -34,9 +34,9 @@ def no_errors(app: AppTest) -> None:
 
 def at_work(run: Run) -> EventLog:
     """Make the run look as if this very process trained it."""
-    record(run.folder / "background", os.getpid())
+    record(run.job_folder("background"), os.getpid())
     run.manifest.update(state="running", stage="retrain")
-    log = EventLog(run.folder / "retraining")
+    log = EventLog(run.training_folder)
     record(log.folder, os.getpid())
     return log
 

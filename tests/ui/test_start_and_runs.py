@@ -8,7 +8,7 @@ import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.components.guide import STATIONS, begin, is_guided
+from pages.components.guide import TEXTS, begin, is_guided
 from tests.ui.pieces import button, labelled
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import identity
@@ -57,13 +57,13 @@ def test_the_guided_demo_goes_from_page_to_page_by_its_one_button(
     (run,) = (run for run in list_runs(Path(tiny.output_dir)) if run.id != other.id)
     assert is_guided(run)
     assert app.query_params["run"] == run.id
-    for title in STATIONS:
+    for title in TEXTS:
         assert headings(fine(app)) == [title]
         guided = {one.key: one for one in app.button}
         if title == "Retrain":
             guided["guide do"].click().run()
             assert background.is_running(run)
-            psutil.Process(json.loads((run.folder / "background" / "process.json").read_text())["pid"]).wait(120)
+            psutil.Process(json.loads((run.job_folder("background") / "process.json").read_text())["pid"]).wait(120)
             app.run()
         elif title not in ("Model", "Compare"):
             assert "guide on" not in guided
@@ -84,8 +84,8 @@ def test_the_guide_waits_for_what_is_prepared_in_the_background_and_can_be_left(
 ) -> None:
     run = new_run()
     begin(run)
-    (run.folder / "background").mkdir()
-    write_json(run.folder / "background" / "process.json", identity(psutil.Process().pid))
+    run.job_folder("background").mkdir(parents=True)
+    write_json(run.job_folder("background") / "process.json", identity(psutil.Process().pid))
     run.event("progress", task="ranking neurons", done=3, total=4, unit="sentences")
     app = fine(open_page("concept", run))
     assert not [one for one in app.button if one.key in ("guide do", "guide on")]
@@ -109,6 +109,7 @@ def test_one_run_is_listed_exported_and_deleted_after_a_second_question(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run], runs: Path
 ) -> None:
     run = new_run()
+    run.manifest.set_stage("report", state="finished")
     write_json(run.folder / "metrics.json", {"base": {}, "pruned": {"forget_delta": 0.5, "retain_delta": 0.25}})
     app = fine(open_page("runs", run))
     table = app.dataframe[0].value
@@ -126,9 +127,9 @@ def test_a_run_that_is_worked_on_cannot_be_deleted(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run], runs: Path
 ) -> None:
     run = new_run()
-    run.manifest.update(state="running", process=identity(psutil.Process().pid))
-    app = fine(open_page("runs", run))
-    button(app, "Yes, delete this run").click().run()
+    with run.manifest.working("retraining it"):
+        app = fine(open_page("runs", run))
+        button(app, "Yes, delete this run").click().run()
     assert len(app.error) == 1
     assert "being worked on" in app.error[0].value
     assert [one.id for one in list_runs(runs)] == [run.id]
@@ -138,6 +139,7 @@ def test_two_runs_are_compared_in_numbers_and_settings(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run]
 ) -> None:
     one, other = new_run(), new_run(neural_probing={"prune_ratio": 0.1})
+    one.manifest.set_stage("report", state="finished")
     write_json(one.folder / "metrics.json", {"base": {"concept_nll": 2.0, "concept_nll_stderr": 0.5}})
     app = fine(open_page("runs"))
     labelled(app.multiselect, "One or two runs").set_value([one.id, other.id]).run()

@@ -6,22 +6,26 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
-from pages.components.model_cache import ModelCache, base_model
+from pages.components.model_cache import base_model, forget_models, model_of
 from tests.tiny_models import save_tiny
 from tests.ui.conftest import ROOT
+from unlearning_core.config import BaseModelSection
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.models import cache, loading
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
-from unlearning_core.progress import silent
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
@@ -46,7 +50,12 @@ def baked(loaded: LoadedModel, mask: Mask) -> LoadedModel:
 
 def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: Callable[..., Run]) -> None:
     run = new_run("rank")
-    shared, context = base_model(run), RunContext(run)
+    context = RunContext(run)
+    with base_model(run) as shared:
+        see_their_own_masks(run, context, shared)
+
+
+def see_their_own_masks(run: Run, context: RunContext, shared: LoadedModel) -> None:
     masks = [Mask.from_ranking(context.ranking, shared.map.shapes, ratio) for ratio in RATIOS]
     expected = [seen(baked(shared, mask), context, None) for mask in masks]
     together, found = threading.Barrier(len(masks)), [[] for _ in masks]
@@ -55,8 +64,9 @@ def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: C
     def visit(number: int) -> None:
         for _ in range(3):
             together.wait(60)
-            models.append(base_model(run))
-            found[number].append(seen(base_model(run), RunContext(run), masks[number]))
+            with base_model(run) as loaded:
+                models.append(loaded)
+                found[number].append(seen(loaded, RunContext(run), masks[number]))
 
     threads = [threading.Thread(target=visit, args=(number,)) for number in range(len(masks))]
     for thread in threads:
@@ -78,13 +88,15 @@ def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: C
 
 MEMORY = """
 import json, psutil, sys
-from pages.components.model_cache import MOST, ModelCache
-from unlearning_core.progress import silent
+from pages.components.model_cache import MOST
+from unlearning_core.models.cache import ModelCache
+from unlearning_core.models import cache, loading
+from unlearning_core.models.loading import load_model
 
-folder, cache, held = sys.argv[1], ModelCache(), []
+folder, cache, held = sys.argv[1], ModelCache(MOST), []
 for number in range(MOST + 4):
-    cache.take((str(number), folder, None, "cpu", "float32", False), silent)
-    held.append(psutil.Process().memory_info().rss)
+    with cache.hold(number, lambda: load_model(folder, device="cpu", dtype="float32")):
+        held.append(psutil.Process().memory_info().rss)
 cache.clear()
 print(json.dumps({"held": held[MOST - 1:], "first": held[0], "cleared": psutil.Process().memory_info().rss}))
 """
@@ -109,14 +121,66 @@ def test_a_model_that_makes_room_for_another_gives_its_memory_back(tmp_path: Pat
     assert full - told["cleared"] > 1.4 * size
 
 
-@pytest.mark.parametrize(("asked", "kept"), [("aabac", "ac"), ("abc", "bc")])
-def test_the_model_that_was_used_longest_ago_makes_room(asked: str, kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unlearning_core.models import loading
+def test_a_page_is_drawn_while_another_visitors_model_loads(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = new_run("rank"), str(save_tiny("llama", tmp_path / "other", seed=1))
+    begun, go_on = threading.Event(), threading.Event()
+    load, loaded = loading.load_model, []
 
-    loads: list[str] = []
-    monkeypatch.setattr(loading, "load_model", lambda source, **settings: loads.append(source) or object())
-    cache = ModelCache(most=2)
-    for name in asked:
-        cache.take((name, name, None, "cpu", "float32", False), silent)
-    assert loads == list(dict.fromkeys(asked))
-    assert [name for name in "abc" if cache.holds((name, name, None, "cpu", "float32", False))] == list(kept)
+    def load_at_a_sign(source: str, **settings: Any) -> LoadedModel:
+        if source == other:
+            begun.set()
+            assert go_on.wait(120)
+        return load(source, **settings)
+
+    def visit() -> None:
+        with model_of(BaseModelSection(base_model_path=other)) as model:
+            loaded.append(model)
+
+    monkeypatch.setattr(loading, "load_model", load_at_a_sign)
+    with base_model(run):
+        pass
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    assert begun.wait(60)
+    app = open_page("prune", run)
+    assert not app.exception
+    assert [metric.label for metric in app.metric][:2] == ["Neurons cut", "Concept loss"]
+    assert not loaded
+    go_on.set()
+    visitor.join(120)
+    assert len(loaded) == 1
+
+
+def test_two_windows_on_one_run_load_its_model_once_and_both_are_drawn(
+    open_page: Callable[..., AppTest], new_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run("rank")
+    forget_models()
+    begun, waiting, go_on = threading.Event(), threading.Event(), threading.Event()
+    load, wait, loads = loading.load_model, cache._wait, []
+
+    def load_at_a_sign(source: str, **settings: Any) -> LoadedModel:
+        loads.append(source)
+        begun.set()
+        assert go_on.wait(120)
+        return load(source, **settings)
+
+    def wait_and_tell(model: "Future[LoadedModel]") -> None:
+        waiting.set()
+        wait(model)
+
+    monkeypatch.setattr(loading, "load_model", load_at_a_sign)
+    monkeypatch.setattr(cache, "_wait", wait_and_tell)
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(open_page, "prune", run)
+        assert begun.wait(60)
+        other = pool.submit(open_page, "prune", run)
+        assert waiting.wait(60)
+        go_on.set()
+        for app in (one.result(120), other.result(120)):
+            assert not [error.value for error in app.error]
+            assert not app.exception
+            assert [metric.label for metric in app.metric][:2] == ["Neurons cut", "Concept loss"]
+    assert len(loads) == 1

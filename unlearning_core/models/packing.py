@@ -1,9 +1,9 @@
 """A model folder as one zip that stock transformers loads once it is unpacked."""
 
+import io
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors
@@ -14,27 +14,30 @@ def packed_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in _files(folder))
 
 
-def packed(folder: Path) -> BinaryIO:
-    """The files of a model folder in a zip, under the folder's name: an open file that vanishes when it is closed.
+def packed(folder: Path) -> io.BufferedReader:
+    """The files of a model folder in a zip, under the folder's name: open for reading, and gone once it is closed.
 
-    Written to disk piece by piece: it needs no memory, and for a moment as much room beside the folder.
+    A buffered reader, which is the kind of file that Streamlit takes for a download. Written to disk piece by piece:
+    for a moment it takes as much room beside the folder.
 
     Raises:
         InputError: there is no such folder.
         WorkFailed: the disk is full.
     """
     with disk_errors(folder):
-        # Not closed here: who asked for it reads it.
-        target = tempfile.TemporaryFile(dir=folder.parent)  # noqa: SIM115
+        # Without a name and not closed here: who asked for it reads it.
+        file = tempfile.TemporaryFile(dir=folder.parent, buffering=0)  # noqa: SIM115
         try:
-            with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+            writer = io.BufferedWriter(file)
+            with zipfile.ZipFile(writer, "w", zipfile.ZIP_STORED) as archive:
                 for path in _files(folder):
                     archive.write(path, f"{folder.name}/{path.relative_to(folder).as_posix()}")
+            writer.detach()
         except BaseException:
-            target.close()
+            file.close()
             raise
-    target.seek(0)
-    return target
+    file.seek(0)
+    return io.BufferedReader(file)
 
 
 def _files(folder: Path) -> list[Path]:

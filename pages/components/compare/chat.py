@@ -1,29 +1,31 @@
-"""Talk to two stages of the model at once, side by side."""
+"""A chat with two states of the model at once, side by side."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from pages.components.compare.state_texts import COLOURS, TITLES, Typed, continue_prompt, marked
-from pages.components.marked_text import escaped
+from pages.components.compare.state_texts import OnText, Typed, continue_prompt, under_its_own_bar
+from pages.components.marked_text import escaped, with_concept
 from pages.components.model_cache import state_model
-from pages.components.progress import run_with_progress
+from pages.components.states import columns, heading
+from unlearning_core.methods.registry import state_title
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
 Turn = dict[str, str]
-"""What was said in one turn: under "person" the visitor's words, under each stage its answer."""
+"""One turn: under "person" the visitor's message, under each state its answer."""
 
 
-def chat(run: Run, stages: Sequence[str]) -> None:
-    """The talk so far, and a box to go on with it."""
-    pair, settings = _choose(run, stages)
+def chat(run: Run, states: Sequence[str]) -> None:
+    """The chat so far, and a box to go on with it."""
+    pair, settings = _choose(run, states)
     turns: list[Turn] = st.session_state.setdefault(f"chat {run.id} {' '.join(pair)}", [])
-    talk = st.container()
+    place = st.container()
     message = st.chat_input("Say something to both models", key=f"say {run.id}")
-    with talk:
+    with place:
         if not turns and not message:
             st.caption(
                 "Both models hear the same and draw with the same random numbers. A model that was trained to answer "
@@ -31,9 +33,10 @@ def chat(run: Run, stages: Sequence[str]) -> None:
                 "ask SmallWorld as it was asked: Q: What is a chair? A:"
             )
         for turn in turns:
-            _said(turn["person"])
-            for stage, column in _columns(pair):
-                column.markdown(marked(turn[stage], RunContext(run).matcher, _other(turn, stage)))
+            _show_message(turn["person"])
+            for state, bubble in _bubbles(pair).items():
+                other = turn.get("base") if state != "base" else None
+                bubble.markdown(with_concept(turn[state], RunContext(run).matcher, other))
         if message and message.strip():
             answered = _answer(run, pair, turns, message.strip(), settings)
             if answered is not None:
@@ -44,13 +47,14 @@ def chat(run: Run, stages: Sequence[str]) -> None:
         st.rerun()
 
 
-def _choose(run: Run, stages: Sequence[str]) -> tuple[tuple[str, str], Typed]:
-    """The two stages, and how they answer."""
+def _choose(run: Run, states: Sequence[str]) -> tuple[tuple[str, str], Typed]:
+    """The two states, the base and the last that the run made unless told otherwise, and how they answer."""
     left, right = st.columns(2)
-    first = left.selectbox("First model", stages, format_func=TITLES.__getitem__, key=f"chat first {run.id}")
-    others = [stage for stage in stages if stage != first]
-    place = others.index("retrained") if "retrained" in others else len(others) - 1
-    second = right.selectbox("Second model", others, place, format_func=TITLES.__getitem__, key=f"chat second {run.id}")
+    first = left.selectbox("First model", states, format_func=state_title, key=f"chat first {run.id}")
+    others = [state for state in states if state != first]
+    made = [number for number, state in enumerate(others) if run.has_model(state)]
+    start = made[-1] if made else len(others) - 1
+    second = right.selectbox("Second model", others, start, format_func=state_title, key=f"chat second {run.id}")
     with st.expander("How they answer"):
         one, two, three = st.columns(3)
         temperature = one.number_input("Temperature (0: likeliest)", 0.0, 5.0, 0.7, 0.1, key="chat temperature")
@@ -59,48 +63,39 @@ def _choose(run: Run, stages: Sequence[str]) -> tuple[tuple[str, str], Typed]:
     return (str(first), str(second)), Typed("", 1, temperature, tokens, seed)
 
 
-def _said(message: str) -> None:
+def _show_message(message: str) -> None:
     with st.chat_message("user"):
         st.markdown(escaped(message))
 
 
-def _columns(pair: tuple[str, str]) -> list[tuple[str, Any]]:
+def _bubbles(pair: tuple[str, str]) -> dict[str, DeltaGenerator]:
     """A speech bubble for each of the two, side by side."""
-    found = []
-    for column, stage in zip(st.columns(2, gap="medium"), pair, strict=True):
-        with column, st.chat_message(TITLES[stage], avatar=":material/psychology:"):
-            st.markdown(f":{COLOURS[stage]}[**{TITLES[stage]}**]")
-            found.append((stage, st.empty()))
+    found = {}
+    for state, column in columns(pair).items():
+        with column, st.chat_message(state_title(state), avatar=":material/psychology:"):
+            st.markdown(heading(state))
+            found[state] = st.empty()
     return found
 
 
-def _other(turn: Turn, stage: str) -> str | None:
-    """The base model's answer, for another stage to be compared with."""
-    return turn.get("base") if stage != "base" else None
-
-
 def _answer(run: Run, pair: tuple[str, str], turns: list[Turn], message: str, settings: Typed) -> Turn | None:
-    """What both say to `message`, drawn as it grows; None when it was stopped or went wrong."""
+    """What both answer to `message`, drawn as it grows; None when it was stopped or went wrong."""
     from unlearning_core.evaluation.chat import chat_prompt
 
-    _said(message)
+    _show_message(message)
     turn, matcher = {"person": message}, RunContext(run).matcher
-    for stage, slot in _columns(pair):
+    for state, bubble in _bubbles(pair).items():
 
-        def draw(_: int, sample: int, text: str, slot: Any = slot) -> None:
-            slot.markdown(marked(text, matcher))
+        def draw(_: int, sample: int, text: str, bubble: Any = bubble) -> None:
+            bubble.markdown(with_concept(text, matcher))
 
-        def speak(bar: ProgressCallback, stage: str = stage, draw: Any = draw) -> None:
-            loaded, _ = state_model(run, stage, bar)
-            before = [(past["person"], past[stage]) for past in turns]
-            prompt = chat_prompt(loaded, before, message, new_tokens=settings.tokens)
-            typed = Typed(prompt, 1, settings.temperature, settings.tokens, settings.seed)
-            (turn[stage],) = continue_prompt(run, stage, typed, bar, draw)
+        def write(bar: ProgressCallback, state: str = state, draw: OnText = draw) -> None:
+            before = [(past["person"], past[state]) for past in turns]
+            with state_model(run, state, bar) as (loaded, _):
+                prompt = chat_prompt(loaded, before, message, new_tokens=settings.tokens)
+                typed = Typed(prompt, 1, settings.temperature, settings.tokens, settings.seed)
+                (turn[state],) = continue_prompt(run, state, typed, bar, draw)
 
-        place = st.empty()
-        with place:
-            done = run_with_progress(f"Answering: {TITLES[stage]}", speak, only_one=f"{run.id} typed")
-        if not done:
+        if not under_its_own_bar(run, f"Answering: {state_title(state)}", write):
             return None
-        place.empty()
     return turn

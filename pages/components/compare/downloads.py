@@ -1,4 +1,4 @@
-"""What can be taken along from Compare: the report, the numbers and texts, the settings, the recipe."""
+"""Downloads of Compare: the report, the numbers and texts, the settings, the recipe."""
 
 import json
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.download_buttons import download_buttons
 from unlearning_core.reports.csv import generations_csv, metrics_csv
 from unlearning_core.reports.run_report import run_report
 from unlearning_core.runs.run import Run
@@ -15,8 +16,8 @@ def downloads(run: Run, metrics: Mapping[str, Any], texts: Mapping[str, list[dic
     """A button for each file.
 
     Args:
-        metrics: as in metrics.json, of the stages that are measured.
-        texts: as in generations.json, of the stages that are shown.
+        metrics: as in metrics.json, of the states that are measured.
+        texts: as in generations.json, of the states that are shown.
     """
     st.download_button(
         "Report for everyone (one HTML file)", run_report(run, metrics, texts), f"{run.id}.html", "text/html",
@@ -28,17 +29,12 @@ def downloads(run: Run, metrics: Mapping[str, Any], texts: Mapping[str, list[dic
         "metrics.csv": metrics_csv(metrics),
         "generations.json": json.dumps(texts, indent=2, ensure_ascii=False),
         "generations.csv": generations_csv(texts),
-        "config.json": (run.folder / "config.json").read_bytes(),
-        "recipe.json": (run.folder / "recipe" / "recipe.json").read_bytes(),
-        "mask.safetensors": (run.folder / "recipe" / "mask.safetensors").read_bytes(),
+        "config.json": run.config_bytes(),
     }
-    with st.container(horizontal=True):
-        for name, data in files.items():
-            st.download_button(name, data, name, on_click="ignore", icon=":material/download:")
+    download_buttons(files | run.recipe_files())
     st.caption(
         "config.json runs the same without a screen: python -m unlearning_core run config.json. The recipe "
         "(recipe.json with mask.safetensors) says which neurons were cut."
     )
-    folder = run.folder / "models"
-    models = ", ".join(f"{step}: {folder / step}" for step in ("pruned", "retrained") if (folder / step).is_dir())
+    models = ", ".join(f"{state}: {run.model(state)}" for state in run.states() if state != "base")
     st.caption(f"The models, for AutoModelForCausalLM.from_pretrained. {models}")

@@ -58,19 +58,15 @@ NEVER_KNEW = {
 def metrics_so_far(run: Run, stages: Sequence[str]) -> dict[str, Any]:
     """What `metrics.json` will hold, from the measurements that are there."""
     from unlearning_core.evaluation.concept_words import concept_words_per_100
-    from unlearning_core.evaluation.likelihood import Measurement
-    from unlearning_core.evaluation.never_knew import Distance
     from unlearning_core.evaluation.table import metrics_table
     from unlearning_core.runs.context import RunContext
-    from unlearning_core.runs.stages.distance import FOLDER
 
-    folder, matcher = run.folder / "measurements", RunContext(run).matcher
-    there = [stage for stage in stages if (folder / f"{stage}.parquet").is_file()]
-    measured = {stage: Measurement.from_sentences(pd.read_parquet(folder / f"{stage}.parquet")) for stage in there}
-    written = {stage: [text["text"] for text in run.read_json(f"measurements/{stage}.json")] for stage in there}
+    matcher, done = RunContext(run).matcher, finished_stages(run)
+    measured = {stage: found for stage in stages if (found := run.measurement(stage)) is not None}
+    written = {stage: [text["text"] for text in run.written(stage) or []] for stage in measured}
     words = {stage: concept_words_per_100(texts, matcher) for stage, texts in written.items()}
-    compared = [stage for stage in there if f"distance {stage}" in finished_stages(run)]
-    return metrics_table(measured, words, {stage: Distance.load(run.folder / FOLDER / stage) for stage in compared})
+    distances = {stage: run.distance(stage) for stage in measured if f"distance {stage}" in done}
+    return metrics_table(measured, words, {stage: found for stage, found in distances.items() if found is not None})
 
 
 def show_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:

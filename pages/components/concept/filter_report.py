@@ -5,19 +5,20 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.concept.label_counts import counted_forms
 from pages.components.marked_text import escaped, highlighted
-from pages.components.progress import run_with_progress
-from unlearning_core.progress import ProgressCallback
+from pages.components.metric_row import metric_row
+from pages.components.progress import run_and_redraw
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
 
 def show_filter(run: Run) -> None:
     """Which text it is, and the report once it was asked for."""
-    from unlearning_core.runs.stages.filter_report import known_report, make_report, sources
+    from unlearning_core.runs.filtered import known_reports, make_reports, named_texts
 
     context = RunContext(run)
-    texts = sources(context)
+    texts = named_texts(context)
     if not texts:
         st.markdown(
             "The pruned model recovers on the sentences without the concept. Nothing has to be filtered out of them. "
@@ -29,29 +30,24 @@ def show_filter(run: Run) -> None:
         f"The pruned model recovers on {names}. Every text in it that holds a concept word is dropped whole, so that "
         "the concept is not learnt again. Another text can be chosen on the Retrain page."
     )
-    reports = known_report(context)
+    reports = known_reports(context)
     if reports is not None:
         for report in reports:
             _show(report)
     elif st.button("See what the filter drops", icon=":material/filter_alt:"):
-
-        def filter_it(bar: ProgressCallback) -> None:
-            make_report(RunContext(run, bar))
-
-        if run_with_progress("Filtering the text", filter_it, only_one=run.id):
-            st.rerun()
+        run_and_redraw("Filtering the text", lambda bar: make_reports(RunContext(run, bar)), only_one=run.id)
 
 
 def _show(report: dict[str, Any]) -> None:
     parts = [report["train"], report["validation"]]
     kept, dropped, blank = (sum(part[name] for part in parts) for name in ("kept", "dropped", "blank"))
-    with st.container(horizontal=True, gap="large"):
-        st.metric("Texts kept", f"{kept:,}", width="content")
-        st.metric("Texts dropped", f"{dropped:,}", width="content")
-        st.metric("Share dropped", f"{dropped / (kept + dropped):.1%}", width="content")
-        st.metric("For validation", f"{report['validation']['kept']:,}", width="content", help="Of those kept.")
-        if blank:
-            st.metric("Blank", f"{blank:,}", width="content")
+    metric_row(
+        ("Texts kept", f"{kept:,}"),
+        ("Texts dropped", f"{dropped:,}"),
+        ("Share dropped", f"{dropped / (kept + dropped):.1%}"),
+        ("For validation", f"{report['validation']['kept']:,}", "Of those kept."),
+        *([("Blank", f"{blank:,}")] if blank else []),
+    )
     if not dropped:
         st.caption("No text holds a word of the concept.")
         return
@@ -63,7 +59,7 @@ def _show(report: dict[str, Any]) -> None:
             {
                 "word": [word for word, _ in words],
                 "texts dropped": [count for _, count in words],
-                "forms in them": [_in_words(forms.get(word, {})) for word, _ in words],
+                "forms in them": [counted_forms(list(forms.get(word, {}).items())[:6]) for word, _ in words],
             },
             hide_index=True,
             height="content" if len(words) < 10 else 380,
@@ -74,10 +70,6 @@ def _show(report: dict[str, Any]) -> None:
         for example in report["examples"]:
             st.markdown(_marked(example))
         st.caption("Up to three dropped texts a word, cut to what stands around it.")
-
-
-def _in_words(forms: dict[str, int]) -> str:
-    return ", ".join(f"{form} {count}" for form, count in list(forms.items())[:6])
 
 
 def _marked(example: dict[str, str]) -> str:

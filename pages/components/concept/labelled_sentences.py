@@ -16,7 +16,7 @@ from unlearning_core.runs.run import Run
 
 PER_PAGE = 12
 ANY = ""
-WITH, WITHOUT, NEAR = "With the concept", "Without it", "With a neighbour"
+WITH, WITHOUT, WITH_NEIGHBOUR = "With the concept", "Without it", "With a neighbour"
 PARTS = {"To rank on": "train", "To measure on": "held_out"}
 
 
@@ -25,7 +25,7 @@ def show_sentences(run: Run, facts: dict[str, Any]) -> None:
     context = RunContext(run)
     kinds = st.container(horizontal=True, gap="medium")
     part = kinds.segmented_control("Part", list(PARTS), default="To rank on", required=True, key="part")
-    offered = [WITH, WITHOUT, *([NEAR] if "neighbours" in facts else [])]
+    offered = [WITH, WITHOUT, *([WITH_NEIGHBOUR] if "neighbours" in facts else [])]
     kind = kinds.segmented_control("Kind", offered, default=WITH, required=True, key="kind") or WITH
     options = _words_and_forms(facts)
     left, right = st.columns(2)
@@ -41,8 +41,8 @@ def show_sentences(run: Run, facts: dict[str, Any]) -> None:
     word, beside = (word or ANY) if concept else ANY, (beside or "").strip()
     if not any(letter.isalnum() for letter in beside):
         beside = ""
-    labelled = context.sentences(PARTS[part or "To rank on"])
-    items = {WITH: labelled.with_concept, WITHOUT: labelled.without, NEAR: labelled.with_neighbour}[kind]
+    labelled = run.sentences(PARTS[part or "To rank on"])
+    items = {WITH: labelled.with_concept, WITHOUT: labelled.without, WITH_NEIGHBOUR: labelled.with_neighbour}[kind]
     if word:
         _drop_word_or_sense(run, context, word, beside)
     _list(run, _found(items, word, beside, context))
@@ -71,7 +71,7 @@ def _found(items: list[LabelledText], word: str, beside: str, context: RunContex
 
 
 def _drop_word_or_sense(run: Run, context: RunContext, word: str, beside: str) -> None:
-    used = [item for part in PARTS.values() for item in context.sentences(part).items]
+    used = [item for part in PARTS.values() for item in run.sentences(part).items]
     count = len(_found(used, word, beside, context))
     what = f"“{word}” together with “{beside}”" if beside else f"“{word}”"
     title = f"Leave out all {count:,} sentences with {escaped(what)}"

@@ -3,38 +3,27 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import streamlit as st
-
 from pages.components.current_run import changed
-from pages.components.progress import flash, run_with_progress
-from unlearning_core.errors import InputError
-from unlearning_core.progress import ProgressCallback
-from unlearning_core.runs import background
-from unlearning_core.runs.context import RunContext
+from pages.components.progress import run_and_redraw
+from pages.components.work import bring_up_to_date, refuse_if_busy
 from unlearning_core.runs.run import Run
 
 KINDS = {"words": "dropped_words", "senses": "dropped_senses", "sentences": "dropped_sentences"}
 """What can be left out by hand, and its key in neural_probing."""
 
 
-def relabel(run: Run, show_flash: str, **sections: Any) -> None:
-    """Change keys of the run's settings and label; then the page is drawn anew and says `show_flash`.
+def relabel(run: Run, message: str, **sections: Any) -> None:
+    """Change keys of the run's settings and label; then the page is drawn anew and says `message`.
 
     Raises:
         InputError: a process works on the run, or a setting is out of range.
     """
-    if background.is_running(run):
-        raise InputError("This run is being retrained at the moment. Wait for it, or stop it on the Retrain page.")
+    refuse_if_busy(run)
     run.save_config(changed(run.config, **sections))
-
-    def context(bar: ProgressCallback) -> None:
-        from unlearning_core.runs.pipeline import execute
-
-        execute(run, bar, until="label", context=RunContext(run, bar))
-
-    if run_with_progress("Labelling sentences", context, only_one=run.id):
-        flash(show_flash)
-        st.rerun()
+    run_and_redraw(
+        "Labelling sentences", lambda bar: bring_up_to_date(run, "label", bar, with_model=False), only_one=run.id,
+        message=message,
+    )  # fmt: skip
 
 
 def leave_out(run: Run, kind: str, entries: Sequence[Any]) -> None:
@@ -42,8 +31,8 @@ def leave_out(run: Run, kind: str, entries: Sequence[Any]) -> None:
     key = KINDS[kind]
     known = list(getattr(run.config.neural_probing, key))
     new = [entry for entry in entries if entry not in known]
-    relabel(run, "It is left out. The steps after this one start from the sentences as they are now.",
-            neural_probing={key: known + new})  # fmt: skip
+    message = "It is left out. The steps after this one start from the sentences as they are now."
+    relabel(run, message, neural_probing={key: known + new})
 
 
 def take_back(run: Run, chosen: Mapping[str, Sequence[int]]) -> None:

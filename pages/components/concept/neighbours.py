@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.components.marked_text import escaped
 from unlearning_core.concepts.neighbours import given_words, neighbour_words
@@ -65,7 +66,7 @@ def _known(run: Run) -> tuple[tuple[str, ...], str]:
         return (), str(error)
 
 
-def neighbour_count(row: Any, facts: dict[str, Any]) -> None:
+def neighbour_count(row: DeltaGenerator, facts: dict[str, Any]) -> None:
     """How many sentences have a neighbour and not the concept, among the other counts; nothing without neighbours."""
     found = facts.get("neighbours")
     if found:

@@ -2,13 +2,14 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from pages.components.current_run import changed, keep_upload
 from pages.components.experiments import experiment_of
 from pages.components.model_cache import base_model
-from pages.components.progress import flash, run_with_progress
+from pages.components.progress import run_and_redraw
 from unlearning_core.concepts.words import Concept
 from unlearning_core.config import find_path
 from unlearning_core.errors import InputError
@@ -29,6 +30,9 @@ ORIGINS = {
     ROOT / "data" / "seats" / "sentences.jsonl": "Written by SmolLM2 about seats and about everything else.",
 }
 FORMATS = ["txt", "json", "jsonl", "csv", "tsv", "parquet"]
+_WRITTEN = "written"
+"""Where the run keeps sentences that the model wrote."""
+
 _NONE: dict[str, str | None] = {
     "sentences": None, "sentences_split": None, "sentences_column": None,
     "tokens_input_path": None, "labels_input_path": None,
@@ -61,7 +65,7 @@ def _kind_of(run: Run) -> str:
     probing = run.config.neural_probing
     if probing.tokens_input_path:
         return LABELLED
-    if probing.sentences and Path(probing.sentences).parent == _written_folder(run):
+    if probing.sentences and Path(probing.sentences).parent == run.work_folder(_WRITTEN).resolve():
         return WRITTEN
     if _uploaded(run):
         return UPLOAD
@@ -72,7 +76,7 @@ def _kind_of(run: Run) -> str:
 
 def _uploaded(run: Run) -> str | None:
     source = run.config.neural_probing.sentences
-    return source if source and Path(source).parent == (run.folder / "inputs").resolve() else None
+    return source if source and Path(source).parent == run.kept_inputs_folder.resolve() else None
 
 
 def _path(run: Run) -> dict[str, str | None]:
@@ -104,10 +108,6 @@ def _labelled(run: Run) -> dict[str, str | None]:
     return found | {"target_label": (label or "").strip() or "target"}
 
 
-def _written_folder(run: Run) -> Path:
-    return (run.folder / "data" / "written").resolve()
-
-
 def _written(run: Run, words: tuple[str, ...], inflections: bool) -> str | None:
     """The file with the sentences that the model wrote for these words, or None."""
     left, middle, right = st.columns(3)
@@ -115,7 +115,7 @@ def _written(run: Run, words: tuple[str, ...], inflections: bool) -> str | None:
     share = middle.number_input("Share with the concept", 0.1, 0.9, 0.5, 0.1, key=f"share written {run.id}")
     seed = int(right.number_input("Seed", 0, None, 0, key=f"seed {run.id}"))
     name = hashlib.sha256(repr((words, inflections, count, share, seed)).encode()).hexdigest()[:10]
-    target = _written_folder(run) / f"{name}.jsonl"
+    target = run.work_folder(_WRITTEN).resolve() / f"{name}.jsonl"
     st.caption("The model writes sentences with and without the words; what is broken or double is dropped.")
     if target.is_file():
         st.success(f"{count} sentences are written.", icon=":material/check_circle:")
@@ -123,22 +123,19 @@ def _written(run: Run, words: tuple[str, ...], inflections: bool) -> str | None:
         if not words:
             raise InputError("The list of concept words is empty. Write at least one word, for example: chair.")
         concept = Concept(words, inflections)
-        if run_with_progress(
-            "Writing sentences", lambda bar: _write(run, concept, target, count, share, seed, bar), only_one=run.id
-        ):
-            run.save_config(changed(run.config, neural_probing=_NONE | {"sentences": str(target)}))
-            flash("The sentences are written. Label them next.")
-            st.rerun()
+        settings = {"count": count, "concept_share": share, "seed": seed}
+        run_and_redraw(
+            "Writing sentences", lambda bar: _write(run, concept, target, settings, bar), only_one=run.id,
+            message="The sentences are written. Label them next.",
+        )  # fmt: skip
     return str(target) if target.is_file() else None
 
 
-def _write(
-    run: Run, concept: Concept, target: Path, count: int, share: float, seed: int, bar: ProgressCallback
-) -> None:
+def _write(run: Run, concept: Concept, target: Path, settings: dict[str, Any], bar: ProgressCallback) -> None:
     from unlearning_core.writing.writer import WriterSettings, write_sentences
 
-    settings = WriterSettings(
-        run.config.base_model.base_model_path, concept.words, count, concept_share=share, seed=seed
-    )
+    chosen = WriterSettings(run.config.base_model.base_model_path, concept.words, **settings)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_sentences(base_model(run, bar), concept, target, settings, bar)
+    with base_model(run, bar) as loaded:
+        write_sentences(loaded, concept, target, chosen, bar)
+    run.save_config(changed(run.config, neural_probing=_NONE | {"sentences": str(target)}))

@@ -1,7 +1,6 @@
 """Where a model comes from, on the Model page: a starter, a path or name, a zip; and runs that are there already."""
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
@@ -11,11 +10,12 @@ from pages.components.experiments import experiment_of
 from pages.components.marked_text import escaped
 from pages.components.model.model_card import choose_well_known, starter_caption
 from pages.components.progress import flash
-from pages.components.run_line import described
-from unlearning_core.config import ExperimentConfig, find_path, load_config
+from pages.components.run_summary import described
+from unlearning_core.config import BaseModelSection, ExperimentConfig, find_path, load_config
 from unlearning_core.errors import InputError
 from unlearning_core.models.sources.starters import offered
-from unlearning_core.runs.run import create_run, list_runs
+from unlearning_core.runs.pipeline import create_run
+from unlearning_core.runs.run import list_runs
 
 STARTER, HUB, PATH, ZIP = (
     "A model that comes with it",
@@ -27,18 +27,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A model that the visitor named."""
-
-    source: str
-    revision: str | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    allow_pickle: bool = False
-
-
-def choose_model() -> Choice | None:
+def choose_model() -> BaseModelSection | None:
     """The widgets; None until something is named.
 
     Raises:
@@ -70,23 +59,16 @@ def choose_model() -> Choice | None:
             )
     if not source:
         return None
-    return Choice(
-        source if kind in (STARTER, HUB) else find_path(source, Path.cwd()),
-        revision.strip() or None,
-        device,
-        dtype,
-        allow_pickle,
-    )
+    return BaseModelSection(
+        base_model_path=source if kind in (STARTER, HUB) else find_path(source, Path.cwd()),
+        revision=revision.strip() or None, device=device, dtype=dtype, allow_pickle=allow_pickle,
+    )  # fmt: skip
 
 
 def _starter(dtype: str) -> str:
     starters = offered()
-    name = st.radio(
-        "Model",
-        list(starters),
-        format_func=lambda name: starters[name].title,
-        captions=[starter_caption(name, dtype) for name in starters],
-    )
+    captions = [starter_caption(name, dtype) for name in starters]
+    name = st.radio("Model", list(starters), format_func=lambda name: starters[name].title, captions=captions)
     if reason := starters[name].unavailable():
         st.warning(escaped(reason))
         return ""
@@ -110,13 +92,10 @@ def _uploaded() -> str:
     return known[1]
 
 
-def experiment(choice: Choice) -> ExperimentConfig:
+def experiment(model: BaseModelSection) -> ExperimentConfig:
     """Settings for that model; all others are those of the experiment that fits it."""
-    model = {
-        "base_model_path": choice.source, "revision": choice.revision, "device": choice.device, "dtype": choice.dtype,
-        "allow_pickle": choice.allow_pickle, "model_type": None, "neurons_per_layer": None, "num_layers": None,
-    }  # fmt: skip
-    return changed(experiment_of(choice.source), base_model=model, output_dir=str(runs_root()))
+    fitting = experiment_of(model.base_model_path)
+    return changed(fitting, base_model=model.model_dump(), output_dir=str(runs_root()))
 
 
 def reopen_run() -> None:
@@ -141,16 +120,12 @@ def import_config() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
         path.write_bytes(upload.getvalue())
-        config = _readable(path, upload.name)
+        try:
+            config = load_config(path)
+        except InputError as error:
+            # The visitor knows the file by its own name, not by where it lies for a moment.
+            raise InputError(str(error).replace(str(path), upload.name)) from error
     if st.button("Start a run with these settings"):
         show_run(create_run(changed(config, output_dir=str(runs_root())), runs_root()))
         flash(f"{upload.name} was read; its settings are on the pages.")
         st.rerun()
-
-
-def _readable(path: Path, name: str) -> ExperimentConfig:
-    try:
-        return load_config(path)
-    except InputError as error:
-        # The visitor knows the file by its own name, not by where it lies for a moment.
-        raise InputError(str(error).replace(str(path), name)) from error

@@ -5,7 +5,8 @@ from typing import Any
 import streamlit as st
 
 from pages.components.marked_text import escaped
-from pages.components.sidebar import model_name
+from pages.components.metric_row import metric_row
+from pages.components.run_summary import model_name
 from unlearning_core.models.memory import available, bytes_needed, fits
 from unlearning_core.models.sources.starters import HUB, STARTERS
 
@@ -14,16 +15,20 @@ SITES = {"mlp": "MLP neurons", "head": "Attention heads", "residual": "Residual 
 
 def facts(info: dict[str, Any]) -> None:
     """The card of a model, from `ModelInfo.to_dict`; older runs lack some of it."""
-    st.subheader(escaped(_title(info["source"])))
-    row = st.container(horizontal=True, gap="medium")
-    row.metric("Parameters", count(info["parameters"]), width="content")
-    row.metric("Memory for the weights", in_bytes(info["bytes_in_memory"]), width="content")
-    row.metric("Layers", info["layers"], width="content")
-    row.metric("Family", info["model_type"], width="content")
-    if info.get("context"):
-        row.metric("Context", f"{info['context']:,}", width="content", help="Tokens that it reads at most.")
-    if info.get("vocabulary"):
-        row.metric("Vocabulary", f"{info['vocabulary']:,}", width="content", help="Different tokens that it knows.")
+    source = info["source"]
+    st.subheader(escaped(STARTERS[source].title if source in STARTERS else model_name(source)))
+    row = metric_row(
+        ("Parameters", count(info["parameters"])),
+        ("Memory for the weights", in_bytes(info["bytes_in_memory"])),
+        ("Layers", str(info["layers"])),
+        ("Family", info["model_type"]),
+    )
+    for title, name, meaning in (
+        ("Context", "context", "Tokens that it reads at most."),
+        ("Vocabulary", "vocabulary", "Different tokens that it knows."),
+    ):
+        if info.get(name):
+            row.metric(title, f"{info[name]:,}", width="content", help=meaning)
     shapes = info["shapes"]
     st.table(
         {
@@ -34,21 +39,10 @@ def facts(info: dict[str, Any]) -> None:
         },
         border="horizontal",
     )
-    rest = [
-        f"number format {info['dtype']}",
-        f"device {info['device']}",
-        f"licence {info.get('licence') or _licence(info['source'])}",
-    ]
+    licence = info.get("licence") or (STARTERS[source].licence if source in STARTERS else "not named")
+    rest = [f"number format {info['dtype']}", f"device {info['device']}", f"licence {licence}"]
     rest += [f"revision {info['revision'][:12]}"] if info.get("revision") else []
     st.caption(escaped(", ".join(rest)))
-
-
-def _licence(source: str) -> str:
-    return STARTERS[source].licence if source in STARTERS else "not named"
-
-
-def _title(source: str) -> str:
-    return STARTERS[source].title if source in STARTERS else model_name(source)
 
 
 def memory(info: dict[str, Any]) -> None:

@@ -4,30 +4,31 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.marked_text import escaped
+from pages.components.marked_text import NOTHING, escaped
 from pages.components.model_cache import base_is_loaded, base_model
 from pages.components.progress import run_with_progress
 from unlearning_core.errors import InputError
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.run import Run
 
-_TALK = "said by the model"
 _KEPT = 6
 """Earlier texts that stay on the page."""
 
 GREEDY, SAMPLED = "Likeliest words", "Drawn at random"
 
 
-def talk(run: Run) -> None:
+def prompt_box(run: Run) -> None:
     """The box, and under it what was written, the latest first."""
     st.subheader("Talk to it")
     prompts = run.config.test_prompts
     box = f"prompt {run.id}"
     st.session_state.setdefault(box, prompts[0] if prompts else "")
     if prompts:
-        st.pills("To begin with", prompts, key=f"example {run.id}", on_change=_take, args=(box, f"example {run.id}"))
+        st.pills(
+            "To begin with", prompts, key=f"example {run.id}", on_change=_use_example, args=(box, f"example {run.id}")
+        )
     answers = base_is_loaded(run) and _answers(run)
-    with st.form(f"talk {run.id}", border=False):
+    with st.form(f"prompt form {run.id}", border=False):
         prompt = st.text_area("Prompt", key=box, height="content", help="The model goes on from here.")
         how = st.radio(
             "How it writes", (GREEDY, SAMPLED), horizontal=True, key=f"how {run.id}",
@@ -52,15 +53,17 @@ def talk(run: Run) -> None:
     _show(run)
 
 
-def _take(box: str, example: str) -> None:
+def _use_example(box: str, example: str) -> None:
     if chosen := st.session_state.get(example):
         st.session_state[box] = chosen
 
 
 def _answers(run: Run) -> bool:
+    """Whether the model was trained to answer messages."""
     from unlearning_core.evaluation.chat import has_chat_template
 
-    return has_chat_template(base_model(run))
+    with base_model(run) as loaded:
+        return has_chat_template(loaded)
 
 
 def _write(run: Run, prompt: str, temperature: float, tokens: int, seed: int, asked: bool) -> None:
@@ -70,22 +73,22 @@ def _write(run: Run, prompt: str, temperature: float, tokens: int, seed: int, as
     slot, bar = st.empty(), st.empty()
 
     def draw(_: int, __: int, text: str) -> None:
-        slot.markdown(escaped(text) or ":gray[(nothing)]")
+        slot.markdown(escaped(text) or NOTHING)
 
     def write(progress: ProgressCallback) -> None:
         from unlearning_core.evaluation.chat import chat_prompt
         from unlearning_core.evaluation.generation import generate
 
-        loaded = base_model(run, progress)
-        whole = chat_prompt(loaded, [], prompt, new_tokens=tokens) if asked else prompt
-        found = generate(
-            loaded, [whole], temperature=temperature, top_p=run.config.generation.top_p, max_new_tokens=tokens,
-            seed=seed, on_text=draw, progress=progress,
-        )  # fmt: skip
+        with base_model(run, progress) as loaded:
+            whole = chat_prompt(loaded, [], prompt, new_tokens=tokens) if asked else prompt
+            found = generate(
+                loaded, [whole], temperature=temperature, top_p=run.config.generation.top_p, max_new_tokens=tokens,
+                seed=seed, on_text=draw, progress=progress,
+            )  # fmt: skip
         _written(run).insert(0, {"prompt": prompt, "text": found[0].text})
 
     with bar:
-        done = run_with_progress("Writing", write, only_one=f"{run.id} talk")
+        done = run_with_progress("Writing", write, only_one=f"{run.id} prompt")
     if done:
         del _written(run)[_KEPT:]
         # What was just written is shown with the earlier texts.
@@ -93,10 +96,10 @@ def _write(run: Run, prompt: str, temperature: float, tokens: int, seed: int, as
 
 
 def _written(run: Run) -> list[dict[str, Any]]:
-    return st.session_state.setdefault(f"{_TALK} {run.id}", [])
+    return st.session_state.setdefault(f"written by the model {run.id}", [])
 
 
 def _show(run: Run) -> None:
     for text in _written(run):
         with st.container(border=True):
-            st.markdown(f"**{escaped(text['prompt'])}**  \n{escaped(text['text']) or ':gray[(nothing)]'}")
+            st.markdown(f"**{escaped(text['prompt'])}**  \n{escaped(text['text']) or NOTHING}")

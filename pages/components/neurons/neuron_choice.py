@@ -5,10 +5,8 @@ import re
 import streamlit as st
 
 from pages.components.current_run import changed
-from unlearning_core.errors import InputError
+from pages.components.work import refuse_if_busy
 from unlearning_core.neurons.neuron import Neuron
-from unlearning_core.neurons.pins import pin, pinned, unpin
-from unlearning_core.runs import background
 from unlearning_core.runs.run import Run
 
 _KEY = "neuron"
@@ -32,27 +30,21 @@ def choose_neuron(neuron: Neuron | None) -> None:
         st.query_params[_KEY] = f"{neuron.layer}.{neuron.index}"
 
 
-def is_pinned(run: Run, neuron: Neuron) -> bool:
-    """Whether somebody pinned it."""
-    return neuron in pinned(run)
+def pinned_neurons(run: Run) -> list[Neuron]:
+    """The neurons that somebody pinned, in that order; they survive a refresh and are there for a second visitor."""
+    return [Neuron(str(site), int(layer), int(index)) for site, layer, index in run.note("pinned_neurons") or []]
 
 
 def toggle_pin(run: Run, neuron: Neuron) -> None:
     """Pin it, or no longer."""
-    if is_pinned(run, neuron):
-        unpin(run, neuron)
-    else:
-        pin(run, neuron)
+    others = [other for other in pinned_neurons(run) if other != neuron]
+    kept = others if neuron in pinned_neurons(run) else [*others, neuron]
+    run.write_note("pinned_neurons", [list(other.key) for other in kept])
 
 
 def excluded_neurons(run: Run) -> list[Neuron]:
     """The neurons that no cut of the run touches."""
     return [Neuron(*key) for key in run.config.neural_probing.excluded_neurons]
-
-
-def is_excluded(run: Run, neuron: Neuron) -> bool:
-    """Whether no cut touches it."""
-    return neuron in excluded_neurons(run)
 
 
 def set_excluded(run: Run, neuron: Neuron, excluded: bool) -> None:
@@ -61,8 +53,7 @@ def set_excluded(run: Run, neuron: Neuron, excluded: bool) -> None:
     Raises:
         InputError: the run is being worked on.
     """
-    if background.is_running(run):
-        raise InputError("This run is being retrained at the moment. Wait for it, or stop it on the Retrain page.")
+    refuse_if_busy(run)
     others = [other.key for other in excluded_neurons(run) if other != neuron]
     keys = [*others, neuron.key] if excluded else others
     run.save_config(changed(run.config, neural_probing={"excluded_neurons": keys}))

@@ -1,21 +1,20 @@
 """Another ranking beside the run's own: chosen, computed if need be, and how far the two agree."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.components.model_cache import base_model
-from pages.components.neurons.ranking_settings import ALIGNMENTS, begin_anew, in_words, settings_key
+from pages.components.metric_row import metric_row
+from pages.components.model_cache import base_is_at_hand, base_model
+from pages.components.neurons.ranking_settings import ALIGNMENTS, ranking_name, reset_settings, settings_key
+from pages.components.neurons.ranking_view import marks_of
 from pages.components.parameter_widgets import choose_parameters
-from pages.components.progress import flash, run_with_progress, show_errors, show_flash
-from pages.components.ready_model import model_at_hand
+from pages.components.progress import run_and_redraw, run_with_progress, show_errors, show_flash
 from unlearning_core.figures.agreement import overlap_curve, rank_density
 from unlearning_core.figures.charts import heatmap
 from unlearning_core.neurons.agreement import Agreement
-from unlearning_core.progress import duration
+from unlearning_core.progress import ProgressCallback, duration
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs.rankings import OtherRanking, kept_rankings
 from unlearning_core.runs.run import Run
@@ -46,7 +45,7 @@ def compare_rankings(run: Run) -> None:
                 "Another method, or the same one read at another place, side by side with this ranking, and how far "
                 "the two agree. This ranking stays as it is."
             )
-        elif other.folder == OtherRanking.own(run).folder:
+        elif other == OtherRanking.own(run):
             st.info("That is this ranking itself. Choose another method, place or parameter.", icon=":material/equal:")
         elif other.summary() is not None or _ranked(run, other):
             _show(run, other)
@@ -82,55 +81,63 @@ def _choose(run: Run) -> OtherRanking | None:
 
 def _ranked(run: Run, other: OtherRanking) -> bool:
     """Whether it is there now: at once from what the run's pass kept, after a button where it needs passes."""
-    if not model_at_hand(run):
+    if not base_is_at_hand(run):
         return False
     if other.summary() is not None:
         return True
     place = st.empty()
     with place.container():
-        finished = _compute(run, other) if other.from_statistics else _rank_on_demand(run, other)
+        finished = (other.from_statistics or _asked(run, other)) and _compute(run, other)
     if finished:
         place.empty()
     return finished
 
 
-def _rank_on_demand(run: Run, other: OtherRanking) -> bool:
+def _asked(run: Run, other: OtherRanking) -> bool:
+    """Say how long it takes; whether the visitor wants it."""
     with st.spinner("Seeing how long it takes"):
-        least, most = (max(1.0, seconds) for seconds in _expected(str(run.folder), other.folder.name, other))
+        least, most = (max(1.0, seconds) for seconds in _expected(*_key(run, other), other))
     if RANKERS[other.ranker].needs_model:
         st.markdown(
             f"It runs the model many times: {duration(least)} to {duration(most)}; its bar will tell more closely."
         )
     else:
         st.markdown(f"It needs another pass over the sentences: about {duration(most)}.")
-    return st.button("Rank by it too", icon=":material/hub:", key="rank by another") and _compute(run, other)
+    return st.button("Rank by it too", icon=":material/hub:", key="rank by another")
 
 
 def _compute(run: Run, other: OtherRanking) -> bool:
-    return run_with_progress(
-        "Ranking by another method", lambda bar: other.compute(bar, base=base_model(run)), only_one=run.id
-    )
+    def compute(bar: ProgressCallback) -> None:
+        with base_model(run, bar) as base:
+            other.compute(bar, base=base)
+
+    return run_with_progress("Ranking by another method", compute, only_one=run.id)
+
+
+def _key(run: Run, other: OtherRanking) -> tuple[str, str | None, str]:
+    """What tells the other ranking from any other, and the run's own too, while the run stays as it is."""
+    return str(run.folder), run.fingerprint("rank"), other.fingerprint
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _expected(folder: str, name: str, _other: OtherRanking) -> tuple[float, float]:
-    return _other.expected_seconds(base_model(_other.run))
+def _expected(folder: str, ranking: str | None, other: str, _other: OtherRanking) -> tuple[float, float]:
+    with base_model(_other.run) as base:
+        return _other.expected_seconds(base)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _agreement(own: str, ranked: int, other: str) -> tuple[Agreement, float, float]:
+def _agreement(folder: str, ranking: str | None, other: str, _other: OtherRanking) -> tuple[Agreement, float, float]:
     """Both rankings beside each other, and their rank correlations: over all, and with the top weighing most."""
-    found = Agreement.of(pd.read_parquet(own), pd.read_parquet(other))
+    found = Agreement.of(_other.run.ranking(), _other.read())
     return found, found.correlation(), found.weighted_correlation()
 
 
 def _show(run: Run, other: OtherRanking) -> None:
-    own = run.folder / "ranking.parquet"
-    found, alike, top_alike = _agreement(str(own), own.stat().st_mtime_ns, str(other.path))
-    names = (in_words(OtherRanking.own(run)), in_words(other))
+    found, alike, top_alike = _agreement(*_key(run, other), other)
+    names = (ranking_name(OtherRanking.own(run)), ranking_name(other))
     first = _first(run, len(found))
     _numbers(found, first, alike, top_alike)
-    _side_by_side(own, other.path, names, first)
+    _side_by_side((run.ranking(), other.read()), names, first)
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(
@@ -169,24 +176,25 @@ def _first(run: Run, neurons: int) -> int:
 
 def _numbers(found: Agreement, first: int, alike: float, top_alike: float) -> None:
     overlap = found.overlap(first)
-    row = st.container(horizontal=True, gap="large")
-    row.metric(
-        f"In both first {first:,}", f"{overlap.both:,} ({100 * overlap.share:.0f} %)", width="content",
-        help=f"Neurons that both rankings put among their first {first:,}. 100 %: they would cut the same neurons.",
-    )  # fmt: skip
-    row.metric(
-        "By chance", f"{about(first * overlap.chance)} ({about(100 * overlap.chance)} %)", width="content",
-        help="What two rankings that know nothing of each other share on average.",
-    )  # fmt: skip
-    row.metric(
-        "Rank correlation", f"{alike:.2f}", width="content",
-        help="Whether the order of all neurons is alike: 1 is the same order, 0 is no relation, -1 is the order upside "
-        "down (Spearman's).",
-    )  # fmt: skip
-    row.metric(
-        "Top-weighted correlation", f"{top_alike:.2f}", width="content",
-        help="The same scale, but who stands at the top counts most, as it does for a cut (Kendall's tau, weighted: "
-        "Vigna 2015). Most neurons matter to no concept, and their order is close to chance in any ranking.",
+    metric_row(
+        (
+            f"In both first {first:,}", f"{overlap.both:,} ({100 * overlap.share:.0f} %)",
+            f"Neurons that both rankings put among their first {first:,}. 100 %: they would cut the same neurons.",
+        ),
+        (
+            "By chance", f"{about(first * overlap.chance)} ({about(100 * overlap.chance)} %)",
+            "What two rankings that know nothing of each other share on average.",
+        ),
+        (
+            "Rank correlation", f"{alike:.2f}",
+            "Whether the order of all neurons is alike: 1 is the same order, 0 is no relation, -1 is the order upside "
+            "down (Spearman's).",
+        ),
+        (
+            "Top-weighted correlation", f"{top_alike:.2f}",
+            "The same scale, but who stands at the top counts most, as it does for a cut (Kendall's tau, weighted: "
+            "Vigna 2015). Most neurons matter to no concept, and their order is close to chance in any ranking.",
+        ),
     )  # fmt: skip
 
 
@@ -195,25 +203,19 @@ def about(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _side_by_side(own: Path, other: Path, names: tuple[str, str], first: int) -> None:
+def _side_by_side(rankings: tuple[pd.DataFrame, pd.DataFrame], names: tuple[str, str], first: int) -> None:
     titles = ("This ranking", "The other")
     # A row of their own: where one name takes two lines, the heatmaps stay side by side.
     for column, title, name in zip(st.columns(2, gap="medium"), titles, names, strict=True):
         column.markdown(f"**{title}**: {name}")
-    for column, path, title in zip(st.columns(2, gap="medium"), (own, other), titles, strict=True):
-        ranking = pd.read_parquet(path)
-        site = str(ranking["site"].iloc[0])
-        marked = np.zeros((int(ranking["layer"].max()) + 1, int(ranking["index"].max()) + 1), bool)
-        top = ranking[ranking["rank"] < first]
-        marked[top["layer"], top["index"]] = True
-        with column:
-            figure = heatmap(ranking, site, cut=marked, marks=f"in the first {first:,}")
-            # A scale beside each would leave little room for the neurons in half a page; the caption says it.
-            figure.update_traces(showscale=False, selector={"name": "score"}).update_layout(margin={"l": 40, "r": 5})
-            st.plotly_chart(
-                figure, key=f"heatmap of {title}",
-                alt=f"Score of every neuron by layer; the first {first:,} are crossed",
-            )  # fmt: skip
+    for column, ranking, title in zip(st.columns(2, gap="medium"), rankings, titles, strict=True):
+        top = marks_of(ranking, ranking[ranking["rank"] < first])
+        figure = heatmap(ranking, str(ranking["site"].iloc[0]), cut=top, marks=f"in the first {first:,}")
+        # A scale beside each would leave little room for the neurons in half a page; the caption says it.
+        figure.update_traces(showscale=False, selector={"name": "score"}).update_layout(margin={"l": 40, "r": 5})
+        column.plotly_chart(
+            figure, key=f"heatmap of {title}", alt=f"Score of every neuron by layer; the first {first:,} are crossed"
+        )
     st.caption(
         f"Crosses: the first {first:,} of each. Red: above the mean of its layer, blue: below, in standard deviations, "
         "because every method has a scale of its own."
@@ -244,7 +246,10 @@ def _offer_to_adopt(run: Run, other: OtherRanking) -> None:
         "be kept again on the Prune page.",
     ):  # fmt: skip
         return
-    if run_with_progress("Taking it over", lambda bar: other.adopt(), only_one=run.id):
-        begin_anew(run)
-        flash(f"The neurons are ranked by another method now: {in_words(other)}.")
-        st.rerun()
+
+    def adopt(_: ProgressCallback) -> None:
+        other.adopt()
+        reset_settings(run)
+
+    message = f"The neurons are ranked by another method now: {ranking_name(other)}."
+    run_and_redraw("Taking it over", adopt, only_one=run.id, message=message)

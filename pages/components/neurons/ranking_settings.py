@@ -28,7 +28,7 @@ _VERSIONS = "versions of ranking settings"
 """How often a run's settings were changed elsewhere than in these widgets: those with another key begin with them."""
 
 
-def begin_anew(run: Run) -> None:
+def reset_settings(run: Run) -> None:
     """Let the widgets show what the run's settings name now."""
     versions = st.session_state.setdefault(_VERSIONS, {})
     versions[run.id] = versions.get(run.id, 0) + 1
@@ -39,7 +39,7 @@ def settings_key(run: Run) -> str:
     return f"{run.id} {st.session_state.get(_VERSIONS, {}).get(run.id, 0)}"
 
 
-def in_words(ranking: OtherRanking) -> str:
+def ranking_name(ranking: OtherRanking) -> str:
     """A ranking's name for a person: method, place, and parameters that are not the defaults."""
     ranker = RANKERS[ranking.ranker]
     defaults = ranker.check().model_dump(mode="json")
@@ -53,7 +53,7 @@ def in_words(ranking: OtherRanking) -> str:
 def choose_settings(run: Run) -> dict[str, Any]:
     """Site, alignment, method and its parameters as keys of neural_probing."""
     probing = run.config.neural_probing
-    info, key = run.read_json("model.json"), settings_key(run)
+    info, key = run.note("model"), settings_key(run)
     sites = list(info["shapes"]) if info else list(SITE_NAMES)
     left, right = st.columns([2, 3], gap="large")
     with left:

@@ -8,15 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from pages.components.neurons.neuron_card import show_card
-from pages.components.neurons.neuron_choice import choose_neuron, chosen_neuron, excluded_neurons
+from pages.components.neurons.neuron_choice import choose_neuron, chosen_neuron, excluded_neurons, pinned_neurons
 from pages.components.progress import show_errors
 from unlearning_core.errors import InputError
 from unlearning_core.figures.charts import heatmap, layer_summary, neurons_of_cell
 from unlearning_core.figures.score_grid import OrderBy
 from unlearning_core.neurons.neuron import Neuron
-from unlearning_core.neurons.pins import pinned
 from unlearning_core.neurons.search import search
-from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
 _COLUMNS = ["rank", "layer", "index", "score", "protected", "pinned", "never cut"]
@@ -29,7 +27,7 @@ _TABLES = "neuron tables"
 def explore(run: Run) -> None:
     """Heatmap, neurons of the clicked cell, table and card; a click draws only these anew."""
     with show_errors():
-        ranking = RunContext(run).ranking
+        ranking = run.ranking()
         site = str(ranking["site"].iloc[0])
         neuron = chosen_neuron(site, (int(ranking["layer"].max()) + 1, int(ranking["index"].max()) + 1))
         order = _show_heatmap(run, ranking, site, neuron)
@@ -42,14 +40,10 @@ def explore(run: Run) -> None:
 
 def _show_heatmap(run: Run, ranking: pd.DataFrame, site: str, neuron: Neuron | None) -> OrderBy:
     controls = st.container(horizontal=True, gap="large", vertical_alignment="bottom")
-    order: OrderBy = (
-        "score"
-        if controls.segmented_control(
-            "Order within a layer", ["index", "score"], default="index", required=True, key="heatmap order"
-        )
-        == "score"
-        else "index"
+    chosen = controls.segmented_control(
+        "Order within a layer", ["index", "score"], default="index", required=True, key="heatmap order"
     )
+    order: OrderBy = "score" if chosen == "score" else "index"
     standardised = controls.toggle(
         "Compare within each layer (standardised)", True, key="heatmap standardised", wrap=True
     )
@@ -96,16 +90,15 @@ def _show_first(run: Run, ranking: pd.DataFrame, site: str) -> None:
     found = _search(run, ranking)
     rows = found.head(most)
     keys = list(zip(rows["site"], rows["layer"], rows["index"], strict=True))
-    marks = {"pinned": pinned(run), "never cut": excluded_neurons(run)}
+    marks = {"pinned": pinned_neurons(run), "never cut": excluded_neurons(run)}
     for name, neurons in marks.items():
         wanted = {neuron.key for neuron in neurons}
         rows = rows.assign(**{name: [key in wanted for key in keys]})
     _pick(rows[_COLUMNS], rows, "first", 280)
     st.caption(f"{len(rows):,} of {len(found):,} that fit, of {len(ranking):,} ranked. Rank 1 comes first.")
     st.markdown("**Where they lie**")
-    chosen = np.zeros(len(ranking), bool)
-    chosen[ranking.index.get_indexer(rows.index)] = True
-    layers = layer_summary(_flags(ranking, site, chosen), _flags(ranking, site, ranking["protected"].to_numpy()))
+    protected = ranking[ranking["protected"]]
+    layers = layer_summary(*(marks_of(ranking, some[some["site"] == site]) for some in (rows, protected)))
     layers.update_yaxes(title="neurons").update_xaxes(dtick=max(1, int(ranking["layer"].max()) // 10))
     layers.update_traces(hovertemplate="layer %{x}: %{y}<extra></extra>").update_layout(height=220, margin_t=10)
     st.plotly_chart(layers, key="layers", alt="How many of the first neurons lie in each layer")
@@ -118,7 +111,7 @@ def _search(run: Run, ranking: pd.DataFrame) -> pd.DataFrame:
     )
     indices = row.text_input("Index", placeholder="17 or 100-200", key="search index", width=140)
     show = row.selectbox("Show", _SHOW, key="search show", width=150)
-    among = {"pinned": pinned(run), "never cut": excluded_neurons(run)}.get(show)
+    among = {"pinned": pinned_neurons(run), "never cut": excluded_neurons(run)}.get(show)
     try:
         return search(
             ranking, layers=layers, indices=indices or "", among=among,
@@ -145,8 +138,8 @@ def _pick(shown: pd.DataFrame, rows: pd.DataFrame, name: str, height: int) -> No
     )  # fmt: skip
 
 
-def _flags(ranking: pd.DataFrame, site: str, chosen: np.ndarray) -> np.ndarray:
-    flags = np.zeros((int(ranking["layer"].max()) + 1, int(ranking["index"].max()) + 1), bool)
-    picked = ranking[chosen & (ranking["site"] == site).to_numpy()]
-    flags[picked["layer"], picked["index"]] = True
-    return flags
+def marks_of(ranking: pd.DataFrame, some: pd.DataFrame) -> np.ndarray:
+    """Bool [layers, width] of the ranking's neurons: whether one is among `some` of its rows."""
+    marks = np.zeros((int(ranking["layer"].max()) + 1, int(ranking["index"].max()) + 1), bool)
+    marks[some["layer"], some["index"]] = True
+    return marks

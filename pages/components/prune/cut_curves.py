@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from pages.components.marked_text import escaped
-from pages.components.neurons.ranking_settings import in_words
+from pages.components.neurons.ranking_settings import ranking_name
 from pages.components.prune.cut_settings import on_slider
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.evaluation.curves import BUDGET, Verdict, verdict
@@ -51,7 +51,7 @@ def curves(run: Run, cut: CutSettings, seconds_a_sentence: float) -> None:
 
 def _others(run: Run, cut: CutSettings) -> dict[str, RunSweep]:
     """By name, the sweeps of the rankings that the visitor wants beside the run's own."""
-    kept = {in_words(other): other for other in kept_rankings(run)}
+    kept = {ranking_name(other): other for other in kept_rankings(run)}
     if not kept:
         st.caption("Rankings that this one is compared with on the Neurons page can be drawn here too.")
         return {}
@@ -133,8 +133,7 @@ def _draw(found: RunSweep, cut: CutSettings, others: dict[str, RunSweep]) -> Non
 
 
 def _selectivity(summary: dict[str, Any]) -> str:
-    sign = "" if summary["budget_reached"] else "at least "
-    return f"{sign}{summary['selectivity']:.2f} nats"
+    return f"{'' if summary['budget_reached'] else 'at least '}{summary['selectivity']:.2f} nats"
 
 
 def _say(found: Verdict) -> None:

@@ -10,12 +10,10 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pages.components.marked_text import CHANGED, escaped, highlighted
-from pages.components.model_cache import base_model
-from unlearning_core.concepts.matcher import Matcher
+from pages.components.marked_text import CHANGED, escaped, with_concept
+from pages.components.states import PRUNED, columns, headings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.differences import changed_words
 from unlearning_core.figures.charts import heatmap, layer_summary
 from unlearning_core.progress import Progress
 from unlearning_core.runs.context import RunContext
@@ -23,6 +21,7 @@ from unlearning_core.runs.run import Run
 
 if TYPE_CHECKING:
     from unlearning_core.evaluation.likelihood import Kind
+    from unlearning_core.models.loading import LoadedModel
 
 QUICK = 24
 """Held-out sentences of each kind that the quick numbers are measured on."""
@@ -60,25 +59,25 @@ def pictures_of_cut(ranking: pd.DataFrame, mask: Mask) -> None:
         st.plotly_chart(bars, key="cut layers", alt="Neurons cut in each layer")
 
 
-def write_side_by_side(run: Run, mask: Mask, prompts: list[str], tokens: int, greedy: bool) -> None:
+def write_side_by_side(
+    run: Run, loaded: "LoadedModel", mask: Mask, prompts: list[str], tokens: int, greedy: bool
+) -> None:
     """Base and pruned continue the prompts; what was written before is remembered."""
     if not prompts:
         raise InputError("There is no prompt. Write at least one in the box of prompts.")
     st.subheader("What it writes")
-    slots: dict[str, list[DeltaGenerator]] = {"base": [], "pruned": []}
-    heads = st.columns(2, gap="medium")
-    heads[0].markdown(":blue[**Base**]")
-    heads[1].markdown(":orange[**Pruned**]")
+    slots: dict[str, list[DeltaGenerator]] = {"base": [], PRUNED: []}
+    headings(list(slots))
     for prompt in prompts:
         with st.container(border=True):
             st.markdown(f"**{escaped(prompt)}**")
-            for stage, column in zip(slots, st.columns(2, gap="medium"), strict=True):
-                slots[stage].append(column.empty())
-    base = _write(run, None, prompts, tokens, greedy, slots["base"], ())
-    pruned = _write(run, mask, prompts, tokens, greedy, slots["pruned"], base)
+            for state, column in columns(list(slots)).items():
+                slots[state].append(column.empty())
+    base = _write(run, loaded, None, prompts, tokens, greedy, slots["base"], ())
+    pruned = _write(run, loaded, mask, prompts, tokens, greedy, slots[PRUNED], base)
     matcher = RunContext(run).matcher
     for slot, text, other in zip(slots["base"], base, pruned, strict=True):
-        slot.markdown(_marked(text, matcher, other))
+        slot.markdown(with_concept(text, matcher, other))
     st.caption(
         f":orange-background[**Bold on a ground**]: a word of the concept. :{CHANGED}[*Coloured italics*]: a word that "
         "the other model has otherwise."
@@ -87,6 +86,7 @@ def write_side_by_side(run: Run, mask: Mask, prompts: list[str], tokens: int, gr
 
 def _write(
     run: Run,
+    loaded: "LoadedModel",
     mask: Mask | None,
     prompts: list[str],
     tokens: int,
@@ -100,7 +100,7 @@ def _write(
     matcher, drawn = RunContext(run).matcher, [0.0] * len(slots)
 
     def draw(number: int, text: str) -> None:
-        slots[number].markdown(_marked(text, matcher, others[number] if others else None))
+        slots[number].markdown(with_concept(text, matcher, others[number] if others else None))
 
     def grow(number: int, sample: int, text: str) -> None:
         # A small model writes faster than a page draws: drawing each word would take longer than writing all of them.
@@ -108,35 +108,21 @@ def _write(
             draw(number, text)
             drawn[number] = time.monotonic()
 
-    key = (run.id, mask.digest() if mask is not None else "", tuple(prompts), tokens, greedy)
-    written = _remembered().get(key)
-    if written is None:
+    def write() -> list[str]:
         settings = run.config.generation
         found = generate(
-            base_model(run),
-            prompts,
-            mask=mask,
-            temperature=settings.temperature or 1.0,
-            top_p=settings.top_p,
-            max_new_tokens=tokens,
-            greedy=greedy,
-            seed=settings.seed,
-            on_text=grow,
-        )
-        written = [generation.text for generation in found]
-        _remember(key, written)
+            loaded, prompts, mask=mask, temperature=settings.temperature or 1.0, top_p=settings.top_p,
+            max_new_tokens=tokens, greedy=greedy, seed=settings.seed, on_text=grow,
+        )  # fmt: skip
+        return [generation.text for generation in found]
+
+    written: list[str] = _remembered((run.id, _digest(mask), tuple(prompts), tokens, greedy), write)
     for number, text in enumerate(written):
         draw(number, text)
     return list(written)
 
 
-def _marked(text: str, matcher: Matcher, other: str | None) -> str:
-    """Markdown of what a model wrote: the concept's words, and what another model wrote otherwise."""
-    changed = changed_words(other, text) if other is not None else ()
-    return highlighted(text, [(span.start, span.end) for span in matcher.spans(text)], changed) or ":gray[(nothing)]"
-
-
-def quick_numbers(run: Run, mask: Mask, row: DeltaGenerator, below: DeltaGenerator) -> float:
+def quick_numbers(run: Run, loaded: "LoadedModel", mask: Mask, row: DeltaGenerator, below: DeltaGenerator) -> float:
     """Change of the loss on a few held-out sentences from base to this cut; returns the seconds a sentence takes.
 
     Each kind of token has a place of its own in `row`; where there are neighbours, they do too. What the numbers are is
@@ -144,21 +130,20 @@ def quick_numbers(run: Run, mask: Mask, row: DeltaGenerator, below: DeltaGenerat
     """
     from unlearning_core.evaluation.likelihood import measure, nll_delta
 
-    held_out = RunContext(run).sentences("held_out").take(QUICK, QUICK, 0).items
+    held_out = run.sentences("held_out").take(QUICK, QUICK, 0).items
     places, note = [row.container(width="content").empty() for _ in _KINDS], below.empty()
 
-    def watch(update: Progress) -> None:
+    def report(update: Progress) -> None:
         note.caption(f"Measuring on {len(held_out)} held-out sentences: {update.done:.0f}")
 
-    measured = []
-    for cut in (None, mask):
-        key = (run.id, "measured", _data_time(run), cut.digest() if cut is not None else "")
-        if key not in _remembered():
+    def measured(cut: Mask | None) -> Any:
+        def measure_and_time() -> Any:
             begun = time.monotonic()
-            found = measure(base_model(run), held_out, mask=cut, progress=watch)
-            _remember(key, (found, time.monotonic() - begun))
-        measured.append(_remembered()[key])
-    (base, seconds), (pruned, _) = measured
+            return measure(loaded, held_out, mask=cut, progress=report), time.monotonic() - begun
+
+        return _remembered((run.id, "measured", run.fingerprint("label"), _digest(cut)), measure_and_time)
+
+    (base, seconds), (pruned, _) = measured(None), measured(mask)
     for place, (kind, title, meaning) in zip(places, _KINDS, strict=True):
         if kind == "neighbour" and not base.has_neighbours:
             continue
@@ -170,16 +155,15 @@ def quick_numbers(run: Run, mask: Mask, row: DeltaGenerator, below: DeltaGenerat
     return seconds / len(held_out)
 
 
-def _data_time(run: Run) -> int:
-    return (run.folder / "data" / "held_out.jsonl").stat().st_mtime_ns
+def _digest(mask: Mask | None) -> str:
+    return mask.digest() if mask is not None else ""
 
 
-def _remembered() -> OrderedDict[tuple[Any, ...], Any]:
-    return st.session_state.setdefault("previews", OrderedDict())
-
-
-def _remember(key: tuple[Any, ...], value: Any) -> None:
-    memory = _remembered()
-    memory[key] = value
-    while len(memory) > _REMEMBERED:
-        memory.popitem(last=False)
+def _remembered(key: tuple[Any, ...], compute: Any) -> Any:
+    """What this visitor saw of a cut before, or what `compute` gives now."""
+    memory: OrderedDict[tuple[Any, ...], Any] = st.session_state.setdefault("previews", OrderedDict())
+    if key not in memory:
+        memory[key] = compute()
+        while len(memory) > _REMEMBERED:
+            memory.popitem(last=False)
+    return memory[key]

@@ -12,11 +12,11 @@ from pages.components.prune.cut_settings import History
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.cuts import new_recipe
 from unlearning_core.runs.recipes import load_named, named, save_named
 from unlearning_core.runs.run import Run
-from unlearning_core.runs.stages.prune import recipe_of
 
-_FLASH, _SAVED = "recipe said", "recipe saved"
+_MESSAGE, _SAVED = "recipe message", "recipe saved"
 
 
 def recipes(run: Run, past: History, mask: Mask) -> None:
@@ -38,8 +38,8 @@ def recipes(run: Run, past: History, mask: Mask) -> None:
         if right.button("Load the recipe", icon=":material/folder_open:", key="load recipe", disabled=not there):
             with show_errors():
                 _load(run, chosen, past)
-        if show_flash := st.session_state.pop(_FLASH, ""):
-            st.success(show_flash, icon=":material/check_circle:")
+        if message := st.session_state.pop(_MESSAGE, ""):
+            st.success(message, icon=":material/check_circle:")
 
 
 def _title(folder: Path, run: Run) -> str:
@@ -50,18 +50,19 @@ def _title(folder: Path, run: Run) -> str:
 def _save(run: Run, name: str, past: History, mask: Mask) -> None:
     if not mask.cut:
         raise InputError("This cut is empty: it cuts no neuron. Move the slider first.")
-    folder = save_named(run, name, recipe_of(RunContext(run), past.now, mask))
-    st.session_state[_FLASH], st.session_state[_SAVED] = f"Saved as {escaped(folder.name)}.", True
+    folder = save_named(run, name, new_recipe(RunContext(run), past.now, mask))
+    st.session_state[_MESSAGE], st.session_state[_SAVED] = f"Saved as {escaped(folder.name)}.", True
     st.rerun()
 
 
 def _load(run: Run, folder: Path | None, past: History) -> None:
     if folder is None:
         raise InputError("No recipe is chosen. Choose one of those that were saved.")
-    cut = load_named(folder, RunContext(run).ranking, base_model(run).map.shapes)
+    with base_model(run) as loaded:
+        cut = load_named(folder, run.ranking(), loaded.map.shapes)
     if cut.excluded_neurons != past.now.excluded_neurons:
         asked = {"excluded_neurons": [list(neuron) for neuron in cut.excluded_neurons]}
         run.save_config(changed(run.config, neural_probing=asked))
     past.go(cut)
-    st.session_state[_FLASH] = f"Loaded {escaped(folder.name)}."
+    st.session_state[_MESSAGE] = f"Loaded {escaped(folder.name)}."
     st.rerun()

@@ -6,9 +6,9 @@ import streamlit as st
 
 from pages.components.marked_text import escaped
 from pages.components.model_cache import base_model
-from pages.components.progress import run_with_progress, show_flash
+from pages.components.progress import run_and_redraw, show_flash
 from pages.components.prune.cut_settings import History
-from unlearning_core.evaluation.search import Search, Target, in_a_sentence
+from unlearning_core.evaluation.search import Target, in_a_sentence
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.search import RunSearch
@@ -40,17 +40,12 @@ def find_smallest(run: Run, past: History) -> None:
 
 
 def _search(run: Run, past: History, target: Target) -> None:
-    found: list[Search] = []
+    def search(bar: ProgressCallback) -> None:
+        with base_model(run, bar) as base:
+            found = RunSearch(run, past.now, run.config.search.sentences).compute(target, bar, base=base)
+        if found.chosen.neurons:
+            past.go(replace(past.now, ratio=found.chosen.ratio))
+        remembered = (past.now, in_a_sentence(found), found.smallest is not None)
+        st.session_state.setdefault(_FOUND, {})[run.id] = remembered
 
-    def work(bar: ProgressCallback) -> None:
-        search = RunSearch(run, past.now, run.config.search.sentences)
-        found.append(search.compute(target, bar, base=base_model(run)))
-
-    if not run_with_progress("Searching the smallest cut", work, only_one=run.id):
-        return
-    outcome = found[0]
-    if outcome.chosen.neurons:
-        past.go(replace(past.now, ratio=outcome.chosen.ratio))
-    remembered = (past.now, in_a_sentence(outcome), outcome.smallest is not None)
-    st.session_state.setdefault(_FOUND, {})[run.id] = remembered
-    st.rerun()
+    run_and_redraw("Searching the smallest cut", search, only_one=run.id)

@@ -7,8 +7,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.cuts import kept_cut
 from unlearning_core.runs.run import Run
-from unlearning_core.runs.stages.prune import kept_cut
 
 RANGES = {"up to 1 %": (1.0, 0.01), "up to 10 %": (10.0, 0.1), "up to 100 %": (100.0, 1.0)}
 _MOST = 200

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.marked_text import escaped, highlighted
+from pages.components.marked_text import escaped, with_concept
 from unlearning_core.figures.charts import loss_curve
 from unlearning_core.figures.learning import learning_curve
 from unlearning_core.jobs.events import loss_curve as curve
@@ -16,7 +16,7 @@ from unlearning_core.runs.run import Run
 
 def learning(run: Run) -> None:
     """The curves and the newest samples."""
-    folder = run.folder / "retraining"
+    folder = run.training_folder
     losses, measured = curve(folder, "train") + curve(folder, "eval"), curve(folder, "measure")
     if not losses and not measured:
         st.caption("The curves begin with the first steps.")
@@ -34,7 +34,7 @@ def learning(run: Run) -> None:
             "words should fall back to the base model's line. A concept line that falls means that it comes back.",
         )
         if measured:
-            levels = _levels(str(run.folder), _time(run))
+            levels = _levels(run, str(run.folder), run.fingerprint("measure base"))
             st.plotly_chart(
                 learning_curve(measured, levels), key="knows", alt="Loss on concept words and on other words by step"
             )
@@ -44,15 +44,8 @@ def learning(run: Run) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _levels(folder: str, time: int) -> dict[str, float]:
-    from pathlib import Path
-
-    return base_levels(Run(Path(folder)))
-
-
-def _time(run: Run) -> int:
-    path = run.folder / "measurements" / "base.parquet"
-    return path.stat().st_mtime_ns if path.is_file() else 0
+def _levels(_run: Run, folder: str, measured: str | None) -> dict[str, float]:
+    return base_levels(_run)
 
 
 def _samples(run: Run, samples: list[dict[str, Any]]) -> None:
@@ -69,9 +62,8 @@ def _samples(run: Run, samples: list[dict[str, Any]]) -> None:
         with column:
             st.markdown(f"**{title}**")
             for prompt, text in written.items():
-                marked = highlighted(text, [(span.start, span.end) for span in matcher.spans(text)])
                 with st.container(border=True):
-                    st.markdown(f":gray[{escaped(prompt)}] {marked or ':gray[(nothing)]'}")
+                    st.markdown(f":gray[{escaped(prompt)}] {with_concept(text, matcher)}")
 
 
 def _newest_of(samples: list[dict[str, Any]], step: int) -> dict[str, str]:

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.components.marked_text import escaped
 from pages.components.model_cache import forget_models
 from pages.components.navigation import finished_stages
-from pages.components.progress import run_with_progress, show_errors
+from pages.components.progress import run_and_redraw, show_errors
 from unlearning_core.progress import ProgressCallback, duration
 from unlearning_core.runs.run import Run
 from unlearning_core.training.rate import Estimate, estimate
@@ -49,8 +49,7 @@ def find_out(run: Run) -> None:
         forget_models()
         prepare_estimate(run, bar)
 
-    if run_with_progress("Estimating the time", work, only_one=run.id):
-        st.rerun()
+    run_and_redraw("Estimating the time", work, only_one=run.id)
 
 
 def _estimated(run: Run, settings: dict[str, Any]) -> Estimate | None:
@@ -63,24 +62,18 @@ def _estimated(run: Run, settings: dict[str, Any]) -> Estimate | None:
     rate = known_rate(run, settings["batch_size"])
     if rate is None:
         return None
-    text = run.folder / "data" / "training" / "report.json"
-    lengths = _lengths(str(run.folder), settings["max_length"], text.stat().st_mtime_ns)
+    lengths = _lengths(run, str(run.folder), run.fingerprint("filter"), settings["max_length"])
     return estimate(
-        lengths,
-        batch_size=settings["batch_size"],
-        epochs=settings["num_train_epochs"],
-        max_steps=settings["max_steps"],
-        rate=rate,
-    )
+        lengths, batch_size=settings["batch_size"], epochs=settings["num_train_epochs"],
+        max_steps=settings["max_steps"], rate=rate,
+    )  # fmt: skip
 
 
 @st.cache_data(show_spinner="Counting the tokens of the training text", max_entries=16)
-def _lengths(folder: str, max_length: int | None, time: int) -> list[int]:
-    from pathlib import Path
-
+def _lengths(_run: Run, folder: str, text: str | None, max_length: int | None) -> list[int]:
     from unlearning_core.runs.training_time import training_lengths
 
-    return training_lengths(Run(Path(folder)), max_length)
+    return training_lengths(_run, max_length)
 
 
 def _say(run: Run, found: Estimate, batch_size: int) -> None:

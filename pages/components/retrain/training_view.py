@@ -1,60 +1,69 @@
 """A run that goes on in its own process, watched from the page: state, place in the queue, Stop."""
 
-from typing import Any
-
 import streamlit as st
 
 from pages.components.marked_text import escaped
-from pages.components.navigation import finished_stages
+from pages.components.navigation import COMPARE, PRUNE, is_done
 from pages.components.progress import show_errors
 from pages.components.retrain.learning_view import learning
+from pages.components.work import last_progress
 from unlearning_core.jobs.status import JobProgress, JobStatus, status
+from unlearning_core.methods.registry import state_title
 from unlearning_core.progress import duration
 from unlearning_core.runs import background
+from unlearning_core.runs.pipeline import stage_names
 from unlearning_core.runs.run import Run
 
-STAGES = {
+_TITLES = {
     "filter": "Leaving the concept out of the training text",
     "retrain": "Retraining",
-    "distance retrained": "Comparing with the model that never knew",
-    "measure retrained": "Measuring the retrained model",
     "report": "Writing the report",
 }
 
 
-def is_busy(run: Run) -> bool:
-    """Whether a process works on the run."""
-    return background.is_running(run)
+def stage_title(run: Run, stage: str | None) -> str:
+    """What a stage of this page does, in words; before the first of them the process is starting."""
+    if not _after_cut(run, stage):
+        return "Starting"
+    kind, _, state = str(stage).partition(" ")
+    of_state = {"distance": "Comparing with the model that never knew", "measure": f"Measuring the {state} model"}
+    return of_state[kind] if kind in of_state else _TITLES.get(str(stage), state_title(str(stage)))
+
+
+def _after_cut(run: Run, stage: str | None) -> bool:
+    """Whether this page is where the stage is run."""
+    names = stage_names(run.config)
+    return stage in names[names.index(str(PRUNE.stage)) + 1 :]
 
 
 @st.fragment(run_every=1.0)
 def watch(run: Run) -> None:
     """How far it is, once a second, until it has ended."""
-    if not is_busy(run):
+    if not background.is_running(run):
         st.rerun()
     with show_errors():
         stage = run.status().get("stage")
-        training = status(run.folder / "retraining") if stage == "retrain" else JobStatus("absent")
+        training = status(run.training_folder) if stage == "retrain" else JobStatus("absent")
         with st.container(border=True):
             left, right = st.columns([5, 1], vertical_alignment="center")
             queued = training.state == "queued"
-            left.markdown(f"**{'Waiting for its turn' if queued else STAGES.get(str(stage), 'Starting')}**")
+            left.markdown(f"**{'Waiting for its turn' if queued else stage_title(run, stage)}**")
             if right.button("Stop", icon=":material/stop_circle:", key="stop training", width="stretch"):
                 background.stop(run)
                 st.session_state["stopping"] = run.id
             if queued:
-                _queued(training)
+                _show_queue(training)
             else:
-                _bar(run, training)
+                _show_bar(run, training)
             if st.session_state.get("stopping") == run.id:
                 st.caption("Stopping after the current step; what is finished is kept.")
             else:
                 st.caption("It goes on when this page is closed: come back by the link in the address bar.")
-        if stage in ("retrain", "distance retrained", "measure retrained", "report") and not queued:
+        if _after_cut(run, stage) and stage != "filter" and not queued:
             learning(run)
 
 
-def _queued(training: JobStatus) -> None:
+def _show_queue(training: JobStatus) -> None:
     """Who comes first, and how long that one still takes."""
     from unlearning_core.runs.training_time import queue_of
 
@@ -70,41 +79,39 @@ def _queued(training: JobStatus) -> None:
         st.caption(f"Before it: {', '.join(escaped(name) for name in before.runs)}")
 
 
-def _bar(run: Run, training: JobStatus) -> None:
+def _show_bar(run: Run, training: JobStatus) -> None:
     now = training.progress or JobProgress()
-    if now.total_steps:
-        parts = [f"step {now.step} of {now.total_steps}"]
-        if now.loss is not None:
-            parts.append(f"loss {now.loss:.3f}")
-        if now.tokens_per_second:
-            parts.append(f"{now.tokens_per_second:,.0f} tokens a second")
-        if now.eta_seconds is not None:
-            parts.append(f"{duration(now.eta_seconds)} left")
-        st.progress(min(1.0, now.step / now.total_steps), text=", ".join(parts))
+    if not now.total_steps:
+        share, last = last_progress(run)
+        st.progress(share, text=str(last.get("task") or "loading"))
         return
-    last: dict[str, Any] = next(
-        (event for event in reversed(list(run.events())) if event["kind"] in ("progress", "stage")), {}
-    )
-    share = min(1.0, last["done"] / last["total"]) if last.get("total") else 0.0
-    st.progress(share, text=str(last.get("task") or "loading"))
+    parts = [f"step {now.step} of {now.total_steps}"]
+    if now.loss is not None:
+        parts.append(f"loss {now.loss:.3f}")
+    if now.tokens_per_second:
+        parts.append(f"{now.tokens_per_second:,.0f} tokens a second")
+    if now.eta_seconds is not None:
+        parts.append(f"{duration(now.eta_seconds)} left")
+    st.progress(min(1.0, now.step / now.total_steps), text=", ".join(parts))
 
 
-def outcome(run: Run) -> None:
+def show_last_training(run: Run) -> None:
     """How the last training ended, with its curves."""
-    state = run.status()
+    known = run.status()
+    state, here = known["state"], _after_cut(run, known.get("stage"))
     st.session_state.pop("stopping", None)
-    if state["state"] == "running":
+    if state == "running":
         # Nobody works on it, and it never said how it ended: it was killed.
         words = background.last_words(run)
         st.warning(
             "The process ended without a word, so it was probably killed. Go on from its last checkpoint."
             + (f" It last said: {escaped(words)}" if words else "")
         )
-    elif state["state"] == "stopped" and state.get("stage") in STAGES:
-        st.info(f"Stopped. {escaped(state['message'])}")
-    elif state["state"] == "failed" and state.get("stage") in STAGES:
-        st.error(escaped(state["message"]))
-    elif "report" in finished_stages(run):
+    elif state == "stopped" and here:
+        st.info(f"Stopped. {escaped(known['message'])}")
+    elif state == "failed" and here:
+        st.error(escaped(known["message"]))
+    elif is_done(run, COMPARE):
         st.success("The retraining is finished and measured.", icon=":material/check_circle:")
-    if (run.folder / "retraining").is_dir():
+    if run.training_folder.is_dir():
         learning(run)

@@ -1,0 +1,30 @@
+"""What no public part of Streamlit offers: why a page is being left. Pinned to a version by tests/ui/test_compat.py."""
+
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.exceptions import ScriptControlException as LeavingPage
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests, ScriptRequestType
+
+__all__ = ["VERSION", "LeavingPage", "clicked_in_fragment", "waits_for_fragment"]
+
+VERSION = "1.67.0"
+"""The version of Streamlit in which this was last looked at.
+
+`LeavingPage` is raised out of any call that draws when the visitor pressed a button or closed the tab.
+"""
+
+
+def clicked_in_fragment() -> bool:
+    """Whether the visitor did something in a fragment of the page, which Streamlit lets wait until the work has ended.
+
+    A fragment that draws itself anew every second is no visitor.
+    """
+    context = get_script_run_ctx()
+    return context is not None and context.script_requests is not None and waits_for_fragment(context.script_requests)
+
+
+def waits_for_fragment(requests: ScriptRequests) -> bool:
+    """Whether a visitor's request for a fragment is among those that wait."""
+    if requests._state != ScriptRequestType.RERUN:
+        return False
+    waiting = requests._rerun_data
+    return bool(waiting.fragment_id_queue) and not waiting.is_auto_rerun

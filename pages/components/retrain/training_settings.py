@@ -1,0 +1,126 @@
+"""How the model is retrained, on the Retrain page: which text it reads, and the settings of the training."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from pages.components.current_run import changed
+from pages.components.navigation import finished_stages
+from unlearning_core.config import RetrainingSection, find_path
+from unlearning_core.errors import InputError
+from unlearning_core.runs.run import Run
+
+RETAIN, DATASET, TWO = "The sentences without the concept", "Another text or dataset", "Training and validation text"
+
+
+def choose_settings(run: Run) -> dict[str, Any]:
+    """Text and settings as keys of the section retraining."""
+    section = run.config.retraining
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Text")
+        text = _choose_text(run)
+    with right:
+        st.subheader("Settings")
+        numbers = _numbers(run, section)
+        keep = st.toggle(
+            "Keep cut neurons cut", section.keep_pruned, key=f"keep {run.id}",
+            help="On: they are held at zero and the saved model is checked. Off: they may grow back, and with them "
+            "what they knew.", wrap=True,
+        )  # fmt: skip
+        measure = st.toggle(
+            "Measure and write while it learns", section.measure_while_learning, key=f"measure {run.id}",
+            help="Now and then the loss on 48 held-out sentences is measured and the test prompts are continued, in at "
+            "most 5 % of the time. It does not change what the model learns.", wrap=True,
+        )  # fmt: skip
+    return text | numbers | {"keep_pruned": keep, "measure_while_learning": measure}
+
+
+def save_settings(run: Run, settings: dict[str, Any]) -> None:
+    """Keep the settings in the run.
+
+    Raises:
+        InputError: no text is named, or a value is out of range.
+    """
+    if settings["text"] != RETAIN and not (settings["dataset"] or settings["train_dataset_path"]):
+        raise InputError("No text is named. Write the path of a file or folder, or the name of a dataset.")
+    section = {name: value for name, value in settings.items() if name != "text"}
+    section["learning_rate"] = _number(section["learning_rate"])
+    run.save_config(changed(run.config, retraining={"enabled": True} | section))
+
+
+def _choose_text(run: Run) -> dict[str, str | int | None]:
+    """The chosen text as keys of the section retraining; those not taken are emptied; "text" is the kind."""
+    section = run.config.retraining
+    kinds = [RETAIN, DATASET, TWO]
+    known = TWO if section.train_dataset_path else DATASET if section.dataset else RETAIN
+    kind = st.radio("What it reads", kinds, index=kinds.index(known), key=f"text {run.id}")
+    found: dict[str, str | int | None] = dict.fromkeys(
+        ("dataset", "train_dataset_path", "val_dataset_path", "dataset_column")
+    )
+    if kind == DATASET:
+        found["dataset"] = _path("File, folder or dataset name", section.dataset, f"dataset {run.id}")
+    elif kind == TWO:
+        found["train_dataset_path"] = _path("Training text", section.train_dataset_path, f"train {run.id}")
+        found["val_dataset_path"] = _path("Validation text", section.val_dataset_path, f"validation {run.id}")
+    if kind != RETAIN:
+        column = st.text_input("Text column", section.dataset_column or "", key=f"column {run.id}", placeholder="text")
+        found["dataset_column"] = (column or "").strip() or None
+    most = st.number_input(
+        "Texts at most", 0, None, section.max_train_texts or 0, key=f"texts {run.id}", help="0: all of them."
+    )
+    st.caption("Every text with a concept word is left out, and so is every sentence that is measured on.")
+    filtered = run.status()["stages"].get("filter", {}).get("summary")
+    if filtered and "filter" in finished_stages(run):
+        kept = filtered["kept"]
+        st.caption(
+            f"Filtered: {kept['train']:,} texts to train on and {kept['validation']:,} to check on are left; "
+            f"{filtered['dropped']:,} held the concept."
+        )
+    return found | {"text": kind, "max_train_texts": int(most) or None}
+
+
+def _path(title: str, known: str | None, key: str) -> str | None:
+    name = (st.text_input(title, known or "", key=key) or "").strip()
+    return find_path(name, Path.cwd()) if name else None
+
+
+def _numbers(run: Run, section: RetrainingSection) -> dict[str, Any]:
+    one, two = st.columns(2)
+    epochs = one.number_input(
+        "Epochs", 0.01, 1000.0, float(section.num_train_epochs), 0.5, key=f"epochs {run.id}",
+        help="How often the whole text is read.",
+    )  # fmt: skip
+    limited = two.number_input(
+        "Steps at most", 0, None, section.max_steps or 0, key=f"steps {run.id}",
+        help="So many steps instead of whole epochs; 0: as many as the epochs have.",
+    )  # fmt: skip
+    rate = one.text_input(
+        "Learning rate", f"{section.learning_rate:g}", key=f"rate {run.id}",
+        help="How far each step moves the weights. 2e-5 is careful, 1e-3 only fits tiny models; too large a rate ruins "
+        "the model.",
+    )  # fmt: skip
+    batch = two.number_input(
+        "Texts a step", 1, 4096, section.batch_size, key=f"batch {run.id}",
+        help="The batch size: texts read before the weights move once. More is steadier and needs more memory.",
+    )  # fmt: skip
+    decay = one.number_input(
+        "Weight decay", 0.0, 10.0, section.weight_decay, 0.01, key=f"decay {run.id}",
+        help="Pulls all weights a little towards zero at each step. 0.01 is usual.",
+    )  # fmt: skip
+    length = two.number_input(
+        "Tokens of a text at most", 2, 65536, section.max_length, key=f"length {run.id}", placeholder="automatic",
+        help="A longer text is read in pieces. A token is a word or a piece of one.",
+    )  # fmt: skip
+    return {
+        "num_train_epochs": epochs, "max_steps": int(limited) or None, "learning_rate": rate,
+        "batch_size": batch, "weight_decay": decay, "max_length": length,
+    }  # fmt: skip
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float((text or "").replace(",", "."))
+    except ValueError as error:
+        raise InputError(f"The learning rate is {text!r}; write a number such as 2e-5.") from error

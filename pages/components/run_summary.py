@@ -1,0 +1,54 @@
+"""A run in a few words: in one line of a list, and in the sidebar."""
+
+import streamlit as st
+
+from pages.components.marked_text import escaped
+from pages.components.navigation import PATH_PAGES, is_done
+from unlearning_core.errors import InputError
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.run import Run
+
+
+def described(run: Run) -> str:
+    """A run in a line: when, which model and concept, how far."""
+    try:
+        config, status = run.config, run.status()
+    except (InputError, ValueError):
+        return f"{run.id} (damaged)"
+    stages = [name for name, known in status["stages"].items() if known.get("state") == "finished"]
+    reached = f"up to {stages[-1]!r}" if stages else "nothing done yet"
+    day, clock = run.id[:8], run.id[9:15]
+    time = f"{day[:4]}-{day[4:6]}-{day[6:]} {clock[:2]}:{clock[2:4]}"
+    label = config.neural_probing.activations_label or "concept"
+    return f"{time}  {model_name(config.base_model.base_model_path)}, {label}: {status['state']}, {reached}"
+
+
+def sidebar(run: Run | None) -> None:
+    """Model, concept, cut and run, and which pages are done."""
+    if run is None:
+        st.caption("No run is open. Load a model to start one, or reopen one on the Runs page.")
+        return
+    words = concept_words(run)
+    cut = run.status()["stages"].get("prune", {}).get("summary") or {}
+    lines = {
+        "Model": model_name(run.config.base_model.base_model_path),
+        "Concept": ", ".join(words[:5]) + (f" and {len(words) - 5} more" if len(words) > 5 else "") if words else "-",
+        "Cut": f"{cut['cut']:,} of {cut['of']:,} neurons" if "cut" in cut else "none kept yet",
+        "Run": run.id,
+    }
+    done = [page.title for page in PATH_PAGES if is_done(run, page)]
+    st.markdown("  \n".join(f":gray[{name}] {escaped(value)}" for name, value in lines.items()))
+    st.markdown(f":gray[Done] :green[:material/check_circle:] {', '.join(done)}")
+
+
+def model_name(source: str) -> str:
+    """The last part of a path, or the name as it is."""
+    return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+def concept_words(run: Run) -> tuple[str, ...]:
+    """The run's concept words; none when their file is gone."""
+    try:
+        return RunContext(run).concept.words
+    except InputError:
+        return ()

@@ -1,0 +1,53 @@
+"""Bringing a run up to date from a page: here under a bar, or in a process of its own that outlives the page."""
+
+from typing import Any
+
+from pages.components.model_cache import base_model, forget_models
+from unlearning_core.errors import InputError
+from unlearning_core.progress import ProgressCallback
+from unlearning_core.runs import background
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.run import Run
+
+LAST = "report"
+"""The stage with which a run in the background ends."""
+
+
+def refuse_if_busy(run: Run) -> None:
+    """Raises InputError while a process in the background works on the run."""
+    if background.is_running(run):
+        raise InputError("This run is being retrained at the moment. Wait for it, or stop it on the Retrain page.")
+
+
+def bring_up_to_date(run: Run, until: str, progress: ProgressCallback, *, with_model: bool = True) -> None:
+    """Run the stages through `until` that are not up to date, on the shared base model where they need one.
+
+    Raises:
+        InputError: a process in the background works on the run.
+    """
+    refuse_if_busy(run)
+    if not with_model:
+        execute(run, progress, until=until, context=RunContext(run, progress))
+        return
+    with base_model(run, progress) as base:
+        execute(run, progress, until=until, context=RunContext(run, progress, base=base))
+
+
+def go_on_in_background(run: Run) -> None:
+    """Bring the run to its end in a process of its own.
+
+    Raises:
+        InputError: one is at work on it already.
+    """
+    # The process needs the memory that the dashboard's models would keep.
+    forget_models()
+    run.manifest.update(state="running", stage=None, message="")
+    background.start(run, LAST)
+
+
+def last_progress(run: Run) -> tuple[float, dict[str, Any]]:
+    """What a process in the background last told of the run: the share that is done, and the event itself."""
+    told = (event for event in reversed(list(run.events())) if event["kind"] in ("progress", "stage"))
+    last: dict[str, Any] = next(told, {})
+    return min(1.0, last["done"] / last["total"]) if last.get("total") else 0.0, last
