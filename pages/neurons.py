@@ -12,7 +12,7 @@ from pages.components.neurons.ranking_comparison import compare_rankings
 from pages.components.neurons.ranking_settings import choose_settings
 from pages.components.neurons.ranking_view import explore
 from pages.components.progress import flash, run_with_progress, show_errors
-from unlearning_core.figures.charts import score_histogram
+from unlearning_core.figures.distributions import score_histogram
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 

@@ -11,7 +11,8 @@ from tests.ui.pieces import button, chart, labelled
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.curves import curve
-from unlearning_core.evaluation.likelihood import measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.reports.run_report import run_report
 from unlearning_core.runs.context import RunContext

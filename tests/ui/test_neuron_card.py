@@ -10,7 +10,8 @@ from pages.components.model_cache import base_model
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import button, labelled
 from unlearning_core.edits.mask import Mask
-from unlearning_core.evaluation.likelihood import measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.pins import pinned
 from unlearning_core.rankers.registry import RANKERS

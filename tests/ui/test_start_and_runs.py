@@ -142,5 +142,5 @@ def test_two_runs_are_compared_in_numbers_and_settings(
     app = fine(open_page("runs"))
     labelled(app.multiselect, "One or two runs").set_value([one.id, other.id]).run()
     _, numbers, settings = (table.value for table in fine(app).dataframe)
-    assert numbers.values.tolist() == [["Concept loss (nats/token)", "base", "2.000 ± 0.500", ""]]
+    assert numbers.values.tolist() == [["Concept loss (nats/token)", "base", "2.000 ± 0.980", ""]]
     assert settings.values.tolist() == [["neural_probing.prune_ratio", "0.05", "0.1"]]

@@ -9,17 +9,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from unlearning_core.figures.charts import (
-    GREY,
-    PAYLOAD,
-    gate_history,
-    heatmap,
-    layer_summary,
-    loss_curve,
-    metric_bars,
-    score_histogram,
-)
+from unlearning_core.figures.distributions import layer_summary, score_histogram
+from unlearning_core.figures.heatmap import PAYLOAD, heatmap
+from unlearning_core.figures.metric_bars import metric_bars
 from unlearning_core.figures.score_grid import OrderBy
+from unlearning_core.figures.style import COLOURS, GREY, state_colour
+from unlearning_core.figures.training_curves import gate_history, loss_curve
 
 SHAPES = [(30, 1536), (32, 14_336), (80, 28_672), (33, 576), (6, 64), (1, 100_000)]
 
@@ -158,6 +153,15 @@ def test_metric_bars_show_each_stage_with_a_95_percent_interval() -> None:
     assert len(metric_bars(metrics, ["forget_delta"]).data) == 0
 
 
+def test_states_have_the_colours_of_the_palette_in_their_order_and_none_twice() -> None:
+    states = ["base", "pruned", "retrained", "distilled"]
+    assert [state_colour(state, states) for state in states] == ["blue", "orange", "green", "violet"]
+    assert state_colour("never_knew", states) == "gray"
+    bars = metric_bars({state: {"concept_nll": 1.0} for state in states}).data[0]
+    assert list(bars.marker.color) == [COLOURS[name] for name in ("blue", "orange", "green", "violet")]
+
+
 def test_importing_the_figures_loads_neither_torch_nor_streamlit() -> None:
-    check = "import sys, unlearning_core.figures.charts; sys.exit(bool({'torch', 'streamlit'} & set(sys.modules)))"
+    modules = "unlearning_core.figures.heatmap, unlearning_core.figures.metric_bars, unlearning_core.figures.sweep"
+    check = f"import sys, {modules}; sys.exit(bool({{'torch', 'streamlit'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

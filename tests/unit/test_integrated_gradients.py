@@ -6,7 +6,8 @@ import pytest
 from tests.tiny_subject import ITEMS, activations, scaled, subject
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import Stopped
-from unlearning_core.evaluation.likelihood import measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.progress import Progress, silent
 from unlearning_core.rankers.dimming import shares
 from unlearning_core.rankers.gain_for_cost import gain_for_cost

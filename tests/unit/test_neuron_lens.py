@@ -96,8 +96,8 @@ def test_cutting_a_neuron_alone_is_what_zeroing_its_column_does(family: str) -> 
     after = measure(loaded(family, edited), ITEMS)
     found = cut_alone(model, ITEMS, neuron, before)
     assert found.sentences == 3
-    assert found.concept.value == pytest.approx(after.concept_nll - before.concept_nll, abs=1e-5)
-    assert found.retain.value == pytest.approx(after.retain_nll - before.retain_nll, abs=1e-5)
+    assert found.concept.value == pytest.approx(after.nll("concept").value - before.nll("concept").value, abs=1e-5)
+    assert found.retain.value == pytest.approx(after.nll("retain").value - before.nll("retain").value, abs=1e-5)
     change = (after.sentences["retain_nats"] - before.sentences["retain_nats"]).to_numpy()
     tokens = before.sentences["retain_tokens"].to_numpy()
     spread = change - change.sum() / tokens.sum() * tokens

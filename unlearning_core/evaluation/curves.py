@@ -1,4 +1,4 @@
-"""What a sweep says: selectivity, the area between the curves, a ratio to start from, and a verdict against random."""
+"""What a sweep says: selectivity, area between the curves, a ratio to start from, and whether it beats random cuts."""
 
 import math
 from dataclasses import dataclass
@@ -154,7 +154,7 @@ Kind = Literal["nothing cut", "no better than random", "forgets cheaply", "forge
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RandomComparison:
     """The cut from the top against random cuts of as many neurons in the same layers, at one ratio.
 
     Attributes:
@@ -179,7 +179,7 @@ class Verdict:
     draws: int
 
 
-def verdict(points: pd.DataFrame, ratio: float, budget: float = BUDGET) -> Verdict | None:
+def compare_with_random(points: pd.DataFrame, ratio: float, budget: float = BUDGET) -> RandomComparison | None:
     """Whether the ranking beats chance at `ratio`, read off the curves; None where they were not measured that far.
 
     It does where its forget delta is above 0, above every random draw, and above their mean by two standard errors of
@@ -193,7 +193,7 @@ def verdict(points: pd.DataFrame, ratio: float, budget: float = BUDGET) -> Verdi
     high, neurons = random.at("forget_high", ratio), round(top.at("neurons", ratio))
     better = forget > max(high, 0.0) and forget - by_chance > 2 * float(np.hypot(*np.nan_to_num(errors)))
     kind: Kind = "forgets cheaply" if retain < budget else "forgets at a price"
-    return Verdict(
+    return RandomComparison(
         kind="nothing cut" if neurons == 0 else kind if better else "no better than random",
         neurons=neurons,
         forget=forget,

@@ -9,8 +9,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from unlearning_core.evaluation.curves import BUDGET, Curve, curve
+from unlearning_core.evaluation.ratio import Z95
 from unlearning_core.evaluation.sweep import Order
-from unlearning_core.figures.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, styled
+from unlearning_core.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, styled
 
 _ORDERS: dict[Order, tuple[str, str, str, str]] = {
     "top": ("from the top", ORANGE, "solid", "circle"),
@@ -98,7 +99,7 @@ def _line(
 ) -> go.Scatter:
     colour, dash, symbol = look
     above = found.ratios > 0
-    values, errors = getattr(found, name)[above], 1.96 * getattr(found, f"{name}_stderr")[above]
+    values, errors = getattr(found, name)[above], Z95 * getattr(found, f"{name}_stderr")[above]
     bars: dict[str, Any] = {"error_y": {"array": errors, "color": colour, "thickness": 1}} if thick else {}
     return go.Scatter(
         x=100 * found.ratios[above],

@@ -33,7 +33,7 @@ from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost, ris
 
 if TYPE_CHECKING:
     from unlearning_core.activations.collect import Activations
-    from unlearning_core.evaluation.likelihood import Measurement
+    from unlearning_core.evaluation.measurement import Measurement
     from unlearning_core.rankers.ranking_input import Subject
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ def change_between(base: Measurement, after: Measurement, share: float) -> Chang
     Args:
         share: of the neighbours, if the sentences have any.
     """
-    from unlearning_core.evaluation.likelihood import nll_delta
+    from unlearning_core.evaluation.measurement import nll_delta
 
     forget = nll_delta(base, after, "concept").value
     if not (share and base.has_neighbours):

@@ -12,8 +12,8 @@ from pages.components.model_cache import state_model
 from pages.components.progress import run_with_progress
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.differences import changed_words
 from unlearning_core.progress import ProgressCallback
+from unlearning_core.reports.differences import changed_words
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 

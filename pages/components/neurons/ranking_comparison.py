@@ -13,7 +13,7 @@ from pages.components.parameter_widgets import choose_parameters
 from pages.components.progress import flash, run_with_progress, show_errors, show_flash
 from pages.components.ready_model import model_at_hand
 from unlearning_core.figures.agreement import overlap_curve, rank_density
-from unlearning_core.figures.charts import heatmap
+from unlearning_core.figures.heatmap import heatmap
 from unlearning_core.neurons.agreement import Agreement
 from unlearning_core.progress import duration
 from unlearning_core.rankers.registry import RANKERS

@@ -15,14 +15,16 @@ from pages.components.model_cache import base_model
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.differences import changed_words
-from unlearning_core.figures.charts import heatmap, layer_summary
+from unlearning_core.evaluation.ratio import Z95
+from unlearning_core.figures.distributions import layer_summary
+from unlearning_core.figures.heatmap import heatmap
 from unlearning_core.progress import Progress
+from unlearning_core.reports.differences import changed_words
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
 if TYPE_CHECKING:
-    from unlearning_core.evaluation.likelihood import Kind
+    from unlearning_core.evaluation.measurement import Kind
 
 QUICK = 24
 """Held-out sentences of each kind that the quick numbers are measured on."""
@@ -142,7 +144,8 @@ def quick_numbers(run: Run, mask: Mask, row: DeltaGenerator, below: DeltaGenerat
     Each kind of token has a place of its own in `row`; where there are neighbours, they do too. What the numbers are is
     said `below`.
     """
-    from unlearning_core.evaluation.likelihood import measure, nll_delta
+    from unlearning_core.evaluation.likelihood import measure
+    from unlearning_core.evaluation.measurement import nll_delta
 
     held_out = RunContext(run).sentences("held_out").take(QUICK, QUICK, 0).items
     places, note = [row.container(width="content").empty() for _ in _KINDS], below.empty()
@@ -165,8 +168,8 @@ def quick_numbers(run: Run, mask: Mask, row: DeltaGenerator, below: DeltaGenerat
         change = nll_delta(base, pruned, kind)
         with place.container():
             st.metric(title, f"{change.value:+z.2f}", help=meaning)
-            st.caption(f"± {change.stderr:.2f}")
-    note.caption(f"Nats a token, against base on {len(held_out)} held-out sentences.")
+            st.caption(f"± {Z95 * change.stderr:.2f}")
+    note.caption(f"Nats a token ± half a 95 % interval, against base on {len(held_out)} held-out sentences.")
     return seconds / len(held_out)
 
 

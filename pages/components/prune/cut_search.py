@@ -8,7 +8,7 @@ from pages.components.marked_text import escaped
 from pages.components.model_cache import base_model
 from pages.components.progress import run_with_progress, show_flash
 from pages.components.prune.cut_settings import History
-from unlearning_core.evaluation.search import Search, Target, in_a_sentence
+from unlearning_core.evaluation.search import Search, Target
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.search import RunSearch
@@ -51,6 +51,6 @@ def _search(run: Run, past: History, target: Target) -> None:
     outcome = found[0]
     if outcome.chosen.neurons:
         past.go(replace(past.now, ratio=outcome.chosen.ratio))
-    remembered = (past.now, in_a_sentence(outcome), outcome.smallest is not None)
+    remembered = (past.now, outcome.sentence, outcome.smallest is not None)
     st.session_state.setdefault(_FOUND, {})[run.id] = remembered
     st.rerun()

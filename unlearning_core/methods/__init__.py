@@ -1,0 +1,1 @@
+"""What makes one model out of another."""
