@@ -105,10 +105,11 @@ def test_the_layer_summary_counts_the_cut_neurons() -> None:
 
 
 def test_the_histogram_counts_every_neuron_once() -> None:
-    scores, cut = _scores((4, 250)), _cut((4, 250), 0.1)
-    figure = score_histogram(_ranking(scores).sample(frac=1, random_state=0), "mlp", cut=cut)
-    assert _trace(figure, "cut").y.sum() == cut.sum()
-    assert _trace(figure, "kept").y.sum() == 1000 - cut.sum()
+    scores = _scores((4, 250))
+    figure = score_histogram(_ranking(scores).sample(frac=1, random_state=0), "mlp")
+    assert figure.data[0].y.sum() == 1000
+    (bars,) = figure.data
+    assert np.average(bars.x, weights=bars.y) == pytest.approx(scores.mean(), abs=bars.width[0])
 
 
 def test_loss_curves_hold_training_and_validation_points() -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from unlearning_core.evaluation.sweep import Order
 
@@ -16,9 +17,12 @@ ENOUGH = 0.95
 """Share of the forgetting within the budget that the suggested ratio reaches."""
 
 
+_Values = Float[np.ndarray, " ratios"]
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One order of a sweep; every array is float64 [ratios], ascending by ratio, and begins with a cut of nothing.
+    """One order of a sweep; every array is ascending by ratio and begins with a cut of nothing.
 
     Attributes:
         ratios: share cut.
@@ -30,18 +34,18 @@ class Curve:
         neighbour: as `forget`, of the neighbours, which are part of the rest; NaN where there are none.
     """
 
-    ratios: np.ndarray
-    neurons: np.ndarray
-    forget: np.ndarray
-    forget_stderr: np.ndarray
-    forget_low: np.ndarray
-    forget_high: np.ndarray
-    retain: np.ndarray
-    retain_stderr: np.ndarray
-    retain_low: np.ndarray
-    retain_high: np.ndarray
-    neighbour: np.ndarray
-    neighbour_stderr: np.ndarray
+    ratios: _Values
+    neurons: _Values
+    forget: _Values
+    forget_stderr: _Values
+    forget_low: _Values
+    forget_high: _Values
+    retain: _Values
+    retain_stderr: _Values
+    retain_low: _Values
+    retain_high: _Values
+    neighbour: _Values
+    neighbour_stderr: _Values
 
     @property
     def has_neighbours(self) -> bool:

@@ -2,7 +2,7 @@
 
 Sampling draws one uniform number a token from the sample's own generator and inverts the cumulative distribution in
 vocabulary order. A sample therefore depends on its prompt, its number and the seed, and on nothing that stands beside
-it in the batch. The stages of a model see the same uniform numbers, so that a changed word is the model's doing.
+it in the batch. The states of a model see the same uniform numbers, so that a changed word is the model's doing.
 """
 
 import contextlib
@@ -265,7 +265,7 @@ class _Watcher(StoppingCriteria):
         self._done = done
         self._last: dict[int, str] = {}
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.BoolTensor:
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
         new = input_ids[:, self._prompt_length :]
         done = self._done + new.numel()
         self._settings.progress(Progress("generating", done, self._settings.total, "tokens"))

@@ -4,7 +4,6 @@ There is one convention for everything that a person sees: ± is half a 95 % int
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +20,11 @@ class Estimate:
     """A number and how far it may be off.
 
     Attributes:
-        value: the estimate; NaN when there was nothing to measure.
+        value: the estimate, whole where it is a count; NaN when there was nothing to measure.
         stderr: its standard error; NaN when fewer than two units hold anything to measure.
     """
 
-    value: float
+    value: float | int
     stderr: float = math.nan
 
 
@@ -41,9 +40,7 @@ def format_value(value: float | None, stderr: float | None) -> str:
     return f"{value:.0e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
 
 
-def ratio_estimate(
-    numerators: Sequence[float] | Real[np.ndarray, " units"], denominators: Sequence[float] | Real[np.ndarray, " units"]
-) -> Estimate:
+def ratio_estimate(numerators: Real[np.ndarray, " units"], denominators: Real[np.ndarray, " units"]) -> Estimate:
     """sum(numerators) / sum(denominators), its standard error clustered by unit.
 
     Tokens of one sentence are not independent, sentences are: the unit is the cluster, and the estimator is the
@@ -54,9 +51,8 @@ def ratio_estimate(
         numerators: sums within a unit, such as nats.
         denominators: how many things each sum is over; a unit with zero counts for nothing.
     """
-    sums = np.asarray(numerators, dtype=np.float64)
-    counts = np.asarray(denominators, dtype=np.float64)
-    sums, counts = sums[counts > 0], counts[counts > 0]
+    counted = denominators > 0
+    sums, counts = (values[counted].astype(np.float64) for values in (numerators, denominators))
     units, total = len(counts), float(counts.sum())
     if units == 0:
         return Estimate(math.nan)

@@ -6,14 +6,17 @@ end of `_ROWS`. Importing this module loads no torch.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from unlearning_core.evaluation.concept_words import concept_words_per_100
 from unlearning_core.evaluation.measurement import Kind, Measurement, nll_delta
 from unlearning_core.evaluation.ratio import Estimate, format_value
+
+if TYPE_CHECKING:
+    from unlearning_core.evaluation.never_knew import Distance
 
 Place = Literal["table", "chart", "headline", "runs"]
 """Where a metric is shown: tables of one run (terminal, HTML, pages), charts, the few bars that a page shows first,
@@ -61,7 +64,7 @@ class Metric:
     has_stderr: bool = True
     change_of: str | None = None
     part_of: str | None = None
-    shown_in: frozenset[Place] = frozenset(("table", "chart", "runs"))
+    shown_in: tuple[Place, ...] = ("table", "chart", "runs")
     version: int = 1
 
     @property
@@ -109,20 +112,9 @@ def formatted(values: Mapping[str, float | None], name: str) -> str:
     return format_value(values.get(name), values.get(f"{name}_stderr"))
 
 
-def _tokens(measurement: Measurement, kind: Kind) -> Estimate | None:
-    return Estimate(measurement.tokens(kind)) if kind in measurement.kinds else None
-
-
-def _nll(measurement: Measurement, kind: Kind) -> Estimate | None:
-    return measurement.nll(kind) if kind in measurement.kinds else None
-
-
-def _accuracy(measurement: Measurement, kind: Kind) -> Estimate | None:
-    return measurement.accuracy(kind) if kind in measurement.kinds else None
-
-
-def _delta(base: Measurement, after: Measurement, kind: Kind) -> Estimate | None:
-    return nll_delta(base, after, kind) if kind in after.kinds else None
+def _of_kind(kind: Kind, compute: Callable[..., Estimate]) -> Callable[..., Estimate | None]:
+    """`compute` with the kind as its last argument, on measurements in which that kind of tokens was told apart."""
+    return lambda *measured: compute(*measured, kind) if kind in measured[-1].kinds else None
 
 
 def _forget_per_retain(base: Measurement, after: Measurement) -> Estimate:
@@ -130,121 +122,122 @@ def _forget_per_retain(base: Measurement, after: Measurement) -> Estimate:
     return Estimate(forget / retain if retain > 0 else math.nan)
 
 
-def _quality(distance: Any, name: Literal["p_value", "statistic"]) -> Estimate | None:
+def _quality(distance: "Distance", name: Literal["p_value", "statistic"]) -> Estimate | None:
     return None if distance.forget_quality is None else Estimate(getattr(distance.forget_quality, name))
 
 
-def _places(*names: Place) -> frozenset[Place]:
-    return frozenset(names)
-
-
-def _of_tokens(kind: Kind, whose: str) -> Metric:
+def _tokens(kind: Kind, whose: str) -> Metric:
     return Metric(
         f"{kind}_tokens", f"Tokens measured, {whose}", "How many tokens the means are over.", ("measurement",),
-        partial(_tokens, kind=kind), has_stderr=False, shown_in=_places(),
+        _of_kind(kind, lambda measurement, kind: Estimate(measurement.tokens(kind))), has_stderr=False, shown_in=(),
     )  # fmt: skip
 
 
-def _of_loss(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
+def _nll(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
     return Metric(
-        f"{kind}_nll", title, meaning, ("measurement",), partial(_nll, kind=kind), unit="nats/token",
-        **{"shown_in": _places("table", "chart", "headline")} | more,
+        f"{kind}_nll", title, meaning, ("measurement",), _of_kind(kind, Measurement.nll), unit="nats/token",
+        shown_in=("table", "chart", "headline"), **more,
     )  # fmt: skip
 
 
-def _of_accuracy(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
+def _accuracy(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
     return Metric(
-        f"{kind}_accuracy", title, meaning, ("measurement",), partial(_accuracy, kind=kind), section="accuracies",
-        **{"shown_in": _places("table", "chart")} | more,
+        f"{kind}_accuracy", title, meaning, ("measurement",), _of_kind(kind, Measurement.accuracy),
+        section="accuracies", **more,
     )  # fmt: skip
 
 
-def _of_change(name: str, kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
+def _delta(name: str, kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
     return Metric(
         f"{name}_delta", f"{title}, change against base", meaning, ("base measurement", "measurement"),
-        partial(_delta, kind=kind), unit="nats/token", change_of=f"{kind}_nll",
-        **{"shown_in": _places("table")} | more,
+        _of_kind(kind, nll_delta), unit="nats/token", change_of=f"{kind}_nll", **more,
     )  # fmt: skip
 
 
-def _of_divergence(texts: str, title: str, meaning: str, **more: Any) -> Metric:
+def _divergence(texts: str, title: str, meaning: str, **more: Any) -> Metric:
     return Metric(
-        f"never_knew_kl_{texts}", title, meaning, ("distance",), lambda distance: distance.divergence(texts),
-        unit="nats/token", better="lower", section="never knew", **{"shown_in": _places("table")} | more,
+        f"never_knew_kl_{texts}", f"Divergence from never-knew, {title}", meaning, ("distance",),
+        lambda distance: distance.divergence(texts), section="never knew", unit="nats/token", better="lower", **more,
     )  # fmt: skip
 
 
 # In the order in which metrics.json holds them; `shown` gives the order in which they are read.
-_ROWS: Iterable[Metric] = (
-    _of_loss("concept", "Concept loss", "How badly the concept's words are predicted.", better="higher"),
-    _of_loss("retain", "Loss elsewhere", "How badly all other words are predicted.", better="lower"),
-    _of_accuracy(
-        "concept", "Concept words guessed right", "Share of the concept's words that came first.", better="lower"
+_ROWS = (
+    _nll("concept", "Concept loss", "How badly the concept's words are predicted.", better="higher"),
+    _nll("retain", "Loss elsewhere", "How badly all other words are predicted.", better="lower"),
+    _accuracy(
+        "concept", "Concept words guessed right", "Share of the concept's words that came first.", better="lower",
+        shown_in=("table", "chart"),
     ),
-    _of_accuracy("retain", "Other words guessed right", "The same share of all other words.", better="higher"),
-    _of_tokens("concept", "concept"),
-    _of_tokens("retain", "elsewhere"),
-    _of_tokens("neighbour", "neighbours"),
-    _of_loss(
+    _accuracy(
+        "retain", "Other words guessed right", "The same share of all other words.", better="higher",
+        shown_in=("table", "chart"),
+    ),
+    _tokens("concept", "concept"),
+    _tokens("retain", "elsewhere"),
+    _tokens("neighbour", "neighbours"),
+    _nll(
         "neighbour", "Loss on neighbours", "How badly the words near the concept that must stay are predicted.",
         better="lower", part_of="retain_nll",
     ),
-    _of_accuracy(
+    _accuracy(
         "neighbour", "Neighbours' words guessed right", "The same share of the neighbours' words.", better="higher",
-        shown_in=_places("table"),
+        shown_in=("table",),
     ),
-    _of_tokens("rest", "the rest"),
-    _of_loss(
+    _tokens("rest", "the rest"),
+    _nll(
         "rest", "Loss on everything else", "How badly words are predicted that are neither concept nor neighbour.",
         better="lower", part_of="retain_nll",
     ),
-    _of_accuracy(
+    _accuracy(
         "rest", "All else guessed right", "The same share of what is neither concept nor neighbour.", better="higher",
-        shown_in=_places("table"),
+        shown_in=("table",),
     ),
     Metric(
         "concept_words_per_100", "Concept words in 100 written", "How often the concept comes up after the prompts.",
         ("texts", "matcher"), concept_words_per_100, section="texts", better="lower",
-        shown_in=_places("table", "chart", "headline"),
+        shown_in=("table", "chart", "headline"),
     ),
-    _of_change(
+    _delta(
         "forget", "concept", "Concept loss", "How much is gone.", better="higher", column="Gone",
-        shown_in=_places("table", "runs"),
+        shown_in=("table", "runs"),
     ),
-    _of_change(
+    _delta(
         "retain", "retain", "Loss elsewhere", "What it cost.", better="lower", column="Cost",
-        shown_in=_places("table", "runs"),
+        shown_in=("table", "runs"),
     ),
-    _of_change("neighbour", "neighbour", "Loss on neighbours", "Near 0: they stayed.", better="lower"),
-    _of_change("rest", "rest", "Loss on everything else", "What it cost beyond the neighbours.", better="lower"),
+    _delta(
+        "neighbour", "neighbour", "Loss on neighbours", "Near 0: they stayed.", better="lower", shown_in=("table",)
+    ),
+    _delta(
+        "rest", "rest", "Loss on everything else", "What it cost beyond them.", better="lower", shown_in=("table",)
+    ),
     Metric(
         "forget_per_retain", "Forgotten for each nat lost elsewhere", "Change of the concept loss over the cost.",
-        ("base measurement", "measurement"), _forget_per_retain, better="higher", has_stderr=False,
-        shown_in=_places(),
+        ("base measurement", "measurement"), _forget_per_retain, better="higher", has_stderr=False, shown_in=(),
     ),
     Metric(
         "forget_quality", "Forget quality",
         "Could the answers about the concept come from the model that never knew? Near 0: no; above 0.05: it may be.",
         ("distance",), partial(_quality, name="p_value"), section="never knew", unit="p-value", has_stderr=False,
-        shown_in=_places("table"),
+        shown_in=("table",),
     ),
     Metric(
         "forget_quality_statistic", "Largest gap between the answers",
         "How far apart the two models' truth ratios lie, 0 to 1; 0 is the same.", ("distance",),
         partial(_quality, name="statistic"), section="never knew", better="lower", has_stderr=False,
-        shown_in=_places("table"),
+        shown_in=("table",),
     ),
-    _of_divergence(
-        "forget", "Divergence from never-knew, concept",
-        "How differently the next word is expected in text about the concept (KL); 0 is the same.",
-        column="To never-knew", shown_in=_places("table", "runs"),
+    _divergence(
+        "forget", "concept", "How differently the next word is expected in text about the concept (KL); 0 is the same.",
+        column="To never-knew", shown_in=("table", "runs"),
     ),
-    _of_divergence(
-        "neighbour", "Divergence from never-knew, neighbours",
-        "The same in text about things like it, which the model should still know.",
+    _divergence(
+        "neighbour", "neighbours", "The same in text about things like it, which the model should still know.",
+        shown_in=("table",),
     ),
-    _of_divergence(
-        "retain", "Divergence from never-knew, the rest", "The same in all other text: the cost beyond the concept."
+    _divergence(
+        "retain", "the rest", "The same in all other text: the cost beyond the concept.", shown_in=("table",)
     ),
 )  # fmt: skip
 

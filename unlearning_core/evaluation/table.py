@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.evaluation.measurement import Measurement
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from unlearning_core.evaluation.never_knew import Distance
 
 
+@runtime_checkable
 class Results(Protocol):
     """Where results by state are kept (`runs.run.Run`); each is None where the state has none."""
 

@@ -88,14 +88,9 @@ def _bins(scores: np.ndarray, most: int, order_by: OrderBy) -> Bins:
 
 def _frame(bins: Bins, layer: int, neuron: int) -> go.Scatter:
     return go.Scatter(
-        x=[int(bins.cells[layer, neuron]) * bins.size],
-        y=[layer],
-        mode="markers",
-        marker={"symbol": "square-open", "size": 15, "color": "black", "line": {"width": 2.5}},
-        hoverinfo="skip",
-        showlegend=False,
-        name="chosen",
-    )
+        x=[int(bins.cells[layer, neuron]) * bins.size], y=[layer], mode="markers", hoverinfo="skip", showlegend=False,
+        marker={"symbol": "square-open", "size": 15, "color": "black", "line": {"width": 2.5}}, name="chosen",
+    )  # fmt: skip
 
 
 def _cells(bins: Bins, order_by: OrderBy, standardised: bool, *, numbered: bool) -> go.Heatmap:
@@ -106,16 +101,11 @@ def _cells(bins: Bins, order_by: OrderBy, standardised: bool, *, numbered: bool)
     places = np.arange(bins.values.shape[1]) * bins.size
     neuron = "%{customdata}" if numbered else "%{x}"
     return go.Heatmap(
-        z=bins.values.astype(np.float32),
-        x=_small(places),
-        customdata=_small(np.maximum(bins.neurons, 0)) if numbered else None,
-        zmin=low,
-        zmax=high if high > low else low + 1.0,
-        colorscale="RdBu_r" if standardised else "Cividis",
+        z=bins.values.astype(np.float32), x=_small(places), zmin=low, zmax=high if high > low else low + 1.0,
+        customdata=_small(np.maximum(bins.neurons, 0)) if numbered else None, name="score",
+        colorscale="RdBu_r" if standardised else "Cividis", hovertemplate=_hover(neuron, "%{z:.3g}", order_by),
         colorbar={"title": "SD above layer" if standardised else "score", "thickness": 12},
-        hovertemplate=_hover(neuron, "%{z:.3g}", order_by),
-        name="score",
-    )
+    )  # fmt: skip
 
 
 def _hover(neuron: str, score: str, order_by: OrderBy) -> str:
@@ -126,18 +116,13 @@ def _hover(neuron: str, score: str, order_by: OrderBy) -> str:
 def _clickable(bins: Bins, order_by: OrderBy) -> go.Scattergl:
     layers, cells = np.nonzero(bins.neurons >= 0)
     facts = np.column_stack([layers, bins.neurons[layers, cells], bins.values[layers, cells]])
+    unseen = {"marker": {"opacity": 0}}
     return go.Scattergl(
-        x=_small(cells * bins.size),
-        y=_small(layers),
+        x=_small(cells * bins.size), y=_small(layers), mode="markers", selected=unseen, unselected=unseen,
         customdata=facts.astype(np.float32),  # exact for every number of a neuron
-        mode="markers",
-        marker={"symbol": "square", "size": 7, "opacity": 0},
-        selected={"marker": {"opacity": 0}},
-        unselected={"marker": {"opacity": 0}},
+        marker={"symbol": "square", "size": 7, "opacity": 0}, showlegend=False, name="neurons",
         hovertemplate=_hover("%{customdata[1]:d}", "%{customdata[2]:.3g}", order_by),
-        showlegend=False,
-        name="neurons",
-    )
+    )  # fmt: skip
 
 
 def _cut_overlay(bins: Bins, cut: np.ndarray, marks: str) -> go.Scattergl | go.Heatmap:
@@ -150,25 +135,16 @@ def _cut_overlay(bins: Bins, cut: np.ndarray, marks: str) -> go.Scattergl | go.H
     if np.count_nonzero(counts) <= _MARKERS:
         y, x = np.nonzero(counts)
         return go.Scattergl(
-            x=_small(places[x]),
-            y=_small(y),
-            customdata=_small(counts[y, x]),
-            mode="markers",
+            x=_small(places[x]), y=_small(y), customdata=_small(counts[y, x]), mode="markers", name=marks,
             marker={"symbol": "x-thin", "size": 7, "line": {"width": 1.6, "color": "black"}},
             hovertemplate=f"layer %{{y}}, from %{{x}}: %{{customdata}} {marks}<extra></extra>",
-            name=marks,
-        )
+        )  # fmt: skip
     share = np.ceil(counts * (100.0 / bins.size)).clip(0, 100).astype(np.uint8)
     return go.Heatmap(
-        z=share,
-        x=_small(places),
-        zmin=0,
-        zmax=100,
+        z=share, x=_small(places), zmin=0, zmax=100, showscale=False, name=marks,
         colorscale=[[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0.65)"]],
-        showscale=False,
         hovertemplate=f"layer %{{y}}, from %{{x}}: %{{z}} % {marks}<extra></extra>",
-        name=marks,
-    )
+    )  # fmt: skip
 
 
 def _small(numbers: np.ndarray) -> np.ndarray:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from unlearning_core.evaluation.ratio import Z95
 from unlearning_core.evaluation.registry import METRICS, Values, has_value, shown
-from unlearning_core.figures.style import COLOURS, GREY, state_colour, styled
+from unlearning_core.figures.style import COLOURS, GREY, panels, state_colour, styled
 
 
 def metric_bars(metrics: Values, names: Sequence[str] | None = None) -> go.Figure:
@@ -22,21 +21,16 @@ def metric_bars(metrics: Values, names: Sequence[str] | None = None) -> go.Figur
     drawn = [METRICS[name] for name in names if has_value(metrics, name)]
     if not drawn:
         return styled(go.Figure(), height=260)
-    titles, gap = [metric.full_title for metric in drawn], min(0.06, 0.5 / len(drawn))
-    figure = make_subplots(rows=1, cols=len(drawn), subplot_titles=titles, horizontal_spacing=gap)
+    figure = panels([metric.full_title for metric in drawn], gap=min(0.06, 0.5 / len(drawn)))
     for column, metric in enumerate(drawn, start=1):
         states = [state for state, values in metrics.items() if values.get(metric.name) is not None]
         errors = [Z95 * (metrics[state].get(f"{metric.name}_stderr") or 0.0) for state in states]
         bars = go.Bar(
-            x=states,
-            y=[metrics[state][metric.name] for state in states],
-            error_y={"type": "data", "array": errors, "color": GREY, "thickness": 1.4},
-            customdata=errors,
+            x=states, y=[metrics[state][metric.name] for state in states], customdata=errors, showlegend=False,
+            error_y={"array": errors, "color": GREY, "thickness": 1.4},
             marker_color=[COLOURS[state_colour(state, list(metrics))] for state in states],
             hovertemplate="%{x}: %{y:.3g} ± %{customdata:.2g}<extra></extra>",
-            showlegend=False,
-        )
+        )  # fmt: skip
         figure.add_trace(bars, row=1, col=column)
     figure.update_yaxes(rangemode="tozero")
-    figure.update_annotations(font_size=12)
     return styled(figure, height=300)

@@ -5,9 +5,11 @@ meaning, a position, a shape or a word carries it too.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 import plotly.io as pio
+from plotly.subplots import make_subplots
 
 # Its look of axes and grid; its defaults for fifty kinds of trace would be copied into every figure.
 _TEMPLATE = go.layout.Template(layout=pio.templates["plotly_white"].layout)
@@ -31,6 +33,12 @@ def state_colour(state: str, states: Sequence[str]) -> str:
     """
     names = list(COLOURS)[:-1]
     return names[list(states).index(state) % len(names)] if state in states else "gray"
+
+
+def panels(titles: Sequence[str], gap: float = 0.1, **more: Any) -> go.Figure:
+    """Panels side by side, each with its title above it."""
+    figure = make_subplots(rows=1, cols=len(titles), subplot_titles=titles, horizontal_spacing=gap, **more)
+    return figure.update_annotations(font_size=12)
 
 
 def styled(figure: go.Figure, *, height: int) -> go.Figure:

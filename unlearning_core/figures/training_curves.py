@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from unlearning_core.evaluation.ratio import Z95
-from unlearning_core.figures.style import BLUE, GREY, ORANGE, styled
+from unlearning_core.figures.style import BLUE, GREY, ORANGE, panels, styled
+
+_MOST_POINTS = 1000
 
 _KINDS = (
     ("concept", "concept words", ORANGE, "circle", "dash"),
@@ -16,12 +17,11 @@ _KINDS = (
 )
 
 
-def loss_curve(events: Iterable[Mapping[str, Any]], *, most_points: int = 1000) -> go.Figure:
-    """Training and validation loss by step.
+def loss_curve(events: Iterable[Mapping[str, Any]]) -> go.Figure:
+    """Training and validation loss by step; a curve of more than `_MOST_POINTS` is thinned, its last point kept.
 
     Args:
         events: of `events.jsonl`; those with `kind` "train" or "eval", `step` and `loss` are drawn, others passed over.
-        most_points: a longer curve is thinned, its last point kept.
     """
     curves: dict[str, dict[int, float]] = {"train": {}, "eval": {}}
     for event in events:
@@ -34,7 +34,7 @@ def loss_curve(events: Iterable[Mapping[str, Any]], *, most_points: int = 1000) 
     ):
         if curves[kind]:
             points = sorted(curves[kind].items())
-            step = math.ceil(len(points) / most_points)
+            step = math.ceil(len(points) / _MOST_POINTS)
             points = points[::-1][::step][::-1]
             x, y = (list(values) for values in zip(*points, strict=True))
             hover = f"step %{{x}}: {name} loss %{{y:.4f}}<extra></extra>"
@@ -57,23 +57,14 @@ def learning_curve(events: Iterable[Mapping[str, Any]], base: Mapping[str, float
     highest = max(base, key=lambda kind: base[kind], default="")
     for kind, name, colour, symbol, dash in _KINDS:
         drawn = [point for point in points if point.get(f"{kind}_nll") is not None]
-        figure.add_trace(
-            go.Scatter(
-                x=[point["step"] for point in drawn],
-                y=[point[f"{kind}_nll"] for point in drawn],
-                error_y={
-                    "type": "data",
-                    "array": [Z95 * (point.get(f"{kind}_nll_stderr") or 0.0) for point in drawn],
-                    "thickness": 1,
-                    "width": 3,
-                },
-                name=name,
-                mode="lines+markers",
-                line_color=colour,
-                marker={"symbol": symbol, "size": 8},
-                hovertemplate=f"step %{{x}}: {name} %{{y:.3f}} ± %{{error_y.array:.2f}}<extra></extra>",
-            )
-        )
+        margins = [Z95 * (point.get(f"{kind}_nll_stderr") or 0.0) for point in drawn]
+        line = go.Scatter(
+            x=[point["step"] for point in drawn], y=[point[f"{kind}_nll"] for point in drawn], name=name,
+            error_y={"array": margins, "thickness": 1, "width": 3}, mode="lines+markers", line_color=colour,
+            marker={"symbol": symbol, "size": 8},
+            hovertemplate=f"step %{{x}}: {name} %{{y:.3f}} ± %{{error_y.array:.2f}}<extra></extra>",
+        )  # fmt: skip
+        figure.add_trace(line)
         if kind in base:
             # The two levels may lie close together: one name goes above its line, the other below; on the left, where
             # the curves are still far from them.
@@ -94,9 +85,7 @@ def gate_history(history: Sequence[Mapping[str, float]]) -> go.Figure:
         history: of each step `step`, `forget` and `divergence` (nats a token; of single batches, so they jump) and
             `closed` (gates more closed than open).
     """
-    figure = make_subplots(
-        rows=1, cols=2, subplot_titles=["Concept and the rest", "Neurons whose gate is closed"], horizontal_spacing=0.1
-    )
+    figure = panels(["Concept and the rest", "Neurons whose gate is closed"])
     steps = [line["step"] + 1 for line in history]
     for column, key, name, colour, dash in (
         (1, "forget", "concept loss, rise", ORANGE, "solid"),
@@ -104,17 +93,11 @@ def gate_history(history: Sequence[Mapping[str, float]]) -> go.Figure:
         (2, "closed", "closed", GREY, "solid"),
     ):
         line = go.Scatter(
-            x=steps,
-            y=[line[key] for line in history],
-            name=name,
-            mode="lines",
-            line={"color": colour, "dash": dash},
-            hovertemplate=f"step %{{x}}: {name} %{{y:.4~g}}<extra></extra>",
-            showlegend=column == 1,
-        )
+            x=steps, y=[line[key] for line in history], name=name, mode="lines", line={"color": colour, "dash": dash},
+            hovertemplate=f"step %{{x}}: {name} %{{y:.4~g}}<extra></extra>", showlegend=column == 1,
+        )  # fmt: skip
         figure.add_trace(line, row=1, col=column)
     figure.update_xaxes(title="step", rangemode="tozero")
     figure.update_yaxes(title="nats/token", row=1, col=1)
     figure.update_yaxes(rangemode="tozero", row=1, col=2)
-    figure.update_annotations(font_size=12)
     return styled(figure, height=260).update_layout(legend={"y": -0.3, "x": 0.5, "xanchor": "center"}, margin={"b": 80})
