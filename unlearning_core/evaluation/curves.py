@@ -173,7 +173,6 @@ class RandomComparison:
     kind: Kind
     neurons: int
     forget: float
-    forget_stderr: float
     random_forget: float
     random_low: float
     random_high: float
@@ -190,23 +189,17 @@ def compare_with_random(points: pd.DataFrame, ratio: float, budget: float = BUDG
     the difference (that of the cut and that of a draw, as if independent, which errs on the side of doubt).
     """
     top, random = curve(points, "top"), curve(points, "random")
-    read = {name: (top.at(name, ratio), random.at(name, ratio)) for name in ("forget", "forget_stderr", "retain")}
-    if any(math.isnan(value) for name in ("forget", "retain") for value in read[name]):
-        return None
-    (forget, by_chance), errors, (retain, random_retain) = read["forget"], read["forget_stderr"], read["retain"]
-    high, neurons = random.at("forget_high", ratio), round(top.at("neurons", ratio))
-    better = forget > max(high, 0.0) and forget - by_chance > 2 * float(np.hypot(*np.nan_to_num(errors)))
-    kind: Kind = "forgets cheaply" if retain < budget else "forgets at a price"
-    return RandomComparison(
-        kind="nothing cut" if neurons == 0 else kind if better else "no better than random",
-        neurons=neurons,
-        forget=forget,
-        forget_stderr=errors[0],
-        random_forget=by_chance,
-        random_low=random.at("forget_low", ratio),
-        random_high=high,
-        retain=retain,
-        random_retain=random_retain,
-        neighbour=top.at("neighbour", ratio),
-        draws=int(points.loc[points["order"] == "random", "draw"].nunique()),
+    forget, retain, by_chance, random_retain = (
+        found.at(name, ratio) for found in (top, random) for name in ("forget", "retain")
     )
+    if any(math.isnan(value) for value in (forget, retain, by_chance, random_retain)):
+        return None
+    error = float(np.hypot(*np.nan_to_num([found.at("forget_stderr", ratio) for found in (top, random)])))
+    low, high, neurons = random.at("forget_low", ratio), random.at("forget_high", ratio), top.at("neurons", ratio)
+    kind: Kind = "forgets cheaply" if retain < budget else "forgets at a price"
+    if not (forget > max(high, 0.0) and forget - by_chance > 2 * error):
+        kind = "no better than random"
+    return RandomComparison(
+        "nothing cut" if round(neurons) == 0 else kind, round(neurons), forget, by_chance, low, high, retain,
+        random_retain, top.at("neighbour", ratio), int(points.loc[points["order"] == "random", "draw"].nunique()),
+    )  # fmt: skip

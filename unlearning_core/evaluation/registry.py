@@ -87,12 +87,8 @@ def shown(values: Values, place: Place) -> list[Metric]:
     """The metrics for a place that any state has a value for, as they are read: by section, changes below wholes."""
     order = list(METRICS)
     there = [metric for metric in METRICS.values() if place in metric.shown_in and has_value(values, metric.name)]
-
-    def key(metric: Metric) -> tuple[int, int, bool]:
-        leader = metric.change_of if metric.change_of in METRICS else metric.name
-        return _SECTIONS.index(metric.section), order.index(leader), metric.change_of is not None
-
-    return sorted(there, key=key)
+    there.sort(key=lambda metric: (order.index(metric.change_of or metric.name), metric.change_of is not None))
+    return sorted(there, key=lambda metric: _SECTIONS.index(metric.section))
 
 
 def headline(values: Values, most: int = 3) -> list[str]:
