@@ -130,7 +130,7 @@ def one_run(run: Run) -> None:
                 "Export config.json", (run.folder / "config.json").read_bytes(), "config.json", "application/json",
                 on_click="ignore", icon=":material/download:",
             )  # fmt: skip
-            if run.read_json("metrics.json") and run.read_json("generations.json"):
+            if run.metrics() and run.generations():
                 st.download_button(
                     "Report (HTML)", run_report(run), f"{run.id}.html", "text/html", on_click="ignore",
                     icon=":material/description:",
@@ -155,7 +155,7 @@ def ask_to_delete(run: Run) -> None:
 def two_runs(one: Run, other: Run) -> None:
     """Metrics side by side, and the settings that differ."""
     st.markdown(f"**First:** {escaped(described(one))}  \n**Second:** {escaped(described(other))}")
-    numbers = metrics_of_two(one.read_json("metrics.json") or {}, other.read_json("metrics.json") or {})
+    numbers = metrics_of_two(one.metrics() or {}, other.metrics() or {})
     st.subheader("Numbers")
     if numbers.empty:
         st.caption("Neither of the two has been measured to its end yet.")

@@ -2,22 +2,26 @@
 
 import difflib
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unlearning_core.errors import InputError
+from unlearning_core.files import ROOT
 from unlearning_core.logs import redact
-
-ROOT = Path(__file__).resolve().parents[1]
-"""The checkout: `data/` and `models/` lie here."""
 
 STARTERS = ROOT / "data" / "starters"
 """One ready-made config a starter model: what `run` without a file uses."""
 
 DEFAULT_STARTER = "smallworld"
 """The starter that `run` uses when neither a config nor a starter is named."""
+
+PATH = "path"
+"""Marks a field that may hold the path of a file or folder: a relative one is looked up when a config is read."""
+
+Location = Annotated[str | None, PATH]
 
 
 class Section(BaseModel):
@@ -29,7 +33,7 @@ class Section(BaseModel):
 class BaseModelSection(Section):
     """Which model is edited."""
 
-    base_model_path: str = Field(
+    base_model_path: Annotated[str, PATH] = Field(
         DEFAULT_STARTER, min_length=1, description="a folder, a .gguf file, a Hub id or a starter"
     )
     model_type: str | None = Field(None, description="checked against the model (gpt2, llama, ...)")
@@ -44,23 +48,23 @@ class BaseModelSection(Section):
 class NeuralProbingSection(Section):
     """What the concept is, where it occurs, how its neurons are found and how many are cut."""
 
-    concept_definition: str | list[str] = Field(
+    concept_definition: Annotated[str | list[str], PATH] = Field(
         "data/target_words.txt", description="a file of concept words (one a line, commas or CSV), or a list of words"
     )
     inflections: bool = Field(True, description="also match inflected forms (sit -> sat, sitting)")
     language: str = Field("en", description="language of the inflections")
-    tokens_input_path: str | None = Field(None, description="tokens file in the seed's and NeuroX's format")
-    labels_input_path: str | None = Field(None, description="labels file that goes with it")
+    tokens_input_path: Location = Field(None, description="tokens file in the seed's and NeuroX's format")
+    labels_input_path: Location = Field(None, description="labels file that goes with it")
     target_label: str = Field("target", description="the label of concept tokens in the labels file")
     activations_label: str | None = Field(None, description="a short name for the run folder")
-    sentences: str | None = Field(None, description="sentences when there is no tokens file: file, folder or dataset")
+    sentences: Location = Field(None, description="sentences when there is no tokens file: file, folder or dataset")
     sentences_split: str | None = Field(None, description="split of that dataset")
     sentences_column: str | None = Field(None, description="text column of that dataset or CSV")
-    retain_corpus: str | None = Field(None, description="more text without the concept, to rank against and measure on")
-    neighbours: str | list[str] | None = Field(
+    retain_corpus: Location = Field(None, description="more text without the concept, to rank against and measure on")
+    neighbours: Annotated[str | list[str] | None, PATH] = Field(
         None, description="words near the concept that must stay, a file or a list: ranked against, measured apart"
     )
-    neighbour_corpus: str | None = Field(
+    neighbour_corpus: Location = Field(
         None, description="more text about neighbours; without words of theirs all of it counts as such"
     )
     neighbour_corpus_split: str | None = Field(None, description="split of that dataset")
@@ -86,7 +90,7 @@ class NeuralProbingSection(Section):
     aggregation: Literal["token", "average", "first", "last"] = Field("token", description="sub-words to words")
     skip_first_position: bool = Field(True, description="leave the attention sink at position 0 out of all statistics")
     protect_massive: bool = Field(True, description="never cut the neurons that write the attention sink")
-    ranker: str = Field("combined", description="ranking method; `config --schema` and the README list them")
+    ranker: str = Field("combined", description="ranking method; the command `rankers` lists them")
     ranker_parameters: dict[str, Any] = Field(default_factory=dict, description="that method's own parameters")
     prune_ratio: float = Field(0.003, ge=0, le=1, description="fraction of the ranked neurons that is cut")
     per_layer: bool = Field(False, description="cut the same fraction of every layer instead of the overall top")
@@ -112,9 +116,9 @@ class RetrainingSection(Section):
     """How the pruned model recovers on text without the concept."""
 
     enabled: bool = Field(True, description="false stops after pruning")
-    train_dataset_path: str | None = Field(None, description="training text; filtered of the concept once more")
-    val_dataset_path: str | None = Field(None, description="validation text; filtered too")
-    dataset: str | None = Field(None, description="or one dataset to filter and split; none: the retain sentences")
+    train_dataset_path: Location = Field(None, description="training text; filtered of the concept once more")
+    val_dataset_path: Location = Field(None, description="validation text; filtered too")
+    dataset: Location = Field(None, description="or one dataset to filter and split; none: the retain sentences")
     dataset_column: str | None = Field(None, description="its text column")
     max_train_texts: int | None = Field(None, ge=1, description="training texts at most")
     num_train_epochs: float = Field(1, gt=0, description="passes over the text")
@@ -129,6 +133,18 @@ class RetrainingSection(Section):
     checkpoint_steps: int = Field(100, ge=1, description="optimizer steps between checkpoints")
 
 
+class MethodSection(Section):
+    """One step of what is done to the model."""
+
+    name: str = Field(min_length=1, description="a method; `unlearn methods` lists them")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="the method's own parameters")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
 class EvaluationSection(Section):
     """How much is measured."""
 
@@ -138,13 +154,13 @@ class EvaluationSection(Section):
 class NeverKnewSection(Section):
     """What the models are compared with: one that was trained without the concept, as if it had been forgotten."""
 
-    model: str | None = Field(None, description="a model of the same vocabulary that never knew; none: no comparison")
+    model: Location = Field(None, description="a model of the same vocabulary that never knew; none: no comparison")
     revision: str | None = Field(None, description="branch, tag or commit of a Hub model")
-    questions: str | None = Field(None, description="JSON lines: prompt, paraphrase (right answer), perturbed (wrong)")
+    questions: Location = Field(None, description="JSON lines: prompt, paraphrase (right answer), perturbed (wrong)")
     questions_only: dict[str, Any] = Field(default_factory=dict, description="fields that a question must have")
-    forget_texts: str | None = Field(None, description="text about the concept: file, folder or dataset")
-    neighbour_texts: str | None = Field(None, description="text about what stands near it")
-    retain_texts: str | None = Field(None, description="text about everything else")
+    forget_texts: Location = Field(None, description="text about the concept: file, folder or dataset")
+    neighbour_texts: Location = Field(None, description="text about what stands near it")
+    retain_texts: Location = Field(None, description="text about everything else")
     texts_only: dict[str, Any] = Field(default_factory=dict, description="fields that a text must have (JSON lines)")
     max_questions: int = Field(400, ge=2, description="questions at most, drawn by the seed")
     max_texts: int = Field(200, ge=2, description="texts of each kind at most, drawn by the seed")
@@ -167,6 +183,9 @@ class ExperimentConfig(Section):
     neural_probing: NeuralProbingSection = Field(default_factory=NeuralProbingSection)
     search: SearchSection = Field(default_factory=SearchSection)
     retraining: RetrainingSection = Field(default_factory=RetrainingSection)
+    methods: list[MethodSection] | None = Field(
+        None, description='what is done to the model, in order, as ["prune", "retrain"]; none: these two'
+    )
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     never_knew: NeverKnewSection = Field(default_factory=NeverKnewSection)
     generation: GenerationSection = Field(default_factory=GenerationSection)
@@ -185,7 +204,7 @@ class ExperimentConfig(Section):
 
 
 def load_config(path: Path) -> ExperimentConfig:
-    """Read a config file; relative paths in it are found from the working folder, its own folder or the checkout.
+    """Read a config file; relative paths in it are found from the working folder, its own folder or `ROOT`.
 
     Raises:
         InputError: the file is missing, not UTF-8, not JSON, or a field is unknown or wrong.
@@ -212,13 +231,21 @@ def read_config_values(path: Path) -> dict[str, Any]:
     return _without_comments(values)
 
 
+def starter_names() -> list[str]:
+    """The starters that have a ready-made experiment, the default first."""
+    return sorted((file.stem for file in STARTERS.glob("*.json")), key=lambda name: (name != DEFAULT_STARTER, name))
+
+
+def starter_file(name: str) -> Path:
+    """Where the ready-made experiment of a starter model is; raises InputError with the names there are."""
+    if name not in starter_names():
+        raise InputError(f"--starter {name}: there is no such starter. Known: {', '.join(starter_names())}.")
+    return STARTERS / f"{name}.json"
+
+
 def starter_config(name: str) -> ExperimentConfig:
     """The ready-made experiment of a starter model; raises InputError with the names there are."""
-    path = STARTERS / f"{name}.json"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in STARTERS.glob("*.json")))
-        raise InputError(f"--starter {name}: there is no such starter. Known: {known}.")
-    return load_config(path)
+    return load_config(starter_file(name))
 
 
 def build_config(values: dict[str, Any], *, origin: str = "config", folder: Path | None = None) -> ExperimentConfig:
@@ -228,20 +255,19 @@ def build_config(values: dict[str, Any], *, origin: str = "config", folder: Path
     except ValidationError as error:
         raise InputError("\n".join(_sentence(origin, problem) for problem in error.errors())) from error
     _refuse_secrets(config, origin)
-    probing = config.neural_probing
-    if bool(probing.tokens_input_path) != bool(probing.labels_input_path):
-        given, missing = ("tokens_input_path", "labels_input_path")
-        if probing.labels_input_path:
-            given, missing = missing, given
-        raise InputError(f"{origin}: neural_probing.{given} is given without neural_probing.{missing}; give both.")
-    if config.retraining.val_dataset_path and not config.retraining.train_dataset_path:
-        raise InputError(f"{origin}: retraining.val_dataset_path is given without retraining.train_dataset_path.")
+    for section, given, needed in (
+        ("neural_probing", "tokens_input_path", "labels_input_path"),
+        ("neural_probing", "labels_input_path", "tokens_input_path"),
+        ("retraining", "val_dataset_path", "train_dataset_path"),
+    ):
+        if getattr(getattr(config, section), given) and not getattr(getattr(config, section), needed):
+            raise InputError(f"{origin}: {section}.{given} is given without {section}.{needed}; give both.")
     if folder is not None:
         _resolve_paths(config, folder)
     return config
 
 
-def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+def override(values: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """Apply `section.key=value` assignments; a value is read as JSON where it is JSON, else as text.
 
     Another ranker without parameters of its own takes its defaults, not what stood there for the one before.
@@ -269,14 +295,14 @@ def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
     return values
 
 
-def _names_ranker_alone(assignments: list[str]) -> bool:
+def _names_ranker_alone(assignments: Sequence[str]) -> bool:
     names = [assignment.partition("=")[0].strip() for assignment in assignments]
     of_method = [name for name in names if name.startswith("neural_probing.ranker_parameters")]
     return "neural_probing.ranker" in names and not of_method
 
 
 def find_path(text: str, folder: Path) -> str:
-    """`text` itself, or where it lies in `folder` or the checkout when it is a relative path that exists there."""
+    """`text` itself, or where it lies in `folder` or `ROOT` when it is a relative path that exists there."""
     path = Path(text).expanduser()
     if path.is_absolute() or path.exists():
         return str(path.resolve()) if path.exists() else str(path)
@@ -286,27 +312,28 @@ def find_path(text: str, folder: Path) -> str:
     return text
 
 
-def _resolve_paths(config: ExperimentConfig, folder: Path) -> None:
+def _resolve_paths(section: BaseModel, folder: Path) -> None:
     from unlearning_core.models.sources.starters import STARTERS as NAMED
 
-    fields: tuple[tuple[Section, tuple[str, ...]], ...] = (
-        (config.base_model, ("base_model_path",)),
-        (
-            config.neural_probing,
-            (
-                *("concept_definition", "tokens_input_path", "labels_input_path", "sentences", "retain_corpus"),
-                *("neighbours", "neighbour_corpus"),
-            ),
-        ),
-        (config.retraining, ("train_dataset_path", "val_dataset_path", "dataset")),
-        (config.never_knew, ("model", "questions", "forget_texts", "neighbour_texts", "retain_texts")),
-    )
-    for section, names in fields:
-        for name in names:
-            value = getattr(section, name)
-            # A starter's name wins over a folder that happens to be called the same.
-            if isinstance(value, str) and value not in NAMED:
-                setattr(section, name, find_path(value, folder))
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            _resolve_paths(value, folder)
+        # A starter's name wins over a folder that happens to be called the same.
+        elif PATH in field.metadata and isinstance(value, str) and value not in NAMED:
+            setattr(section, name, find_path(value, folder))
+
+
+def locations(section: BaseModel) -> list[str]:
+    """Every file, folder, dataset or model that the settings name."""
+    found: list[str] = []
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            found += locations(value)
+        elif PATH in field.metadata and isinstance(value, str):
+            found.append(value)
+    return found
 
 
 def _refuse_secrets(section: BaseModel, origin: str, prefix: str = "") -> None:
@@ -322,7 +349,7 @@ def _refuse_secrets(section: BaseModel, origin: str, prefix: str = "") -> None:
             )
 
 
-_FREE = ("ranker_parameters", "questions_only", "texts_only")
+_FREE = ("ranker_parameters", "questions_only", "texts_only", "methods")
 """Keys whose value is a dictionary of a person's own."""
 
 
@@ -349,11 +376,16 @@ def _sentence(origin: str, problem: Any) -> str:
 
 
 def known_keys(location: tuple[Any, ...]) -> list[str]:
-    """The keys that the section at `location` has."""
+    """The keys that the section at `location` has; a number in it is a place in a list of sections."""
     section: type[BaseModel] = ExperimentConfig
     for part in location:
-        field = section.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            section = annotation
+        if field := section.model_fields.get(str(part)):
+            section = next(_sections(field.annotation), section)
     return list(section.model_fields)
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)

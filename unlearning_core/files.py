@@ -10,7 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
+
+_FULL = (os.strerror(errno.ENOSPC), *(f"os error {number}" for number in (errno.ENOSPC, errno.EDQUOT)))
+
+_PACKAGE = Path(__file__).resolve().parent
+
+INSTALLED = (_PACKAGE / "_bundled").is_dir()
+"""Whether this package came from a wheel; otherwise it runs from a checkout."""
+
+ROOT = _PACKAGE / "_bundled" if INSTALLED else _PACKAGE.parent
+"""The folder that holds `app.py`, `pages/`, `data/` and `models/`: the checkout, or the wheel's copy of them."""
+
+
+def child_python_path() -> str:
+    """PYTHONPATH for a child process: this process's own, in a checkout with the checkout before it."""
+    own = os.environ.get("PYTHONPATH")
+    return os.pathsep.join(filter(None, [None if INSTALLED else str(ROOT), own]))
 
 
 @contextmanager
@@ -23,13 +39,17 @@ def disk_errors(target: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except WorkbenchError:
+        raise
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        # safetensors and Arrow tell a full disk in words of their own, without the number of the system's error.
+        if number in (errno.ENOSPC, errno.EDQUOT) or any(words in str(error) for words in _FULL):
             raise WorkFailed(
                 f"The disk is full: {target} could not be written. Nothing half-written was left behind; "
                 "free some space and run the same command again to go on."
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise InputError(
                 f"{target} cannot be written: permission denied. Choose another output folder or change its rights."
             ) from error
@@ -37,7 +57,10 @@ def disk_errors(target: Path) -> Iterator[None]:
 
 
 def write_file(target: Path, write: Callable[[Path], object]) -> None:
-    """Let `write(path)` fill a temporary file beside `target`, then rename it to `target` in one step."""
+    """Let `write(path)` fill a temporary file beside `target`, then rename it to `target` in one step.
+
+    The bytes are on the disk before the rename: a power cut leaves the old file or the new one, never an empty one.
+    """
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
@@ -45,6 +68,7 @@ def write_file(target: Path, write: Callable[[Path], object]) -> None:
         try:
             write(Path(name))
             os.chmod(name, 0o644)
+            sync(Path(name))
             os.replace(name, target)
         except BaseException:
             Path(name).unlink(missing_ok=True)
@@ -61,6 +85,34 @@ def write_json(target: Path, value: Any) -> None:
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`; an empty one while there is none, or where it is damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def sync(path: Path) -> None:
+    """Wait until the file or folder is on the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot open a folder
+        return
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until everything in `folder` is on the disk."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if not path.is_symlink():
+            sync(path)
+    sync(folder)
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside `target` to fill; it becomes `target` at the end, or vanishes on an exception.
@@ -73,6 +125,7 @@ def new_folder(target: Path) -> Iterator[Path]:
         try:
             os.chmod(temporary, 0o755)
             yield temporary
+            sync_tree(temporary)
             if target.exists():
                 old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
                 os.replace(target, old / "old")

@@ -23,8 +23,8 @@ from tests.browser.walking import (
 )
 from tests.tiny_experiment import write_experiment
 from unlearning_core.config import load_config
-from unlearning_core.runs.pipeline import execute
-from unlearning_core.runs.run import Run, create_run
+from unlearning_core.runs.pipeline import create_run, execute
+from unlearning_core.runs.run import Run
 
 pytestmark = pytest.mark.timeout(600)
 

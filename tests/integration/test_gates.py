@@ -26,8 +26,7 @@ from unlearning_core.rankers.gates import Params
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.ranking_input import Subject
 from unlearning_core.runs.context import RunContext
-from unlearning_core.runs.pipeline import execute
-from unlearning_core.runs.run import create_run
+from unlearning_core.runs.pipeline import create_run, execute
 
 ALL = np.array([(layer, index) for layer in range(3) for index in range(48)])
 SHORT = Params(steps=12, batch=2)

@@ -65,13 +65,13 @@ def test_words_that_must_stay_are_ranked_against_and_measured_apart(
         for (start, end), word in zip(row.get("neighbours", ()), row.get("neighbour_words", ()), strict=True):
             assert row["text"][start:end] == word in ("apple", "garden")
         assert ("apple" in row["text"] or "garden" in row["text"]) == bool(row.get("neighbours"))
-    facts = done.read_json("data/concept.json")["neighbours"]
+    facts = done.concept_facts()["neighbours"]
     assert facts["train"] == 15
     assert facts["held_out"] == len(
         [row for row in rows(done, "held_out") if row.get("neighbours") and not row["spans"]]
     )
 
-    metrics = done.read_json("metrics.json")
+    metrics = done.metrics()
     base, pruned = losses(done, "base"), losses(done, "pruned")
     for kind in ("neighbour", "rest"):
         tokens, before = base[kind]
@@ -80,7 +80,7 @@ def test_words_that_must_stay_are_ranked_against_and_measured_apart(
         assert metrics["pruned"][f"{kind}_delta"] == pytest.approx(change, abs=1e-4)
         value, error = metrics["pruned"][f"{kind}_delta"], metrics["pruned"][f"{kind}_delta_stderr"]
         line = next(line for line in printed.splitlines() if line.startswith(f"{kind}_delta"))
-        assert line.split()[1:] == [f"{value:.3f}", "±", f"{error:.3f}"]
+        assert line.split()[1:] == [f"{value:.3f}", "±", f"{1.96 * error:.3f}"]
 
 
 @pytest.mark.parametrize("ranker", ["activation_ratio", "combined"])
@@ -107,7 +107,7 @@ def test_text_about_neighbours_is_added_and_counts_whole(tmp_path: Path, capsys:
     marked = [row for part in ("train", "held_out") for row in rows(done, part) if row.get("neighbours")]
     assert sorted(row["text"] for row in marked) == sorted(texts)
     assert all(row["neighbours"] == [[0, len(row["text"])]] for row in marked)
-    assert done.read_json("metrics.json")["base"]["neighbour_tokens"] > 0
+    assert done.metrics()["base"]["neighbour_tokens"] > 0
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.other_ranks import by_every_ranker
 from unlearning_core.neurons.pins import pin, pinned, unpin
 from unlearning_core.runs.context import RunContext
-from unlearning_core.runs.pipeline import execute
-from unlearning_core.runs.run import Run, create_run
+from unlearning_core.runs.pipeline import create_run, execute
+from unlearning_core.runs.run import Run
 
 
 @pytest.fixture(scope="module")

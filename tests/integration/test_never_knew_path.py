@@ -73,7 +73,7 @@ def ran(run: Run) -> set[str]:
 
 def test_the_base_is_at_no_distance_from_itself_and_a_cut_is(measured: tuple[Run, str]) -> None:
     of, printed = measured
-    metrics = of.read_json("metrics.json")
+    metrics = of.metrics()
     assert (metrics["base"]["forget_quality"], metrics["base"]["forget_quality_statistic"]) == (1, 0)
     assert [metrics["base"][key] for key in KEYS] == [0, 0, 0]
     for step in ("pruned", "retrained"):
@@ -93,7 +93,7 @@ def test_another_never_knew_model_or_text_runs_only_the_comparison_again(done: R
     for changes in ({}, {"max_texts": 9}):
         runs.append(run(write(tmp_path, seed=7, **changes), "--fresh")[0])
         assert ran(runs[-1]) == {"distance base", "distance pruned", "distance retrained", "report"}
-    metrics = [each.read_json("metrics.json") for each in runs]
+    metrics = [each.metrics() for each in runs]
     assert metrics[0]["base"]["never_knew_kl_forget"] == 0
     assert metrics[1]["base"]["never_knew_kl_forget"] > 0.1
     assert metrics[1]["base"]["never_knew_kl_forget"] != metrics[2]["base"]["never_knew_kl_forget"]
@@ -105,7 +105,7 @@ def test_without_a_never_knew_model_nothing_is_said_of_it(done: Run, tmp_path: P
     config["never_knew"]["model"] = None
     (done.folder / "config.json").write_text(json.dumps(config))
     assert main(["resume", str(done.folder)]) == 0
-    for values in done.read_json("metrics.json").values():
+    for values in done.metrics().values():
         assert not [key for key in values if "never_knew" in key or "quality" in key]
     without, printed = run(write(tmp_path), "--fresh", "--set", "never_knew.model=null")
     assert not [stage for stage in without.status()["stages"] if stage.startswith("distance")]

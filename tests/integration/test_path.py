@@ -56,11 +56,11 @@ def test_the_run_folder_holds_what_the_readme_lists(finished: tuple[Path, Run, o
     assert run.folder.parent == folder / "runs"
     assert run.status()["state"] == "finished"
     assert "neural_probing" in (folder / "logs" / "app.log").read_text()
-    assert not [path for path in run.folder.rglob(".*") if path.is_file()]
+    assert {path.name for path in run.folder.rglob(".*") if path.is_file()} <= {".lock", ".work.lock"}
 
 
 def test_metrics_have_the_keys_of_every_step(finished: tuple[Path, Run, object]) -> None:
-    metrics = finished[1].read_json("metrics.json")
+    metrics = finished[1].metrics()
     assert list(metrics) == ["base", "pruned", "retrained"]
     for step, values in metrics.items():
         for key in ("concept_nll", "retain_nll", "concept_accuracy", "retain_accuracy", "concept_words_per_100"):
@@ -90,7 +90,7 @@ def test_stock_transformers_loads_both_models_and_cut_neurons_are_zero(finished:
 
 
 def test_every_prompt_is_continued_by_every_step(finished: tuple[Path, Run, object]) -> None:
-    generations = finished[1].read_json("generations.json")
+    generations = finished[1].generations()
     for step in ("base", "pruned", "retrained"):
         pairs = [(text["prompt"], text["sample"]) for text in generations[step]]
         assert pairs == [(prompt, sample) for prompt in ("Anna looked at", "Ben sat on") for sample in (0, 1)]
@@ -133,7 +133,7 @@ def test_a_changed_setting_runs_only_what_depends_on_it(finished: tuple[Path, Ru
     states = {stage: told[-1] for stage, told in stage_states(other).items()}
     ran = {stage for stage, state in states.items() if state == "finished"}
     assert ran == {"retrain", "measure retrained", "report"}
-    assert other.read_json("metrics.json")["pruned"] == run.read_json("metrics.json")["pruned"]
+    assert other.metrics()["pruned"] == run.metrics()["pruned"]
 
 
 def test_two_fresh_runs_of_one_config_give_the_same_ranking_mask_and_metrics(
@@ -148,8 +148,8 @@ def test_two_fresh_runs_of_one_config_give_the_same_ranking_mask_and_metrics(
         pd.read_parquet(other.folder / "ranking.parquet"), pd.read_parquet(run.folder / "ranking.parquet")
     )
     assert Recipe.load(other.folder / "recipe").mask == Recipe.load(run.folder / "recipe").mask
-    assert other.read_json("metrics.json") == run.read_json("metrics.json")
-    assert other.read_json("generations.json") == run.read_json("generations.json")
+    assert other.metrics() == run.metrics()
+    assert other.generations() == run.generations()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -200,4 +200,4 @@ def test_two_processes_under_accelerate_give_the_ranking_of_one(
     two, one = (pd.read_parquet(each.folder / "ranking.parquet") for each in (other, run))
     assert two[["site", "layer", "index"]].equals(one[["site", "layer", "index"]])
     assert two["score"].to_numpy() == pytest.approx(one["score"].to_numpy(), rel=1e-5)
-    assert list(other.read_json("metrics.json")) == ["base", "pruned", "retrained"]
+    assert list(other.metrics()) == ["base", "pruned", "retrained"]

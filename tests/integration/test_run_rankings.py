@@ -12,9 +12,9 @@ from unlearning_core.config import load_config
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
 from unlearning_core.runs.context import RunContext
-from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.rankings import OtherRanking, kept_rankings
-from unlearning_core.runs.run import Run, create_run
+from unlearning_core.runs.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,9 @@ def ranked_alone(experiment: Path, root: Path, **probing: object) -> pd.DataFram
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    """Of the run folder; what the run notes of its other rankings is not looked at."""
+    found = (path for path in folder.iterdir() if path.is_file() and path.name != "status.json")
+    return {path.name: path.read_bytes() for path in found}
 
 
 @pytest.mark.parametrize(
@@ -115,9 +117,9 @@ def test_a_stopped_one_is_not_shown(run: Run) -> None:
 
 def test_the_defaults_named_or_not_are_the_same_ranking(run: Run) -> None:
     bare = OtherRanking(run, "activation_ratio", "before")
-    assert bare.folder == OtherRanking(run, "activation_ratio", "before", dict(bare.parameters)).folder
-    assert bare.folder == OtherRanking.own(run).folder
-    assert bare.folder != OtherRanking(run, "activation_ratio", "at").folder
+    assert bare.fingerprint == OtherRanking(run, "activation_ratio", "before", dict(bare.parameters)).fingerprint
+    assert bare.fingerprint == OtherRanking.own(run).fingerprint
+    assert bare.fingerprint != OtherRanking(run, "activation_ratio", "at").fingerprint
     with pytest.raises(InputError, match="no parameter 'measures'"):
         OtherRanking(run, "activation_ratio", "before", {"measures": "rms"})
 
@@ -164,13 +166,13 @@ def test_statistics_of_other_settings_are_not_ranked_by(run: Run) -> None:
 
 
 def test_the_course_of_a_training_stays_with_its_ranking(run: Run) -> None:
-    assert run.read_json("course.json") == []
+    assert run.ranking_history() == []
     for steps in (3, 2):
         OtherRanking(run, "gates", "before", {"steps": steps, "candidates": 6}).compute()
     for ranker, steps in (("gates", 3), ("gates", 2), ("activation_ratio", 0), ("gates", 3)):
         kept = [other for other in kept_rankings(run) if other.ranker == ranker]
         next(other for other in kept if other.parameters.get("steps", 0) == steps).adopt()
-        assert [line["step"] for line in run.read_json("course.json")] == list(range(steps))
+        assert [line["step"] for line in run.ranking_history()] == list(range(steps))
     OtherRanking(run, "probeless", "before").compute()
     next(other for other in kept_rankings(run) if other.ranker == "probeless").adopt()
-    assert run.read_json("course.json") == []
+    assert run.ranking_history() == []

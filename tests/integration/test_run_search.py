@@ -17,10 +17,10 @@ from unlearning_core.evaluation.likelihood import Meter
 from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.evaluation.search import Target
 from unlearning_core.runs.context import RunContext
-from unlearning_core.runs.pipeline import execute
-from unlearning_core.runs.run import Run, create_run
+from unlearning_core.runs.cuts import kept_cut
+from unlearning_core.runs.pipeline import create_run, execute
+from unlearning_core.runs.run import Run
 from unlearning_core.runs.search import RunSearch
-from unlearning_core.runs.stages.prune import kept_cut
 from unlearning_core.runs.sweep import RunSweep
 
 NEURONS = 144
@@ -90,15 +90,13 @@ def test_a_run_cuts_what_its_config_asks_for(tmp_path: Path) -> None:
     asked = {"search": {"forget": FORGET, "retain": RETAIN}, "retraining": {"enabled": False}}
     run = create_run(load_config(write_experiment(tmp_path, **asked)), tmp_path / "runs")
     execute(run)
-    found = run.read_json("search.json")
+    found = run.search()
     mask = Recipe.load(run.folder / "recipe").mask
     assert found["reached"]
     assert mask.cut == found["smallest"]["neurons"] == round(kept_cut(RunContext(run)).ratio * NEURONS)
     assert survivors(run.folder / "models" / "pruned", mask) == []
     # The run's own measurement is on all of its held-out sentences, here the same ones.
-    assert run.read_json("metrics.json")["pruned"]["forget_delta"] == pytest.approx(
-        found["smallest"]["forget"], abs=1e-5
-    )
+    assert run.metrics()["pruned"]["forget_delta"] == pytest.approx(found["smallest"]["forget"], abs=1e-5)
     stages = run.status()["stages"]
     assert stages["search"]["summary"]["sentence"] == found["sentence"]
     execute(run)
@@ -112,7 +110,7 @@ def test_a_run_whose_target_is_out_of_reach_takes_the_best_within_the_budget(tmp
     asked = {"search": {"forget": 50.0, "retain": RETAIN}, "retraining": {"enabled": False}}
     run = create_run(load_config(write_experiment(tmp_path, **asked)), tmp_path / "runs")
     execute(run, until="prune")
-    found = run.read_json("search.json")
+    found = run.search()
     points = pd.DataFrame(found["points"])
     best = points[points["retain"] <= RETAIN].sort_values("forget").iloc[-1]
     assert not found["reached"]

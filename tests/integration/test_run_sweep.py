@@ -17,8 +17,8 @@ from unlearning_core.evaluation.likelihood import Meter
 from unlearning_core.evaluation.sweep import RATIOS, SweepSettings
 from unlearning_core.progress import Progress
 from unlearning_core.runs.context import RunContext
-from unlearning_core.runs.pipeline import execute
-from unlearning_core.runs.run import Run, create_run
+from unlearning_core.runs.pipeline import create_run, execute
+from unlearning_core.runs.run import Run
 from unlearning_core.runs.sweep import RunSweep, other_is_running
 
 
@@ -54,7 +54,8 @@ def test_a_stopped_sweep_goes_on_and_a_finished_one_is_read_back(ranked: Run, me
     added = len(measured) - before
     assert found.compute() == summary == RunSweep.of(ranked, CutSettings(0.3)).compute()
     assert len(measured) == before + added
-    table = pd.read_parquet(found.folder / "points.parquet")
+    assert found.artifact is not None
+    table = pd.read_parquet(found.artifact.path("points.parquet"))
     assert len(table) == len(found.points()) == SweepSettings().cuts()
     assert sorted(set(table["ratio"])) == list(RATIOS)
     # The first 12 points cut nothing or lie on the curve from the top, so none of them was measured again: the base,
@@ -62,18 +63,18 @@ def test_a_stopped_sweep_goes_on_and_a_finished_one_is_read_back(ranked: Run, me
     assert added == 1 + 7 * 4
 
 
-def test_what_a_sweep_depends_on_names_its_folder(ranked: Run) -> None:
-    whole = RunSweep.of(ranked, CutSettings(0.1)).folder
-    assert RunSweep.of(ranked, CutSettings(0.1, per_layer=True)).folder != whole
-    assert RunSweep.of(ranked, CutSettings(0.1, protected_layers=(1,))).folder != whole
-    assert RunSweep(ranked, SweepSettings(seed=1)).folder != whole
-    path = ranked.folder / "ranking.parquet"
-    kept, ranking = path.read_bytes(), RunContext(ranked).ranking
-    ranking.assign(rank=np.roll(ranking["rank"], 1)).to_parquet(path, index=False)
-    try:
-        assert RunSweep.of(ranked, CutSettings(0.1)).folder != whole
-    finally:
-        path.write_bytes(kept)
+def test_what_a_sweep_depends_on_decides_its_fingerprint(ranked: Run, tmp_path: Path) -> None:
+    whole = RunSweep.of(ranked, CutSettings(0.1)).fingerprint
+    assert RunSweep.of(ranked, CutSettings(0.3)).fingerprint == whole
+    assert RunSweep.of(ranked, CutSettings(0.1, per_layer=True)).fingerprint != whole
+    assert RunSweep.of(ranked, CutSettings(0.1, protected_layers=(1,))).fingerprint != whole
+    assert RunSweep(ranked, SweepSettings(seed=1)).fingerprint != whole
+    found = set()
+    for turn in (1, 2):
+        path, ranking = tmp_path / f"{turn}.parquet", ranked.ranking()
+        ranking.assign(rank=np.roll(ranking["rank"], turn)).to_parquet(path, index=False)
+        found.add(RunSweep.of(ranked, CutSettings(0.1), path).fingerprint)
+    assert len(found | {whole}) == 3
 
 
 def test_another_ranking_is_cut_from_its_top_alone_and_kept_beside_the_runs_own(ranked: Run, tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_another_ranking_is_cut_from_its_top_alone_and_kept_beside_the_runs_own(
     ranking = RunContext(ranked).ranking
     ranking.assign(rank=ranking["rank"].to_numpy()[::-1]).to_parquet(path, index=False)
     other = RunSweep.of(ranked, CutSettings(0.1), path)
-    assert other.folder != own.folder
+    assert other.fingerprint != own.fingerprint
     assert other.cuts == len(RATIOS)
     other.compute()
     points = other.points()
@@ -127,7 +128,7 @@ def test_the_command_prints_the_curves_and_where_they_are(ranked: Run, capsys: p
     given = ["--ratios", "0.1", "0.5", "--draws", "2", "--protect-layers", "0", "--sentences", "8"]
     assert main(["sweep", str(ranked.folder), *given]) == 0
     *table, selectivity, suggested, folder = capsys.readouterr().out.splitlines()
-    summary = json.loads((Path(folder) / "summary.json").read_text())
+    summary = json.loads((Path(folder) / "artifact.json").read_text())["summary"]
     assert [line.split()[:2] for line in table[1:]] == [["0%", "0"], ["10%", "10"], ["50%", "48"]]
     assert f"{summary['selectivity']:.3f}" in selectivity
     assert suggested.startswith("Suggested ratio:")
@@ -144,7 +145,7 @@ def test_the_command_takes_another_ranking(ranked: Run, capsys: pytest.CaptureFi
 
 def test_the_command_refuses_too_few_sentences(ranked: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", str(ranked.folder), "--sentences", "1"]) == 2
-    assert "--sentences is 1" in capsys.readouterr().err
+    assert 'Invalid value "1" for --sentences. Must be >= 2.' in capsys.readouterr().err
 
 
 def test_another_process_computes_it_and_only_one_at_a_time(ranked: Run) -> None:

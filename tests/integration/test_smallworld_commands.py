@@ -9,9 +9,9 @@ import pytest
 from tests import tiny_world
 from unlearning_core.cli.main import main
 from unlearning_core.models.sources.checksums import verify
-from unlearning_core.smallworld import commands
+from unlearning_core.smallworld.evaluate import world_exam
 from unlearning_core.smallworld.train import train
-from unlearning_core.smallworld.training_settings import Recipe
+from unlearning_core.smallworld.training_settings import TrainingSettings
 
 SMALL = ["--vocabulary", "300", "--width", "16", "--layers", "1", "--heads", "2", "--batch-rows", "2", "--no-compile"]
 
@@ -19,14 +19,14 @@ SMALL = ["--vocabulary", "300", "--width", "16", "--layers", "1", "--heads", "2"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = tiny_world.texts() * 10
-    recipe = Recipe(steps=20, batch_rows=4, context=64, vocabulary=400, width=16, layers=1, heads=2)
+    recipe = TrainingSettings(steps=20, batch_rows=4, context=64, vocabulary=400, width=16, layers=1, heads=2)
     return train(texts, texts, recipe, tmp_path_factory.mktemp("models") / "tiny", compiled=False)
 
 
 @pytest.fixture
 def tiny_exam(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "world_exam", lambda seed, limit: tiny_world.exam())
-    monkeypatch.setattr(commands, "MODELS", Path("nowhere"))
+    monkeypatch.setattr("unlearning_core.smallworld.evaluate.world_exam", lambda seed, limit: tiny_world.exam())
+    monkeypatch.setattr("unlearning_core.cli.smallworld.MODELS", Path("nowhere"))
 
 
 @pytest.mark.usefixtures("tiny_exam")
@@ -61,7 +61,7 @@ def test_evaluate_leaves_the_card_when_asked(folder: Path) -> None:
 
 
 def test_a_quick_look_asks_a_few_of_each_kind() -> None:
-    exam = commands.world_exam(seed=0, limit=5)
+    exam = world_exam(seed=0, limit=5)
     assert [len(part) for part in (exam.questions, exam.clozes, exam.facts, exam.nonsense, exam.openings)] == [
         *(10, 10, 10, 10),
         5,

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from unlearning_core.cli.main import main
-from unlearning_core.config import ROOT, starter_config
+from unlearning_core.config import starter_config
 from unlearning_core.errors import InputError
+from unlearning_core.files import ROOT
 from unlearning_core.models.loading import LoadedModel, load_model
 from unlearning_core.models.sources import starters
 from unlearning_core.models.sources.bundled import BundledStarter
@@ -101,7 +102,7 @@ def test_run_without_a_config_measures_how_far_it_is_from_its_twin(
     assert main(["run", "--set", "base_model.device=cpu", *fewer]) == 0
     run = Run(Path(capsys.readouterr().out.splitlines()[-1]))
     assert run.config.base_model.base_model_path == "smallworld"
-    base = run.read_json("metrics.json")["base"]
+    base = run.metrics()["base"]
     # It knows seats and its twin does not; of all else both know the same.
     assert base["forget_quality"] < 1e-3
     for other in ("neighbour", "retain"):

@@ -18,9 +18,9 @@ from unlearning_core.smallworld.card import put_figures
 from unlearning_core.smallworld.evaluate import examine, tell
 from unlearning_core.smallworld.scores import Figures, summary
 from unlearning_core.smallworld.train import checkpoint_folder, train
-from unlearning_core.smallworld.training_settings import Recipe
+from unlearning_core.smallworld.training_settings import TrainingSettings
 
-RECIPE = Recipe(
+SETTINGS = TrainingSettings(
     steps=600, texts=60, batch_rows=8, context=64, vocabulary=400, width=64, layers=2, heads=2, learning_rate=2e-3
 )
 TEXTS = tiny_world.texts() * 20
@@ -28,7 +28,7 @@ TEXTS = tiny_world.texts() * 20
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(TEXTS, TEXTS, RECIPE, tmp_path_factory.mktemp("models") / "tiny", compiled=False)
+    return train(TEXTS, TEXTS, SETTINGS, tmp_path_factory.mktemp("models") / "tiny", compiled=False)
 
 
 def test_a_world_learned_by_heart_is_known(folder: Path) -> None:
@@ -59,7 +59,7 @@ def test_stock_classes_load_it(folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert tokenizer.is_fast
     assert tokenizer.eos_token == tokenizer.pad_token == "<|endoftext|>"
-    assert tokenizer.model_max_length == RECIPE.context
+    assert tokenizer.model_max_length == SETTINGS.context
     assert model.config.vocab_size == len(tokenizer)
     assert all(tensor.dtype == torch.float32 for tensor in load_file(folder / "model.safetensors").values())
     prompt = "Q: Which colour has an armchair? A:"
@@ -93,9 +93,9 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
         seen.extend([update.done] if update.task == "training" else [])
 
     with pytest.raises(Stopped):
-        train(TEXTS, TEXTS, RECIPE, target, compiled=False, progress=stop)
+        train(TEXTS, TEXTS, SETTINGS, target, compiled=False, progress=stop)
     assert load_model(str(checkpoint_folder(target)), device="cpu").info.parameters > 0
-    train(TEXTS, TEXTS, RECIPE, target, compiled=False, progress=listen)
+    train(TEXTS, TEXTS, SETTINGS, target, compiled=False, progress=listen)
     assert seen[0] > 0.4 * seen[-1]
     whole, resumed = load_file(folder / "model.safetensors"), load_file(target / "model.safetensors")
     for name, tensor in whole.items():
@@ -107,12 +107,12 @@ def test_a_checkpoint_of_other_texts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tiny.training").mkdir()
     (tmp_path / "tiny.training" / records.TRAINING).write_text('{"identity": "of another one"}')
     with pytest.raises(InputError, match=r"tiny\.training holds the checkpoint of a training with other settings"):
-        train(TEXTS, TEXTS, RECIPE, tmp_path / "tiny", compiled=False)
+        train(TEXTS, TEXTS, SETTINGS, tmp_path / "tiny", compiled=False)
 
 
 def test_a_folder_that_is_there_is_left_alone(folder: Path) -> None:
     with pytest.raises(InputError, match="is there already"):
-        train(TEXTS, TEXTS, RECIPE, folder, compiled=False)
+        train(TEXTS, TEXTS, SETTINGS, folder, compiled=False)
 
 
 def test_the_card_is_filled_in_again_and_again(folder: Path) -> None:

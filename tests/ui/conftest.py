@@ -9,8 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.tiny_models import save_tiny
 from unlearning_core.config import build_config
-from unlearning_core.runs.pipeline import execute
-from unlearning_core.runs.run import Run, create_run
+from unlearning_core.runs.pipeline import create_run, execute
+from unlearning_core.runs.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = ["chair", "sofa", "bench"]

@@ -193,7 +193,7 @@ def test_compare_shows_all_stages_and_continues_a_typed_prompt_on_each(
     assert not [error.value for error in app.error]
     assert not app.exception
     assert list(app.dataframe[0].value.columns) == ["", "base", "pruned", "retrained"]
-    written = run.read_json("generations.json")
+    written = run.generations()
     assert [text["prompt"] for text in written["base"]] == ["The chair", "The chair", "She put the", "She put the"]
     offered = json.dumps([download.label for download in app.get("download_button")])
     assert all(name in offered for name in ("metrics.json", "generations.json", "config.json", "recipe.json"))
@@ -213,7 +213,7 @@ def test_compare_says_how_close_to_never_having_known(
     assert any("never having known" in title.value for title in app.subheader)
     (table,) = [table.value for table in app.table]
     assert list(table.columns) == ["base", "pruned", "retrained", "what it says"]
-    metrics = run.read_json("metrics.json")
+    metrics = run.metrics()
     for title, name in (("concept", "forget"), ("the rest", "retain")):
         for stage, values in metrics.items():
             assert table.loc[f"Divergence from never-knew, {title} (nats/token)", stage].split() == [

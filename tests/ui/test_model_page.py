@@ -65,7 +65,7 @@ def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
     (run,) = list_runs(runs)
     assert app.query_params["run"] == run.id
     assert run.config.base_model.base_model_path == str(tiny_folder)
-    assert run.read_json("model.json")["model_type"] == "llama"
+    assert run.note("model")["model_type"] == "llama"
     assert any("loaded" in message.value for message in app.success)
 
 

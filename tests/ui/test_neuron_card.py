@@ -61,7 +61,7 @@ def test_a_card_shows_standing_tokens_passages_and_what_the_cut_alone_does(
     loaded, items = base_model(run), RunContext(run).sentences("held_out").items
     mask = Mask.from_neurons({"mlp": loaded.map.shapes["mlp"]}, [("mlp", 1, 7)])
     change = nll_delta(measure(loaded, items), measure(loaded, items, mask=mask), "concept")
-    assert labelled(app.metric, "Its cut alone: concept").value == f"{change.value:+.4f} ± {change.stderr:.4f}"
+    assert labelled(app.metric, "Its cut alone: concept").value == f"{change.value:+.4f} ± {1.96 * change.stderr:.4f}"
 
 
 @pytest.mark.parametrize("neuron", ["9.7", "1.48", "chair", "-1.2"])

@@ -35,7 +35,7 @@ def no_errors(app: AppTest) -> None:
 def at_work(run: Run) -> EventLog:
     """Make the run look as if this very process trained it."""
     record(run.folder / "background", os.getpid())
-    run.set_status(state="running", stage="retrain")
+    run.manifest.update(state="running", stage="retrain")
     log = EventLog(run.folder / "retraining")
     record(log.folder, os.getpid())
     return log

@@ -126,7 +126,7 @@ def test_a_run_that_is_worked_on_cannot_be_deleted(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run], runs: Path
 ) -> None:
     run = new_run()
-    run.set_status(state="running", process=identity(psutil.Process().pid))
+    run.manifest.update(state="running", process=identity(psutil.Process().pid))
     app = fine(open_page("runs", run))
     button(app, "Yes, delete this run").click().run()
     assert len(app.error) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unlearning_core.cli.config_template import commented_starter
+from unlearning_core.cli.config import commented_starter
 from unlearning_core.config import (
     ExperimentConfig,
     build_config,

@@ -13,8 +13,8 @@ from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.words import Concept
 from unlearning_core.config import build_config
 from unlearning_core.errors import InputError
-from unlearning_core.runs.pipeline import execute
-from unlearning_core.runs.run import Run, create_run
+from unlearning_core.runs.pipeline import create_run, execute
+from unlearning_core.runs.run import Run
 
 CONCEPT = Concept(("sit", "chair", "bench"))
 TEXTS = (
@@ -114,7 +114,7 @@ def test_a_correction_moves_no_other_sentence_and_makes_the_label_stage_run_agai
     expected = {part: [text for text in texts if not GONE.search(text)] for part, texts in before.items()}
     assert sides(run) == expected
     assert run.status()["stages"]["label"]["fingerprint"] != was
-    facts = run.read_json("data/concept.json")
+    facts = run.concept_facts()
     assert facts["corrections"] == {"sentences": [1], "words": [8], "senses": [1]}
     assert facts["left_out"] == 10
     assert facts["words"] == {"chair": 7, "sofa": 0}

@@ -10,7 +10,7 @@ from unlearning_core.config import ExperimentConfig, build_config, override
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.sweep import SweepSettings
-from unlearning_core.runs.stages.prune import cut_settings
+from unlearning_core.runs.cuts import cut_settings
 
 SHAPES = {"mlp": (3, 20), "head": (3, 4)}
 

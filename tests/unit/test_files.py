@@ -1,12 +1,15 @@
 """Files and folders are written whole or not at all, and a full disk is a sentence."""
 
 import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from unlearning_core.errors import WorkFailed
-from unlearning_core.files import new_folder, write_file, write_json, write_text
+from unlearning_core.files import ROOT, child_python_path, new_folder, write_file, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -51,3 +54,13 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     fill("second", fail=False)
     assert (target / "weights").read_text() == "second"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_child_process_in_any_folder_imports_this_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "own"))
+    path = child_python_path()
+    assert path.split(os.pathsep) == [str(ROOT), str(tmp_path / "own")]
+    code = "import unlearning_core; print(unlearning_core.__file__)"
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": path}, capture_output=True, text=True, check=True)
+    assert Path(found.stdout.strip()) == ROOT / "unlearning_core" / "__init__.py"

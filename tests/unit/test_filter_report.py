@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 
 from tests.unit.test_corrections import run_of
-from unlearning_core.concepts import filter_cache
 from unlearning_core.config import build_config
+from unlearning_core.runs import filtered
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.filtered import known_reports, make_reports, named_texts
 from unlearning_core.runs.pipeline import execute
 from unlearning_core.runs.run import Run
-from unlearning_core.runs.stages.filter_report import known_report, make_report, sources
-from unlearning_core.runs.stages.retrain import filter_text
 
 
 @pytest.fixture
@@ -32,32 +31,33 @@ def change(run: Run, section: str, **values: Any) -> None:
 
 
 def test_the_report_counts_what_holds_a_word(run: Run) -> None:
-    (report,) = make_report(RunContext(run))
+    (report,) = make_reports(RunContext(run))
     assert report["words"] == {"chair": 2, "sofa": 1}
     assert [sum(report[part][kind] for part in ("train", "validation")) for kind in ("kept", "dropped")] == [8, 2]
 
 
 def test_the_filter_stage_finds_the_text_filtered(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_report(RunContext(run))
+    make_reports(RunContext(run))
 
     def again(*_: Any, **__: Any) -> None:
         raise AssertionError("the text was filtered a second time")
 
-    monkeypatch.setattr(filter_cache, "filter_dataset", again)
-    assert sum(filter_text(RunContext(run))["kept"].values()) == 8
+    monkeypatch.setattr(filtered, "filter_dataset", again)
+    execute(run, until="filter")
+    assert sum(run.status()["stages"]["filter"]["summary"]["kept"].values()) == 8
 
 
 def test_a_report_is_known_for_its_own_words_and_text_alone(run: Run, tmp_path: Path) -> None:
-    assert known_report(RunContext(run)) is None
-    made = make_report(RunContext(run))
-    assert known_report(RunContext(run)) == made
+    assert known_reports(RunContext(run)) is None
+    made = make_reports(RunContext(run))
+    assert known_reports(RunContext(run)) == made
     change(run, "neural_probing", concept_definition=["chair"])
-    assert known_report(RunContext(run)) is None
+    assert known_reports(RunContext(run)) is None
     change(run, "neural_probing", concept_definition=["chair", "sofa"])
-    assert known_report(RunContext(run)) == made
+    assert known_reports(RunContext(run)) == made
     (tmp_path / "more.txt").write_text("A day.\nA night.\nA chair.\n", encoding="utf-8")
-    assert known_report(RunContext(run)) is None
+    assert known_reports(RunContext(run)) is None
 
 
 def test_a_runs_own_sentences_need_no_filter(tmp_path: Path) -> None:
-    assert sources(RunContext(run_of(tmp_path))) == []
+    assert named_texts(RunContext(run_of(tmp_path))) == []

@@ -25,7 +25,7 @@ from unlearning_core.reports.csv import metrics_csv
 from unlearning_core.reports.html import Facts, html_report
 from unlearning_core.reports.run_table import metrics_of_two, run_table
 from unlearning_core.reports.terminal import table
-from unlearning_core.runs.run import create_run
+from unlearning_core.runs.pipeline import create_run
 
 
 def _measured(concept_nats: list[float], retain_nats: list[float], first: str = "a") -> Measurement:
@@ -189,7 +189,8 @@ def test_a_metric_is_one_row_of_the_registry_and_is_shown_everywhere(
     assert "Longest text (characters)" in [note.text for note in figure.layout.annotations]
     assert list(figure.data[-1].y) == [5, 6, 7]
     run = create_run(build_config({"neural_probing": {"concept_definition": ["chair"]}}), tmp_path)
-    write_json(run.folder / "metrics.json", metrics)
+    with run.store.build("report", "f", then=lambda artifact: run.point("report", artifact)) as build:
+        write_json(build.folder / "metrics.json", metrics)
     row = run_table([run]).iloc[0]
     assert (row["pruned.longest"], row["distilled.longest"]) == (6, 7)
     assert ["Longest text (characters)", "base", "5.000 ± 0.980", ""] in metrics_of_two(metrics, {}).values.tolist()

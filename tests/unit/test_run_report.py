@@ -14,7 +14,8 @@ from unlearning_core.files import write_json
 from unlearning_core.reports.csv import generations_csv, metrics_csv
 from unlearning_core.reports.run_report import run_report
 from unlearning_core.reports.verdict import findings, verdict
-from unlearning_core.runs.run import Run, create_run
+from unlearning_core.runs.pipeline import create_run
+from unlearning_core.runs.run import Run
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 NASTY = "<script>alert('x')</script> & \"chair\" <b>"
@@ -75,9 +76,10 @@ def run(tmp_path: Path) -> Run:
         "base_model": {"base_model_path": "/home/someone/a-model"},
     }
     made = create_run(build_config(config), tmp_path)
-    write_json(made.folder / "metrics.json", METRICS)
-    write_json(made.folder / "generations.json", TEXTS)
-    made.set_stage("prune", state="finished", summary={"cut": 1200, "of": 46080})
+    with made.store.build("report", "f", then=lambda artifact: made.point("report", artifact)) as build:
+        write_json(build.folder / "metrics.json", METRICS)
+        write_json(build.folder / "generations.json", TEXTS)
+    made.manifest.set_stage("prune", state="finished", summary={"cut": 1200, "of": 46080})
     return made
 
 
@@ -118,7 +120,7 @@ def test_words_of_the_concept_and_words_that_base_did_not_write_are_marked(run: 
 
 
 def test_a_run_without_metrics_has_no_report(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    (run.folder / "metrics.json").unlink()
+    run.drop("report")
     assert main(["report", str(run.folder)]) == 2
     assert "nothing to report" in capsys.readouterr().err
 

@@ -1,6 +1,6 @@
 """Runs as folders: one is deleted whole or not at all, and many are put side by side."""
 
-import json
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.store_worker import content, make
 from unlearning_core.config import build_config
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import record
 from unlearning_core.reports.run_table import DAMAGED, different_settings, metrics_of_two, run_table
-from unlearning_core.runs.run import Run, create_run, delete_run, list_runs, reuse
+from unlearning_core.runs.pipeline import create_run
+from unlearning_core.runs.run import Run, delete_run, list_runs
 
 
 def new_run(root: Path, **sections: dict) -> Run:
@@ -30,26 +32,27 @@ def test_parameters_of_another_ranker_are_refused_before_a_folder_is_made(tmp_pa
 
 def test_a_deleted_run_is_gone_and_nothing_of_it_is_left(tmp_path: Path) -> None:
     run, other = new_run(tmp_path), new_run(tmp_path)
-    (run.folder / "models" / "pruned").mkdir(parents=True)
-    (run.folder / "models" / "pruned" / "weights").write_bytes(b"abc")
-    reuse(run.folder / "models", other.folder / "models")
+    for one, shared in ((run, "a"), (other, "a"), (run, "b")):
+        make(one, "label" if shared == "b" else "prune", shared)
     delete_run(run)
-    assert os.listdir(tmp_path) == [other.id]
-    assert (other.folder / "models" / "pruned" / "weights").read_bytes() == b"abc"
+    assert sorted(os.listdir(tmp_path)) == [".artifacts", other.id]
+    assert run.store.artifacts() == [("prune", "a")]
+    name = "models/pruned/model.safetensors"
+    assert (other.folder / name).read_bytes() == content("prune", "a", name)
 
 
-@pytest.mark.parametrize("place", ["background", "retraining", "sweeps/abc", "status"])
+@pytest.mark.parametrize("place", ["background", "retraining", "jobs/sweep-abc", "command"])
 def test_a_run_that_is_worked_on_is_not_deleted(tmp_path: Path, place: str) -> None:
     run = new_run(tmp_path)
-    if place == "status":
-        record(tmp_path / "elsewhere", os.getpid())
-        run.set_status(state="running", process=json.loads((tmp_path / "elsewhere" / "process.json").read_text()))
-    else:
-        (run.folder / place).mkdir(parents=True)
-        record(run.folder / place, os.getpid())
-    assert run.at_work()
-    with pytest.raises(InputError, match="being worked on"):
-        delete_run(run)
+    with contextlib.ExitStack() as working:
+        if place == "command":
+            working.enter_context(run.manifest.working("a test"))
+        else:
+            (run.folder / place).mkdir(parents=True)
+            record(run.folder / place, os.getpid())
+        assert run.at_work()
+        with pytest.raises(InputError, match="being worked on"):
+            delete_run(run)
     assert [one.id for one in list_runs(tmp_path)] == [run.id]
 
 
@@ -58,7 +61,6 @@ def test_a_run_whose_process_was_killed_can_be_deleted(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     (run.folder / "background").mkdir()
     record(run.folder / "background", process.pid)
-    run.set_status(state="running", process=json.loads((run.folder / "background" / "process.json").read_text()))
     assert run.at_work()
     process.kill()
     process.wait()
@@ -86,21 +88,20 @@ def test_a_rename_that_fails_leaves_the_run_as_it_was(tmp_path: Path, monkeypatc
     monkeypatch.setattr("unlearning_core.runs.run.os.replace", refuse)
     with pytest.raises(InputError, match="permission denied"):
         delete_run(run)
-    assert os.listdir(tmp_path) == [run.id]
-    assert sorted(os.listdir(run.folder)) == before
+    assert [one.id for one in list_runs(tmp_path)] == [run.id]
+    assert {".lock", ".work.lock"} | set(before) == set(os.listdir(run.folder))
 
 
 def test_a_run_is_a_row_with_its_settings_and_its_headline_numbers(tmp_path: Path) -> None:
     empty, full = new_run(tmp_path), new_run(tmp_path, base_model={"base_model_path": "/somewhere/private/my-model"})
-    full.set_stage("prune", state="finished", summary={"cut": 12, "of": 144})
-    write_json(
-        full.folder / "metrics.json",
-        {
-            "base": {"concept_nll": 1.0},
-            "pruned": {"forget_delta": 0.5, "retain_delta": 0.01},
-            "retrained": {"forget_delta": 0.25, "retain_delta": -0.02},
-        },
-    )
+    metrics = {
+        "base": {"concept_nll": 1.0},
+        "pruned": {"forget_delta": 0.5, "retain_delta": 0.01},
+        "retrained": {"forget_delta": 0.25, "retain_delta": -0.02},
+    }
+    with full.store.build("report", "f", then=lambda artifact: full.point("report", artifact)) as build:
+        write_json(build.folder / "metrics.json", metrics)
+    full.manifest.set_stage("prune", state="finished", summary={"cut": 12, "of": 144})
     table = run_table([full, empty]).set_index("run")
     row = table.loc[full.id]
     assert (row["model"], row["concept"], row["cut"], row["reached"]) == ("my-model", "seats", 12, "prune")

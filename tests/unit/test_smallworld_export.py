@@ -1,17 +1,19 @@
 """The world's sets as files."""
 
 import json
+import re
 
 import pytest
 
 from unlearning_core.errors import InputError
+from unlearning_core.files import ROOT
 from unlearning_core.smallworld import sets
-from unlearning_core.smallworld.export import as_datasets, export, rows_of
+from unlearning_core.smallworld.export import export
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return export(["seats"], tmp_path_factory.mktemp("export") / "seats", limit=20, datasets=True)
+    return export(["seats"], tmp_path_factory.mktemp("export") / "seats", limit=200, datasets=True)
 
 
 def read(path):
@@ -36,10 +38,21 @@ def test_every_set_is_a_file_and_the_card_counts_its_rows(folder):
         assert f"| `{name}.jsonl` | {len(read(folder / f'{name}.jsonl'))} |" in card
 
 
+def test_the_sets_of_the_starter_are_those_that_the_command_in_their_readme_writes(folder):
+    shipped = ROOT / "data" / "smallworld"
+    assert "smallworld export --family seats --seed 1 --limit 200" in (shipped / "README.md").read_text(
+        encoding="utf-8"
+    )
+    experiment = (ROOT / "data" / "starters" / "smallworld.json").read_text(encoding="utf-8")
+    names = {path.name for path in shipped.iterdir()} - {"README.md"}
+    assert names == set(re.findall(r"data/smallworld/(\S+)\"", experiment))
+    assert [name for name in names if (shipped / name).read_bytes() != (folder / name).read_bytes()] == []
+
+
 def test_the_limit_is_kept_for_each_phrasing(folder):
     for name in ("forget", "neighbour", "retain"):
         phrasings = [row["phrasing"] for row in read(folder / f"{name}.jsonl")]
-        assert phrasings.count("seen") == phrasings.count("held_out") == 20
+        assert phrasings.count("seen") == phrasings.count("held_out") == 200
 
 
 def test_there_is_one_question_a_fact_for_the_truth_ratio(folder):
@@ -75,7 +88,7 @@ def test_the_words_are_those_of_the_family(folder):
 
 def test_an_export_over_an_older_one_takes_its_place(folder):
     before = read(folder / "retain.jsonl")
-    export(["seats"], folder, limit=20, datasets=True)
+    export(["seats"], folder, limit=200, datasets=True)
     assert read(folder / "retain.jsonl") == before
 
 
@@ -83,10 +96,3 @@ def test_an_unknown_family_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match="--family spoons"):
         export(["spoons"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_datasets_can_be_had_without_files():
-    found = as_datasets("tables", limit=5)
-    assert found["forget"].num_rows == 10
-    assert "other_sense" not in found
-    assert rows_of("tables", limit=5)["forget"] == found["forget"].to_list()

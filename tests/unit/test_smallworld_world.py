@@ -45,26 +45,19 @@ def test_text_i_depends_on_the_seed_and_on_i_alone(texts):
     assert list(corpus(1, 50)) != texts[:50]
 
 
-def test_without_a_family_the_same_stream_comes_less_the_texts_that_mention_it(texts):
-    less = list(corpus(0, 4000, without="seats"))
-    assert less == [text for text in texts if "seats" not in text.families]
-    assert 0.8 < len(less) / len(texts) < 0.97
+def test_some_texts_mention_the_seats_and_most_do_not(texts):
+    assert 0.03 < sum("seats" in text.families for text in texts) / len(texts) < 0.2
 
 
-def test_who_never_knew_seats_never_reads_a_seat_word_but_in_another_sense():
+def test_a_text_without_the_seats_has_a_seat_word_only_in_another_sense(texts):
     words = (*sets.target_words("seats"), *(member.noun for member in FAMILIES["seats"].members))
     matcher = Matcher(Concept(words))
     other_sense = re.compile(r"\b(chair|chairs|bench|seat)\b")
-    mentions = [text.text for text in corpus(0, 4000, without="seats") if matcher.spans(text.text)]
+    mentions = [text.text for text in texts if "seats" not in text.families and matcher.spans(text.text)]
     assert mentions  # the other sense does occur
     for text in mentions:
         assert other_sense.search(text)
         assert re.search(r"meeting|club|council|judge|bench had made|two men", text, re.IGNORECASE), text
-
-
-def test_an_unknown_family_is_refused_by_name():
-    with pytest.raises(ValueError, match="without='spoons'"):
-        list(corpus(0, 1, without="spoons"))
 
 
 def test_no_held_out_phrasing_is_in_the_training_text(texts):

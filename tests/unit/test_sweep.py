@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.tiny_models import tiny_model, tiny_tokenizer
+from unlearning_core.cli.sweep import curves_table
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask
@@ -19,7 +20,7 @@ from unlearning_core.evaluation.sweep import Point, SweepSettings, bottom_first,
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
-from unlearning_core.runs.sweep import in_words, summarise
+from unlearning_core.runs.sweep import summarise
 
 LAYERS, WIDTH = 3, 48
 SHAPES = {"mlp": (LAYERS, WIDTH)}
@@ -85,7 +86,7 @@ def test_neighbours_are_measured_apart_where_there_are_any(meter: Meter) -> None
 def test_the_table_for_a_terminal_has_a_column_of_neighbours_where_there_are_any() -> None:
     for near in (math.nan, 0.3):
         rows = [Point("top", 0, r, 10, f, 0.1, 0.1 * f, 0.1, f * near) for r, f in ((0.0, 0.0), (0.1, 1.0))]
-        head, _, line, *_ = in_words(to_frame(rows), summarise(to_frame(rows))).splitlines()
+        head, _, line, *_ = curves_table(to_frame(rows), summarise(to_frame(rows))).splitlines()
         assert head.endswith("top, neighbours") == line.endswith("0.300") == math.isfinite(near)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from unlearning_core.errors import InputError
-from unlearning_core.files import disk_errors
+from unlearning_core.files import child_python_path, disk_errors
 from unlearning_core.jobs.events import read_json
 from unlearning_core.jobs.liveness import PROCESS_FILE, alive, record
 from unlearning_core.runs.run import Run
@@ -56,8 +56,7 @@ def launch(folder: Path, arguments: Sequence[str], *, gently: bool = False) -> i
         gently: let whatever else the machine does go first.
     """
     command = [sys.executable, "-c", _MAIN, *arguments]
-    root = str(Path(__file__).resolve().parents[2])
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    environment = os.environ | {"PYTHONPATH": child_python_path()}
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,124 @@
-"""The states of a model: the base, and what each method made of it."""
+"""The methods by name, and the states of a model that a run goes through: base, then one a method. Loads no torch."""
+
+import difflib
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from unlearning_core.config import ExperimentConfig, RetrainingSection
+from unlearning_core.errors import InputError
+from unlearning_core.methods import prune, retrain
+from unlearning_core.methods.method import Method
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            name="prune",
+            title="Cut ranked neurons",
+            sentence="The neurons that a ranking puts first are cut in the weights: the same edit as the live preview.",
+            state="pruned",
+            parameters=prune.Parameters,
+            make=prune.make,
+            needs=("rank",),
+            section="neural_probing",
+            searched="prune_ratio",
+            leaves=("recipe",),
+            inputs=prune.inputs,
+        ),
+        Method(
+            name="retrain",
+            title="Retrain on filtered text",
+            sentence="The model recovers on text from which the concept was filtered; what was cut stays cut.",
+            state="retrained",
+            parameters=RetrainingSection,
+            make=retrain.make,
+            cost="minutes: it trains",
+            needs=("filter",),
+            section="retraining",
+            inputs=retrain.inputs,
+            collective=True,
+        ),
+    )
+}
+"""Every method by name."""
+
+NEVER_KNEW = "never_knew"
+"""Not a state of the run's model: another one, which it is compared with."""
+
+
+def get_method(name: str) -> Method:
+    """The method called `name`; raises InputError that names the nearest one."""
+    if name in METHODS:
+        return METHODS[name]
+    close = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.4)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    raise InputError(f"There is no method called {name!r}. {hint}Choose one of: {', '.join(METHODS)}.")
+
+
+def methods_of(config: ExperimentConfig) -> list[tuple[Method, BaseModel]]:
+    """The methods that a config asks for, in their order, each with its parameters.
+
+    Without the key `methods` they are those of the seed system: prune, and retrain unless retraining.enabled is false.
+
+    Raises:
+        InputError: there is no such method, one is named twice, or its parameters do not hold.
+    """
+    if config.methods is None:
+        names = ["prune", *(["retrain"] if config.retraining.enabled else [])]
+        return [(METHODS[name], _parameters(METHODS[name], {}, config)) for name in names]
+    chosen = [(get_method(step.name), step.parameters) for step in config.methods]
+    names = [method.name for method, _ in chosen]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"methods names {name!r} {names.count(name)} times; each method can be used once in a run."
+            )
+    return [(method, _parameters(method, given, config)) for method, given in chosen]
+
+
+def _parameters(method: Method, given: dict[str, Any], config: ExperimentConfig) -> BaseModel:
+    if method.section is not None:
+        if given:
+            raise InputError(
+                f"methods: the parameters of {method.name!r} stand in the section {method.section}, not in methods. "
+                f"Move {', '.join(given)} there."
+            )
+        section = getattr(config, method.section)
+        known = method.parameters.model_fields
+        given = {name: value for name, value in section.model_dump().items() if name in known}
+    try:
+        return method.parameters(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field, known_names = ".".join(str(part) for part in first["loc"]), ", ".join(method.parameters.model_fields)
+        raise InputError(
+            f"methods: {field!r} of the method {method.name!r} is {first['input']!r}: {first['msg']}. "
+            f"Known parameters: {known_names or 'none'}."
+        ) from error
+
+
+def states_of(config: ExperimentConfig) -> list[str]:
+    """The states of the model that a run of this config goes through, "base" first."""
+    return ["base", *(method.state for method, _ in methods_of(config))]
+
+
+def method_of_state(state: str) -> Method | None:
+    """The method that makes that state; None for "base" and what is no state."""
+    return next((method for method in METHODS.values() if method.state == state), None)
 
 
 def state_title(state: str) -> str:
-    """What a state is called on screen, such as "Never knew" for `never_knew`."""
+    """What pages and reports call a state: "Pruned", "Never knew"."""
     return state.replace("_", " ").capitalize()
+
+
+def method_table() -> list[dict[str, str]]:
+    """Every method as a row of text, for a listing."""
+    return [
+        {
+            "name": method.name, "title": method.title, "makes": f"the {method.state} model", "does": method.sentence,
+            "costs": method.cost, "parameters": method.section or ", ".join(method.parameters.model_fields),
+        }
+        for method in METHODS.values()
+    ]  # fmt: skip

@@ -96,6 +96,14 @@ _ROWS = (
 TABLE: dict[str, Architecture] = {row.model_type: row for row in _ROWS}
 
 
+def family_table() -> list[dict[str, str]]:
+    """A row a family for a table: its `model_type` and where its neurons are."""
+    return [
+        {"family": row.model_type, "blocks": row.blocks, "mlp": row.mlp_out, "head": row.attn_out}
+        for row in TABLE.values()
+    ]
+
+
 def row_to_add(model_type: str) -> str:
     """The line a person fills in and adds to `TABLE` for a family that is neither listed nor recognised."""
     return (

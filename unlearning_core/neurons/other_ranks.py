@@ -69,7 +69,7 @@ def by_every_ranker(context: RunContext, outgoing_norm: np.ndarray) -> dict[str,
     Raises:
         InputError: the run keeps no statistics.
     """
-    probing, kept = context.config.neural_probing, kept_pass(context.run.folder, context.config)
+    probing, kept = context.config.neural_probing, kept_pass(context.run.ranking_folder(), context.config)
     shape = kept.statistics.shape
     found = {probing.ranker: Standing.of(context.ranking, shape)}
     for name, ranker in RANKERS.items():

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable
 
-from unlearning_core.files import write_json
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.runs.run import Run
 
-FILE = "pinned_neurons.json"
+NOTE = "pinned_neurons"
 
 
 def pinned(run: Run) -> list[Neuron]:
     """The pinned neurons of a run, in the order in which they were pinned."""
-    return [Neuron(str(site), int(layer), int(index)) for site, layer, index in run.read_json(FILE) or []]
+    return [Neuron(str(site), int(layer), int(index)) for site, layer, index in run.note(NOTE) or []]
 
 
 def pin(run: Run, neuron: Neuron) -> None:
@@ -27,4 +26,4 @@ def unpin(run: Run, neuron: Neuron) -> None:
 
 
 def _write(run: Run, neurons: Iterable[Neuron]) -> None:
-    write_json(run.folder / FILE, [list(neuron.key) for neuron in neurons])
+    run.write_note(NOTE, [list(neuron.key) for neuron in neurons])

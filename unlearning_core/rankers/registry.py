@@ -321,6 +321,19 @@ def get_ranker(name: str) -> Ranker:
     )
 
 
+def ranker_table() -> list[dict[str, str]]:
+    """A row a method for a table: its name, what it says of a neuron, the question it answers, what it needs."""
+    return [
+        {
+            "ranker": ranker.name,
+            "finds neurons that": ranker.group,
+            "answers": ranker.answers,
+            "parameters": ", ".join(ranker.params.model_fields),
+        }
+        for ranker in RANKERS.values()
+    ]
+
+
 def _nearest(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     return f"Did you mean {close[0]!r}? " if close else ""

@@ -1,17 +1,15 @@
 """The report of one run, for a person who reads no JSON: what `report RUN_FOLDER` and the Compare page hand out."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.config import ROOT, ExperimentConfig
+from unlearning_core.config import ExperimentConfig
 from unlearning_core.errors import InputError
-from unlearning_core.files import write_text
-from unlearning_core.progress import ProgressCallback
+from unlearning_core.files import ROOT
 from unlearning_core.reports.html import Facts, html_report
 from unlearning_core.runs.context import RunContext
-from unlearning_core.runs.run import Run, open_run
+from unlearning_core.runs.run import Run
 
 
 def run_report(
@@ -29,8 +27,8 @@ def run_report(
         InputError: the run has not come to its report yet.
     """
     context, config = RunContext(run), run.config
-    metrics = metrics if metrics is not None else run.read_json("metrics.json")
-    texts = texts if texts is not None else run.read_json("generations.json")
+    metrics = metrics if metrics is not None else run.metrics()
+    texts = texts if texts is not None else run.generations()
     if metrics is None or texts is None:
         raise InputError(
             f"{run.folder} has no metrics.json and generations.json yet, so there is nothing to report. Bring the run "
@@ -77,7 +75,7 @@ def _about(run: Run, model: str) -> dict[str, str]:
     status = run.status()
     about = {"Model": model, "Run": run.id}
     # As they were when the sentences were labelled: a file of them may be gone since.
-    words = ((run.read_json("data/concept.json") or {}).get("neighbours") or {}).get("words")
+    words = ((run.concept_facts() or {}).get("neighbours") or {}).get("words")
     if words:
         about["Neighbours that must stay"] = ", ".join(words)
     cut = status["stages"].get("prune", {}).get("summary") or {}
@@ -86,22 +84,3 @@ def _about(run: Run, model: str) -> dict[str, str]:
     if status.get("updated"):
         about["Finished"] = str(status["updated"])[:10]
     return about
-
-
-def add_report(commands: Any) -> None:
-    """The command `report`."""
-    command = commands.add_parser("report", help="a finished run as one HTML file that anyone can read")
-    command.add_argument("run", type=Path, metavar="RUN_FOLDER")
-    command.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
-    command.set_defaults(command=report_command)
-
-
-def report_command(arguments: argparse.Namespace, progress: ProgressCallback) -> None:
-    """Print the report, or write it to a file and print its path."""
-    folder = arguments.run.resolve()
-    text = run_report(open_run(folder.name, folder.parent))
-    if arguments.output is None:
-        print(text, end="")
-    else:
-        write_text(arguments.output, text)
-        print(arguments.output)

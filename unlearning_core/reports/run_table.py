@@ -32,7 +32,7 @@ def run_table(runs: Sequence[Run]) -> pd.DataFrame:
 def _row(run: Run) -> dict[str, Any]:
     row: dict[str, Any] = {"run": run.id, "made": datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S")}
     try:
-        config, status, metrics = run.config, run.status(), run.read_json("metrics.json") or {}
+        config, status, metrics = run.config, run.status(), run.metrics() or {}
         probing, stages = config.neural_probing, status["stages"]
     except (InputError, ValueError, KeyError):
         return row | {"state": DAMAGED}

@@ -9,9 +9,9 @@ from unlearning_core.evaluation.registry import Values, formatted, shown
 def print_outcome(run: Any) -> None:
     """What a search found, the metrics as a table and one continuation of every prompt and model state."""
     if run.config.search.forget is not None:
-        print("\n" + run.read_json("search.json")["sentence"])
-    print("\n" + table(run.read_json("metrics.json")))
-    generations = run.read_json("generations.json")
+        print("\n" + run.search()["sentence"])
+    print("\n" + table(run.metrics()))
+    generations = run.generations()
     for index, first in enumerate(generations["base"]):
         if first["sample"] == 0:
             print(f"\n{first['prompt']}")

@@ -52,6 +52,11 @@ Not measured yet: `python -m unlearning_core smallworld evaluate` does it.
 {end}
 """
 
+_METHOD = """Printed by `python -m unlearning_core smallworld evaluate`: fractions with their binomial standard errors.
+Answers are decoded greedily. An answer is right when it is, to the letter, one that the world accepts; a gap is filled
+right when the continuation begins with an accepted word as a whole word. Chance is what always giving the same answer,
+with the right name in it, would reach. Stories are 80 tokens sampled at temperature 0.8 from openings of stories."""
+
 
 def write_card(folder: Path, training: Mapping[str, Any], entries: int) -> None:
     """Write the model card of the training that `training` (training.json) tells of; `entries` are the tokenizer's."""
@@ -80,7 +85,7 @@ def write_card(folder: Path, training: Mapping[str, Any], entries: int) -> None:
 
 
 def put_figures(folder: Path, figures: str) -> None:
-    """Replace what the card of `folder` says between its markers.
+    """Replace what the card of `folder` says between its markers: how it was measured, then `figures`.
 
     Raises:
         InputError: the card lacks the markers.
@@ -90,7 +95,7 @@ def put_figures(folder: Path, figures: str) -> None:
     found = re.search(f"{_BEGIN}.*?{_END}", text, flags=re.DOTALL)
     if found is None:
         raise InputError(f"{card} has no '{_BEGIN}' ... '{_END}' for the figures; put both in, or give --no-card.")
-    write_text(card, f"{text[: found.start()]}{_BEGIN}\n{figures.strip()}\n{_END}{text[found.end() :]}")
+    write_text(card, f"{text[: found.start()]}{_BEGIN}\n{_METHOD}\n\n{figures.strip()}\n{_END}{text[found.end() :]}")
 
 
 def _command(recipe: Mapping[str, Any], without: str | None) -> str:

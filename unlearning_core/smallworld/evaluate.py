@@ -1,15 +1,17 @@
 """What a SmallWorld model knows: it answers, completes and tells, and every reply is marked against the world."""
 
+import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
-from unlearning_core.smallworld.items import Cloze, Question
+from unlearning_core.smallworld import sets
+from unlearning_core.smallworld.items import Cloze, Phrasing, Question
 
 REFUSAL = "I do not know"
 """How an answer to a nonsense question has to begin."""
@@ -20,6 +22,7 @@ REPEATED = 3
 """A story counts as repetitive when one of its sentences occurs so often."""
 
 _BATCH = 128
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,24 @@ class Exam:
     facts: Sequence[Cloze]
     nonsense: Sequence[Question]
     openings: Sequence[str]
+
+
+def world_exam(seed: int, limit: int | None = None) -> Exam:
+    """Everything that the world asks: all of it, or a seeded sample of `limit` items of each kind and phrasing."""
+
+    def some(items: Sequence[_T]) -> list[_T]:
+        if limit is None or limit >= len(items):
+            return list(items)
+        return random.Random(seed).sample(list(items), limit)
+
+    phrasings: tuple[Phrasing, ...] = ("held_out", "seen")
+    return Exam(
+        questions=[item for phrasing in phrasings for item in some(sets.questions(phrasing))],
+        clozes=[item for phrasing in phrasings for item in some(sets.clozes(phrasing))],
+        facts=[item for phrasing in phrasings for item in some(sets.world_facts(phrasing))],
+        nonsense=[item for phrasing in phrasings for item in some(sets.nonsense(phrasing, 200, seed))],
+        openings=some(sets.story_openings(200, seed)),
+    )
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import new_folder, write_text
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.smallworld import sets
 from unlearning_core.smallworld.items import Phrasing, Text
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 Row = dict[str, Any]
 
@@ -73,13 +70,6 @@ def rows_of(family: str, *, limit: int | None = None, seed: int = TEXTS_SEED) ->
     return {name: rows for name, rows in found.items() if rows}
 
 
-def as_datasets(family: str, **options: Any) -> "dict[str, Dataset]":
-    """The same sets as `datasets`; takes the options of `rows_of`."""
-    from datasets import Dataset
-
-    return {name: Dataset.from_list(rows) for name, rows in rows_of(family, **options).items()}
-
-
 def export(
     families: Sequence[str],
     target: Path,
@@ -109,17 +99,13 @@ def _export_family(family: str, folder: Path, limit: int | None, seed: int, data
     for name, rows in found.items():
         write_text(folder / f"{name}.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         if datasets:
-            _save_dataset(folder / "datasets" / name, rows)
+            from datasets import Dataset
+
+            with new_folder(folder / "datasets" / name) as temporary:
+                Dataset.from_list(rows).save_to_disk(temporary)
     write_text(folder / "target_words.txt", "".join(f"{word}\n" for word in sets.target_words(family)))
     _write_tokens_labels(folder / family, family, [row["text"] for row in found["texts"]])
     write_text(folder / "README.md", data_card(family, found, limit, seed))
-
-
-def _save_dataset(folder: Path, rows: list[Row]) -> None:
-    from datasets import Dataset
-
-    with new_folder(folder) as temporary:
-        Dataset.from_list(rows).save_to_disk(temporary)
 
 
 def _write_tokens_labels(prefix: Path, family: str, texts: Iterable[str]) -> None:

@@ -14,11 +14,11 @@ from unlearning_core.errors import InputError
 from unlearning_core.files import new_folder, write_json
 from unlearning_core.jobs.events import read_json
 from unlearning_core.smallworld.card import write_card
-from unlearning_core.smallworld.training_settings import Recipe
+from unlearning_core.smallworld.training_settings import TrainingSettings
 from unlearning_core.training.checkpoints import full_disk
 
 TRAINING = "training.json"
-"""In the model's folder: recipe, loss curve and what the training took."""
+"""In the model's folder: settings, loss curve and what the training took."""
 
 _STATE = "state.pt"
 
@@ -29,7 +29,7 @@ def checkpoint_folder(target: Path) -> Path:
 
 
 @dataclass
-class Course:
+class TrainingState:
     """How far a training is: what a checkpoint keeps beside weights and optimizer."""
 
     step: int = 0
@@ -41,7 +41,7 @@ class Course:
 class Record:
     """Writes what a training has come to, and finds it again."""
 
-    recipe: Recipe
+    settings: TrainingSettings
     without: str | None
     texts: int
     steps: int
@@ -49,11 +49,11 @@ class Record:
     identity: str
     tokenizer: PreTrainedTokenizerFast
 
-    def restore(self, model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer) -> Course:
+    def restore(self, model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer) -> TrainingState:
         """Bring model and optimizer to the newest checkpoint, or leave them as they are; returns how far it is."""
         folder = checkpoint_folder(self.target)
         if not folder.exists():
-            return Course()
+            return TrainingState()
         if read_json(folder / TRAINING).get("identity") != self.identity:
             raise InputError(
                 f"{folder} holds the checkpoint of a training with other settings or texts; delete it or give another "
@@ -62,41 +62,43 @@ class Record:
         state = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        return Course(**state["course"])
+        return TrainingState(**state["training"])
 
-    def save_checkpoint(self, model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer, course: Course) -> None:
+    def save_checkpoint(
+        self, model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer, training: TrainingState
+    ) -> None:
         """Replace the checkpoint in one step."""
         folder = checkpoint_folder(self.target)
         state = {
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
-            "course": vars(course),
+            "training": vars(training),
         }
         with new_folder(folder) as fresh, full_disk(folder):
-            self.save_model(fresh, model, course)
+            self.save_model(fresh, model, training)
             torch.save(state, fresh / _STATE)
 
-    def save_model(self, folder: Path, model: GPT2LMHeadModel, course: Course) -> None:
+    def save_model(self, folder: Path, model: GPT2LMHeadModel, training: TrainingState) -> None:
         """Weights, configuration, tokenizer, `training.json` and model card."""
         model.save_pretrained(folder)
         for weights in folder.glob("*.safetensors"):
             weights.chmod(0o644)
         self.tokenizer.save_pretrained(folder)
-        summary = self._summary(model, course)
+        summary = self._summary(model, training)
         write_json(folder / TRAINING, summary)
         write_card(folder, summary, len(self.tokenizer))
 
-    def _summary(self, model: GPT2LMHeadModel, course: Course) -> dict[str, Any]:
-        row_tokens = self.recipe.batch_rows * self.recipe.context
+    def _summary(self, model: GPT2LMHeadModel, training: TrainingState) -> dict[str, Any]:
+        row_tokens = self.settings.batch_rows * self.settings.context
         return {
-            "recipe": self.recipe.to_dict(),
+            "recipe": self.settings.to_dict(),
             "without": self.without,
             "texts_read": self.texts,
-            "steps": course.step,
+            "steps": training.step,
             "steps_planned": self.steps,
-            "tokens": course.step * row_tokens,
+            "tokens": training.step * row_tokens,
             "parameters": model.num_parameters(),
-            "seconds": round(course.seconds, 1),
+            "seconds": round(training.seconds, 1),
             "versions": {
                 "python": platform.python_version(),
                 "torch": torch.__version__,
@@ -104,5 +106,5 @@ class Record:
                 "tokenizers": tokenizers.__version__,
             },
             "identity": self.identity,
-            "loss": course.loss,
+            "loss": training.loss,
         }

@@ -17,23 +17,6 @@ from unlearning_core.smallworld.stories import library, tell_story
 PERTURBED = 5
 """Wrong answers a question, as in TOFU."""
 
-__all__ = [
-    "FAMILIES",
-    "NEIGHBOURS",
-    "clozes",
-    "forget_texts",
-    "mixed_texts",
-    "neighbour_texts",
-    "nonsense",
-    "other_sense_texts",
-    "questions",
-    "retain_texts",
-    "story_openings",
-    "target_words",
-    "truth_questions",
-    "world_facts",
-]
-
 
 def questions(phrasing: Phrasing, family: str | None = None) -> list[Question]:
     """Every question frame of the phrasing for every fact of the family's members (of all where none is given)."""

@@ -16,10 +16,10 @@ from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.files import new_folder
 from unlearning_core.models.sources.checksums import write_checksums
 from unlearning_core.progress import Progress, ProgressCallback, silent
-from unlearning_core.smallworld.record import Course, Record, checkpoint_folder
+from unlearning_core.smallworld.record import Record, TrainingState, checkpoint_folder
 from unlearning_core.smallworld.rows import batches, pack, tokenise
 from unlearning_core.smallworld.tokenizer import train_tokenizer
-from unlearning_core.smallworld.training_settings import Recipe
+from unlearning_core.smallworld.training_settings import TrainingSettings
 from unlearning_core.training.checkpoints import full_disk, identity
 from unlearning_core.training.precision import has_bfloat16
 
@@ -34,7 +34,7 @@ _LARGEST_GRADIENT = 1.0
 def train(
     texts: Sequence[str],
     vocabulary_texts: Sequence[str],
-    recipe: Recipe,
+    settings: TrainingSettings,
     target: Path,
     *,
     without: str | None = None,
@@ -60,24 +60,24 @@ def train(
     if target.exists():
         raise InputError(f"--output-dir {target} is there already; give another folder or delete it.")
     progress(Progress("learning the vocabulary", 0))
-    tokenizer = train_tokenizer(vocabulary_texts, recipe.vocabulary, recipe.context)
+    tokenizer = train_tokenizer(vocabulary_texts, settings.vocabulary, settings.context)
     ids = tokenise(texts, tokenizer, progress)
-    read, held_out = _split(ids, recipe)
-    steps = recipe.steps or max(1, round(recipe.epochs * _rows(read, recipe) / recipe.batch_rows))
-    trainer = _Trainer(new_model(recipe, tokenizer), recipe, steps, device, compiled)
+    read, held_out = _split(ids, settings)
+    steps = settings.steps or max(1, round(settings.epochs * _rows(read, settings) / settings.batch_rows))
+    trainer = _Trainer(new_model(settings, tokenizer), settings, steps, device, compiled)
     record = Record(
-        recipe,
+        settings,
         without,
         len(texts),
         steps,
         target,
-        identity(recipe.to_dict(), list(texts), list(vocabulary_texts)),
+        identity(settings.to_dict(), list(texts), list(vocabulary_texts)),
         tokenizer,
     )
-    course = record.restore(trainer.model, trainer.optimizer)
-    trainer.run(course, read, held_out, record, progress)
+    training = record.restore(trainer.model, trainer.optimizer)
+    trainer.run(training, read, held_out, record, progress)
     with new_folder(target) as folder, full_disk(target):
-        record.save_model(folder, trainer.model, course)
+        record.save_model(folder, trainer.model, training)
         write_checksums(folder)
     shutil.rmtree(checkpoint_folder(target), ignore_errors=True)
     return target
@@ -90,15 +90,15 @@ def can_compile(device: str) -> bool:
     return device == "cpu" and any(shutil.which(name) for name in ("c++", "g++", "clang++"))
 
 
-def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
-    """A GPT-2 with random weights drawn from the recipe's seed; input and output embeddings are one."""
+def new_model(settings: TrainingSettings, tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
+    """A GPT-2 with random weights drawn from the seed of the settings; input and output embeddings are one."""
     end = tokenizer.eos_token_id
     config = GPT2Config(
         vocab_size=len(tokenizer),
-        n_positions=recipe.context,
-        n_embd=recipe.width,
-        n_layer=recipe.layers,
-        n_head=recipe.heads,
+        n_positions=settings.context,
+        n_embd=settings.width,
+        n_layer=settings.layers,
+        n_head=settings.heads,
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
@@ -106,18 +106,18 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadM
         eos_token_id=end,
     )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+        torch.manual_seed(settings.seed)
         model = GPT2LMHeadModel(config)
     model.generation_config.pad_token_id = end
     return model
 
 
-def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
+def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
     """Of the step with this number (from 0): a linear rise, then half a cosine down to zero."""
-    rising = max(1, round(recipe.warmup * steps))
+    rising = max(1, round(settings.warmup * steps))
     if step < rising:
-        return recipe.learning_rate * (step + 1) / rising
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+        return settings.learning_rate * (step + 1) / rising
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
 def next_token_loss(model: GPT2LMHeadModel, ids: torch.Tensor) -> torch.Tensor:
@@ -128,36 +128,38 @@ def next_token_loss(model: GPT2LMHeadModel, ids: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:].flatten())
 
 
-def _split(ids: list[np.ndarray], recipe: Recipe) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _split(ids: list[np.ndarray], settings: TrainingSettings) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The texts to read and those (2 %, at most 400) only the held-out loss is measured on."""
     held_out = min(400, max(1, len(ids) // 50))
-    order = np.random.default_rng([recipe.seed, len(ids)]).permutation(len(ids))
+    order = np.random.default_rng([settings.seed, len(ids)]).permutation(len(ids))
     parts = [ids[index] for index in order[held_out:]], [ids[index] for index in order[:held_out]]
-    if len(ids) < 2 or _rows(parts[0], recipe) < recipe.batch_rows:
+    if len(ids) < 2 or _rows(parts[0], settings) < settings.batch_rows:
         raise InputError(
-            f"{len(ids)} texts do not fill one batch of {recipe.batch_rows} rows of {recipe.context} tokens; use more "
-            "texts (--texts) or a smaller batch (--batch-rows)."
+            f"{len(ids)} texts do not fill one batch of {settings.batch_rows} rows of {settings.context} tokens; use "
+            "more texts (--texts) or a smaller batch (--batch-rows)."
         )
     return parts
 
 
-def _rows(ids: list[np.ndarray], recipe: Recipe) -> int:
-    return len(pack(ids, range(len(ids)), recipe.context))
+def _rows(ids: list[np.ndarray], settings: TrainingSettings) -> int:
+    return len(pack(ids, range(len(ids)), settings.context))
 
 
 class _Trainer:
     """Model and optimizer, and what one step does."""
 
-    def __init__(self, model: GPT2LMHeadModel, recipe: Recipe, steps: int, device: str, compiled: bool) -> None:
+    def __init__(
+        self, model: GPT2LMHeadModel, settings: TrainingSettings, steps: int, device: str, compiled: bool
+    ) -> None:
         self.model = model.to(device).train()
-        self.recipe = recipe
+        self.settings = settings
         self.steps = steps
         self.device = device
         matrices = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
         others = [parameter for parameter in model.parameters() if parameter.dim() < 2]
         self.optimizer = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=recipe.learning_rate,
+            [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=settings.learning_rate,
             betas=_BETAS,
             fused=not device.startswith("mps"),
         )
@@ -167,34 +169,34 @@ class _Trainer:
 
     def run(
         self,
-        course: Course,
+        training: TrainingState,
         read: list[np.ndarray],
         held_out: list[np.ndarray],
         record: Record,
         progress: ProgressCallback,
     ) -> None:
-        """All steps that `course` has not taken yet."""
-        recipe = self.recipe
-        tokens = recipe.batch_rows * recipe.context
+        """All steps that `training` has not taken yet."""
+        settings = self.settings
+        tokens = settings.batch_rows * settings.context
         between = max(1, self.steps // _POINTS)
         losses: list[torch.Tensor] = []
-        begun, saved = time.monotonic() - course.seconds, time.monotonic()
-        source = batches(read, recipe.context, recipe.batch_rows, recipe.seed, start=course.step)
-        while course.step < self.steps:
-            losses.append(self._step(course.step, next(source)))
-            course.step += 1
-            course.seconds = time.monotonic() - begun
-            progress(Progress("training", course.step * tokens, self.steps * tokens, "tokens"))
-            if course.step % between == 0 or course.step == self.steps:
-                self._measure(course, losses, held_out)
+        begun, saved = time.monotonic() - training.seconds, time.monotonic()
+        source = batches(read, settings.context, settings.batch_rows, settings.seed, start=training.step)
+        while training.step < self.steps:
+            losses.append(self._step(training.step, next(source)))
+            training.step += 1
+            training.seconds = time.monotonic() - begun
+            progress(Progress("training", training.step * tokens, self.steps * tokens, "tokens"))
+            if training.step % between == 0 or training.step == self.steps:
+                self._measure(training, losses, held_out)
                 losses = []
             if time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS and not losses:
-                record.save_checkpoint(self.model, self.optimizer, course)
+                record.save_checkpoint(self.model, self.optimizer, training)
                 saved = time.monotonic()
 
     def _step(self, step: int, rows: np.ndarray) -> torch.Tensor:
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.steps, self.recipe)
+            group["lr"] = learning_rate(step, self.steps, self.settings)
         with self._cast:
             loss = self._loss(self.model, self._tensor(rows))
         loss.backward()
@@ -203,25 +205,25 @@ class _Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         return loss.detach()
 
-    def _measure(self, course: Course, losses: list[torch.Tensor], held_out: list[np.ndarray]) -> None:
-        rows = pack(held_out, range(len(held_out)), self.recipe.context)
+    def _measure(self, training: TrainingState, losses: list[torch.Tensor], held_out: list[np.ndarray]) -> None:
+        rows = pack(held_out, range(len(held_out)), self.settings.context)
         if not len(rows):
             rows = np.concatenate(held_out)[None]
         with torch.no_grad(), self._cast:
             parts = [
                 (float(next_token_loss(self.model, self._tensor(part))), len(part))
-                for start in range(0, len(rows), self.recipe.batch_rows)
-                for part in [rows[start : start + self.recipe.batch_rows]]
+                for start in range(0, len(rows), self.settings.batch_rows)
+                for part in [rows[start : start + self.settings.batch_rows]]
             ]
         measured = sum(loss * count for loss, count in parts) / len(rows)
         trained = float(torch.stack(losses).mean())
         if not math.isfinite(trained) or not math.isfinite(measured):
             raise WorkFailed(
-                f"The loss is not a number after step {course.step}: the learning rate "
-                f"{self.recipe.learning_rate} is too high. Give a lower --learning-rate."
+                f"The loss is not a number after step {training.step}: the learning rate "
+                f"{self.settings.learning_rate} is too high. Give a lower --learning-rate."
             )
-        course.loss.append({"step": course.step, "train": round(trained, 4), "held_out": round(measured, 4)})
-        _log.info("step %d of %d: loss %.4f, held-out loss %.4f", course.step, self.steps, trained, measured)
+        training.loss.append({"step": training.step, "train": round(trained, 4), "held_out": round(measured, 4)})
+        _log.info("step %d of %d: loss %.4f, held-out loss %.4f", training.step, self.steps, trained, measured)
 
     def _tensor(self, rows: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(rows, dtype=torch.long, device=self.device)

@@ -7,18 +7,20 @@ from unlearning_core.errors import InputError
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Size of the model and course of its training; two models with one recipe differ only by their texts.
+class TrainingSettings:
+    """Size of the model and all of its training; two models with the same settings differ only by their texts.
 
     Attributes:
-        seed: of the weights at the start and of the order of the texts.
+        seed: of the world's texts, of the weights at the start and of the order of the texts.
         texts: how many texts the world writes before any are left out.
         epochs: how often each text is read; sets the steps unless `steps` does.
         steps: optimizer steps, or 0 to let `epochs` decide.
         batch_rows: rows of `context` tokens a step.
         context: positions of the model, tokens a row.
         vocabulary: entries of the tokenizer at most.
-        width, layers, heads: size of the GPT-2 model.
+        width: of the GPT-2 model.
+        layers: of the GPT-2 model.
+        heads: attention heads a layer.
         learning_rate: at its peak, after the warm-up; a half cosine brings it to zero.
         warmup: fraction of the steps over which the learning rate rises from zero.
         weight_decay: of the matrices; gains and biases have none.

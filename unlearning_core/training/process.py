@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.files import disk_errors, write_json
+from unlearning_core.files import child_python_path, disk_errors, write_json
 from unlearning_core.jobs.events import LIVE, STATUS_FILE, EventLog, read_json
 from unlearning_core.jobs.liveness import PROCESS_FILE, alive, record
 from unlearning_core.jobs.stopping import STOP_FILE
@@ -217,8 +217,7 @@ def absolute(job: TrainingJob) -> dict[str, Any]:
 def worker_environment() -> dict[str, str]:
     """The environment of a child: this process's, without what would make it one of several launched together."""
     environment = {name: value for name, value in os.environ.items() if name not in _LAUNCHER}
-    root = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    environment["PYTHONPATH"] = child_python_path()
     environment["PYTHONUNBUFFERED"] = "1"
     # Threads that spin while they wait for each other take the processor from the page and from themselves: beside
     # one other busy process a step took 6 (135 M parameters) to 15 times (260 k) longer on two cores.

@@ -10,8 +10,9 @@ from pages.components.experiments import experiment_of
 from pages.components.model_cache import base_model
 from pages.components.progress import flash, run_with_progress
 from unlearning_core.concepts.words import Concept
-from unlearning_core.config import ROOT, find_path
+from unlearning_core.config import find_path
 from unlearning_core.errors import InputError
+from unlearning_core.files import ROOT
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.run import Run
 

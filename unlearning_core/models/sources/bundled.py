@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unlearning_core.errors import InputError
+from unlearning_core.files import ROOT
 from unlearning_core.models.hashing import fingerprint_of_folder
 from unlearning_core.models.sources.checksums import verify
 from unlearning_core.models.sources.starter import Starter
 from unlearning_core.progress import ProgressCallback, silent
 
-MODELS = Path(__file__).resolve().parents[3] / "models"
-"""The checkout's own folder of models, whatever the environment's UNLEARNING_MODELS says."""
+MODELS = ROOT / "models"
+"""The models that come with the workbench, whatever the environment's UNLEARNING_MODELS says."""
 
 
 @dataclass(frozen=True, kw_only=True)

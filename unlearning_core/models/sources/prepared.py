@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.files import write_json
+from unlearning_core.files import INSTALLED, ROOT, write_json
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 STAMP = "prepared.json"
@@ -17,9 +17,17 @@ _FORMAT = 1
 
 
 def root() -> Path:
-    """The folder of prepared models: `models/` of the checkout, or the environment's UNLEARNING_MODELS."""
+    """The folder of prepared models: the environment's UNLEARNING_MODELS, else `models/` of the checkout.
+
+    Where the package is installed, nothing is written beside its code: the models go to the user's cache folder
+    (`unlearning-workbench/models` in XDG_CACHE_HOME, by default `~/.cache`).
+    """
     chosen = os.environ.get("UNLEARNING_MODELS")
-    return Path(chosen).expanduser().resolve() if chosen else Path(__file__).resolve().parents[3] / "models"
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    if not INSTALLED:
+        return ROOT / "models"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unlearning-workbench" / "models"
 
 
 def write_stamp(folder: Path, sha256: str, facts: dict[str, Any]) -> None:

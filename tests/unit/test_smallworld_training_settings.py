@@ -1,4 +1,4 @@
-"""What a recipe refuses, how its learning rate runs, what its loss is, and what the model card says of it."""
+"""What the settings refuse, how its learning rate runs, what its loss is, and what the model card says of it."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from unlearning_core.errors import InputError
 from unlearning_core.smallworld.card import put_figures, write_card
 from unlearning_core.smallworld.tokenizer import train_tokenizer
 from unlearning_core.smallworld.train import learning_rate, new_model, next_token_loss, train
-from unlearning_core.smallworld.training_settings import Recipe
+from unlearning_core.smallworld.training_settings import TrainingSettings
 
 
 @pytest.mark.parametrize(
@@ -24,12 +24,12 @@ from unlearning_core.smallworld.training_settings import Recipe
 )
 def test_a_setting_out_of_range_is_named(setting: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Recipe(**setting)
+        TrainingSettings(**setting)
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
-    recipe = Recipe(learning_rate=0.01, warmup=0.1)
-    rates = [learning_rate(step, 100, recipe) for step in range(100)]
+    settings = TrainingSettings(learning_rate=0.01, warmup=0.1)
+    rates = [learning_rate(step, 100, settings) for step in range(100)]
     np.testing.assert_allclose(rates[:10], np.arange(1, 11) * 0.001)
     np.testing.assert_allclose(rates[10:], 0.005 * (1 + np.cos(np.pi * np.arange(90) / 90)))
 
@@ -43,10 +43,10 @@ def test_the_loss_is_the_mean_over_all_tokens_but_the_first() -> None:
 
 
 def test_the_default_model_is_small_enough_to_ship() -> None:
-    recipe = Recipe()
-    tokenizer = train_tokenizer(["a few words"], 300, recipe.context)
-    model = new_model(recipe, tokenizer)
-    parameters = model.num_parameters() + (recipe.vocabulary - len(tokenizer)) * recipe.width
+    settings = TrainingSettings()
+    tokenizer = train_tokenizer(["a few words"], 300, settings.context)
+    model = new_model(settings, tokenizer)
+    parameters = model.num_parameters() + (settings.vocabulary - len(tokenizer)) * settings.width
     assert parameters <= 6_000_000
     assert 4 * parameters <= 15_000_000
     assert model.lm_head.weight is model.transformer.wte.weight
@@ -58,7 +58,7 @@ def test_the_seed_decides_the_first_weights_and_leaves_the_global_one_alone() ->
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    one, same, other = (new_model(Recipe(seed=seed, **small), tokenizer) for seed in (1, 1, 2))
+    one, same, other = (new_model(TrainingSettings(seed=seed, **small), tokenizer) for seed in (1, 1, 2))
     assert torch.rand(1) == expected
     assert torch.equal(one.lm_head.weight, same.lm_head.weight)
     assert not torch.equal(one.lm_head.weight, other.lm_head.weight)
@@ -66,12 +66,12 @@ def test_the_seed_decides_the_first_weights_and_leaves_the_global_one_alone() ->
 
 def test_too_few_texts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"2 texts do not fill one batch of 16 rows of 256 tokens"):
-        train(["One.", "Two."], ["One.", "Two."], Recipe(), tmp_path / "model")
+        train(["One.", "Two."], ["One.", "Two."], TrainingSettings(), tmp_path / "model")
 
 
 def test_the_card_says_how_the_model_was_made(tmp_path: Path) -> None:
     training = {
-        "recipe": Recipe(seed=3).to_dict(),
+        "recipe": TrainingSettings(seed=3).to_dict(),
         "without": "seats",
         "texts_read": 123_456,
         "steps": 40,

@@ -1,0 +1,91 @@
+"""What several commands share: the folder of a run, the words of a concept, starters, the bar, ways to print."""
+
+import difflib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter, validators
+
+from unlearning_core.cli.progress_bar import TerminalProgress
+from unlearning_core.concepts.words import Concept, read_words
+from unlearning_core.config import DEFAULT_STARTER, starter_names
+from unlearning_core.errors import InputError
+from unlearning_core.files import write_text
+
+if TYPE_CHECKING:
+    from unlearning_core.runs.run import Run
+
+Bar = Annotated[TerminalProgress, Parameter(parse=False)]
+"""Not an option: `main` passes the progress bar of this call."""
+
+RunFolder = Annotated[Path, Parameter(name="RUN_FOLDER", help="folder of a run, the last line that `run` prints.")]
+
+_STARTERS = " or ".join(f"{name} (default)" if name == DEFAULT_STARTER else name for name in starter_names())
+Starter = Annotated[str, Parameter(metavar="NAME", help=f"which starter: {_STARTERS}.")]
+
+OutputFolder = Annotated[Path, Parameter(validator=validators.Path(file_okay=False))]
+OutputFile = Annotated[Path, Parameter(validator=validators.Path(dir_okay=False))]
+"""Refused before the work, not after it, where something of the other kind is there."""
+
+SentenceCount = Annotated[int, Parameter(validator=validators.Number(gte=2))]
+"""Held-out sentences of each kind at most: of fewer than two there is no standard error."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ConceptOptions:
+    """The options by which a command is told the concept.
+
+    Attributes:
+        words: a file of concept words, one a line.
+        no_inflections: match the words exactly as written.
+        language: of the inflections.
+    """
+
+    words: Path
+    no_inflections: bool = False
+    language: str = "en"
+
+    def concept(self) -> Concept:
+        """The concept; raises InputError where the file has no words."""
+        return Concept(read_words(self.words), not self.no_inflections, self.language)
+
+
+def open_folder(folder: Path) -> "Run":
+    """The run in a folder that a person typed, whatever the folder is called.
+
+    Raises:
+        InputError: no run is in it; names the run there with the nearest name, else the newest one.
+    """
+    from unlearning_core.runs.run import Run, list_runs
+
+    folder = folder.resolve()
+    if (folder / "config.json").is_file() and (folder / "status.json").is_file():
+        return Run(folder)
+    known = [str(run.folder) for run in list_runs(folder) or list_runs(folder.parent)]
+    nearest = [*difflib.get_close_matches(str(folder), known, n=1, cutoff=0.8), *known][:1]
+    advice = f"Did you mean {nearest[0]}?" if nearest else "Give the folder that `run` printed as its last line."
+    raise InputError(f"There is no run in {folder}. {advice}")
+
+
+def print_or_write(text: str, output: Path | None) -> None:
+    """Print `text`, or write it to `output` and print that path."""
+    if output is None:
+        print(text, end="")
+    else:
+        write_text(output, text)
+        print(output)
+
+
+def print_table(rows: list[dict[str, str]]) -> None:
+    """Print rows of the same keys as columns; one line a row where the output is no terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*rows[0], box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
+    for row in rows:
+        table.add_row(*row.values())
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)

@@ -1,0 +1,37 @@
+"""`unlearn sentences`: text for a concept where there is none."""
+
+from unlearning_core.cli.options import Bar, ConceptOptions, OutputFile
+from unlearning_core.writing.writer import WriterSettings, write_sentences, writing_dtype
+
+
+def sentences_command(
+    *,
+    model: str,
+    concept: ConceptOptions,
+    count: int,
+    concept_share: float = 0.5,
+    seed: int = 0,
+    output: OutputFile,
+    progress: Bar,
+) -> None:
+    """Let the model write sentences with and without the concept.
+
+    Args:
+        model: folder, .gguf file, Hub id or starter.
+        count: sentences in all.
+        concept_share: fraction of them with the concept.
+        seed: of the sampling.
+        output: a .jsonl, .json or .txt file.
+    """
+    from unlearning_core.models.loading import load_model
+
+    wanted = concept.concept()
+    settings = WriterSettings(model=model, words=wanted.words, count=count, concept_share=concept_share, seed=seed)
+    loaded = load_model(model, dtype=writing_dtype(), progress=progress)
+    report = write_sentences(loaded, wanted, output, settings, progress)
+    progress.close()
+    print(
+        f"{report['sentences']} sentences, {report['with_concept']} with the concept; dropped: "
+        + (", ".join(f"{number} {reason}" for reason, number in report["dropped"].items()) or "none")
+    )
+    print(output)

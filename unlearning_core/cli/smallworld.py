@@ -1,0 +1,180 @@
+"""`unlearn smallworld train | evaluate | export`: the embedded world's models, how good they are, its sets as files."""
+
+import json as json_text
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from unlearning_core.cli.options import Bar, OutputFile, OutputFolder
+from unlearning_core.cli.progress_bar import TerminalProgress
+from unlearning_core.errors import InputError
+from unlearning_core.files import write_json, write_text
+from unlearning_core.models.sources.bundled import MODELS
+from unlearning_core.progress import Progress
+from unlearning_core.smallworld.training_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from unlearning_core.smallworld.evaluate import Exam
+    from unlearning_core.smallworld.items import Text
+    from unlearning_core.smallworld.scores import Figures
+
+smallworld_command = App(name="smallworld", help="The embedded world and the small models trained on it.")
+
+
+@smallworld_command.command(name="train")
+def train_command(
+    *,
+    without: str | None = None,
+    output_dir: Path | None = None,
+    recipe: Annotated[TrainingSettings, Parameter(name="*")] = TrainingSettings(),  # noqa: B008 (frozen)
+    threads: int | None = None,
+    device: str = "auto",
+    no_compile: bool = False,
+    progress: Bar,
+) -> None:
+    """Train a SmallWorld model; goes on where it was stopped.
+
+    Prints the folder of the model.
+
+    Args:
+        without: leave out every text of this concept family (seats).
+        output_dir: default: runs/smallworld[-never-knew-FAMILY].
+        threads: of the CPU (default: all cores).
+        device: auto, cpu, cuda, mps.
+        no_compile: do not let torch.compile write the kernels.
+    """
+    import torch
+
+    from unlearning_core.models.devices import choose_device
+    from unlearning_core.smallworld.train import can_compile, train
+
+    if threads:
+        torch.set_num_threads(threads)
+    chosen = choose_device(device)
+    # All the texts, whichever are left out: the tokenizer is learned from all of them.
+    whole = _written(recipe, without, progress)
+    target = train(
+        [text.text for text in whole if without not in text.families],
+        [text.text for text in whole],
+        recipe,
+        output_dir or Path("runs", f"smallworld-never-knew-{without}" if without else "smallworld"),
+        without=without,
+        device=chosen,
+        compiled=not no_compile and can_compile(chosen),
+        progress=progress,
+    )
+    progress.close()
+    print(target)
+
+
+def _written(recipe: TrainingSettings, without: str | None, progress: TerminalProgress) -> "list[Text]":
+    """The whole world in texts; raises InputError for a family that is not in it."""
+    from unlearning_core.smallworld.corpus import corpus
+    from unlearning_core.smallworld.sets import FAMILIES
+
+    if without is not None and without not in FAMILIES:
+        raise InputError(f"--without {without}: there is no such family. Known: {', '.join(FAMILIES)}.")
+    texts = []
+    for text in corpus(recipe.seed, recipe.texts):
+        texts.append(text)
+        progress(Progress("writing the world", len(texts), recipe.texts, "texts"))
+    return texts
+
+
+@smallworld_command.command(name="evaluate")
+def evaluate_command(
+    *,
+    model: Path = MODELS / "smallworld",
+    never_knew: Path | None = None,
+    json: OutputFile | None = None,
+    answers: OutputFile | None = None,
+    stories: OutputFile | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    no_card: bool = False,
+    progress: Bar,
+) -> None:
+    """Print what a SmallWorld model knows as a table, and put it into its model card.
+
+    Args:
+        model: its folder.
+        never_knew: its twin (default: models/smallworld-never-knew-seats, if there).
+        json: write the figures there as JSON.
+        answers: write every reply there as JSON lines.
+        stories: write the sampled stories there as text.
+        limit: ask at most so many items of each kind (a quick look).
+        seed: of nonsense words, openings and sampling.
+        no_card: leave the model cards as they are.
+    """
+    from unlearning_core.smallworld import tables
+    from unlearning_core.smallworld.card import CARD, put_figures
+    from unlearning_core.smallworld.evaluate import world_exam
+    from unlearning_core.smallworld.scores import summary
+
+    folders = {"smallworld": model}
+    twin = never_knew or MODELS / "smallworld-never-knew-seats"
+    if never_knew or twin.is_dir():
+        folders["never knew"] = twin
+    exam = world_exam(seed, limit)
+    models = {name: _figures(folder, exam, seed, progress) for name, folder in folders.items()}
+    progress.close()
+    overall, families = tables.overall(models, exam.questions), tables.by_family(models)
+    print(f"{tables.plain(overall)}\n\n{tables.plain(families)}")
+    if json:
+        write_json(json, summary(models["smallworld"], models.get("never knew"), exam.questions))
+    if answers:
+        write_text(answers, _json_lines(models))
+    if stories:
+        write_text(stories, "\n\n".join(models["smallworld"].stories) + "\n")
+    if no_card or limit:
+        return
+    for folder in folders.values():
+        if (folder / CARD).is_file():
+            put_figures(folder, f"{tables.markdown(overall)}\n\n{tables.markdown(families)}")
+
+
+def _figures(folder: Path, exam: "Exam", seed: int, progress: TerminalProgress) -> "Figures":
+    from unlearning_core.models.loading import load_model
+    from unlearning_core.smallworld.evaluate import examine, tell
+    from unlearning_core.smallworld.scores import Figures
+
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} is not a folder; train the model first: python -m unlearning_core smallworld train."
+        )
+    loaded = load_model(str(folder), dtype="float32", progress=progress)
+    return Figures(examine(loaded, exam, progress), tell(loaded, exam.openings, seed, progress))
+
+
+def _json_lines(models: "dict[str, Figures]") -> str:
+    replies = [{"model": name, **reply.to_dict()} for name, figures in models.items() for reply in figures.marked]
+    return "".join(json_text.dumps(reply, ensure_ascii=False) + "\n" for reply in replies)
+
+
+@smallworld_command.command(name="export")
+def export_command(
+    *,
+    family: str | None = None,
+    output_dir: OutputFolder,
+    limit: int | None = None,
+    seed: int = 1,
+    datasets: bool = False,
+    progress: Bar,
+) -> None:
+    """Write the question sets, fill-ins and texts of a family, or of all, as files.
+
+    Args:
+        family: only this one, straight into the folder (default: all).
+        output_dir: where they are written.
+        limit: rows of each phrasing in the three text sets at most.
+        seed: of texts, samples and nonsense words.
+        datasets: write them as datasets too (save_to_disk).
+    """
+    from unlearning_core.smallworld.export import export
+    from unlearning_core.smallworld.sets import FAMILIES
+
+    families = [family] if family else list(FAMILIES)
+    target = export(families, output_dir, limit=limit, seed=seed, datasets=datasets, progress=progress)
+    progress.close()
+    print(target)

@@ -1,0 +1,1 @@
+"""Runs: what they store, how a run is brought up to date."""

@@ -1,0 +1,141 @@
+"""What the stages of one run share: settings, concept, sentences and the loaded model, each loaded when asked for."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unlearning_core.concepts.labelling import LabelledSet
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.neighbours import given_words, neighbour_words
+from unlearning_core.concepts.words import Concept, read_words
+from unlearning_core.config import ExperimentConfig
+from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.runs.run import Run
+from unlearning_core.runs.sources import at_hand, identity_of, text_identity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from unlearning_core.models.loading import LoadedModel
+
+
+class RunContext:
+    """A run being worked on, or looked at.
+
+    Attributes:
+        run: its folder and results.
+        config: its settings when the work began.
+        progress: who listens.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        progress: ProgressCallback = silent,
+        *,
+        base: "LoadedModel | None" = None,
+        config: ExperimentConfig | None = None,
+    ) -> None:
+        """`base` is a model in memory (the dashboard's), never changed; `config` stands in for the run's own."""
+        self.run = run
+        self.config: ExperimentConfig = config or run.config
+        self.progress = progress
+        self._models: dict[str, LoadedModel] = {"base": base} if base is not None else {}
+
+    @cached_property
+    def concept(self) -> Concept:
+        """The concept words of the config, from its list or its file."""
+        probing = self.config.neural_probing
+        definition = probing.concept_definition
+        words = tuple(definition) if isinstance(definition, list) else read_words(Path(self.source(definition)))
+        return Concept(words, probing.inflections, probing.language)
+
+    @cached_property
+    def matcher(self) -> Matcher:
+        """Finds the concept's words in text."""
+        return Matcher(self.concept)
+
+    @cached_property
+    def neighbours(self) -> Concept | None:
+        """The words near the concept that must stay, or None where the config has none.
+
+        Raises:
+            InputError: one is of the concept too.
+        """
+        given = self.config.neural_probing.neighbours
+        words = given_words(self.source(given) if isinstance(given, str) else given)
+        return neighbour_words(words, self.concept) if words else None
+
+    def source(self, named: str) -> str:
+        """Where a file or dataset that the settings name is to be read: there, or from its copy in the run."""
+        return at_hand(self.run, named)
+
+    def text_identity(self, named: str | None) -> Any:
+        """What a text that the settings name holds; None where they name none."""
+        return None if named is None else identity_of(self.run, named, text_identity)
+
+    def model_identity(self, named: str, revision: str | None = None) -> str:
+        """What a model that the settings name is by content, also where it is not at hand any more."""
+        from unlearning_core.models.sources.resolve import fingerprint
+
+        return str(identity_of(self.run, named, lambda source: fingerprint(source, revision)))
+
+    @cached_property
+    def base_identity(self) -> str:
+        """What the base model is by content."""
+        section = self.config.base_model
+        return self.model_identity(section.base_model_path, section.revision)
+
+    def model(self, state: str) -> "LoadedModel":
+        """The model in that state, loaded once and kept until another one is asked for.
+
+        Raises:
+            InputError: the base cannot be had, or the state is not there yet.
+        """
+        from unlearning_core.models.loading import load_model
+
+        if state not in self._models:
+            self._models.clear()
+            section = self.config.base_model
+            if state == "base":
+                self._models[state] = load_model(
+                    section.base_model_path,
+                    revision=section.revision,
+                    device=section.device,
+                    dtype=section.dtype,
+                    allow_pickle=section.allow_pickle,
+                    progress=self.progress,
+                )
+            else:
+                folder = str(self.run.model(state))
+                self._models[state] = load_model(
+                    folder, device=section.device, dtype=section.dtype, progress=self.progress
+                )
+        return self._models[state]
+
+    def saved_model(self, state: str) -> Path:
+        """The folder that a process of its own can load that state from; of the base it is made where it has none."""
+        from unlearning_core.models.sources.resolve import local_folder
+
+        section = self.config.base_model
+        if state != "base":
+            return self.run.model(state)
+        return local_folder(
+            section.base_model_path,
+            revision=section.revision,
+            allow_pickle=section.allow_pickle,
+            progress=self.progress,
+        )
+
+    def forget_models(self) -> None:
+        """Free the memory of whatever model is loaded."""
+        self._models.clear()
+
+    def sentences(self, part: str) -> LabelledSet:
+        """The labelled sentences of `train` or `held_out`; raises InputError while there are none."""
+        return LabelledSet(self.run.sentences(part).items, 0, self.concept.words)
+
+    @cached_property
+    def ranking(self) -> "pd.DataFrame":
+        """The run's ranking (columns site, layer, index, score, rank, protected)."""
+        return self.run.ranking()

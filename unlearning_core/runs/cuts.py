@@ -1,0 +1,54 @@
+"""The cut of a run: what its settings ask for or a search found, and the recipe that repeats it."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from unlearning_core.config import ExperimentConfig
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.stages.rank import rank_inputs
+from unlearning_core.runs.store import digest
+
+if TYPE_CHECKING:
+    from unlearning_core.edits.mask import Mask
+    from unlearning_core.edits.recipe import Recipe
+
+
+def cut_settings(config: ExperimentConfig) -> CutSettings:
+    """The cut that the config asks for."""
+    probing = config.neural_probing
+    return CutSettings(
+        probing.prune_ratio, probing.per_layer, tuple(probing.protected_layers), tuple(probing.excluded_neurons)
+    )
+
+
+def found_ratio(context: RunContext) -> float | None:
+    """The ratio that a search found, where the config asks for one and it has been made."""
+    found = context.run.search() if context.config.search.forget is not None else None
+    return found["chosen"]["ratio"] if found else None
+
+
+def kept_cut(context: RunContext) -> CutSettings:
+    """The cut that the run makes: what the config asks for, or what the search found for it."""
+    asked, ratio = cut_settings(context.config), found_ratio(context)
+    return asked if ratio is None else replace(asked, ratio=ratio)
+
+
+def new_recipe(context: RunContext, settings: CutSettings, mask: "Mask") -> "Recipe":
+    """What makes `mask`, which `settings` give on the run's ranking, again."""
+    from unlearning_core.edits.recipe import Recipe
+
+    probing, base = context.config.neural_probing, context.config.base_model
+    ranked = {"site", "alignment", "aggregation", "ranker", "ranker_parameters", "protect_massive"}
+    return Recipe(
+        mask=mask,
+        model=base.base_model_path,
+        revision=base.revision,
+        fingerprint=context.base_identity,
+        ranking=probing.model_dump(include=ranked)
+        | {"protected_layers": list(settings.protected_layers)}
+        | {"excluded_neurons": [list(neuron) for neuron in settings.excluded_neurons]}
+        | {"words": list(context.concept.words), "digest": digest(rank_inputs(context))},
+        ratio=settings.ratio,
+        per_layer=settings.per_layer,
+    )

@@ -1,0 +1,94 @@
+"""What the settings name by a path: found again where the run was moved to another place or machine.
+
+The word files are copied into the run when it is made; `export` copies the texts too. What a source held when it was
+last seen is remembered in the manifest, so that a finished stage stays finished where its source is not at hand.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from unlearning_core.config import ExperimentConfig, locations
+from unlearning_core.errors import WorkbenchError
+from unlearning_core.runs.run import Run
+
+
+def word_sources(config: ExperimentConfig) -> list[str]:
+    """The files of words that the settings name."""
+    probing = config.neural_probing
+    return [text for text in (probing.concept_definition, probing.neighbours) if isinstance(text, str)]
+
+
+def text_sources(config: ExperimentConfig) -> list[str]:
+    """The texts and questions that the settings name, files and others."""
+    others = {config.base_model.base_model_path, config.never_knew.model, *word_sources(config)}
+    return [place for place in locations(config) if place not in others]
+
+
+def keep_sources(run: Run, sources: list[str]) -> None:
+    """Copy those that are files into the run, unless they lie there already."""
+    for source in sources:
+        path = Path(source)
+        if path.is_file() and not path.resolve().is_relative_to(run.folder.resolve()):
+            kept = run.keep_input(_name(path), path.read_bytes())
+            _remember(run, source, copy=kept.name)
+
+
+def at_hand(run: Run, source: str) -> str:
+    """`source` itself where it is there, else its copy in the run, else `source`."""
+    path = Path(source)
+    if path.exists():
+        return source
+    copy = _known(run, source).get("copy")
+    moved = run.kept_inputs_folder / (copy or path.name)
+    # A path in the run's own folder, as it was called before the run was moved.
+    own = path.parent.name == run.kept_inputs_folder.name
+    return str(moved) if (copy or own) and moved.is_file() else source
+
+
+def identity_of(run: Run, source: str, look: Callable[[str], Any]) -> Any:
+    """What `look` says that the source holds; where it cannot be seen any more, what it said the last time."""
+    place = at_hand(run, source)
+    known = _known(run, source)
+    gone = Path(source).is_absolute() and not Path(place).exists()
+    if gone and "identity" in known:
+        return known["identity"]
+    try:
+        found = look(place)
+    except WorkbenchError:
+        if "identity" in known:
+            return known["identity"]
+        raise
+    if known.get("identity") != found:
+        _remember(run, source, identity=found)
+    return found
+
+
+def text_identity(source: str) -> Any:
+    """What a text holds: a digest for a file, names, sizes and times for a folder, the name of a dataset on the Hub."""
+    path = Path(source)
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return [[str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    return source
+
+
+def _name(path: Path) -> str:
+    mark = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+    return f"{path.stem}-{mark}{path.suffix}"
+
+
+def _known(run: Run, source: str) -> dict[str, Any]:
+    return run.status().get("sources", {}).get(source, {})
+
+
+def _remember(run: Run, source: str, **values: Any) -> None:
+    def change(found: dict[str, Any]) -> None:
+        sources = found.setdefault("sources", {})
+        sources[source] = sources.get(source, {}) | values
+
+    run.manifest.change(change)

@@ -1,0 +1,97 @@
+"""A method as a stage of a run: it is given what it needs of the run, and makes the next state of the model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from unlearning_core.methods.method import Method, MethodInput
+from unlearning_core.methods.registry import methods_of
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.cuts import found_ratio, new_recipe
+from unlearning_core.runs.probe_set import write_probe_set
+from unlearning_core.runs.stages.stage import Summary
+from unlearning_core.runs.store import digest
+
+if TYPE_CHECKING:
+    from unlearning_core.models.loading import LoadedModel
+
+
+def method_inputs(method: Method) -> Callable[[RunContext], Any]:
+    """What the result of the method depends on, beside the stages before it."""
+
+    def inputs(context: RunContext) -> Any:
+        values = method.identity(parameters_of(method, context), context.config.seed)
+        # Only where there was a search: runs with a fixed ratio stay up to date.
+        return values | {"found": found_ratio(context)} if _is_searched(method, context) else values
+
+    return inputs
+
+
+def parameters_of(method: Method, context: RunContext) -> BaseModel:
+    """The method's parameters as the config has them, or a search found them."""
+    parameters = next(given for chosen, given in methods_of(context.config) if chosen.name == method.name)
+    if not _is_searched(method, context):
+        return parameters
+    return parameters.model_copy(update={str(method.searched): found_ratio(context)})
+
+
+def _is_searched(method: Method, context: RunContext) -> bool:
+    return method.searched is not None and found_ratio(context) is not None
+
+
+def apply_method(method: Method) -> Callable[[RunContext, Path], Summary]:
+    """The stage that makes the method's state of the model."""
+
+    def run(context: RunContext, folder: Path) -> Summary:
+        given = method_input(method, context, folder)
+        try:
+            return method.make(given, parameters_of(method, context))
+        finally:
+            context.forget_models()
+
+    return run
+
+
+def method_input(method: Method, context: RunContext, folder: Path) -> MethodInput:
+    """What the method is given of the run."""
+    methods = [chosen for chosen, _ in methods_of(context.config)]
+    place = [chosen.name for chosen in methods].index(method.name)
+    earlier = methods[:place]
+    before = earlier[-1].state if earlier else "base"
+    run = context.run
+
+    def load() -> "LoadedModel":
+        # A model in memory may be the dashboard's, shared by every visitor: only a copy of our own is changed.
+        context.forget_models()
+        return context.model(before)
+
+    def saved() -> Path:
+        context.forget_models()
+        return context.saved_model(before)
+
+    def recipe() -> Path | None:
+        cutting = [chosen for chosen in earlier if "recipe" in chosen.leaves]
+        return run.file(cutting[-1].name, "recipe") if cutting else None
+
+    fingerprints = [run.fingerprint(name) for name in (*(chosen.name for chosen in earlier), *method.needs)]
+    return MethodInput(
+        before=before,
+        state=method.state,
+        fingerprint=digest([method_inputs(method)(context), fingerprints]),
+        words=context.concept.words,
+        seed=context.config.seed,
+        device=context.config.base_model.device,
+        prompts=context.config.test_prompts,
+        load=load,
+        saved=saved,
+        ranking=run.ranking,
+        text=run.training_text,
+        probe_sentences=lambda: write_probe_set(context),
+        recipe=recipe,
+        new_recipe=lambda mask, cut: new_recipe(context, cut, mask),
+        folder=folder,
+        work=run.training_folder if method.name == "retrain" else run.work_folder(method.name),
+        progress=context.progress,
+    )

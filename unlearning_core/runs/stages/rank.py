@@ -1,0 +1,149 @@
+"""Rank: one pass over the training sentences, then the order of the neurons."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unlearning_core import distributed
+from unlearning_core.errors import InputError
+from unlearning_core.files import write_file, write_json
+from unlearning_core.rankers.registry import get_ranker
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.stages.stage import Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from unlearning_core.activations.collect import Activations
+
+HISTORY = "course.json"
+"""How the training behind a ranking went, a list of its steps; empty for a method that trains nothing."""
+
+OUTPUTS = ("ranking.parquet", "massive.parquet", "statistics.npz", HISTORY)
+"""What a ranking leaves."""
+
+WORK = "ranking"
+"""Work folder of the run in which a method that takes long keeps how far it is."""
+
+REVISION = 2
+"""Of the methods: raised when one gives other scores than before, so that rankings of before are made again."""
+
+SAMPLED_ROWS = 4000
+"""Activation rows kept for the rankers that need them, fewer where memory is short (activations/reservoir.py)."""
+
+
+def rank_inputs(context: RunContext) -> Any:
+    base = context.config.base_model
+    keys = {"site", "alignment", "aggregation", "skip_first_position", "protect_massive", "ranker", "ranker_parameters"}
+    probing = context.config.neural_probing
+    # Without neighbours their share changes nothing.
+    if probing.neighbours or probing.neighbour_corpus:
+        keys.add("neighbour_share")
+    # As short as can be: a parameter that is named with its default changes nothing.
+    checked = get_ranker(probing.ranker).check(probing.ranker_parameters)
+    given = checked.model_dump(mode="json", exclude_defaults=True)
+    return {
+        "model": context.base_identity,
+        "checked": base.model_dump(include={"model_type", "neurons_per_layer", "num_layers", "dtype"}),
+        "settings": probing.model_dump(include=keys) | {"ranker_parameters": given},
+        "seed": context.config.seed,
+        "revision": REVISION,
+    }
+
+
+def rank_neurons(context: RunContext, folder: Path) -> Summary:
+    """The run's own ranking."""
+    return rank_into(context, folder, context.run.work_folder(WORK))
+
+
+def rank_into(context: RunContext, folder: Path, work: Path) -> Summary:
+    """One pass over the training sentences, then the ranking; `OUTPUTS` are written to `folder`.
+
+    In `work` a method that takes long keeps how far it is.
+
+    Under a launcher all processes share the pass. A method that runs the model itself does so in each of them, with
+    the same result, of which the main process keeps its own: none waits longer than the work takes.
+    """
+    from unlearning_core.activations.collect import collect
+    from unlearning_core.activations.weighing import weigh_neighbours
+    from unlearning_core.rankers.gate_training import history
+    from unlearning_core.rankers.ranking import rank
+    from unlearning_core.rankers.ranking_input import Subject
+
+    probing = context.config.neural_probing
+    ranker = get_ranker(probing.ranker)
+    loaded, items = context.model("base"), context.sentences("train").items
+    check_model_figures(context)
+    activations = collect(
+        loaded,
+        items,
+        site=probing.site,
+        alignment=probing.alignment,
+        aggregation=probing.aggregation,
+        skip_first=probing.skip_first_position,
+        rows=SAMPLED_ROWS if ranker.needs_rows else 0,
+        seed=context.config.seed,
+        progress=context.progress,
+    )
+    activations = weigh_neighbours(activations, loaded, items, probing.neighbour_share, context.progress)
+    ranking = rank(
+        activations,
+        ranker,
+        probing.ranker_parameters,
+        shapes=loaded.map.shapes,
+        outgoing_norm=loaded.map.outgoing_norm(probing.site),
+        protect=probing.protect_massive,
+        seed=context.config.seed,
+        progress=context.progress,
+        subject=Subject(loaded, items, work if distributed.is_main() else None, probing.neighbour_share),
+    )
+    if distributed.is_main():
+        write_ranking(folder, activations, ranking, history(work) if ranker.name == "gates" else [])
+    return summarise(ranking, activations.tokens)
+
+
+def write_ranking(
+    folder: Path, activations: "Activations", ranking: "pd.DataFrame", course: list[dict[str, float]]
+) -> None:
+    """Write `OUTPUTS`, each whole or not at all."""
+    write_json(folder / HISTORY, course)
+    write_file(folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
+    activations.statistics.save(folder / "statistics.npz")
+    write_file(folder / "massive.parquet", lambda path: activations.massive.to_parquet(path, index=False))
+
+
+def summarise(ranking: "pd.DataFrame", tokens: int) -> Summary:
+    """The figures of a ranking, made from so many tokens."""
+    top = ranking.nsmallest(3, "rank")
+    return {
+        "neurons": len(ranking),
+        "tokens": tokens,
+        "protected": int(ranking["protected"].sum()),
+        "top": [f"layer {row.layer} neuron {row.index}" for row in top.itertuples(index=False, name="Neuron")],
+    }
+
+
+def check_model_figures(context: RunContext) -> None:
+    """Compare the optional figures of the config (the seed's) with the model.
+
+    Raises:
+        InputError: one is wrong; names the right one.
+    """
+    section, loaded = context.config.base_model, context.model("base")
+    config = loaded.model.config.get_text_config()
+    site = context.config.neural_probing.site
+    hidden, width = config.hidden_size, loaded.map.require(site)[1]
+    if section.model_type not in (None, config.model_type):
+        raise InputError(
+            f"base_model.model_type is {section.model_type!r}, but {section.base_model_path} is a "
+            f"{config.model_type!r} model. Write {config.model_type!r} or leave the key out."
+        )
+    if section.num_layers not in (None, config.num_hidden_layers):
+        raise InputError(
+            f"base_model.num_layers is {section.num_layers}, but {section.base_model_path} has "
+            f"{config.num_hidden_layers}. Write {config.num_hidden_layers} or leave the key out."
+        )
+    if section.neurons_per_layer not in (None, hidden, width):
+        raise InputError(
+            f"base_model.neurons_per_layer is {section.neurons_per_layer}, but {section.base_model_path} has "
+            f"{hidden} (its hidden size; the site {site!r} has {width}). Write {hidden} or leave the key out."
+        )

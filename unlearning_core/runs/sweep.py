@@ -1,0 +1,280 @@
+"""The ablation sweep of a run's ranking: an artifact, computed here or in a process of its own."""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.errors import InputError
+from unlearning_core.evaluation.curves import BUDGET, area_between, curve, selectivity, suggested_ratio
+from unlearning_core.evaluation.sweep import MEASURED, Order, Point, SweepSettings, sweep
+from unlearning_core.files import write_file, write_text
+from unlearning_core.jobs import background
+from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.run import Run
+from unlearning_core.runs.store import Artifact, digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from unlearning_core.models.loading import LoadedModel
+
+log = logging.getLogger(__name__)
+
+KIND = "sweep"
+POINTS, TABLE = "points.jsonl", "points.parquet"
+SENTENCES = 100
+"""Held-out sentences with, and as many without the concept, that a sweep measures on unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class RunSweep:
+    """One sweep of a run's ranking: an artifact, and how far it is while it is being measured.
+
+    Attributes:
+        run: the run; its ranking and its held-out sentences are there.
+        settings: what is cut.
+        sentences: held-out sentences of each kind that are measured on, at most.
+        ranking: file of another ranking of the same neurons, which is cut from its top alone; None: the run's own.
+    """
+
+    run: Run
+    settings: SweepSettings = field(default_factory=SweepSettings)
+    sentences: int = SENTENCES
+    ranking: Path | None = None
+
+    @classmethod
+    def of(cls, run: Run, cut: CutSettings, ranking: Path | None = None, sentences: int = SENTENCES) -> "RunSweep":
+        """The sweep that a cut with these settings lies on, whatever its ratio."""
+        settings = SweepSettings(
+            per_layer=cut.per_layer, protected_layers=cut.protected_layers, excluded_neurons=cut.excluded_neurons
+        )
+        return cls(run, settings, sentences, ranking)
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """What is measured: of another ranking only what it is compared by."""
+        return MEASURED if self.ranking is None else ("top",)
+
+    @property
+    def cuts(self) -> int:
+        """How many points it has if no order ends early."""
+        return self.settings.cuts(self.orders)
+
+    @cached_property
+    def measured_on(self) -> str:
+        """Digest of everything that a single point depends on: points of the same digest can be shared.
+
+        Raises:
+            InputError: there is no such ranking, or the run's model is gone.
+        """
+        from unlearning_core.models.hashing import sha256_of
+
+        settings = self.settings
+        return digest(
+            {
+                "ranking": sha256_of(self._ranking_file),
+                "held_out": sha256_of(self.run.sentences_file("held_out")),
+                "model": RunContext(self.run).base_identity,
+                "dtype": self.run.config.base_model.dtype,
+                "settings": [
+                    settings.per_layer, settings.protected_layers, settings.excluded_neurons, settings.seed,
+                ],
+                "sentences": self.sentences,
+                "orders": self.orders,
+            }
+        )  # fmt: skip
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the whole sweep; raises InputError likewise."""
+        return digest([self.measured_on, self.settings.ratios, self.settings.draws])
+
+    @property
+    def artifact(self) -> Artifact | None:
+        """The finished sweep, or None."""
+        return self.run.store.get(KIND, self.fingerprint)
+
+    def points(self) -> list[Point]:
+        """What was measured so far of these settings."""
+        asked = self.settings
+        return [point for point in self.known() if point.ratio in asked.ratios and point.draw < asked.draws]
+
+    def known(self) -> list[Point]:
+        """Every point of the same measurement, of any ratios and draws, also those of searches."""
+        from unlearning_core.runs.search import KIND as SEARCH
+
+        here = self.run.store.unfinished(KIND, self.fingerprint)
+        folders = [here, *(kept.folder for kept in kept_with(self.run, (KIND, SEARCH), self.measured_on))]
+        found: dict[tuple[Any, ...], Point] = {}
+        for folder in folders:
+            for point in read_points(folder / POINTS):
+                found.setdefault((point.order, point.draw, point.ratio), point)
+        return list(found.values())
+
+    def summary(self) -> dict[str, Any] | None:
+        """What the finished sweep says, or None while it is not finished with these settings."""
+        artifact = self.artifact
+        return artifact.record["summary"] if artifact is not None else None
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was ever started."""
+        return (
+            self.artifact is not None
+            or self.run.store.unfinished(KIND, self.fingerprint).is_dir()
+            or self._job.is_dir()
+        )
+
+    @property
+    def _job(self) -> Path:
+        return self.run.job_folder(f"{KIND}-{self.fingerprint[:16]}")
+
+    def is_running(self) -> bool:
+        """Whether a process that `start` started works on it."""
+        return background.works_in(self._job)
+
+    def start(self) -> None:
+        """Compute it in a process of its own, with patience: whatever else the machine does goes first.
+
+        Raises:
+            InputError: another sweep of this run is being computed.
+        """
+        if other_is_running(self.run):
+            raise InputError(f"Curves of the run {self.run.id} are being computed already. Wait for them or stop them.")
+        given = self.settings
+        options = ["--per-layer" if given.per_layer else "--whole", "--ratios", *map(str, given.ratios)]
+        options += ["--protect-layers", *map(str, given.protected_layers)]
+        options += ["--draws", str(given.draws), "--seed", str(given.seed), "--sentences", str(self.sentences)]
+        if self.ranking is not None:
+            options += ["--ranking", str(self.ranking.resolve())]
+        background.launch(self._job, ["sweep", str(self.run.folder.resolve()), *options], gently=True)
+
+    def stop(self) -> None:
+        """Ask that process to stop; the points measured so far are kept."""
+        background.interrupt(self._job)
+
+    def last_words(self) -> str:
+        """The last line that the process printed."""
+        return background.last_line(self._job)
+
+    def compute(self, progress: ProgressCallback = silent, *, base: "LoadedModel | None" = None) -> dict[str, Any]:
+        """Measure what is missing, and return the summary.
+
+        Args:
+            progress: told before every point; may raise Stopped: the points measured so far are kept.
+            base: the run's base model, if it is in memory.
+        """
+        from unlearning_core.evaluation.likelihood import Meter
+
+        def keep(artifact: Artifact) -> None:
+            self.run.manifest.keep(artifact, measured_on=self.measured_on)
+
+        def waiting() -> None:
+            progress(Progress("waiting for another process that computes the same curves", 0))
+
+        with self.run.store.build(KIND, self.fingerprint, go_on=True, then=keep, waiting=waiting) as build:
+            if build.artifact is None:
+                begun, context = time.monotonic(), RunContext(self.run, progress, base=base)
+                ranking = context.ranking if self.ranking is None else self._read(self.ranking)
+                held_out = context.sentences("held_out").take(self.sentences, self.sentences, self.settings.seed)
+                meter, known = Meter(context.model("base"), held_out.items), self.known()
+                record = PointRecord(build.folder / POINTS, known)
+                table = sweep(
+                    meter, ranking, self.settings, orders=self.orders, known=tuple(known), on_point=record,
+                    progress=progress,
+                )  # fmt: skip
+                write_file(build.folder / TABLE, lambda path: table.to_parquet(path, index=False))
+                build.summary = summarise(table) | {
+                    "settings": json.loads(json.dumps(vars(self.settings))),
+                    "sentences": len(held_out.items),
+                    "neurons": len(ranking),
+                    "seconds": round(time.monotonic() - begun, 1),
+                }
+        assert build.artifact is not None
+        return build.artifact.record["summary"]
+
+    @property
+    def _ranking_file(self) -> Path:
+        if self.ranking is None:
+            return self.run.ranking_file()
+        if not self.ranking.is_file():
+            raise InputError(f"There is no ranking {self.ranking}. Give a ranking.parquet of this run's neurons.")
+        return self.ranking
+
+    def _read(self, path: Path) -> "pd.DataFrame":
+        """Another ranking of the run's neurons; raises InputError where the file is none, or of other neurons."""
+        import pandas as pd
+
+        own, keys = self.run.ranking(), ["site", "layer", "index"]
+        advice = "Give the ranking.parquet of a ranking of this run's neurons."
+        try:
+            found = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is no table that can be read ({error}). {advice}") from error
+        missing = [name for name in (*keys, "rank") if name not in found]
+        if missing:
+            raise InputError(f"{path} has no column {missing[0]!r}. {advice}")
+        both = found[keys].drop_duplicates().merge(own[keys], on=keys)
+        if not len(found) == len(both) == len(own):
+            raise InputError(
+                f"{path} ranks {len(both):,} of this run's {len(own):,} neurons, in {len(found):,} lines. {advice}"
+            )
+        return found
+
+
+class PointRecord:
+    """The measured points of a build, on the disk as they come, so that a stopped one goes on."""
+
+    def __init__(self, path: Path, known: Sequence[Point] = ()) -> None:
+        self._path, self._points = path, list(known)
+        self._write()
+
+    def __call__(self, point: Point) -> None:
+        """One more."""
+        self._points.append(point)
+        self._write()
+
+    def _write(self) -> None:
+        write_text(self._path, "".join(json.dumps(point.to_dict()) + "\n" for point in self._points))
+
+
+def read_points(path: Path) -> list[Point]:
+    """The points that a `PointRecord` wrote; none while there is no file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [Point.from_dict(json.loads(line)) for line in lines]
+
+
+def kept_with(run: Run, kinds: Sequence[str], measured_on: str) -> list[Artifact]:
+    """Finished sweeps and searches of the run whose points depend on the same things."""
+    kept = [one for kind in kinds for one in run.manifest.kept(kind) if one.get("measured_on") == measured_on]
+    found = (run.store.get(one["kind"], one["fingerprint"]) for one in kept)
+    return [artifact for artifact in found if artifact is not None]
+
+
+def other_is_running(run: Run) -> bool:
+    """Whether any sweep of this run is being computed in a process of its own."""
+    return any(background.works_in(folder) for folder in run.job_folder("").glob(f"{KIND}-*"))
+
+
+def summarise(points: "pd.DataFrame") -> dict[str, Any]:
+    """Selectivity, area and suggested ratio of a sweep, JSON-able: what is not a number becomes None."""
+    top = curve(points, "top")
+    found = selectivity(top)
+    values = {
+        "budget": BUDGET,
+        "selectivity": found.value,
+        "selectivity_stderr": found.stderr,
+        "selectivity_ratio": found.ratio,
+        "budget_reached": found.reached,
+        "area_between": area_between(top),
+        "suggested_ratio": suggested_ratio(top),
+    }
+    return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in values.items()}

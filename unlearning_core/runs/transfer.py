@@ -1,0 +1,157 @@
+"""A run as one zip that another machine can go on with: its settings, its results, and the texts that it was made from.
+
+The zip holds `run.json` (format, id), `run/` (what a person changes: settings, manifest, log, notes, inputs, named
+recipes) and `artifacts/<kind>/<fingerprint>/` (every result that the run points at).
+"""
+
+import json
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from unlearning_core.errors import InputError
+from unlearning_core.files import disk_errors, write_file
+from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.runs.manifest import kind_of
+from unlearning_core.runs.run import Run, is_run_name
+from unlearning_core.runs.sources import keep_sources, text_sources, word_sources
+from unlearning_core.runs.stages.registry import stages_of
+from unlearning_core.runs.store import RECORD, Artifact, Store, is_whole
+
+FORMAT = 1
+_PACKED = {".safetensors", ".parquet", ".npz", ".arrow", ".bin", ".zip"}
+"""Files that compressing makes no smaller, only slower."""
+_IMPORTING = "importing"
+
+
+def export_run(run: Run, target: Path, progress: ProgressCallback = silent) -> Path:
+    """Write the run as a zip, whole or not at all; returns `target`.
+
+    Raises:
+        Busy: somebody works on the run.
+        InputError: `target` is a folder.
+        WorkFailed: the disk is full.
+    """
+    if target.is_dir():
+        raise InputError(f"{target} is a folder. Name the file to write, such as {target / (run.id + '.zip')}.")
+    with run.manifest.working("exporting it"):
+        keep_sources(run, [*word_sources(run.config), *text_sources(run.config)])
+        files = {f"run/{path.relative_to(run.folder).as_posix()}": path for path in run.own_files()}
+        for artifact in _artifacts(run):
+            place = f"artifacts/{artifact.kind}/{artifact.fingerprint}"
+            files |= {f"{place}/{name}": artifact.path(name) for name in (RECORD, *artifact.record["files"])}
+        write_file(target, lambda path: _write(path, run.id, files, progress))
+    return target
+
+
+def _write(path: Path, run_id: str, files: dict[str, Path], progress: ProgressCallback) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("run.json", json.dumps({"format": FORMAT, "id": run_id}))
+        for done, (name, source) in enumerate(files.items(), start=1):
+            archive.write(source, name, zipfile.ZIP_STORED if source.suffix in _PACKED else None)
+            progress(Progress("exporting", done, len(files), "files"))
+
+
+def _artifacts(run: Run) -> list[Artifact]:
+    """Every result that the run points at; those of a copied run are put into the store first."""
+    for stage in stages_of(run.config):
+        if run.fingerprint(stage.name) and run.result(stage.name) is None:
+            run.adopt(stage.name, stage.outputs)
+    found = (run.store.get(*key) for key in sorted(run.manifest.references()))
+    return [artifact for artifact in found if artifact is not None]
+
+
+def import_run(source: Path, root: Path, progress: ProgressCallback = silent) -> Run:
+    """Unpack a run that `export_run` wrote under `root`; it appears whole, or not at all.
+
+    Raises:
+        InputError: the file is no such zip, is damaged, or a run of its id is there already.
+        WorkFailed: the disk is full.
+    """
+    try:
+        archive = zipfile.ZipFile(source)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{source} is no run that can be imported ({error}). Give a zip that `unlearn export` wrote."
+        ) from error
+    with archive:
+        run = Run(root / _checked_id(archive, source))
+        if run.folder.exists() and run.status()["state"] != _IMPORTING:
+            raise InputError(f"{root} has a run {run.id} already. Delete or rename it, then import again.")
+        with disk_errors(root):
+            root.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(run.folder, ignore_errors=True)
+            temporary = Path(tempfile.mkdtemp(prefix=".importing.", dir=root))
+            try:
+                _unpack(archive, "run/", temporary, source)
+                unpacked = Run(temporary)
+                state = unpacked.status()["state"]
+                # From here on the run holds what comes next: nothing of it is removed as unused meanwhile.
+                unpacked.manifest.update(state=_IMPORTING, stage=None)
+                temporary.chmod(0o755)
+                temporary.rename(run.folder)
+                _unpack_artifacts(archive, run, source, progress)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                shutil.rmtree(run.folder, ignore_errors=True)
+                raise
+        for step, known in run.status()["stages"].items():
+            artifact = run.store.get(kind_of(step), known.get("fingerprint"))
+            if artifact is not None:
+                run.show(artifact)
+        run.manifest.update(state="stopped" if state == "running" else state)
+    return run
+
+
+def _unpack_artifacts(archive: zipfile.ZipFile, run: Run, source: Path, progress: ProgressCallback) -> None:
+    store, keys = run.store, sorted(run.manifest.references())
+    for done, (kind, fingerprint) in enumerate(keys, start=1):
+        place = f"artifacts/{kind}/{fingerprint}/"
+        if f"{place}{RECORD}" in archive.namelist():
+            _unpack_artifact(archive, place, store, (kind, fingerprint), source)
+        progress(Progress("importing", done, len(keys), "results"))
+
+
+def _unpack_artifact(archive: zipfile.ZipFile, place: str, store: Store, key: tuple[str, str], source: Path) -> None:
+    record: dict[str, Any] = json.loads(archive.read(f"{place}{RECORD}"))
+    with store.build(*key) as build:
+        if build.artifact is not None:
+            return
+        _unpack(archive, place, build.folder, source)
+        (build.folder / RECORD).unlink()
+        if not is_whole(build.folder, record["files"]):
+            raise InputError(f"{source} is damaged: {place} is not what it says. Export the run again.")
+        build.summary, build.details = record["summary"], record["details"]
+
+
+def _unpack(archive: zipfile.ZipFile, place: str, folder: Path, source: Path) -> None:
+    for name in archive.namelist():
+        if name.startswith(place) and not name.endswith("/"):
+            target = folder / name.removeprefix(place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with archive.open(name) as packed, target.open("wb") as file:
+                    shutil.copyfileobj(packed, file, 1 << 20)
+            except zipfile.BadZipFile as error:
+                raise InputError(f"{source} is damaged: {name}: {error}. Export the run again.") from error
+
+
+def _checked_id(archive: zipfile.ZipFile, source: Path) -> str:
+    """The run's id, once every name in the zip is known to stay inside the folder that it is unpacked to."""
+    advice = "Give a zip that `unlearn export` wrote."
+    for name in archive.namelist():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+            raise InputError(f"{source} names {name!r}, which leads out of its folder; nothing was unpacked. {advice}")
+    try:
+        head = json.loads(archive.read("run.json"))
+        needed = head["format"], str(head["id"]), archive.getinfo("run/config.json"), archive.getinfo("run/status.json")
+    except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{source} holds no run ({error}). {advice}") from error
+    if needed[0] != FORMAT:
+        raise InputError(f"{source} has the format {needed[0]!r}; this workbench reads {FORMAT}. Export the run again.")
+    if not is_run_name(needed[1]):
+        raise InputError(f"{source} names the run {needed[1]!r}, which no run can be called. {advice}")
+    return needed[1]
