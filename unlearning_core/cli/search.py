@@ -45,7 +45,7 @@ def search_command(
 
 
 def cuts_table(found: "Search") -> str:
-    """Every cut as a line, forget and retain delta in nats a token ± half a 95 % interval; * where the target is met."""
+    """A line a cut: forget and retain delta, nats a token (± half a 95 % interval); * where the target is met."""
     from unlearning_core.evaluation.ratio import format_value
 
     lines = [f"{'neurons':>9}{'cut':>9}{'forget':>18}{'elsewhere':>18}"]

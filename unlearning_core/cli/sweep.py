@@ -80,7 +80,8 @@ def curves_table(points: "pd.DataFrame", summary: dict[str, Any]) -> str:
     sign = "" if summary["budget_reached"] else "at least "
     lines.append(
         f"Selectivity: {sign}{format_value(summary['selectivity'], summary['selectivity_stderr'])}"
-        + f" nats forgotten at {summary['budget']} nats elsewhere, cutting {100 * summary['selectivity_ratio']:.2g} % (± half a 95 % interval)"
+        + f" nats forgotten at {summary['budget']} nats elsewhere, cutting {100 * summary['selectivity_ratio']:.2g} % "
+        "(± half a 95 % interval)"
     )  # fmt: skip
     suggested = summary["suggested_ratio"]
     lines.append(f"Suggested ratio: {'none: nothing is forgotten' if suggested is None else f'{suggested:.4g}'}")
