@@ -139,21 +139,22 @@ def _nll(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
 def _accuracy(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
     return Metric(
         f"{kind}_accuracy", title, meaning, ("measurement",), _of_kind(kind, Measurement.accuracy),
-        section="accuracies", **more,
+        section="accuracies", **{"shown_in": ("table",), **more},
     )  # fmt: skip
 
 
 def _delta(name: str, kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
     return Metric(
         f"{name}_delta", f"{title}, change against base", meaning, ("base measurement", "measurement"),
-        _of_kind(kind, nll_delta), unit="nats/token", change_of=f"{kind}_nll", **more,
+        _of_kind(kind, nll_delta), unit="nats/token", change_of=f"{kind}_nll", **{"shown_in": ("table",), **more},
     )  # fmt: skip
 
 
 def _divergence(texts: str, title: str, meaning: str, **more: Any) -> Metric:
     return Metric(
         f"never_knew_kl_{texts}", f"Divergence from never-knew, {title}", meaning, ("distance",),
-        lambda distance: distance.divergence(texts), section="never knew", unit="nats/token", better="lower", **more,
+        lambda distance: distance.divergence(texts), section="never knew", unit="nats/token", better="lower",
+        **{"shown_in": ("table",), **more},
     )  # fmt: skip
 
 
@@ -176,19 +177,13 @@ _ROWS = (
         "neighbour", "Loss on neighbours", "How badly the words near the concept that must stay are predicted.",
         better="lower", part_of="retain_nll",
     ),
-    _accuracy(
-        "neighbour", "Neighbours' words guessed right", "The same share of the neighbours' words.", better="higher",
-        shown_in=("table",),
-    ),
+    _accuracy("neighbour", "Neighbours' words guessed right", "The same share of theirs.", better="higher"),
     _tokens("rest", "the rest"),
     _nll(
         "rest", "Loss on everything else", "How badly words are predicted that are neither concept nor neighbour.",
         better="lower", part_of="retain_nll",
     ),
-    _accuracy(
-        "rest", "All else guessed right", "The same share of what is neither concept nor neighbour.", better="higher",
-        shown_in=("table",),
-    ),
+    _accuracy("rest", "All else guessed right", "The same share of what is neither.", better="higher"),
     Metric(
         "concept_words_per_100", "Concept words in 100 written", "How often the concept comes up after the prompts.",
         ("texts", "matcher"), concept_words_per_100, section="texts", better="lower",
@@ -202,12 +197,8 @@ _ROWS = (
         "retain", "retain", "Loss elsewhere", "What it cost.", better="lower", column="Cost",
         shown_in=("table", "runs"),
     ),
-    _delta(
-        "neighbour", "neighbour", "Loss on neighbours", "Near 0: they stayed.", better="lower", shown_in=("table",)
-    ),
-    _delta(
-        "rest", "rest", "Loss on everything else", "What it cost beyond them.", better="lower", shown_in=("table",)
-    ),
+    _delta("neighbour", "neighbour", "Loss on neighbours", "Near 0: they stayed.", better="lower"),
+    _delta("rest", "rest", "Loss on everything else", "What it cost beyond them.", better="lower"),
     Metric(
         "forget_per_retain", "Forgotten for each nat lost elsewhere", "Change of the concept loss over the cost.",
         ("base measurement", "measurement"), _forget_per_retain, better="higher", has_stderr=False, shown_in=(),
@@ -228,13 +219,8 @@ _ROWS = (
         "forget", "concept", "How differently the next word is expected in text about the concept (KL); 0 is the same.",
         column="To never-knew", shown_in=("table", "runs"),
     ),
-    _divergence(
-        "neighbour", "neighbours", "The same in text about things like it, which the model should still know.",
-        shown_in=("table",),
-    ),
-    _divergence(
-        "retain", "the rest", "The same in all other text: the cost beyond the concept.", shown_in=("table",)
-    ),
+    _divergence("neighbour", "neighbours", "The same in text about things like it, which it should still know."),
+    _divergence("retain", "the rest", "The same in all other text: the cost beyond the concept."),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}
