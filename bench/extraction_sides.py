@@ -16,6 +16,7 @@ def ours(model: str, folder: Path) -> dict[str, Any]:
     from unlearning_core.concepts.tokens_labels import read
     from unlearning_core.models.loading import load_model
     from unlearning_core.rankers.ranking import rank
+    from unlearning_core.rankers.ranking_input import RankingInput
 
     clock = Clock()
     loaded = load_model(model, dtype="float32")
@@ -26,7 +27,7 @@ def ours(model: str, folder: Path) -> dict[str, Any]:
     settings: dict[str, Any] = {"alignment": "at", "aggregation": "average", "skip_first": False, "final_normed": True}
     activations = collect(loaded, items, site="residual", **settings)
     clock.lap("pass")
-    ranking = rank(activations, "probeless", protect=False).head(TOP)
+    ranking = rank(RankingInput(activations), "probeless", protect=False).head(TOP)
     clock.lap("ranking")
     top = ranking[["layer", "index"]].to_numpy().tolist()
     return {**clock.result(), "loading_seconds": clock.parts["loading"], "loaded_mb": loaded_mb, "top": top}

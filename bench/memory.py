@@ -77,6 +77,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from unlearning_core.concepts.labelling import LabelledText
     from unlearning_core.models.loading import load_model
     from unlearning_core.rankers.ranking import rank
+    from unlearning_core.rankers.ranking_input import RankingInput
 
     loaded = load_model(arguments.model)
     items = labelled_sentences(arguments.sentences, arguments.words, min(arguments.one, 5000))
@@ -89,7 +90,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     before, exact = now_mb(), reset_peak()
     started = time.perf_counter()
     activations = collect(loaded, items, site=arguments.site, rows=arguments.rows)
-    rank(activations, "activation_ratio", shapes=loaded.map.shapes)
+    rank(RankingInput(activations, model=loaded), "activation_ratio")
     return {
         "sentences": len(items),
         "tokens": activations.tokens,

@@ -13,7 +13,9 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from bench.rankers_figure import figure
 from bench.rankers_rows import Contest, Entry, Texts
@@ -27,44 +29,46 @@ from unlearning_core.models.sources.resolve import fingerprint
 from unlearning_core.rankers.registry import RANKERS, get_ranker
 
 SITES, ALIGNMENTS = ("mlp", "head", "residual"), ("before", "at")
+Concepts = Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
 CUTS = tuple(ratio for ratio in RATIOS if ratio > 0)
 
 
 def main(argv: list[str]) -> int:
     """Entry point of `python -m bench rankers`."""
-    arguments = _parser().parse_args(argv)
-    tournament = Tournament(arguments.json, read_concepts(arguments.concepts), _settings(arguments))
-    texts = Texts(arguments.corpus, arguments.texts, arguments.train, arguments.held_out, arguments.seed)
-    rankers = [get_ranker(name).name for name in _listed(arguments.rankers)] if arguments.rankers else _available()
-    ways = itertools.product(_listed(arguments.sites, SITES), _listed(arguments.alignments, ALIGNMENTS), rankers)
-    entries = [Entry(ranker, site, alignment) for site, alignment, ranker in ways]
+    given = _parser().parse_args(argv)
+    tournament = Tournament(given.json, read_concepts(given.concepts), _settings(given))
+    texts = Texts(given.corpus, given.texts, given.train, given.held_out, given.seed)
+    rankers = [get_ranker(name).name for name in _listed(given.rankers)] if given.rankers else _available()
+    ways = itertools.product(_listed(given.sites, SITES), _listed(given.alignments, ALIGNMENTS), rankers)
     try:
-        tournament.play(arguments.models, entries, texts)
+        tournament.play(given.models, [Entry(ranker, site, alignment) for site, alignment, ranker in ways], texts)
     except KeyboardInterrupt as stop:
-        raise Stopped(f"Stopped. The rows measured so far are in {arguments.json}; the same command goes on.") from stop
-    print(in_markdown(tournament.summary()))
+        raise Stopped(f"Stopped. The rows measured so far are in {given.json}; the same command goes on.") from stop
+    summary = summarise(tournament.rows, default_entry())
+    print(in_markdown(summary))
     if tournament.rows:
-        picture = arguments.figure or arguments.json.with_suffix(".svg")
-        write_text(picture, figure(tournament.rows, tournament.summary()))
+        picture = given.figure or given.json.with_suffix(".svg")
+        write_text(picture, figure(tournament.rows, summary))
         print(f"\n{picture}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench rankers", description=__doc__)
-    parser.add_argument("--models", required=True, nargs="+", help="folders, .gguf files, Hub ids or starters")
-    parser.add_argument("--concepts", required=True, type=Path, help='JSON: {"name": ["word", ...]}')
-    parser.add_argument("--corpus", required=True, type=Path, help="text to rank on and to measure on")
-    parser.add_argument("--rankers", help="some of them, with commas (default: all that are available)")
-    parser.add_argument("--sites", default="mlp", help=f"some of {','.join(SITES)} (default: mlp)")
-    parser.add_argument("--alignments", default=",".join(ALIGNMENTS), help="before, at, or both with a comma (default)")
-    parser.add_argument("--json", required=True, type=Path, help="file of the rows, kept as they are measured")
-    parser.add_argument("--figure", type=Path, help="SVG to write (default: beside the rows)")
-    parser.add_argument("--texts", type=int, help="texts of the corpus that are read (default: all)")
-    parser.add_argument("--train", type=int, default=300, help="sentences of each kind to rank on, at most")
-    parser.add_argument("--held-out", type=int, default=100, help="sentences of each kind to measure on, at most")
-    parser.add_argument("--seed", type=int, default=0, help="of splits, draws and rankers")
-    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto (default), as in a run")
+    add = parser.add_argument
+    add("--models", required=True, nargs="+", help="folders, .gguf files, Hub ids or starters")
+    add("--concepts", required=True, type=Path, help='JSON: {"name": ["word", ...]}')
+    add("--corpus", required=True, type=Path, help="text to rank on and to measure on")
+    add("--rankers", help="some of them, with commas (default: all that are available)")
+    add("--sites", default="mlp", help=f"some of {','.join(SITES)} (default: mlp)")
+    add("--alignments", default=",".join(ALIGNMENTS), help="before, at, or both with a comma (default)")
+    add("--json", required=True, type=Path, help="file of the rows, kept as they are measured")
+    add("--figure", type=Path, help="SVG to write (default: beside the rows)")
+    add("--texts", type=int, help="texts of the corpus that are read (default: all)")
+    add("--train", type=int, default=300, help="sentences of each kind to rank on, at most")
+    add("--held-out", type=int, default=100, help="sentences of each kind to measure on, at most")
+    add("--seed", type=int, default=0, help="of splits, draws and rankers")
+    add("--dtype", default="auto", help="float32, bfloat16, float16 or auto (default), as in a run")
     return parser
 
 
@@ -74,36 +78,31 @@ def read_concepts(path: Path) -> dict[str, list[str]]:
     Raises:
         InputError: it is not JSON, or not of the form {"name": ["word", ...]}.
     """
-    expected = f'{path} must be a JSON object of lists of words: {{"name": ["word", ...]}}.'
     try:
-        found = json.loads(read_utf8(path, "the concepts"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{expected} Line {error.lineno}, column {error.colno}: {error.msg}.") from error
-    if not isinstance(found, dict) or not found:
-        raise InputError(f"{expected} Name at least one concept.")
-    for name, words in found.items():
-        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
-            raise InputError(f"{expected} {name!r} is {json.dumps(words)[:100]}.")
-    return found
+        return TypeAdapter(Concepts).validate_json(read_utf8(path, "the concepts"), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f" at {first['loc'][0]!r}" if first["loc"] else ""
+        raise InputError(
+            f'{path} must be a JSON object of lists of words, {{"name": ["word", ...]}}, with at least one of each; '
+            f"found {str(first['input'])[:100]!r}{where}: {first['msg']}."
+        ) from error
 
 
-def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+def _settings(given: argparse.Namespace) -> dict[str, Any]:
     """What all rows of a file share."""
-    if arguments.corpus.is_file():
-        with arguments.corpus.open("rb") as file:
+    corpus = str(given.corpus)
+    if given.corpus.is_file():
+        with given.corpus.open("rb") as file:
             corpus = hashlib.file_digest(file, "sha256").hexdigest()
-    else:
-        corpus = str(arguments.corpus)
-    return {"corpus": corpus} | {
-        name: getattr(arguments, name) for name in ("texts", "train", "held_out", "seed", "dtype")
-    }
+    return {"corpus": corpus} | {name: getattr(given, name) for name in ("texts", "train", "held_out", "seed", "dtype")}
 
 
 def _available() -> list[str]:
-    for name, ranker in RANKERS.items():
-        if reason := ranker.unavailable():
-            print(f"Without {name}: {reason}", file=sys.stderr)
-    return [name for name, ranker in RANKERS.items() if not ranker.unavailable()]
+    missing = {name: reason for name, ranker in RANKERS.items() if (reason := ranker.unavailable())}
+    for name, reason in missing.items():
+        print(f"Without {name}: {reason}", file=sys.stderr)
+    return [name for name in RANKERS if name not in missing]
 
 
 def _listed(text: str, known: Sequence[str] = ()) -> list[Any]:
@@ -161,10 +160,6 @@ class Tournament:
                     self._measure(contest, source, concept, entry)
         self._save()
 
-    def summary(self) -> dict[str, Any]:
-        """What the rows come to."""
-        return summarise(self.rows, default_entry())
-
     def _measure(self, contest: Contest, source: str, concept: str, entry: Entry) -> None:
         try:
             figures = contest.row(entry)
@@ -199,7 +194,7 @@ class Tournament:
         write_json(
             self._path,
             {"rows": self.rows}
-            | self.summary()
+            | summarise(self.rows, default_entry())
             | {"left_out": self._left_out, "models": self._models, "concepts": self._concepts_kept}
             | {"settings": self._settings},
         )

@@ -1,10 +1,10 @@
 """One row of the tournament: a ranking made on some sentences, cut from its top and measured on others."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.forward import bare_batches
 from unlearning_core.concepts.labelling import LabelledText, label
@@ -17,7 +17,7 @@ from unlearning_core.evaluation.curves import area_between, curve, selectivity
 from unlearning_core.evaluation.sweep import SweepSettings, sweep
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.rankers.ranking import rank
-from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import get_ranker
 from unlearning_core.runs.stages.rank import SAMPLED_ROWS
 
@@ -46,30 +46,34 @@ class Entry:
     alignment: "Alignment"
 
 
-@dataclass(frozen=True)
-class Split:
-    """The sentences of one concept.
-
-    Attributes:
-        train: what rankings are made on.
-        held_out: what cuts are measured on; none of them is in `train`.
-    """
+class Split(NamedTuple):
+    """The sentences of one concept: what rankings are made on, and the others, which cuts are measured on."""
 
     train: list[LabelledText]
     held_out: list[LabelledText]
 
 
+@dataclass(frozen=True)
 class Texts:
-    """The sentences of a corpus, labelled with one concept after the other."""
+    """The sentences of a corpus, labelled with one concept after the other.
 
-    def __init__(self, corpus: Path, limit: int | None, train: int, held_out: int, seed: int) -> None:
-        """At most `limit` texts are read; `train` and `held_out` sentences of each kind are taken at most."""
-        self._corpus, self._limit = corpus, limit
-        self._train, self._held_out, self._seed = train, held_out, seed
+    Attributes:
+        corpus: text to read.
+        limit: texts that are read, at most.
+        train: sentences of each kind to rank on, at most.
+        held_out: sentences of each kind to measure on, at most.
+        seed: of the split and of what is drawn.
+    """
+
+    corpus: Path
+    limit: int | None
+    train: int
+    held_out: int
+    seed: int
 
     @cached_property
     def _sentences(self) -> list[str]:
-        return list(as_sentences(read_texts(self._corpus, limit=self._limit)))
+        return list(as_sentences(read_texts(self.corpus, limit=self.limit)))
 
     def split(self, words: list[str]) -> Split:
         """Sentences with these words or their forms, and others.
@@ -78,27 +82,33 @@ class Texts:
             InputError: too few hold one of the words.
         """
         found = label(self._sentences, Matcher(Concept(tuple(words))))
-        train, held_out = found.split(HELD_OUT, self._seed)
-        for part in (train, held_out):
-            if len(part.with_concept) < FEWEST:
-                raise InputError(
-                    f"Only {len(found.with_concept)} sentences of {self._corpus} hold one of the words "
-                    f"{', '.join(words)}; at least {FEWEST} are needed to rank on and as many to measure on. Give more "
-                    "words, or a corpus in which they occur."
-                )
-        return Split(
-            train.take(self._train, self._train, self._seed).items,
-            held_out.take(self._held_out, self._held_out, self._seed).items,
-        )
+        train, held_out = found.split(HELD_OUT, self.seed)
+        if min(len(part.with_concept) for part in (train, held_out)) < FEWEST:
+            raise InputError(
+                f"Only {len(found.with_concept)} sentences of {self.corpus} hold one of the words {', '.join(words)}; "
+                f"at least {FEWEST} are needed to rank on and as many to measure on. Give more words, or a corpus in "
+                "which they occur."
+            )
+        sides = zip((train, held_out), (self.train, self.held_out), strict=True)
+        return Split(*(side.take(most, most, self.seed).items for side, most in sides))
 
 
+@dataclass(frozen=True)
 class Contest:
-    """One model and one concept: what all entries share is done once."""
+    """One model and one concept: what all entries share is done once.
 
-    def __init__(self, loaded: "LoadedModel", split: Split, ratios: tuple[float, ...], seed: int) -> None:
-        """`ratios` are the shares that are cut."""
-        self._loaded, self._split, self._ratios, self._seed = loaded, split, ratios, seed
-        self._passes: dict[tuple[str, str, bool], tuple[Activations, float]] = {}
+    Attributes:
+        loaded: the model.
+        split: the sentences.
+        ratios: the shares that are cut.
+        seed: of the rankings.
+    """
+
+    loaded: "LoadedModel"
+    split: Split
+    ratios: tuple[float, ...]
+    seed: int
+    _passes: "dict[tuple[str, str, bool], tuple[Activations, float]]" = field(default_factory=dict)
 
     def row(self, entry: Entry, progress: ProgressCallback = silent) -> dict[str, Any]:
         """Rank, cut, measure; the figures of a row, JSON-able.
@@ -110,32 +120,22 @@ class Contest:
         ranker, forward = get_ranker(entry.ranker), self._forward_seconds
         activations, seconds = self._activations(entry, ranker.needs_rows)
         begun = time.perf_counter()
-        ranking = rank(
-            activations,
-            ranker,
-            shapes=self._loaded.map.shapes,
-            outgoing_norm=self._loaded.map.outgoing_norm(entry.site),
-            seed=self._seed,
-            progress=progress,
-            subject=Subject(self._loaded, self._split.train),
-        )
+        norm = self.loaded.map.outgoing_norm(entry.site)
+        given = RankingInput(activations, norm, self.seed, progress, self.loaded, self.split.train)
+        ranking = rank(given, ranker)
         seconds += time.perf_counter() - begun
         # No order ends early: a mean over fewer ratios would not compare with one over all.
-        settings = SweepSettings(ratios=self._ratios, draws=1, stop_at=float("inf"))
+        settings = SweepSettings(ratios=self.ratios, draws=1, stop_at=float("inf"))
         found = curve(sweep(self._meter, ranking, settings, orders=("top",), progress=progress), "top")
         at_budget = selectivity(found)
         top = ranking.head(max(TOP_FEWEST, round(TOP_SHARE * len(ranking))))
         width = activations.statistics.shape[1]
-        return {
+        curves = ("ratios", "forget", "forget_stderr", "retain", "retain_stderr")
+        return {name: getattr(found, name)[1:].tolist() for name in curves} | {
+            "neurons": found.neurons[1:].astype(int).tolist(),
             "selectivity": at_budget.value,
             "selectivity_stderr": at_budget.stderr,
             "budget_reached": at_budget.reached,
-            "ratios": found.ratios[1:].tolist(),
-            "neurons": found.neurons[1:].astype(int).tolist(),
-            "forget": found.forget[1:].tolist(),
-            "forget_stderr": found.forget_stderr[1:].tolist(),
-            "retain": found.retain[1:].tolist(),
-            "retain_stderr": found.retain_stderr[1:].tolist(),
             "area": area_between(found),
             "seconds": seconds,
             "times_forward": seconds / forward,
@@ -146,7 +146,7 @@ class Contest:
     def _meter(self) -> "Meter":
         from unlearning_core.evaluation.likelihood import Meter
 
-        return Meter(self._loaded, self._split.held_out)
+        return Meter(self.loaded, self.split.held_out)
 
     @cached_property
     def _forward_seconds(self) -> float:
@@ -155,14 +155,14 @@ class Contest:
 
         from unlearning_core.activations.collect import default_token_budget
 
-        device = self._loaded.model.device.type
-        batches = bare_batches(self._loaded, self._split.train, default_token_budget(device))
+        device = self.loaded.model.device.type
+        batches = bare_batches(self.loaded, self.split.train, default_token_budget(device))
         seconds = []
         with torch.no_grad():
             for _ in range(2):  # the first call pays for allocations
                 begun = time.perf_counter()
                 for batch in batches:
-                    self._loaded.model(**batch, use_cache=False)
+                    self.loaded.model(**batch, use_cache=False)
                 if device == "cuda":
                     torch.cuda.synchronize()
                 seconds.append(time.perf_counter() - begun)
@@ -175,13 +175,8 @@ class Contest:
         key = (entry.site, entry.alignment, rows)
         if key not in self._passes:
             begun = time.perf_counter()
-            activations = collect(
-                self._loaded,
-                self._split.train,
-                site=entry.site,
-                alignment=entry.alignment,
-                rows=SAMPLED_ROWS if rows else 0,
-                seed=self._seed,
-            )
+            of_entry: dict[str, Any] = {"site": entry.site, "alignment": entry.alignment}
+            sampled = SAMPLED_ROWS if rows else 0
+            activations = collect(self.loaded, self.split.train, **of_entry, rows=sampled, seed=self.seed)
             self._passes[key] = (activations, time.perf_counter() - begun)
         return self._passes[key]

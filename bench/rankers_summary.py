@@ -60,9 +60,8 @@ def summarise(rows: Sequence[dict[str, Any]], default: Entry) -> dict[str, Any]:
     table = pd.DataFrame(rows).drop(columns=["forget", "retain", "ratios", "top"])
     table["log"] = np.log(table["selectivity"].clip(lower=FLOOR))
     seed = table[(table["ranker"] == SEED_RANKER) & (table["alignment"] == SEED_ALIGNMENT)]
-    methods = [
-        dict(zip(KEYS, key, strict=True)) | _figures(group, seed) for key, group in table.groupby(KEYS, sort=False)
-    ]
+    groups = table.groupby(KEYS, sort=False)
+    methods = [dict(zip(KEYS, key, strict=True)) | _figures(group, seed) for key, group in groups]
     methods.sort(key=lambda method: -method["geomean"])
     wanted = vars(default)
     mine = next((method for method in methods if {key: method[key] for key in KEYS} == wanted), wanted)
@@ -71,29 +70,29 @@ def summarise(rows: Sequence[dict[str, Any]], default: Entry) -> dict[str, Any]:
 
 def _figures(group: pd.DataFrame, seed: pd.DataFrame) -> dict[str, Any]:
     beside = group.merge(seed[[*CASE, "site", "log"]], on=[*CASE, "site"], suffixes=("", "_seed"))
-    over_seed, over_seed_error = _over_concepts(beside.assign(value=beside["log"] - beside["log_seed"]), "value")
-    log, log_error = _over_concepts(group, "log")
     mean, error = _over_concepts(group, "selectivity")
     area, area_error = _over_concepts(group, "area")
-    overlap, _ = _over_concepts(group.dropna(subset=["overlap"]), "overlap")
     figures = {
         "rows": len(group),
         "concepts": group["concept"].nunique(),
         "selectivity": mean,
         "selectivity_stderr": error,
-        "geomean": math.exp(log),
-        "geomean_low": math.exp(log - 1.96 * log_error),
-        "geomean_high": math.exp(log + 1.96 * log_error),
-        "over_seed": math.exp(over_seed),
-        "over_seed_low": math.exp(over_seed - 1.96 * over_seed_error),
-        "over_seed_high": math.exp(over_seed + 1.96 * over_seed_error),
+        **_geometric("geomean", *_over_concepts(group, "log")),
+        **_geometric("over_seed", *_over_concepts(beside.assign(ratio=beside["log"] - beside["log_seed"]), "ratio")),
         "area": area,
         "area_stderr": area_error,
-        "overlap": overlap,
+        "overlap": _over_concepts(group.dropna(subset=["overlap"]), "overlap")[0],
         "seconds": float(group["seconds"].mean()),
         "times_forward": float(group["times_forward"].median()),
     }
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in figures.items()}
+
+
+def _geometric(name: str, log: float, error: float) -> dict[str, float]:
+    """A geometric mean and its 95 % interval, from the mean of logarithms and its standard error."""
+    return {f"{name}{end}": math.exp(log + by * error) for end, by in (("_low", -1.96), ("_high", 1.96))} | {
+        name: math.exp(log)
+    }
 
 
 def _over_concepts(group: pd.DataFrame, column: str) -> tuple[float, float]:
@@ -108,29 +107,27 @@ def in_markdown(summary: dict[str, Any]) -> str:
     """The methods as a table; the default's line is bold."""
     names = (*KEYS, "selectivity, nats", "geometric mean", "x seed (95 %)", "area", "overlap", "s", "x forward")
     head = [f"| {' | '.join(names)} |", "|---|---|---|--:|--:|--:|--:|--:|--:|--:|"]
-    lines = []
-    for method in summary["methods"]:
-        mark = "**" if method == summary["default"] else ""
-        interval = f" ({_number(method['over_seed_low'])} to {_number(method['over_seed_high'])})"
-        cells = [
-            f"{mark}{method['ranker']}{mark}",
-            method["site"],
-            method["alignment"],
-            f"{method['selectivity']:.2f}" + _with(method["selectivity_stderr"], " ± {:.2f}"),
-            _number(method["geomean"]),
-            _number(method["over_seed"]) + (interval if method["over_seed_low"] is not None else ""),
-            _number(method["area"]),
-            _with(method["overlap"], "{:.0%}"),
-            f"{method['seconds']:.1f}",
-            f"{method['times_forward']:.1f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*head, *lines])
+    return "\n".join([*head, *(_line(method, method == summary["default"]) for method in summary["methods"])])
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.2g}" if abs(value) < 10 else f"{value:.0f}"
+def _line(method: dict[str, Any], is_default: bool) -> str:
+    mark = "**" if is_default else ""
+    interval = f" ({_number(method['over_seed_low'])} to {_number(method['over_seed_high'])})"
+    cells = [
+        f"{mark}{method['ranker']}{mark}",
+        method["site"],
+        method["alignment"],
+        f"{method['selectivity']:.2f}" + _number(method["selectivity_stderr"], " ± {:.2f}"),
+        _number(method["geomean"]),
+        _number(method["over_seed"]) + (interval if method["over_seed_low"] is not None else ""),
+        _number(method["area"]),
+        _number(method["overlap"], "{:.0%}"),
+        f"{method['seconds']:.1f}",
+        f"{method['times_forward']:.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
-def _with(value: float | None, form: str) -> str:
-    return "" if value is None else form.format(value)
+def _number(value: float | None, form: str = "") -> str:
+    """Two digits unless a form is given; nothing for None."""
+    return "" if value is None else (form or ("{:.2g}" if abs(value) < 10 else "{:.0f}")).format(value)

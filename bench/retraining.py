@@ -93,7 +93,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from unlearning_core.concepts.texts import read_texts
     from unlearning_core.models.loading import load_model
-    from unlearning_core.training.data import Material
+    from unlearning_core.training.data import TrainingData
     from unlearning_core.training.job import TrainingJob
     from unlearning_core.training.sequences import longest_sequence, tokenise
     from unlearning_core.training.train import make_trainer
@@ -105,14 +105,16 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     bare_model = copy.deepcopy(loaded.model)
     with tempfile.TemporaryDirectory() as folder:
         job = TrainingJob(
-            *(folder, arguments.sentences, folder),
+            model_folder=folder,
+            train_path=arguments.sentences,
+            output_folder=folder,
             batch_size=arguments.batch_size,
             dtype=arguments.dtype,
             seed=arguments.seed,
         )
-        material = Material(loaded.model, torch.float32, loaded.tokenizer, sequences, None, None)
+        data = TrainingData(loaded.model, torch.float32, loaded.tokenizer, sequences, None, [])
         steps = math.ceil(len(sequences.ids) / arguments.batch_size)
-        trainer = make_trainer(job, material, steps)
+        trainer = make_trainer(job, data, steps)
         dtype = getattr(torch, arguments.bare_dtype) if arguments.bare_dtype else trainer.compute_dtype
         bare = BareLoop(bare_model, sequences.ids, trainer.pad_id, arguments.batch_size, dtype, arguments.seed)
         ours = _in_turn(trainer, bare)

@@ -13,7 +13,7 @@ from pages.components.retrain.training_time import find_out, time_before
 from pages.components.retrain.training_view import is_busy, outcome, watch
 from unlearning_core.config import RetrainingSection
 from unlearning_core.errors import InputError
-from unlearning_core.jobs import background
+from unlearning_core.runs import background
 from unlearning_core.runs.run import Run
 
 PAGE = "pages/retrain.py"

@@ -9,8 +9,21 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from jaxtyping import install_import_hook
 
 from unlearning_core.jobs.device_queue import VARIABLE
+
+# The shapes in these signatures are checked at every call of a test; `Mask` checks its own array.
+install_import_hook(
+    [
+        *(f"unlearning_core.activations.{name}" for name in (
+            "accumulate", "alignment", "batches", "hooks", "massive", "reduce", "reservoir", "statistics",
+        )),
+        *(f"unlearning_core.edits.{name}" for name in ("hooks", "weights")),
+        "unlearning_core.models.mapping",
+    ],
+    "beartype.beartype",
+)  # fmt: skip
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -9,14 +9,14 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def rank() -> int:
+def process_index() -> int:
     """This process's number, 0 for the one that writes."""
     return int(os.environ.get("RANK", "0"))
 
 
 def is_main() -> bool:
     """Whether this process writes files and prints."""
-    return rank() == 0
+    return process_index() == 0
 
 
 def connect() -> None:

@@ -14,7 +14,7 @@ from pages.components.model_cache import execute, forget_models
 from pages.components.navigation import STEPS, Step, finished_stages
 from pages.components.progress import run_with_progress
 from unlearning_core.files import write_json
-from unlearning_core.jobs import background
+from unlearning_core.runs import background
 from unlearning_core.runs.run import Run
 
 MARK = "guide.json"

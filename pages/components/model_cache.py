@@ -146,7 +146,7 @@ def _key(base: BaseModelSection) -> tuple[Any, ...]:
 
 def execute(run: Run, until: str, progress: ProgressCallback) -> None:
     """Bring the run up to date through the stage `until`, on the shared base model."""
-    from unlearning_core.jobs import background
+    from unlearning_core.runs import background
     from unlearning_core.runs.pipeline import execute as execute_stages
 
     if background.is_running(run):

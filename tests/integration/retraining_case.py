@@ -47,13 +47,16 @@ def make_job(folder: Path, output: str = "out", **changes: Any) -> TrainingJob:
     write_json(folder / "train.json", texts(24))
     write_json(folder / "validation.json", texts(6, seed=1))
     settings: dict[str, Any] = {
+        "model_folder": folder / "pruned",
+        "train_path": folder / "train.json",
+        "output_folder": folder / output,
         "recipe_folder": folder / "recipe",
         "learning_rate": 5e-3,
         "batch_size": 4,
         "epochs": 2,
         "device": "cpu",
     }
-    return TrainingJob(folder / "pruned", folder / "train.json", folder / output, **settings | changes)
+    return TrainingJob(**settings | changes)
 
 
 def weights(folder: Path | str) -> dict[str, np.ndarray]:

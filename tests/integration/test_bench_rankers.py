@@ -20,6 +20,7 @@ from unlearning_core.evaluation.likelihood import Meter
 from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.models.loading import load_model
 from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.ranking_input import RankingInput
 
 RANKERS = ("combined", "probeless", "random")
 CONCEPTS = {"seats": ["chair", "bench", "sofa", "stool"], "people": ["teacher", "farmer", "king"]}
@@ -79,7 +80,7 @@ def test_a_row_is_its_ranking_cut_and_measured_by_hand(case: Path, played: dict[
     assert not {item.text for item in split.train} & {item.text for item in split.held_out}
     loaded = load_model(str(case / "one"))
     activations = collect(loaded, split.train, alignment="at")
-    ranking = rank(activations, "probeless", outgoing_norm=loaded.map.outgoing_norm("mlp"))
+    ranking = rank(RankingInput(activations, model=loaded), "probeless")
     meter = Meter(loaded, split.held_out)
     for ratio, forget, retain in zip(row["ratios"], row["forget"], row["retain"], strict=True):
         after = meter.measure(CutSettings(ratio).mask(ranking, loaded.map.shapes))

@@ -1,31 +1,32 @@
 """The iterative cut: what its rounds choose, what it finds too costly, and its budget, against cuts made one by one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from tests.tiny_subject import activations, subject
+from tests.tiny_input import tiny_input
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.measurement import nll_delta
-from unlearning_core.progress import Progress, silent
+from unlearning_core.progress import Progress
 from unlearning_core.rankers.combined import Change, affordable, divided, in_order
 from unlearning_core.rankers.derivatives import derivatives
 from unlearning_core.rankers.ranking import rank
-from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.token_batches import token_batches
 
 
-def top(of: Subject, **params: object) -> list[tuple[int, int]]:
-    ranking = rank(activations(of, "mlp"), "combined", params, subject=of, protect=False)
+def top(of: RankingInput, **params: object) -> list[tuple[int, int]]:
+    ranking = rank(of, "combined", params, protect=False)
     assert len(ranking) == 144
     return [(int(layer), int(index)) for layer, index in ranking[["layer", "index"]].to_numpy()]
 
 
-def deltas(of: Subject, neurons: list[tuple[int, int]]) -> tuple[float, float]:
+def deltas(of: RankingInput, neurons: list[tuple[int, int]]) -> tuple[float, float]:
     mask = Mask.from_neurons({"mlp": (3, 48)}, [("mlp", *neuron) for neuron in neurons])
     base, after = measure(of.loaded, of.items), measure(of.loaded, of.items, mask=mask)
     return nll_delta(base, after, "concept").value, nll_delta(base, after, "retain").value
@@ -37,18 +38,18 @@ def adding(forget: np.ndarray, retain: np.ndarray) -> Callable[[np.ndarray], Cha
 
 
 def test_sentences_to_choose_by_and_to_check_on_are_different_and_all_are_used() -> None:
-    of = subject("gpt2")
-    chosen_on, checked = divided(of, 100, 0)
-    texts = [{item.text for item in part.items} for part in (chosen_on, checked)]
+    of = tiny_input("gpt2")
+    chosen_on, checked = divided(of)
+    texts = [{item.text for item in part} for part in (chosen_on, checked)]
     assert not texts[0] & texts[1]
     assert texts[0] | texts[1] == {item.text for item in of.items}
-    assert all(any(item.spans for item in part.items) for part in (chosen_on, checked))
+    assert all(any(item.spans for item in part) for part in (chosen_on, checked))
 
 
 def test_a_single_concept_sentence_serves_for_both() -> None:
-    of = subject("gpt2")
-    single = Subject(of.loaded, [of.items[0], of.items[1]])
-    assert [part.items for part in divided(single, 100, 0)] == [single.items, single.items]
+    of = tiny_input("gpt2")
+    single = [of.items[0], of.items[1]]
+    assert divided(replace(of, items=single)) == (single, single)
 
 
 def test_neurons_that_break_the_budget_are_left_out_and_those_behind_them_are_not() -> None:
@@ -88,13 +89,10 @@ def test_no_more_is_measured_than_asked_for_and_nothing_is_cut_that_was_not() ->
 
 
 def test_rounds_end_within_the_budget_that_the_gradients_order_overruns() -> None:
-    of = subject("gpt2")
+    of = tiny_input("gpt2")
     budget = 0.02
-    checked = divided(of, 200, 0)[1]
-    ranking = rank(
-        activations(of, "mlp"), "combined", {"rounds": 2, "most": 40, "budget": budget, "tests": 30},
-        subject=of, protect=False,
-    )  # fmt: skip
+    checked = replace(of, items=divided(of)[1])
+    ranking = rank(of, "combined", {"rounds": 2, "most": 40, "budget": budget, "tests": 30}, protect=False)
     score, places = ranking["score"].to_numpy(), ranking[["layer", "index"]].to_numpy()
     # Neurons that were cut stand a whole unit apart, above all others.
     whole = np.isclose(np.diff(score), -1)
@@ -109,11 +107,11 @@ def test_rounds_end_within_the_budget_that_the_gradients_order_overruns() -> Non
 
 
 def test_each_round_goes_on_from_what_was_cut_before() -> None:
-    of = subject("gpt2")
-    chosen_on, _ = divided(of, 200, 0)
+    of = tiny_input("gpt2")
+    chosen_on = replace(of, items=divided(of)[0])
     kept, expected = np.ones((3, 48)), []
     for _ in range(2):
-        found = derivatives(of.loaded, token_batches(chosen_on), "mlp", at=kept, progress=silent)
+        found = derivatives(of, token_batches(chosen_on), at=kept)
         fisher = found.retain_square / 2
         ratio = -found.concept / (fisher + 2 * np.median(fisher))
         ratio[kept == 0] = -np.inf
@@ -125,9 +123,9 @@ def test_each_round_goes_on_from_what_was_cut_before() -> None:
 
 
 def test_it_says_what_it_takes_at_most_before_its_first_round() -> None:
-    of = subject("llama")
+    of = tiny_input("llama")
     heard: list[Progress] = []
-    rank(activations(of, "mlp"), "combined", {"rounds": 2}, subject=of, progress=heard.append)
+    rank(replace(of, progress=heard.append), "combined", {"rounds": 2})
     tasks = [update.task for update in heard]
     assert tasks[0] == "measuring"
     rounds = [task for task in tasks if task != "measuring"]
@@ -139,9 +137,9 @@ def test_it_stops() -> None:
     def stop(update: Progress) -> None:
         raise Stopped("enough")
 
-    of = subject("llama")
+    of = tiny_input("llama")
     with pytest.raises(Stopped):
-        rank(activations(of, "mlp"), "combined", subject=of, progress=stop)
+        rank(replace(of, progress=stop), "combined")
 
 
 def test_the_order_of_what_was_cut_holds_however_large_scores_are() -> None:

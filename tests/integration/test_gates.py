@@ -8,32 +8,32 @@ import pytest
 import torch
 
 from tests.tiny_experiment import write_experiment
-from tests.tiny_subject import activations, subject
+from tests.tiny_input import tiny_input
 from unlearning_core.config import build_config, read_config_values
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.divergence import kl_of_logits
-from unlearning_core.progress import Progress, silent
+from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.rankers.gate_training import (
     CHECKPOINT,
     TASK,
     GateTraining,
     closed_probability,
     divergence,
-    drawn,
-    history,
+    sample_gates,
 )
-from unlearning_core.rankers.gates import Params
+from unlearning_core.rankers.history import read_history
+from unlearning_core.rankers.parameters import GateParams
 from unlearning_core.rankers.ranking import rank
-from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import create_run, execute
 
 ALL = np.array([(layer, index) for layer in range(3) for index in range(48)])
-SHORT = Params(steps=12, batch=2)
+SHORT = GateParams(steps=12, batch=2)
 
 
-def training(of: Subject, params: Params = SHORT, site: str = "mlp", chosen: np.ndarray = ALL) -> GateTraining:
-    return GateTraining(of, site, chosen, params, 0, silent)
+def training(of: RankingInput, params: GateParams = SHORT, progress: ProgressCallback = silent) -> GateTraining:
+    return GateTraining(replace(of, progress=progress), ALL, params)
 
 
 class StopsAt:
@@ -48,9 +48,9 @@ class StopsAt:
             raise Stopped("enough")
 
 
-def planted() -> Subject:
+def planted() -> RankingInput:
     """A model in which one neuron, always on, writes the concept's tokens: layer 1, index 7."""
-    of = subject("gpt2")
+    of = tiny_input("gpt2")
     model = of.loaded.model
     block = model.transformer.h[1].mlp
     names = {" chair", " sofa", " bench", " chairs"}
@@ -65,7 +65,7 @@ def planted() -> Subject:
 def test_gates_are_closed_and_open_as_often_as_the_distribution_says() -> None:
     uniform = (torch.arange(100_000) + 0.5) / 100_000
     for value in (-3.0, 0.0, 2.0):
-        gates = drawn(torch.tensor(value), uniform)
+        gates = sample_gates(torch.tensor(value), uniform)
         # By the definition: s = sigmoid((log u - log(1-u) + log alpha) / beta), stretched to (-0.1, 1.1) and clipped.
         u = uniform.double().numpy()
         s = 1 / (1 + np.exp(-(np.log(u / (1 - u)) + value) / (2 / 3)))
@@ -87,8 +87,8 @@ def test_the_divergence_of_kept_tokens_is_the_whole_one_or_a_little_less() -> No
 
 @pytest.mark.parametrize("site", ["mlp", "head", "residual"])
 def test_a_training_ranks_every_neuron_of_a_site(site: str) -> None:
-    of = subject("llama")
-    ranking = rank(activations(of, site), "gates", {"steps": 2, "batch": 2, "candidates": 4}, subject=of)
+    of = tiny_input("llama", site)
+    ranking = rank(of, "gates", {"steps": 2, "batch": 2, "candidates": 4})
     layers, width = of.loaded.map.shapes[site]
     assert len(ranking) == layers * width
     assert np.isfinite(ranking["score"]).all()
@@ -96,54 +96,57 @@ def test_a_training_ranks_every_neuron_of_a_site(site: str) -> None:
 
 def test_a_planted_neuron_is_found() -> None:
     of = planted()
-    found = training(of, Params(steps=40, batch=3, keep=1.0, learning_rate=0.5))
-    log_alpha = found.run(silent)
+    found = training(of, GateParams(steps=40, batch=3, keep=1.0, learning_rate=0.5))
+    log_alpha = found.run()
     assert ALL[int(log_alpha.argmin())].tolist() == [1, 7]
     assert log_alpha[1 * 48 + 7] < 0, "its gate is closed"
     assert found.history[-1]["forget"] > found.history[0]["forget"]
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_gates(tmp_path: Path) -> None:
-    whole = training(subject("llama"))
-    expected = whole.run(silent)
-    of = replace(subject("llama"), folder=tmp_path)
+    whole = training(tiny_input("llama"))
+    expected = whole.run()
+    of = replace(tiny_input("llama"), folder=tmp_path)
     for step in (7, 9):
         listener = StopsAt(step)
         with pytest.raises(Stopped):
-            training(of).run(listener)
+            training(of, progress=listener).run()
         assert (tmp_path / CHECKPOINT).is_file()
-    assert [update.done for update in listener.heard] == [7, 8, 9], "it went on where it was stopped"
+    trained = [update.done for update in listener.heard if update.task.startswith(TASK)]
+    assert trained == [7, 8, 9], "it went on where it was stopped"
     last = training(of)
-    np.testing.assert_array_equal(last.run(silent), expected)
-    assert last.history == whole.history == history(tmp_path)
+    np.testing.assert_array_equal(last.run(), expected)
+    assert last.history == whole.history == read_history(tmp_path)
     assert not (tmp_path / CHECKPOINT).exists()
 
 
 def test_a_checkpoint_of_another_training_is_not_used(tmp_path: Path) -> None:
-    of = replace(subject("llama"), folder=tmp_path)
+    of = replace(tiny_input("llama"), folder=tmp_path)
     with pytest.raises(Stopped):
-        training(of).run(StopsAt(6))
-    other = replace(subject("llama", seed=1), folder=tmp_path)
-    expected = training(replace(other, folder=None)).run(silent)
-    np.testing.assert_array_equal(training(other).run(silent), expected)
+        training(of, progress=StopsAt(6)).run()
+    other = replace(tiny_input("llama", seed=1), folder=tmp_path)
+    expected = training(replace(other, folder=None)).run()
+    np.testing.assert_array_equal(training(other).run(), expected)
 
 
 def test_the_model_is_left_as_it_was_and_the_time_is_said_first() -> None:
-    of = subject("llama")
+    of = tiny_input("llama")
     before = {name: value.clone() for name, value in of.loaded.model.state_dict().items()}
-    found, heard = training(of, Params(steps=3, batch=2)), list[Progress]()
-    found.run(heard.append)
-    assert heard[0].done == 0
-    assert "about" in heard[0].task
+    heard = list[Progress]()
+    found = training(of, GateParams(steps=3, batch=2), heard.append)
+    found.run()
+    first = next(update for update in heard if update.task.startswith(TASK))
+    assert first.done == 0
+    assert "about" in first.task
     assert found.expected_seconds > 0
     assert all(torch.equal(value, before[name]) for name, value in of.loaded.model.state_dict().items())
     assert all(p.grad is None for p in of.loaded.model.parameters())
 
 
 def test_half_precision_gives_nearly_the_same_gates() -> None:
-    of = subject("llama")
-    full = training(of, Params(steps=4, batch=3)).run(silent)
-    half = training(of, Params(steps=4, batch=3, precision="bfloat16")).run(silent)
+    of = tiny_input("llama")
+    full = training(of, GateParams(steps=4, batch=3)).run()
+    half = training(of, GateParams(steps=4, batch=3, precision="bfloat16")).run()
     assert np.corrcoef(full, half)[0, 1] > 0.9
 
 
@@ -159,13 +162,13 @@ def test_a_run_that_was_stopped_while_it_ranked_goes_on_with_its_gates(tmp_path:
     trained = [update.done for update in listener.heard if update.task.startswith(TASK)]
     assert trained == [3, 4, 5, 6]
     assert len(RunContext(run).ranking) == 3 * 48
-    assert len(history(run.folder / "ranking")) == 6
+    assert len(run.ranking_history()) == 6
 
 
-def test_a_new_training_begins_without_the_course_of_the_one_before(tmp_path: Path) -> None:
-    of = replace(subject("llama"), folder=tmp_path)
-    training(of).run(silent)
-    assert len(history(tmp_path)) == SHORT.steps
+def test_a_new_training_begins_without_the_history_of_the_one_before(tmp_path: Path) -> None:
+    of = replace(tiny_input("llama"), folder=tmp_path)
+    training(of).run()
+    assert len(read_history(tmp_path)) == SHORT.steps
     with pytest.raises(Stopped):
-        training(of, Params(steps=5, batch=2)).run(StopsAt(0))
-    assert history(tmp_path) == []
+        training(of, GateParams(steps=5, batch=2), StopsAt(0)).run()
+    assert read_history(tmp_path) == []

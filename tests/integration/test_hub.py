@@ -19,6 +19,7 @@ from tests.tiny_models import save_tiny
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FIRST, SECOND = "1" * 40, "2" * 40
+JSON = {"Content-Type": "application/json"}
 SECRET = "hf_abcdefghijklmnopqrstuvwxyz12345678"
 CARD = "---\nlicense: apache-2.0\nlanguage: en\n---\n# Tiny\n"
 
@@ -85,16 +86,22 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 commit = repository.refs.get(revision, revision)
                 if commit not in repository.commits:
                     self.fail(404, "RevisionNotFound")
+                elif api and parts[4:5] == ["tree"]:
+                    self.tree(repository.commits[commit])
                 elif api:
-                    self.info(name, commit, repository.commits[commit])
+                    self.info(name, commit)
                 else:
                     self.file(commit, repository.commits[commit].get("/".join(parts[4:])))
 
-        def info(self, name: str, commit: str, files: dict[str, bytes]) -> None:
-            listed = [{"rfilename": file, "size": len(content)} for file, content in files.items()]
-            card = {"license": "apache-2.0"} if "README.md" in files else None
-            told = {"id": name, "sha": commit, "siblings": listed, "cardData": card, "tags": []}
-            self.send(200, json.dumps(told).encode(), {"Content-Type": "application/json"})
+        def info(self, name: str, commit: str) -> None:
+            self.send(200, json.dumps({"id": name, "sha": commit}).encode(), JSON)
+
+        def tree(self, files: dict[str, bytes]) -> None:
+            listed = [
+                {"type": "file", "path": file, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+                for file, content in files.items()
+            ]
+            self.send(200, json.dumps(listed).encode(), JSON)
 
         def file(self, commit: str, content: bytes | None) -> None:
             if content is None:
@@ -156,7 +163,7 @@ def hub(tiny: dict[int, dict[str, bytes]]) -> Iterator[Hub]:
 
 
 _PROGRAM = """
-import json, logging, sys
+import json, logging, sys, threading
 logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.models.sources import hub
@@ -235,7 +242,7 @@ def test_offline_and_unreachable_use_what_was_fetched(hub: Hub, tmp_path: Path) 
     assert len(hub.asked) == asked
     gone, text = ask(hub, tmp_path, both, HF_ENDPOINT="http://127.0.0.1:9")
     assert gone == offline
-    assert "Going on with" in text
+    assert "Could not reach the Hub" in text
 
 
 REFUSED = [
@@ -292,3 +299,20 @@ def test_a_stop_while_fetching_gets_through_and_the_next_call_goes_on(hub: Hub, 
     folder, _ = ask(hub, tmp_path, "str(local_folder('maker/tiny'))")
     files = hub.repositories["maker/tiny"].commits[SECOND]
     assert (Path(folder) / "model.safetensors").read_bytes() == files["model.safetensors"]
+
+
+def test_a_model_that_was_only_looked_at_is_not_there_offline(hub: Hub, tmp_path: Path) -> None:
+    ask(hub, tmp_path, "inspect_model('maker/tiny').to_dict()")
+    told, _ = ask(hub, tmp_path, "str(local_folder('maker/tiny'))", HF_HUB_OFFLINE="1")
+    assert told["error"] == "InputError"
+    assert "not in the cache while the Hub is switched off" in told["sentence"]
+
+
+def test_progress_is_told_in_the_thread_that_asked(hub: Hub, tmp_path: Path) -> None:
+    told, _ = ask(
+        hub,
+        tmp_path,
+        "(local_folder('maker/tiny', progress=lambda r: reports.append(threading.get_ident())),"
+        " set(reports) == {threading.get_ident()})[1]",
+    )
+    assert told is True

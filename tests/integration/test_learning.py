@@ -22,9 +22,9 @@ SENTENCES = [
 ]
 
 
-def watched(folder: Path, **changes: Any) -> dict[str, Any]:
-    write_labelled(folder / "watched.jsonl", SENTENCES)
-    return {"probe_set_path": folder / "watched.jsonl", "prompts": ("the cat", "a small"), "sample_tokens": 4} | changes
+def probed(folder: Path, **changes: Any) -> dict[str, Any]:
+    write_labelled(folder / "probes.jsonl", SENTENCES)
+    return {"probe_set_path": folder / "probes.jsonl", "prompts": ("the cat", "a small"), "sample_tokens": 4} | changes
 
 
 def nats_by_hand(folder: Path) -> tuple[float, float]:
@@ -45,7 +45,7 @@ def nats_by_hand(folder: Path) -> tuple[float, float]:
 
 def test_losses_before_and_after_are_those_of_the_two_models(tmp_path: Path) -> None:
     pruned(tmp_path)
-    job = make_job(tmp_path, **watched(tmp_path, measure_every=5))
+    job = make_job(tmp_path, **probed(tmp_path, measure_every=5))
     train(job)
     curve = loss_curve(job.folder, "measure")
     assert [point["step"] for point in curve] == [0, 5, 10, 12]
@@ -62,7 +62,7 @@ def test_losses_before_and_after_are_those_of_the_two_models(tmp_path: Path) -> 
 def test_measuring_leaves_no_trace_in_the_weights(tmp_path: Path) -> None:
     # gpt2 has dropout: a single random number drawn beside the training would change every later step.
     pruned(tmp_path, "gpt2", resid_pdrop=0.2, attn_pdrop=0.2, embd_pdrop=0.2)
-    with_it, without = make_job(tmp_path, "with", **watched(tmp_path, measure_every=1)), make_job(tmp_path, "without")
+    with_it, without = make_job(tmp_path, "with", **probed(tmp_path, measure_every=1)), make_job(tmp_path, "without")
     train(with_it)
     train(without)
     assert largest_difference(with_it.final_folder, without.final_folder) == 0
@@ -70,8 +70,8 @@ def test_measuring_leaves_no_trace_in_the_weights(tmp_path: Path) -> None:
 
 def test_what_cannot_be_measured_does_not_end_the_training(tmp_path: Path) -> None:
     pruned(tmp_path)
-    job = make_job(tmp_path, **watched(tmp_path, measure_every=1))
-    write_labelled(tmp_path / "watched.jsonl", SENTENCES[2:])
+    job = make_job(tmp_path, **probed(tmp_path, measure_every=1))
+    write_labelled(tmp_path / "probes.jsonl", SENTENCES[2:])
     assert train(job)["steps"] == 12
     assert loss_curve(job.folder, "measure") == []
 

@@ -16,6 +16,7 @@ from unlearning_core.activations.collect import Activations, collect
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.models.mapping import map_model
 from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.ranking_input import RankingInput
 
 SENTENCES = [
     "She put the chair beside the wooden table and sat down .",
@@ -78,7 +79,7 @@ def test_statistics_and_ranking_are_those_of_neurox(
         np.testing.assert_allclose(found.statistics.mean()[label].ravel(), own.mean(0), atol=1e-5)
         np.testing.assert_allclose(found.statistics.std()[label].ravel(), own.std(0), atol=1e-4)
         np.testing.assert_allclose(found.statistics.max[label].ravel(), own.max(0), atol=1e-5)
-    ranking = rank(found, "probeless", protect=False)
+    ranking = rank(RankingInput(found), "probeless", protect=False)
     _, width = found.statistics.shape
     order = (ranking["layer"] * width + ranking["index"]).tolist()
     expected = probeless.get_neuron_ordering(x, y)

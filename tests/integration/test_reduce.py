@@ -21,6 +21,7 @@ from unlearning_core.activations.collect import collect
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.models.mapping import map_model
 from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.ranking_input import RankingInput
 
 torch.set_num_threads(1)
 number, world, meeting, output = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
@@ -38,7 +39,8 @@ def spans(text):
 model = tiny_model("llama")
 loaded = SimpleNamespace(model=model, tokenizer=tiny_tokenizer(), map=map_model(model))
 result = collect(loaded, [LabelledText(t, spans(t)) for t in texts], token_budget=64, rows=30, seed=4)
-rankings = {n: rank(result, n, seed=4) for n in ("activation_ratio", "probeless", "linear_probe", "random")}
+given = RankingInput(result, seed=4)
+rankings = {n: rank(given, n) for n in ("activation_ratio", "probeless", "linear_probe", "random")}
 with open(f"{output}.{number}", "wb") as file:
     pickle.dump((result.statistics.to_arrays(), result.rows, result.massive, result.tokens, rankings), file)
 if world > 1:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -302,4 +301,4 @@ def test_validation_set_that_filtering_emptied_is_left_out(tmp_path: Path) -> No
     result = train(make_job(tmp_path, validation_path=tmp_path / "validation"))
     assert result["eval_loss_after"] is None
     with pytest.raises(InputError, match="a dataset of no rows"):
-        train(replace(make_job(tmp_path), train_path=str(tmp_path / "validation")))
+        train(make_job(tmp_path, train_path=tmp_path / "validation"))

@@ -1,5 +1,6 @@
 """Other rankings of a run: the same as a run of their own gives, kept by content, and able to take its place."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from unlearning_core.activations.collect import TASK
 from unlearning_core.config import load_config
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
+from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.rankings import OtherRanking, kept_rankings
@@ -37,6 +39,23 @@ def ranked_alone(experiment: Path, root: Path, **probing: object) -> pd.DataFram
     alone = create_run(config, root)
     execute(alone, until="rank")
     return RunContext(alone).ranking
+
+
+def test_a_raised_version_makes_stale_the_rankings_by_that_ranker_and_no_others(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run(load_config(experiment), tmp_path / "runs")
+
+    def fingerprints() -> dict[str, str]:
+        return {name: OtherRanking(run, name, "before").fingerprint for name in RANKERS}
+
+    before = fingerprints()
+    assert len(set(before.values())) == len(RANKERS)
+    for name in ("taylor", "gates"):
+        with monkeypatch.context() as patch:
+            patch.setitem(RANKERS, name, replace(RANKERS[name], version=RANKERS[name].version + 1))
+            after = fingerprints()
+        assert [other for other in RANKERS if after[other] != before[other]] == [name]
 
 
 def files(folder: Path) -> dict[str, bytes]:

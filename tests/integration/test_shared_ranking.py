@@ -18,6 +18,7 @@ from unlearning_core.models.loading import load_model
 from unlearning_core.models.mapping import map_model
 from unlearning_core.models.sources.starters import prepare
 from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.ranking_input import RankingInput
 
 TOKENIZERS = {
     "gpt2": "tokenizers/gpt2",
@@ -139,7 +140,7 @@ def test_the_attention_sink_of_a_real_model_is_found_and_ranked_last() -> None:
     assert {(2, 90), (2, 430), (9, 200)} <= found
     layers, width = activations.statistics.shape
     assert len(found) <= 0.002 * layers * width
-    ranking = rank(activations, "activation_ratio")
+    ranking = rank(RankingInput(activations), "activation_ratio")
     assert ranking["protected"].tail(len(found)).all()
     assert not ranking["protected"].head(layers * width - len(found)).any()
 

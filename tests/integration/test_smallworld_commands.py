@@ -8,7 +8,7 @@ import pytest
 
 from tests import tiny_world
 from unlearning_core.cli.main import main
-from unlearning_core.models.sources.checksums import verify
+from unlearning_core.models.checksums import verify
 from unlearning_core.smallworld.evaluate import world_exam
 from unlearning_core.smallworld.train import train
 from unlearning_core.smallworld.training_settings import TrainingSettings

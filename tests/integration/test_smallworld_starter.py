@@ -13,7 +13,7 @@ from unlearning_core.errors import InputError
 from unlearning_core.files import ROOT
 from unlearning_core.models.loading import LoadedModel, load_model
 from unlearning_core.models.sources import starters
-from unlearning_core.models.sources.bundled import BundledStarter
+from unlearning_core.models.sources.starters import BundledStarter
 from unlearning_core.runs.run import Run
 
 NAMES = ("smallworld", "smallworld-never-knew-seats")

@@ -13,8 +13,7 @@ from safetensors import safe_open
 
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import LoadedModel, load_model
-from unlearning_core.models.sources.packaged import PackagedStarter
-from unlearning_core.models.sources.starters import STARTERS, prepare
+from unlearning_core.models.sources.starters import STARTERS, PackagedStarter, prepare
 
 STARTER = STARTERS["smollm2"]
 assert isinstance(STARTER, PackagedStarter)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,12 +15,14 @@ from safetensors import safe_open
 
 from tests.integration.retraining_case import largest_difference, make_job, pruned
 from unlearning_core.errors import InputError, Stopped, WorkFailed
+from unlearning_core.files import write_json
 from unlearning_core.jobs.events import read_json
+from unlearning_core.jobs.process import request_stop, wait
+from unlearning_core.jobs.status import JobStatus, status, tail
 from unlearning_core.jobs.stopping import STOP_FILE
 from unlearning_core.progress import Progress
 from unlearning_core.training.checkpoints import MARKER
-from unlearning_core.training.job import TrainingJob
-from unlearning_core.training.process import request_stop, start, status, tail, wait
+from unlearning_core.training.job import TrainingJob, start
 from unlearning_core.training.train import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +35,11 @@ def until(happened: Callable[[], bool], seconds: float = 120.0) -> None:
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+def steps(found: JobStatus) -> int:
+    """Steps done, 0 before the first is told."""
+    return found.progress.step if found.progress else 0
 
 
 def checkpoints(job: TrainingJob) -> list[Path]:
@@ -51,7 +57,7 @@ def test_worker_trains_and_its_steps_are_told(tmp_path: Path) -> None:
     assert [progress.done for progress in told] == sorted(progress.done for progress in told)
     end = status(job.folder)
     assert (end.state, end.exit_code, end.result) == ("finished", 0, result)
-    train(replace(job, output_folder=str(tmp_path / "here")))
+    train(job.model_copy(update={"output_folder": str(tmp_path / "here")}))
     assert largest_difference(job.final_folder, tmp_path / "here" / "model") < 1e-5
     # It was waited for: a zombie would still have its pid.
     assert not psutil.pid_exists(handle.pid) or psutil.Process(handle.pid).ppid() != os.getpid()
@@ -79,7 +85,7 @@ def test_second_worker_in_the_same_folder_is_refused_and_sigterm_stops_the_first
     handle = start(job)
     with pytest.raises(InputError, match=f"running already .process {handle.pid}."):
         start(job)
-    until(lambda: status(job.folder).step > 2)
+    until(lambda: steps(status(job.folder)) > 2)
     os.kill(handle.pid, signal.SIGTERM)
     with pytest.raises(Stopped, match="a checkpoint is kept"):
         wait(handle)
@@ -98,17 +104,17 @@ def test_killed_worker_is_noticed_and_its_training_goes_on_to_the_same_weights(t
     assert status(job.folder).exit_code == -9
     result = wait(start(job))
     assert result["resumed_from"] >= 2
-    train(replace(job, output_folder=str(tmp_path / "whole")))
+    train(job.model_copy(update={"output_folder": str(tmp_path / "whole")}))
     assert largest_difference(job.final_folder, tmp_path / "whole" / "model") < 1e-5
 
 
 def test_worker_outlives_its_parent_and_can_still_be_watched_and_stopped(tmp_path: Path) -> None:
     pruned(tmp_path)
     job = make_job(tmp_path, max_steps=ENDLESS)
-    job.save(tmp_path / "job.json")
+    write_json(tmp_path / "job.json", job.values())
     program = (
-        "import sys; from unlearning_core.training.job import TrainingJob;"
-        "from unlearning_core.training.process import start; print(start(TrainingJob.load(sys.argv[1])).pid)"
+        "import json, sys; from unlearning_core.training.job import TrainingJob, start;"
+        "print(start(TrainingJob(**json.load(open(sys.argv[1])))).pid)"
     )
     parent = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "job.json")],
@@ -117,7 +123,7 @@ def test_worker_outlives_its_parent_and_can_still_be_watched_and_stopped(tmp_pat
         text=True,
         check=True,
     )
-    until(lambda: status(job.folder).step > 2)
+    until(lambda: steps(status(job.folder)) > 2)
     found = status(job.folder)
     assert found.live
     assert found.pid == int(parent.stdout)
@@ -129,12 +135,13 @@ def test_worker_outlives_its_parent_and_can_still_be_watched_and_stopped(tmp_pat
 def test_first_ctrl_c_asks_the_worker_to_stop_and_a_second_one_kills_it(tmp_path: Path) -> None:
     pruned(tmp_path)
     job = make_job(tmp_path, max_steps=ENDLESS)
-    job.save(tmp_path / "job.json")
+    write_json(tmp_path / "job.json", job.values())
     program = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from unlearning_core.errors import Stopped; from unlearning_core.training.job import TrainingJob;"
-        "from unlearning_core.training.process import start, wait; handle = start(TrainingJob.load(sys.argv[1]))\n"
-        "try: wait(handle, lambda update: print(handle.pid, flush=True))\n"
+        "import json, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from unlearning_core.errors import Stopped; from unlearning_core.jobs.process import wait;"
+        "from unlearning_core.training.job import TrainingJob, start;"
+        "handle = start(TrainingJob(**json.load(open(sys.argv[1]))))\n"
+        "try: wait(handle, lambda update: update.done and print(handle.pid, flush=True))\n"
         "except Stopped as error: print(error)"
     )
     with subprocess.Popen(
@@ -166,14 +173,16 @@ def test_full_disk_is_a_sentence_and_leaves_nothing_half_written(tmp_path: Path)
     """A limit on the size of a file stands in for the full disk: the model fits in, the optimizer's state does not."""
     pruned(tmp_path)
     job = make_job(tmp_path, checkpoint_every=2)
-    job.save(tmp_path / "job.json")
+    target = {"target": "unlearning_core.training.train:train_job", "title": "retraining", "values": job.values()}
+    write_json(job.folder / "job.json", target)
     limit = int((tmp_path / "pruned/model.safetensors").stat().st_size * 1.2)
     program = (
         f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
-        "import sys; from unlearning_core.training.worker import main; sys.exit(main(sys.argv[1:]))"
+        "import sys; from pathlib import Path; from unlearning_core.jobs.worker import main; "
+        "sys.exit(main(Path(sys.argv[1])))"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "job.json")],
+        [sys.executable, "-c", program, str(job.folder)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -191,7 +200,11 @@ def test_full_disk_is_a_sentence_and_leaves_nothing_half_written(tmp_path: Path)
 def test_two_processes_share_a_training_and_end_with_the_weights_of_one(tmp_path: Path, launcher: str) -> None:
     pruned(tmp_path)
     job = make_job(tmp_path, validation_path=tmp_path / "validation.json", prompts=("the cat",))
-    job.save(tmp_path / "job.json")
+    write_json(tmp_path / "job.json", job.values())
+    (tmp_path / "program.py").write_text(
+        "import json, sys; from unlearning_core.training.job import TrainingJob;"
+        "from unlearning_core.training.train import train; train(TrainingJob(**json.load(open(sys.argv[1]))))"
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -204,11 +217,11 @@ def test_two_processes_share_a_training_and_end_with_the_weights_of_one(tmp_path
         "torch.distributed.run": ["--nproc_per_node", "2", "--master_port", port],
     }[launcher]
     ended = subprocess.run(
-        [sys.executable, "-m", launcher, *arguments, "-m", "unlearning_core.training.worker", tmp_path / "job.json"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", launcher, *arguments, tmp_path / "program.py", tmp_path / "job.json"],
+        cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-3000:]
-    alone = train(replace(job, output_folder=str(tmp_path / "alone")))
+    alone = train(job.model_copy(update={"output_folder": str(tmp_path / "alone")}))
     shared = read_json(job.final_folder / "retraining.json")
     assert (shared["processes"], alone["processes"]) == (2, 1)
     assert largest_difference(job.final_folder, tmp_path / "alone" / "model") < 1e-5

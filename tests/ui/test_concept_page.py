@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import sentences
 from tests.ui.pieces import button, labelled
-from unlearning_core.jobs import background
+from unlearning_core.runs import background
 from unlearning_core.runs.run import Run
 
 TICKS = "Leave out the ticked ones"

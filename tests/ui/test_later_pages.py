@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.pieces import button, chart, labelled
-from unlearning_core.jobs import background
+from unlearning_core.runs import background
 from unlearning_core.runs.run import Run
 
 LATER = ("concept", "neurons", "prune", "retrain", "compare")

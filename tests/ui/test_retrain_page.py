@@ -13,7 +13,7 @@ from unlearning_core.jobs.events import EventLog
 from unlearning_core.jobs.liveness import record
 from unlearning_core.jobs.stopping import STOP_FILE, never
 from unlearning_core.runs.run import Run
-from unlearning_core.training import timing as trial
+from unlearning_core.training import rate as timing
 from unlearning_core.training.rate import Rate
 
 
@@ -44,7 +44,7 @@ def at_work(run: Run) -> EventLog:
 def test_the_time_is_estimated_from_timed_steps_and_the_length_of_the_filtered_text(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "measure_rate", lambda job, progress: Rate(10.0, 5.0, job.batch_size, 3))
+    monkeypatch.setattr(timing, "measure_rate", lambda job, progress: Rate(10.0, 5.0, job.batch_size, 3))
     run = new_run("measure pruned")
     app = open_page("retrain", run)
     assert "About" not in words(app)

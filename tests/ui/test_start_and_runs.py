@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 from pages.components.guide import STATIONS, begin, is_guided
 from tests.ui.pieces import button, labelled
 from unlearning_core.files import write_json
-from unlearning_core.jobs import background
 from unlearning_core.jobs.liveness import identity
+from unlearning_core.runs import background
 from unlearning_core.runs.run import Run, list_runs
 
 
@@ -51,7 +51,7 @@ def test_the_guided_demo_goes_from_page_to_page_by_its_one_button(
     other = new_run()
     tiny = other.config
     monkeypatch.setattr("pages.components.experiments.starter_config", lambda name: tiny)
-    monkeypatch.setattr("unlearning_core.models.sources.bundled.BundledStarter.unavailable", lambda self: None)
+    monkeypatch.setattr("unlearning_core.models.sources.starters.BundledStarter.unavailable", lambda self: None)
     app = fine(open_page("start"))
     button(app, "Show me SmallWorld").click().run()
     (run,) = (run for run in list_runs(Path(tiny.output_dir)) if run.id != other.id)

@@ -11,7 +11,7 @@ from transformers.integrations.bitnet import AutoBitLinear
 
 from tests.tiny_models import FAMILIES, LAYERS, VOCABULARY, tiny_model
 from unlearning_core.errors import InputError
-from unlearning_core.models.architectures import TABLE
+from unlearning_core.models.architectures import TABLE, family_table
 from unlearning_core.models.mapping import SITES, map_model
 from unlearning_core.models.probing import probe
 
@@ -28,6 +28,19 @@ def inputs_of(model, modules):
     for handle in handles:
         handle.remove()
     return seen, output
+
+
+def test_the_printed_table_says_which_modules_and_sites_a_model_of_each_family_has():
+    assert [row["family"] for row in family_table()] == list(TABLE)
+    for row in family_table():
+        model = tiny_model(row["family"])
+        blocks = [
+            module for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module) == LAYERS
+        ]
+        names = {name for name, _ in blocks[0][0].named_modules()}
+        assert {row["MLP"], row["attention"]} <= names
+        assert model.get_submodule(row["norms"].split(", ")[-1])
+        assert row["sites"].split(", ") == list(map_model(model).shapes)
 
 
 def test_the_table_and_the_tiny_models_cover_the_same_families():

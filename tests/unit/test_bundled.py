@@ -9,12 +9,12 @@ import pytest
 
 from tests.tiny_models import save_tiny
 from unlearning_core.errors import InputError
+from unlearning_core.models.checksums import write_checksums
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import load_model
 from unlearning_core.models.sources import starters
-from unlearning_core.models.sources.bundled import MODELS, BundledStarter
-from unlearning_core.models.sources.checksums import write_checksums
 from unlearning_core.models.sources.resolve import fingerprint, resolve
+from unlearning_core.models.sources.starters import BundledStarter
 
 ASK: tuple[Callable[[str], object], ...] = (starters.prepare, load_model, inspect_model)
 
@@ -94,4 +94,4 @@ def test_bundled_models_lie_in_the_checkout_whatever_the_environment_says(monkey
     for name in ("smallworld", "smallworld-never-knew-seats"):
         starter = starters.STARTERS[name]
         assert isinstance(starter, BundledStarter)
-        assert starter.folder == MODELS / name == Path(__file__).resolve().parents[2] / "models" / name
+        assert starter.folder == Path(__file__).resolve().parents[2] / "models" / name

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from unlearning_core.errors import WorkFailed
-from unlearning_core.training.checkpoints import discard_others, full_disk, keep_latest, last_complete, mark
+from unlearning_core.training.checkpoints import discard_others, full_disk, last_complete, mark
 
 
 def checkpoint(folder: Path, step: int, identity: str | None) -> Path:
@@ -34,13 +34,6 @@ def test_torn_and_foreign_checkpoints_are_discarded(tmp_path: Path) -> None:
     kept = checkpoint(tmp_path, 3, "mine")
     assert discard_others(tmp_path, "mine") == 1
     assert list(tmp_path.iterdir()) == [kept]
-
-
-def test_latest_two_are_kept_by_step_not_by_name(tmp_path: Path) -> None:
-    for step in (9, 10, 100, 20):
-        checkpoint(tmp_path, step, "mine")
-    keep_latest(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-100", "checkpoint-20"]
 
 
 @pytest.mark.parametrize(

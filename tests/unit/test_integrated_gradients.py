@@ -1,16 +1,18 @@
 """Integrated gradients: complete by layer, and the integral of finite differences in the weights of a copy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from tests.tiny_subject import ITEMS, activations, scaled, subject
+from tests.tiny_input import ITEMS, scaled, tiny_input
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.measurement import nll_delta
-from unlearning_core.progress import Progress, silent
-from unlearning_core.rankers.dimming import shares
+from unlearning_core.progress import Progress
 from unlearning_core.rankers.gain_for_cost import gain_for_cost
+from unlearning_core.rankers.path_gradients import shares
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.token_batches import token_batches
 
@@ -21,8 +23,8 @@ NAMES = ("concept_nll", "retain_nll")
 @pytest.mark.parametrize("site", ["mlp", "head", "residual"])
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_the_shares_of_a_layer_add_up_to_what_cutting_it_does(family: str, site: str) -> None:
-    of = subject(family)
-    found = shares(of.loaded, token_batches(of), site, 64, progress=silent)
+    of = tiny_input(family, site)
+    found = shares(of, token_batches(of), 64)
     layers, width = shape = of.loaded.map.shapes[site]
     base = measure(of.loaded, ITEMS)
     for layer in (0, layers - 1):
@@ -34,44 +36,44 @@ def test_the_shares_of_a_layer_add_up_to_what_cutting_it_does(family: str, site:
 
 
 def test_a_share_is_the_integral_of_finite_differences_and_few_steps_come_near_it() -> None:
-    of, layer, index, width, fine = subject("llama"), 1, 5, 48, 16
+    of, layer, index, width, fine = tiny_input("llama"), 1, 5, 48, 16
     slopes = []
     for level in (np.arange(fine) + 0.5) / fine:
         ends = []
         for sign in (1, -1):
-            dimmed = scaled(of, "mlp", [(layer, other) for other in range(width)], level)
-            changed = scaled(type(of)(dimmed, ITEMS), "mlp", [(layer, index)], 1 + sign * STEP / level)
+            lower = scaled(of, "mlp", [(layer, other) for other in range(width)], level)
+            changed = scaled(replace(of, model=lower), "mlp", [(layer, index)], 1 + sign * STEP / level)
             ends.append(measure(changed, ITEMS))
         slopes.append([(getattr(ends[0], name) - getattr(ends[1], name)) / (2 * STEP) for name in NAMES])
     expected = -np.mean(slopes, axis=0)
     for steps, tolerance in ((fine, 0.02), (4, 0.1)):
-        found = shares(of.loaded, token_batches(of), "mlp", steps, progress=silent)
+        found = shares(of, token_batches(of), steps)
         np.testing.assert_allclose(found[:2, layer, index], expected, rtol=tolerance)
 
 
 def test_copies_and_batches_make_no_difference() -> None:
-    of = subject("gpt2")
-    apart = shares(of.loaded, token_batches(of, 1), "mlp", 4, token_budget=1, progress=silent)
-    together = shares(of.loaded, token_batches(of), "mlp", 4, token_budget=4096, progress=silent)
+    of = tiny_input("gpt2")
+    apart = shares(of, token_batches(of, 1), 4, token_budget=1)
+    together = shares(of, token_batches(of), 4, token_budget=4096)
     np.testing.assert_allclose(apart, together, atol=1e-5)
 
 
 def test_the_ranking_weighs_shares_of_the_concept_against_shares_of_the_rest() -> None:
-    of = subject("llama")
-    ranking = rank(activations(of, "mlp"), "integrated_gradients", {"steps": 2}, subject=of, protect=False)
-    gain, loss, _ = shares(of.loaded, token_batches(of), "mlp", 2, progress=silent)
+    of = tiny_input("llama")
+    ranking = rank(of, "integrated_gradients", {"steps": 2}, protect=False)
+    gain, loss, _ = shares(of, token_batches(of), 2)
     order = np.argsort(-gain_for_cost(gain, loss, np.abs(loss), "loss", 1.0).ravel(), kind="stable")
     np.testing.assert_array_equal(ranking["layer"] * gain.shape[1] + ranking["index"], order)
 
 
 def test_it_tells_its_progress_and_stops() -> None:
-    of = subject("llama")
+    of = tiny_input("llama")
     heard: list[Progress] = []
-    shares(of.loaded, token_batches(of, 64), "mlp", 1, progress=heard.append)
+    shares(replace(of, progress=heard.append), token_batches(of, 64), 1)
     assert heard[-1].done == heard[-1].total == len(heard)
 
     def stop(update: Progress) -> None:
         raise Stopped("enough")
 
     with pytest.raises(Stopped):
-        shares(of.loaded, token_batches(of), "mlp", 1, progress=stop)
+        shares(replace(of, progress=stop), token_batches(of), 1)

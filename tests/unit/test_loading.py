@@ -17,7 +17,7 @@ from unlearning_core.errors import InputError, Stopped
 from unlearning_core.models import memory
 from unlearning_core.models.devices import choose_device, choose_dtype
 from unlearning_core.models.loading import inspect_model, load_model
-from unlearning_core.models.sources.weight_files import find_weights
+from unlearning_core.models.sources.folder import find_weights
 from unlearning_core.progress import Progress
 
 Change = Callable[[Path], object]
@@ -100,7 +100,7 @@ def test_shards_load_as_one(folder: Path, tmp_path: Path) -> None:
     model = load_model(str(folder), device="cpu").model
     model.save_pretrained(tmp_path / "shards", max_shard_size="40KB")
     tiny_tokenizer().save_pretrained(tmp_path / "shards")
-    assert len(find_weights(tmp_path / "shards").files) > 2
+    assert len(find_weights(tmp_path / "shards")) > 2
     again = load_model(str(tmp_path / "shards"), device="cpu").model
     assert all(torch.equal(one, other) for one, other in zip(model.parameters(), again.parameters(), strict=True))
     lost = sorted((tmp_path / "shards").glob("model-*.safetensors"))[0]

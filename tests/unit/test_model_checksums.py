@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from unlearning_core.errors import InputError
-from unlearning_core.models.sources.checksums import CHECKSUMS, verify, write_checksums
+from unlearning_core.models.checksums import CHECKSUMS, verify, write_checksums
 
 
 @pytest.fixture

@@ -6,20 +6,19 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from tests.tiny_subject import ITEMS, scaled, subject
+from tests.tiny_input import ITEMS, scaled, tiny_input
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.models.loading import LoadedModel
-from unlearning_core.progress import silent
 from unlearning_core.rankers.combined import change_between
 from unlearning_core.rankers.derivatives import derivatives
-from unlearning_core.rankers.dimming import shares
 from unlearning_core.rankers.gain_for_cost import rise
 from unlearning_core.rankers.gate_training import GateTraining
-from unlearning_core.rankers.gates import Params
-from unlearning_core.rankers.ranking_input import Subject
-from unlearning_core.rankers.single_ablations import cut_each
+from unlearning_core.rankers.parameters import GateParams
+from unlearning_core.rankers.path_gradients import shares
+from unlearning_core.rankers.ranking_input import RankingInput
+from unlearning_core.rankers.single_ablations import ablate_each
 from unlearning_core.rankers.token_batches import token_batches
 
 SHARE, STEP = 0.6, 0.02
@@ -31,8 +30,8 @@ def _with_neighbours(item: LabelledText) -> LabelledText:
     return replace(item, neighbours=places)
 
 
-def near_subject(family: str, share: float = SHARE) -> Subject:
-    return replace(subject(family), items=[_with_neighbours(item) for item in ITEMS], neighbour_share=share)
+def near_input(family: str, share: float = SHARE, site: str = "mlp") -> RankingInput:
+    return replace(tiny_input(family, site), items=[_with_neighbours(item) for item in ITEMS], neighbour_share=share)
 
 
 class Parts(NamedTuple):
@@ -44,7 +43,7 @@ class Parts(NamedTuple):
     tokens: tuple[int, int]
 
     @classmethod
-    def of(cls, loaded: LoadedModel, of: Subject, mask: Mask | None = None) -> "Parts":
+    def of(cls, loaded: LoadedModel, of: RankingInput, mask: Mask | None = None) -> "Parts":
         table = measure(loaded, of.items, mask=mask).sentences
         near, rest = (table[f"{kind}_nats"].to_numpy() for kind in ("neighbour", "rest"))
         tokens = int(table["neighbour_tokens"].sum()), int(table["rest_tokens"].sum())
@@ -61,10 +60,10 @@ def test_what_one_part_gains_pays_for_nothing_at_the_other() -> None:
 
 @pytest.mark.parametrize("share", [0.2, SHARE])
 def test_weights_make_of_all_retain_tokens_the_mean_of_the_rest_and_that_of_neighbours(share: float) -> None:
-    batches = token_batches(near_subject("llama", share), 16)
+    batches = token_batches(near_input("llama", share), 16)
     retain, near, weight = (
-        np.concatenate([getattr(batch, name)[batch.places].numpy() for batch in batches])
-        for name in ("retain", "near", "weight")
+        np.concatenate([getattr(batch, name)[batch.positions].numpy() for batch in batches])
+        for name in ("retain", "neighbour", "weight")
     )
     assert 0 < near.sum() < retain.sum()
     values = np.random.default_rng(0).normal(size=len(retain))
@@ -74,20 +73,20 @@ def test_weights_make_of_all_retain_tokens_the_mean_of_the_rest_and_that_of_neig
 
 def test_without_a_share_or_with_nothing_but_neighbours_none_are_told_apart() -> None:
     whole = [replace(item, neighbours=() if item.spans else ((0, len(item.text)),)) for item in ITEMS]
-    alone = replace(near_subject("llama"), items=[ITEMS[0], whole[1]])
+    alone = replace(near_input("llama"), items=[ITEMS[0], whole[1]])
     everywhere = replace(alone, items=[replace(ITEMS[0], neighbours=((0, len(ITEMS[0].text)),)), whole[1]])
-    assert any(bool(batch.near.any()) for batch in token_batches(alone))
-    for of in (near_subject("llama", 0.0), everywhere):
+    assert any(bool(batch.neighbour.any()) for batch in token_batches(alone))
+    for of in (near_input("llama", 0.0), everywhere):
         for batch in token_batches(of):
-            assert not batch.near.any()
+            assert not batch.neighbour.any()
             assert (batch.weight == 1).all()
 
 
 @pytest.mark.parametrize(("family", "site"), [("llama", "mlp"), ("gpt2", "residual")])
 def test_derivatives_are_of_each_parts_loss(family: str, site: str) -> None:
-    of = near_subject(family)
-    found = derivatives(of.loaded, token_batches(of, 32), site, progress=silent)
-    plain = derivatives(of.loaded, token_batches(replace(of, neighbour_share=0.0)), site, progress=silent)
+    of = near_input(family, site=site)
+    found = derivatives(of, token_batches(of, 32))
+    plain = derivatives(of, token_batches(replace(of, neighbour_share=0.0)))
     np.testing.assert_allclose(found.concept, plain.concept, atol=1e-5)
     assert not plain.neighbour.any()
     layers, width = of.loaded.map.shapes[site]
@@ -102,11 +101,11 @@ def test_derivatives_are_of_each_parts_loss(family: str, site: str) -> None:
 
 
 def test_cuts_and_shares_of_a_layer_are_of_each_parts_loss() -> None:
-    of = near_subject("llama")
+    of = near_input("llama")
     base, shape = Parts.of(of.loaded, of), of.loaded.map.shapes["mlp"]
     neurons = np.array([(0, 3), (1, 5), (2, 7)])
-    found = cut_each(of.loaded, token_batches(of, 32), "mlp", neurons, progress=silent)
-    plain = cut_each(of.loaded, token_batches(replace(of, neighbour_share=0.0)), "mlp", neurons, progress=silent)
+    found = ablate_each(of, token_batches(of, 32), neurons)
+    plain = ablate_each(of, token_batches(replace(of, neighbour_share=0.0)), neurons)
     for number, neuron in enumerate(neurons.tolist()):
         after = Parts.of(of.loaded, of, Mask.from_neurons({"mlp": shape}, [("mlp", *neuron)]))
         assert found.retain[number] == pytest.approx(after.rest - base.rest, abs=2e-6, rel=1e-3)
@@ -117,13 +116,13 @@ def test_cuts_and_shares_of_a_layer_are_of_each_parts_loss() -> None:
 
     whole = Mask.from_neurons({"mlp": shape}, [("mlp", 1, index) for index in range(shape[1])])
     after = Parts.of(of.loaded, of, whole)
-    _, rest, near = shares(of.loaded, token_batches(of), "mlp", 64, progress=silent)
+    _, rest, near = shares(of, token_batches(of), 64)
     assert rest[1].sum() == pytest.approx(after.rest - base.rest, rel=0.02, abs=2e-3)
     assert near[1].sum() == pytest.approx(after.near - base.near, rel=0.02, abs=4e-3)
 
 
 def test_what_the_rounds_of_combined_measure_is_what_both_parts_pay() -> None:
-    of = near_subject("gpt2")
+    of = near_input("gpt2")
     mask = Mask.from_neurons({"mlp": (3, 48)}, [("mlp", 1, index) for index in range(0, 48, 2)])
     before, after = measure(of.loaded, of.items), measure(of.loaded, of.items, mask=mask)
     base, cut = Parts.of(of.loaded, of), Parts.of(of.loaded, of, mask)
@@ -140,10 +139,10 @@ def test_the_divergence_that_gates_keep_low_is_the_weighted_one() -> None:
     found = {}
     for share in (0.0, 0.25, 0.5, 0.75):
         # Every step has every sentence, and the first step's gates are the same whatever the share.
-        training = GateTraining(near_subject("llama", share), "mlp", chosen, Params(steps=1, batch=3), 0, silent)
-        training.run(silent)
+        training = GateTraining(near_input("llama", share), chosen, GateParams(steps=1, batch=3))
+        training.run()
         found[share] = training.history[0]["divergence"]
-    near, rest = Parts.of(near_subject("llama").loaded, near_subject("llama")).tokens
+    near, rest = Parts.of(near_input("llama").loaded, near_input("llama")).tokens
     # Mean over the rest + share / (1 - share) x mean over the neighbours: a straight line in the latter's weight.
     of_near = (found[0.75] - found[0.5]) / (3 - 1)
     of_rest = found[0.5] - of_near

@@ -17,7 +17,8 @@ from unlearning_core.config import NeuralProbingSection
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
 from unlearning_core.rankers import linear_probe, registry
-from unlearning_core.rankers.registry import GROUPS, RANKERS, get_ranker
+from unlearning_core.rankers.ranking_input import RankingInput
+from unlearning_core.rankers.registry import GROUPS, RANKERS, get_ranker, ranker_table
 
 LAYERS, WIDTH, COUNT = 3, 40, 120
 
@@ -42,7 +43,7 @@ def activations(rows: tuple[np.ndarray, np.ndarray]) -> Activations:
 
 
 def score(name: str, activations: Activations, seed: int = 0, **params: Any) -> np.ndarray:
-    return get_ranker(name).score(activations, np.ones((LAYERS, WIDTH)), seed=seed, **params)
+    return get_ranker(name).score(RankingInput(activations, seed=seed), params)
 
 
 def test_probeless_orders_neurons_as_neurox_does(rows: tuple[np.ndarray, np.ndarray], activations: Activations) -> None:
@@ -105,7 +106,7 @@ def test_the_linear_probe_is_quiet_counts_its_epochs_and_stops(
     activations: Activations, capfd: pytest.CaptureFixture[str]
 ) -> None:
     heard: list[Progress] = []
-    get_ranker("linear_probe").score(activations, np.ones((LAYERS, WIDTH)), progress=heard.append, num_epochs=3)
+    get_ranker("linear_probe").score(RankingInput(activations, progress=heard.append), {"num_epochs": 3})
     assert [(report.done, report.total) for report in heard] == [(0, 3), (1, 3), (1, 3), (2, 3), (2, 3), (3, 3)]
     assert capfd.readouterr() == ("", "")
 
@@ -113,7 +114,7 @@ def test_the_linear_probe_is_quiet_counts_its_epochs_and_stops(
         raise Stopped("enough")
 
     with pytest.raises(Stopped):
-        get_ranker("linear_probe").score(activations, np.ones((LAYERS, WIDTH)), progress=stop)
+        get_ranker("linear_probe").score(RankingInput(activations, progress=stop))
 
 
 def test_neurox_itself_is_left_as_it_was(activations: Activations) -> None:
@@ -159,7 +160,7 @@ def test_a_silent_neuron_has_ratio_one_and_one_that_only_the_concept_wakes_has_t
     values[classes == 1, 1, 2] = 1.0
     statistics = Statistics.of_rows(values, classes)
     silent = Activations("mlp", statistics, None, pd.DataFrame(columns=COLUMNS), 6, "before", "token", True)
-    found = RANKERS["activation_ratio"].score(silent, np.ones((2, 4)))
+    found = RANKERS["activation_ratio"].score(RankingInput(silent))
     assert np.isfinite(found).all()
     assert found[0, 0] == 1.0
     assert found[1, 0] == 1.0
@@ -190,6 +191,30 @@ def test_each_method_stands_in_one_group_and_random_is_the_control() -> None:
     assert {ranker.group for ranker in RANKERS.values()} <= set(GROUPS)
     assert [name for name, ranker in RANKERS.items() if ranker.group == "control"] == ["random"]
     assert RANKERS[registry.DEFAULT_RANKER].group != "control"
+
+
+def test_the_table_of_methods_is_text_and_says_what_each_needs_and_its_defaults() -> None:
+    table = {row["name"]: row for row in ranker_table()}
+    assert list(table) == list(RANKERS)
+    assert all(isinstance(value, str) for row in table.values() for value in row.values())
+    assert table["random"]["parameters"] == ""
+    assert table["iou"]["parameters"] == "active_share=0.2, direction=either"
+    assert [table[name]["needs"] for name in ("probeless", "iou", "taylor")] == [
+        "statistics", "activation rows", "the model",
+    ]  # fmt: skip
+
+
+def test_the_table_says_how_to_add_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_probe.importlib.util, "find_spec", lambda name: None)
+    needs = {row["name"]: row["needs"] for row in ranker_table()}
+    assert "pip install --no-deps neurox" in needs["linear_probe"]
+    assert needs["probeless"] == "statistics"
+
+
+def test_a_ranker_that_builds_on_taylor_names_itself_where_the_model_is_missing(activations: Activations) -> None:
+    for name in ("ablation", "gates", "combined"):
+        with pytest.raises(InputError, match=f"'{name}' runs the model"):
+            get_ranker(name).score(RankingInput(activations))
 
 
 def test_a_mistyped_method_or_parameter_names_the_nearest() -> None:

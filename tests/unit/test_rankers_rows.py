@@ -15,6 +15,7 @@ from unlearning_core.activations.reservoir import Rows
 from unlearning_core.activations.statistics import Statistics
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import get_ranker
 
 COUNT, LAYERS, WIDTH = 120, 3, 24
@@ -45,7 +46,7 @@ def seen(values: np.ndarray, classes: np.ndarray = CLASSES) -> Activations:
 
 
 def score(name: str, values: np.ndarray, classes: np.ndarray = CLASSES, **params: Any) -> np.ndarray:
-    return get_ranker(name).score(seen(values, classes), np.ones(values.shape[1:]), **params)
+    return get_ranker(name).score(RankingInput(seen(values, classes)), params)
 
 
 def each(values: np.ndarray, calculate: Callable[[np.ndarray], float]) -> np.ndarray:
@@ -128,7 +129,7 @@ def test_the_neurons_that_know_come_first_and_scale_does_not_count(name: str, va
 def test_rows_of_both_classes_are_needed(name: str, values: np.ndarray) -> None:
     bare = Activations("mlp", seen(values).statistics, None, pd.DataFrame(), COUNT, "before", "token", True)
     with pytest.raises(InputError, match=f"{name}.*rows above 0"):
-        get_ranker(name).score(bare, np.ones((LAYERS, WIDTH)))
+        get_ranker(name).score(RankingInput(bare))
     with pytest.raises(InputError, match="both classes"):
         score(name, values, np.ones(COUNT, np.int64))
 
@@ -142,11 +143,11 @@ def test_few_rows_are_enough_for_a_number(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_layers_are_counted_and_a_stop_is_heard(name: str, values: np.ndarray) -> None:
     heard: list[Progress] = []
-    get_ranker(name).score(seen(values), np.ones((LAYERS, WIDTH)), progress=heard.append)
+    get_ranker(name).score(RankingInput(seen(values), progress=heard.append))
     assert [(report.done, report.total) for report in heard] == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
     def stop(progress: Progress) -> None:
         raise Stopped("enough")
 
     with pytest.raises(Stopped):
-        get_ranker(name).score(seen(values), np.ones((LAYERS, WIDTH)), progress=stop)
+        get_ranker(name).score(RankingInput(seen(values), progress=stop))

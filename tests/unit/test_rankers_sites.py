@@ -13,6 +13,7 @@ from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
 from unlearning_core.models.mapping import map_model
 from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import RANKERS, get_ranker
 
 THINGS = ("table", "window", "door", "river", "garden", "station", "house", "market")
@@ -42,7 +43,7 @@ def test_each_neuron_stands_once_by_a_score_that_is_its_own(
 ) -> None:
     for (site, way), activations in passes.items():
         layers, width = model.map.shapes[site]
-        ranking = rank(activations, name, shapes=model.map.shapes, outgoing_norm=model.map.outgoing_norm(site))
+        ranking = rank(RankingInput(activations, model.map.outgoing_norm(site), model=model), name)
         assert len(ranking) == layers * width, (site, way)
         assert np.isfinite(ranking["score"]).all(), (site, way)
         assert ranking["score"].nunique() > 2, (site, way)
@@ -54,7 +55,7 @@ def test_the_alignment_decides_which_rows_a_method_sees(site: str, passes: dict[
     for way in ("before", "at"):
         rows = passes[site, way].rows
         assert rows is not None
-        found = get_ranker("average_precision").score(passes[site, way], np.ones(rows.X.shape[1:]), direction="higher")
+        found = get_ranker("average_precision").score(RankingInput(passes[site, way]), {"direction": "higher"})
         flat = rows.X.reshape(len(rows.y), -1)
         expected = [average_precision_score(rows.y, neuron) for neuron in flat.T]
         np.testing.assert_allclose(found.ravel(), expected, rtol=1e-12)
@@ -64,7 +65,7 @@ def test_the_alignment_decides_which_rows_a_method_sees(site: str, passes: dict[
 
 def test_the_firing_frequency_is_of_neurons_with_a_sign(passes: dict[tuple[str, str], Activations]) -> None:
     for site in ("mlp", "residual"):
-        ratio = rank(passes[site, "before"], "activation_ratio", {"measure": "firing_frequency"})
+        ratio = rank(RankingInput(passes[site, "before"]), "activation_ratio", {"measure": "firing_frequency"})
         assert ratio["score"].nunique() > 2
     with pytest.raises(InputError, match="firing_frequency"):
-        rank(passes["head", "before"], "activation_ratio", {"measure": "firing_frequency"})
+        rank(RankingInput(passes["head", "before"]), "activation_ratio", {"measure": "firing_frequency"})

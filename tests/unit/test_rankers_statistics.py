@@ -11,6 +11,7 @@ from unlearning_core.activations.collect import Activations
 from unlearning_core.activations.massive import COLUMNS
 from unlearning_core.activations.statistics import Statistics
 from unlearning_core.errors import InputError
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import get_ranker
 
 LAYERS, WIDTH = 3, 40
@@ -34,7 +35,7 @@ def score(name: str, rows: Rows, norm: np.ndarray | None = None, **params: Any) 
     values, classes = rows
     empty = pd.DataFrame(columns=COLUMNS)
     seen = Activations("mlp", Statistics.of_rows(values, classes), None, empty, len(classes), "before", "token", True)
-    return get_ranker(name).score(seen, np.ones(values.shape[1:]) if norm is None else norm, **params)
+    return get_ranker(name).score(RankingInput(seen, norm), params)
 
 
 def top(found: np.ndarray) -> set[tuple[int, int]]:

@@ -8,9 +8,8 @@ import pytest
 
 from tests.tiny_models import save_tiny
 from unlearning_core.errors import InputError
-from unlearning_core.models.sources.packaged import PackagedStarter
 from unlearning_core.models.sources.resolve import fingerprint, local_folder, resolve
-from unlearning_core.models.sources.starters import STARTERS
+from unlearning_core.models.sources.starters import STARTERS, PackagedStarter
 
 
 @pytest.fixture
@@ -92,7 +91,7 @@ def test_the_fingerprint_follows_the_bytes_and_nothing_else(folder: Path, tmp_pa
 def test_a_second_fingerprint_reads_no_file_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = fingerprint(str(folder))
     opened: list[str] = []
-    monkeypatch.setattr("unlearning_core.models.hashing.open", lambda path, mode: opened.append(path), raising=False)
+    monkeypatch.setattr("unlearning_core.models.checksums.open", lambda path, mode: opened.append(path), raising=False)
     assert fingerprint(str(folder)) == first
     assert opened == []
 

@@ -16,16 +16,15 @@ from safetensors.torch import load_file
 
 from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.models.hashing import sha256_of
+from unlearning_core.models.checksums import sha256_of
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import load_model
-from unlearning_core.models.sources import gguf as dequantising
-from unlearning_core.models.sources import starters
+from unlearning_core.models.sources import prepared, starters
 from unlearning_core.models.sources.gguf import dequantise
 from unlearning_core.models.sources.gguf_header import read_gguf
-from unlearning_core.models.sources.packaged import PackagedStarter
 from unlearning_core.models.sources.prepared import is_complete
 from unlearning_core.models.sources.resolve import fingerprint
+from unlearning_core.models.sources.starters import PackagedStarter
 from unlearning_core.progress import Progress
 
 _NAMES = {
@@ -203,7 +202,7 @@ def test_two_processes_that_prepare_at_once_make_one_folder(file: Path, models: 
 
 
 def test_a_full_disk_is_told_before_the_work(file: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dequantising.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr(prepared.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
     with pytest.raises(WorkFailed, match="Free some space"):
         dequantise(file, models / "tiny", "0")
     assert folders(models) == []
@@ -275,10 +274,10 @@ def test_a_starter_is_prepared_from_its_package_and_loads_by_name(
     starter = distribution(tmp_path, monkeypatch, file.read_bytes())
     assert starter.unavailable() is None
     assert inspect_model("real", device="cpu").parameters == read_gguf(file).parameters
-    assert not starter.prepared
+    assert starter.ready() is None
     folder = starters.prepare("real")
     assert folder == models / "real"
-    assert starter.prepared
+    assert starter.ready() == folder
     assert load_model("real", device="cpu").info.licence == "mit"
     assert fingerprint("real") == fingerprint(str(file))
 

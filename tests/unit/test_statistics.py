@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jaxtyping import TypeCheckError
 
+from unlearning_core.activations.massive import massive_neurons
 from unlearning_core.activations.statistics import CONCEPT, RETAIN, Statistics
 from unlearning_core.errors import InputError
 
@@ -79,3 +81,8 @@ def test_an_archive_from_before_firing_was_counted_is_read_all_the_same(
     np.testing.assert_array_equal(read.rms(), statistics.rms())
     with pytest.raises(InputError, match="Rank the corpus again"):
         read.frequency()
+
+
+def test_the_shapes_in_signatures_are_checked_in_tests() -> None:
+    with pytest.raises(TypeCheckError, match="outgoing_norm"):
+        massive_neurons("mlp", np.ones((2, 3)), np.ones((2, 3)), np.ones((2, 4)))

@@ -1,6 +1,6 @@
-"""A training job checks every figure, survives its file, and says what is wrong with one."""
+"""A training job checks every value, survives JSON, and says what is wrong with one."""
 
-from dataclasses import fields
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,8 @@ import pytest
 
 from unlearning_core.errors import InputError
 from unlearning_core.training.job import TrainingJob
+
+PATHS = {"model_folder": "m", "train_path": "t", "output_folder": "o"}
 
 
 @pytest.mark.parametrize(
@@ -34,18 +36,33 @@ from unlearning_core.training.job import TrainingJob
 )
 def test_figure_out_of_range_is_named_with_its_value(field: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"{field} is {value!r}"):
-        TrainingJob("m", "t", "o", **{field: value})
+        TrainingJob(**PATHS | {field: value})
 
 
-def test_job_survives_its_file(tmp_path: Path) -> None:
-    job = TrainingJob(tmp_path / "m", "t", "o", prompts=["Hello", "You"], max_steps=3, keep_pruned=False)
-    job.save(tmp_path / "job.json")
-    assert TrainingJob.load(tmp_path / "job.json") == job
-    assert set(job.to_dict()) == {field.name for field in fields(TrainingJob)}
+def test_a_value_out_of_range_says_what_was_expected() -> None:
+    with pytest.raises(InputError) as mistake:
+        TrainingJob(**PATHS, learning_rate=2.0)
+    assert str(mistake.value) == (
+        "learning_rate is 2.0; expected more than 0 and at most 1 (5e-5 is usual). Change it and start the retraining "
+        "again."
+    )
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"model_folder": "m"}', '{"bach_size": 3}'])
-def test_file_that_is_no_job_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "job.json").write_text(content)
-    with pytest.raises(InputError, match=r"job\.json"):
-        TrainingJob.load(tmp_path / "job.json")
+def test_a_job_survives_json_with_absolute_paths_and_names_of_the_hub(tmp_path: Path) -> None:
+    job = TrainingJob(**PATHS | {"model_folder": tmp_path / "m"}, prompts=["Hello", "You"], max_steps=3)
+    again = TrainingJob(**json.loads(json.dumps(job.values())))
+    assert (again.model_folder, again.prompts, again.max_steps) == (str(tmp_path / "m"), ("Hello", "You"), 3)
+    assert (again.train_path, again.output_folder) == ("t", str(Path("o").resolve()))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model_folder": "m"}, "train_path is missing"),
+        (PATHS | {"bach_size": 3}, "no field 'bach_size'; remove it"),
+        (PATHS | {"model_folder": 3}, "model_folder is 3"),
+    ],
+)
+def test_a_missing_and_an_unknown_field_are_named(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TrainingJob(**values)

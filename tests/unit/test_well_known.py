@@ -6,9 +6,9 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.tiny_models import save_tiny
-from unlearning_core.models.sources import well_known
-from unlearning_core.models.sources.bundled import BundledStarter
-from unlearning_core.models.sources.well_known import HUB, bytes_needed, fits, parameters_of
+from unlearning_core.models import memory
+from unlearning_core.models.memory import bytes_needed, fits
+from unlearning_core.models.sources.starters import HUB, BundledStarter
 
 
 def gpt(vocabulary: int, width: int, layers: int, positions: int, heads_of_its_own: int = 0) -> int:
@@ -52,16 +52,16 @@ def test_every_size_is_what_the_models_shapes_come_to() -> None:
 def test_a_model_fits_up_to_the_last_byte(monkeypatch: pytest.MonkeyPatch, dtype: str, bytes_: int) -> None:
     assert bytes_needed(100, dtype) == bytes_
     for free, expected in ((bytes_, True), (bytes_ - 1, False)):
-        monkeypatch.setattr(well_known, "available", lambda device, free=free: free)
+        monkeypatch.setattr(memory, "available", lambda device, free=free: free)
         assert fits(100, dtype) is expected
 
 
 def test_a_starters_parameters_are_the_numbers_in_its_files(tmp_path: Path) -> None:
     folder = save_tiny("gpt2", tmp_path / "model")
     starter = BundledStarter(name="tiny", title="Tiny", licence="mit", about="", folder=folder)
-    assert parameters_of(starter) == sum(tensor.numel() for tensor in load_file(folder / "model.safetensors").values())
+    assert starter.parameters() == sum(tensor.numel() for tensor in load_file(folder / "model.safetensors").values())
 
 
 def test_a_starter_that_is_not_here_has_no_known_size(tmp_path: Path) -> None:
     starter = BundledStarter(name="tiny", title="Tiny", licence="mit", about="", folder=tmp_path / "nowhere")
-    assert parameters_of(starter) is None
+    assert starter.parameters() is None

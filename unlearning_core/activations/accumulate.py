@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32, Float64, Int64
+from torch import Tensor
 
 from unlearning_core.activations.batches import Batch
-from unlearning_core.activations.statistics import CONCEPT, RETAIN, Statistics
+from unlearning_core.activations.statistics import CONCEPT, RETAIN, ByClass, Statistics
 
 CHUNK_VALUES = 2**20
 """Activations reduced at once on a CPU: 8 MB in float64, which a last-level cache still holds through all the sums, and
@@ -23,21 +25,25 @@ class Chunk:
 
     Attributes:
         label: their class.
-        reads: j-th positions of the rows that have one, a list of int64 tensors; each is a prefix of the one before.
-        count: how many positions each row averages, float64 `[rows, 1]`; None where all average one.
+        reads: j-th positions of the rows that have one, a list; each is a prefix of the one before.
+        count: how many positions each row averages; None where all average one.
         picked: rows of the chunk that enter the reservoir.
         slots: their places in it.
     """
 
     label: int
-    reads: list[torch.Tensor]
-    count: torch.Tensor | None
-    picked: np.ndarray
-    slots: np.ndarray
+    reads: list[Int64[Tensor, " _"]]
+    count: Float64[Tensor, "rows 1"] | None
+    picked: Int64[np.ndarray, " picked"]
+    slots: Int64[np.ndarray, " picked"]
 
 
 def plan(
-    batch: Batch, width: int, device: torch.device, picked: np.ndarray | None = None, slots: np.ndarray | None = None
+    batch: Batch,
+    width: int,
+    device: torch.device,
+    picked: Int64[np.ndarray, " picked"] | None = None,
+    slots: Int64[np.ndarray, " picked"] | None = None,
 ) -> list[Chunk]:
     """Cut a batch's rows into chunks, once for all layers; `picked` are the rows that enter the reservoir."""
     step = max(16, (CHUNK_VALUES if device.type == "cpu" else CHUNK_VALUES_GPU) // width)
@@ -74,14 +80,20 @@ class LayerSums:
         self.max = torch.full((2, width), -torch.inf, dtype=torch.float64, device=home)
         self.first_abs = torch.zeros(width, dtype=torch.float64, device=home)
 
-    def add(self, values: torch.Tensor, chunks: list[Chunk], texts: int, buffer: np.ndarray | None) -> None:
+    def add(
+        self,
+        values: Float[Tensor, "*positions inputs"],
+        chunks: list[Chunk],
+        texts: int,
+        buffer: Float32[np.ndarray, "slots width"] | None,
+    ) -> None:
         """Take in one batch of one layer.
 
         Args:
-            values: what the site's module read, `[texts, positions, inputs]`.
+            values: what the site's module read.
             chunks: the batch's rows.
             texts: how many texts stand side by side.
-            buffer: float32 `[slots, width]`, the reservoir's rows of this layer.
+            buffer: the reservoir's rows of this layer.
         """
         flat = values.detach().reshape(-1, values.shape[-1])
         firsts = self._neurons(flat[:: flat.shape[0] // texts])
@@ -92,8 +104,8 @@ class LayerSums:
                 buffer[chunk.slots] = rows[torch.from_numpy(chunk.picked).to(rows.device)].float().cpu().numpy()
             self._reduce(rows, chunk.label)
 
-    def _rows(self, flat: torch.Tensor, chunk: Chunk) -> torch.Tensor:
-        """The chunk's rows, `[rows, width]`, in a tensor of their own."""
+    def _rows(self, flat: Float[Tensor, "positions inputs"], chunk: Chunk) -> Float[Tensor, "rows width"]:
+        """The chunk's rows, in a tensor of their own."""
         rows = self._neurons(flat.index_select(0, chunk.reads[0].to(flat.device)))
         for reads in chunk.reads[1:]:
             rows[: len(reads)] += self._neurons(flat.index_select(0, reads.to(flat.device)))
@@ -101,14 +113,14 @@ class LayerSums:
             rows /= chunk.count.to(rows)
         return rows
 
-    def _neurons(self, inputs: torch.Tensor) -> torch.Tensor:
+    def _neurons(self, inputs: Float[Tensor, "rows inputs"]) -> Float[Tensor, "rows width"]:
         """From what a module reads to one number a neuron, in the dtype of the sums (a copy)."""
         values = inputs.to(self.dtype, copy=True)
         if self.heads:
             return torch.linalg.vector_norm(values.unflatten(-1, (self.heads, -1)), dim=-1)
         return values
 
-    def _reduce(self, rows: torch.Tensor, label: int) -> None:
+    def _reduce(self, rows: Float[Tensor, "rows width"], label: int) -> None:
         """Add the rows to the sums; uses `rows` up. A product with ones sums a cached chunk fastest."""
         ones = torch.ones(1, len(rows), dtype=rows.dtype, device=rows.device)
         home = self.sums.device
@@ -122,10 +134,10 @@ class LayerSums:
         self.sums[1, label] += (ones @ rows)[0].to(home)
 
 
-def to_statistics(layers: list[LayerSums], count: np.ndarray) -> Statistics:
-    """Gather the layers' sums; `count` is rows by class, `[2]`."""
+def to_statistics(layers: list[LayerSums], count: Int64[np.ndarray, " 2"]) -> Statistics:
+    """Gather the layers' sums; `count` is rows by class."""
 
-    def gather(tensors: list[torch.Tensor]) -> np.ndarray:
+    def gather(tensors: list[Float64[Tensor, "2 width"]]) -> ByClass:
         return np.stack([tensor.cpu().numpy() for tensor in tensors], axis=1)
 
     total, squares, absolute, positive = (gather([layer.sums[i] for layer in layers]) for i in range(4))

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Bool, Int64
 
+from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
-
-if TYPE_CHECKING:
-    from unlearning_core.concepts.labelling import LabelledText
 
 Alignment = Literal["before", "at"]
 Aggregation = Literal["token", "average", "first", "last"]
@@ -33,19 +32,19 @@ class Encoded:
     """One text as the model sees it.
 
     Attributes:
-        input_ids: int64 `[tokens]`, with the special tokens that the tokenizer adds.
-        word: index of the space-separated word that each token belongs to, int64 `[tokens]`; -1 for special tokens
+        input_ids: with the special tokens that the tokenizer adds.
+        word: index of the space-separated word that each token belongs to; -1 for special tokens
             and for spaces that belong to no word.
-        concept: whether the token overlaps a concept span, bool `[tokens]`.
-        word_concept: whether a word overlaps a concept span, bool `[words]`.
-        special: tokens that the tokenizer added or that are control tokens (never a row), bool `[tokens]`.
+        concept: whether the token overlaps a concept span.
+        word_concept: whether a word overlaps a concept span.
+        special: tokens that the tokenizer added or that are control tokens (never a row).
     """
 
-    input_ids: np.ndarray
-    word: np.ndarray
-    concept: np.ndarray
-    word_concept: np.ndarray
-    special: np.ndarray
+    input_ids: Int64[np.ndarray, " tokens"]
+    word: Int64[np.ndarray, " tokens"]
+    concept: Bool[np.ndarray, " tokens"]
+    word_concept: Bool[np.ndarray, " words"]
+    special: Bool[np.ndarray, " tokens"]
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -56,14 +55,14 @@ class Readings:
     """The rows one text gives: row r is the mean of the activations at `positions[segments == r]`.
 
     Attributes:
-        positions: token positions to read, int64 `[reads]`.
-        segments: the row of each read, 0, 1, 2 ... in order, int64 `[reads]`.
-        classes: 0 retain, 1 concept, int64 `[rows]`.
+        positions: token positions to read.
+        segments: the row of each read, 0, 1, 2 ... in order.
+        classes: 0 retain, 1 concept.
     """
 
-    positions: np.ndarray
-    segments: np.ndarray
-    classes: np.ndarray
+    positions: Int64[np.ndarray, " reads"]
+    segments: Int64[np.ndarray, " reads"]
+    classes: Int64[np.ndarray, " rows"]
 
 
 def encode(tokenizer: Any, items: Sequence[LabelledText], max_length: int | None = None) -> list[Encoded]:

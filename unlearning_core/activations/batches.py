@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int64
 
 from unlearning_core.activations.alignment import Aggregation, Alignment, Encoded, Readings, readings
 
@@ -18,24 +19,24 @@ class Batch:
     positions of all rows of a class that have one are a prefix, and averaging is a few slices and additions.
 
     Attributes:
-        input_ids: int64 `[texts, positions]`; padding holds id 0 and is hidden by the mask.
-        attention_mask: int64 `[texts, positions]`, 1 at real tokens.
-        reads: flat positions (text * positions + position) that row r averages, int64 `[rows, most]`, -1 beyond.
-        read_count: how many positions row r averages, int64 `[rows]`.
+        input_ids: padding holds id 0 and is hidden by the mask.
+        attention_mask: 1 at real tokens.
+        reads: flat positions (text * positions + position) that row r averages, -1 beyond.
+        read_count: how many positions row r averages.
         retain: rows of class 0; they come first.
         concept: rows of class 1; they follow.
-        row_text: corpus index of the text each row comes from, int64 `[rows]`.
-        row_number: number of the row within its text, int64 `[rows]`.
+        row_text: corpus index of the text each row comes from.
+        row_number: number of the row within its text.
     """
 
-    input_ids: np.ndarray
-    attention_mask: np.ndarray
-    reads: np.ndarray
-    read_count: np.ndarray
+    input_ids: Int64[np.ndarray, "texts positions"]
+    attention_mask: Int64[np.ndarray, "texts positions"]
+    reads: Int64[np.ndarray, "rows most"]
+    read_count: Int64[np.ndarray, " rows"]
     retain: int
     concept: int
-    row_text: np.ndarray
-    row_number: np.ndarray
+    row_text: Int64[np.ndarray, " rows"]
+    row_number: Int64[np.ndarray, " rows"]
 
     @property
     def tokens(self) -> int:
@@ -43,7 +44,7 @@ class Batch:
         return int(self.attention_mask.sum())
 
 
-def length_sorted(lengths: Sequence[int], token_budget: int) -> list[np.ndarray]:
+def length_sorted(lengths: Sequence[int], token_budget: int) -> list[Int64[np.ndarray, " texts"]]:
     """Group texts of like length so that texts x longest stays within `token_budget` (a longer text stands alone).
 
     Texts without tokens are left out. Longest first, so that the largest batch shows at once whether memory suffices.

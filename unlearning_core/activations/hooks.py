@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from unlearning_core.models.mapping import ModelMap
+from unlearning_core.models.mapping import ModelMap
 
-Listener = Callable[[int, torch.Tensor], None]
-"""Called with (layer, what the neurons of that layer hold, `[texts, positions, inputs]`)."""
+Listener = Callable[[int, Float[Tensor, "*positions inputs"]], None]
+"""Called with (layer, what the neurons of that layer hold)."""
 
 _listening: ContextVar[object] = ContextVar("listening", default=None)
 
@@ -33,7 +32,7 @@ def listening(model_map: ModelMap, site: str, listener: Listener, *, final_norme
     token = object()
     handles: list[Any] = []
 
-    def tell(layer: int, value: torch.Tensor) -> None:
+    def tell(layer: int, value: Tensor) -> None:
         if _listening.get() is token:
             listener(layer, value)
 

@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 TIMES_TYPICAL = 100.0
 """A massive neuron puts out at position 0 at least this many times what the middle neuron puts out elsewhere (the
@@ -28,14 +29,19 @@ LARGEST_SHARE = 0.002
 COLUMNS = ["site", "layer", "index", "contribution", "typical"]
 
 
-def massive_neurons(site: str, first: np.ndarray, elsewhere: np.ndarray, outgoing_norm: np.ndarray) -> pd.DataFrame:
+def massive_neurons(
+    site: str,
+    first: Float[np.ndarray, "layers width"],
+    elsewhere: Float[np.ndarray, "layers width"],
+    outgoing_norm: Float[np.ndarray, "layers width"],
+) -> pd.DataFrame:
     """The neurons to protect, strongest first.
 
     Args:
         site: the kind of neuron.
-        first: mean absolute activation at position 0, `[layers, width]`.
-        elsewhere: mean absolute activation at the other positions, `[layers, width]`.
-        outgoing_norm: L2 norm of the weights that leave each neuron, `[layers, width]`.
+        first: mean absolute activation at position 0.
+        elsewhere: mean absolute activation at the other positions.
+        outgoing_norm: L2 norm of the weights that leave each neuron.
 
     Returns:
         One line a neuron: site, layer, index, contribution (mean |activation| x outgoing norm at position 0) and

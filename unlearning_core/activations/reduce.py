@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from jaxtyping import Shaped
 
 from unlearning_core.activations.reservoir import Reservoir, Rows, merged
 from unlearning_core.activations.statistics import Statistics
@@ -28,7 +29,7 @@ def all_statistics(own: Statistics) -> Statistics:
     )
 
 
-def all_reduced(array: np.ndarray, operation: str = "sum") -> np.ndarray:
+def all_reduced(array: Shaped[np.ndarray, "*shape"], operation: str = "sum") -> Shaped[np.ndarray, "*shape"]:
     """Element by element the "sum", "min" or "max" over processes."""
     if processes()[1] == 1:
         return array

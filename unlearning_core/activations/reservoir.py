@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, Int64, UInt64
 
 from unlearning_core.activations.statistics import CONCEPT, RETAIN
 
@@ -24,14 +25,14 @@ class Rows:
     """Activation rows for the rankers that need them, as many of one class as of the other.
 
     Attributes:
-        X: activations, float32 `[rows, layers, width]`, in random order (a probe is trained without shuffling).
-        y: class of each row, 0 retain, 1 concept, int64 `[rows]`.
-        key: the random number that each row was chosen by, uint64 `[rows]`.
+        X: activations, in random order (a probe is trained without shuffling).
+        y: class of each row, 0 retain, 1 concept.
+        key: the random number that each row was chosen by.
     """
 
-    X: np.ndarray
-    y: np.ndarray
-    key: np.ndarray
+    X: Float32[np.ndarray, "rows layers width"]
+    y: Int64[np.ndarray, " rows"]
+    key: UInt64[np.ndarray, " rows"]
 
 
 class Reservoir:
@@ -46,12 +47,14 @@ class Reservoir:
         self.keys = np.full(2 * self.half, np.iinfo(np.uint64).max, np.uint64)
         self.filled = np.zeros(2 * self.half, bool)
 
-    def admit(self, text: np.ndarray, number: np.ndarray, retain: int) -> tuple[np.ndarray, np.ndarray]:
+    def admit(
+        self, text: Int64[np.ndarray, " rows"], number: Int64[np.ndarray, " rows"], retain: int
+    ) -> tuple[Int64[np.ndarray, " entering"], Int64[np.ndarray, " entering"]]:
         """Choose among a batch's rows, the first `retain` of which are of class 0.
 
         Args:
-            text: corpus index of the text of each row, int64 `[rows]`.
-            number: number of the row within its text, int64 `[rows]`.
+            text: corpus index of the text of each row.
+            number: number of the row within its text.
             retain: how many rows are of class 0.
 
         Returns:
@@ -108,7 +111,9 @@ def _balanced_order(keys: np.ndarray, classes: np.ndarray, half: int) -> np.ndar
     return order[np.argsort(keys[order], kind="stable")]
 
 
-def row_keys(seed: int, text: np.ndarray, number: np.ndarray) -> np.ndarray:
+def row_keys(
+    seed: int, text: Int64[np.ndarray, " rows"], number: Int64[np.ndarray, " rows"]
+) -> UInt64[np.ndarray, " rows"]:
     """A uniform uint64 for each (text, row of the text), by the SplitMix64 finaliser (Steele et al. 2014)."""
     with np.errstate(over="ignore"):
         state = _mix(np.uint64(seed % 2**64) + np.uint64(0x9E3779B97F4A7C15))

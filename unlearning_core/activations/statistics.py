@@ -11,9 +11,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64, Int64, Real
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file
+
+ByClass = Float64[np.ndarray, "2 layers width"]
+"""A number for each class and neuron."""
 
 RETAIN = 0
 """Class of every token (or word) outside the concept."""
@@ -24,25 +28,25 @@ CONCEPT = 1
 
 @dataclass(frozen=True)
 class Statistics:
-    """What was seen of each neuron, class by class (0 = retain, 1 = concept), in float64.
+    """What was seen of each neuron, class by class (0 = retain, 1 = concept).
 
     Attributes:
-        count: rows seen, int64 `[2]`. A row is a token or an aggregated word.
-        sum: sum of activations, `[2, layers, width]`.
-        sumsq: sum of squared activations, same shape.
-        sumabs: sum of absolute activations, same shape.
-        min: smallest activation, same shape; +inf where no row was seen.
-        max: largest activation, same shape; -inf where no row was seen.
-        positive: rows with an activation above zero, same shape; NaN in an archive from before they were counted.
+        count: rows seen. A row is a token or an aggregated word.
+        sum: sum of activations.
+        sumsq: sum of squared activations.
+        sumabs: sum of absolute activations.
+        min: smallest activation; +inf where no row was seen.
+        max: largest activation; -inf where no row was seen.
+        positive: rows with an activation above zero; NaN in an archive from before they were counted.
     """
 
-    count: np.ndarray
-    sum: np.ndarray
-    sumsq: np.ndarray
-    sumabs: np.ndarray
-    min: np.ndarray
-    max: np.ndarray
-    positive: np.ndarray
+    count: Int64[np.ndarray, " 2"]
+    sum: ByClass
+    sumsq: ByClass
+    sumabs: ByClass
+    min: ByClass
+    max: ByClass
+    positive: ByClass
 
     @classmethod
     def empty(cls, layers: int, width: int) -> Statistics:
@@ -59,8 +63,8 @@ class Statistics:
         )
 
     @classmethod
-    def of_rows(cls, rows: np.ndarray, classes: np.ndarray) -> Statistics:
-        """Statistics of activations at hand: `rows` is `[n, layers, width]`, `classes` is 0/1 `[n]`."""
+    def of_rows(cls, rows: Real[np.ndarray, "rows layers width"], classes: Real[np.ndarray, " rows"]) -> Statistics:
+        """Statistics of activations at hand; `classes` is 0 or 1 for each row."""
         total = cls.empty(*rows.shape[1:])
         for label in (RETAIN, CONCEPT):
             chosen = rows[classes == label].astype(np.float64)
@@ -97,28 +101,28 @@ class Statistics:
             self.positive + other.positive,
         )
 
-    def mean(self) -> np.ndarray:
-        """Mean activation by class, `[2, layers, width]`; NaN for a class without rows."""
+    def mean(self) -> ByClass:
+        """Mean activation by class; NaN for a class without rows."""
         return self._per_row(self.sum)
 
-    def mean_abs(self) -> np.ndarray:
-        """Mean absolute activation by class, `[2, layers, width]`."""
+    def mean_abs(self) -> ByClass:
+        """Mean absolute activation by class."""
         return self._per_row(self.sumabs)
 
-    def rms(self) -> np.ndarray:
-        """Root mean square activation by class, `[2, layers, width]`."""
+    def rms(self) -> ByClass:
+        """Root mean square activation by class."""
         return np.sqrt(self._per_row(self.sumsq))
 
-    def std(self) -> np.ndarray:
-        """Population standard deviation by class (divides by n), `[2, layers, width]`."""
+    def std(self) -> ByClass:
+        """Population standard deviation by class (divides by n)."""
         return np.sqrt(np.maximum(self._per_row(self.sumsq) - self.mean() ** 2, 0.0))
 
-    def sample_std(self) -> np.ndarray:
-        """Standard deviation of a sample by class (divides by n - 1), `[2, layers, width]`; 0 for a lone row."""
+    def sample_std(self) -> ByClass:
+        """Standard deviation of a sample by class (divides by n - 1); 0 for a lone row."""
         return self.std() * np.sqrt(self.count / np.maximum(self.count - 1.0, 1.0))[:, None, None]
 
-    def frequency(self) -> np.ndarray:
-        """Share of the rows with an activation above zero, by class, `[2, layers, width]`.
+    def frequency(self) -> ByClass:
+        """Share of the rows with an activation above zero, by class.
 
         Raises:
             InputError: these statistics are from before it was counted.
@@ -127,8 +131,8 @@ class Statistics:
             raise InputError("These statistics do not say how often a neuron fires. Rank the corpus again.")
         return self._per_row(self.positive)
 
-    def pooled_std(self) -> np.ndarray:
-        """Population standard deviation over the rows of both classes, `[layers, width]`."""
+    def pooled_std(self) -> Float64[np.ndarray, "layers width"]:
+        """Population standard deviation over the rows of both classes."""
         rows = max(int(self.count.sum()), 1)
         mean = self.sum.sum(0) / rows
         return np.sqrt(np.maximum(self.sumsq.sum(0) / rows - mean**2, 0.0))
@@ -177,6 +181,6 @@ class Statistics:
         except (OSError, ValueError) as error:
             raise InputError(f"{path} holds no activation statistics ({error}). Rank the corpus again.") from error
 
-    def _per_row(self, total: np.ndarray) -> np.ndarray:
+    def _per_row(self, total: ByClass) -> ByClass:
         count = self.count.astype(np.float64)[:, None, None]
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)

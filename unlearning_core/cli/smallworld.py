@@ -9,8 +9,7 @@ from cyclopts import App, Parameter
 from unlearning_core.cli.options import Bar, OutputFile, OutputFolder
 from unlearning_core.cli.progress_bar import TerminalProgress
 from unlearning_core.errors import InputError
-from unlearning_core.files import write_json, write_text
-from unlearning_core.models.sources.bundled import MODELS
+from unlearning_core.files import ROOT, write_json, write_text
 from unlearning_core.progress import Progress
 from unlearning_core.smallworld.training_settings import TrainingSettings
 
@@ -85,7 +84,7 @@ def _written(recipe: TrainingSettings, without: str | None, progress: TerminalPr
 @smallworld_command.command(name="evaluate")
 def evaluate_command(
     *,
-    model: Path = MODELS / "smallworld",
+    model: Path = (ROOT / "models") / "smallworld",
     never_knew: Path | None = None,
     json: OutputFile | None = None,
     answers: OutputFile | None = None,
@@ -113,7 +112,7 @@ def evaluate_command(
     from unlearning_core.smallworld.scores import summary
 
     folders = {"smallworld": model}
-    twin = never_knew or MODELS / "smallworld-never-knew-seats"
+    twin = never_knew or (ROOT / "models") / "smallworld-never-knew-seats"
     if never_knew or twin.is_dir():
         folders["never knew"] = twin
     exam = world_exam(seed, limit)

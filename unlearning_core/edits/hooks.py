@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Shaped
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -52,7 +53,9 @@ def applied(model: nn.Module, mask: Mask, model_map: ModelMap | None = None) -> 
 
 
 @contextmanager
-def multiplied(model_map: ModelMap, factors: Mapping[tuple[str, int], Tensor]) -> Iterator[None]:
+def multiplied(
+    model_map: ModelMap, factors: Mapping[tuple[str, int], Shaped[Tensor, "*texts width"]]
+) -> Iterator[None]:
     """A cut with a dial: what the neurons hold is multiplied where `applied` cuts them, 1 leaves and 0 cuts them.
 
     Args:
@@ -90,8 +93,8 @@ def check_mask(mask: Mask, model_map: ModelMap) -> None:
             )
 
 
-def inputs_kept(kept: np.ndarray, site: str, model_map: ModelMap) -> np.ndarray:
-    """The row of a mask, bool [width], as one flag an input of its reader: a head covers `head_dim` inputs."""
+def inputs_kept(kept: Bool[np.ndarray, " width"], site: str, model_map: ModelMap) -> Bool[np.ndarray, " inputs"]:
+    """The row of a mask as one flag an input of its reader: a head covers `head_dim` inputs."""
     return np.repeat(kept, model_map.head_dim) if site == "head" else kept
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Int64
 
 from unlearning_core.errors import InputError
 
@@ -23,10 +24,10 @@ class Mask:
     """The neurons of a model that are kept.
 
     Attributes:
-        kept: bool [layers, width] a site, True = kept; copied and read-only. A site that is absent is untouched.
+        kept: by site, True = kept; copied and read-only. A site that is absent is untouched.
     """
 
-    kept: Mapping[str, np.ndarray]
+    kept: Mapping[str, Bool[np.ndarray, "layers width"]]
 
     def __post_init__(self) -> None:
         frozen = {}
@@ -92,7 +93,7 @@ class Mask:
         return cls._cutting(np.concatenate([*chosen, order[:0]]), shapes, sites)
 
     @classmethod
-    def _cutting(cls, positions: np.ndarray, shapes: Shapes, sites: set[str] | None = None) -> "Mask":
+    def _cutting(cls, positions: Int64[np.ndarray, " cut"], shapes: Shapes, sites: set[str] | None = None) -> "Mask":
         """Cut the neurons at `positions` (see `_positions`); only `sites`, by default all, are in the mask."""
         flat = np.ones(sum(layers * width for layers, width in shapes.values()), dtype=bool)
         flat[positions] = False
@@ -170,8 +171,8 @@ def _check_columns(ranking: pd.DataFrame) -> None:
         raise InputError("The ranking has a neuron without a rank. Rank the neurons again.")
 
 
-def _positions(neurons: pd.DataFrame, shapes: Shapes) -> np.ndarray:
-    """One number a neuron, int64 [n]: all sites of `shapes` one after the other, each in [layers, width] order.
+def _positions(neurons: pd.DataFrame, shapes: Shapes) -> Int64[np.ndarray, " neurons"]:
+    """One number a neuron: all sites of `shapes` one after the other, each in [layers, width] order.
 
     Raises:
         InputError: a neuron is not in a model of these shapes.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int64, Shaped
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -33,8 +34,8 @@ class Cut:
         layer: their layer.
         parameter: the weight (or a norm's bias) that is written.
         axis: the axis of `parameter` that runs over neurons.
-        positions: int64 [n], entries along `axis`.
-        neurons: int [n], the neuron each position belongs to (a head has head_dim of them).
+        positions: entries along `axis`.
+        neurons: the neuron each position belongs to (a head has head_dim of them).
         value: what is written: 0, or minus the gain offset for a norm's gain.
     """
 
@@ -42,8 +43,8 @@ class Cut:
     layer: int
     parameter: nn.Parameter
     axis: int
-    positions: Tensor
-    neurons: np.ndarray
+    positions: Int64[Tensor, " entries"]
+    neurons: Int64[np.ndarray, " entries"]
     value: float
 
     def write(self) -> None:
@@ -51,7 +52,7 @@ class Cut:
         with torch.no_grad():
             self.parameter.index_fill_(self.axis, self.positions.to(self.parameter.device), self.value)
 
-    def alive(self, tensor: Tensor | None = None) -> np.ndarray:
+    def alive(self, tensor: Shaped[Tensor, "..."] | None = None) -> Int64[np.ndarray, " neurons"]:
         """The neurons (sorted, unique) whose entries in `tensor`, by default the parameter, are not silent."""
         tensor = self.parameter.detach() if tensor is None else tensor
         entries = tensor.index_select(self.axis, self.positions.to(tensor.device)).movedim(self.axis, 0)

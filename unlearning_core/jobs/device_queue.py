@@ -1,6 +1,6 @@
-"""Whose turn it is on a device: one retraining at a time; whoever comes later queues, in the order of coming.
+"""The queue for a device: one retraining at a time; whoever comes later waits, in the order of coming.
 
-The line is a folder that all of a user's processes on this machine share. Each process that wants to train puts a
+The queue is a folder that all of a user's processes on this machine share. Each process that wants the device puts a
 ticket there and takes the device's lock once every earlier ticket is gone. The lock is the operating system's, which
 gives it back when its holder dies, however it dies; the ticket of a dead process is recognised and removed.
 """
@@ -19,27 +19,26 @@ from filelock import FileLock, Timeout
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.files import disk_errors, write_json
 from unlearning_core.jobs.events import EventLog, read_json
-from unlearning_core.jobs.liveness import alive, created
+from unlearning_core.jobs.liveness import identity, is_alive
 from unlearning_core.jobs.stopping import ShouldStop
 from unlearning_core.progress import Progress, ProgressCallback
-from unlearning_core.training.job import TrainingJob
 
 VARIABLE = "UNLEARNING_QUEUE"
-"""Environment variable that names another folder for the lines."""
+"""Environment variable that names another folder for the queues."""
 
 _POLL = 0.3
-_STOPPED = "Retraining was stopped while it waited for its turn. Start it again to queue anew."
+_STOPPED = "Stopped while it waited for its turn on the device. Start it again to queue anew."
 _TICKET = re.compile(r"\d{20}-\d+\.json")
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """A place in the line.
+    """A place in the queue.
 
     Attributes:
         path: its file; names sort in the order of coming.
-        pid: the process that trains or waits.
-        folder: the output folder of its training.
+        pid: the process that has the device or waits.
+        folder: the folder of its job.
     """
 
     path: Path
@@ -48,32 +47,34 @@ class Ticket:
 
 
 def queues_folder() -> Path:
-    """Where the lines of all devices are kept."""
+    """Where the queues of all devices are kept."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     return Path(tempfile.gettempdir()) / f"unlearning-workbench-{user}"
 
 
-def device_queue(asked: str) -> str:
-    """The name of the line for a device as a job names it: cpu, mps, or cuda with the cards that are visible."""
+def queue_name(asked: str) -> str:
+    """The name of the queue for a device that a job names: cpu, mps, or cuda with the cards that are visible."""
+    if asked == "cpu":
+        return "cpu"
     import torch
 
-    if asked != "cpu" and torch.cuda.is_available():
+    if torch.cuda.is_available():
         cards = re.sub(r"[^\w-]+", "_", os.environ.get("CUDA_VISIBLE_DEVICES", ""))
         return f"cuda-{cards}" if cards else "cuda"
-    return "mps" if asked != "cpu" and torch.backends.mps.is_available() else "cpu"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def line(device: str) -> list[Ticket]:
-    """Who trains on `device` and who waits for it, in their order; tickets of dead processes are removed."""
+def tickets(device: str) -> list[Ticket]:
+    """Who has `device` and who waits for it, in their order; tickets of dead processes are removed."""
     found = []
     folder = queues_folder() / device
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if not _TICKET.fullmatch(path.name):
             continue
         process = read_json(path)
-        if alive(process):
+        if is_alive(process):
             found.append(Ticket(path, process["pid"], Path(process["folder"])))
         else:
             path.unlink(missing_ok=True)
@@ -81,22 +82,28 @@ def line(device: str) -> list[Ticket]:
 
 
 def all_queues() -> dict[str, list[Ticket]]:
-    """The lines of all devices that have one."""
+    """The tickets of each device that has any."""
     root = queues_folder()
     names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    return {name: tickets for name in names if (tickets := line(name))}
+    return {name: found for name in names if (found := tickets(name))}
 
 
 @contextmanager
-def device_for(job: TrainingJob, log: EventLog, progress: ProgressCallback, should_stop: ShouldStop) -> Iterator[None]:
-    """The turn of one training, with what it waits for in its status; the processes of a launch share one a machine.
+def queued_for(asked: str, log: EventLog, progress: ProgressCallback, should_stop: ShouldStop) -> Iterator[None]:
+    """Hold the device that a job names, with what it waits for in its status; a launch's processes share one.
+
+    Args:
+        asked: "auto", "cpu", "cuda" or "mps".
+        log: of the job, which is told here that it waits.
+        progress: of whoever else watches in this process; not the one that writes this job's status.
+        should_stop: asked while it waits.
 
     Raises:
         Stopped: someone asked while it waited.
     """
-    device = device_queue(job.device)
+    device = queue_name(asked)
     if int(os.environ.get("LOCAL_RANK", "0")) > 0:
-        _turn_of_first(device, job.folder, should_stop)
+        _wait_for_first(device, log.folder, should_stop)
         yield
         return
 
@@ -105,7 +112,7 @@ def device_for(job: TrainingJob, log: EventLog, progress: ProgressCallback, shou
         log.state("queued", message, step=0, total_steps=None, result=None, error=None, ahead=len(before))
         progress(Progress(message, 0))
 
-    with hold_device(device, job.folder, waiting=waiting, should_stop=should_stop):
+    with hold_device(device, log.folder, waiting=waiting, should_stop=should_stop):
         yield
 
 
@@ -113,11 +120,11 @@ def device_for(job: TrainingJob, log: EventLog, progress: ProgressCallback, shou
 def hold_device(
     device: str, folder: Path, *, waiting: Callable[[list[Ticket]], None], should_stop: ShouldStop
 ) -> Iterator[None]:
-    """Inside the `with`, no other process trains on `device`; waits for that as long as it takes.
+    """Inside the `with`, no other process has `device`; waits for that as long as it takes.
 
     Args:
-        device: what `device_queue` gives.
-        folder: the output folder of the training that wants the device.
+        device: what `queue_name` gives.
+        folder: the folder of the job that wants the device.
         waiting: told those that come first whenever they have changed.
         should_stop: asked while it waits.
 
@@ -131,7 +138,7 @@ def hold_device(
     with disk_errors(place):
         place.mkdir(parents=True, exist_ok=True)
     ticket = place / f"{time.time_ns():020d}-{os.getpid()}.json"
-    write_json(ticket, {"pid": os.getpid(), "created": created(os.getpid()), "folder": str(folder.resolve())})
+    write_json(ticket, identity(os.getpid()) | {"folder": str(folder.resolve())})
     lock = FileLock(place / "lock", timeout=0)
     try:
         seen: list[Ticket] = []
@@ -162,16 +169,16 @@ def waiting_words(before: list[Ticket]) -> str:
     )
 
 
-def _turn_of_first(device: str, folder: Path, should_stop: ShouldStop) -> None:
-    """For the other processes of a launch: wait until the first one on this machine has its turn with `folder`."""
-    while not (first := line(device)[:1]) or first[0].folder != folder.resolve():
+def _wait_for_first(device: str, folder: Path, should_stop: ShouldStop) -> None:
+    """For the other processes of a launch: wait until the first one on this machine has the device."""
+    while not (first := tickets(device)[:1]) or first[0].folder != folder.resolve():
         if should_stop():
             raise Stopped(_STOPPED)
         time.sleep(_POLL)
 
 
 def _before(device: str, ticket: Path) -> list[Ticket]:
-    return [other for other in line(device) if other.path.name < ticket.name]
+    return [other for other in tickets(device) if other.path.name < ticket.name]
 
 
 def _taken(lock: FileLock) -> bool:

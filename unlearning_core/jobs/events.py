@@ -1,4 +1,4 @@
-"""What a retraining tells those who watch: `events.jsonl`, a line at a time, and `status.json`, the latest state."""
+"""What a job tells those who watch it: `events.jsonl`, a line at a time, and `status.json`, the latest state."""
 
 import json
 import time
@@ -18,17 +18,21 @@ class EventLog:
     """Appends events and keeps the status; readable at any moment, also while a line is half-written.
 
     A silent log (the processes beside the first in a distributed training) writes nothing.
+
+    Attributes:
+        folder: the job's folder.
+        status: what `status.json` says, or will say with the next write.
     """
 
     def __init__(self, folder: Path, *, silent: bool = False) -> None:
         self.folder = folder
+        self.status: dict[str, Any] = {}
         self._silent = silent
-        self._status: dict[str, Any] = {}
         self._written = 0.0
         if not silent:
             with disk_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-            self._status = read_json(folder / STATUS_FILE)
+            self.status = read_json(folder / STATUS_FILE)
             self._close_torn_line()
 
     def event(self, kind: str, **values: Any) -> None:
@@ -43,7 +47,7 @@ class EventLog:
     def step(self, **values: Any) -> None:
         """Bring the status up to date, at most twice a second."""
         if not self._silent:
-            self._status |= values
+            self.status |= values
             if time.monotonic() - self._written >= _STATUS_SECONDS:
                 self._write()
 
@@ -51,11 +55,11 @@ class EventLog:
         """Enter a state: "queued", "starting", "running", "finished", "stopped" or "failed". Written at once."""
         self.event("status", state=state, message=message, **{k: v for k, v in values.items() if k != "result"})
         if not self._silent:
-            self._status |= {"state": state, "message": message} | values
+            self.status |= {"state": state, "message": message} | values
             self._write()
 
     def _write(self) -> None:
-        write_json(self.folder / STATUS_FILE, self._status | {"updated": now()})
+        write_json(self.folder / STATUS_FILE, self.status | {"updated": now()})
         self._written = time.monotonic()
 
     def _close_torn_line(self) -> None:

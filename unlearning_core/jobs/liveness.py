@@ -1,4 +1,4 @@
-"""Which process works on a retraining, and whether it still lives: written in the folder, so that anyone can tell."""
+"""Which process works in a folder, and whether it still lives: written there, so that every other process can tell."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import psutil
 
 from unlearning_core.files import write_json
+from unlearning_core.jobs.events import read_json
 
 PROCESS_FILE = "process.json"
 
@@ -16,12 +17,15 @@ def record(folder: Path, pid: int) -> None:
 
 
 def identity(pid: int) -> dict[str, Any]:
-    """What tells process `pid` from every other, also from a later one of the same number."""
-    return {"pid": pid, "created": created(pid)}
+    """Pid and creation time of a process: together they tell it from a later one of the same number."""
+    try:
+        return {"pid": pid, "created": float(psutil.Process(pid).create_time())}
+    except psutil.Error:
+        return {"pid": pid, "created": None}
 
 
-def alive(process: dict[str, Any]) -> bool:
-    """Whether the process that `record` wrote still runs; a zombie does not."""
+def is_alive(process: dict[str, Any]) -> bool:
+    """Whether the process that `identity` described still runs; a zombie does not."""
     if process.get("exit_code") is not None:
         return False
     try:
@@ -31,9 +35,6 @@ def alive(process: dict[str, Any]) -> bool:
         return False
 
 
-def created(pid: int) -> float | None:
-    """When process `pid` was started: with the pid, its identity (pids are used again). None if it is gone."""
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return None
+def is_working_in(folder: Path) -> bool:
+    """Whether the process that was last recorded in `folder` still runs."""
+    return is_alive(read_json(folder / PROCESS_FILE))

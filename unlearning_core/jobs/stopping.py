@@ -1,4 +1,4 @@
-"""How a training is asked to stop: a flag that signals raise, looked at between two optimizer steps."""
+"""How work is asked to stop: by a signal or by a file in the job's folder."""
 
 import signal
 import threading

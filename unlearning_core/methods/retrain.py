@@ -54,7 +54,8 @@ def make(given: MethodInput, parameters: RetrainingSection) -> Summary:
         Stopped: it was asked to stop; a checkpoint is left, from which the next call goes on.
         WorkFailed: the process failed or died.
     """
-    from unlearning_core.training.process import start, wait
+    from unlearning_core.jobs.process import wait
+    from unlearning_core.training.job import start
 
     job = training_job(given, parameters)
     if distributed.is_main():
@@ -84,7 +85,8 @@ def _start_over_if_changed(job: TrainingJob, given: MethodInput) -> None:
 
 def _end_orphan(folder: Path) -> None:
     """A worker whose parent was killed is asked to stop; the new one goes on from its checkpoint."""
-    from unlearning_core.training.process import request_stop, status
+    from unlearning_core.jobs.process import request_stop
+    from unlearning_core.jobs.status import status
 
     if status(folder).live:
         request_stop(folder)

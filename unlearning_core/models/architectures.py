@@ -31,18 +31,18 @@ class Architecture:
     gain_offset: float = 0.0
 
 
-def _llama_like(
-    model_type: str,
-    *,
-    norms: tuple[str, ...] = ("input_layernorm", "post_attention_layernorm"),
-    gain_offset: float = 0.0,
-) -> Architecture:
+_NORMS = ("input_layernorm", "post_attention_layernorm")
+_GEMMA2_NORMS = ("input_layernorm", "pre_feedforward_layernorm")
+_OPT_NORMS = ("self_attn_layer_norm", "final_layer_norm")
+_FALCON_NORMS = (*_NORMS, "ln_attn", "ln_mlp")
+
+
+def _llama_like(model_type: str, *, norms: tuple[str, ...] = _NORMS, gain_offset: float = 0.0) -> Architecture:
     return Architecture(
-        model_type, "model.layers", "mlp.down_proj", "self_attn.o_proj", norms, "model.norm", gain_offset=gain_offset
+        model_type, "model.layers", "mlp.down_proj", "self_attn.o_proj", norms, "model.norm", gain_offset
     )
 
 
-_GEMMA2_NORMS = ("input_layernorm", "pre_feedforward_layernorm")
 _ROWS = (
     Architecture("gpt2", "transformer.h", "mlp.c_proj", "attn.c_proj", ("ln_1", "ln_2"), "transformer.ln_f"),
     Architecture(
@@ -50,44 +50,17 @@ _ROWS = (
     ),
     Architecture("gptj", "transformer.h", "mlp.fc_out", "attn.out_proj", ("ln_1",), "transformer.ln_f"),
     Architecture(
-        "gpt_neox",
-        "gpt_neox.layers",
-        "mlp.dense_4h_to_h",
-        "attention.dense",
-        ("input_layernorm", "post_attention_layernorm"),
-        "gpt_neox.final_layer_norm",
+        "gpt_neox", "gpt_neox.layers", "mlp.dense_4h_to_h", "attention.dense", _NORMS, "gpt_neox.final_layer_norm"
     ),
     Architecture(
-        "opt",
-        "model.decoder.layers",
-        "fc2",
-        "self_attn.out_proj",
-        ("self_attn_layer_norm", "final_layer_norm"),
-        "model.decoder.final_layer_norm",
+        "opt", "model.decoder.layers", "fc2", "self_attn.out_proj", _OPT_NORMS, "model.decoder.final_layer_norm"
     ),
     Architecture("phi", "model.layers", "mlp.fc2", "self_attn.dense", ("input_layernorm",), "model.final_layernorm"),
+    Architecture("bloom", "transformer.h", "mlp.dense_4h_to_h", "self_attention.dense", _NORMS, "transformer.ln_f"),
     Architecture(
-        "bloom",
-        "transformer.h",
-        "mlp.dense_4h_to_h",
-        "self_attention.dense",
-        ("input_layernorm", "post_attention_layernorm"),
-        "transformer.ln_f",
+        "falcon", "transformer.h", "mlp.dense_4h_to_h", "self_attention.dense", _FALCON_NORMS, "transformer.ln_f"
     ),
-    Architecture(
-        "falcon",
-        "transformer.h",
-        "mlp.dense_4h_to_h",
-        "self_attention.dense",
-        ("input_layernorm", "post_attention_layernorm", "ln_attn", "ln_mlp"),
-        "transformer.ln_f",
-    ),
-    _llama_like("llama"),
-    _llama_like("mistral"),
-    _llama_like("qwen2"),
-    _llama_like("qwen3"),
-    _llama_like("phi3"),
-    _llama_like("bitnet"),
+    *map(_llama_like, ("llama", "mistral", "qwen2", "qwen3", "phi3", "bitnet")),
     _llama_like("gemma", gain_offset=1.0),
     _llama_like("gemma2", norms=_GEMMA2_NORMS, gain_offset=1.0),
     _llama_like("gemma3_text", norms=_GEMMA2_NORMS, gain_offset=1.0),
@@ -96,17 +69,27 @@ _ROWS = (
 TABLE: dict[str, Architecture] = {row.model_type: row for row in _ROWS}
 
 
-def family_table() -> list[dict[str, str]]:
-    """A row a family for a table: its `model_type` and where its neurons are."""
-    return [
-        {"family": row.model_type, "blocks": row.blocks, "mlp": row.mlp_out, "head": row.attn_out}
-        for row in TABLE.values()
-    ]
-
-
 def row_to_add(model_type: str) -> str:
     """The line a person fills in and adds to `TABLE` for a family that is neither listed nor recognised."""
     return (
         f'Architecture("{model_type}", blocks="...", mlp_out="...", attn_out="...", norms=("...",), final_norm="...") '
         "in unlearning_core/models/architectures.py"
     )
+
+
+def family_table() -> list[dict[str, str]]:
+    """A row of text for each family that is listed: its modules and the sites whose neurons can be cut.
+
+    A single model may offer fewer sites than its family (quantised layers, norms after each layer); `ModelMap.missing`
+    says why.
+    """
+    return [
+        {
+            "family": row.model_type,
+            "MLP": row.mlp_out,
+            "attention": row.attn_out,
+            "norms": ", ".join((*row.norms, row.final_norm)),
+            "sites": "mlp, head, residual" if row.norms and row.final_norm else "mlp, head",
+        }
+        for row in _ROWS
+    ]

@@ -7,12 +7,12 @@ from typing import Any
 
 from unlearning_core.models.devices import bytes_each, choose_device, choose_dtype
 from unlearning_core.models.memory import available
-from unlearning_core.models.sources.folder import read_config
+from unlearning_core.models.sources.folder import find_weights, read_config
 from unlearning_core.models.sources.gguf_header import GgufHeader, read_gguf
+from unlearning_core.models.sources.hub import look
 from unlearning_core.models.sources.prepared import read_stamp
 from unlearning_core.models.sources.resolve import Source, local_folder, refuse_revision, resolve
 from unlearning_core.models.sources.starters import STARTERS
-from unlearning_core.models.sources.weight_files import find_weights
 from unlearning_core.progress import ProgressCallback, silent
 
 
@@ -83,10 +83,8 @@ def inspect_model(
     form = choose_dtype(dtype, chosen)
     found = resolve(source)
     if found.kind == "hub":
-        from unlearning_core.models.sources.hub import look
-
         seen = look(found.name, revision, allow_pickle=allow_pickle)
-        facts = {"licence": seen.licence, "revision": seen.commit, "download_bytes": seen.missing_bytes}
+        facts = {"revision": seen.folder.name, "download_bytes": seen.missing_bytes}
         return inspect_folder(source, seen.folder, chosen, form, **facts)
     refuse_revision(found, revision)
     gguf = _unprepared(found)
@@ -130,7 +128,8 @@ def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: 
         bytes_available=available(device),
         context=getattr(text, "max_position_embeddings", None),
         vocabulary=getattr(text, "vocab_size", None),
-        **{"licence": licence_of(folder), **{key: value for key, value in facts.items() if value is not None}},
+        licence=licence_of(folder),
+        **facts,
     )
 
 

@@ -4,18 +4,20 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
 from unlearning_core.models.devices import choose_device, choose_dtype, torch_dtype
 from unlearning_core.models.inspection import ModelInfo, inspect_folder, inspect_model
-from unlearning_core.models.loading_bars import listening
+from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.mapping import ModelMap, map_model
 from unlearning_core.models.memory import check_fits
-from unlearning_core.models.sources.folder import first_line, read_tokenizer
+from unlearning_core.models.sources.folder import find_weights, first_line, read_tokenizer
 from unlearning_core.models.sources.resolve import local_folder, resolve
-from unlearning_core.models.sources.weight_files import WeightFiles, find_weights
 from unlearning_core.progress import Progress, ProgressCallback, silent
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 __all__ = ["LoadedModel", "ModelInfo", "inspect_model", "load_model"]
 
@@ -33,8 +35,8 @@ class LoadedModel:
         info: its size, family, licence.
     """
 
-    model: Any
-    tokenizer: Any
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerFast"
     map: ModelMap
     info: ModelInfo
 
@@ -68,11 +70,11 @@ def load_model(
     folder = local_folder(source, revision=revision, allow_pickle=allow_pickle, progress=progress)
     commit = folder.name if resolve(source).kind == "hub" else None
     info = inspect_folder(source, folder, chosen, form, revision=commit)
-    files = find_weights(folder, allow_pickle=allow_pickle)
+    weights = find_weights(folder, allow_pickle=allow_pickle)
     check_fits(source, info.bytes_in_memory, chosen, f"as {form}")
     tokenizer = read_tokenizer(folder)
-    with listening(f"loading {source}", progress):
-        model = _read(folder, files, chosen, form)
+    with reporting(f"loading {source}", progress):
+        model = _read(folder, weights[0].suffix == ".safetensors", chosen, form)
     _check_finite(source, model, form, progress)
     _check_vocabulary(source, tokenizer, model)
     _log.info(
@@ -82,7 +84,7 @@ def load_model(
     return LoadedModel(model, tokenizer, map_model(model), info)
 
 
-def _read(folder: Path, files: WeightFiles, device: str, dtype: str) -> Any:
+def _read(folder: Path, safe: bool, device: str, dtype: str) -> "PreTrainedModel":
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -94,7 +96,7 @@ def _read(folder: Path, files: WeightFiles, device: str, dtype: str) -> Any:
             device_map=None if device == "cpu" else {"": device},
             local_files_only=True,
             trust_remote_code=False,
-            use_safetensors=not files.pickled,
+            use_safetensors=safe,
             weights_only=True,
             output_loading_info=True,
         )
@@ -119,7 +121,7 @@ def _read(folder: Path, files: WeightFiles, device: str, dtype: str) -> Any:
     return model.eval()
 
 
-def _check_finite(source: str, model: Any, dtype: str, progress: ProgressCallback) -> None:
+def _check_finite(source: str, model: "PreTrainedModel", dtype: str, progress: ProgressCallback) -> None:
     import torch
 
     tensors = model.state_dict(keep_vars=False)
@@ -136,7 +138,7 @@ def _check_finite(source: str, model: Any, dtype: str, progress: ProgressCallbac
             )
 
 
-def _check_vocabulary(source: str, tokenizer: Any, model: Any) -> None:
+def _check_vocabulary(source: str, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel") -> None:
     rows = int(model.get_input_embeddings().weight.shape[0])
     if tokenizer.vocab_size > rows:
         raise InputError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
@@ -85,8 +86,8 @@ class ModelMap:
             return [self.final_norm] if self.final_norm is not None else []
         return _present(self.blocks[layer], self.architecture.norms)
 
-    def outgoing_norm(self, site: str) -> np.ndarray:
-        """L2 norm of the weights that leave each neuron, float64 [layers, width].
+    def outgoing_norm(self, site: str) -> Float64[np.ndarray, "layers width"]:
+        """L2 norm of the weights that leave each neuron.
 
         mlp: of the neuron's column of the down projection; head: Frobenius norm of the head's columns of the output
         projection; residual: ones, because a dimension leaves through every later map.

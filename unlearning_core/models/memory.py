@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from unlearning_core.errors import InputError
+from unlearning_core.models.devices import bytes_each
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -47,3 +48,13 @@ def check_fits(name: str, need: int, device: str, form: str) -> None:
             f"{name} needs {need / 1e9:.1f} GB {form} and {free / 1e9:.1f} GB of memory are free on {device}. "
             "Choose a smaller model or dtype bfloat16, or close what else is running."
         )
+
+
+def bytes_needed(parameters: int, dtype: str = "auto") -> int:
+    """Memory of the weights; `auto` is counted as float32, what a machine without a graphics card takes."""
+    return parameters * bytes_each("float32" if dtype == "auto" else dtype)
+
+
+def fits(parameters: int, dtype: str = "auto", device: str = "cpu") -> bool:
+    """Whether the weights fit in what is free on `device` now."""
+    return bytes_needed(parameters, dtype) <= available(device)

@@ -10,6 +10,7 @@ from unlearning_core.activations.collect import Activations
 from unlearning_core.activations.statistics import Statistics
 from unlearning_core.config import ExperimentConfig
 from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs.context import RunContext
 
@@ -71,12 +72,11 @@ def by_every_ranker(context: RunContext, outgoing_norm: np.ndarray) -> dict[str,
     """
     probing, kept = context.config.neural_probing, kept_pass(context.run.ranking_folder(), context.config)
     shape = kept.statistics.shape
+    given = RankingInput(kept, outgoing_norm, context.config.seed)
     found = {probing.ranker: Standing.of(context.ranking, shape)}
     for name, ranker in RANKERS.items():
         if name in found or ranker.needs_rows or ranker.needs_model or ranker.unavailable():
             continue
-        ranking = rank(
-            kept, ranker, outgoing_norm=outgoing_norm, protect=probing.protect_massive, seed=context.config.seed
-        )
+        ranking = rank(given, ranker, protect=probing.protect_massive)
         found[name] = Standing.of(ranking, shape)
     return found

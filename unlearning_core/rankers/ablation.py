@@ -10,82 +10,50 @@ last come candidates whose cut does not raise the concept's loss. A cut acts at 
 no difference.
 """
 
-from __future__ import annotations
-
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Float, Int
+from pydantic import Field
 
-from unlearning_core.progress import ProgressCallback
-from unlearning_core.rankers import taylor
-from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost, rise
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
-    from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.rankers import parameters, taylor
+from unlearning_core.rankers.candidates import first, positions
+from unlearning_core.rankers.gain_for_cost import gain_for_cost, rise
+from unlearning_core.rankers.ranking_input import RankingInput
 
 
-class Params(BaseModel):
+class Params(parameters.Params):
     """Parameters of the method."""
 
-    model_config = ConfigDict(extra="forbid")
-
     candidates: int = Field(300, ge=1, description="Neurons that are tried: the first of the cheap ranking.")
-    cost: Cost = Field("loss", description=COST)
-    eps: float = Field(3.0, gt=0, le=100, description="Added to the cost, as a multiple of the middle candidate's.")
-    sentences: int = Field(24, ge=2, description="Training sentences with, and as many without the concept, at most.")
+    cost: parameters.CostParameter = "loss"
+    eps: parameters.EpsParameter = 3.0
+    sentences: parameters.SentencesParameter = 24
 
 
-def score(
-    activations: Activations,
-    outgoing_norm: np.ndarray,
-    params: Params,
-    *,
-    seed: int,
-    progress: ProgressCallback,
-    subject: Subject,
-) -> np.ndarray:
-    """Gain over cost where it was measured, and the cheap ranking's order elsewhere, `[layers, width]`."""
-    from unlearning_core.rankers.single_ablations import cut_each
-    from unlearning_core.rankers.token_batches import some, token_batches
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """Gain over cost where it was measured, and the cheap ranking's order elsewhere."""
+    from unlearning_core.rankers.single_ablations import ablate_each
+    from unlearning_core.rankers.token_batches import token_batches
 
-    cheap = taylor.score(
-        activations, outgoing_norm, taylor.Params(cost=params.cost), seed=seed, progress=progress, subject=subject
-    )
-    chosen = first(cheap, params.candidates, massive(activations))
-    batches = token_batches(replace(subject, items=some(subject.items, params.sentences, seed)))
-    found = cut_each(subject.loaded, batches, activations.site, chosen, progress=progress)
-    loss = rise(found.retain, found.neighbour, subject.neighbour_share)
-    return placed(cheap, chosen, gain_for_cost(found.forget, loss, found.divergence, params.cost, params.eps))
+    cheap = taylor.score(given, taylor.Params(cost=params.cost))
+    chosen = first(cheap, params.candidates, given.massive())
+    batches = token_batches(given.sample(params.sentences))
+    found = ablate_each(given, batches, chosen)
+    loss = rise(found.retain, found.neighbour, given.neighbour_share)
+    return merged(cheap, chosen, gain_for_cost(found.forget, loss, found.divergence, params.cost, params.eps))
 
 
-def massive(activations: Activations) -> np.ndarray:
-    """bool `[layers, width]`: the neurons that write the attention sink, which no method needs to try."""
-    found = np.zeros(activations.statistics.shape, bool)
-    found[activations.massive["layer"].to_numpy(int), activations.massive["index"].to_numpy(int)] = True
-    return found
-
-
-def first(score: np.ndarray, count: int, but: np.ndarray) -> np.ndarray:
-    """(layer, index) of the `count` neurons with the largest score that are not among `but`, int `[count, 2]`."""
-    order = np.lexsort((-score.ravel(), but.ravel()))[: min(count, int((~but).sum()))]
-    return np.stack(np.unravel_index(order, score.shape), axis=1)
-
-
-def placed(cheap: np.ndarray, chosen: np.ndarray, measured: np.ndarray) -> np.ndarray:
+def merged(
+    cheap: Float[np.ndarray, "layers width"], chosen: Int[np.ndarray, "n 2"], measured: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "layers width"]:
     """One score of both: measured above 0, then what was not measured in the order of `cheap`, then the rest.
 
     Args:
-        cheap: score of all neurons, `[layers, width]`.
-        chosen: (layer, index) of those that were measured, `[n, 2]`.
-        measured: their score, `[n]`.
+        cheap: score of all neurons.
+        chosen: (layer, index) of those that were measured.
+        measured: their score.
     """
-    place = np.empty(cheap.size)
-    place[np.argsort(-cheap.ravel(), kind="stable")] = np.arange(1, cheap.size + 1)
     helping = measured[measured > 0]
     least = helping.min() if len(helping) else 1.0
-    score = (least * (1 - place / (cheap.size + 1))).reshape(cheap.shape)
+    score = least * (1 - (positions(cheap) + 1) / (cheap.size + 1))
     score[chosen[:, 0], chosen[:, 1]] = np.where(measured > 0, measured, np.minimum(measured, 0))
     return score

@@ -11,25 +11,20 @@ All four are per row, so that classes of different size compare (their code divi
 sample, over n - 1, and e is no less than half a row of the smaller class for a frequency, which no sample shows.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Float
+from pydantic import Field
 
 from unlearning_core.activations.statistics import CONCEPT, RETAIN, Statistics
 from unlearning_core.errors import InputError
-from unlearning_core.progress import ProgressCallback
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
+from unlearning_core.rankers import parameters
+from unlearning_core.rankers.ranking_input import RankingInput
 
 
-class Params(BaseModel):
+class Params(parameters.Params):
     """Parameters of the method."""
-
-    model_config = ConfigDict(extra="forbid")
 
     measure: Literal["rms", "mean_absolute", "standard_deviation", "firing_frequency"] = Field(
         "rms",
@@ -44,27 +39,26 @@ class Params(BaseModel):
     )
 
 
-def score(
-    activations: Activations, outgoing_norm: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
-) -> np.ndarray:
-    """Concept activity over retain activity, `[layers, width]`; 1 for a neuron that is never active.
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """Concept activity over retain activity; 1 for a neuron that is never active.
 
     Raises:
         InputError: measure "standard_deviation" and a class has one row; "firing_frequency" and every neuron fires on
             every row (attention heads, whose activation is a norm), or the run was ranked before firing was counted.
     """
-    active = _activity(activations.statistics, params.measure)
+    statistics = given.activations.statistics
+    active = _activity(statistics, params.measure)
     floor = params.eps * np.median(active[RETAIN], axis=1, keepdims=True)
     if params.measure == "firing_frequency":
-        floor = np.maximum(floor, 0.5 / activations.statistics.count.min())
+        floor = np.maximum(floor, 0.5 / statistics.count.min())
     above, below = active[CONCEPT] + floor, active[RETAIN] + floor
     # A layer whose middle neuron is silent (ReLU, few texts) has no floor: the smallest float keeps the ratio defined.
     tiny = np.finfo(np.float64).tiny
     return np.where((above == 0) & (below == 0), 1.0, above / np.maximum(below, tiny))
 
 
-def _activity(statistics: Statistics, measure: str) -> np.ndarray:
-    """By class, `[2, layers, width]`."""
+def _activity(statistics: Statistics, measure: str) -> Float[np.ndarray, "2 layers width"]:
+    """By class."""
     if measure == "rms":
         return statistics.rms()
     if measure == "mean_absolute":

@@ -9,41 +9,20 @@ Average precision depends on the share of concept rows. Here it is always one ha
 sampled, so a neuron that knows nothing has about 0.5.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Bool, Float
 
 from unlearning_core.activations.statistics import CONCEPT
-from unlearning_core.progress import ProgressCallback
-from unlearning_core.rankers.sampled import DIRECTION, Direction, by_layer, directed, sampled_rows
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
+from unlearning_core.rankers.parameters import DirectionParams as Params
+from unlearning_core.rankers.parameters import directed
+from unlearning_core.rankers.ranking_input import RankingInput
 
 
-class Params(BaseModel):
-    """Parameters of the method."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    direction: Direction = Field("either", description=DIRECTION)
-
-
-def score(
-    activations: Activations, outgoing_norm: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
-) -> np.ndarray:
-    """Average precision, `[layers, width]`, in (0, 1].
-
-    Raises:
-        InputError: the pass sampled no rows.
-    """
-    rows = sampled_rows(activations, "average_precision")
-    concept = rows.y == CONCEPT
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """Average precision, in (0, 1]; raises InputError where the pass sampled no rows."""
+    concept = given.rows.y == CONCEPT
     scores = []
-    for values in by_layer(rows, progress):
+    for values in given.rows_by_layer():
         order = np.argsort(values, axis=1)
         ascending, labels = np.take_along_axis(values, order, 1), concept[order]
         higher = average_precision(ascending[:, ::-1], labels[:, ::-1])
@@ -51,12 +30,12 @@ def score(
     return np.stack(scores)
 
 
-def average_precision(values: np.ndarray, concept: np.ndarray) -> np.ndarray:
-    """Average precision of each line of `values`, float64 `[neurons]`.
+def average_precision(
+    values: Float[np.ndarray, "neurons rows"], concept: Bool[np.ndarray, "neurons rows"]
+) -> Float[np.ndarray, " neurons"]:
+    """Average precision of each line of `values`, which are sorted by what is to come first.
 
-    Args:
-        values: sorted by what is to come first, `[neurons, rows]`.
-        concept: whether each is a concept row, bool `[neurons, rows]`.
+    `concept` says whether each is a concept row.
     """
     # Rows that tie share a threshold: only the last of them is a point of the curve.
     last = np.ones(values.shape, bool)

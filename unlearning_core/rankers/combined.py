@@ -20,21 +20,26 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
 
-from unlearning_core.progress import Progress, ProgressCallback, duration
-from unlearning_core.rankers.ablation import first, massive
-from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost, rise
+from unlearning_core.concepts.labelling import LabelledSet, LabelledText
+from unlearning_core.progress import ProgressCallback, duration
+from unlearning_core.rankers import parameters
+from unlearning_core.rankers.candidates import first
+from unlearning_core.rankers.gain_for_cost import gain_for_cost, rise
+from unlearning_core.rankers.ranking_input import RankingInput
 
 if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
     from unlearning_core.evaluation.measurement import Measurement
-    from unlearning_core.rankers.ranking_input import Subject
+
+Neurons = Int[np.ndarray, "neurons 2"]
+"""(layer, index) of some neurons."""
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +54,8 @@ PASSES = 4.0
 activations alone."""
 
 
-class Params(BaseModel):
+class Params(parameters.Params):
     """Parameters of the method."""
-
-    model_config = ConfigDict(extra="forbid")
 
     rounds: int = Field(4, ge=1, le=100, description="How often neurons are ranked, tried and cut.")
     most: int = Field(100, ge=1, description="Neurons that are cut each round, at most.")
@@ -60,9 +63,9 @@ class Params(BaseModel):
     budget: float = Field(
         0.1, gt=0, description="Rise of the other tokens' loss that all rounds together may cost, nats a token."
     )
-    cost: Cost = Field("both", description=COST)
-    eps: float = Field(1.0, gt=0, le=100, description="Added to the cost, as a multiple of the middle neuron's.")
-    sentences: int = Field(200, ge=2, description="Training sentences with, and as many without the concept, at most.")
+    cost: parameters.CostParameter = "both"
+    eps: parameters.EpsParameter = 1.0
+    sentences: parameters.SentencesParameter = 200
 
 
 class Change(NamedTuple):
@@ -75,70 +78,58 @@ class Change(NamedTuple):
     retain: float
 
 
-def score(
-    activations: Activations,
-    outgoing_norm: np.ndarray,
-    params: Params,
-    *,
-    seed: int,
-    progress: ProgressCallback,
-    subject: Subject,
-) -> np.ndarray:
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
     """The neurons that were cut, in their order, above what the last round's gradients give the others."""
     from unlearning_core.rankers.derivatives import derivatives
     from unlearning_core.rankers.token_batches import token_batches
 
-    chosen_on, checked = divided(subject, params.sentences, seed)
-    batches, begun = token_batches(chosen_on), time.monotonic()
-    change = _change_of(checked, activations.site, progress)
-    passes = params.rounds * (PASSES * len(chosen_on.items) / len(checked.items) + params.tests)
+    to_choose, to_check = divided(given.sample(params.sentences))
+    batches, begun = token_batches(replace(given, items=to_choose)), time.monotonic()
+    change = _change_of(replace(given, items=to_check))
+    passes = params.rounds * (PASSES * len(to_choose) / len(to_check) + params.tests)
     expected = duration(passes * (time.monotonic() - begun))
-    kept, order, now = np.ones(activations.statistics.shape, bool), [np.empty((0, 2), int)], Change(0.0, 0.0)
+    kept, cut, now = np.ones(given.activations.statistics.shape, bool), np.empty((0, 2), int), Change(0.0, 0.0)
     for number in range(1, params.rounds + 1):
-        told = _renamed(progress, f"round {number} of {params.rounds} (all: {expected} at most)")
-        found = derivatives(subject.loaded, batches, activations.site, at=kept.astype(np.float64), progress=told)
-        loss = rise(-found.retain, -found.neighbour, subject.neighbour_share)
+        progress = _prefixed(given.progress, f"round {number} of {params.rounds} (all: {expected} at most)")
+        found = derivatives(replace(given, progress=progress), batches, at=kept.astype(np.float64))
+        loss = rise(-found.retain, -found.neighbour, given.neighbour_share)
         cheap = gain_for_cost(-found.concept, loss, found.retain_square / 2, params.cost, params.eps)
-        best = first(cheap, params.most, massive(activations) | ~kept)
+        best = first(cheap, params.most, given.massive() | ~kept)
         best = best[cheap[best[:, 0], best[:, 1]] > 0]
+
+        def measured(neurons: Neurons, kept: np.ndarray = kept, progress: ProgressCallback = progress) -> Change:
+            return change(without(kept, neurons), progress)
+
         limit = params.budget * number / params.rounds
-
-        def tried(neurons: np.ndarray, kept: np.ndarray = kept, told: ProgressCallback = told) -> Change:
-            return change(without(kept, neurons), told)
-
-        cut, too_costly, now = affordable(best, tried, now, limit, params.tests)
-        kept = without(kept, cut)
-        order.append(cut)
-        log.info("Round %d of %d: %d of %d neurons cut, %s", number, params.rounds, len(cut), len(best), now)
-    return in_order(np.concatenate(order), too_costly, cheap)
+        chosen, too_costly, now = affordable(best, measured, now, limit, params.tests)
+        kept, cut = without(kept, chosen), np.concatenate([cut, chosen])
+        log.info("Round %d of %d: %d of %d neurons cut, %s", number, params.rounds, len(chosen), len(best), now)
+    return in_order(cut, too_costly, cheap)
 
 
-def divided(subject: Subject, sentences: int, seed: int) -> tuple[Subject, Subject]:
-    """At most so many sentences of each kind: what gradients are taken on, and what sets are measured on.
+def divided(given: RankingInput) -> tuple[Sequence[LabelledText], Sequence[LabelledText]]:
+    """The sentences that gradients are taken on, and those that sets are measured on.
 
     A single sentence with the concept serves for both.
     """
-    from unlearning_core.concepts.labelling import LabelledSet
-    from unlearning_core.rankers.token_batches import some
-
-    items = LabelledSet(list(some(subject.items, sentences, seed)))
+    items = LabelledSet(list(given.items))
     if len(items.with_concept) < 2:
-        return replace(subject, items=items.items), replace(subject, items=items.items)
-    chosen_on, checked = items.split(CHECKED, seed)
-    return replace(subject, items=chosen_on.items), replace(subject, items=checked.items)
+        return items.items, items.items
+    to_choose, to_check = items.split(CHECKED, given.seed)
+    return to_choose.items, to_check.items
 
 
 def affordable(
-    best: np.ndarray, tried: Callable[[np.ndarray], Change], now: Change, limit: float, tests: int
-) -> tuple[np.ndarray, np.ndarray, Change]:
+    best: Neurons, measured: Callable[[Neurons], Change], now: Change, limit: float, tests: int
+) -> tuple[Int[np.ndarray, "cut 2"], Int[np.ndarray, "costly 2"], Change]:
     """Which of `best` can be cut together, within `limit` and `tests` measurements.
 
     Args:
-        best: (layer, index), the best first, int `[n, 2]`.
-        tried: what a cut of these, beside all that is cut already, changes in all.
+        best: the best first.
+        measured: what a cut of these, beside all that is cut already, changes in all.
         now: what is changed already.
         limit: of the retain part, nats a token.
-        tests: how often `tried` is called, at most.
+        tests: how often `measured` is called, at most.
 
     Returns:
         Those that can, in the order they were taken, those that are too costly one by one, and what is changed then.
@@ -149,7 +140,7 @@ def affordable(
         if not waiting or now.retain >= FULL * limit:
             break
         some = waiting.pop()
-        found = tried(np.concatenate([cut, some]))
+        found = measured(np.concatenate([cut, some]))
         if found.retain <= limit and found.forget > now.forget:
             cut, now = np.concatenate([cut, some]), found
         elif len(some) > 1:
@@ -160,8 +151,8 @@ def affordable(
     return cut, out, now
 
 
-def without(kept: np.ndarray, neurons: np.ndarray) -> np.ndarray:
-    """A copy of `kept`, bool `[layers, width]`, in which `neurons`, (layer, index), are cut as well."""
+def without(kept: Bool[np.ndarray, "layers width"], neurons: Neurons) -> Bool[np.ndarray, "layers width"]:
+    """A copy of `kept` in which `neurons` are cut as well."""
     less = kept.copy()
     less[neurons[:, 0], neurons[:, 1]] = False
     return less
@@ -178,29 +169,29 @@ def change_between(base: Measurement, after: Measurement, share: float) -> Chang
     forget = nll_delta(base, after, "concept").value
     if not (share and base.has_neighbours):
         return Change(forget, nll_delta(base, after, "retain").value)
-    rest, near = nll_delta(base, after, "rest").value, nll_delta(base, after, "neighbour").value
+    rest, neighbour = (nll_delta(base, after, part).value for part in ("rest", "neighbour"))
     # A part of which there is no token among these sentences has no mean.
-    rest, near = (0.0 if math.isnan(part) else part for part in (rest, near))
-    return Change(forget, (1 - share) * float(rise(rest, near, share)))
+    rest, neighbour = (0.0 if math.isnan(part) else part for part in (rest, neighbour))
+    return Change(forget, (1 - share) * float(rise(rest, neighbour, share)))
 
 
-def _change_of(
-    subject: Subject, site: str, progress: ProgressCallback
-) -> Callable[[np.ndarray, ProgressCallback], Change]:
-    """A function that measures what a mask, bool `[layers, width]`, changes; the base model is measured at once."""
+def _change_of(given: RankingInput) -> Callable[[Bool[np.ndarray, "layers width"], ProgressCallback], Change]:
+    """A function that measures what a mask changes; the base model is measured at once."""
     from unlearning_core.edits.mask import Mask
     from unlearning_core.evaluation.likelihood import Meter
 
-    meter = Meter(subject.loaded, subject.items)
-    base = meter.measure(progress=progress)
+    meter = Meter(given.loaded, given.items)
+    base = meter.measure(progress=given.progress)
 
-    def change(kept: np.ndarray, told: ProgressCallback) -> Change:
-        return change_between(base, meter.measure(Mask({site: kept}), told), subject.neighbour_share)
+    def change(kept: Bool[np.ndarray, "layers width"], progress: ProgressCallback) -> Change:
+        return change_between(base, meter.measure(Mask({given.site: kept}), progress), given.neighbour_share)
 
     return change
 
 
-def in_order(cut: np.ndarray, too_costly: np.ndarray, cheap: np.ndarray) -> np.ndarray:
+def in_order(
+    cut: Int[np.ndarray, "cut 2"], too_costly: Int[np.ndarray, "costly 2"], cheap: Float[np.ndarray, "layers width"]
+) -> Float[np.ndarray, "layers width"]:
     """`cheap` with the neurons that were cut above all others, the first one highest, and the costly ones below."""
     score = cheap.copy()
     score[too_costly[:, 0], too_costly[:, 1]] = cheap.min() - 1
@@ -210,8 +201,5 @@ def in_order(cut: np.ndarray, too_costly: np.ndarray, cheap: np.ndarray) -> np.n
     return score
 
 
-def _renamed(progress: ProgressCallback, name: str) -> ProgressCallback:
-    def told(update: Progress) -> None:
-        progress(replace(update, task=f"{name}: {update.task}"))
-
-    return told
+def _prefixed(progress: ProgressCallback, name: str) -> ProgressCallback:
+    return lambda update: progress(replace(update, task=f"{name}: {update.task}"))

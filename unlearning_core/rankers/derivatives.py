@@ -7,25 +7,28 @@ of gradient x activation, so one backward pass gives for every neuron at once wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
-from unlearning_core.models.loading import LoadedModel
-from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.progress import Progress
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.token_batches import TokenBatch
 
 TASK = "following the loss back"
+NOT_FINITE = "The gradients of the loss are not finite numbers. Load the model in float32."
 
 
 @dataclass(frozen=True)
 class Derivatives:
-    """Of the loss in the factor that every neuron of a site is multiplied by, float64 `[layers, width]`.
+    """Of the loss in the factor that every neuron of a site is multiplied by, float64.
 
     Attributes:
         concept: of the mean negative log-likelihood of the concept tokens, nats a token.
@@ -37,62 +40,63 @@ class Derivatives:
             Neighbours' squares are added by their weight.
     """
 
-    concept: np.ndarray
-    retain: np.ndarray
-    neighbour: np.ndarray
-    retain_square: np.ndarray
+    concept: Float[np.ndarray, "layers width"]
+    retain: Float[np.ndarray, "layers width"]
+    neighbour: Float[np.ndarray, "layers width"]
+    retain_square: Float[np.ndarray, "layers width"]
 
 
 def derivatives(
-    loaded: LoadedModel,
-    batches: Sequence[TokenBatch],
-    site: str,
-    *,
-    at: np.ndarray | None = None,
-    progress: ProgressCallback,
+    given: RankingInput, batches: Sequence[TokenBatch], at: Float[np.ndarray, "layers width"] | None = None
 ) -> Derivatives:
     """One forward pass, and a backward pass each for the concept's, the neighbours' and all other tokens.
 
     Args:
-        loaded: the model; its weights get no gradient.
+        given: the model, whose weights get no gradient, and the site; its progress is told after every batch.
         batches: the sentences.
-        site: which kind of neuron.
-        at: factors at which the derivatives are taken, `[layers, width]`; ones if not given.
-        progress: told after every batch; may raise Stopped.
+        at: factors at which the derivatives are taken; ones if not given.
 
     Raises:
+        Stopped: `given.progress` raised it.
         WorkFailed: a derivative is not a number.
     """
+    loaded, site = given.loaded, given.site
     shape = loaded.map.require(site)
     point = torch.ones(shape) if at is None else torch.from_numpy(at).float()
     predictor = NextToken(loaded)
     sums, square, counts, done = np.zeros((3, *shape)), np.zeros(shape), np.zeros(3), 0
     total = sum(batch.tokens for batch in batches)
     for batch in batches:
-        factors = _factors(loaded, site, point, len(batch.ids))
+        # A leaf `[texts, 1, width]` a layer: each sentence has its own factors, so that it gets its own derivatives.
+        rows = point.to(batch.ids.device, loaded.model.dtype)
+        factors = [row.expand(len(batch.ids), 1, -1).clone().requires_grad_() for row in rows]
         with torch.enable_grad(), multiplied(loaded.map, {(site, layer): f for layer, f in enumerate(factors)}):
-            nats = batch.nats(predictor.logits(batch.ids, batch.seen, batch.places))
-        present = [(kind, chosen) for kind, chosen in enumerate(batch.kinds) if bool(chosen.any())]
-        for kind, chosen in present:
-            more = kind != present[-1][0]
-            found = torch.autograd.grad(
-                nats[chosen].sum(), factors, retain_graph=more, allow_unused=True, materialize_grads=True
-            )
+            nll = batch.nll(predictor.logits(batch.ids, batch.attention_mask, batch.positions))
+        for kind, chosen, found in gradients_by_kind(batch, nll, factors):
             by_text = torch.stack([gradient[:, 0] for gradient in found], dim=1).cpu().double()
             sums[kind] += by_text.sum(0).numpy()
             counts[kind] += int(chosen.sum())
             if kind:
-                square += float(batch.weight[batch.places][chosen][0]) * by_text.square().sum(0).numpy()
+                square += float(batch.weight[batch.positions][chosen][0]) * by_text.square().sum(0).numpy()
         done += batch.tokens
-        progress(Progress(TASK, done, total, "tokens"))
+        given.progress(Progress(TASK, done, total, "tokens"))
     if not (np.isfinite(sums).all() and np.isfinite(square).all()):
-        raise WorkFailed("The gradients of the loss are not finite numbers. Load the model in float32.")
+        raise WorkFailed(NOT_FINITE)
     concept, retain, neighbour = sums / np.maximum(counts, 1)[:, None, None]
     return Derivatives(concept, retain, neighbour, square / counts[1:].sum())
 
 
-def _factors(loaded: LoadedModel, site: str, point: torch.Tensor, texts: int) -> list[torch.Tensor]:
-    """A leaf `[texts, 1, width]` a layer: each sentence has its own factors, so that it gets its own derivatives."""
-    device, dtype = loaded.model.get_input_embeddings().weight.device, loaded.model.dtype
-    rows = point.to(device, dtype)
-    return [row.expand(texts, 1, -1).clone().requires_grad_() for row in rows]
+def gradients_by_kind(
+    batch: TokenBatch, nll: Float[Tensor, " positions"], leaves: Sequence[Tensor]
+) -> Iterator[tuple[int, Bool[Tensor, " positions"], tuple[Tensor, ...]]]:
+    """For each of `batch.kinds` that occurs: its number, its positions, and the gradients of its summed loss."""
+    present = [(kind, chosen) for kind, chosen in enumerate(batch.kinds) if bool(chosen.any())]
+    for kind, chosen in present:
+        more = kind != present[-1][0]
+        yield (
+            kind,
+            chosen,
+            torch.autograd.grad(
+                nll[chosen].sum(), leaves, retain_graph=more, allow_unused=True, materialize_grads=True
+            ),
+        )

@@ -8,22 +8,16 @@ Where there are neighbours, what they pay counts beside what the rest pays, and 
 with a share s, s / (1 - s) times. What one of the two gains pays for nothing at the other.
 """
 
-from __future__ import annotations
-
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
+from jaxtyping import Float
 
-Cost = Literal["loss", "divergence", "both"]
+from unlearning_core.rankers.parameters import Cost
+
 Loss = TypeVar("Loss", float, np.ndarray)
 
-COST = (
-    "What a cut costs elsewhere: the rise of the loss on all other tokens, as retain deltas are measured; how far it "
-    "moves the predictions there (Kullback-Leibler divergence); or both, the divergence counting three tenths."
-)
-"""Description of the parameter, for every method that has it."""
-
-SHARE = 0.3
+DIVERGENCE_SHARE = 0.3
 """How much of the divergence counts beside the loss. On few sentences a neuron can seem to cost no loss by luck; one
 that moves predictions far will cost some on others."""
 
@@ -33,28 +27,34 @@ def odds(share: float) -> float:
     return share / (1 - share)
 
 
-def rise(rest: Loss, near: Loss, share: float) -> Loss:
+def rise(rest: Loss, neighbour: Loss, share: float) -> Loss:
     """What a cut costs the retain tokens: the rise of the rest's mean loss, and `odds` times the neighbours'.
 
     Args:
         rest: rise of the mean loss of the tokens that are neither the concept's nor a neighbour's, nats a token.
-        near: rise of the neighbours'; 0 where there are none.
+        neighbour: rise of the neighbours'; 0 where there are none.
         share: of the neighbours.
     """
-    return np.maximum(rest, 0) + odds(share) * np.maximum(near, 0)
+    return np.maximum(rest, 0) + odds(share) * np.maximum(neighbour, 0)
 
 
-def gain_for_cost(gain: np.ndarray, loss: np.ndarray, divergence: np.ndarray, cost: Cost, eps: float) -> np.ndarray:
+def gain_for_cost(
+    gain: Float[np.ndarray, "*neurons"],
+    loss: Float[np.ndarray, "*neurons"],
+    divergence: Float[np.ndarray, "*neurons"],
+    cost: Cost,
+    eps: float,
+) -> Float[np.ndarray, "*neurons"]:
     """gain / (cost + e) by neuron; e is `eps` times the middle neuron's divergence.
 
     Args:
-        gain: rise of the concept tokens' loss by a cut, nats a token, of any shape.
+        gain: rise of the concept tokens' loss by a cut, nats a token.
         loss: rise of the other tokens' loss; below 0 it counts as 0.
         divergence: divergence at the other tokens, 0 or more.
-        cost: which of the two is the cost, or both: loss + `SHARE` x divergence.
+        cost: which of the two is the cost, or both: loss + `DIVERGENCE_SHARE` x divergence.
         eps: above 0.
     """
     rise = np.maximum(loss, 0)
-    paid = {"loss": rise, "divergence": divergence, "both": rise + SHARE * divergence}[cost]
+    paid = {"loss": rise, "divergence": divergence, "both": rise + DIVERGENCE_SHARE * divergence}[cost]
     # Where the middle neuron does nothing at all (ReLU), the smallest float keeps the ratio defined.
     return gain / np.maximum(paid + eps * np.median(divergence), np.finfo(np.float64).tiny)

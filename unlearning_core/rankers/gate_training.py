@@ -6,30 +6,29 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
-from unlearning_core.files import write_file, write_text
-from unlearning_core.progress import Progress, ProgressCallback, duration
-from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.files import write_file
+from unlearning_core.progress import Progress, duration
+from unlearning_core.rankers.history import Step, read_history, write_history
+from unlearning_core.rankers.parameters import GateParams
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.token_batches import Sentences, TokenBatch
-
-if TYPE_CHECKING:
-    from unlearning_core.rankers.gates import Params
 
 log = logging.getLogger(__name__)
 
 TASK = "training gates"
-CHECKPOINT, HISTORY = "gates.npz", "gates.jsonl"
+CHECKPOINT = "gates.npz"
 SAVE_EVERY = 5
 """Steps between checkpoints."""
 
@@ -48,34 +47,36 @@ KEPT_LOGITS = 64
 what this gives, and nearly that."""
 
 
-def drawn(log_alpha: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+def sample_gates(log_alpha: Float[Tensor, "*#gates"], uniform: Float[Tensor, "*#gates"]) -> Float[Tensor, ...]:
     """Hard-concrete gates in [0, 1] from uniform numbers in (0, 1); the shapes broadcast (Louizos et al. 2018, 10)."""
     soft = torch.sigmoid((torch.logit(uniform) + log_alpha) / TEMPERATURE)
     return (soft * (MOST - LEAST) + LEAST).clamp(0, 1)
 
 
-def closed_probability(log_alpha: torch.Tensor) -> torch.Tensor:
+def closed_probability(log_alpha: Float[Tensor, "*gates"]) -> Float[Tensor, "*gates"]:
     """Probability that a gate is exactly 0 (Louizos et al. 2018, one minus equation 12)."""
     return torch.sigmoid(TEMPERATURE * float(np.log(-LEAST / MOST)) - log_alpha)
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """What the base model predicts at the places of one sentence.
+class BasePrediction:
+    """What the base model predicts at the positions of one sentence.
 
     Attributes:
-        nats: negative log-likelihood, `[places]`.
-        tokens: the most probable tokens, `[places, kept]`.
-        log_p: their log probability, `[places, kept]`.
+        nll: negative log-likelihood, nats.
+        tokens: the most probable tokens.
+        log_p: their log probability.
     """
 
-    nats: torch.Tensor
-    tokens: torch.Tensor
-    log_p: torch.Tensor
+    nll: Float[Tensor, " positions"]
+    tokens: Int[Tensor, "positions kept"]
+    log_p: Float[Tensor, "positions kept"]
 
 
-def divergence(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
-    """KL(p || q), `[places]`, over the kept tokens `[places, kept]` and one that stands for all others."""
+def divergence(
+    log_p: Float[Tensor, "positions kept"], log_q: Float[Tensor, "positions kept"]
+) -> Float[Tensor, " positions"]:
+    """KL(p || q) over the kept tokens and one that stands for all others."""
     p, q = log_p.exp(), log_q.exp()
     rest_p, rest_q = ((1 - part.sum(-1)).clamp(min=1e-6) for part in (p, q))
     return (p * (log_p - log_q)).sum(-1) + rest_p * (rest_p.log() - rest_q.log())
@@ -87,49 +88,41 @@ class GateTraining:
     Attributes:
         expected_seconds: what it takes in all, going by how fast the base model's predictions were read.
         history: step, forget (rise of the concept's loss, nats a token), divergence and closed (gates more closed than
-            open) of every step so far; as it goes, also in the file `HISTORY` of the subject's folder.
+            open) of every step so far; as it goes, also in the input's folder (rankers/history.py).
     """
 
-    def __init__(
-        self,
-        subject: Subject,
-        site: str,
-        chosen: np.ndarray,
-        params: Params,
-        seed: int,
-        progress: ProgressCallback,
-    ) -> None:
-        """Reads the base model's predictions.
+    def __init__(self, given: RankingInput, chosen: Int[np.ndarray, "gates 2"], params: GateParams) -> None:
+        """Reads the base model's predictions; `given.progress` is told after every batch and may raise Stopped.
 
         Args:
-            chosen: (layer, index) of the neurons that get a gate, the likeliest first, int `[gates, 2]`.
-            progress: told after every batch; may raise Stopped.
+            given: the model and all sentences to train on.
+            chosen: (layer, index) of the neurons that get a gate, the likeliest first.
+            params: how to train.
         """
-        self._loaded, self._site, self._params, self._seed = subject.loaded, site, params, seed
-        self._folder = subject.folder
-        self._shape = subject.loaded.map.require(site)
-        self._predictor = NextToken(subject.loaded)
-        self._sentences = Sentences(subject)
+        self._given, self._params = given, params
+        self._shape = given.loaded.map.require(given.site)
+        self._predictor = NextToken(given.loaded)
+        self._sentences = Sentences(given)
         self._device = self._sentences.device
-        self._places = [(layer, np.flatnonzero(chosen[:, 0] == layer)) for layer in np.unique(chosen[:, 0])]
+        self._gates_of_layer = {int(n): np.flatnonzero(chosen[:, 0] == n) for n in np.unique(chosen[:, 0])}
         self._index = torch.from_numpy(chosen[:, 1].copy()).to(self._device)
         self._log_alpha = torch.linspace(SHUT, OPEN, len(chosen), device=self._device).requires_grad_()
         self._optimizer = torch.optim.Adam([self._log_alpha], lr=params.learning_rate)
-        with_concept = [number for number, item in enumerate(subject.items) if item.spans]
-        without = [number for number, item in enumerate(subject.items) if not item.spans]
+        with_concept = [number for number, item in enumerate(given.items) if item.spans]
+        without = [number for number, item in enumerate(given.items) if not item.spans]
         self._kinds = [with_concept, without or with_concept]
         begun = time.monotonic()
-        self._known = self._read_base(len(subject.items), progress)
-        of_all = 2 * params.batch * params.steps / len(subject.items)
+        self._base = self._read_base()
+        of_all = 2 * params.batch * params.steps / len(given.items)
         self.expected_seconds = PASSES * of_all * (time.monotonic() - begun)
-        self._identity = self._made_from(subject, chosen)
-        self.history: list[dict[str, float]] = []
+        self._identity = self._made_from(chosen)
+        self.history: list[Step] = []
 
-    def run(self, progress: ProgressCallback) -> np.ndarray:
-        """Train to the end, from the checkpoint of the same training if there is one; log alpha, `[gates]`.
+    def run(self) -> Float[np.ndarray, " gates"]:
+        """Train to the end, from the checkpoint of the same training if there is one; log alpha.
 
         Raises:
-            Stopped: `progress` raised it; a checkpoint is left.
+            Stopped: `given.progress` raised it; a checkpoint is left.
             WorkFailed: the loss is not a number.
         """
         begun, total = self._resume(), self._params.steps
@@ -138,25 +131,25 @@ class GateTraining:
         for step in range(begun, total):
             self._save_if(step > begun and step % SAVE_EVERY == 0, step)
             try:
-                progress(Progress(task, step, total, "steps"))
+                self._given.progress(Progress(task, step, total, "steps"))
             except BaseException:
                 self._save_if(step > begun, step)
                 raise
             self.history.append({"step": step} | self._step(step))
             self._write_history()
-        progress(Progress(task, total, total, "steps"))
-        if self._folder is not None:
-            (self._folder / CHECKPOINT).unlink(missing_ok=True)
+        self._given.progress(Progress(task, total, total, "steps"))
+        if self._given.folder is not None:
+            (self._given.folder / CHECKPOINT).unlink(missing_ok=True)
         return self._log_alpha.detach().cpu().double().numpy()
 
-    def _step(self, step: int) -> dict[str, float]:
+    def _step(self, step: int) -> Step:
         params = self._params
-        batch = self._sentences.batch([number for kind in self._kinds for number in self._turn(kind, step)])
-        gates = drawn(self._log_alpha, self._noise(step, len(batch.ids)))
-        nats, apart = self._outcome(batch, gates)
+        batch = self._sentences.batch([number for kind in self._kinds for number in self._next(kind, step)])
+        gates = sample_gates(self._log_alpha, self._noise(step, len(batch.ids)))
+        rise, apart = self._losses(batch, gates)
         closed = closed_probability(self._log_alpha).sum()
         one_percent = self._shape[0] * self._shape[1] / 100
-        loss = -nats.clamp(max=params.cap).mean() + params.keep * apart.mean() + params.few * closed / one_percent
+        loss = -rise.clamp(max=params.cap).mean() + params.keep * apart.mean() + params.few * closed / one_percent
         if not bool(torch.isfinite(loss)):
             raise WorkFailed(f"The loss of the gates is not a number at step {step}. Use float32, or a smaller rate.")
         (self._log_alpha.grad,) = torch.autograd.grad(loss, [self._log_alpha])
@@ -164,114 +157,112 @@ class GateTraining:
             group["lr"] = params.learning_rate * (1 - 0.9 * step / params.steps)
         self._optimizer.step()
         return {
-            "forget": float(nats.detach().mean()),
+            "forget": float(rise.detach().mean()),
             "divergence": float(apart.detach().mean()),
             "closed": int((self._log_alpha < 0).sum()),
         }
 
-    def _turn(self, kind: list[int], step: int) -> list[int]:
+    def _next(self, kind: list[int], step: int) -> list[int]:
         """The sentences of a kind that are next: all of them once, shuffled, then all again in another order."""
         size = min(self._params.batch, len(kind))
         places = range(step * size, (step + 1) * size)
-        shuffled = {
-            n: np.random.default_rng([self._seed, n]).permutation(kind) for n in {p // len(kind) for p in places}
-        }
+        epochs = {place // len(kind) for place in places}
+        shuffled = {epoch: np.random.default_rng([self._given.seed, epoch]).permutation(kind) for epoch in epochs}
         return [int(shuffled[place // len(kind)][place % len(kind)]) for place in places]
 
-    def _noise(self, step: int, texts: int) -> torch.Tensor:
+    def _noise(self, step: int, texts: int) -> Float[Tensor, "texts gates"]:
         """Uniform numbers of this step, the same whether or not the training was stopped before it."""
-        numbers = np.random.default_rng([self._seed, 1, step]).random((texts, len(self._index)), dtype=np.float32)
+        generator = np.random.default_rng([self._given.seed, 1, step])
+        numbers = generator.random((texts, len(self._index)), dtype=np.float32)
         return torch.from_numpy(numbers).clamp(1e-6, 1 - 1e-6).to(self._device)
 
-    def _outcome(self, batch: TokenBatch, gates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rise of the loss at concept tokens, and weighted divergence at the others, under gates `[texts, gates]`."""
+    def _losses(
+        self, batch: TokenBatch, gates: Float[Tensor, "texts gates"]
+    ) -> tuple[Float[Tensor, " concept"], Float[Tensor, " others"]]:
+        """Rise of the loss at concept tokens, and weighted divergence at the others, under these gates."""
         factors = {}
-        for layer, here in self._places:
+        for layer, here in self._gates_of_layer.items():
             where = torch.from_numpy(here).to(self._device)
             whole = torch.ones(len(batch.ids), self._shape[1], device=self._device)
-            factors[self._site, int(layer)] = whole.index_copy(1, self._index[where], gates[:, where])[:, None]
+            factors[self._given.site, layer] = whole.index_copy(1, self._index[where], gates[:, where])[:, None]
         half = self._params.precision == "bfloat16"
         mixed = torch.autocast(self._device.type, torch.bfloat16) if half else nullcontext()
-        with torch.enable_grad(), mixed, multiplied(self._loaded.map, factors):
-            logits = self._predictor.logits(batch.ids, batch.seen, batch.places)
-        logits = logits.float()
-        is_concept = batch.concept[batch.places]
-        known = [self._known[number] for number in batch.numbers]
-        nats, tokens, log_p = (torch.cat([getattr(one, name) for one in known]) for name in ("nats", "tokens", "log_p"))
-        rise = batch.nats(logits) - nats
+        with torch.enable_grad(), mixed, multiplied(self._given.loaded.map, factors):
+            logits = self._predictor.logits(batch.ids, batch.attention_mask, batch.positions)
+        logits, is_concept = logits.float(), batch.concept[batch.positions]
+        base = [self._base[index] for index in batch.indices]
+        nll, tokens, log_p = (torch.cat([getattr(one, name) for one in base]) for name in ("nll", "tokens", "log_p"))
+        rise = batch.nll(logits) - nll
         others = logits[~is_concept]
         log_q = others.gather(1, tokens[~is_concept]) - torch.logsumexp(others, -1, keepdim=True)
-        return rise[is_concept], batch.weight[batch.places][~is_concept] * divergence(log_p[~is_concept], log_q)
+        return rise[is_concept], batch.weight[batch.positions][~is_concept] * divergence(log_p[~is_concept], log_q)
 
-    def _read_base(self, count: int, progress: ProgressCallback) -> list[Known]:
+    def _read_base(self) -> list[BasePrediction]:
         """By sentence; read once in batches that do not depend on where a training was stopped."""
-        known: dict[int, Known] = {}
+        found: dict[int, BasePrediction] = {}
+        count = len(self._given.items)
         for batch in self._sentences.grouped():
             with torch.no_grad():
-                logits = self._predictor.logits(batch.ids, batch.seen, batch.places).float()
-                nats = batch.nats(logits)
+                logits = self._predictor.logits(batch.ids, batch.attention_mask, batch.positions).float()
+                nll = batch.nll(logits)
                 log_p, tokens = torch.log_softmax(logits, -1).topk(min(KEPT_LOGITS, logits.shape[-1]))
-            sizes = batch.places.sum(1).tolist()
-            parts = zip(batch.numbers, *(part.split(sizes) for part in (nats, tokens, log_p)), strict=True)
-            known |= {number: Known(*(part.clone() for part in rest)) for number, *rest in parts}
-            progress(Progress("reading the base model's predictions", len(known), count, "sentences"))
-        return [known[number] for number in range(count)]
+            sizes = batch.positions.sum(1).tolist()
+            parts = zip(batch.indices, *(part.split(sizes) for part in (nll, tokens, log_p)), strict=True)
+            found |= {index: BasePrediction(*(part.clone() for part in rest)) for index, *rest in parts}
+            self._given.progress(Progress("reading the base model's predictions", len(found), count, "sentences"))
+        return [found[index] for index in range(count)]
 
-    def _made_from(self, subject: Subject, chosen: np.ndarray) -> str:
-        """Identity of the training: of all that decides its steps, the model by what it predicts."""
-        settings = [self._params.model_dump(), self._seed, self._site, self._sentences.weights]
+    def _made_from(self, chosen: Int[np.ndarray, "gates 2"]) -> str:
+        """Digest of all that decides the steps of the training, the model by what it predicts."""
+        given = self._given
+        settings = [self._params.model_dump(), given.seed, given.site, self._sentences.weights]
         sha = hashlib.sha256(json.dumps(settings).encode())
-        sha.update(json.dumps([[item.text, item.spans, item.neighbours] for item in subject.items]).encode())
+        sha.update(json.dumps([[item.text, item.spans, item.neighbours] for item in given.items]).encode())
         sha.update(chosen.tobytes())
-        for one in self._known:
+        for one in self._base:
             sha.update(one.log_p.cpu().numpy().tobytes())
         return sha.hexdigest()
 
     def _save_if(self, wanted: bool, step: int) -> None:
         """Keep the state before `step`."""
-        if self._folder is None or not wanted:
+        if self._given.folder is None or not wanted:
             return
         state = self._optimizer.state[self._log_alpha]
-        arrays: Mapping[str, Any] = {
-            "identity": np.array(self._identity),
-            "step": np.array(step),
-            "log_alpha": self._log_alpha.detach().cpu().numpy(),
-            "mean": state["exp_avg"].cpu().numpy(),
-            "square": state["exp_avg_sq"].cpu().numpy(),
-        }
 
         def write(path: Path) -> None:
             with path.open("wb") as file:
-                np.savez(file, **arrays)
+                np.savez(
+                    file,
+                    identity=np.array(self._identity),
+                    step=np.array(step),
+                    log_alpha=self._log_alpha.detach().cpu().numpy(),
+                    mean=state["exp_avg"].cpu().numpy(),
+                    square=state["exp_avg_sq"].cpu().numpy(),
+                )
 
-        write_file(self._folder / CHECKPOINT, write)
+        write_file(self._given.folder / CHECKPOINT, write)
 
     def _resume(self) -> int:
         """The step to go on from, with everything as it was before it; 0 without a checkpoint of this training."""
-        path = None if self._folder is None else self._folder / CHECKPOINT
-        if path is None or not path.is_file():
+        folder = self._given.folder
+        if folder is None or not (folder / CHECKPOINT).is_file():
             return 0
-        with np.load(path, allow_pickle=False) as kept:
+        with np.load(folder / CHECKPOINT, allow_pickle=False) as kept:
             if str(kept["identity"]) != self._identity:
                 return 0
-            step, arrays = int(kept["step"]), {name: torch.from_numpy(kept[name]) for name in kept.files[2:]}
+            step = int(kept["step"])
+            log_alpha, mean, square = (torch.from_numpy(kept[name]) for name in ("log_alpha", "mean", "square"))
         with torch.no_grad():
-            self._log_alpha.copy_(arrays["log_alpha"])
+            self._log_alpha.copy_(log_alpha)
         self._optimizer.state[self._log_alpha] = {
             "step": torch.tensor(float(step)),
-            "exp_avg": arrays["mean"].to(self._device),
-            "exp_avg_sq": arrays["square"].to(self._device),
+            "exp_avg": mean.to(self._device),
+            "exp_avg_sq": square.to(self._device),
         }
-        self.history = [line for line in history(path.parent) if line["step"] < step]
+        self.history = [line for line in read_history(folder) if line["step"] < step]
         log.info("Going on with the gates from step %d", step)
         return step
 
     def _write_history(self) -> None:
-        if self._folder is not None:
-            write_text(self._folder / HISTORY, "".join(json.dumps(line) + "\n" for line in self.history))
-
-
-def history(folder: Path) -> list[dict[str, float]]:
-    """How a training went, or goes: step, forget (rise of the concept's loss, nats a token), divergence, closed."""
-    path = folder / HISTORY
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        if self._given.folder is not None:
+            write_history(self._given.folder, self.history)

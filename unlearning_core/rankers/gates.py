@@ -15,61 +15,22 @@ draws gates of its own, so that one step tries many cuts. A cut acts at every po
 difference.
 """
 
-from __future__ import annotations
-
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Float
 
-from unlearning_core.progress import ProgressCallback
 from unlearning_core.rankers import taylor
-from unlearning_core.rankers.ablation import first, massive
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
-    from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.rankers.candidates import first, positions
+from unlearning_core.rankers.parameters import GateParams as Params
+from unlearning_core.rankers.ranking_input import RankingInput
 
 
-class Params(BaseModel):
-    """Parameters of the method."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    steps: int = Field(90, ge=1, le=100_000, description="Optimizer steps.")
-    batch: int = Field(8, ge=1, description="Sentences with, and as many without the concept, a step.")
-    candidates: int = Field(4000, ge=1, description="Neurons that get a gate: the first of the cheap ranking.")
-    cap: float = Field(4.0, gt=0, description="Rise of a concept token's loss, in nats, beyond which nothing is won.")
-    keep: float = Field(6.0, ge=0, description="Weight of the divergence from the base model at all other tokens.")
-    few: float = Field(0.1, ge=0, description="Nats that closing 1 % of the neurons costs.")
-    learning_rate: float = Field(0.2, gt=0, description="Adam's, for log alpha; it falls to a tenth at the end.")
-    sentences: int = Field(300, ge=2, description="Training sentences with, and as many without the concept, at most.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32",
-        description="Of the passes; bfloat16 is faster on a GPU and on a CPU that multiplies it itself.",
-    )
-
-
-def score(
-    activations: Activations,
-    outgoing_norm: np.ndarray,
-    params: Params,
-    *,
-    seed: int,
-    progress: ProgressCallback,
-    subject: Subject,
-) -> np.ndarray:
-    """- log alpha, `[layers, width]`."""
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """- log alpha."""
     from unlearning_core.rankers.gate_training import OPEN, GateTraining
-    from unlearning_core.rankers.token_batches import some
 
-    cheap = taylor.score(activations, outgoing_norm, taylor.Params(), seed=seed, progress=progress, subject=subject)
-    chosen = first(cheap, params.candidates, massive(activations))
-    less = replace(subject, items=some(subject.items, params.sentences, seed))
-    log_alpha = GateTraining(less, activations.site, chosen, params, seed, progress).run(progress)
-    place = np.empty(cheap.size)
-    place[np.argsort(-cheap.ravel(), kind="stable")] = np.arange(cheap.size)
-    score = (-OPEN - place / cheap.size).reshape(cheap.shape)
+    cheap = taylor.score(given, taylor.Params())
+    chosen = first(cheap, params.candidates, given.massive())
+    log_alpha = GateTraining(given.sample(params.sentences), chosen, params).run()
+    score = -OPEN - positions(cheap) / cheap.size
     score[chosen[:, 0], chosen[:, 1]] = -log_alpha
     return score

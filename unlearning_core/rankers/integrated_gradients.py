@@ -1,6 +1,6 @@
 """Integrated gradients over the activation: knowledge neurons (Dai et al., ACL 2022; Sundararajan et al., ICML 2017).
 
-All neurons of one layer are dimmed together from what they hold to nothing, and each is given its share of what that
+All neurons of one layer are scaled together from what they hold to nothing, and each is given its share of what that
 does to the loss:
 
     share = - integral over a from 0 to 1 of d(loss)/d(factor of the neuron), at factors a throughout the layer
@@ -15,46 +15,29 @@ score = gain / (cost + e), e a multiple of the middle neuron's |share| of the ot
 A cut acts at every position, so the alignment makes no difference.
 """
 
-from __future__ import annotations
-
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Float
+from pydantic import Field
 
-from unlearning_core.progress import ProgressCallback
+from unlearning_core.rankers import parameters
 from unlearning_core.rankers.gain_for_cost import gain_for_cost, odds, rise
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
-    from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.rankers.ranking_input import RankingInput
 
 
-class Params(BaseModel):
+class Params(parameters.Params):
     """Parameters of the method."""
 
-    model_config = ConfigDict(extra="forbid")
-
     steps: int = Field(4, ge=1, le=1000, description="Steps from the whole activation to none.")
-    eps: float = Field(1.0, gt=0, le=100, description="Added to the cost, as a multiple of the middle neuron's.")
-    sentences: int = Field(24, ge=2, description="Training sentences with, and as many without the concept, at most.")
+    eps: parameters.EpsParameter = 1.0
+    sentences: parameters.SentencesParameter = 24
 
 
-def score(
-    activations: Activations,
-    outgoing_norm: np.ndarray,
-    params: Params,
-    *,
-    seed: int,
-    progress: ProgressCallback,
-    subject: Subject,
-) -> np.ndarray:
-    """Gain over cost, `[layers, width]`."""
-    from unlearning_core.rankers.dimming import shares
-    from unlearning_core.rankers.token_batches import some, token_batches
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """Gain over cost."""
+    from unlearning_core.rankers.path_gradients import shares
+    from unlearning_core.rankers.token_batches import token_batches
 
-    batches = token_batches(replace(subject, items=some(subject.items, params.sentences, seed)))
-    gain, loss, near = shares(subject.loaded, batches, activations.site, params.steps, progress=progress)
-    either_way = np.abs(loss) + odds(subject.neighbour_share) * np.abs(near)
-    return gain_for_cost(gain, rise(loss, near, subject.neighbour_share), either_way, "loss", params.eps)
+    batches = token_batches(given.sample(params.sentences))
+    gain, loss, neighbour = shares(given, batches, params.steps)
+    either_way = np.abs(loss) + odds(given.neighbour_share) * np.abs(neighbour)
+    return gain_for_cost(gain, rise(loss, neighbour, given.neighbour_share), either_way, "loss", params.eps)

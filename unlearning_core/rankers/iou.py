@@ -9,25 +9,17 @@ Rows are sampled, half of them the concept's, so that a neuron which knows nothi
 whatever the concept's share of the text is, and one that knows it for sure 2 active_share (up to a share of one half).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Bool, Float
+from pydantic import Field
 
 from unlearning_core.activations.statistics import CONCEPT
-from unlearning_core.progress import ProgressCallback
-from unlearning_core.rankers.sampled import DIRECTION, Direction, by_layer, directed, sampled_rows
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
+from unlearning_core.rankers import parameters
+from unlearning_core.rankers.ranking_input import RankingInput
 
 
-class Params(BaseModel):
+class Params(parameters.Params):
     """Parameters of the method."""
-
-    model_config = ConfigDict(extra="forbid")
 
     active_share: float = Field(
         0.2,
@@ -36,30 +28,25 @@ class Params(BaseModel):
         description="Share of the sampled rows, the most active first, on which a neuron counts as active. Half of "
         "the rows are the concept's.",
     )
-    direction: Direction = Field("either", description=DIRECTION)
+    direction: parameters.DirectionParameter = "either"
 
 
-def score(
-    activations: Activations, outgoing_norm: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
-) -> np.ndarray:
-    """Intersection over union, `[layers, width]`.
-
-    Raises:
-        InputError: the pass sampled no rows.
-    """
-    rows = sampled_rows(activations, "iou")
-    concept = rows.y == CONCEPT
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """Intersection over union; raises InputError where the pass sampled no rows."""
+    concept = given.rows.y == CONCEPT
     most = max(1, round(params.active_share * len(concept)))
     return np.stack(
         [
-            directed(_overlap(values, concept, most), _overlap(-values, concept, most), params.direction)
-            for values in by_layer(rows, progress)
+            parameters.directed(_iou(values, concept, most), _iou(-values, concept, most), params.direction)
+            for values in given.rows_by_layer()
         ]
     )
 
 
-def _overlap(values: np.ndarray, concept: np.ndarray, most: int) -> np.ndarray:
-    """IoU of each neuron's `most` most active rows with the concept's, float64 `[neurons]`."""
+def _iou(
+    values: Float[np.ndarray, "neurons rows"], concept: Bool[np.ndarray, " rows"], most: int
+) -> Float[np.ndarray, " neurons"]:
+    """IoU of each neuron's `most` most active rows with the concept's."""
     place = values.shape[1] - most
     threshold = np.partition(values, place, axis=1)[:, place, None]
     above, tied = values > threshold, values == threshold

@@ -10,27 +10,24 @@ import importlib.util
 import logging
 from collections.abc import Iterable, Iterator
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Float
+from pydantic import Field
 
 from unlearning_core.errors import InputError
 from unlearning_core.progress import Progress, ProgressCallback
-from unlearning_core.rankers.sampled import sampled_rows
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
+from unlearning_core.rankers import parameters
+from unlearning_core.rankers.ranking_input import RankingInput
 
 COMMAND = "pip install --no-deps neurox==1.0.9"
 
 log = logging.getLogger(__name__)
 
 
-class Params(BaseModel):
+class Params(parameters.Params):
     """Parameters of the method, named as NeuroX names them."""
-
-    model_config = ConfigDict(extra="forbid")
 
     lambda_l1: float = Field(0.001, ge=0, description="Weight of the L1 penalty: larger leaves fewer neurons.")
     lambda_l2: float = Field(0.001, ge=0, description="Weight of the L2 penalty: larger spreads over like neurons.")
@@ -51,48 +48,29 @@ def unavailable() -> str | None:
     return None
 
 
-def score(
-    activations: Activations, outgoing_norm: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
-) -> np.ndarray:
-    """1 - the share of |weight| that stands before the neuron, the larger of both classes', `[layers, width]`.
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """1 - the share of |weight| that stands before the neuron, the larger of both classes'.
 
     Raises:
-        InputError: the pass sampled no rows, or NeuroX is missing.
+        InputError: the pass sampled no rows.
     """
-    if reason := unavailable():
-        raise InputError(f"The ranker 'linear_probe' cannot be used: {reason}")
-    sample = sampled_rows(activations, "linear_probe")
+    import torch
+
+    sample = given.rows
     rows = sample.X.reshape(len(sample.y), -1)
     if params.standardise:
         rows = _standardised(rows)
-    weights = train(rows, sample.y, params, seed=seed, progress=progress)
-    return selection_score(weights).reshape(activations.statistics.shape)
-
-
-def train(
-    rows: np.ndarray, classes: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
-) -> np.ndarray:
-    """Train NeuroX's probe on float32 `rows` `[n, neurons]` and int64 `classes` `[n]`; its weights, `[2, neurons]`."""
-    import torch
-
-    neurox = _neurox(progress)
     # NeuroX draws the first weights from torch's global generator: fork it so that nobody else's numbers change.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        probe = neurox.train_logistic_regression_probe(
-            rows,
-            classes,
-            lambda_l1=params.lambda_l1,
-            lambda_l2=params.lambda_l2,
-            num_epochs=params.num_epochs,
-            batch_size=params.batch_size,
-            learning_rate=params.learning_rate,
-        )
-    return next(iter(probe.parameters())).detach().cpu().numpy()
+        torch.manual_seed(given.seed)
+        settings = params.model_dump(exclude={"standardise"})
+        probe = _neurox(given.progress).train_logistic_regression_probe(rows, sample.y, **settings)
+    weights = next(iter(probe.parameters())).detach().cpu().numpy()
+    return selection_score(weights).reshape(given.activations.statistics.shape)
 
 
-def selection_score(weights: np.ndarray) -> np.ndarray:
-    """1 - the share of a class's |weight| that larger weights hold, the larger over classes, float64 `[neurons]`.
+def selection_score(weights: Float[np.ndarray, "classes neurons"]) -> Float[np.ndarray, " neurons"]:
+    """1 - the share of a class's |weight| that larger weights hold, the larger over classes.
 
     `get_top_neurons(probe, p)` selects the neurons whose score is 1 or above 1 - p (Dalvi et al. 2019, algorithm 1).
     """
@@ -107,7 +85,7 @@ def selection_score(weights: np.ndarray) -> np.ndarray:
     return best
 
 
-def _standardised(rows: np.ndarray) -> np.ndarray:
+def _standardised(rows: Float[np.ndarray, "rows neurons"]) -> Float[np.ndarray, "rows neurons"]:
     mean, spread = rows.mean(0, dtype=np.float64), rows.std(0, dtype=np.float64)
     result = rows - mean.astype(np.float32)
     result /= np.where(spread > 0, spread, 1.0).astype(np.float32)

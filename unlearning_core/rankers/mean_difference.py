@@ -5,34 +5,18 @@ with both classes weighted alike, as in Austin 2009, so that the many retain row
 `probeless` it has no scale, and unlike `probeless` with `standardise` the distance itself is not in the denominator.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Float
 
 from unlearning_core.activations.statistics import CONCEPT, RETAIN
-from unlearning_core.progress import ProgressCallback
-from unlearning_core.rankers.sampled import DIRECTION, Direction, directed
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
+from unlearning_core.rankers.parameters import DirectionParams as Params
+from unlearning_core.rankers.parameters import directed
+from unlearning_core.rankers.ranking_input import RankingInput
 
 
-class Params(BaseModel):
-    """Parameters of the method."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    direction: Direction = Field("either", description=DIRECTION)
-
-
-def score(
-    activations: Activations, outgoing_norm: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
-) -> np.ndarray:
-    """The difference in standard deviations, `[layers, width]`; 0 for a neuron that never changes within a class."""
-    statistics = activations.statistics
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """The difference in standard deviations; 0 for a neuron that never changes within a class."""
+    statistics = given.activations.statistics
     mean, spread = statistics.mean(), statistics.sample_std()
     within = np.sqrt((spread**2).mean(0))
     difference = mean[CONCEPT] - mean[RETAIN]

@@ -7,47 +7,34 @@ the means alike, and no scale. The estimate from few rows is too high by about (
 Rows are sampled, half of them the concept's: ln 2 = 0.693 nats say that a neuron knows the class for sure.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
 
 from unlearning_core.activations.statistics import CONCEPT
-from unlearning_core.progress import ProgressCallback
-from unlearning_core.rankers.sampled import by_layer, sampled_rows
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
+from unlearning_core.rankers import parameters
+from unlearning_core.rankers.ranking_input import RankingInput
 
 
-class Params(BaseModel):
+class Params(parameters.Params):
     """Parameters of the method."""
-
-    model_config = ConfigDict(extra="forbid")
 
     bins: int = Field(8, ge=2, le=100, description="Bins of as many rows each that an activation is sorted into.")
 
 
-def score(
-    activations: Activations, outgoing_norm: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
-) -> np.ndarray:
-    """Mutual information in nats, `[layers, width]`; 0 for a neuron that never changes.
-
-    Raises:
-        InputError: the pass sampled no rows.
-    """
-    rows = sampled_rows(activations, "mutual_information")
-    concept = rows.y == CONCEPT
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """Mutual information in nats, 0 for a neuron that never changes; raises InputError where no rows were sampled."""
+    concept = given.rows.y == CONCEPT
     # Fewer rows than bins leave bins empty.
     bins = min(params.bins, len(concept))
     places = [len(concept) * cut // bins for cut in range(1, bins)]
-    return np.stack([_information(_counts(values, concept, places)) for values in by_layer(rows, progress)])
+    return np.stack([_information(_counts(values, concept, places)) for values in given.rows_by_layer()])
 
 
-def _counts(values: np.ndarray, concept: np.ndarray, places: list[int]) -> np.ndarray:
-    """Rows by class and bin, int64 `[2, bins, neurons]`. A bin begins at the value of a place in the sorted rows."""
+def _counts(
+    values: Float[np.ndarray, "neurons rows"], concept: Bool[np.ndarray, " rows"], places: list[int]
+) -> Int[np.ndarray, "2 bins neurons"]:
+    """Rows by class and bin. A bin begins at the value of a place in the sorted rows."""
     edges = np.partition(values, places, axis=1)[:, places]
     reached = np.zeros((2, len(places) + 2, len(values)), np.int64)
     for label, own in enumerate((values[:, ~concept], values[:, concept])):
@@ -57,8 +44,8 @@ def _counts(values: np.ndarray, concept: np.ndarray, places: list[int]) -> np.nd
     return reached[:, :-1] - reached[:, 1:]
 
 
-def _information(counts: np.ndarray) -> np.ndarray:
-    """Mutual information of class and bin in nats, `[neurons]`."""
+def _information(counts: Int[np.ndarray, "2 bins neurons"]) -> Float[np.ndarray, " neurons"]:
+    """Mutual information of class and bin in nats."""
     joint = counts / counts.sum((0, 1))
     independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     ratio = np.divide(joint, independent, out=np.ones_like(joint), where=joint > 0)

@@ -4,24 +4,17 @@ The seed system's method and NeuroX's `interpretation.probeless`: with two class
 is one difference, so the order is that of |mean over concept rows - mean over retain rows|.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Float
+from pydantic import Field
 
 from unlearning_core.activations.statistics import CONCEPT, RETAIN
-from unlearning_core.progress import ProgressCallback
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
+from unlearning_core.rankers import parameters
+from unlearning_core.rankers.ranking_input import RankingInput
 
 
-class Params(BaseModel):
+class Params(parameters.Params):
     """Parameters of the method."""
-
-    model_config = ConfigDict(extra="forbid")
 
     standardise: bool = Field(
         False,
@@ -30,13 +23,11 @@ class Params(BaseModel):
     )
 
 
-def score(
-    activations: Activations, outgoing_norm: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
-) -> np.ndarray:
-    """|difference of the class means|, `[layers, width]`; 0 for a neuron that never changes."""
-    mean = activations.statistics.mean()
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """|difference of the class means|; 0 for a neuron that never changes."""
+    mean = given.activations.statistics.mean()
     difference = np.abs(mean[CONCEPT] - mean[RETAIN])
     if not params.standardise:
         return difference
-    spread = activations.statistics.pooled_std()
+    spread = given.activations.statistics.pooled_std()
     return np.divide(difference, spread, out=np.zeros_like(difference), where=spread > 0)

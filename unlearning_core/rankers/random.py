@@ -1,26 +1,12 @@
 """Random: the control. A method that beats no random cut of the same size has found nothing."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from jaxtyping import Float
 
-from unlearning_core.progress import ProgressCallback
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
+from unlearning_core.rankers.parameters import Params
+from unlearning_core.rankers.ranking_input import RankingInput
 
 
-class Params(BaseModel):
-    """The method has no parameters; its seed is the ranking's."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-def score(
-    activations: Activations, outgoing_norm: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
-) -> np.ndarray:
-    """Uniform numbers in [0, 1), `[layers, width]`."""
-    return np.random.default_rng(seed).random(activations.statistics.shape)
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """Uniform numbers in [0, 1) from the ranking's seed."""
+    return np.random.default_rng(given.seed).random(given.activations.statistics.shape)

@@ -1,17 +1,20 @@
-"""The ranking methods by name. Importing this loads no torch and no NeuroX: a page can list the methods at once."""
+"""The ranking methods by name. Importing this loads no torch and no NeuroX: a page can list the methods at once.
+
+A method is a file of this folder with `score(given, params)`, and a row of the table below.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import BaseModel, ValidationError
 
 from unlearning_core.errors import InputError
-from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.rankers import (
     ablation,
     activation_ratio,
@@ -29,51 +32,14 @@ from unlearning_core.rankers import (
     taylor,
     wanda_difference,
 )
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
-    from unlearning_core.rankers.ranking_input import Subject
-
+from unlearning_core.rankers.parameters import Params
+from unlearning_core.rankers.ranking_input import RankingInput
 
 Group = Literal["fires on it", "fires only on it", "causes it", "learned to matter", "control"]
 """What a method says of a neuron: it answers to the concept; to the concept and little else; the model's loss on the
 concept depends on it; training a gate on it showed that the concept needs it; nothing (what the others must beat)."""
 
 GROUPS: tuple[Group, ...] = get_args(Group)
-
-
-class Score(Protocol):
-    """A method's calculation: one number a neuron, `[layers, width]`, larger for more concept-relevant."""
-
-    def __call__(
-        self,
-        activations: Activations,
-        outgoing_norm: np.ndarray,
-        params: Any,
-        *,
-        seed: int,
-        progress: ProgressCallback,
-    ) -> np.ndarray: ...
-
-
-class ModelScore(Protocol):
-    """The calculation of a method that runs the model itself; the rest is as in `Score`."""
-
-    def __call__(
-        self,
-        activations: Activations,
-        outgoing_norm: np.ndarray,
-        params: Any,
-        *,
-        seed: int,
-        progress: ProgressCallback,
-        subject: Subject,
-    ) -> np.ndarray: ...
-
-
-def always_available() -> str | None:
-    """For a method that needs nothing but this package."""
-    return None
 
 
 @dataclass(frozen=True)
@@ -84,25 +50,30 @@ class Ranker:
         name: what configurations call it.
         title: what a page calls it.
         group: what it says of a neuron.
-        answers: the question it answers, in one sentence.
-        needs_rows: whether it needs sampled activation rows beside the statistics.
+        calculate: the calculation: one number a neuron, `[layers, width]`, larger for more concept-relevant.
         params: pydantic model of its parameters, each with a description and a default.
-        calculate: the calculation.
+        answers: the question it answers, in one sentence.
+        version: raised when the method gives other scores than before, also because one that it builds on does
+            (`ablation` and `gates` build on `taylor`): rankings by it, and no others, are made again.
+        needs_rows: whether it needs sampled activation rows beside the statistics.
+        needs_model: whether it runs the model itself.
+        trains: whether it trains something and keeps a history of that (rankers/history.py).
         unavailable: None, or a sentence that says what is missing and the command that adds it.
-        needs_model: whether `calculate` is a `ModelScore`: it runs the model itself.
     """
 
     name: str
     title: str
     group: Group
+    calculate: Callable[[RankingInput, Any], Float[np.ndarray, "layers width"]]
+    params: type[Params]
     answers: str
-    needs_rows: bool
-    params: type[BaseModel]
-    calculate: Score | ModelScore
-    unavailable: Callable[[], str | None] = always_available
+    version: int = 1
+    needs_rows: bool = False
     needs_model: bool = False
+    trains: bool = False
+    unavailable: Callable[[], str | None] = lambda: None
 
-    def check(self, params: Mapping[str, Any] | BaseModel | None = None) -> BaseModel:
+    def check(self, params: Mapping[str, Any] | BaseModel | None = None) -> Params:
         """The method's parameters, checked and completed with defaults.
 
         Raises:
@@ -127,182 +98,73 @@ class Ranker:
             ) from error
 
     def score(
-        self,
-        activations: Activations,
-        outgoing_norm: np.ndarray,
-        *,
-        seed: int = 0,
-        progress: ProgressCallback = silent,
-        subject: Subject | None = None,
-        **params: Any,
-    ) -> np.ndarray:
-        """One number a neuron, `[layers, width]`, larger for more concept-relevant.
-
-        `subject` is only for a method that runs the model itself; such a one may raise Stopped through `progress`.
+        self, given: RankingInput, params: Mapping[str, Any] | BaseModel | None = None
+    ) -> Float[np.ndarray, "layers width"]:
+        """One number a neuron, larger for more concept-relevant.
 
         Raises:
-            InputError: the parameters do not hold, the method is unavailable here, or it lacks the model.
+            InputError: the parameters do not hold, the method is unavailable here, or it lacks the model or rows.
+            Stopped: `given.progress` raised it.
         """
         if reason := self.unavailable():
             raise InputError(f"The ranker {self.name!r} cannot be used: {reason}")
-        checked = self.check(params)
-        if not self.needs_model:
-            return cast("Score", self.calculate)(activations, outgoing_norm, checked, seed=seed, progress=progress)
-        if subject is None:
-            raise InputError(
-                f"The ranker {self.name!r} runs the model on the training sentences, and was given neither. Rank with "
-                "it in a run, or choose a ranker that needs the statistics of a pass alone."
-            )
-        calculate = cast("ModelScore", self.calculate)
-        return calculate(activations, outgoing_norm, checked, seed=seed, progress=progress, subject=subject)
+        return self.calculate(replace(given, ranker=self.name), self.check(params))
 
 
-RANKERS: dict[str, Ranker] = {
-    ranker.name: ranker
-    for ranker in (
-        Ranker(
-            "combined",
-            "Combined",
-            "causes it",
-            "Which neurons together raise the concept's loss most within a budget for everything else?",
-            False,
-            combined.Params,
-            combined.score,
-            needs_model=True,
-        ),
-        Ranker(
-            "activation_ratio",
-            "Activation ratio",
-            "fires only on it",
-            "Which neurons are much more active for the concept than for everything else?",
-            False,
-            activation_ratio.Params,
-            activation_ratio.score,
-        ),
-        Ranker(
-            "wanda_difference",
-            "Wanda difference",
-            "fires only on it",
-            "Which neurons put out more into the model for the concept than for everything else?",
-            False,
-            wanda_difference.Params,
-            wanda_difference.score,
-        ),
-        Ranker(
-            "probeless",
-            "Probeless",
-            "fires on it",
-            "Which neurons differ most in their mean activation between concept and other words?",
-            False,
-            probeless.Params,
-            probeless.score,
-        ),
-        Ranker(
-            "linear_probe",
-            "Linear probe",
-            "fires on it",
-            "Which neurons does a linear classifier use to tell concept words from others?",
-            True,
-            linear_probe.Params,
-            linear_probe.score,
-            linear_probe.unavailable,
-        ),
-        Ranker(
-            "mean_difference",
-            "Standardised mean difference",
-            "fires on it",
-            "Which neurons have class means the most standard deviations apart?",
-            False,
-            mean_difference.Params,
-            mean_difference.score,
-        ),
-        Ranker(
-            "mean_select",
-            "Mean select",
-            "fires on it",
-            "Which neurons move between concept and other words by the largest share of their range?",
-            False,
-            mean_select.Params,
-            mean_select.score,
-        ),
-        Ranker(
-            "average_precision",
-            "Average precision",
-            "fires on it",
-            "Which neurons alone would detect the concept best, whatever the threshold?",
-            True,
-            average_precision.Params,
-            average_precision.score,
-        ),
-        Ranker(
-            "iou",
-            "Intersection over union",
-            "fires on it",
-            "Which neurons are at their most active on concept words and not on others?",
-            True,
-            iou.Params,
-            iou.score,
-        ),
-        Ranker(
-            "mutual_information",
-            "Mutual information",
-            "fires on it",
-            "Which neurons' activations tell most about whether a word belongs to the concept?",
-            True,
-            mutual_information.Params,
-            mutual_information.score,
-        ),
-        Ranker(
-            "taylor",
-            "Gradient x activation",
-            "causes it",
-            "Whose cut would raise the concept's loss most for what it costs elsewhere, going by the gradient?",
-            False,
-            taylor.Params,
-            taylor.score,
-            needs_model=True,
-        ),
-        Ranker(
-            "ablation",
-            "Exact ablation",
-            "causes it",
-            "Whose cut, tried one by one, raises the concept's loss most for what it costs elsewhere?",
-            False,
-            ablation.Params,
-            ablation.score,
-            needs_model=True,
-        ),
-        Ranker(
-            "gates",
-            "Learned gates",
-            "learned to matter",
-            "Which neurons does a training choose to close to lose the concept and keep everything else?",
-            False,
-            gates.Params,
-            gates.score,
-            needs_model=True,
-        ),
-        Ranker(
-            "integrated_gradients",
-            "Integrated gradients",
-            "causes it",
-            "Whose activation, dimmed step by step to nothing, takes the concept's words away?",
-            False,
-            integrated_gradients.Params,
-            integrated_gradients.score,
-            needs_model=True,
-        ),
-        Ranker(
-            "random",
-            "Random",
-            "control",
-            "What does cutting as many neurons anywhere do? (the control that a method must beat)",
-            False,
-            random.Params,
-            random.score,
-        ),
-    )
-}
+# fmt: off
+_ROWS = (
+    Ranker("combined", "Combined", "causes it", combined.score, combined.Params,
+           "Which neurons together raise the concept's loss most within a budget for everything else?",
+           version=2, needs_model=True),
+    Ranker("activation_ratio", "Activation ratio", "fires only on it", activation_ratio.score, activation_ratio.Params,
+           "Which neurons are much more active for the concept than for everything else?",
+           version=2),
+    Ranker("wanda_difference", "Wanda difference", "fires only on it", wanda_difference.score, wanda_difference.Params,
+           "Which neurons put out more into the model for the concept than for everything else?",
+           version=2),
+    Ranker("probeless", "Probeless", "fires on it", probeless.score, probeless.Params,
+           "Which neurons differ most in their mean activation between concept and other words?",
+           version=2),
+    Ranker("linear_probe", "Linear probe", "fires on it", linear_probe.score, linear_probe.Params,
+           "Which neurons does a linear classifier use to tell concept words from others?",
+           version=2, needs_rows=True, unavailable=linear_probe.unavailable),
+    Ranker("mean_difference", "Standardised mean difference", "fires on it", mean_difference.score,
+           mean_difference.Params,
+           "Which neurons have class means the most standard deviations apart?",
+           version=2),
+    Ranker("mean_select", "Mean select", "fires on it", mean_select.score, mean_select.Params,
+           "Which neurons move between concept and other words by the largest share of their range?",
+           version=2),
+    Ranker("average_precision", "Average precision", "fires on it", average_precision.score, average_precision.Params,
+           "Which neurons alone would detect the concept best, whatever the threshold?",
+           version=2, needs_rows=True),
+    Ranker("iou", "Intersection over union", "fires on it", iou.score, iou.Params,
+           "Which neurons are at their most active on concept words and not on others?",
+           version=2, needs_rows=True),
+    Ranker("mutual_information", "Mutual information", "fires on it", mutual_information.score,
+           mutual_information.Params,
+           "Which neurons' activations tell most about whether a word belongs to the concept?",
+           version=2, needs_rows=True),
+    Ranker("taylor", "Gradient x activation", "causes it", taylor.score, taylor.Params,
+           "Whose cut would raise the concept's loss most for what it costs elsewhere, going by the gradient?",
+           version=2, needs_model=True),
+    Ranker("ablation", "Exact ablation", "causes it", ablation.score, ablation.Params,
+           "Whose cut, tried one by one, raises the concept's loss most for what it costs elsewhere?",
+           version=2, needs_model=True),
+    Ranker("gates", "Learned gates", "learned to matter", gates.score, gates.Params,
+           "Which neurons does a training choose to close to lose the concept and keep everything else?",
+           version=2, needs_model=True, trains=True),
+    Ranker("integrated_gradients", "Integrated gradients", "causes it", integrated_gradients.score,
+           integrated_gradients.Params,
+           "Whose activation, scaled step by step to nothing, takes the concept's words away?",
+           version=2, needs_model=True),
+    Ranker("random", "Random", "control", random.score, random.Params,
+           "What does cutting as many neurons anywhere do? (the control that a method must beat)",
+           version=2),
+)
+# fmt: on
+
+RANKERS: dict[str, Ranker] = {ranker.name: ranker for ranker in _ROWS}
 """Every method by name, the default first."""
 
 DEFAULT_RANKER = next(iter(RANKERS))
@@ -322,16 +184,22 @@ def get_ranker(name: str) -> Ranker:
 
 
 def ranker_table() -> list[dict[str, str]]:
-    """A row a method for a table: its name, what it says of a neuron, the question it answers, what it needs."""
-    return [
-        {
-            "ranker": ranker.name,
-            "finds neurons that": ranker.group,
-            "answers": ranker.answers,
-            "parameters": ", ".join(ranker.params.model_fields),
-        }
-        for ranker in RANKERS.values()
-    ]
+    """The methods as text, the default first: name, title, group, answers, needs, parameters with their defaults.
+
+    `needs` also says what is missing here, where something is.
+    """
+    table = []
+    for name, ranker in RANKERS.items():
+        needs = "the model" if ranker.needs_model else "activation rows" if ranker.needs_rows else "statistics"
+        if reason := ranker.unavailable():
+            needs += f". {reason}"
+        defaults = ranker.check().model_dump(mode="json")
+        parameters = ", ".join(f"{parameter}={value}" for parameter, value in defaults.items())
+        table.append(
+            {"name": name, "title": ranker.title, "group": ranker.group, "answers": ranker.answers, "needs": needs}
+            | {"parameters": parameters}
+        )
+    return table
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -44,23 +44,23 @@ class Restart:
             log.warning("This model cannot be run from one of its blocks on: running it whole, which is slower")
 
     def recorded(self, batch: TokenBatch) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """The logits at the batch's places, and the hidden states that the blocks and the final norm read."""
+        """The logits at the batch's positions, and the hidden states that the blocks and the final norm read."""
         states: list[torch.Tensor] = []
         if not self._path:
-            return self._predictor.logits(batch.ids, batch.seen, batch.places), states
+            return self._predictor.logits(batch.ids, batch.attention_mask, batch.positions), states
         with listening(self._loaded.map, "residual", lambda layer, state: states.append(state)):
-            return self._predictor.logits(batch.ids, batch.seen, batch.places), states
+            return self._predictor.logits(batch.ids, batch.attention_mask, batch.positions), states
 
     def logits(self, batch: TokenBatch, states: Sequence[torch.Tensor], block: int, copies: int) -> torch.Tensor:
-        """The logits at the batch's places when all blocks before `block` did what they did in `recorded`.
+        """The logits at the batch's positions when all blocks before `block` did what they did in `recorded`.
 
-        The batch stands `copies` times side by side, copy after copy: `[copies x places, vocabulary]`.
+        The batch stands `copies` times side by side, copy after copy: `[copies x positions, vocabulary]`.
         """
-        ids, seen, places = (part.repeat(copies, 1) for part in (batch.ids, batch.seen, batch.places))
+        ids, mask, positions = (part.repeat(copies, 1) for part in (batch.ids, batch.attention_mask, batch.positions))
         if self._form is None or block == 0:
-            return self._predictor.logits(ids, seen, places)
+            return self._predictor.logits(ids, mask, positions)
         body = self._from(block, self._form(states[block].repeat(copies, 1, 1)))
-        return self._predictor.logits(ids, seen, places, body)
+        return self._predictor.logits(ids, mask, positions, body)
 
     def _path_of_blocks(self) -> list[str]:
         """Names from the body to its list of blocks; empty where there is no such way."""
@@ -86,13 +86,14 @@ class Restart:
         device = self._loaded.model.get_input_embeddings().weight.device
         ids = torch.arange(4, device=device)[None] % self._predictor.vocabulary
         everywhere = torch.ones_like(ids, dtype=torch.bool)
-        batch = TokenBatch(ids, torch.ones_like(ids), everywhere, ~everywhere, ~everywhere, torch.ones_like(ids), [0])
+        ones, none = torch.ones_like(ids), ~everywhere
+        batch = TokenBatch(ids, ones, everywhere, none, none, ones.float(), [0])
         with torch.inference_mode():
             whole, states = self.recorded(batch)
             for block in {1, len(self._loaded.map.blocks)}:
                 try:
                     body = self._from(block, form(states[block]))
-                    found = self._predictor.logits(batch.ids, batch.seen, batch.places, body)
+                    found = self._predictor.logits(batch.ids, batch.attention_mask, batch.positions, body)
                 except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
                     return False  # this family's body does more with its blocks than to run them in turn
                 if found.shape != whole.shape or bool((found - whole).abs().max() > 1e-3 * whole.abs().max()):

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
-from unlearning_core.models.loading import LoadedModel
-from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.progress import Progress
+from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.restart import Restart
 from unlearning_core.rankers.token_batches import TokenBatch, positions_at_once
 
@@ -20,8 +22,8 @@ TASK = "cutting neurons one by one"
 
 
 @dataclass(frozen=True)
-class CutsAlone:
-    """By neuron, in the order given, float64 `[neurons]`, nats a token.
+class SingleAblations:
+    """By neuron, in the order given, float64, nats a token.
 
     Attributes:
         forget: change of the concept tokens' mean negative log-likelihood.
@@ -32,97 +34,89 @@ class CutsAlone:
             predictions without the neuron from those with it.
     """
 
-    forget: np.ndarray
-    retain: np.ndarray
-    neighbour: np.ndarray
-    divergence: np.ndarray
+    forget: Float[np.ndarray, " neurons"]
+    retain: Float[np.ndarray, " neurons"]
+    neighbour: Float[np.ndarray, " neurons"]
+    divergence: Float[np.ndarray, " neurons"]
 
 
-def cut_each(
-    loaded: LoadedModel,
+def ablate_each(
+    given: RankingInput,
     batches: Sequence[TokenBatch],
-    site: str,
-    neurons: np.ndarray,
+    neurons: Int[np.ndarray, "neurons 2"],
     *,
-    kept: np.ndarray | None = None,
     token_budget: int | None = None,
-    progress: ProgressCallback,
-) -> CutsAlone:
+) -> SingleAblations:
     """Cut one neuron after the other.
 
     A batch stands as many times side by side as the budget has room for, in each copy with another neuron of one layer
     cut, and passes begin at that layer's block.
 
     Args:
-        loaded: the model; it is left as it is.
+        given: the model, which is left as it is, and the site; its progress is told after every pass.
         batches: the sentences.
-        site: which kind of neuron.
-        neurons: (layer, index), int `[neurons, 2]`.
-        kept: bool `[layers, width]`, False for neurons that are cut already, in what is compared with too.
+        neurons: (layer, index) of each.
         token_budget: positions run at once, padding included.
-        progress: told after every pass; may raise Stopped.
 
     Raises:
+        Stopped: `given.progress` raised it.
         WorkFailed: the loss is not a number.
     """
-    predictor = NextToken(loaded)
-    restart = Restart(loaded, predictor)
+    restart = Restart(given.loaded, NextToken(given.loaded))
     budget = token_budget or positions_at_once(batches[0].ids.device)
-    kept = np.ones(loaded.map.require(site), bool) if kept is None else kept
     sums, counts, done = np.zeros((4, len(neurons))), np.zeros(3), 0
     for batch in batches:
-        sheet = _Sheet(loaded, restart, batch, site, kept)
-        counts += sheet.counts
+        baseline = _Baseline(given, restart, batch)
+        counts += baseline.counts
         for chosen in _groups(neurons, max(1, budget // batch.ids.numel())):
-            sums[:, chosen] += sheet.cut(neurons[chosen])
+            sums[:, chosen] += baseline.changes(neurons[chosen])
             done += len(chosen)
-            progress(Progress(TASK, done // len(batches), len(neurons), "neurons"))
+            given.progress(Progress(TASK, done // len(batches), len(neurons), "neurons"))
     if not np.isfinite(sums).all():
         raise WorkFailed("A cut gives a text a likelihood that is not a number. Load the model in float32.")
     forget, retain, neighbour = sums[:3] / np.maximum(counts, 1)[:, None]
-    return CutsAlone(forget, retain, neighbour, sums[3] / counts[1:].sum())
+    return SingleAblations(forget, retain, neighbour, sums[3] / counts[1:].sum())
 
 
-def _groups(neurons: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Numbers of neurons of one layer, at most `size` at a time."""
+def _groups(neurons: Int[np.ndarray, "neurons 2"], size: int) -> Iterator[Int[np.ndarray, " group"]]:
+    """Which neurons are of one layer, at most `size` at a time."""
     for layer in np.unique(neurons[:, 0]):
         here = np.flatnonzero(neurons[:, 0] == layer)
         yield from (here[start : start + size] for start in range(0, len(here), size))
 
 
-class _Sheet:
-    """One batch as it is, and what is needed to see what a cut changes."""
+class _Baseline:
+    """What the model predicts of one batch before a cut, to compare with.
 
-    def __init__(self, loaded: LoadedModel, restart: Restart, batch: TokenBatch, site: str, kept: np.ndarray) -> None:
-        self._restart, self._batch, self._site, self._map = restart, batch, site, loaded.map
-        self._factors = torch.from_numpy(kept).float()
-        self._is_concept = batch.concept[batch.places]
-        self._weight = batch.weight[batch.places][~self._is_concept].cpu().double()
+    Attributes:
+        counts: positions of each of the batch's kinds, int64 `[3]`.
+    """
+
+    def __init__(self, given: RankingInput, restart: Restart, batch: TokenBatch) -> None:
+        self._given, self._restart, self._batch = given, restart, batch
+        self._others = ~batch.concept[batch.positions]
+        self._weight = batch.weight[batch.positions][self._others].cpu().double()
         self._kinds = [kind.cpu() for kind in batch.kinds]
         self.counts = np.array([int(kind.sum()) for kind in self._kinds])
-        with torch.inference_mode(), multiplied(self._map, self._cuts()):
+        with torch.inference_mode():
             logits, self._states = restart.recorded(batch)
-            self._nats = batch.nats(logits)
-            self._known = torch.log_softmax(logits[~self._is_concept].float(), -1)
+            self._nll = batch.nll(logits)
+            self._log_p = torch.log_softmax(logits[self._others].float(), -1)
 
-    def cut(self, neurons: np.ndarray) -> np.ndarray:
-        """Summed changes `[4, neurons]` (as in `CutsAlone`) when each of these, of one layer, is cut."""
+    def changes(self, neurons: Int[np.ndarray, "neurons 2"]) -> Float[np.ndarray, "4 neurons"]:
+        """Summed changes (as in `SingleAblations`) when each of these, of one layer, is cut."""
         layer, copies = int(neurons[0, 0]), len(neurons)
-        factors = self._factors[layer].repeat(copies, 1)
+        site, model_map = self._given.site, self._given.loaded.map
+        factors = torch.ones(copies, model_map.require(site)[1])
         factors[torch.arange(copies), torch.from_numpy(neurons[:, 1])] = 0
         own = factors.repeat_interleave(len(self._batch.ids), 0)[:, None]
-        found = np.empty((4, copies))
-        with torch.inference_mode(), multiplied(self._map, self._cuts() | {(self._site, layer): own}):
+        with torch.inference_mode(), multiplied(model_map, {(site, layer): own}):
             logits = self._restart.logits(self._batch, self._states, layer, copies)
-            for number, mine in enumerate(logits.chunk(copies)):
-                change = (self._batch.nats(mine) - self._nats).cpu().double()
-                other = torch.log_softmax(mine[~self._is_concept].float(), -1)
-                apart = (self._known.exp() * (self._known - other)).sum(-1).cpu().double()
-                parts = [change[kind] for kind in self._kinds] + [self._weight * apart]
-                found[:, number] = [float(part.sum()) for part in parts]
-        return found
+            return np.stack([self._change(some) for some in logits.chunk(copies)], axis=1)
 
-    def _cuts(self) -> dict[tuple[str, int], torch.Tensor]:
-        """What is cut already."""
-        layers = (self._factors == 0).any(1).nonzero().flatten().tolist()
-        return {(self._site, layer): self._factors[layer] for layer in layers}
+    def _change(self, logits: Float[Tensor, "positions vocabulary"]) -> Float[np.ndarray, " 4"]:
+        change = (self._batch.nll(logits) - self._nll).cpu().double()
+        log_q = torch.log_softmax(logits[self._others].float(), -1)
+        divergence = (self._log_p.exp() * (self._log_p - log_q)).sum(-1).cpu().double()
+        parts = [change[kind] for kind in self._kinds] + [self._weight * divergence]
+        return np.array([float(part.sum()) for part in parts])

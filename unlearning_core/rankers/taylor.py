@@ -11,52 +11,37 @@ score = gain / (cost + e), e a multiple of the middle neuron's Fisher informatio
 A cut acts at every position, so the alignment at which activations are read makes no difference here.
 """
 
-from __future__ import annotations
-
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Float
+from pydantic import Field
 
-from unlearning_core.progress import ProgressCallback
-from unlearning_core.rankers.gain_for_cost import COST, Cost, gain_for_cost, rise
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
-    from unlearning_core.rankers.ranking_input import Subject
+from unlearning_core.rankers import parameters
+from unlearning_core.rankers.gain_for_cost import gain_for_cost, rise
+from unlearning_core.rankers.ranking_input import RankingInput
 
 
-class Params(BaseModel):
+class Params(parameters.Params):
     """Parameters of the method."""
-
-    model_config = ConfigDict(extra="forbid")
 
     against: Literal["retain", "nothing"] = Field(
         "retain",
         description="Divide the gain on the concept by the cost to everything else, or rank by the gain alone.",
     )
-    cost: Cost = Field("loss", description=COST)
-    eps: float = Field(1.0, gt=0, le=100, description="Added to the cost, as a multiple of the middle neuron's.")
-    sentences: int = Field(150, ge=2, description="Training sentences with, and as many without the concept, at most.")
+    cost: parameters.CostParameter = "loss"
+    eps: parameters.EpsParameter = 1.0
+    sentences: parameters.SentencesParameter = 150
 
 
-def score(
-    activations: Activations,
-    outgoing_norm: np.ndarray,
-    params: Params,
-    *,
-    seed: int,
-    progress: ProgressCallback,
-    subject: Subject,
-) -> np.ndarray:
-    """Gain, or gain over cost, `[layers, width]`."""
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """Gain, or gain over cost."""
     from unlearning_core.rankers.derivatives import derivatives
-    from unlearning_core.rankers.token_batches import some, token_batches
+    from unlearning_core.rankers.token_batches import token_batches
 
-    batches = token_batches(replace(subject, items=some(subject.items, params.sentences, seed)))
-    found = derivatives(subject.loaded, batches, activations.site, progress=progress)
+    batches = token_batches(given.sample(params.sentences))
+    found = derivatives(given, batches)
     if params.against == "nothing":
         return -found.concept
-    loss = rise(-found.retain, -found.neighbour, subject.neighbour_share)
+    loss = rise(-found.retain, -found.neighbour, given.neighbour_share)
     return gain_for_cost(-found.concept, loss, found.retain_square / 2, params.cost, params.eps)

@@ -7,24 +7,17 @@ outgoing weights and the difference between two texts follow Wei et al. ("Assess
 Alignment", ICML 2024), who keep the two rankings apart. Unlike a ratio it passes over neurons too faint to matter.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from jaxtyping import Float
+from pydantic import Field
 
 from unlearning_core.activations.statistics import CONCEPT, RETAIN
-from unlearning_core.progress import ProgressCallback
-
-if TYPE_CHECKING:
-    from unlearning_core.activations.collect import Activations
+from unlearning_core.rankers import parameters
+from unlearning_core.rankers.ranking_input import RankingInput
 
 
-class Params(BaseModel):
+class Params(parameters.Params):
     """Parameters of the method."""
-
-    model_config = ConfigDict(extra="forbid")
 
     relative: bool = Field(
         True,
@@ -33,11 +26,10 @@ class Params(BaseModel):
     )
 
 
-def score(
-    activations: Activations, outgoing_norm: np.ndarray, params: Params, *, seed: int, progress: ProgressCallback
-) -> np.ndarray:
-    """Concept output minus retain output, `[layers, width]`, negative where retain text uses the neuron more."""
-    output = activations.statistics.rms() * outgoing_norm
+def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
+    """Concept output minus retain output; negative where retain text uses the neuron more."""
+    norm = 1.0 if given.outgoing_norm is None else given.outgoing_norm
+    output = given.activations.statistics.rms() * norm
     difference = output[CONCEPT] - output[RETAIN]
     if not params.relative:
         return difference

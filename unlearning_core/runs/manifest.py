@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors, read_object, write_json
-from unlearning_core.jobs.liveness import alive, identity
+from unlearning_core.jobs.liveness import identity, is_alive
 from unlearning_core.runs.store import Artifact, Key, now
 
 FILE = "status.json"
@@ -136,7 +136,7 @@ class Manifest:
     def worker(self) -> Worker | None:
         """Who works on the run, also in another process; looking disturbs nobody."""
         process = read_object(self.folder / _WORKER)
-        if not process or process.get("host") != platform.node() or not alive(process):
+        if not process or process.get("host") != platform.node() or not is_alive(process):
             return None
         return Worker(process["pid"], process["doing"], process["since"], process["host"])
 

@@ -54,6 +54,9 @@ def create_run(config: ExperimentConfig, root: Path | None = None) -> Run:
     return run
 
 
+_BEFORE_A_CUT = {"label", "rank", "measure base", "distance base", "search", "filter"}
+
+
 def _label(config: ExperimentConfig) -> str:
     """A short name of model and concept for the folder's name."""
     probing = config.neural_probing
@@ -110,6 +113,9 @@ def execute(
         log.info("run %s: %s", run.id, run.config.model_dump_json())
         if damage := run.damage():
             log.warning("%s", damage)
+            for name in run.status()["stages"]:
+                if name not in _BEFORE_A_CUT:
+                    run.drop(name)
         run.manifest.update(state="running", message="")
         try:
             # The settings may have changed while it waited.

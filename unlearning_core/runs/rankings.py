@@ -192,19 +192,14 @@ class OtherRanking:
     def _rank_statistics(self, folder: Path, base: "LoadedModel | None") -> dict[str, Any]:
         from unlearning_core.neurons.other_ranks import kept_pass
         from unlearning_core.rankers.ranking import rank
+        from unlearning_core.rankers.ranking_input import RankingInput
 
         earlier = self._earlier_pass()
         assert earlier is not None
         probing, loaded = self.config.neural_probing, self._context(silent, base).model("base")
-        ranking = rank(
-            kept_pass(earlier.folder, self.config),
-            self.ranker,
-            self.parameters,
-            shapes=loaded.map.shapes,
-            outgoing_norm=loaded.map.outgoing_norm(probing.site),
-            protect=probing.protect_massive,
-            seed=self.config.seed,
-        )
+        norm = loaded.map.outgoing_norm(probing.site)
+        given = RankingInput(kept_pass(earlier.folder, self.config), norm, self.config.seed, model=loaded)
+        ranking = rank(given, self.ranker, self.parameters, protect=probing.protect_massive)
         write_file(folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
         for name in OUTPUTS:
             if name not in ("ranking.parquet", HISTORY):

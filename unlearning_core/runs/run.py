@@ -20,7 +20,7 @@ from unlearning_core.concepts.labelling import LabelledSet
 from unlearning_core.config import ExperimentConfig, build_config, read_config_values
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors, read_object, write_file, write_json
-from unlearning_core.jobs.liveness import PROCESS_FILE, alive
+from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive
 from unlearning_core.logs import redact
 from unlearning_core.runs.manifest import Manifest, kind_of
 from unlearning_core.runs.store import Artifact, Store, digest, file_list, is_whole, link, now
@@ -88,7 +88,7 @@ class Run:
         if self.manifest.worker() is not None:
             return True
         files = [path for depth in ("*", "*/*") for path in self.folder.glob(f"{depth}/{PROCESS_FILE}")]
-        return any(alive(process) for path in files if (process := read_object(path)))
+        return any(is_alive(process) for path in files if (process := read_object(path)))
 
     def event(self, kind: str, **values: Any) -> None:
         """Append a line to `events.jsonl`."""
@@ -168,26 +168,26 @@ class Run:
     def adopt(self, step: str, outputs: Iterable[str]) -> Artifact | None:
         """The result of a stage that came with the folder, of a copied run or an earlier version, put into the store.
 
-        None where the files are not all there, not whole, or those of another cut than the stage says.
+        None where the files are not all there, or not whole.
         """
         state = self.status()["stages"].get(step, {})
         there = [path for name in outputs for path in _files(self.folder / name)]
         files = {path.relative_to(self.folder).as_posix(): path for path in there}
         known = state.get("files")
         whole = is_whole(self.folder, known) if known else all((self.folder / name).exists() for name in outputs)
-        if state.get("state") != "finished" or not whole or not files or self.damage(step):
+        if state.get("state") != "finished" or not whole or not files:
             return None
         chosen = {name: path for name, path in files.items() if not known or name in known}
         fingerprint, summary = state["fingerprint"], state.get("summary") or {}
         return self.store.adopt(kind_of(step), fingerprint, chosen, summary, state.get("seconds") or 0.0)
 
-    def damage(self, step: str | None = None) -> str | None:
+    def damage(self) -> str | None:
         """A sentence when files of this run are those of another one, as an earlier version could leave them.
 
         Told by the recipe, whose number of cut neurons is then not the one that the prune stage noted.
         """
         state = self.status()["stages"].get("prune", {})
-        if step not in (None, "prune", "retrain") or state.get("files") or state.get("state") != "finished":
+        if state.get("files") or state.get("state") != "finished":
             return None
         cut, noted = read_object(self.folder / "recipe" / "recipe.json").get("cut"), state.get("summary", {}).get("cut")
         if cut is None or noted is None or cut == noted:

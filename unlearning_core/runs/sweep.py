@@ -15,7 +15,10 @@ from unlearning_core.errors import InputError
 from unlearning_core.evaluation.curves import BUDGET, area_between, curve, selectivity, suggested_ratio
 from unlearning_core.evaluation.sweep import MEASURED, Order, Point, SweepSettings, sweep
 from unlearning_core.files import write_file, write_text
-from unlearning_core.jobs import background
+from unlearning_core.jobs.liveness import is_working_in
+from unlearning_core.jobs.process import launch, request_stop
+from unlearning_core.jobs.status import tail
+from unlearning_core.jobs.worker import JobContext
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
@@ -75,7 +78,7 @@ class RunSweep:
         Raises:
             InputError: there is no such ranking, or the run's model is gone.
         """
-        from unlearning_core.models.hashing import sha256_of
+        from unlearning_core.models.checksums import sha256_of
 
         settings = self.settings
         return digest(
@@ -139,7 +142,7 @@ class RunSweep:
 
     def is_running(self) -> bool:
         """Whether a process that `start` started works on it."""
-        return background.works_in(self._job)
+        return is_working_in(self._job)
 
     def start(self) -> None:
         """Compute it in a process of its own, with patience: whatever else the machine does goes first.
@@ -149,21 +152,21 @@ class RunSweep:
         """
         if other_is_running(self.run):
             raise InputError(f"Curves of the run {self.run.id} are being computed already. Wait for them or stop them.")
-        given = self.settings
-        options = ["--per-layer" if given.per_layer else "--whole", "--ratios", *map(str, given.ratios)]
-        options += ["--protect-layers", *map(str, given.protected_layers)]
-        options += ["--draws", str(given.draws), "--seed", str(given.seed), "--sentences", str(self.sentences)]
-        if self.ranking is not None:
-            options += ["--ranking", str(self.ranking.resolve())]
-        background.launch(self._job, ["sweep", str(self.run.folder.resolve()), *options], gently=True)
+        values = {
+            "run": str(self.run.folder.resolve()),
+            "settings": _jsonable(self.settings),
+            "sentences": self.sentences,
+            "ranking": None if self.ranking is None else str(self.ranking.resolve()),
+        }
+        launch(self._job, f"{__name__}:compute_job", values, title="sweep", gently=True)
 
     def stop(self) -> None:
         """Ask that process to stop; the points measured so far are kept."""
-        background.interrupt(self._job)
+        request_stop(self._job)
 
     def last_words(self) -> str:
         """The last line that the process printed."""
-        return background.last_line(self._job)
+        return "".join(tail(self._job, 1))
 
     def compute(self, progress: ProgressCallback = silent, *, base: "LoadedModel | None" = None) -> dict[str, Any]:
         """Measure what is missing, and return the summary.
@@ -193,7 +196,7 @@ class RunSweep:
                 )  # fmt: skip
                 write_file(build.folder / TABLE, lambda path: table.to_parquet(path, index=False))
                 build.summary = summarise(table) | {
-                    "settings": json.loads(json.dumps(vars(self.settings))),
+                    "settings": _jsonable(self.settings),
                     "sentences": len(held_out.items),
                     "neurons": len(ranking),
                     "seconds": round(time.monotonic() - begun, 1),
@@ -230,6 +233,20 @@ class RunSweep:
         return found
 
 
+def compute_job(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """What the process that `RunSweep.start` starts runs."""
+    from pydantic import TypeAdapter
+
+    settings = TypeAdapter(SweepSettings).validate_python(values["settings"])  # JSON's lists become tuples again
+    ranking = None if values["ranking"] is None else Path(values["ranking"])
+    run = Run(Path(values["run"]))
+    return RunSweep(run, settings, values["sentences"], ranking).compute(context.progress)
+
+
+def _jsonable(settings: SweepSettings) -> dict[str, Any]:
+    return json.loads(json.dumps(vars(settings)))
+
+
 class PointRecord:
     """The measured points of a build, on the disk as they come, so that a stopped one goes on."""
 
@@ -261,7 +278,7 @@ def kept_with(run: Run, kinds: Sequence[str], measured_on: str) -> list[Artifact
 
 def other_is_running(run: Run) -> bool:
     """Whether any sweep of this run is being computed in a process of its own."""
-    return any(background.works_in(folder) for folder in run.job_folder("").glob(f"{KIND}-*"))
+    return any(is_working_in(folder) for folder in run.job_folder("").glob(f"{KIND}-*"))
 
 
 def summarise(points: "pd.DataFrame") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import cast
 
 from unlearning_core.config import RetrainingSection
 from unlearning_core.jobs.device_queue import Ticket, all_queues
+from unlearning_core.jobs.status import status
 from unlearning_core.methods.registry import METHODS
 from unlearning_core.methods.retrain import training_job
 from unlearning_core.progress import ProgressCallback, silent
@@ -13,7 +14,6 @@ from unlearning_core.runs.pipeline import execute
 from unlearning_core.runs.run import Run, list_runs
 from unlearning_core.runs.stages.method import method_input, parameters_of
 from unlearning_core.training.job import TrainingJob
-from unlearning_core.training.process import status
 from unlearning_core.training.rate import Rate, conditions, remembered
 
 NOTE = "rate"
@@ -44,7 +44,7 @@ def prepare_estimate(run: Run, progress: ProgressCallback = silent) -> None:
         Stopped: `progress` raised it.
         WorkFailed: the timing failed.
     """
-    from unlearning_core.training.timing import measure_rate
+    from unlearning_core.training.rate import measure_rate
 
     execute(run, progress, until="filter", context=RunContext(run, progress))
     if known_rate(run, run.config.retraining.batch_size) is None:
@@ -88,8 +88,8 @@ def seconds_after(run: Run) -> float:
 def steps_done(run: Run, steps: int) -> int:
     """How many of so many steps a stopped training has behind it; 0 if it has another length or no checkpoint."""
     folder = run.training_folder
-    told = status(folder)
-    return told.step if told.total_steps == steps and any(folder.glob("checkpoints/checkpoint-*")) else 0
+    told = status(folder).progress
+    return told.step if told and told.total_steps == steps and any(folder.glob("checkpoints/checkpoint-*")) else 0
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ def queue_of(pid: int | None) -> Queue | None:
 def _queue(tickets: list[Ticket]) -> Queue | None:
     if not tickets:
         return None
-    return Queue(tuple(ticket.folder.parent.name for ticket in tickets), status(tickets[0].folder).eta_seconds)
+    first = status(tickets[0].folder).progress
+    return Queue(tuple(ticket.folder.parent.name for ticket in tickets), first.eta_seconds if first else None)
 
 
 def _conditions(run: Run) -> dict[str, str]:

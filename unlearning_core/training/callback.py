@@ -1,4 +1,4 @@
-"""What happens around each optimizer step: cuts written, progress told, measurements due, stops heard."""
+"""What happens around each optimizer step: edits written, progress told, measurements due, stops heard."""
 
 import logging
 import math
@@ -15,7 +15,7 @@ from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.training.job import TrainingJob
 from unlearning_core.training.learning import Learning
 from unlearning_core.training.rate import conditions
-from unlearning_core.training.trainer import PrunedTrainer
+from unlearning_core.training.trainer import EditKeepingTrainer
 
 _log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 120.0
@@ -23,28 +23,31 @@ EVALUATIONS = 4
 _SMOOTHING = 0.1
 
 
-class Watch(TrainerCallback):
+class TrainingMonitor(TrainerCallback):
     """Follows one training.
 
     Attributes:
-        trainer: what it follows; set before the training begins.
-        learning: what is measured on the way; None: nothing.
         stopped: whether the training ended because someone asked.
         tokens: predicted tokens so far, over all processes, in this session.
         seconds: wall time of the optimizer steps so far; evaluations and checkpoints are not counted.
     """
 
     def __init__(
-        self, job: TrainingJob, total: int, log: EventLog, progress: ProgressCallback, should_stop: ShouldStop
+        self,
+        job: TrainingJob,
+        trainer: EditKeepingTrainer,
+        learning: Learning,
+        log: EventLog,
+        progress: ProgressCallback,
+        should_stop: ShouldStop,
     ) -> None:
-        self.trainer: PrunedTrainer | None = None
-        self.learning: Learning | None = None
         self.stopped = False
         self.tokens = 0
         self.seconds = 0.0
-        self._job, self._total, self._log = job, total, log
+        self._job, self._trainer, self._learning, self._log = job, trainer, learning, log
         self._progress, self._should_stop = progress, should_stop
-        self._eval_every = job.eval_every or max(1, math.ceil(total / EVALUATIONS))
+        self._total = trainer.args.max_steps
+        self._eval_every = job.eval_every or max(1, math.ceil(self._total / EVALUATIONS))
         self._mark = self._saved = self._begun = time.monotonic()
         self._logged = (0, 0.0)
         self._step_seconds: float | None = None
@@ -52,37 +55,37 @@ class Watch(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Say where it starts from, and what decides its speed."""
         self._begun = time.monotonic()
-        speed = conditions(self._job.model_folder, args.device.type, self._of().compute_dtype)
+        speed = conditions(self._job.model_folder, args.device.type, self._trainer.compute_dtype)
         values: dict[str, Any] = {"conditions": speed, "batch_size": self._job.batch_size}
         self._log.state("running", step=state.global_step, total_steps=self._total, **values)
-        self._tell(state.global_step, control)
-        if state.is_world_process_zero and self.learning is not None:
-            self.learning.measure(state.global_step, first=True)
+        self._tell(state.global_step)
+        if state.is_world_process_zero:
+            self._learning.measure(state.global_step, first=True)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Set the order of this pass; the loader's own way there differs between one process and several."""
-        trainer = self._of()
+        trainer = self._trainer
         trainer.order.set_epoch(state.global_step // math.ceil(len(trainer.order) / trainer.order.batch_size))
         self._mark = time.monotonic()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Count this step's tokens from zero."""
-        self._of().step_tokens = 0
+        self._trainer.step_tokens = 0
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Right after the optimizer wrote the weights, and before anything reads them: silence the cut neurons."""
-        self._of().write_cuts()
+        """Right after the optimizer wrote the weights, and before anything reads them: make the edits hold."""
+        self._trainer.write_edits()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Count, tell, and decide what is due."""
         took = time.monotonic() - self._mark
-        self.tokens += self._of().step_tokens
+        self.tokens += self._trainer.step_tokens
         self.seconds += took
         old = self._step_seconds
         self._step_seconds = took if old is None else old + _SMOOTHING * (took - old)
         step = state.global_step
         last = step >= self._total
-        self._tell(step, control)
+        self._tell(step)
         asked = self.stopped or self._should_stop()
         due = self._job.checkpoint_every
         save = step % due == 0 if due else time.monotonic() - self._saved > CHECKPOINT_SECONDS
@@ -91,9 +94,8 @@ class Watch(TrainerCallback):
         control.should_training_stop = control.should_training_stop or self.stopped
         control.should_save = (save or self.stopped) and not last
         control.should_evaluate = (step % self._eval_every == 0 or last) and not self.stopped
-        learning = self.learning if state.is_world_process_zero and not self.stopped else None
-        if learning is not None and learning.due(step, self.seconds):
-            learning.measure(step)
+        if state.is_world_process_zero and not self.stopped and self._learning.due(step, self.seconds):
+            self._learning.measure(step)
         self._mark = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
@@ -130,15 +132,11 @@ class Watch(TrainerCallback):
         """Writing a checkpoint is no training time."""
         self._saved = self._mark = time.monotonic()
 
-    def _of(self) -> PrunedTrainer:
-        assert self.trainer is not None
-        return self.trainer
-
     def _eta(self, step: int) -> float | None:
         return None if self._step_seconds is None else round(self._step_seconds * (self._total - step), 1)
 
-    def _tell(self, step: int, control: Any) -> None:
-        self._log.step(step=step, total_steps=self._total, eta_seconds=self._eta(step))
+    def _tell(self, step: int) -> None:
+        self._log.step(task="retraining", step=step, total_steps=self._total, unit="steps", eta_seconds=self._eta(step))
         try:
             self._progress(Progress("retraining", step, self._total, "steps"))
         except Stopped:
@@ -146,7 +144,7 @@ class Watch(TrainerCallback):
 
     def _agree(self, *flags: bool) -> tuple[bool, ...]:
         """What any process says holds for all: a checkpoint and a stop are steps that they take together."""
-        trainer = self._of()
+        trainer = self._trainer
         if trainer.args.world_size == 1:
             return flags
         said = torch.tensor([float(flag) for flag in flags], device=trainer.args.device)

@@ -16,7 +16,6 @@ from unlearning_core.jobs.events import read_json
 
 _log = logging.getLogger(__name__)
 MARKER = "complete.json"
-KEPT = 2
 
 
 def mark(checkpoint: Path, identity: str, step: int) -> None:
@@ -51,16 +50,7 @@ def discard_others(folder: Path, identity: str) -> int:
     return others
 
 
-def keep_latest(folder: Path, kept: int = KEPT) -> None:
-    """Delete all but the `kept` furthest complete checkpoints."""
-    complete = [(int(marker["step"]), c) for c in folder.glob("checkpoint-*") if (marker := read_json(c / MARKER))]
-    for _, checkpoint in sorted(complete)[:-kept]:
-        # The marker first: a deletion cut short must not leave a checkpoint that looks whole.
-        (checkpoint / MARKER).unlink(missing_ok=True)
-        shutil.rmtree(checkpoint, ignore_errors=True)
-
-
-def identity(*parts: Any) -> str:
+def fingerprint(*parts: Any) -> str:
     """sha256 of JSON-able `parts`: all that decides the weights of every step."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

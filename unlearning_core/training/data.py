@@ -1,4 +1,4 @@
-"""What a retraining works on, loaded and checked: model, tokenizer, tokenised text, mask."""
+"""What a training works on, loaded and checked: model, tokenizer, tokenised text, edits to keep."""
 
 import logging
 from dataclasses import dataclass
@@ -10,31 +10,38 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearning_core.concepts.texts import read_texts
-from unlearning_core.edits.mask import Mask
-from unlearning_core.edits.recipe import Recipe
 from unlearning_core.errors import InputError
 from unlearning_core.jobs.events import read_json
-from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.training.job import TrainingJob
+from unlearning_core.training.kept_edits import CutNeurons, KeptEdit
 from unlearning_core.training.sequences import Sequences, longest_sequence, tokenise
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Material:
-    """What a training works on: the model (float32), its tokenizer, the tokenised text, the mask of the recipe."""
+class TrainingData:
+    """What a training works on.
+
+    Attributes:
+        model: in float32.
+        saved_dtype: what the model came in and is saved in.
+        tokenizer: of the model.
+        train: the tokenised text.
+        validation: the text that the evaluation loss is measured on, or None.
+        edits: what was changed in the base.
+    """
 
     model: Any
     saved_dtype: torch.dtype
     tokenizer: Any
     train: Sequences
     validation: Sequences | None
-    mask: Mask | None
+    edits: list[KeptEdit]
 
 
-def gather(job: TrainingJob, progress: ProgressCallback = silent) -> Material:
+def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> TrainingData:
     """Load and tokenise what `job` names.
 
     Raises:
@@ -71,18 +78,15 @@ def gather(job: TrainingJob, progress: ProgressCallback = silent) -> Material:
         _log.warning("%s has no rows: retraining goes without evaluation", job.validation_path)
     elif job.validation_path:
         validation = sequences(job.validation_path, job.eval_texts)
-    return Material(model, saved_dtype, tokenizer, training, validation, _mask(job, model))
+    edits: list[KeptEdit] = []
+    if job.recipe_folder is not None:
+        edits.append(CutNeurons.of_recipe(model, Path(job.recipe_folder)))
+    return TrainingData(model, saved_dtype, tokenizer, training, validation, edits)
 
 
 def _without_rows(path: Path) -> bool:
     """Whether `path` is a saved dataset of no rows (what filtering may leave), which `load_from_disk` cannot read."""
     return read_json(path / "state.json").get("_data_files") == []
-
-
-def _mask(job: TrainingJob, model: Any) -> Mask | None:
-    if job.recipe_folder is None:
-        return None
-    return Recipe.load(Path(job.recipe_folder), map_model(model).shapes).mask
 
 
 def not_finite(model: nn.Module) -> str | None:

@@ -1,25 +1,35 @@
-"""What is to be retrained, on which text and how: all a worker process needs, as JSON."""
+"""What is to be retrained, on which text and how: all that a worker process needs, as JSON."""
 
-import json
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from unlearning_core.errors import InputError
-from unlearning_core.files import write_json
+from unlearning_core.jobs.process import Handle, launch
 
-PRECISIONS = ("auto", "float32", "bfloat16")
-DEVICES = ("auto", "cpu", "cuda", "mps")
+PathText = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value)]
+_WHOLE = 2**31
+_PATHS = ("model_folder", "output_folder", "recipe_folder", "probe_set_path")
 
 
-@dataclass(frozen=True)
-class TrainingJob:
+def _number(default: float | None, low: float, high: float, expected: str) -> Any:
+    """A field's default, its range with both ends, and what its error says was expected."""
+    return Field(default, ge=low, le=high, description=expected)
+
+
+def _one_of(*names: str) -> Any:
+    """A field whose default is the first of `names`; its error lists them all."""
+    return Field(names[0], description=f"one of: {', '.join(names)}")
+
+
+class TrainingJob(BaseModel):
     """One retraining.
 
     Attributes:
-        model_folder: the pruned model with its tokenizer, as `save_pretrained` writes them.
+        model_folder: the edited model with its tokenizer, as `save_pretrained` writes them.
         train_path: text without the concept; whatever `concepts.texts.read_texts` reads.
-        output_folder: gets `model/` (the result), `events.jsonl`, `status.json`, `checkpoints/` and `worker.log`.
+        output_folder: gets `model/` (the result), `checkpoints/` and what `jobs.process.launch` writes.
         recipe_folder: says which neurons are cut; None when none are.
         validation_path: text that the evaluation loss is measured on; None leaves that out.
         epochs: passes over the text; may be a fraction.
@@ -32,13 +42,13 @@ class TrainingJob:
         warmup_ratio: share of the steps in which the learning rate rises.
         seed: of the order of the texts and of dropout.
         keep_pruned: keep what was cut at zero after every step; False lets it grow back.
-        dtype: what the maths is done in: "auto", "float32" or "bfloat16" (weights stay float32 while they learn, and
-            are saved in the dtype they came in).
-        device: "auto", "cpu", "cuda" or "mps".
+        dtype: what the maths is done in (weights stay float32 while they learn, and are saved in the dtype they came
+            in).
+        device: where; "auto" takes a card if there is one.
         eval_every: optimizer steps between evaluations; None: about four times in all.
         eval_texts: at most this many validation sequences are measured.
         checkpoint_every: optimizer steps between checkpoints; None: every two minutes.
-        watched_path: a few labelled sentences (concepts.labelled_files) on which concept and retain loss are measured
+        probe_set_path: a few labelled sentences (concepts.labelled_files) on which concept and retain loss are measured
             as the model learns; None leaves that out.
         prompts: continued at the same moments, to see the model learn.
         sample_tokens: new tokens a prompt.
@@ -48,51 +58,44 @@ class TrainingJob:
         limit: at most this many training texts.
     """
 
-    model_folder: str
-    train_path: str
-    output_folder: str
-    recipe_folder: str | None = None
-    validation_path: str | None = None
-    epochs: float = 1.0
-    max_steps: int | None = None
-    learning_rate: float = 5e-5
-    weight_decay: float = 0.01
-    batch_size: int = 8
-    max_length: int | None = None
-    warmup_ratio: float = 0.05
-    seed: int = 42
-    keep_pruned: bool = True
-    dtype: str = "auto"
-    device: str = "auto"
-    eval_every: int | None = None
-    eval_texts: int = 64
-    checkpoint_every: int | None = None
-    probe_set_path: str | None = None
-    prompts: tuple[str, ...] = ()
-    sample_tokens: int = 24
-    measure_every: int | None = None
-    measure_share: float = 0.05
-    limit: int | None = None
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
-    def __post_init__(self) -> None:
-        """Take paths and lists as they come from a person or from JSON; what is out of range says so.
+    model_folder: PathText
+    train_path: PathText
+    output_folder: PathText
+    recipe_folder: PathText | None = None
+    validation_path: PathText | None = None
+    epochs: float = _number(1.0, 1e-6, 10_000, "more than 0 and at most 10000 passes over the text")
+    max_steps: int | None = _number(None, 1, _WHOLE, "1 or more optimizer steps")
+    learning_rate: float = _number(5e-5, 1e-12, 1.0, "more than 0 and at most 1 (5e-5 is usual)")
+    weight_decay: float = _number(0.01, 0.0, 10.0, "0 to 10")
+    batch_size: int = _number(8, 1, 65_536, "1 to 65536 texts")
+    max_length: int | None = _number(None, 2, 1_048_576, "2 or more tokens")
+    warmup_ratio: float = _number(0.05, 0.0, 0.999, "0 to 0.999")
+    seed: int = _number(42, 0, 2**32 - 1, "0 to 4294967295")
+    keep_pruned: bool = True
+    dtype: Literal["auto", "float32", "bfloat16"] = _one_of("auto", "float32", "bfloat16")
+    device: Literal["auto", "cpu", "cuda", "mps"] = _one_of("auto", "cpu", "cuda", "mps")
+    eval_every: int | None = _number(None, 1, _WHOLE, "1 or more optimizer steps")
+    eval_texts: int = _number(64, 1, _WHOLE, "1 or more sequences")
+    checkpoint_every: int | None = _number(None, 1, _WHOLE, "1 or more optimizer steps")
+    probe_set_path: PathText | None = None
+    prompts: tuple[str, ...] = Field((), strict=False)
+    sample_tokens: int = _number(24, 1, 4096, "1 to 4096 tokens")
+    measure_every: int | None = _number(None, 1, _WHOLE, "1 or more optimizer steps")
+    measure_share: float = _number(0.05, 0.0, 1.0, "0 to 1")
+    limit: int | None = _number(None, 1, _WHOLE, "1 or more texts")
+
+    def __init__(self, **values: Any) -> None:
+        """Check every value; a path may be a string or a Path.
 
         Raises:
-            InputError: a figure is out of range; names the field, the value and the range.
+            InputError: a value is out of range, missing or unknown; names the field, the value and what was expected.
         """
-        for name in _PATHS:
-            value = getattr(self, name)
-            object.__setattr__(self, name, None if value is None else str(value))
-        object.__setattr__(self, "prompts", tuple(self.prompts))
-        for name, low, high, what in _RANGES:
-            value = getattr(self, name)
-            if value is None and name in _OPTIONAL:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise InputError(f"{name} is {value!r}; expected {what}. Change it and start the retraining again.")
-        for name, choices in (("dtype", PRECISIONS), ("device", DEVICES)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} is {getattr(self, name)!r}; choose one of: {', '.join(choices)}.")
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(_sentence(error.errors()[0])) from error
 
     @property
     def folder(self) -> Path:
@@ -109,48 +112,30 @@ class TrainingJob:
         """Where checkpoints are kept until the model is saved."""
         return self.folder / "checkpoints"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        return asdict(self) | {"prompts": list(self.prompts)}
-
-    def save(self, path: Path) -> None:
-        """Write as JSON, whole or not at all."""
-        write_json(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> "TrainingJob":
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: the file is missing or is not a training job.
-        """
-        try:
-            value = json.loads(Path(path).read_text(encoding="utf-8"))
-            unknown = sorted(set(value) - {field.name for field in fields(cls)})
-            if unknown:
-                raise InputError(f"{path} has the unknown field {unknown[0]!r}; remove it.")
-            return cls(**value)
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{path} is not a training job ({error}). Write one with TrainingJob.save.") from error
+    def values(self) -> dict[str, Any]:
+        """All fields, ready for JSON, with absolute paths; a text that is no file here is a name on the Hub."""
+        values = self.model_dump(mode="json")
+        for name in (*_PATHS, "train_path", "validation_path"):
+            value = values[name]
+            if value is not None and (name in _PATHS or Path(value).exists()):
+                values[name] = str(Path(value).resolve())
+        return values
 
 
-_PATHS = ("model_folder", "train_path", "output_folder", "recipe_folder", "validation_path", "probe_set_path")
-_WHOLE = 2**31
-_RANGES = (
-    ("epochs", 1e-6, 10_000, "more than 0 and at most 10000 passes over the text"),
-    ("max_steps", 1, _WHOLE, "1 or more optimizer steps"),
-    ("learning_rate", 1e-12, 1.0, "more than 0 and at most 1 (5e-5 is usual)"),
-    ("weight_decay", 0.0, 10.0, "0 to 10"),
-    ("batch_size", 1, 65_536, "1 to 65536 texts"),
-    ("max_length", 2, 1_048_576, "2 or more tokens"),
-    ("warmup_ratio", 0.0, 0.999, "0 to 0.999"),
-    ("seed", 0, 2**32 - 1, "0 to 4294967295"),
-    ("eval_every", 1, _WHOLE, "1 or more optimizer steps"),
-    ("eval_texts", 1, _WHOLE, "1 or more sequences"),
-    ("checkpoint_every", 1, _WHOLE, "1 or more optimizer steps"),
-    ("sample_tokens", 1, 4096, "1 to 4096 tokens"),
-    ("measure_every", 1, _WHOLE, "1 or more optimizer steps"),
-    ("measure_share", 0.0, 1.0, "0 to 1"),
-    ("limit", 1, _WHOLE, "1 or more texts"),
-)
-_OPTIONAL = {"max_steps", "max_length", "eval_every", "checkpoint_every", "measure_every", "limit"}
+def start(job: TrainingJob) -> Handle:
+    """Start a worker for `job`; it goes on from the last checkpoint in its folder, if there is one.
+
+    Raises:
+        InputError: a worker is at work in that folder already.
+    """
+    return launch(job.folder, f"{__package__}.train:train_job", job.values(), title="retraining")
+
+
+def _sentence(problem: Any) -> str:
+    name = str(problem["loc"][0])
+    if name not in TrainingJob.model_fields:
+        return f"A training job has no field {name!r}; remove it."
+    if problem["type"] == "missing":
+        return f"{name} is missing from the training job; give it."
+    expected = TrainingJob.model_fields[name].description or problem["msg"]
+    return f"{name} is {problem['input']!r}; expected {expected}. Change it and start the retraining again."

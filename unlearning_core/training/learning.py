@@ -12,7 +12,7 @@ from unlearning_core.models.inspection import ModelInfo
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.training.job import TrainingJob
-from unlearning_core.training.trainer import PrunedTrainer
+from unlearning_core.training.trainer import EditKeepingTrainer
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,9 @@ class Learning:
     the training's time allows.
     """
 
-    def __init__(self, job: TrainingJob, total: int, log: EventLog, trainer: PrunedTrainer, tokenizer: Any) -> None:
+    def __init__(
+        self, job: TrainingJob, total: int, log: EventLog, trainer: EditKeepingTrainer, tokenizer: Any
+    ) -> None:
         self._job, self._total, self._log, self._trainer = job, total, log, trainer
         self._allowance = Allowance(job.measure_share)
         self._items = read_labelled(Path(job.probe_set_path)) if job.probe_set_path else []

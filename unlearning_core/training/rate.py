@@ -1,4 +1,4 @@
-"""How fast trainings went on this machine, as their events tell, and how long the next one will take. No torch.
+"""How fast trainings went on this machine, as their events tell or a few timed steps, and how long one will take.
 
 What a step takes depends on the model's shape, the device and the number format, hardly on the text or on what the
 model knows: a rate is remembered by those. An estimate counts the tokens of the steps exactly and adds what was spent
@@ -10,14 +10,24 @@ import json
 import math
 import os
 import platform
+import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.jobs.events import read_events, read_json
+from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.jobs.device_queue import Ticket, hold_device, queue_name
+from unlearning_core.jobs.events import EventLog, read_events, read_json
+from unlearning_core.jobs.process import launch, wait
+from unlearning_core.jobs.stopping import never
+from unlearning_core.jobs.worker import JobContext
+from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.training.job import TrainingJob
 
+TIMED_STEPS = 3
+"""Steps that are timed, after one that warms up."""
 _LEAST_STEPS = 3
 """Logged steps that a rate needs: the first one also pays for what the process sets up."""
 
@@ -125,6 +135,61 @@ def rate_of(folder: Path, wanted: dict[str, str]) -> Rate | None:
     beside = last["elapsed"] - last["seconds"] + _between(started, begun)
     steps = last["step"] - first["step"]
     return Rate(tokens / seconds, max(0.0, beside), begun["batch_size"], steps, folder.resolve().parent.name)
+
+
+def measure_rate(job: TrainingJob, progress: ProgressCallback = silent) -> Rate:
+    """Time `TIMED_STEPS` steps of `job` in a child process, so that the memory they need is given back.
+
+    It takes seconds to a minute; nothing is saved and nothing is changed.
+
+    Args:
+        progress: told that it goes on; may raise Stopped, which ends the child.
+
+    Raises:
+        InputError: something in the job cannot be used, or another retraining is running on the device.
+        WorkFailed: the child failed; says its last line.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        values = job.values() | {"output_folder": scratch, "checkpoint_every": None}
+        handle = launch(Path(scratch), f"{__name__}:time_job", values, title=f"timing of {TIMED_STEPS} training steps")
+        try:
+            return Rate(**wait(handle, progress))
+        except WorkFailed as error:
+            raise WorkFailed(
+                f"The speed of the training could not be measured ({error}). It can be started all the same."
+            ) from error
+
+
+def time_job(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """What `measure_rate` runs in the child."""
+    context.progress(Progress(f"timing {TIMED_STEPS} training steps", 0))
+    return asdict(time_steps(TrainingJob(**values)))
+
+
+def time_steps(job: TrainingJob) -> Rate:
+    """Train for so many steps in this process, with all that goes with them, and throw the model away.
+
+    Raises:
+        InputError: something in the job cannot be used, or another retraining is running on the device.
+    """
+    from unlearning_core.training.data import load_data
+    from unlearning_core.training.train import fit, make_trainer
+
+    def refuse(before: list[Ticket]) -> None:
+        raise InputError(
+            "Another retraining is running on this device, so the speed cannot be measured now. Start this one: it "
+            "queues, and begins by itself."
+        )
+
+    with hold_device(queue_name(job.device), job.folder, waiting=refuse, should_stop=never):
+        log = EventLog(job.folder)
+        log.state("starting")
+        data = load_data(job)
+        fit(job, data, make_trainer(job, data, TIMED_STEPS + 1), log)
+    rate = rate_of(job.folder, {})
+    if rate is None:
+        raise WorkFailed(f"The {TIMED_STEPS} steps of the timing took no time that can be measured.")
+    return replace(rate, source=None)
 
 
 def _between(one: dict[str, Any], other: dict[str, Any]) -> float:

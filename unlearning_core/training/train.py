@@ -1,34 +1,32 @@
-"""One retraining from a job to a saved model: what the worker process runs, and each process under `accelerate`."""
+"""One training from a job to a saved model: what the worker process runs, and each process under `accelerate`."""
 
 import logging
 import math
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PrinterCallback, TrainingArguments
 
-from unlearning_core.edits.weights import cuts, survivors
-from unlearning_core.errors import InputError, Stopped, WorkbenchError, WorkFailed
+from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import new_folder, write_json
-from unlearning_core.jobs.device_queue import device_for
+from unlearning_core.jobs.device_queue import queued_for
 from unlearning_core.jobs.events import EventLog, read_json
-from unlearning_core.jobs.liveness import record
 from unlearning_core.jobs.stopping import ShouldStop, never, stop_on_signals
-from unlearning_core.models.mapping import map_model
+from unlearning_core.jobs.worker import JobContext, working_in
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.training.batching import split_batch
-from unlearning_core.training.callback import Watch
-from unlearning_core.training.checkpoints import discard_others, full_disk, identity, last_complete
-from unlearning_core.training.data import Material, gather, not_finite
+from unlearning_core.training.callback import TrainingMonitor
+from unlearning_core.training.checkpoints import discard_others, fingerprint, full_disk, last_complete
+from unlearning_core.training.data import TrainingData, load_data, not_finite
 from unlearning_core.training.job import TrainingJob
 from unlearning_core.training.learning import Learning
 from unlearning_core.training.precision import compute_dtype
-from unlearning_core.training.trainer import PrunedTrainer
+from unlearning_core.training.trainer import EditKeepingTrainer
 
 FIGURES_FILE = "retraining.json"
 """In the saved model's folder: how it was trained, and the identity of that training."""
@@ -41,7 +39,7 @@ def train(job: TrainingJob, progress: ProgressCallback = silent, should_stop: Sh
 
     Call it in one process, or in each process of `accelerate launch` / `torchrun` (only the first one writes). Ctrl-C
     and SIGTERM stop it like `should_stop`, between two optimizer steps. While another process trains on the device, it
-    waits for its turn (see turn.py).
+    waits in the queue.
 
     Args:
         progress: told after every optimizer step; may raise `Stopped`.
@@ -52,113 +50,130 @@ def train(job: TrainingJob, progress: ProgressCallback = silent, should_stop: Sh
         start and the end, tokens_per_second (predicted tokens, without padding), cut, regrown, precision, ...
 
     Raises:
-        InputError: something in the job cannot be used.
+        InputError: something in the job cannot be used, or a worker is at work in its folder.
         Stopped: someone asked; a checkpoint is left.
         WorkFailed: the loss is not a number, the disk is full, memory ran out.
     """
     first = int(os.environ.get("RANK", "0")) == 0
-    log = EventLog(job.folder, silent=not first)
-    if first:
-        record(job.folder, os.getpid())
     with stop_on_signals() as signalled:
 
         def stop() -> bool:
             return signalled() or should_stop()
 
-        with _reported(log), device_for(job, log, progress, stop):
-            log.state("starting", step=0, ahead=0, result=None, exit_code=None, error=None)
-            material = gather(job, progress)
-            if stop():
-                raise Stopped("Retraining was stopped before its first step. Start it again to go on.")
-            result = _run(job, material, log, progress, stop)
+        with working_in(job.folder, "retraining", first=first) as log:
+            result = _train(job, log, progress, stop)
         if stop():
             raise Stopped("Retraining had finished when the stop came; its model is kept. Start again to go on.")
         return result
 
 
-@contextmanager
-def _reported(log: EventLog) -> Iterator[None]:
-    """Leave the way a training ended in its status."""
-    try:
-        yield
-    except BaseException as error:
-        ending = _readable(error)
-        state = "stopped" if isinstance(ending, Stopped | KeyboardInterrupt) else "failed"
-        with suppress(WorkbenchError, OSError):
-            log.state(state, str(ending) or type(ending).__name__, error=type(ending).__name__)
-        if ending is error:
-            raise
-        raise ending from error
+def train_job(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """`train` as a worker process runs it: `values` are those of a `TrainingJob`."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    with stop_on_signals() as signalled:
+        return _train(TrainingJob(**values), context.log, silent, lambda: signalled() or context.should_stop())
 
 
-def _readable(error: BaseException) -> BaseException:
-    """`error`, or the sentence for it."""
-    memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-    if memory:
-        return WorkFailed("Memory ran out while retraining. Use a smaller retraining.batch_size or max_length.")
-    return error
+def _train(job: TrainingJob, log: EventLog, progress: ProgressCallback, stop: ShouldStop) -> dict[str, Any]:
+    with _memory_errors(), queued_for(job.device, log, progress, stop):
+        log.state("starting", step=0, ahead=0, result=None, error=None)
+        data = load_data(job, progress)
+        if stop():
+            raise Stopped("Retraining was stopped before its first step. Start it again to go on.")
+        trainer = make_trainer(job, data, total_steps(job, data))
+        if done := _finished(job, trainer):
+            step = trainer.args.max_steps
+            log.state("finished", f"Nothing had changed: the model is in {job.final_folder}", step=step, result=done)
+            return done
+        monitor, checkpoint = fit(job, data, trainer, log, progress, stop)
+        result = _save(job, data, trainer, _figures(data, trainer, monitor, checkpoint))
+        step = trainer.state.global_step
+        log.state("finished", f"{step} steps; the model is in {job.final_folder}", step=step, result=result)
+        return result
 
 
-def _run(
-    job: TrainingJob, material: Material, log: EventLog, progress: ProgressCallback, stop: ShouldStop
-) -> dict[str, Any]:
-    steps_a_pass = math.ceil(len(material.train.ids) / job.batch_size)
-    total = job.max_steps or math.ceil(job.epochs * steps_a_pass)
-    watch = Watch(job, total, log, progress, stop)
-    cached = material.model.config.use_cache  # Trainer switches it off
-    trainer = make_trainer(job, material, total)
-    trainer.add_callback(watch)
-    watch.trainer, watch.learning = trainer, Learning(job, total, log, trainer, material.tokenizer)
-    if done := _finished(job, trainer):
-        log.state("finished", f"Nothing had changed: the model is in {job.final_folder}", step=total, result=done)
-        return done
-    checkpoint = _checkpoint(job, trainer)
+def total_steps(job: TrainingJob, data: TrainingData) -> int:
+    """Optimizer steps of the whole training."""
+    return job.max_steps or math.ceil(job.epochs * math.ceil(len(data.train.ids) / job.batch_size))
+
+
+def fit(
+    job: TrainingJob,
+    data: TrainingData,
+    trainer: EditKeepingTrainer,
+    log: EventLog,
+    progress: ProgressCallback = silent,
+    stop: ShouldStop = never,
+) -> tuple[TrainingMonitor, int | None]:
+    """Take the steps that the last checkpoint does not have; returns what was counted and the checkpoint's step.
+
+    Raises:
+        Stopped: someone asked; a checkpoint is left.
+        WorkFailed: the loss is not a number, the disk is full.
+    """
+    learning = Learning(job, trainer.args.max_steps, log, trainer, data.tokenizer)
+    monitor = TrainingMonitor(job, trainer, learning, log, progress, stop)
+    trainer.add_callback(monitor)
+    checkpoint, begun = _checkpoint(job, trainer) or (None, None)
     _log.info(
-        "Retraining %s: %d texts, %d sequences, %d steps of %d, %s, from step %d",
-        job.model_folder, material.train.texts, len(material.train.ids), total, job.batch_size,
-        trainer.compute_dtype, checkpoint[1] if checkpoint else 0,
+        "Training %s: %d texts, %d sequences, %d steps of %d, %s, from step %d",
+        job.model_folder, data.train.texts, len(data.train.ids), trainer.args.max_steps, job.batch_size,
+        trainer.compute_dtype, begun or 0,
     )  # fmt: skip
     if checkpoint is None:
-        trainer.write_cuts()
-    trainer.args.eval_on_start = checkpoint is None and material.validation is not None
-    trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
-    material.model.config.use_cache = cached
-    step = trainer.state.global_step
-    if watch.stopped:
+        trainer.write_edits()
+    trainer.args.eval_on_start = checkpoint is None and data.validation is not None
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    data.model.config.use_cache = trainer.use_cache
+    if monitor.stopped:
         raise Stopped(
-            f"Retraining was stopped at step {step} of {total}; a checkpoint is kept. Start again to go on from it."
+            f"Retraining was stopped at step {trainer.state.global_step} of {trainer.args.max_steps}; a checkpoint is "
+            "kept. Start again to go on from it."
         )
-    if broken := not_finite(material.model):
+    if broken := not_finite(data.model):
         raise trainer.diverged(f"The weight {broken} is not a number any more")
-    result = _save(job, material, trainer, _result(material, trainer, watch, checkpoint))
-    log.state("finished", f"{total} steps; the model is in {job.final_folder}", step=step, result=result)
-    return result
+    return monitor, begun
 
 
-def make_trainer(job: TrainingJob, material: Material, total: int) -> PrunedTrainer:
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Turn what torch raises when memory runs out into a sentence."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise WorkFailed(
+                "Memory ran out while retraining. Use a smaller retraining.batch_size or max_length."
+            ) from error
+        raise
+
+
+def make_trainer(job: TrainingJob, data: TrainingData, total: int) -> EditKeepingTrainer:
     """The trainer for `total` optimizer steps of `job`; `train` adds what watches it."""
-    arguments, parts = _arguments(job, material, total)
+    arguments, parts = _arguments(job, data, total)
     device = arguments.device.type
-    parameters = material.model.num_parameters()
-    tokenizer = material.tokenizer
+    parameters = data.model.num_parameters()
+    tokenizer = data.tokenizer
     pad_id = next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
     dtype = compute_dtype(job.dtype, device, parameters)
-    mask = material.mask
-    weights = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in _weights(job)]
-    settings = {k: v for k, v in job.to_dict().items() if k not in _NO_MATTER}
-    training = identity(
-        settings, weights, material.train.digest(), mask.digest() if mask else None, str(dtype), arguments.world_size,
-        parts, total,
-    )  # fmt: skip
-    trainer = PrunedTrainer(
-        material.model,
+    files = sorted(Path(job.model_folder).glob("*.safetensors"))
+    weights = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    settings = job.model_dump(mode="json", exclude=_NO_MATTER)
+    edits = [edit.digest() for edit in data.edits]
+    training = fingerprint(
+        settings, weights, data.train.digest(), edits, str(dtype), arguments.world_size, parts, total
+    )
+    trainer = EditKeepingTrainer(
+        data.model,
         arguments,
-        train=material.train,
-        validation=material.validation,
+        train=data.train,
+        validation=data.validation,
         pad_id=pad_id,
         batch_size=job.batch_size,
         dtype=dtype,
-        cuts=cuts(map_model(material.model), mask) if mask and job.keep_pruned else [],
+        edits=data.edits if job.keep_pruned else [],
         identity=training,
     )
     trainer.remove_callback(PrinterCallback)
@@ -172,11 +187,7 @@ _NO_MATTER = {
 """Fields that do not decide the weights of a step, or do so through what they point to."""
 
 
-def _weights(job: TrainingJob) -> list[Path]:
-    return sorted(Path(job.model_folder).glob("*.safetensors"))
-
-
-def _arguments(job: TrainingJob, material: Material, total: int) -> tuple[TrainingArguments, int]:
+def _arguments(job: TrainingJob, data: TrainingData, total: int) -> tuple[TrainingArguments, int]:
     """The arguments, and in how many parts a process computes its share of a batch."""
     if job.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device is 'cuda', but this machine has no CUDA card that torch can use; use 'auto'.")
@@ -187,7 +198,7 @@ def _arguments(job: TrainingJob, material: Material, total: int) -> tuple[Traini
             f"batch_size is {job.batch_size}, which {world} processes cannot share evenly; use a multiple of {world}."
         )
     at_once, parts = split_batch(
-        job.batch_size // world, max(material.train.lengths), material.model.config.get_text_config().vocab_size
+        job.batch_size // world, max(data.train.lengths), data.model.config.get_text_config().vocab_size
     )
     return TrainingArguments(
         output_dir=str(job.checkpoints),
@@ -205,6 +216,7 @@ def _arguments(job: TrainingJob, material: Material, total: int) -> tuple[Traini
         logging_first_step=True,
         logging_nan_inf_filter=False,
         save_strategy="no",
+        save_total_limit=2,
         eval_strategy="no",
         report_to="none",
         disable_tqdm=True,
@@ -217,7 +229,7 @@ def _arguments(job: TrainingJob, material: Material, total: int) -> tuple[Traini
     ), parts
 
 
-def _checkpoint(job: TrainingJob, trainer: PrunedTrainer) -> tuple[Path, int] | None:
+def _checkpoint(job: TrainingJob, trainer: EditKeepingTrainer) -> tuple[Path, int] | None:
     """The checkpoint to go on from; whatever cannot be used is discarded by the first process."""
     if trainer.args.should_save and discard_others(job.checkpoints, trainer.identity):
         _log.warning("Settings, text or model changed since the last checkpoint: retraining from the start")
@@ -225,7 +237,7 @@ def _checkpoint(job: TrainingJob, trainer: PrunedTrainer) -> tuple[Path, int] | 
     return last_complete(job.checkpoints, trainer.identity)
 
 
-def _finished(job: TrainingJob, trainer: PrunedTrainer) -> dict[str, Any] | None:
+def _finished(job: TrainingJob, trainer: EditKeepingTrainer) -> dict[str, Any] | None:
     """The figures of this very training, if its model stands there already."""
     figures = read_json(job.final_folder / FIGURES_FILE)
     if figures.get("identity") != trainer.identity:
@@ -233,17 +245,16 @@ def _finished(job: TrainingJob, trainer: PrunedTrainer) -> dict[str, Any] | None
     return figures | {"model_folder": str(job.final_folder)}
 
 
-def _save(job: TrainingJob, material: Material, trainer: PrunedTrainer, figures: dict[str, Any]) -> dict[str, Any]:
-    """Save the model whole or not at all, with its figures and the cut read back from the file; returns the figures."""
-    mask = material.mask
+def _save(job: TrainingJob, data: TrainingData, trainer: EditKeepingTrainer, figures: dict[str, Any]) -> dict[str, Any]:
+    """Save the model whole or not at all, with its figures and the edits read back; returns the figures."""
     if trainer.args.should_save:
         with full_disk(job.final_folder), new_folder(job.final_folder) as folder:
-            material.model.to(material.saved_dtype).save_pretrained(folder)
-            material.tokenizer.save_pretrained(folder)
-            regrown = len(survivors(folder, mask)) if mask else 0
-            if mask and regrown and job.keep_pruned:
+            data.model.to(data.saved_dtype).save_pretrained(folder)
+            data.tokenizer.save_pretrained(folder)
+            regrown = sum(edit.undone(folder) for edit in data.edits)
+            if regrown and job.keep_pruned:
                 raise WorkFailed(
-                    f"{regrown} of {mask.cut} cut neurons are not zero in the saved file, so it was not kept. "
+                    f"{regrown} of {figures['cut']} cut neurons are not zero in the saved file, so it was not kept. "
                     "Please report this with the recipe."
                 )
             write_json(folder / FIGURES_FILE, figures | {"keep_pruned": job.keep_pruned, "regrown": regrown})
@@ -255,31 +266,30 @@ def _save(job: TrainingJob, material: Material, trainer: PrunedTrainer, figures:
     return saved
 
 
-def _result(
-    material: Material, trainer: PrunedTrainer, watch: Watch, checkpoint: tuple[Path, int] | None
+def _figures(
+    data: TrainingData, trainer: EditKeepingTrainer, monitor: TrainingMonitor, checkpoint: int | None
 ) -> dict[str, Any]:
-    mask, sequences = material.mask, material.train
     history = trainer.state.log_history  # goes through checkpoints, so it holds what came before a stop
     losses = [point["loss"] for point in history if "loss" in point]
     evaluations = [(point["step"], point["eval_loss"]) for point in history if "eval_loss" in point]
     return {
         "identity": trainer.identity,
         "steps": trainer.state.global_step,
-        "resumed_from": checkpoint[1] if checkpoint else None,
+        "resumed_from": checkpoint,
         "loss_first": losses[0] if losses else None,
         "loss_last": losses[-1] if losses else None,
         "eval_loss_before": next((loss for step, loss in evaluations if step == 0), None),
         "eval_loss_after": evaluations[-1][1] if evaluations else None,
-        "tokens": watch.tokens,
-        "seconds": round(watch.seconds, 3),
-        "tokens_per_second": round(watch.tokens / max(watch.seconds, 1e-9), 1),
+        "tokens": monitor.tokens,
+        "seconds": round(monitor.seconds, 3),
+        "tokens_per_second": round(monitor.tokens / max(monitor.seconds, 1e-9), 1),
         "precision": str(trainer.compute_dtype).removeprefix("torch."),
-        "saved_dtype": str(material.saved_dtype).removeprefix("torch."),
-        "cut": mask.cut if mask else 0,
-        "texts": sequences.texts,
-        "sequences": len(sequences.ids),
-        "too_short": sequences.too_short,
-        "max_length": sequences.max_length,
-        "end_of_text": sequences.end_of_text,
+        "saved_dtype": str(data.saved_dtype).removeprefix("torch."),
+        "cut": sum(edit.size for edit in data.edits),
+        "texts": data.train.texts,
+        "sequences": len(data.train.ids),
+        "too_short": data.train.too_short,
+        "max_length": data.train.max_length,
+        "end_of_text": data.train.end_of_text,
         "processes": trainer.args.world_size,
     }

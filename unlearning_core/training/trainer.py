@@ -1,8 +1,9 @@
-"""Hugging Face's `Trainer` for a pruned model: cut neurons stay cut, batches carry little padding, no step is lost."""
+"""Hugging Face's `Trainer` for an edited model: its edits stay, batches carry little padding, no step is lost."""
 
 import contextlib
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,21 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer
 
-from unlearning_core.edits.weights import Cut
 from unlearning_core.errors import WorkFailed
 from unlearning_core.training.batching import LengthGroupedOrder, pad
-from unlearning_core.training.checkpoints import full_disk, keep_latest, mark
+from unlearning_core.training.checkpoints import full_disk, mark
 from unlearning_core.training.data import not_finite
+from unlearning_core.training.kept_edits import KeptEdit
 from unlearning_core.training.sequences import Sequences
 
 _log = logging.getLogger(__name__)
 
 
-class PrunedTrainer(Trainer):
+class EditKeepingTrainer(Trainer):
     """Trains on `Sequences`, token by token alike, and writes checkpoints that can be told whole from torn.
 
     Differences from `Trainer`: the order of the texts depends on seed and epoch alone, so a resumed training equals an
-    uninterrupted one; `cuts` are written again after each optimizer step; the steps run under autocast without the
+    uninterrupted one; `edits` are written again after each optimizer step; the steps run under autocast without the
     copy of the scores to float32 that Accelerate's wrapper makes; evaluation is the mean over tokens, not over batches;
     a loss that is not a number ends the training.
     """
@@ -33,7 +34,7 @@ class PrunedTrainer(Trainer):
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Any,
         args: Any,
         *,
         train: Sequences,
@@ -41,17 +42,18 @@ class PrunedTrainer(Trainer):
         pad_id: int,
         batch_size: int,
         dtype: torch.dtype,
-        cuts: list[Cut],
+        edits: Sequence[KeptEdit],
         identity: str,
     ) -> None:
         self.pad_id = pad_id
+        self.use_cache = model.config.use_cache  # Trainer switches it off; the saved model keeps its own
         super().__init__(model=model, args=args, data_collator=self._collate, train_dataset=train.ids)
         # Trainer would split each batch over all visible cards; one process drives one.
         self.args._n_gpu = min(self.args.n_gpu, 1)
         self.order = LengthGroupedOrder(train.lengths, batch_size, args.seed)
         self.validation = validation
         self.compute_dtype = dtype
-        self.cuts = cuts
+        self.edits = edits
         self.identity = identity
         self.step_tokens = 0
 
@@ -92,10 +94,10 @@ class PrunedTrainer(Trainer):
             f"too large for this model. Start again with a smaller one, for example {rate / 10:g}."
         )
 
-    def write_cuts(self) -> None:
-        """Silence the cut neurons again."""
-        for cut in self.cuts:
-            cut.write()
+    def write_edits(self) -> None:
+        """Make the edits hold again."""
+        for edit in self.edits:
+            edit.write()
 
     @torch.no_grad()
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -126,8 +128,7 @@ class PrunedTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         if not_finite(self.model):
             raise self.diverged("A weight is not a number any more")
-        folder = Path(self.args.output_dir)
-        checkpoint = folder / f"checkpoint-{self.state.global_step}"
+        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         try:
             with full_disk(checkpoint):
                 super()._save_checkpoint(model, trial)
@@ -137,6 +138,4 @@ class PrunedTrainer(Trainer):
         except BaseException:
             shutil.rmtree(checkpoint, ignore_errors=True)
             raise
-        if self.args.should_save:
-            keep_latest(folder)
-            _log.info("Checkpoint at step %d", self.state.global_step)
+        _log.info("Checkpoint at step %d", self.state.global_step)

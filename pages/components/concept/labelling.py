@@ -8,8 +8,8 @@ import streamlit as st
 from pages.components.current_run import changed
 from pages.components.progress import flash, run_with_progress
 from unlearning_core.errors import InputError
-from unlearning_core.jobs import background
 from unlearning_core.progress import ProgressCallback
+from unlearning_core.runs import background
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 

@@ -6,9 +6,8 @@ import streamlit as st
 
 from pages.components.marked_text import escaped
 from pages.components.sidebar import model_name
-from unlearning_core.models.memory import available
-from unlearning_core.models.sources.starters import STARTERS
-from unlearning_core.models.sources.well_known import HUB, bytes_needed, fits, parameters_of
+from unlearning_core.models.memory import available, bytes_needed, fits
+from unlearning_core.models.sources.starters import HUB, STARTERS
 
 SITES = {"mlp": "MLP neurons", "head": "Attention heads", "residual": "Residual dimensions"}
 
@@ -80,7 +79,7 @@ def starter_caption(name: str, dtype: str) -> str:
 
 @st.cache_data(show_spinner=False, ttl=60)
 def _parameters(name: str) -> int | None:
-    return parameters_of(STARTERS[name])
+    return STARTERS[name].parameters()
 
 
 def choose_well_known(dtype: str) -> str:

@@ -13,7 +13,8 @@ _ALT = "Rise of the concept's loss and divergence elsewhere, and how many gates 
 
 def watched(bar: ProgressCallback, run: Run, place: DeltaGenerator) -> ProgressCallback:
     """`bar`, and with it in `place` the course of the gates as they are trained."""
-    from unlearning_core.rankers.gate_training import TASK, history
+    from unlearning_core.rankers.gate_training import TASK
+    from unlearning_core.rankers.history import read_history
 
     drawn = 0
 
@@ -22,7 +23,7 @@ def watched(bar: ProgressCallback, run: Run, place: DeltaGenerator) -> ProgressC
         bar(update)
         if not update.task.startswith(TASK):
             return
-        steps = history(run.folder / FOLDER)
+        steps = read_history(run.folder / FOLDER)
         # Two points make a line; the same picture twice would be the same element twice.
         if len(steps) > max(drawn, 1):
             drawn = len(steps)

@@ -6,9 +6,9 @@ import streamlit as st
 
 from pages.components.current_run import changed
 from unlearning_core.errors import InputError
-from unlearning_core.jobs import background
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.pins import pin, pinned, unpin
+from unlearning_core.runs import background
 from unlearning_core.runs.run import Run
 
 _KEY = "neuron"

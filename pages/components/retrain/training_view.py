@@ -8,10 +8,10 @@ from pages.components.marked_text import escaped
 from pages.components.navigation import finished_stages
 from pages.components.progress import show_errors
 from pages.components.retrain.learning_view import learning
-from unlearning_core.jobs import background
+from unlearning_core.jobs.status import JobProgress, JobStatus, status
 from unlearning_core.progress import duration
+from unlearning_core.runs import background
 from unlearning_core.runs.run import Run
-from unlearning_core.training.process import Status, status
 
 STAGES = {
     "filter": "Leaving the concept out of the training text",
@@ -34,7 +34,7 @@ def watch(run: Run) -> None:
         st.rerun()
     with show_errors():
         stage = run.status().get("stage")
-        training = status(run.folder / "retraining") if stage == "retrain" else Status("absent")
+        training = status(run.folder / "retraining") if stage == "retrain" else JobStatus("absent")
         with st.container(border=True):
             left, right = st.columns([5, 1], vertical_alignment="center")
             queued = training.state == "queued"
@@ -54,7 +54,7 @@ def watch(run: Run) -> None:
             learning(run)
 
 
-def _queued(training: Status) -> None:
+def _queued(training: JobStatus) -> None:
     """Who comes first, and how long that one still takes."""
     from unlearning_core.runs.training_time import queue_of
 
@@ -70,16 +70,17 @@ def _queued(training: Status) -> None:
         st.caption(f"Before it: {', '.join(escaped(name) for name in before.runs)}")
 
 
-def _bar(run: Run, training: Status) -> None:
-    if training.total_steps:
-        parts = [f"step {training.step} of {training.total_steps}"]
-        if training.loss is not None:
-            parts.append(f"loss {training.loss:.3f}")
-        if training.tokens_per_second:
-            parts.append(f"{training.tokens_per_second:,.0f} tokens a second")
-        if training.eta_seconds is not None:
-            parts.append(f"{duration(training.eta_seconds)} left")
-        st.progress(min(1.0, training.step / training.total_steps), text=", ".join(parts))
+def _bar(run: Run, training: JobStatus) -> None:
+    now = training.progress or JobProgress()
+    if now.total_steps:
+        parts = [f"step {now.step} of {now.total_steps}"]
+        if now.loss is not None:
+            parts.append(f"loss {now.loss:.3f}")
+        if now.tokens_per_second:
+            parts.append(f"{now.tokens_per_second:,.0f} tokens a second")
+        if now.eta_seconds is not None:
+            parts.append(f"{duration(now.eta_seconds)} left")
+        st.progress(min(1.0, now.step / now.total_steps), text=", ".join(parts))
         return
     last: dict[str, Any] = next(
         (event for event in reversed(list(run.events())) if event["kind"] in ("progress", "stage")), {}

@@ -1,15 +1,22 @@
 """Whether a folder is a causal language model that can be loaded, cut and saved; asked before anything is loaded."""
 
 import json
+import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearning_core.errors import InputError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+
+_SAFE = "model.safetensors"
+_PICKLED = "pytorch_model.bin"
+_LARGEST_HEADER = 100 << 20
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt")
 
 
-def read_config(folder: Path) -> Any:
+def read_config(folder: Path) -> "PreTrainedConfig":
     """The transformers configuration of a model folder; no code of the folder is ever run.
 
     Raises:
@@ -78,7 +85,7 @@ def _check_family(folder: Path, raw: dict[str, Any]) -> None:
         )
 
 
-def _check_causal(folder: Path, config: Any) -> None:
+def _check_causal(folder: Path, config: "PreTrainedConfig") -> None:
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -97,7 +104,7 @@ def _check_causal(folder: Path, config: Any) -> None:
         )
 
 
-def read_tokenizer(folder: Path) -> Any:
+def read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     """The fast tokenizer of a model folder, with a pad token wherever it has an end-of-text token to use for it.
 
     A tokenizer with neither keeps none: declaring a letter the pad token would drop that letter from decoded text.
@@ -129,6 +136,97 @@ def read_tokenizer(folder: Path) -> Any:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def find_weights(folder: Path, *, allow_pickle: bool = False) -> tuple[Path, ...]:
+    """The weight files of a model folder, all there and none cut short: safetensors where there are any, else pickles.
+
+    No weight is read.
+
+    Raises:
+        InputError: there are none, one is missing or cut short, or only pickles are there and nobody allowed them.
+    """
+    files = _listed(folder, _SAFE)
+    if files:
+        for path in files:
+            tensor_shapes(path)
+        return files
+    files = _listed(folder, _PICKLED)
+    if not files:
+        raise InputError(
+            f"{folder} holds no weights: neither {_SAFE} nor {_SAFE}.index.json is there. "
+            "Give a folder that save_pretrained wrote, or download the model again."
+        )
+    if not allow_pickle:
+        raise InputError(
+            f"{folder} holds its weights only as pickle files ({files[0].name}), which can carry code. Convert them to "
+            "safetensors, or, if you trust where they come from, opt in with base_model.allow_pickle=true."
+        )
+    for path in files:
+        _refuse_pointer(path)
+    return files
+
+
+def _listed(folder: Path, name: str) -> tuple[Path, ...]:
+    """The single file, or the shards that the index names; empty where there is neither."""
+    if (folder / name).is_file():
+        return (folder / name,)
+    index = folder / f"{name}.index.json"
+    if not index.is_file():
+        return ()
+    try:
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        paths = tuple(folder / shard for shard in shards)
+        outside = [shard for shard in shards if Path(shard).name != shard]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{index} is damaged: it should be JSON with a weight_map that names the weight files. Download it again."
+        ) from error
+    if outside:
+        raise InputError(f"{index} names {outside[0]!r}, a file outside its own folder. Do not use this model.")
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise InputError(
+            f"{folder} lacks {len(missing)} of its {len(paths)} weight files: {', '.join(missing[:3])}. "
+            "Download or copy the folder again."
+        )
+    return paths
+
+
+def _refuse_pointer(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(20).startswith(b"version https://git"):
+            raise InputError(f"{path} is only a Git LFS pointer, not the weights. Fetch them with: git lfs pull")
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of each tensor in one safetensors file: eight bytes of length, a JSON header, then the tensors.
+
+    The format: https://github.com/huggingface/safetensors#format.
+
+    Raises:
+        InputError: it is not a safetensors file, or is shorter than its header promises.
+    """
+    _refuse_pointer(path)
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(size, _LARGEST_HEADER):
+                raise ValueError("header longer than the file")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
+        end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(
+            f"{path} is not a whole safetensors file: its header cannot be read. Download or copy it again."
+        ) from error
+    if size < end:
+        raise InputError(
+            f"{path} is cut short: it has {size:,} bytes and its header promises {end:,}. Download or copy it again."
+        )
+    return shapes
 
 
 def first_line(error: BaseException) -> str:

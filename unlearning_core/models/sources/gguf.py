@@ -1,18 +1,16 @@
 """A GGUF file becomes a safetensors folder, once: left quantised, a model can be neither edited nor saved."""
 
 import logging
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.errors import InputError, WorkFailed
-from unlearning_core.files import new_folder
-from unlearning_core.models.loading_bars import listening
+from unlearning_core.errors import InputError
+from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.memory import check_fits
 from unlearning_core.models.sources.folder import first_line
 from unlearning_core.models.sources.gguf_header import GgufHeader, read_gguf
-from unlearning_core.models.sources.prepared import is_complete, turn, write_stamp
+from unlearning_core.models.sources.prepared import check_space, prepare_once
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 _log = logging.getLogger(__name__)
@@ -21,9 +19,7 @@ _log = logging.getLogger(__name__)
 def dequantise(
     gguf: Path, target: Path, sha256: str, *, facts: dict[str, Any] | None = None, progress: ProgressCallback = silent
 ) -> Path:
-    """Write `gguf` as float32 safetensors with its tokenizer into `target`, whole or not at all; done once.
-
-    Two processes that want the same folder at once take turns, and the second finds the first one's work.
+    """Write `gguf` as float32 safetensors with its tokenizer into `target`, as `prepare_once` does.
 
     Args:
         sha256: checksum of `gguf`, kept in the folder's stamp.
@@ -33,30 +29,18 @@ def dequantise(
         InputError: the file is not a causal language model that transformers can read, or does not fit in memory.
         WorkFailed: the disk has too little space left.
     """
-    if is_complete(target, sha256):
-        return target
-    with turn(target, progress):
-        if is_complete(target, sha256):
-            return target
+
+    def fill(folder: Path) -> dict[str, Any]:
         header = read_gguf(gguf)
         # transformers holds the dequantised arrays and the model made from them at the same time.
         check_fits(gguf.name, 2 * 4 * header.parameters, "cpu", "dequantised to float32")
-        _check_space(gguf.name, int(4.2 * header.parameters), target)
+        check_space(gguf.name, int(4.2 * header.parameters), target, "dequantised")
         started = time.monotonic()
-        with new_folder(target) as folder:
-            _convert(gguf, header, folder, progress)
-            write_stamp(folder, sha256, {"source": gguf.name, "licence": header.licence, **(facts or {})})
-        _log.info("dequantised %s to %s in %.1f s", gguf.name, target, time.monotonic() - started)
-    return target
+        _convert(gguf, header, folder, progress)
+        _log.info("dequantised %s in %.1f s", gguf, time.monotonic() - started)
+        return {"source": gguf.name, "licence": header.licence, **(facts or {})}
 
-
-def _check_space(name: str, need: int, target: Path) -> None:
-    free = shutil.disk_usage(target.parent).free
-    if free < need:
-        raise WorkFailed(
-            f"{name} needs {need / 1e9:.1f} GB in {target.parent} once dequantised, and {free / 1e9:.1f} GB are free. "
-            "Free some space, or set UNLEARNING_MODELS to a folder on another disk."
-        )
+    return prepare_once(target, sha256, fill, progress)
 
 
 def _convert(gguf: Path, header: GgufHeader, folder: Path, progress: ProgressCallback) -> None:
@@ -69,7 +53,7 @@ def _convert(gguf: Path, header: GgufHeader, folder: Path, progress: ProgressCal
         tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
         progress(Progress(f"reading the settings of {name}", 0, None))
         # A second loop hands the arrays to the model at once; it would start the same bar again.
-        with listening(f"dequantising {name}", lambda report: progress(report) if report.unit == "bytes" else None):
+        with reporting(f"dequantising {name}", lambda report: progress(report) if report.unit == "bytes" else None):
             model = AutoModelForCausalLM.from_pretrained(
                 where,
                 gguf_file=name,
@@ -89,7 +73,7 @@ def _convert(gguf: Path, header: GgufHeader, folder: Path, progress: ProgressCal
         tokenizer.model_max_length = limit
     expected = 4 * header.parameters
     progress(Progress(f"saving {name} as safetensors", 0, expected, "bytes"))
-    with listening(f"saving {name} as safetensors", lambda report: None):
+    with reporting(f"saving {name} as safetensors", lambda report: None):
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     for path in folder.iterdir():

@@ -1,7 +1,8 @@
 """What a GGUF file says about itself, read from its header; no weight is touched.
 
-The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The `gguf` package's reader builds an array for
-each of a vocabulary's strings, which takes seconds; here long lists are stepped over.
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. `gguf.GGUFReader` maps the file into memory but
+builds an array for each string of the vocabulary: for the 98 MB of SmolLM2-135M it takes 1.66 s and 159 MB (two cores,
+gguf 0.19), this reader .04 s and less than 1 MB. A page asks whenever a person looks at a model.
 """
 
 import math

@@ -2,12 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.files import INSTALLED, ROOT, write_json
+from unlearning_core.errors import WorkFailed
+from unlearning_core.files import INSTALLED, ROOT, new_folder, write_json
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 STAMP = "prepared.json"
@@ -30,8 +32,62 @@ def root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unlearning-workbench" / "models"
 
 
-def write_stamp(folder: Path, sha256: str, facts: dict[str, Any]) -> None:
-    """Say in `folder` that it is complete and was made from the file with this checksum."""
+def prepare_once(
+    target: Path, sha256: str, fill: Callable[[Path], dict[str, Any]], progress: ProgressCallback = silent
+) -> Path:
+    """The folder `target`, filled by `fill` unless it is complete already; made whole or not at all.
+
+    Two processes that want the same folder at once take turns, and the second finds the first one's work.
+
+    Args:
+        sha256: checksum of what it is made from, kept in the folder's stamp.
+        fill: writes the files into the empty folder that it is given; returns what else the stamp shall say.
+    """
+    if is_complete(target, sha256):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target, progress):
+        if not is_complete(target, sha256):
+            with new_folder(target) as folder:
+                _write_stamp(folder, sha256, fill(folder))
+    return target
+
+
+def _locked(target: Path, progress: ProgressCallback) -> AbstractContextManager[object]:
+    """The right to write `target`, once it is free; the system gives it back when the process that holds it dies."""
+    from filelock import FileLock, Timeout
+
+    # Not a singleton: two threads of one process (two visitors) must take turns as well.
+    lock = FileLock(target.parent / f".{target.name}.lock", is_singleton=False)
+    waited = 0.0
+    while True:
+        try:
+            return lock.acquire(timeout=0.5)
+        except Timeout:
+            waited += 0.5
+            progress(Progress(f"waiting for another process that prepares {target.name}", waited, None, "seconds"))
+
+
+def check_space(name: str, need: int, target: Path, form: str) -> None:
+    """Refuse to begin what the disk has no room for.
+
+    Args:
+        name: the model, for the sentence.
+        need: bytes that will be written beside `target`.
+        form: what takes that much ("unpacked").
+
+    Raises:
+        WorkFailed: fewer bytes are free.
+    """
+    free = shutil.disk_usage(target.parent).free
+    if need > free:
+        raise WorkFailed(
+            f"{name} needs {need / 1e9:.1f} GB in {target.parent} once {form}, and {free / 1e9:.1f} GB are free. "
+            "Free some space, or set UNLEARNING_MODELS to a folder on another disk."
+        )
+
+
+def _write_stamp(folder: Path, sha256: str, facts: dict[str, Any]) -> None:
     files = {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
     write_json(folder / STAMP, {"format": _FORMAT, "sha256": sha256, **facts, "files": files})
 
@@ -54,25 +110,3 @@ def is_complete(folder: Path, sha256: str) -> bool:
         return all((folder / name).stat().st_size == size for name, size in stamp["files"].items())
     except (OSError, KeyError, AttributeError):
         return False
-
-
-@contextmanager
-def turn(target: Path, progress: ProgressCallback = silent) -> Iterator[None]:
-    """Hold the right to write `target`; the system gives it back when the process that holds it dies."""
-    from filelock import FileLock, Timeout
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Not a singleton: two threads of one process (two visitors) must take turns as well.
-    lock = FileLock(target.parent / f".{target.name}.lock", is_singleton=False)
-    waited = 0.0
-    while True:
-        try:
-            lock.acquire(timeout=0.5)
-            break
-        except Timeout:
-            waited += 0.5
-            progress(Progress(f"waiting for another process that prepares {target.name}", waited, None, "seconds"))
-    try:
-        yield
-    finally:
-        lock.release()

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from unlearning_core.errors import InputError
-from unlearning_core.models.hashing import fingerprint_of_folder, sha256_of
+from unlearning_core.models.checksums import fingerprint_of_folder, sha256_of
 from unlearning_core.models.sources.gguf import dequantise
+from unlearning_core.models.sources.hub import commit_of, download
 from unlearning_core.models.sources.prepared import root
 from unlearning_core.models.sources.starters import STARTERS, offered, prepare
+from unlearning_core.models.sources.zip import unpack_zip
 from unlearning_core.progress import ProgressCallback, silent
 
 Kind = Literal["folder", "gguf", "hub", "starter"]
@@ -64,8 +66,6 @@ def _file(name: str, path: Path) -> Source:
     if suffix == ".gguf":
         return Source("gguf", name, path)
     if suffix == ".zip":
-        from unlearning_core.models.sources.zip import unpack_zip
-
         return Source("folder", name, unpack_zip(path, root() / "uploads"))
     raise InputError(
         f"{path} is a file, not a model. Give the folder that holds it together with config.json and the tokenizer, "
@@ -83,8 +83,6 @@ def local_folder(
     """
     found = resolve(source)
     if found.kind == "hub":
-        from unlearning_core.models.sources.hub import download
-
         return download(found.name, revision, allow_pickle=allow_pickle, progress=progress)
     refuse_revision(found, revision)
     if found.kind == "starter":
@@ -118,8 +116,6 @@ def fingerprint(source: str, revision: str | None = None) -> str:
     """
     found = resolve(source)
     if found.kind == "hub":
-        from unlearning_core.models.sources.hub import commit_of
-
         return f"hub:{found.name}@{commit_of(found.name, revision)}"
     refuse_revision(found, revision)
     if found.kind == "starter":

@@ -1,9 +1,7 @@
 """A model folder that came as a zip: looked through whole before a single byte of it is written."""
 
-import hashlib
 import logging
 import re
-import shutil
 import stat
 import zipfile
 import zlib
@@ -13,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from unlearning_core.errors import InputError, WorkFailed
-from unlearning_core.files import new_folder
-from unlearning_core.models.hashing import sha256_of
-from unlearning_core.models.sources.prepared import is_complete, turn, write_stamp
+from unlearning_core.errors import InputError
+from unlearning_core.models.checksums import sha256_of, sha256_of_open
+from unlearning_core.models.sources.prepared import check_space, prepare_once
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 _CHUNK = 4 << 20
@@ -65,17 +62,20 @@ def unpack_zip(
     """
     with _opened(source) as file:
         label = name or Path(str(getattr(file, "name", "upload.zip"))).name
-        path = Path(source) if isinstance(source, (str, Path)) else None
-        checksum = sha256_of(path, progress) if path else _checksum(file, label, progress)
+        if isinstance(source, str | Path):
+            checksum = sha256_of(Path(source), progress)  # remembered
+        else:
+            checksum = sha256_of_open(file, label, progress)
         stem = re.sub(r"[^\w.-]+", "_", Path(label).stem).strip("._") or "upload"
         target = Path(destination_root) / f"{stem}-{checksum[:12]}"
-        if is_complete(target, checksum):
-            return target
-        members = _checked(file, label, limits)
-        with turn(target, progress):
-            if not is_complete(target, checksum):
-                _write(file, label, members, target, checksum, progress)
-    return target
+
+        def fill(folder: Path) -> dict[str, str]:
+            members = _checked(file, label, limits)
+            check_space(label, sum(member.file_size for member in members.values()), target, "unpacked")
+            _write(file, label, members, folder, progress)
+            return {"source": label}
+
+        return prepare_once(target, checksum, fill, progress)
 
 
 @contextmanager
@@ -87,17 +87,6 @@ def _opened(source: Path | str | BinaryIO) -> Iterator[BinaryIO]:
         raise InputError(f"{source} does not exist. Give the path of a zip of a model folder.")
     with open(source, "rb") as file:
         yield file
-
-
-def _checksum(file: BinaryIO, label: str, progress: ProgressCallback) -> str:
-    size = file.seek(0, 2)
-    file.seek(0)
-    total = hashlib.sha256()
-    while chunk := file.read(_CHUNK):
-        total.update(chunk)
-        progress(Progress(f"checking {label}", file.tell(), size, "bytes"))
-    file.seek(0)
-    return total.hexdigest()
 
 
 def _checked(file: BinaryIO, label: str, limits: Limits) -> dict[str, zipfile.ZipInfo]:
@@ -169,19 +158,11 @@ def _model_files(members: list[zipfile.ZipInfo], label: str) -> dict[str, zipfil
 
 
 def _write(
-    file: BinaryIO,
-    label: str,
-    members: dict[str, zipfile.ZipInfo],
-    target: Path,
-    checksum: str,
-    progress: ProgressCallback,
+    file: BinaryIO, label: str, members: dict[str, zipfile.ZipInfo], folder: Path, progress: ProgressCallback
 ) -> None:
     total = sum(member.file_size for member in members.values())
-    free = shutil.disk_usage(target.parent).free
-    if total > free:
-        raise WorkFailed(f"{label} unpacks to {total / 1e9:.1f} GB and {free / 1e9:.1f} GB are free. Free some space.")
     done = 0
-    with new_folder(target) as folder, zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(file) as archive:
         for inside, member in members.items():
             path = folder / inside
             try:
@@ -191,16 +172,8 @@ def _write(
                         unpacked.write(chunk)
                         done += len(chunk)
                         progress(Progress(f"unpacking {label}", done, total, "bytes"))
-            except (
-                zipfile.BadZipFile,
-                EOFError,
-                RuntimeError,
-                ValueError,
-                NotADirectoryError,
-                FileExistsError,
-            ) as error:
+            except _DAMAGED as error:
                 raise InputError(f"{label} is damaged at {member.filename}. Zip the model folder again.") from error
             if path.stat().st_size != member.file_size:
                 raise InputError(f"{label} is damaged at {member.filename}: its size is wrong. Zip the folder again.")
-        write_stamp(folder, checksum, {"source": label})
-    _log.info("unpacked %s (%d bytes) to %s", label, done, target)
+    _log.info("unpacked %s (%d bytes)", label, done)

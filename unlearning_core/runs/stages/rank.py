@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from unlearning_core.activations.collect import Activations
+    from unlearning_core.rankers.history import Step
 
 HISTORY = "course.json"
 """How the training behind a ranking went, a list of its steps; empty for a method that trains nothing."""
@@ -23,9 +24,6 @@ OUTPUTS = ("ranking.parquet", "massive.parquet", "statistics.npz", HISTORY)
 
 WORK = "ranking"
 """Work folder of the run in which a method that takes long keeps how far it is."""
-
-REVISION = 2
-"""Of the methods: raised when one gives other scores than before, so that rankings of before are made again."""
 
 SAMPLED_ROWS = 4000
 """Activation rows kept for the rankers that need them, fewer where memory is short (activations/reservoir.py)."""
@@ -39,14 +37,15 @@ def rank_inputs(context: RunContext) -> Any:
     if probing.neighbours or probing.neighbour_corpus:
         keys.add("neighbour_share")
     # As short as can be: a parameter that is named with its default changes nothing.
-    checked = get_ranker(probing.ranker).check(probing.ranker_parameters)
+    ranker = get_ranker(probing.ranker)
+    checked = ranker.check(probing.ranker_parameters)
     given = checked.model_dump(mode="json", exclude_defaults=True)
     return {
         "model": context.base_identity,
         "checked": base.model_dump(include={"model_type", "neurons_per_layer", "num_layers", "dtype"}),
         "settings": probing.model_dump(include=keys) | {"ranker_parameters": given},
         "seed": context.config.seed,
-        "revision": REVISION,
+        "revision": ranker.version,
     }
 
 
@@ -65,9 +64,9 @@ def rank_into(context: RunContext, folder: Path, work: Path) -> Summary:
     """
     from unlearning_core.activations.collect import collect
     from unlearning_core.activations.weighing import weigh_neighbours
-    from unlearning_core.rankers.gate_training import history
+    from unlearning_core.rankers.history import read_history
     from unlearning_core.rankers.ranking import rank
-    from unlearning_core.rankers.ranking_input import Subject
+    from unlearning_core.rankers.ranking_input import RankingInput
 
     probing = context.config.neural_probing
     ranker = get_ranker(probing.ranker)
@@ -85,27 +84,25 @@ def rank_into(context: RunContext, folder: Path, work: Path) -> Summary:
         progress=context.progress,
     )
     activations = weigh_neighbours(activations, loaded, items, probing.neighbour_share, context.progress)
-    ranking = rank(
+    given = RankingInput(
         activations,
-        ranker,
-        probing.ranker_parameters,
-        shapes=loaded.map.shapes,
         outgoing_norm=loaded.map.outgoing_norm(probing.site),
-        protect=probing.protect_massive,
         seed=context.config.seed,
         progress=context.progress,
-        subject=Subject(loaded, items, work if distributed.is_main() else None, probing.neighbour_share),
+        model=loaded,
+        items=items,
+        folder=work if distributed.is_main() else None,
+        neighbour_share=probing.neighbour_share,
     )
+    ranking = rank(given, ranker, probing.ranker_parameters, protect=probing.protect_massive)
     if distributed.is_main():
-        write_ranking(folder, activations, ranking, history(work) if ranker.name == "gates" else [])
+        write_ranking(folder, activations, ranking, read_history(work) if ranker.trains else [])
     return summarise(ranking, activations.tokens)
 
 
-def write_ranking(
-    folder: Path, activations: "Activations", ranking: "pd.DataFrame", course: list[dict[str, float]]
-) -> None:
+def write_ranking(folder: Path, activations: "Activations", ranking: "pd.DataFrame", history: "list[Step]") -> None:
     """Write `OUTPUTS`, each whole or not at all."""
-    write_json(folder / HISTORY, course)
+    write_json(folder / HISTORY, history)
     write_file(folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
     activations.statistics.save(folder / "statistics.npz")
     write_file(folder / "massive.parquet", lambda path: activations.massive.to_parquet(path, index=False))

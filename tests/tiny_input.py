@@ -9,7 +9,7 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from tests.tiny_models import tiny_model, tiny_tokenizer
-from unlearning_core.activations.collect import Activations, collect
+from unlearning_core.activations.collect import collect
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.hooks import applied
 from unlearning_core.edits.mask import Mask
@@ -18,8 +18,8 @@ from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
-from unlearning_core.rankers.ranking_input import Subject
-from unlearning_core.rankers.single_ablations import CutsAlone
+from unlearning_core.rankers.ranking_input import RankingInput
+from unlearning_core.rankers.single_ablations import SingleAblations
 from unlearning_core.rankers.token_batches import token_batches
 
 
@@ -38,18 +38,14 @@ ITEMS = [
 ]
 
 
-def subject(family: str, seed: int = 0, **overrides: Any) -> Subject:
-    """A tiny random model and `ITEMS`."""
+def tiny_input(family: str, site: str = "mlp", seed: int = 0, **overrides: Any) -> RankingInput:
+    """A tiny random model, `ITEMS`, and what a pass over them keeps."""
     model = tiny_model(family, seed, **overrides)
-    return Subject(LoadedModel(model, tiny_tokenizer(), map_model(model), info=None), ITEMS)  # type: ignore[arg-type]
+    loaded = LoadedModel(model, tiny_tokenizer(), map_model(model), info=None)  # type: ignore[arg-type]
+    return RankingInput(collect(loaded, ITEMS, site=site), model=loaded, items=ITEMS)
 
 
-def activations(of: Subject, site: str) -> Activations:
-    """What a pass over the sentences keeps."""
-    return collect(of.loaded, of.items, site=site)
-
-
-def scaled(of: Subject, site: str, neurons: list[tuple[int, int]], factor: float) -> LoadedModel:
+def scaled(of: RankingInput, site: str, neurons: list[tuple[int, int]], factor: float) -> LoadedModel:
     """A copy of the model in whose weights the (layer, index) neurons of `site` count `factor` times."""
     model = copy.deepcopy(of.loaded.model)
     found = map_model(model)
@@ -60,28 +56,25 @@ def scaled(of: Subject, site: str, neurons: list[tuple[int, int]], factor: float
     return replace(of.loaded, model=model, map=found)
 
 
-def cuts_alone(of: Subject, site: str, neurons: np.ndarray, cut: list[tuple[int, int]]) -> CutsAlone:
-    """Each of `neurons` cut beside those of `cut`, each mask measured by itself."""
-    shapes = {site: of.loaded.map.shapes[site]}
-    before = Mask.from_neurons(shapes, [(site, *neuron) for neuron in cut])
-    base = measure(of.loaded, ITEMS, mask=before)
-    rows = []
+def ablations_by_mask(of: RankingInput, site: str, neurons: np.ndarray) -> SingleAblations:
+    """Each of `neurons` cut, each mask measured by itself."""
+    shapes, base, rows = {site: of.loaded.map.shapes[site]}, measure(of.loaded, ITEMS), []
     for layer, index in neurons:
-        mask = before & Mask.from_neurons(shapes, [(site, layer, index)])
+        mask = Mask.from_neurons(shapes, [(site, layer, index)])
         after = measure(of.loaded, ITEMS, mask=mask)
         deltas = [nll_delta(base, after, kind).value for kind in ("concept", "retain")]
-        rows.append([*deltas, 0.0, _divergence(of, before, mask)])
-    return CutsAlone(*np.array(rows).T)
+        rows.append([*deltas, 0.0, _divergence(of, mask)])
+    return SingleAblations(*np.array(rows).T)
 
 
-def _divergence(of: Subject, before: Mask, after: Mask) -> float:
+def _divergence(of: RankingInput, mask: Mask) -> float:
     """Mean KL at retain tokens, text by text through the whole model."""
     nats = tokens = 0.0
     for batch in token_batches(of, token_budget=1):
         logits = []
-        for mask in (before, after):
-            with torch.no_grad(), applied(of.loaded.model, mask):
-                logits.append(of.loaded.model(batch.ids, attention_mask=batch.seen).logits[batch.retain])
+        for cut in (Mask.from_neurons(of.loaded.map.shapes, []), mask):
+            with torch.no_grad(), applied(of.loaded.model, cut):
+                logits.append(of.loaded.model(batch.ids, attention_mask=batch.attention_mask).logits[batch.retain])
         nats += kl_of_logits(*logits).sum()
         tokens += int(batch.retain.sum())
     return nats / tokens

@@ -10,26 +10,26 @@ from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.rank import FOLDER
 
 
-def course(app: AppTest) -> list[str]:
+def history(app: AppTest) -> list[str]:
     return [expander.label for expander in app.expander if "closed the gates" in expander.label]
 
 
-def test_the_course_of_the_gates_is_shown_beside_their_ranking(
+def test_the_history_of_the_gates_is_shown_beside_their_ranking(
     open_page: Callable[..., AppTest], new_run: Callable[..., Run]
 ) -> None:
     run = new_run("label", neural_probing={"ranker": "gates", "ranker_parameters": {"steps": 7}})
     app = open_page("neurons", run)
-    assert course(app) == []
+    assert history(app) == []
     button(app, "Rank the neurons").click().run()
     assert not app.exception
     assert [error.value for error in app.error] == []
     title = "How 7 steps of training closed the gates"
-    assert course(app) == [title]
+    assert history(app) == [title]
     shown = json.loads(labelled(app.expander, title).get("plotly_chart")[0].proto.spec)
     assert {trace["name"] for trace in shown["data"]} == {"concept loss, rise", "divergence elsewhere", "closed"}
 
     labelled(app.get("button_group"), "A neuron comes first that").set_value("fires only on it").run()
     button(app, "Rank the neurons").click().run()
     assert run.config.neural_probing.ranker != "gates"
-    assert (run.folder / FOLDER / "gates.jsonl").is_file()
-    assert course(app) == []
+    assert (run.folder / FOLDER / "history.jsonl").is_file()
+    assert history(app) == []

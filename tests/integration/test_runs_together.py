@@ -1,0 +1,226 @@
+"""Several runs over one store: what one does, another does not feel; two at once; a run that moves; one of before."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_path import environment, stage_states
+from tests.tiny_experiment import write_experiment
+from unlearning_core.cli.main import main
+from unlearning_core.config import build_config
+from unlearning_core.edits.recipe import Recipe
+from unlearning_core.edits.weights import survivors
+from unlearning_core.runs.manifest import Busy
+from unlearning_core.runs.pipeline import create_run, execute
+from unlearning_core.runs.run import Run, delete_run, list_runs
+from unlearning_core.runs.transfer import export_run, import_run
+
+
+def checksums(run: Run) -> dict[str, str]:
+    """Of what a run shows and of what it points at."""
+    folders = [run.folder, *(run.store.folder(*key) for key in sorted(run.manifest.references()))]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def change(run: Run, **sections: dict[str, object]) -> None:
+    values = run.config.model_dump()
+    for name, section in sections.items():
+        values[name] |= section
+    run.save_config(build_config(values))
+
+
+def new_run(config: Path, root: Path, **sections: dict[str, object]) -> Run:
+    run = create_run(build_config(json.loads(config.read_text(encoding="utf-8")), folder=config.parent), root)
+    change(run, **sections)
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    folder = tmp_path_factory.mktemp("experiment")
+    config = write_experiment(folder, retraining={"max_steps": 2}, neural_probing={"ranker": "activation_ratio"})
+    run = new_run(config, folder / "runs")
+    execute(run)
+    return config, run
+
+
+def test_what_a_run_takes_over_and_makes_anew_changes_nothing_in_the_others(finished: tuple[Path, Run]) -> None:
+    config, first = finished
+    root = first.folder.parent
+    third = new_run(config, root, neural_probing={"prune_ratio": 0.3})
+    execute(third)
+    second = new_run(config, root)
+    execute(second)
+    assert second.status()["stages"]["retrain"]["taken_from"] == first.id
+    before = checksums(first), checksums(third)
+    change(second, neural_probing={"prune_ratio": 0.3})
+    execute(second)
+    assert second.status()["stages"]["prune"]["taken_from"] == third.id
+    assert (checksums(first), checksums(third)) == before
+    assert second.recipe().mask == third.recipe().mask != first.recipe().mask
+    change(second, neural_probing={"prune_ratio": 0.2})
+    execute(second, until="measure pruned")
+    assert (checksums(first), checksums(third)) == before
+    for run, share in ((first, 0.1), (second, 0.2), (third, 0.3)):
+        mask = Recipe.load(run.folder / "recipe").mask
+        assert mask.cut == run.status()["stages"]["prune"]["summary"]["cut"] == round(share * len(run.ranking()))
+        assert survivors(run.folder / "models" / "pruned", mask) == []
+    delete_run(second)
+    assert (checksums(first), checksums(third)) == before
+
+
+def test_what_is_removed_by_hand_is_shown_again_without_work(finished: tuple[Path, Run]) -> None:
+    run = finished[1]
+    weights = (run.folder / "models" / "pruned" / "model.safetensors").read_bytes()
+    shutil.rmtree(run.folder / "models")
+    (run.folder / "metrics.json").unlink()
+    execute(run)
+    assert (run.folder / "models" / "pruned" / "model.safetensors").read_bytes() == weights
+    assert (run.folder / "metrics.json").is_file()
+    assert stage_states(run)["prune"][-1] == stage_states(run)["report"][-1] == "unchanged"
+
+
+def test_the_same_command_twice_at_once_works_in_one_run_and_both_end_well(tmp_path: Path) -> None:
+    write_experiment(tmp_path, retraining={"max_steps": 4}, neural_probing={"ranker": "activation_ratio"})
+    words = [sys.executable, "-m", "unlearning_core", "run", "config.json"]
+    both = [
+        subprocess.Popen(
+            words, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=240) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    (folder,) = {Path(out.splitlines()[-1]) for out, _ in told}
+    run = Run(folder)
+    assert run.status()["state"] == "finished"
+    assert run.status()["message"] == ""
+    assert run.status()["stages"]["retrain"]["summary"]["steps"] == 4
+    assert sum("is being worked on" in err for _, err in told) == 1
+    assert all(states.count("finished") == 1 for states in stage_states(run).values())
+
+
+def test_who_does_not_wait_is_told_who_works(finished: tuple[Path, Run], capsys: pytest.CaptureFixture[str]) -> None:
+    run = finished[1]
+    with run.manifest.working("a long test"):
+        with pytest.raises(Busy, match=r"a long test, process \d+"):
+            execute(run)
+        assert main(["resume", str(run.folder), "--no-wait"]) == 2
+        assert "a long test" in capsys.readouterr().err
+        # Looking at it is no work, and is not in the way.
+        assert run.manifest.worker() is not None
+        assert run.metrics() is not None
+    execute(run)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]"])
+def test_a_broken_manifest_stops_no_other_run_and_mends_itself(
+    finished: tuple[Path, Run], damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, first = finished
+    broken = new_run(config, first.folder.parent)
+    execute(broken)
+    (broken.folder / "status.json").write_text(damage, encoding="utf-8")
+    assert broken.status()["state"] == "damaged"
+    assert main(["run", str(config), "--output-dir", str(first.folder.parent)]) == 0
+    assert main(["report", str(broken.folder)]) == 2
+    assert "nothing to report" in capsys.readouterr().err
+    assert main(["resume", str(broken.folder)]) == 0
+    assert broken.metrics() == first.metrics()
+    assert "finished" not in stage_states(broken)["rank"][1:], "it was taken over, not made again"
+    delete_run(broken)
+
+
+@pytest.mark.parametrize("of_before", [False, True])
+def test_a_copied_folder_is_reported_and_resumed_where_nothing_of_its_sources_is_left(
+    finished: tuple[Path, Run], tmp_path: Path, of_before: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`of_before`: as the version before the store left it, without a list of files."""
+    config, run = finished
+    moved, away = tmp_path / "elsewhere" / "renamed run", config.parent / "gone"
+    shutil.copytree(run.folder, moved)
+    if of_before:
+        status = json.loads((moved / "status.json").read_text(encoding="utf-8"))
+        for stage in status["stages"].values():
+            stage.pop("files", None)
+        (moved / "status.json").write_text(json.dumps(status), encoding="utf-8")
+    away.mkdir()
+    for name in ("words.txt", "sentences.json", "model"):
+        (config.parent / name).rename(away / name)
+    try:
+        assert [one.id for one in list_runs(moved.parent)] == ["renamed run"]
+        assert main(["report", str(moved), "--output", str(tmp_path / "report.html")]) == 0
+        assert main(["resume", str(moved)]) == 0
+        copied = Run(moved)
+        assert {states[-1] for states in stage_states(copied).values()} == {"unchanged"}
+        assert copied.metrics() == run.metrics()
+        assert copied.store.get("retrain", copied.fingerprint("retrain")) is not None
+    finally:
+        for path in list(away.iterdir()):
+            path.rename(config.parent / path.name)
+        away.rmdir()
+    capsys.readouterr()
+
+
+def test_a_run_moves_as_one_zip(finished: tuple[Path, Run], tmp_path: Path) -> None:
+    run = finished[1]
+    packed = export_run(run, tmp_path / "run.zip")
+    moved = import_run(packed, tmp_path / "elsewhere")
+    assert moved.id == run.id
+    shown = {
+        path.relative_to(run.folder)
+        for path in run.folder.rglob("*")
+        if path.name in ("metrics.json", "model.safetensors")
+    }
+    for name in shown:
+        assert (moved.folder / name).read_bytes() == (run.folder / name).read_bytes(), name
+    execute(moved)
+    assert {states[-1] for states in stage_states(moved).values()} == {"unchanged"}
+    assert {source.name.partition("-")[0] for source in moved.kept_inputs_folder.iterdir()} >= {"words", "sentences"}
+    assert main(["import", str(packed), "--output-dir", str(tmp_path / "elsewhere")]) == 2
+    content = packed.read_bytes()
+    (tmp_path / "half.zip").write_bytes(content[: len(content) // 2])
+    assert main(["import", str(tmp_path / "half.zip"), "--output-dir", str(tmp_path / "third")]) == 2
+    assert list_runs(tmp_path / "third") == []
+
+
+def test_a_run_whose_models_an_earlier_version_mixed_up_says_so_and_is_made_again(
+    finished: tuple[Path, Run], tmp_path: Path
+) -> None:
+    config, run = finished
+    other = new_run(config, run.folder.parent, neural_probing={"prune_ratio": 0.3})
+    execute(other)
+    mixed = tmp_path / "runs" / run.id
+    shutil.copytree(run.folder, mixed)
+    for name in ("recipe", "models"):  # what was written through the links
+        shutil.rmtree(mixed / name)
+        shutil.copytree(other.folder / name, mixed / name)
+    status = json.loads((mixed / "status.json").read_text(encoding="utf-8"))
+    for stage in status["stages"].values():
+        stage.pop("files", None)
+    (mixed / "status.json").write_text(json.dumps(status), encoding="utf-8")
+    damaged = Run(mixed)
+    assert "cut 14 neurons, but its recipe names 43" in str(damaged.damage())
+    execute(damaged)
+    assert damaged.damage() is None
+    assert damaged.recipe().mask == run.recipe().mask
+    assert stage_states(damaged)["prune"][-1] == stage_states(damaged)["retrain"][-1] == "finished"
+    assert stage_states(damaged)["rank"][-1] == "unchanged"
+
+
+def test_results_that_no_run_needs_go_with_the_last_one(finished: tuple[Path, Run], tmp_path: Path) -> None:
+    config, _ = finished
+    one, other = new_run(config, tmp_path), new_run(config, tmp_path)
+    for run in (one, other):
+        execute(run, until="rank")
+    kept = set(one.store.artifacts())
+    delete_run(one)
+    assert set(other.store.artifacts()) == kept
+    delete_run(other)
+    assert other.store.artifacts() == []

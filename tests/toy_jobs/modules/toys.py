@@ -1,0 +1,38 @@
+"""Small jobs that a test can kill: no torch, done in a moment."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from unlearning_core.errors import InputError
+from unlearning_core.jobs.device_queue import queued_for
+from unlearning_core.jobs.worker import JobContext
+from unlearning_core.progress import Progress, silent
+
+
+def count(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """Tell `to` numbers, and append this process's pid to the file `seen` with each."""
+    for number in range(1, values["to"] + 1):
+        with Path(values["seen"]).open("a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()}\n")
+        context.progress(Progress("counting", number, values["to"], "numbers"))
+        time.sleep(values.get("pause", 0.0))
+    return {"counted": values["to"]}
+
+
+def sleep(values: dict[str, Any], context: JobContext) -> None:
+    """Say once that it has begun, and nothing for ten minutes."""
+    context.progress(Progress("sleeping", 0, 1))
+    time.sleep(600)
+
+
+def count_on_the_device(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """`count` once the device is free."""
+    with queued_for("cpu", context.log, silent, context.should_stop):
+        return count(values, context)
+
+
+def fail(values: dict[str, Any], context: JobContext) -> None:
+    """By a person's mistake, or by something else."""
+    raise InputError("width is 3; use 4.") if values["mistake"] else ValueError("no such luck")
