@@ -28,7 +28,7 @@ class Estimate:
     stderr: float = math.nan
 
 
-def format_value(value: float | None, stderr: float | None) -> str:
+def format_value(value: float | int | None, stderr: float | None) -> str:
     """A number with half its 95 % interval, or nothing for None.
 
     A number without a standard error (None or NaN) that is too small for three decimals has an exponent.
