@@ -12,7 +12,7 @@ from pages.components.neurons.ranking_settings import choose_settings
 from pages.components.neurons.ranking_view import explore
 from pages.components.progress import run_and_redraw, show_errors
 from pages.components.work import bring_up_to_date
-from unlearning_core.figures.charts import score_histogram
+from unlearning_core.figures.distributions import score_histogram
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.run import Run
 

@@ -5,7 +5,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.components.compare.metrics_table import NEVER_KNEW
 from pages.components.current_run import close_run, current_run, runs_root
 from pages.components.frame import show
 from pages.components.marked_text import escaped
@@ -14,30 +13,14 @@ from pages.components.navigation import PATH_PAGES, START, icon_of
 from pages.components.progress import flash, show_errors
 from pages.components.run_summary import described
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.ratio import INTERVAL_NOTE
+from unlearning_core.evaluation.registry import METRICS
+from unlearning_core.methods.registry import state_title
 from unlearning_core.reports.run_report import run_report
-from unlearning_core.reports.run_table import DAMAGED, different_settings, run_table, side_by_side
-from unlearning_core.reports.terminal import in_figures
+from unlearning_core.reports.run_table import COLUMNS, DAMAGED, different_settings, metrics_of_two, run_table
 from unlearning_core.runs.run import Run, delete_run, list_runs, open_run
 
 CHOSEN, TABLE, DELETE = "chosen runs", "table of runs", "run to delete"
-
-TITLES = {
-    "concept_nll": "Concept loss (nats/token)",
-    "forget_delta": "Concept loss, change against base",
-    "retain_nll": "Loss elsewhere (nats/token)",
-    "retain_delta": "Loss elsewhere, change against base",
-    "neighbour_nll": "Loss on neighbours (nats/token)",
-    "neighbour_delta": "Loss on neighbours, change against base",
-    "rest_nll": "Loss on everything else (nats/token)",
-    "rest_delta": "Loss on everything else, change against base",
-    "concept_accuracy": "Concept words guessed right",
-    "retain_accuracy": "Other words guessed right",
-    "concept_words_per_100": "Concept words in 100 written",
-    "forget_quality": NEVER_KNEW["forget_quality"][0],
-    "never_knew_kl_forget": "Divergence from never-knew, concept",
-    "never_knew_kl_neighbour": "Divergence from never-knew, neighbours",
-    "never_knew_kl_retain": "Divergence from never-knew, the rest",
-}
 
 
 def main() -> None:
@@ -86,7 +69,7 @@ def choose(runs: list[Run]) -> list[Run]:
     st.session_state[CHOSEN] = [name for name in st.session_state[CHOSEN] if name in known]
     shown = table.drop(columns="run").dropna(axis="columns", how="all")
     shown["reached"] = shown["reached"].fillna("–") if "reached" in shown else "–"
-    columns = _columns()
+    columns = _columns(table)
     st.dataframe(
         shown, key=TABLE, hide_index=True, column_config=columns, column_order=list(columns),
         selection_mode="multi-row", on_select=lambda: _choose_marked(list(table["run"])),
@@ -107,24 +90,19 @@ def _choose_marked(names: list[str]) -> None:
     st.session_state[CHOSEN] = [names[row] for row in rows if row < len(names)][:2]
 
 
-def _columns() -> dict[str, Any]:
-    def number(title: str, meaning: str) -> Any:
-        return st.column_config.NumberColumn(title, help=meaning, format="%+.3f")
-
-    return {
+def _columns(table: pd.DataFrame) -> dict[str, Any]:
+    columns = {
         "made": st.column_config.DatetimeColumn("Made", format="YYYY-MM-DD HH:mm"),
         "model": "Model",
         "concept": "Concept",
-        "forget_delta": number(
-            "Gone", "Change of the concept's loss by the cut, nats a token: more is more forgotten."
-        ),
-        "retain_delta": number("Cost", "Change of the loss elsewhere by the cut, nats a token: less is better."),
-        "after_forget_delta": number("Gone, retrained", "The same after retraining: less than before is come back."),
-        "after_retain_delta": number("Cost, retrained", "The same after retraining."),
-        "never_knew_kl_forget": number(
-            "To never-knew",
-            "Divergence of the retrained model from one that never knew, on the concept; 0 is the same.",
-        ),
+    }
+    for column in table.columns.difference(COLUMNS, sort=False):
+        state, name = column.split(".", 1)
+        metric = METRICS[name]
+        title = f"{metric.column or metric.title}, {state_title(state).lower()}"
+        meaning = f"{metric.full_title}. {metric.meaning}"
+        columns[column] = st.column_config.NumberColumn(title, help=meaning, format="%+.3f")
+    return columns | {
         "cut": st.column_config.NumberColumn("Cut", format="localized", help="Neurons cut."),
         "ratio": st.column_config.NumberColumn("Share cut", format="percent", help="Of the neurons ranked."),
         "ranker": "Method",
@@ -177,16 +155,13 @@ def ask_to_delete(run: Run) -> None:
 def two_runs(one: Run, other: Run) -> None:
     """Metrics side by side, and the settings that differ."""
     st.markdown(f"**First:** {escaped(described(one))}  \n**Second:** {escaped(described(other))}")
-    left, right = one.metrics() or {}, other.metrics() or {}
-    pairs = [(state, name) for state, name in side_by_side(left, right) if name in TITLES]
-    order = list(TITLES)
-    pairs.sort(key=lambda pair: order.index(pair[1]))
-    rows = [(TITLES[name], state, _figure(left, state, name), _figure(right, state, name)) for state, name in pairs]
+    numbers = metrics_of_two(one.metrics() or {}, other.metrics() or {})
     st.subheader("Numbers")
-    if rows:
-        st.dataframe(pd.DataFrame(rows, columns=["metric", "model", "first", "second"]), hide_index=True)
-    else:
+    if numbers.empty:
         st.caption("Neither of the two has been measured to its end yet.")
+    else:
+        st.dataframe(numbers, hide_index=True)
+        st.caption(INTERVAL_NOTE)
     st.subheader("Settings that differ")
     try:
         settings = different_settings(one, other)
@@ -196,11 +171,6 @@ def two_runs(one: Run, other: Run) -> None:
         st.caption("None: both have the same settings.")
     else:
         st.dataframe(settings.rename(columns={"one": "first", "other": "second"}), hide_index=True)
-
-
-def _figure(metrics: dict[str, Any], state: str, name: str) -> str:
-    values = metrics.get(state, {})
-    return in_figures(values.get(name), values.get(f"{name}_stderr"))
 
 
 show(main)

@@ -14,7 +14,8 @@ from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.hooks import applied
 from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.divergence import kl_of_logits
-from unlearning_core.evaluation.likelihood import measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.rankers.ranking_input import RankingInput

@@ -16,7 +16,8 @@ from tests.tiny_experiment import sentences
 from tests.tiny_models import save_tiny
 from unlearning_core.activations.collect import collect
 from unlearning_core.edits.cut_settings import CutSettings
-from unlearning_core.evaluation.likelihood import Meter, nll_delta
+from unlearning_core.evaluation.likelihood import Meter
+from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.models.loading import load_model
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.ranking_input import RankingInput

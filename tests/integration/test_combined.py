@@ -10,7 +10,8 @@ import pytest
 from tests.tiny_input import tiny_input
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import Stopped
-from unlearning_core.evaluation.likelihood import measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.progress import Progress
 from unlearning_core.rankers.combined import Change, affordable, divided, in_order
 from unlearning_core.rankers.derivatives import derivatives

@@ -80,7 +80,7 @@ def test_words_that_must_stay_are_ranked_against_and_measured_apart(
         assert metrics["pruned"][f"{kind}_delta"] == pytest.approx(change, abs=1e-4)
         value, error = metrics["pruned"][f"{kind}_delta"], metrics["pruned"][f"{kind}_delta_stderr"]
         line = next(line for line in printed.splitlines() if line.startswith(f"{kind}_delta"))
-        assert line.split()[1:] == [f"{value:.3f}", "±", f"{error:.3f}"]
+        assert line.split()[1:] == [f"{value:.3f}", "±", f"{1.96 * error:.3f}"]
 
 
 @pytest.mark.parametrize("ranker", ["activation_ratio", "combined"])

@@ -84,7 +84,7 @@ def test_the_base_is_at_no_distance_from_itself_and_a_cut_is(measured: tuple[Run
     rows = {line.split()[0]: line for line in printed.splitlines() if line[:1].isalpha()}
     for key in KEYS:
         for step in metrics:
-            assert f"{metrics[step][key]:.3f} ± {metrics[step][f'{key}_stderr']:.3f}" in rows[key]
+            assert f"{metrics[step][key]:.3f} ± {1.96 * metrics[step][f'{key}_stderr']:.3f}" in rows[key]
     assert rows["forget_quality"].split()[1] == "1.000"
 
 

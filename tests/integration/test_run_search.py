@@ -13,7 +13,8 @@ from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.likelihood import Meter, nll_delta
+from unlearning_core.evaluation.likelihood import Meter
+from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.evaluation.search import Target
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.cuts import kept_cut

@@ -11,7 +11,8 @@ from tests.ui.pieces import button, chart, labelled
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.curves import curve
-from unlearning_core.evaluation.likelihood import measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.reports.run_report import run_report
 from unlearning_core.runs.context import RunContext
@@ -113,18 +114,18 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
     app, metrics = fine(open_page("compare", run)), run.metrics()
     rows = metrics_rows(app)
     titles = {
-        "neighbour_nll": "Loss on its neighbours (nats/token)",
+        "neighbour_nll": "Loss on neighbours (nats/token)",
         "rest_nll": "Loss on everything else (nats/token)",
     }
     for name, title in titles.items():
         assert (title in rows["pruned"]) == (name in metrics["pruned"]) == bool(neighbours)
         for stage, cells in rows.items() if neighbours else ():
             value, error = metrics[stage][name], metrics[stage][f"{name}_stderr"]
-            assert cells[title] == f"{value:.3f} ± {error:.3f}"
+            assert cells[title] == f"{value:.3f} ± {1.96 * error:.3f}"
     assert ("words that were to stay" in " ".join(text.value for text in app.markdown)) == bool(neighbours)
     panels = [title["text"] for title in chart(app, 0)["layout"]["annotations"]]
     assert len(panels) == 3
-    assert panels[1] == ("Neighbours' loss" if neighbours else "Retain loss (nats/token)")
+    assert panels[1] == ("Loss on neighbours (nats/token)" if neighbours else "Loss elsewhere (nats/token)")
 
 
 def test_the_preview_of_a_cut_says_what_the_neighbours_pay(

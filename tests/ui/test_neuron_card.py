@@ -11,7 +11,8 @@ from pages.components.neurons.neuron_choice import pinned_neurons, toggle_pin
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import button, labelled
 from unlearning_core.edits.mask import Mask
-from unlearning_core.evaluation.likelihood import measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs.run import Run
@@ -60,7 +61,7 @@ def test_a_card_shows_ranks_tokens_passages_and_what_the_cut_alone_does(
     with base_model(run) as loaded:
         mask = Mask.from_neurons({"mlp": loaded.map.shapes["mlp"]}, [("mlp", 1, 7)])
         change = nll_delta(measure(loaded, items), measure(loaded, items, mask=mask), "concept")
-    assert labelled(app.metric, "Its cut alone: concept").value == f"{change.value:+.4f} ± {change.stderr:.4f}"
+    assert labelled(app.metric, "Its cut alone: concept").value == f"{change.value:+.4f} ± {1.96 * change.stderr:.4f}"
 
 
 @pytest.mark.parametrize("neuron", ["9.7", "1.48", "chair", "-1.2"])

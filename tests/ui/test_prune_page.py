@@ -17,7 +17,7 @@ from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors
 from unlearning_core.evaluation.curves import curve
-from unlearning_core.evaluation.search import Target, in_a_sentence
+from unlearning_core.evaluation.search import Target
 from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.models.packing import packed, packed_bytes
 from unlearning_core.runs.run import Run
@@ -185,11 +185,11 @@ def test_the_smallest_cut_that_works_is_found_and_said(
     found = RunSearch(run, CutSettings(0.05)).compute(Target(0.02, 1.0), most=1)
     assert found.smallest is not None
     assert neurons(app) == str(found.smallest.neurons)
-    assert in_a_sentence(found) in messages(app)
+    assert found.sentence in messages(app)
     button(app, "Undo").click().run()
     fine(app)
     assert slider(app) == 5.0
-    assert in_a_sentence(found) not in messages(app)
+    assert found.sentence not in messages(app)
 
 
 def test_a_target_out_of_reach_is_answered_with_how_close_it_came(

@@ -113,7 +113,7 @@ def test_one_run_is_listed_exported_and_deleted_after_a_second_question(
     write_json(run.folder / "metrics.json", {"base": {}, "pruned": {"forget_delta": 0.5, "retain_delta": 0.25}})
     app = fine(open_page("runs", run))
     table = app.dataframe[0].value
-    assert table[["forget_delta", "retain_delta"]].values.tolist() == [[0.5, 0.25]]
+    assert table[["pruned.forget_delta", "pruned.retain_delta"]].values.tolist() == [[0.5, 0.25]]
     assert "Export config.json" in [download.label for download in app.get("download_button")]
     links = [link.proto for link in app.get("page_link")]
     assert len([link for link in links if run.id in link.query_string]) == 6
@@ -144,5 +144,5 @@ def test_two_runs_are_compared_in_numbers_and_settings(
     app = fine(open_page("runs"))
     labelled(app.multiselect, "One or two runs").set_value([one.id, other.id]).run()
     _, numbers, settings = (table.value for table in fine(app).dataframe)
-    assert numbers.values.tolist() == [["Concept loss (nats/token)", "base", "2.000 ± 0.500", ""]]
+    assert numbers.values.tolist() == [["Concept loss (nats/token)", "base", "2.000 ± 0.980", ""]]
     assert settings.values.tolist() == [["neural_probing.prune_ratio", "0.05", "0.1"]]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from unlearning_core.figures.agreement import overlap_curve, rank_density
-from unlearning_core.figures.charts import PAYLOAD
+from unlearning_core.figures.heatmap import PAYLOAD
 
 
 def ranks(count: int, seed: int = 0) -> pd.DataFrame:

@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unlearning_core.evaluation.curves import area_between, crossing, curve, selectivity, suggested_ratio, verdict
+from unlearning_core.evaluation.curves import (
+    area_between,
+    compare_with_random,
+    crossing,
+    curve,
+    selectivity,
+    suggested_ratio,
+)
 from unlearning_core.evaluation.sweep import Point, to_frame
 
 RATIOS = [0.0, 0.001, 0.002, 0.005, 0.01, 0.05]
@@ -96,18 +103,18 @@ def case(top: float, retain: float, drawn: list[float]) -> pd.DataFrame:
         (-0.5, 0.0, [-1.0, -1.0, -1.0], "no better than random"),
     ],
 )
-def test_the_verdict(top: float, retain: float, drawn: list[float], kind: str) -> None:
-    found = verdict(case(top, retain, drawn), 0.01)
+def test_a_cut_is_compared_with_random_ones(top: float, retain: float, drawn: list[float], kind: str) -> None:
+    found = compare_with_random(case(top, retain, drawn), 0.01)
     assert found is not None
     assert found.kind == kind
     assert (found.forget, found.neurons, found.draws) == (top, 100, len(drawn))
     assert found.random_forget == pytest.approx(np.mean(drawn))
 
 
-def test_there_is_no_verdict_where_nothing_was_measured_or_cut() -> None:
+def test_there_is_no_comparison_where_nothing_was_measured_or_cut() -> None:
     measured = case(1.0, 0.0, [0.0])
-    assert verdict(measured, 0.02) is None
-    assert verdict(measured[measured["order"] == "top"], 0.01) is None
-    nothing = verdict(measured, 0.0)
+    assert compare_with_random(measured, 0.02) is None
+    assert compare_with_random(measured[measured["order"] == "top"], 0.01) is None
+    nothing = compare_with_random(measured, 0.0)
     assert nothing is not None
     assert nothing.kind == "nothing cut"

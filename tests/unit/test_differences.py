@@ -2,7 +2,7 @@
 
 import pytest
 
-from unlearning_core.evaluation.differences import changed_words
+from unlearning_core.reports.differences import changed_words
 
 
 def words(before: str, after: str) -> list[str]:

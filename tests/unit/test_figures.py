@@ -9,17 +9,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from unlearning_core.figures.charts import (
-    GREY,
-    PAYLOAD,
-    gate_history,
-    heatmap,
-    layer_summary,
-    loss_curve,
-    metric_bars,
-    score_histogram,
-)
+from unlearning_core.figures.distributions import layer_summary, score_histogram
+from unlearning_core.figures.heatmap import PAYLOAD, heatmap
+from unlearning_core.figures.metric_bars import metric_bars
 from unlearning_core.figures.score_grid import OrderBy
+from unlearning_core.figures.style import COLOURS, GREY, state_colour
+from unlearning_core.figures.training_curves import gate_history, loss_curve
 
 SHAPES = [(30, 1536), (32, 14_336), (80, 28_672), (33, 576), (6, 64), (1, 100_000)]
 
@@ -110,10 +105,11 @@ def test_the_layer_summary_counts_the_cut_neurons() -> None:
 
 
 def test_the_histogram_counts_every_neuron_once() -> None:
-    scores, cut = _scores((4, 250)), _cut((4, 250), 0.1)
-    figure = score_histogram(_ranking(scores).sample(frac=1, random_state=0), "mlp", cut=cut)
-    assert _trace(figure, "cut").y.sum() == cut.sum()
-    assert _trace(figure, "kept").y.sum() == 1000 - cut.sum()
+    scores = _scores((4, 250))
+    figure = score_histogram(_ranking(scores).sample(frac=1, random_state=0), "mlp")
+    assert figure.data[0].y.sum() == 1000
+    (bars,) = figure.data
+    assert np.average(bars.x, weights=bars.y) == pytest.approx(scores.mean(), abs=bars.width[0])
 
 
 def test_loss_curves_hold_training_and_validation_points() -> None:
@@ -158,6 +154,15 @@ def test_metric_bars_show_each_stage_with_a_95_percent_interval() -> None:
     assert len(metric_bars(metrics, ["forget_delta"]).data) == 0
 
 
+def test_states_have_the_colours_of_the_palette_in_their_order_and_none_twice() -> None:
+    states = ["base", "pruned", "retrained", "distilled"]
+    assert [state_colour(state, states) for state in states] == ["blue", "orange", "green", "violet"]
+    assert state_colour("never_knew", states) == "gray"
+    bars = metric_bars({state: {"concept_nll": 1.0} for state in states}).data[0]
+    assert list(bars.marker.color) == [COLOURS[name] for name in ("blue", "orange", "green", "violet")]
+
+
 def test_importing_the_figures_loads_neither_torch_nor_streamlit() -> None:
-    check = "import sys, unlearning_core.figures.charts; sys.exit(bool({'torch', 'streamlit'} & set(sys.modules)))"
+    modules = "unlearning_core.figures.heatmap, unlearning_core.figures.metric_bars, unlearning_core.figures.sweep"
+    check = f"import sys, {modules}; sys.exit(bool({{'torch', 'streamlit'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -226,4 +226,4 @@ def test_bad_settings_are_named(settings: dict[str, Any], match: str) -> None:
 
 def test_temperature_zero_is_greedy() -> None:
     loaded = tiny("gpt2")
-    assert generate(loaded, PROMPTS, temperature=0) == generate(loaded, PROMPTS, greedy=True)
+    assert generate(loaded, PROMPTS, temperature=0.0) == generate(loaded, PROMPTS, greedy=True)

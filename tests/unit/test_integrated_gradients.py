@@ -8,7 +8,8 @@ import pytest
 from tests.tiny_input import ITEMS, scaled, tiny_input
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import Stopped
-from unlearning_core.evaluation.likelihood import measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.progress import Progress
 from unlearning_core.rankers.gain_for_cost import gain_for_cost
 from unlearning_core.rankers.path_gradients import shares
@@ -16,7 +17,7 @@ from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.token_batches import token_batches
 
 STEP = 0.01
-NAMES = ("concept_nll", "retain_nll")
+KINDS = ("concept", "retain")
 
 
 @pytest.mark.parametrize("site", ["mlp", "head", "residual"])
@@ -43,7 +44,7 @@ def test_a_share_is_the_integral_of_finite_differences_and_few_steps_come_near_i
             lower = scaled(of, "mlp", [(layer, other) for other in range(width)], level)
             changed = scaled(replace(of, model=lower), "mlp", [(layer, index)], 1 + sign * STEP / level)
             ends.append(measure(changed, ITEMS))
-        slopes.append([(getattr(ends[0], name) - getattr(ends[1], name)) / (2 * STEP) for name in NAMES])
+        slopes.append([(ends[0].nll(kind).value - ends[1].nll(kind).value) / (2 * STEP) for kind in KINDS])
     expected = -np.mean(slopes, axis=0)
     for steps, tolerance in ((fine, 0.02), (4, 0.1)):
         found = shares(of, token_batches(of), steps)

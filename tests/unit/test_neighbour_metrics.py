@@ -10,7 +10,8 @@ from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
-from unlearning_core.evaluation.likelihood import Measurement, measure
+from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.evaluation.measurement import Measurement
 from unlearning_core.evaluation.table import metrics_table
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
@@ -41,6 +42,10 @@ KINDS = ("concept", "retain", "neighbour", "rest")
 def tiny(family: str) -> LoadedModel:
     model = tiny_model(family)
     return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)
+
+
+def table_of(measured: dict[str, Measurement]) -> dict[str, dict[str, float | None]]:
+    return metrics_table({state: {"measurement": measurement} for state, measurement in measured.items()})
 
 
 def by_hand(model: Any, tokenizer: Any) -> dict[str, np.ndarray]:
@@ -81,7 +86,7 @@ def test_tokens_of_every_kind_score_as_by_hand_although_batched(family: str) -> 
     for kind in KINDS:
         columns = found.sentences[[f"{kind}_tokens", f"{kind}_nats", f"{kind}_hits"]]
         np.testing.assert_allclose(columns, expected[kind], rtol=2e-5, atol=2e-5, err_msg=kind)
-    values = found.to_dict()
+    values = metrics_table({"base": {"measurement": found}})["base"]
     for kind in KINDS:
         tokens, nats, hits = expected[kind].T
         assert values[f"{kind}_tokens"] == tokens.sum() > 0
@@ -104,7 +109,7 @@ def stages() -> tuple[dict[str, Measurement], dict[str, dict[str, np.ndarray]]]:
 
 def test_the_report_has_the_change_of_each_part_with_its_paired_error(stages: Any) -> None:
     measured, expected = stages
-    values = metrics_table(measured)["pruned"]
+    values = table_of(measured)["pruned"]
     for kind, name in (("concept", "forget"), ("retain", "retain"), ("neighbour", "neighbour"), ("rest", "rest")):
         tokens, before = expected["base"][kind][:, 0], expected["base"][kind][:, 1]
         mean, error = ratio_by_hand(expected["pruned"][kind][:, 1] - before, tokens)
@@ -114,10 +119,10 @@ def test_the_report_has_the_change_of_each_part_with_its_paired_error(stages: An
 
 
 def test_terminal_csv_report_and_findings_tell_the_parts(stages: Any) -> None:
-    metrics = metrics_table(stages[0])
+    metrics = table_of(stages[0])
     value, error = metrics["pruned"]["neighbour_delta"], metrics["pruned"]["neighbour_delta_stderr"]
     line = next(line for line in table(metrics).splitlines() if line.startswith("neighbour_delta "))
-    assert line.split()[1:] == [f"{value:.3f}", "±", f"{error:.3f}"]
+    assert line.split()[1:] == [f"{value:.3f}", "±", f"{1.96 * error:.3f}"]
     assert f"pruned,neighbour_delta,{value},{error}" in metrics_csv(metrics).splitlines()
     assert any(line.startswith("pruned,rest_nll,") for line in metrics_csv(metrics).splitlines())
     page = html_report(Facts("T", ["chair"], {}, metrics, {}, {}, lambda text: []))
@@ -130,7 +135,7 @@ def test_terminal_csv_report_and_findings_tell_the_parts(stages: Any) -> None:
 def test_without_neighbours_no_part_is_told() -> None:
     loaded = tiny("llama")
     plain = [LabelledText(item.text, item.spans, item.words) for item in ITEMS]
-    metrics = metrics_table({"base": measure(loaded, plain), "pruned": measure(loaded, plain)})
+    metrics = table_of({"base": measure(loaded, plain), "pruned": measure(loaded, plain)})
     page = html_report(Facts("T", ["chair"], {}, metrics, {}, {}, lambda text: []))
     told = " ".join([table(metrics), metrics_csv(metrics), *findings(metrics), page.casefold()])
     assert "neighbour" not in told.casefold()

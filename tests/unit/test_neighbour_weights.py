@@ -129,8 +129,9 @@ def test_what_the_rounds_of_combined_measure_is_what_both_parts_pay() -> None:
     expected = (1 - SHARE) * max(cut.rest - base.rest, 0) + SHARE * max(cut.near - base.near, 0)
     found = change_between(before, after, SHARE)
     assert found.retain == pytest.approx(expected, rel=1e-5)
-    assert found.forget == pytest.approx(after.concept_nll - before.concept_nll, rel=1e-5)
-    assert change_between(before, after, 0.0).retain == pytest.approx(after.retain_nll - before.retain_nll, rel=1e-5)
+    forget, retain = (after.nll(kind).value - before.nll(kind).value for kind in ("concept", "retain"))
+    assert found.forget == pytest.approx(forget, rel=1e-5)
+    assert change_between(before, after, 0.0).retain == pytest.approx(retain, rel=1e-5)
 
 
 def test_the_divergence_that_gates_keep_low_is_the_weighted_one() -> None:

@@ -1,7 +1,6 @@
 """Tokens promoted by a neuron and what its cut alone does, against explicit products and a model edited by hand."""
 
 import copy
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.neurons.lens import lens, no_lens, token_logits
 from unlearning_core.neurons.neuron import Neuron
@@ -26,7 +26,7 @@ ITEMS = [
 
 def loaded(family: str, model: Any = None) -> Any:
     model = model or tiny_model(family)
-    return SimpleNamespace(model=model, tokenizer=tiny_tokenizer(), map=map_model(model))
+    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)
 
 
 def array(weight: torch.Tensor) -> np.ndarray:
@@ -96,8 +96,8 @@ def test_cutting_a_neuron_alone_is_what_zeroing_its_column_does(family: str) -> 
     after = measure(loaded(family, edited), ITEMS)
     found = cut_alone(model, ITEMS, neuron, before)
     assert found.sentences == 3
-    assert found.concept.value == pytest.approx(after.concept_nll - before.concept_nll, abs=1e-5)
-    assert found.retain.value == pytest.approx(after.retain_nll - before.retain_nll, abs=1e-5)
+    assert found.concept.value == pytest.approx(after.nll("concept").value - before.nll("concept").value, abs=1e-5)
+    assert found.retain.value == pytest.approx(after.nll("retain").value - before.nll("retain").value, abs=1e-5)
     change = (after.sentences["retain_nats"] - before.sentences["retain_nats"]).to_numpy()
     tokens = before.sentences["retain_tokens"].to_numpy()
     spread = change - change.sum() / tokens.sum() * tokens

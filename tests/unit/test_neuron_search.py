@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from unlearning_core.errors import InputError
-from unlearning_core.figures.charts import heatmap, neurons_of_cell
-from unlearning_core.figures.neuron import activation_histogram
+from unlearning_core.figures.distributions import activation_histogram
+from unlearning_core.figures.heatmap import heatmap, neurons_of_cell
 from unlearning_core.figures.score_grid import OrderBy
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.reading import Histogram

@@ -15,6 +15,7 @@ from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.evaluation import next_token
 from unlearning_core.evaluation.divergence import divergences, kl_of_logits
 from unlearning_core.evaluation.never_knew import Distance, distance
+from unlearning_core.evaluation.questions import TruthQuestion
 from unlearning_core.evaluation.truth_ratio import answer_losses, forget_quality, truth_ratios
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
@@ -29,8 +30,8 @@ TEXTS = [
 ]
 
 
-def question(prompt: str, paraphrase: str, *perturbed: str) -> Any:
-    return SimpleNamespace(prompt=prompt, paraphrase=paraphrase, perturbed=perturbed)
+def question(prompt: str, paraphrase: str, *perturbed: str) -> TruthQuestion:
+    return TruthQuestion(prompt, paraphrase, perturbed)
 
 
 QUESTIONS = [

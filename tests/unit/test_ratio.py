@@ -44,7 +44,7 @@ def test_units_without_anything_to_measure_change_nothing() -> None:
 
 
 def test_one_unit_has_no_standard_error_and_none_has_no_value() -> None:
-    one = ratio_estimate([3.0], [2])
+    one = ratio_estimate(np.array([3.0]), np.array([2]))
     assert one.value == 1.5
     assert math.isnan(one.stderr)
-    assert math.isnan(ratio_estimate([], []).value)
+    assert math.isnan(ratio_estimate(np.array([]), np.array([])).value)

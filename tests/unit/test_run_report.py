@@ -104,13 +104,13 @@ def test_text_is_escaped_and_stands_there_as_it_was_written(run: Run) -> None:
 
 def test_its_numbers_are_those_of_the_metrics_with_half_a_95_percent_interval(run: Run) -> None:
     rows = {row[0]: row[1:] for row in Document(run_report(run)).rows if row}
-    assert next(cells for title, cells in rows.items() if title.startswith("Loss on the concept")) == [
+    assert next(cells for title, cells in rows.items() if title.startswith("Concept loss")) == [
         f"{METRICS['base']['concept_nll']:.3f} ± {1.96 * 0.1:.3f}",
         f"{METRICS['pruned']['concept_nll']:.3f} ± {1.96 * 0.2:.3f}",
     ]
     assert next(cells for title, cells in rows.items() if title.startswith("… change")) == ["–", "1.000 ± 0.196"]
     assert next(cells for title, cells in rows.items() if title.startswith("Forget quality")) == ["3e-30", "0.250"]
-    assert not [title for title in rows if title.startswith("Distance from a model")]
+    assert not [title for title in rows if title.startswith("Divergence from")]
 
 
 def test_words_of_the_concept_and_words_that_base_did_not_write_are_marked(run: Run) -> None:

@@ -13,7 +13,7 @@ from unlearning_core.config import build_config
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import record
-from unlearning_core.reports.run_table import DAMAGED, different_settings, run_table, side_by_side
+from unlearning_core.reports.run_table import DAMAGED, different_settings, metrics_of_two, run_table
 from unlearning_core.runs.pipeline import create_run
 from unlearning_core.runs.run import Run, delete_run, list_runs
 
@@ -105,11 +105,11 @@ def test_a_run_is_a_row_with_its_settings_and_its_headline_numbers(tmp_path: Pat
     table = run_table([full, empty]).set_index("run")
     row = table.loc[full.id]
     assert (row["model"], row["concept"], row["cut"], row["reached"]) == ("my-model", "seats", 12, "prune")
-    assert list(row[["forget_delta", "retain_delta", "after_forget_delta", "after_retain_delta"]]) == [
-        0.5, 0.01, 0.25, -0.02,
-    ]  # fmt: skip
+    deltas = [f"{state}.{name}_delta" for state in ("pruned", "retrained") for name in ("forget", "retain")]
+    assert list(row[deltas]) == [0.5, 0.01, 0.25, -0.02]
+    assert "base.concept_nll" not in table
     assert row["made"].strftime("%Y%m%d-%H%M%S") == full.id[:15]
-    assert table.loc[empty.id, ["reached", "cut", "forget_delta"]].isna().all()
+    assert table.loc[empty.id, ["reached", "cut", "pruned.forget_delta"]].isna().all()
     assert run_table([]).empty
 
 
@@ -126,7 +126,11 @@ def test_only_the_settings_that_differ_are_listed(tmp_path: Path) -> None:
 
 
 def test_metrics_of_two_runs_are_paired_by_what_either_has() -> None:
-    one = {"base": {"a": 1.0, "a_stderr": 0.1, "b": None}}
-    other = {"base": {"b": 2.0}, "pruned": {"a": 3.0}}
-    assert side_by_side(one, other) == [("base", "a"), ("base", "b"), ("pruned", "a")]
-    assert side_by_side(None, None) == []
+    one = {"base": {"retain_nll": 1.0, "retain_nll_stderr": 0.1, "concept_nll": None}}
+    other = {"base": {"concept_nll": 2.0}, "pruned": {"retain_nll": 3.0}}
+    assert metrics_of_two(one, other).values.tolist() == [
+        ["Concept loss (nats/token)", "base", "", "2.000"],
+        ["Loss elsewhere (nats/token)", "base", "1.000 ± 0.196", ""],
+        ["Loss elsewhere (nats/token)", "pruned", "", "3.000"],
+    ]
+    assert metrics_of_two({}, {}).empty

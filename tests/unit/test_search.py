@@ -12,8 +12,9 @@ from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError, Stopped
-from unlearning_core.evaluation.likelihood import Meter, nll_delta
-from unlearning_core.evaluation.search import MOST, Search, Target, in_a_sentence, search
+from unlearning_core.evaluation.likelihood import Meter
+from unlearning_core.evaluation.measurement import nll_delta
+from unlearning_core.evaluation.search import MOST, Search, Target, search
 from unlearning_core.evaluation.sweep import Point, SweepSettings, sweep
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
@@ -188,23 +189,23 @@ def point(neurons: int, forget: float, retain: float) -> Point:
 
 def test_the_sentence_has_the_neighbours_part_of_the_price() -> None:
     points = (Point("top", 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0), Point("top", 0, 0.04, 40, 1.2, 0.01, 0.03, 0.0, 0.4, 0.05))
-    assert in_a_sentence(Search(Target(1.0, 0.05), points, 1000, 0)).endswith(
-        "costs 0.030 ± 0.000, its neighbours 0.400 ± 0.050."
+    assert Search(Target(1.0, 0.05), points, 1000, 0).sentence.endswith(
+        "costs 0.030 ± 0.000, its neighbours 0.400 ± 0.098 (± half a 95 % interval)."
     )
 
 
 @pytest.mark.parametrize(
     ("points", "said"),
     [
-        ([point(40, 1.2, 0.03)], "takes 40 of 1,000 neurons (4 %): it forgets 1.200 ± 0.010 and costs 0.030."),
-        ([point(40, 0.7, 0.03), point(80, 1.2, 0.3)], "the most is 0.700 ± 0.010, for 0.030, with 40 of"),
+        ([point(40, 1.2, 0.03)], "takes 40 of 1,000 neurons (4 %): it forgets 1.200 ± 0.020 and costs 0.030 (± half"),
+        ([point(40, 0.7, 0.03), point(80, 1.2, 0.3)], "the most is 0.700 ± 0.020, for 0.030, with 40 of"),
         ([point(40, 0.7, 0.03), point(80, 1.2, 0.3)], "1 nats cost at least 0.300, with 80 of"),
         ([point(40, -0.1, 0.3)], "no cut within that budget forgets anything; no cut that was measured forgets 1 nats"),
     ],
 )
 def test_the_sentence_says_how_close_it_came(points: list[Point], said: str) -> None:
     nothing = Point("top", 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
-    assert said in in_a_sentence(Search(Target(1.0, 0.05), (nothing, *points), 1000, 0))
+    assert said in Search(Target(1.0, 0.05), (nothing, *points), 1000, 0).sentence
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError, Stopped
-from unlearning_core.evaluation.likelihood import Meter, measure, nll_delta
+from unlearning_core.evaluation.likelihood import Meter, measure
+from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.evaluation.sweep import Point, SweepSettings, bottom_first, random_like, sweep, to_frame
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model

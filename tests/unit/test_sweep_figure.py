@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from unlearning_core.evaluation.sweep import Point, to_frame
-from unlearning_core.figures.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
+from unlearning_core.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
 from unlearning_core.figures.sweep import sweep_curves
 
 RATIOS = (0.0, 0.01, 0.1)

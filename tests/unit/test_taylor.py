@@ -9,7 +9,8 @@ import torch
 from tests.tiny_input import ITEMS, scaled, tiny_input
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError, Stopped
-from unlearning_core.evaluation.likelihood import Measurement, measure
+from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.evaluation.measurement import Measurement
 from unlearning_core.progress import Progress
 from unlearning_core.rankers.derivatives import TASK, Derivatives, derivatives
 from unlearning_core.rankers.gain_for_cost import gain_for_cost
@@ -38,12 +39,12 @@ def test_the_derivatives_are_those_of_the_loss_when_a_neuron_is_scaled(family: s
     layers, width = of.loaded.map.shapes[site]
     for layer, index in {(0, 1), (layers - 1, width - 1)}:
         up, down = difference(of, site, layer, index)
-        slope = (up.concept_nll - down.concept_nll) / (2 * STEP), (up.retain_nll - down.retain_nll) / (2 * STEP)
+        slope = [(up.nll(kind).value - down.nll(kind).value) / (2 * STEP) for kind in ("concept", "retain")]
         np.testing.assert_allclose(
             (found.concept[layer, index], found.retain[layer, index]), slope, rtol=0.02, atol=2e-4
         )
         nats = up.sentences["retain_nats"].to_numpy() - down.sentences["retain_nats"].to_numpy()
-        square = ((nats / (2 * STEP)) ** 2).sum() / up.retain_tokens
+        square = ((nats / (2 * STEP)) ** 2).sum() / up.tokens("retain")
         np.testing.assert_allclose(found.retain_square[layer, index], square, rtol=0.04, atol=2e-4)
 
 

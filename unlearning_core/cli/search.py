@@ -31,7 +31,7 @@ def search_command(
         sentences: held-out sentences of each kind at most.
         json: write what was found there, every cut measured included.
     """
-    from unlearning_core.evaluation.search import Target, in_a_sentence
+    from unlearning_core.evaluation.search import Target
     from unlearning_core.runs.search import RunSearch
     from unlearning_core.runs.stages.prune import cut_settings
 
@@ -39,17 +39,19 @@ def search_command(
     found = RunSearch(opened, cut_settings(opened.config), sentences).compute(target, progress, most=most)
     progress.close()
     print(cuts_table(found))
-    print(in_a_sentence(found))
+    print(found.sentence)
     if json is not None:
         write_json(json, found.to_dict())
 
 
 def cuts_table(found: "Search") -> str:
-    """Every cut as a line, forget and retain delta in nats a token with standard errors; * where the target is met."""
+    """A line a cut: forget and retain delta, nats a token (± half a 95 % interval); * where the target is met."""
+    from unlearning_core.evaluation.ratio import format_value
+
     lines = [f"{'neurons':>9}{'cut':>9}{'forget':>18}{'elsewhere':>18}"]
     for point in found.points:
         pairs = ((point.forget, point.forget_stderr), (point.retain, point.retain_stderr))
-        cells = "".join(f"{f'{value:.3f} ± {error:.3f}':>18}" for value, error in pairs)
+        cells = "".join(f"{format_value(value, error):>18}" for value, error in pairs)
         mark = " *" if found.target.reached_by(point) else ""
         lines.append(f"{point.neurons:>9,}{100 * point.neurons / found.neurons:>8.3g}%{cells}{mark}")
     return "\n".join(lines)

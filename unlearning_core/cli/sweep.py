@@ -66,6 +66,7 @@ def curves_table(points: "pd.DataFrame", summary: dict[str, Any]) -> str:
     Where there are neighbours, a last column has what the cut from the top costs them.
     """
     from unlearning_core.evaluation.curves import curve
+    from unlearning_core.evaluation.ratio import format_value
     from unlearning_core.evaluation.sweep import ORDERS
 
     curves = {order: curve(points, order) for order in ORDERS}
@@ -76,10 +77,11 @@ def curves_table(points: "pd.DataFrame", summary: dict[str, Any]) -> str:
         texts = ["-" if math.isnan(forget) else f"{forget:.3f} / {retain:.3f}" for forget, retain in cells]
         texts += [f"{near:.3f}"] if top.has_neighbours else []
         lines.append(f"{100 * ratio:>7.3g}%{neurons:>9.0f}" + "".join(f"{text:>18}" for text in texts))
-    sign, error = "" if summary["budget_reached"] else "at least ", summary["selectivity_stderr"]
+    sign = "" if summary["budget_reached"] else "at least "
     lines.append(
-        f"Selectivity: {sign}{summary['selectivity']:.3f}" + (f" ± {error:.3f}" if error is not None else "")
-        + f" nats forgotten at {summary['budget']} nats elsewhere, cutting {100 * summary['selectivity_ratio']:.2g} %"
+        f"Selectivity: {sign}{format_value(summary['selectivity'], summary['selectivity_stderr'])}"
+        + f" nats forgotten at {summary['budget']} nats elsewhere, cutting {100 * summary['selectivity_ratio']:.2g} % "
+        "(± half a 95 % interval)"
     )  # fmt: skip
     suggested = summary["suggested_ratio"]
     lines.append(f"Suggested ratio: {'none: nothing is forgotten' if suggested is None else f'{suggested:.4g}'}")

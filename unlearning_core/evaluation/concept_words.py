@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import regex
 
 from unlearning_core.concepts.matcher import Matcher
@@ -26,5 +27,5 @@ def concept_words_per_100(texts: Sequence[str], matcher: Matcher) -> Estimate:
         The rate, and its standard error clustered by text; NaN where no text holds a word, respectively where fewer
         than two do.
     """
-    matches = [100.0 * len(matcher.spans(text)) for text in texts]
-    return ratio_estimate(matches, [count_words(text) for text in texts])
+    matches = np.array([100.0 * len(matcher.spans(text)) for text in texts])
+    return ratio_estimate(matches, np.array([count_words(text) for text in texts]))

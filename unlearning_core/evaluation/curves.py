@@ -1,4 +1,4 @@
-"""What a sweep says: selectivity, the area between the curves, a ratio to start from, and a verdict against random."""
+"""What a sweep says: selectivity, area between the curves, a ratio to start from, and whether it beats random cuts."""
 
 import math
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from unlearning_core.evaluation.sweep import Order
 
@@ -16,9 +17,12 @@ ENOUGH = 0.95
 """Share of the forgetting within the budget that the suggested ratio reaches."""
 
 
+_Values = Float[np.ndarray, " ratios"]
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One order of a sweep; every array is float64 [ratios], ascending by ratio, and begins with a cut of nothing.
+    """One order of a sweep; every array is ascending by ratio and begins with a cut of nothing.
 
     Attributes:
         ratios: share cut.
@@ -30,18 +34,18 @@ class Curve:
         neighbour: as `forget`, of the neighbours, which are part of the rest; NaN where there are none.
     """
 
-    ratios: np.ndarray
-    neurons: np.ndarray
-    forget: np.ndarray
-    forget_stderr: np.ndarray
-    forget_low: np.ndarray
-    forget_high: np.ndarray
-    retain: np.ndarray
-    retain_stderr: np.ndarray
-    retain_low: np.ndarray
-    retain_high: np.ndarray
-    neighbour: np.ndarray
-    neighbour_stderr: np.ndarray
+    ratios: _Values
+    neurons: _Values
+    forget: _Values
+    forget_stderr: _Values
+    forget_low: _Values
+    forget_high: _Values
+    retain: _Values
+    retain_stderr: _Values
+    retain_low: _Values
+    retain_high: _Values
+    neighbour: _Values
+    neighbour_stderr: _Values
 
     @property
     def has_neighbours(self) -> bool:
@@ -154,7 +158,7 @@ Kind = Literal["nothing cut", "no better than random", "forgets cheaply", "forge
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RandomComparison:
     """The cut from the top against random cuts of as many neurons in the same layers, at one ratio.
 
     Attributes:
@@ -169,7 +173,6 @@ class Verdict:
     kind: Kind
     neurons: int
     forget: float
-    forget_stderr: float
     random_forget: float
     random_low: float
     random_high: float
@@ -179,30 +182,24 @@ class Verdict:
     draws: int
 
 
-def verdict(points: pd.DataFrame, ratio: float, budget: float = BUDGET) -> Verdict | None:
+def compare_with_random(points: pd.DataFrame, ratio: float, budget: float = BUDGET) -> RandomComparison | None:
     """Whether the ranking beats chance at `ratio`, read off the curves; None where they were not measured that far.
 
     It does where its forget delta is above 0, above every random draw, and above their mean by two standard errors of
     the difference (that of the cut and that of a draw, as if independent, which errs on the side of doubt).
     """
     top, random = curve(points, "top"), curve(points, "random")
-    read = {name: (top.at(name, ratio), random.at(name, ratio)) for name in ("forget", "forget_stderr", "retain")}
-    if any(math.isnan(value) for name in ("forget", "retain") for value in read[name]):
-        return None
-    (forget, by_chance), errors, (retain, random_retain) = read["forget"], read["forget_stderr"], read["retain"]
-    high, neurons = random.at("forget_high", ratio), round(top.at("neurons", ratio))
-    better = forget > max(high, 0.0) and forget - by_chance > 2 * float(np.hypot(*np.nan_to_num(errors)))
-    kind: Kind = "forgets cheaply" if retain < budget else "forgets at a price"
-    return Verdict(
-        kind="nothing cut" if neurons == 0 else kind if better else "no better than random",
-        neurons=neurons,
-        forget=forget,
-        forget_stderr=errors[0],
-        random_forget=by_chance,
-        random_low=random.at("forget_low", ratio),
-        random_high=high,
-        retain=retain,
-        random_retain=random_retain,
-        neighbour=top.at("neighbour", ratio),
-        draws=int(points.loc[points["order"] == "random", "draw"].nunique()),
+    forget, retain, by_chance, random_retain = (
+        found.at(name, ratio) for found in (top, random) for name in ("forget", "retain")
     )
+    if any(math.isnan(value) for value in (forget, retain, by_chance, random_retain)):
+        return None
+    error = float(np.hypot(*np.nan_to_num([found.at("forget_stderr", ratio) for found in (top, random)])))
+    low, high, neurons = random.at("forget_low", ratio), random.at("forget_high", ratio), top.at("neurons", ratio)
+    kind: Kind = "forgets cheaply" if retain < budget else "forgets at a price"
+    if not (forget > max(high, 0.0) and forget - by_chance > 2 * error):
+        kind = "no better than random"
+    return RandomComparison(
+        "nothing cut" if round(neurons) == 0 else kind, round(neurons), forget, by_chance, low, high, retain,
+        random_retain, top.at("neighbour", ratio), int(points.loc[points["order"] == "random", "draw"].nunique()),
+    )  # fmt: skip

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 
 from unlearning_core.activations.alignment import encode
 from unlearning_core.activations.batches import length_sorted
@@ -96,8 +97,10 @@ def divergences(
     return pd.DataFrame({"text": list(texts), "tokens": tokens, "nats": nats})
 
 
-def kl_of_logits(reference: torch.Tensor, other: torch.Tensor) -> np.ndarray:
-    """[n] KL(softmax(reference) || softmax(other)) in nats of [n, vocabulary] logits, taken in float32."""
+def kl_of_logits(
+    reference: Float[torch.Tensor, "n vocabulary"], other: Float[torch.Tensor, "n vocabulary"]
+) -> Float[np.ndarray, " n"]:
+    """KL(softmax(reference) || softmax(other)) in nats, taken in float32."""
     with torch.inference_mode():
         wanted = torch.log_softmax(reference.float(), dim=-1)
         found = torch.log_softmax(other.float().to(wanted.device), dim=-1)

@@ -2,7 +2,7 @@
 
 Sampling draws one uniform number a token from the sample's own generator and inverts the cumulative distribution in
 vocabulary order. A sample therefore depends on its prompt, its number and the seed, and on nothing that stands beside
-it in the batch. The stages of a model see the same uniform numbers, so that a changed word is the model's doing.
+it in the batch. The states of a model see the same uniform numbers, so that a changed word is the model's doing.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -50,17 +51,6 @@ class Generation:
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One sample on its way: where it belongs, its prompt's tokens and its uniform numbers (empty when greedy)."""
-
-    prompt_index: int
-    sample: int
-    ids: list[int]
-    seed: int | None
-    uniforms: np.ndarray
 
 
 def sample_seed(seed: int, prompt: str, sample: int) -> int:
@@ -105,29 +95,18 @@ def generate(
     """
     _check(prompts, samples, temperature, top_p, max_new_tokens)
     greedy = greedy or temperature == 0
-    rows = _rows(loaded, prompts, 1 if greedy else samples, max_new_tokens, None if greedy else seed)
-    context = _context(loaded)
+    writer = _Writer(loaded, temperature, top_p, max_new_tokens, on_text, progress)
+    rows = writer.rows(prompts, 1 if greedy else samples, None if greedy else seed)
+    total = len(rows) * max_new_tokens
     logger.info("Generating %d texts of at most %d tokens for %d prompts", len(rows), max_new_tokens, len(prompts))
     texts: dict[tuple[int, int], str] = {}
-    settings = _Settings(temperature, top_p, max_new_tokens, len(rows) * max_new_tokens, on_text, progress)
     with applied(loaded.model, mask, loaded.map) if mask is not None else contextlib.nullcontext():
-        for batch in _batches(rows, batch_size, max_new_tokens, context):
-            written = _continue(loaded, batch, settings, done=len(texts) * max_new_tokens)
-            for row, ids in zip(batch, written, strict=True):
-                texts[row.prompt_index, row.sample] = _decode(loaded.tokenizer, row.ids, ids)
-    progress(Progress("generating", settings.total, settings.total, "tokens"))
+        for batch in writer.batches(rows, batch_size):
+            written = writer.write(batch, done=len(texts) * max_new_tokens, total=total)
+            texts |= {(row.prompt_index, row.sample): text for row, text in zip(batch, written, strict=True)}
+    progress(Progress("generating", total, total, "tokens"))
     rows.sort(key=lambda row: (row.prompt_index, row.sample))
     return [Generation(prompts[r.prompt_index], r.sample, texts[r.prompt_index, r.sample], r.seed) for r in rows]
-
-
-@dataclass(frozen=True)
-class _Settings:
-    temperature: float
-    top_p: float
-    max_new_tokens: int
-    total: int
-    on_text: OnText | None
-    progress: ProgressCallback
 
 
 def _check(prompts: Sequence[str], samples: int, temperature: float, top_p: float, max_new_tokens: int) -> None:
@@ -146,83 +125,112 @@ def _check(prompts: Sequence[str], samples: int, temperature: float, top_p: floa
         raise InputError(f"top_p is {top_p}; it must be above 0 and at most 1.")
 
 
-def _context(loaded: LoadedModel) -> int | None:
-    """How many positions the model can read, or None when its position code has no end (ALiBi)."""
-    return getattr(loaded.model.config, "max_position_embeddings", None)
+@dataclass(frozen=True)
+class _Row:
+    """One sample on its way: where it belongs, its prompt's tokens and its uniform numbers (empty when greedy)."""
+
+    prompt_index: int
+    sample: int
+    ids: list[int]
+    seed: int | None
+    uniforms: np.ndarray
 
 
-def _rows(
-    loaded: LoadedModel, prompts: Sequence[str], samples: int, max_new_tokens: int, seed: int | None
-) -> list[_Row]:
-    """Every (prompt, sample), the shortest prompts first."""
-    context = _context(loaded)
-    rows = []
-    for index, prompt in enumerate(prompts):
-        ids = list(loaded.tokenizer(prompt, verbose=False)["input_ids"])
-        if len(ids) > 1 and ids[-1] in _end_ids(loaded):
+@dataclass(frozen=True)
+class _Writer:
+    """The model and how it is to go on."""
+
+    loaded: LoadedModel
+    temperature: float
+    top_p: float
+    new_tokens: int
+    on_text: OnText | None
+    progress: ProgressCallback
+
+    @cached_property
+    def context(self) -> int | None:
+        """How many positions the model can read, or None when its position code has no end (ALiBi)."""
+        return getattr(self.loaded.model.config, "max_position_embeddings", None)
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """The tokens that end a text."""
+        ids: set[int] = set()
+        for holder in (self.loaded.model.generation_config, self.loaded.model.config, self.loaded.tokenizer):
+            end = getattr(holder, "eos_token_id", None)
+            if end is not None:
+                ids.update(end if isinstance(end, (list, tuple)) else [int(end)])
+        return sorted(ids)
+
+    def rows(self, prompts: Sequence[str], samples: int, seed: int | None) -> list[_Row]:
+        """Every (prompt, sample), the shortest prompts first."""
+        rows = []
+        for index, prompt in enumerate(prompts):
+            ids = self._prompt_ids(prompt, index + 1)
+            for sample in range(samples):
+                own = None if seed is None else sample_seed(seed, prompt, sample)
+                uniforms = np.empty(0) if own is None else np.random.default_rng(own).random(self.new_tokens)
+                rows.append(_Row(index, sample, ids, own, uniforms))
+        return sorted(rows, key=lambda row: len(row.ids))
+
+    def _prompt_ids(self, prompt: str, number: int) -> list[int]:
+        ids = list(self.loaded.tokenizer(prompt, verbose=False)["input_ids"])
+        if len(ids) > 1 and ids[-1] in self.ends:
             # A tokenizer that closes every text would have the model start a new one.
             ids = ids[:-1]
         if not ids:
-            raise InputError(f"test_prompts: the model's tokenizer finds no token in prompt {index + 1}: {prompt!r}.")
-        if context and len(ids) >= context:
+            raise InputError(f"test_prompts: the model's tokenizer finds no token in prompt {number}: {prompt!r}.")
+        if self.context and len(ids) >= self.context:
             raise InputError(
-                f"test_prompts: prompt {index + 1} is {len(ids)} tokens long, but the model reads {context} at most, "
+                f"test_prompts: prompt {number} is {len(ids)} tokens long, but the model reads {self.context} at most, "
                 "what it writes included; shorten the prompt."
             )
-        for sample in range(samples):
-            own = None if seed is None else sample_seed(seed, prompt, sample)
-            uniforms = np.empty(0) if own is None else np.random.default_rng(own).random(max_new_tokens)
-            rows.append(_Row(index, sample, ids, own, uniforms))
-    return sorted(rows, key=lambda row: len(row.ids))
+        return ids
 
+    def batches(self, rows: list[_Row], size: int) -> Iterator[list[_Row]]:
+        """Rows of like length; the longest of a batch must leave the shortest all the room that it would have alone."""
+        batch: list[_Row] = []
+        for row in rows:
+            longer = batch and len(row.ids) != len(batch[0].ids)
+            crowded = longer and self.context and len(row.ids) + self.new_tokens > self.context
+            if len(batch) == size or crowded:
+                yield batch
+                batch = []
+            batch.append(row)
+        yield batch
 
-def _batches(rows: list[_Row], batch_size: int, max_new_tokens: int, context: int | None) -> Iterator[list[_Row]]:
-    """Rows of like length; the longest of a batch must leave the shortest all the room that it would have alone."""
-    batch: list[_Row] = []
-    for row in rows:
-        room = not context or not batch or len(row.ids) + max_new_tokens <= context or len(row.ids) == len(batch[0].ids)
-        if batch and (len(batch) == batch_size or not room):
-            yield batch
-            batch = []
-        batch.append(row)
-    yield batch
+    def write(self, batch: list[_Row], done: int, total: int) -> list[str]:
+        """The text of each row; `done` of `total` tokens were written before."""
+        longest = max(len(row.ids) for row in batch)
+        room = self.context - longest if self.context else self.new_tokens
+        filler = self.ends[0] if self.ends else 0
+        device = self.loaded.model.get_input_embeddings().weight.device
+        ids = torch.tensor([[filler] * (longest - len(row.ids)) + row.ids for row in batch], device=device)
+        seen = torch.tensor([[0] * (longest - len(row.ids)) + [1] * len(row.ids) for row in batch], device=device)
+        sampler = Sampler(np.stack([row.uniforms for row in batch]), longest, self.temperature, self.top_p)
+        with torch.no_grad():
+            written = _without_rules(self.loaded.model).generate(
+                input_ids=ids,
+                attention_mask=seen,
+                # The arg max of what the sampler leaves.
+                generation_config=GenerationConfig(
+                    max_new_tokens=min(self.new_tokens, room), do_sample=False, eos_token_id=self.ends or None,
+                    pad_token_id=filler,
+                ),
+                logits_processor=LogitsProcessorList([sampler]),
+                stopping_criteria=StoppingCriteriaList([_Watcher(self, batch, longest, done, total)]),
+            )  # fmt: skip
+        return [self.decode(row, new) for row, new in zip(batch, written[:, longest:].tolist(), strict=True)]
 
+    def decode(self, row: _Row, new: list[int]) -> str:
+        """The text of the new tokens up to the end of text.
 
-def _end_ids(loaded: LoadedModel) -> list[int]:
-    ids: set[int] = set()
-    for holder in (loaded.model.generation_config, loaded.model.config, loaded.tokenizer):
-        end = getattr(holder, "eos_token_id", None)
-        if end is not None:
-            ids.update(end if isinstance(end, (list, tuple)) else [int(end)])
-    return sorted(ids)
-
-
-def _continue(loaded: LoadedModel, batch: list[_Row], settings: _Settings, done: int) -> list[list[int]]:
-    """The new tokens of each row, without the end-of-text token and what follows it."""
-    context = _context(loaded)
-    longest = max(len(row.ids) for row in batch)
-    new_tokens = min(settings.max_new_tokens, context - longest) if context else settings.max_new_tokens
-    ends = _end_ids(loaded)
-    filler = ends[0] if ends else 0
-    device = loaded.model.get_input_embeddings().weight.device
-    ids = torch.tensor([[filler] * (longest - len(row.ids)) + row.ids for row in batch], device=device)
-    seen = torch.tensor([[0] * (longest - len(row.ids)) + [1] * len(row.ids) for row in batch], device=device)
-    watcher = _Watcher(loaded.tokenizer, batch, longest, set(ends), settings, done)
-    processors = LogitsProcessorList(
-        [Sampler(np.stack([row.uniforms for row in batch]), longest, settings.temperature, settings.top_p)]
-    )
-    with torch.no_grad():
-        written = _without_rules(loaded.model).generate(
-            input_ids=ids,
-            attention_mask=seen,
-            # The arg max of what the sampler leaves.
-            generation_config=GenerationConfig(
-                max_new_tokens=new_tokens, do_sample=False, eos_token_id=ends or None, pad_token_id=filler
-            ),
-            logits_processor=processors,
-            stopping_criteria=StoppingCriteriaList([watcher]),
-        )
-    return [_until_end(row, set(ends)) for row in written[:, longest:].tolist()]
+        Decoded behind its prompt, because some tokenizers drop a text's leading space.
+        """
+        new = new[: next((place for place, token in enumerate(new) if token in self.ends), None)]
+        text = partial(self.loaded.tokenizer.decode, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        prompt, whole = text(row.ids), text(row.ids + new)
+        return whole[len(prompt) :] if whole.startswith(prompt) else text(new)
 
 
 def _without_rules(model: Any) -> Any:
@@ -235,45 +243,22 @@ def _without_rules(model: Any) -> Any:
     return twin
 
 
-def _until_end(ids: list[int], ends: set[int]) -> list[int]:
-    for place, token in enumerate(ids):
-        if token in ends:
-            return ids[:place]
-    return ids
-
-
-def _decode(tokenizer: Any, prompt_ids: list[int], ids: list[int]) -> str:
-    """The continuation's text. Decoded behind its prompt, because some tokenizers drop a text's leading space."""
-    prompt = tokenizer.decode(prompt_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    whole = tokenizer.decode(prompt_ids + ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    if whole.startswith(prompt):
-        return whole[len(prompt) :]
-    return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-
 class _Watcher(StoppingCriteria):
     """Tells the listeners about every new token; stops nothing itself, but a listener may raise Stopped."""
 
-    def __init__(
-        self, tokenizer: Any, batch: list[_Row], prompt_length: int, ends: set[int], settings: _Settings, done: int
-    ) -> None:
-        self._tokenizer = tokenizer
-        self._batch = batch
-        self._prompt_length = prompt_length
-        self._ends = ends
-        self._settings = settings
-        self._done = done
+    def __init__(self, writer: _Writer, batch: list[_Row], prompt_length: int, done: int, total: int) -> None:
+        self._writer, self._batch, self._prompt_length = writer, batch, prompt_length
+        self._done, self._total = done, total
         self._last: dict[int, str] = {}
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.BoolTensor:
-        new = input_ids[:, self._prompt_length :]
-        done = self._done + new.numel()
-        self._settings.progress(Progress("generating", done, self._settings.total, "tokens"))
-        if self._settings.on_text is not None:
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
+        new, writer = input_ids[:, self._prompt_length :], self._writer
+        writer.progress(Progress("generating", self._done + new.numel(), self._total, "tokens"))
+        if writer.on_text is not None:
             for number, (row, ids) in enumerate(zip(self._batch, new.tolist(), strict=True)):
                 # A character of several tokens is a replacement sign until its last one is there.
-                text = _decode(self._tokenizer, row.ids, _until_end(ids, self._ends)).rstrip("\ufffd")
+                text = writer.decode(row, ids).rstrip("\ufffd")
                 if self._last.get(number) != text:
                     self._last[number] = text
-                    self._settings.on_text(row.prompt_index, row.sample, text)
+                    writer.on_text(row.prompt_index, row.sample, text)
         return torch.zeros(len(self._batch), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]

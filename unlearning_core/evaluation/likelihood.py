@@ -1,16 +1,9 @@
-"""How well a model predicts held-out text, at the concept's tokens and at all others.
-
-Where sentences have neighbours (concepts/neighbours.py), those others come in two parts as well: the neighbours' own
-tokens, and the rest.
-"""
+"""How well a model predicts held-out text, at the concept's tokens, at those of its neighbours and at all others."""
 
 import contextlib
 import logging
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,84 +15,12 @@ from unlearning_core.concepts.neighbours import as_concept
 from unlearning_core.edits.hooks import applied
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
+from unlearning_core.evaluation.measurement import PARTS, WHOLE, Measurement, columns
 from unlearning_core.evaluation.scoring import Scorer, TokenScores
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 logger = logging.getLogger(__name__)
-
-Kind = Literal["concept", "retain", "neighbour", "rest"]
-
-_WHOLE: tuple[Kind, ...] = ("concept", "retain")
-PARTS: tuple[Kind, ...] = ("neighbour", "rest")
-"""What the retain tokens are made of, where there are neighbours."""
-
-
-def columns(kinds: Sequence[Kind] = _WHOLE) -> list[str]:
-    """Columns of `Measurement.sentences`: predicted tokens of a kind in the sentence, their summed negative
-    log-likelihood in nats, and how many of them were the most probable token.
-    """
-    return [f"{kind}_{name}" for kind in kinds for name in ("tokens", "nats", "hits")]
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One stage of a model on held-out sentences; each mean has its standard error, clustered by sentence.
-
-    Attributes:
-        concept_nll: mean negative log-likelihood of the concept tokens, nats a token.
-        retain_nll: the same of all other tokens, those of concept sentences included.
-        concept_accuracy: share of the concept tokens that were the most probable next token.
-        retain_accuracy: the same of all other tokens.
-        concept_tokens: how many tokens the concept means are over.
-        retain_tokens: how many the retain means are over.
-        sentences: one row a sentence, in the order given, with the sums of `columns`; `text` holds the sentence.
-    """
-
-    concept_nll: float
-    concept_nll_stderr: float
-    retain_nll: float
-    retain_nll_stderr: float
-    concept_accuracy: float
-    concept_accuracy_stderr: float
-    retain_accuracy: float
-    retain_accuracy_stderr: float
-    concept_tokens: int
-    retain_tokens: int
-    sentences: pd.DataFrame = field(compare=False, repr=False)
-
-    @classmethod
-    def from_sentences(cls, sentences: pd.DataFrame) -> "Measurement":
-        """Aggregate a table that `measure` made (or one read back from a run folder)."""
-        return cls(**_estimates(sentences, _WHOLE), sentences=sentences)
-
-    @property
-    def has_neighbours(self) -> bool:
-        """Whether the retain tokens were also measured in `PARTS`."""
-        return "neighbour_tokens" in self.sentences
-
-    def to_dict(self) -> dict[str, float | None]:
-        """The numbers, JSON-able: what is not a number becomes None; without the sentences.
-
-        With neighbours also neighbour_nll, rest_nll and all else that there is of concept and retain.
-        """
-        values = {key: value for key, value in vars(self).items() if key != "sentences"}
-        if self.has_neighbours:
-            values |= _estimates(self.sentences, PARTS)
-        return {key: None if math.isnan(value) else value for key, value in values.items()}
-
-
-def _estimates(sentences: pd.DataFrame, kinds: Sequence[Kind]) -> dict[str, Any]:
-    estimates: dict[str, Any] = {}
-    for kind in kinds:
-        tokens = sentences[f"{kind}_tokens"].to_numpy()
-        estimates[f"{kind}_tokens"] = int(tokens.sum())
-        for name, column in (("nll", "nats"), ("accuracy", "hits")):
-            estimate = ratio_estimate(sentences[f"{kind}_{column}"].to_numpy(), tokens)
-            estimates[f"{kind}_{name}"] = estimate.value
-            estimates[f"{kind}_{name}_stderr"] = estimate.stderr
-    return estimates
 
 
 class Meter:
@@ -133,11 +54,11 @@ class Meter:
         self._scorer = Scorer(loaded)
 
     @cached_property
-    def base(self) -> "Measurement":
+    def base(self) -> Measurement:
         """The model as it is, measured when it is first asked for."""
         return self.measure()
 
-    def measure(self, mask: Mask | None = None, progress: ProgressCallback = silent) -> "Measurement":
+    def measure(self, mask: Mask | None = None, progress: ProgressCallback = silent) -> Measurement:
         """The model while the neurons of `mask` are cut.
 
         `progress` is told after every batch; it may raise Stopped.
@@ -146,7 +67,7 @@ class Meter:
             InputError: the mask is of another model.
             WorkFailed: the model's output is not a number.
         """
-        names = columns(_WHOLE if self._near is None else (*_WHOLE, *PARTS))
+        names = columns(WHOLE if self._near is None else (*WHOLE, *PARTS))
         table = np.zeros((len(self.items), len(names)))
         done = 0
         with applied(self.loaded.model, mask, self.loaded.map) if mask is not None else contextlib.nullcontext():
@@ -160,7 +81,7 @@ class Meter:
             {name: "int64" for name in names if not name.endswith("_nats")}
         )
         sentences.insert(0, "text", [item.text for item in self.items])
-        return Measurement.from_sentences(sentences)
+        return Measurement(sentences)
 
 
 def measure(
@@ -185,26 +106,6 @@ def measure(
     """
     logger.info("Measuring on %d sentences%s", len(items), "" if mask is None else f" with {mask.cut} neurons cut")
     return Meter(loaded, items, token_budget=token_budget).measure(mask, progress)
-
-
-def nll_delta(base: Measurement, after: Measurement, kind: Kind) -> Estimate:
-    """Change of the mean negative log-likelihood from `base` to `after`, nats a token.
-
-    Both are measured on the same tokens, so the standard error is that of the paired differences by sentence: what
-    makes a sentence hard for both stages cancels.
-
-    Raises:
-        InputError: the two were not measured on the same sentences and tokens.
-    """
-    same_text = base.sentences["text"].tolist() == after.sentences["text"].tolist()
-    tokens = base.sentences[f"{kind}_tokens"].to_numpy()
-    if not same_text or not np.array_equal(tokens, after.sentences[f"{kind}_tokens"].to_numpy()):
-        raise InputError(
-            "Two stages were measured on different held-out sentences, so their difference means nothing; measure "
-            "both again on the same ones."
-        )
-    change = after.sentences[f"{kind}_nats"].to_numpy() - base.sentences[f"{kind}_nats"].to_numpy()
-    return ratio_estimate(change, tokens)
 
 
 def _scored(encoded: Encoded) -> np.ndarray:

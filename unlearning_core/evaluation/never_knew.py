@@ -12,8 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from unlearning_core.evaluation.divergence import check_vocabularies, divergences
+from unlearning_core.evaluation.questions import TruthQuestion
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
-from unlearning_core.evaluation.truth_ratio import ForgetQuality, TruthQuestion, forget_quality, truth_ratios
+from unlearning_core.evaluation.truth_ratio import ForgetQuality, forget_quality, truth_ratios
 from unlearning_core.files import write_file
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import ProgressCallback, silent

@@ -6,6 +6,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from jaxtyping import Bool, Float, Int
 
 from unlearning_core.models.loading import LoadedModel
 
@@ -38,7 +39,9 @@ class NextToken:
         self.rows = max(1, SLICE_ELEMENTS // self.vocabulary)
         self.by_head = self._head is not None and self._head_is_all()
 
-    def slices(self, texts: list[list[int]], rows: int | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def slices(
+        self, texts: list[list[int]], rows: int | None = None
+    ) -> Iterator[tuple[Float[torch.Tensor, "n vocabulary"], Int[torch.Tensor, " n"]]]:
         """Logits at every place whose successor is a real token, text by text in the order given.
 
         The texts are padded on the right under an attention mask.
@@ -48,7 +51,7 @@ class NextToken:
             rows: places in a slice at most; by default `self.rows`.
 
         Yields:
-            ([n, vocabulary] logits as the model gives them, [n] the token that follows). A text of T tokens has T - 1
+            (logits as the model gives them, the token that follows). A text of T tokens has T - 1
             places. A slice may reach over several texts, but never does when a text is given alone.
         """
         ids, seen = self._padded(texts)
@@ -70,18 +73,22 @@ class NextToken:
             start += count
 
     def logits(
-        self, ids: torch.Tensor, seen: torch.Tensor, places: torch.Tensor, body: torch.nn.Module | None = None
-    ) -> torch.Tensor:
+        self,
+        ids: Int[torch.Tensor, "batch tokens"],
+        seen: Int[torch.Tensor, "batch tokens"],
+        places: Bool[torch.Tensor, "batch tokens"],
+        body: torch.nn.Module | None = None,
+    ) -> Float[torch.Tensor, "places vocabulary"]:
         """Logits at some places; gradients flow through them wherever they are enabled.
 
         Args:
-            ids: [batch, tokens] token ids, padded on the right.
-            seen: [batch, tokens], 1 at real tokens.
-            places: bool [batch, tokens], where the next token's logits are wanted.
+            ids: token ids, padded on the right.
+            seen: 1 at real tokens.
+            places: where the next token's logits are wanted.
             body: runs in place of the model's own body; only where `by_head`.
 
         Returns:
-            [places, vocabulary], text by text.
+            Text by text.
         """
         if not self.by_head:
             return self._model(input_ids=ids, attention_mask=seen).logits[places]

@@ -10,16 +10,22 @@ from unlearning_core.errors import InputError
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question that a model may know the answer to; see `truth_ratio.TruthQuestion`."""
+class TruthQuestion:
+    """A question that a model may know the answer to.
+
+    Attributes:
+        prompt: the question, up to where the answer begins.
+        paraphrase: the right answer in other words than those that were trained on.
+        perturbed: wrong answers of the same form.
+    """
 
     prompt: str
     paraphrase: str
     perturbed: tuple[str, ...]
 
 
-def read_questions(path: Path, only: Mapping[str, Any] | None = None) -> list[Asked]:
-    """The questions of a file with one JSON object a line; keys other than the three of `Asked` are passed over.
+def read_questions(path: Path, only: Mapping[str, Any] | None = None) -> list[TruthQuestion]:
+    """The questions of a file with one JSON object a line; keys that `TruthQuestion` has not are passed over.
 
     Args:
         only: just those whose other keys have these values, such as {"family": "seats"}.
@@ -34,7 +40,7 @@ def read_questions(path: Path, only: Mapping[str, Any] | None = None) -> list[As
     return questions
 
 
-def _question(row: Any, where: str) -> Asked:
+def _question(row: Any, where: str) -> TruthQuestion:
     if not isinstance(row, Mapping):
         raise InputError(f"{where}: expected an object with prompt, paraphrase and perturbed.")
     for key in ("prompt", "paraphrase"):
@@ -43,4 +49,4 @@ def _question(row: Any, where: str) -> Asked:
     wrong = row.get("perturbed")
     if not isinstance(wrong, list) or not wrong or not all(isinstance(text, str) and text.strip() for text in wrong):
         raise InputError(f"{where}: perturbed is {wrong!r}; expected a list of one or more wrong answers.")
-    return Asked(row["prompt"], row["paraphrase"], tuple(wrong))
+    return TruthQuestion(row["prompt"], row["paraphrase"], tuple(wrong))

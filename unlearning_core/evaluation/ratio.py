@@ -1,10 +1,18 @@
-"""Ratios of sums over independent units (sentences, generated texts) and their standard errors."""
+"""Estimates with their standard errors: how they are made from sums over independent units, and how they are written.
+
+There is one convention for everything that a person sees: ± is half a 95 % interval, `Z95` standard errors.
+"""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Real
+
+Z95 = 1.96
+"""Standard errors in half a 95 % interval of the normal distribution."""
+
+INTERVAL_NOTE = f"± is half a 95 % interval ({Z95} standard errors)."
 
 
 @dataclass(frozen=True)
@@ -12,15 +20,27 @@ class Estimate:
     """A number and how far it may be off.
 
     Attributes:
-        value: the estimate; NaN when there was nothing to measure.
+        value: the estimate, whole where it is a count; NaN when there was nothing to measure.
         stderr: its standard error; NaN when fewer than two units hold anything to measure.
     """
 
-    value: float
-    stderr: float
+    value: float | int
+    stderr: float = math.nan
 
 
-def ratio_estimate(numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray) -> Estimate:
+def format_value(value: float | int | None, stderr: float | None) -> str:
+    """A number with half its 95 % interval, or nothing for None.
+
+    A number without a standard error (None or NaN) that is too small for three decimals has an exponent.
+    """
+    if value is None:
+        return ""
+    if stderr is not None and not math.isnan(stderr):
+        return f"{value:.3f} ± {Z95 * stderr:.3f}"
+    return f"{value:.0e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
+
+
+def ratio_estimate(numerators: Real[np.ndarray, " units"], denominators: Real[np.ndarray, " units"]) -> Estimate:
     """sum(numerators) / sum(denominators), its standard error clustered by unit.
 
     Tokens of one sentence are not independent, sentences are: the unit is the cluster, and the estimator is the
@@ -28,17 +48,16 @@ def ratio_estimate(numerators: Sequence[float] | np.ndarray, denominators: Seque
     r = sum y / sum n, SE^2 = m / (m - 1) * sum (y_i - r n_i)^2 / (sum n)^2).
 
     Args:
-        numerators: [units] sums within a unit, such as nats.
-        denominators: [units] how many things each sum is over; a unit with zero counts for nothing.
+        numerators: sums within a unit, such as nats.
+        denominators: how many things each sum is over; a unit with zero counts for nothing.
     """
-    sums = np.asarray(numerators, dtype=np.float64)
-    counts = np.asarray(denominators, dtype=np.float64)
-    sums, counts = sums[counts > 0], counts[counts > 0]
+    counted = denominators > 0
+    sums, counts = (values[counted].astype(np.float64) for values in (numerators, denominators))
     units, total = len(counts), float(counts.sum())
     if units == 0:
-        return Estimate(math.nan, math.nan)
+        return Estimate(math.nan)
     value = float(sums.sum()) / total
     if units == 1:
-        return Estimate(value, math.nan)
+        return Estimate(value)
     residuals = sums - value * counts
     return Estimate(value, math.sqrt(units / (units - 1) * float(residuals @ residuals)) / total)

@@ -2,22 +2,27 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from transformers import LogitsProcessor
 
 from unlearning_core.errors import WorkFailed
 
 
-def draw(logits: torch.Tensor, uniforms: np.ndarray, temperature: float, top_p: float) -> torch.Tensor:
+def draw(
+    logits: Float[torch.Tensor, "rows vocabulary"],
+    uniforms: Float[np.ndarray, " rows"],
+    temperature: float,
+    top_p: float,
+) -> Int[torch.Tensor, " rows"]:
     """One token a row from softmax(logits / temperature) within its nucleus, by inverting the cumulative distribution.
 
     Nucleus: "The Curious Case of Neural Text Degeneration", Holtzman et al. 2020.
 
     Args:
-        logits: [rows, vocabulary].
-        uniforms: [rows], each in [0, 1).
+        uniforms: each in [0, 1).
 
     Returns:
-        [rows] token ids, on the logits' device.
+        Token ids, on the logits' device.
     """
     probabilities = torch.softmax(logits.float() / temperature, dim=-1)
     if top_p < 1:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
@@ -12,15 +13,15 @@ from unlearning_core.models.loading import LoadedModel
 
 @dataclass(frozen=True)
 class TokenScores:
-    """Scores of one text of T tokens; entry t is about token t + 1, the first one that has a predecessor.
+    """Scores of one text; entry t is about token t + 1, so that there is one place less than tokens.
 
     Attributes:
-        nats: [T - 1] negative log-likelihood in nats.
-        hits: [T - 1] bool, whether the token is the most probable one.
+        nats: negative log-likelihood in nats.
+        hits: whether the token is the most probable one.
     """
 
-    nats: np.ndarray
-    hits: np.ndarray
+    nats: Float[np.ndarray, " places"]
+    hits: Bool[np.ndarray, " places"]
 
 
 class Scorer:
@@ -44,8 +45,10 @@ class Scorer:
         return [TokenScores(n, h) for n, h in zip(np.split(nats, ends), np.split(hits, ends), strict=True)]
 
 
-def score_logits(logits: torch.Tensor, targets: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """(nats, hits) of [n] targets under [n, vocabulary] logits; the log-softmax is taken in float32."""
+def score_logits(
+    logits: Float[torch.Tensor, "n vocabulary"], targets: Int[torch.Tensor, " n"]
+) -> tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+    """(nats, hits) of the targets; the log-softmax is taken in float32."""
     with torch.inference_mode():
         logits = logits.float()
         targets = targets.to(logits.device)

@@ -22,6 +22,7 @@ import pandas as pd
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask, Shapes
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.ratio import format_value
 from unlearning_core.evaluation.sweep import Point, measured
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
@@ -57,6 +58,9 @@ class Target:
             raise InputError(f"forget is {self.forget}; it must be a number of nats above 0, for example 1.")
         if not (math.isfinite(self.retain) and self.retain >= 0):
             raise InputError(f"retain is {self.retain}; it must be a number of nats from 0 on, for example 0.05.")
+
+    def __str__(self) -> str:
+        return f"{self.forget:g} nats for at most {self.retain:g} elsewhere"
 
     def reached_by(self, point: Point) -> bool:
         """Whether this cut forgets enough within the budget."""
@@ -100,6 +104,36 @@ class Search:
         """The smallest cut that reaches the target, else the one within the budget that comes closest."""
         return self.smallest or self.best
 
+    @property
+    def sentence(self) -> str:
+        """What was found, for a person."""
+        said = self._success() if self.smallest is not None else self._failure()
+        return f"{said} (± half a 95 % interval)." if "±" in said else f"{said}."
+
+    def _success(self) -> str:
+        found = self.chosen
+        near = "" if math.isnan(found.neighbour) else f", its neighbours {_nats(found, 'neighbour')}"
+        return (
+            f"The smallest cut found that forgets {self.target} takes {self._size(found)}: it forgets "
+            f"{_nats(found, 'forget')} and costs {_nats(found, 'retain')}{near}"
+        )
+
+    def _failure(self) -> str:
+        target, best, cheapest = self.target, self.best, self.cheapest
+        within, price = (
+            "no cut within that budget forgets anything",
+            f"no cut that was measured forgets {target.forget:g} nats at any price",
+        )
+        if best.neurons:
+            costs = f"{_nats(best, 'forget')}, for {_nats(best, 'retain')}, with {self._size(best)}"
+            within = f"within that budget the most is {costs}"
+        if cheapest is not None:
+            price = f"{target.forget:g} nats cost at least {_nats(cheapest, 'retain')}, with {self._size(cheapest)}"
+        return f"No cut of this ranking that was measured forgets {target}: {within}; {price}"
+
+    def _size(self, point: Point) -> str:
+        return f"{point.neurons:,} of {self.neurons:,} neurons ({100 * point.neurons / self.neurons:.2g} %)"
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form."""
         named = {name: getattr(self, name) for name in ("chosen", "smallest", "best", "cheapest")}
@@ -109,7 +143,7 @@ class Search:
             **{name: point and point.to_dict() for name, point in named.items()},
             "neurons": self.neurons,
             "untried": self.untried,
-            "sentence": in_a_sentence(self),
+            "sentence": self.sentence,
             "points": [point.to_dict() for point in self.points],
         }
 
@@ -167,43 +201,8 @@ def search(
     return Search(target, points, steps.neurons(steps.last), max(0, last - 1 - tried))
 
 
-def in_a_sentence(found: Search) -> str:
-    """What a search found, for a person."""
-    target, smallest, best, cheapest = found.target, found.smallest, found.best, found.cheapest
-    asked = f"{target.forget:g} nats for at most {target.retain:g} elsewhere"
-    if smallest is not None:
-        return (
-            f"The smallest cut found that forgets {asked} takes {_how_many(smallest, found)}: it forgets "
-            f"{_pm(smallest.forget, smallest.forget_stderr)} and costs {_pm(smallest.retain, smallest.retain_stderr)}"
-            f"{_of_neighbours(smallest)}."
-        )
-    within = (
-        f"within that budget the most is {_pm(best.forget, best.forget_stderr)}, for "
-        f"{_pm(best.retain, best.retain_stderr)}, with {_how_many(best, found)}"
-        if best.neurons
-        else "no cut within that budget forgets anything"
-    )
-    price = (
-        f"{target.forget:g} nats cost at least {_pm(cheapest.retain, cheapest.retain_stderr)}, with "
-        f"{_how_many(cheapest, found)}"
-        if cheapest is not None
-        else f"no cut that was measured forgets {target.forget:g} nats at any price"
-    )
-    return f"No cut of this ranking that was measured forgets {asked}: {within}; {price}."
-
-
-def _how_many(point: Point, found: Search) -> str:
-    return f"{point.neurons:,} of {found.neurons:,} neurons ({100 * point.neurons / found.neurons:.2g} %)"
-
-
-def _of_neighbours(point: Point) -> str:
-    """What the neighbours' part of the price is, where there are any."""
-    near = point.neighbour
-    return "" if math.isnan(near) else f", its neighbours {_pm(near, point.neighbour_stderr)}"
-
-
-def _pm(value: float, stderr: float) -> str:
-    return f"{value:.3f}" if math.isnan(stderr) else f"{value:.3f} ± {stderr:.3f}"
+def _nats(point: Point, name: str) -> str:
+    return format_value(getattr(point, name), getattr(point, f"{name}_stderr"))
 
 
 class _Steps:

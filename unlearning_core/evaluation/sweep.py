@@ -21,10 +21,11 @@ import pandas as pd
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask, Shapes
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:
-    from unlearning_core.evaluation.likelihood import Kind, Meter
+    from unlearning_core.evaluation.likelihood import Meter
 
 logger = logging.getLogger(__name__)
 
@@ -182,11 +183,7 @@ def to_frame(points: Iterable[Point]) -> pd.DataFrame:
 
 def measured(meter: "Meter", mask: Mask, order: Order, draw: int, ratio: float) -> Point:
     """One cut against the base; a mask that cuts nothing costs nothing."""
-    from unlearning_core.evaluation.likelihood import nll_delta
-
-    kinds: list[Kind] = ["concept", "retain"]
-    if meter.base.has_neighbours:
-        kinds.append("neighbour")
+    kinds = [kind for kind in meter.base.kinds if kind != "rest"]
     if not mask.cut:
         return Point(order, draw, ratio, 0, *(2 * len(kinds)) * [0.0])
     after = meter.measure(mask)

@@ -1,77 +1,75 @@
-"""The numbers of every stage side by side: how much is gone, what it cost, did it come back."""
+"""The metrics of every state of the model side by side: how much is gone, what it cost, did it come back."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from unlearning_core.evaluation.likelihood import PARTS, Measurement, nll_delta
-from unlearning_core.evaluation.never_knew import TEXT_SETS, Distance
-from unlearning_core.evaluation.ratio import Estimate
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.evaluation.measurement import Measurement
+from unlearning_core.evaluation.registry import METRICS
 
-Values = dict[str, float | None]
+if TYPE_CHECKING:
+    from unlearning_core.evaluation.never_knew import Distance
 
 
-def metrics_table(
-    measurements: Mapping[str, Measurement],
-    concept_words: Mapping[str, Estimate] | None = None,
-    distances: Mapping[str, Distance] | None = None,
-) -> dict[str, Values]:
-    """What `metrics.json` holds.
+@runtime_checkable
+class Results(Protocol):
+    """Where results by state are kept (`runs.run.Run`); each is None where the state has none."""
+
+    def measurement(self, state: str, /) -> Measurement | None:
+        """Losses on held-out sentences."""
+
+    def written(self, state: str, /) -> Sequence[Mapping[str, Any]] | None:
+        """What the model wrote after the test prompts; `text` holds the text."""
+
+    def distance(self, state: str, /) -> "Distance | None":
+        """Comparison with the model that never knew."""
+
+
+def metrics_of_run(results: Results, states: Iterable[str], matcher: Matcher) -> dict[str, dict[str, float | None]]:
+    """What `metrics.json` holds, for those of the states that are measured."""
+    inputs = {}
+    for state in states:
+        written, found = results.written(state), {"matcher": matcher, "measurement": results.measurement(state)}
+        texts = None if written is None else [text["text"] for text in written]
+        if found["measurement"] is not None:
+            inputs[state] = found | {"texts": texts, "distance": results.distance(state)}
+    return metrics_table(inputs)
+
+
+def metrics_table(inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Compute every metric of the registry for every state.
 
     Args:
-        measurements: by stage ("base", "pruned", "retrained"), all on the same sentences; "base" must be there.
-        concept_words: concept words in 100 generated words by stage, where texts were generated.
-        distances: from the never-knew model by stage, where there is one.
+        inputs: by state, "base" among them, what is known of it by the names that `Metric.needs` uses: `measurement`
+            (Measurement, all on the same sentences), `texts` (what it wrote, without the prompts), `matcher` (finds
+            the concept in them), `distance` (never_knew.Distance). One that is missing or None leaves out the metrics
+            that need it.
 
     Returns:
-        By stage: concept_nll, retain_nll (nats a token), concept_accuracy, retain_accuracy, concept_words_per_100,
-        concept_tokens and retain_tokens; after the base also forget_delta and retain_delta (nats a token against
-        base, at concept and at all other tokens) and forget_per_retain, the first over the second, None where the
-        retain loss did not rise. Where sentences have neighbours the retain tokens come in two parts too:
-        neighbour_nll, neighbour_delta and so on at the neighbours' tokens, rest_nll and so on at all that is neither.
-        With a distance also what `distance_values` gives. Each estimate has a `_stderr` beside it; None where it cannot
-        be estimated.
+        By state, by metric in the registry's order, the value, None where it cannot be estimated; after it
+        `NAME_stderr`, where the metric has a standard error.
 
     Raises:
         ValueError: there is no base.
-        InputError: two stages were measured on different sentences.
+        InputError: two states were measured on different sentences.
     """
-    if "base" not in measurements:
-        raise ValueError("metrics_table needs the stage 'base' to compare with")
-    base = measurements["base"]
-    table: dict[str, Values] = {}
-    for stage, measurement in measurements.items():
-        values = measurement.to_dict()
-        if concept_words and stage in concept_words:
-            values |= _pair("concept_words_per_100", concept_words[stage])
-        if stage != "base":
-            forget, retain = nll_delta(base, measurement, "concept"), nll_delta(base, measurement, "retain")
-            values |= _pair("forget_delta", forget) | _pair("retain_delta", retain)
-            for kind in PARTS if measurement.has_neighbours else ():
-                values |= _pair(f"{kind}_delta", nll_delta(base, measurement, kind))
-            values["forget_per_retain"] = forget.value / retain.value if retain.value > 0 else None
-        if distances and stage in distances:
-            values |= distance_values(distances[stage])
-        table[stage] = values
-    return table
+    if "base" not in inputs:
+        raise ValueError("metrics_table needs the state 'base' to compare with")
+    of_base = {f"base {name}": value for name, value in inputs["base"].items()}
+    return {state: _values(given if state == "base" else {**of_base, **given}) for state, given in inputs.items()}
 
 
-def distance_values(distance: Distance) -> Values:
-    """forget_quality (a p-value) and forget_quality_statistic, which have no standard error, and the divergences
-    never_knew_kl_forget, never_knew_kl_neighbour and never_knew_kl_retain in nats a token; only what was measured.
-    """
-    values: Values = {}
-    quality = distance.forget_quality
-    if quality is not None:
-        values |= {"forget_quality": quality.p_value, "forget_quality_statistic": quality.statistic}
-    for name in TEXT_SETS:
-        estimate = distance.divergence(name)
-        if estimate is not None:
-            values |= _pair(f"never_knew_kl_{name}", estimate)
+def _values(given: Mapping[str, Any]) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for name, metric in METRICS.items():
+        needed = [given.get(need) for need in metric.needs]
+        if any(value is None for value in needed) or (estimate := metric.compute(*needed)) is None:
+            continue
+        values[name] = _number(estimate.value)
+        if metric.has_stderr:
+            values[f"{name}_stderr"] = _number(estimate.stderr)
     return values
-
-
-def _pair(name: str, estimate: Estimate) -> Values:
-    return {name: _number(estimate.value), f"{name}_stderr": _number(estimate.stderr)}
 
 
 def _number(value: float) -> float | None:

@@ -18,35 +18,21 @@ the two cannot be told apart. The test sees only order, so it is the same for R 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from unlearning_core.activations.alignment import encode
 from unlearning_core.activations.batches import length_sorted
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.questions import TruthQuestion
 from unlearning_core.evaluation.scoring import Scorer
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 logger = logging.getLogger(__name__)
-
-
-class TruthQuestion(Protocol):
-    """A question that a model may know the answer to."""
-
-    @property
-    def prompt(self) -> str:
-        """The question, up to where the answer begins."""
-
-    @property
-    def paraphrase(self) -> str:
-        """The right answer in other words than those that were trained on."""
-
-    @property
-    def perturbed(self) -> Sequence[str]:
-        """Wrong answers of the same form."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +48,7 @@ class ForgetQuality:
     statistic: float
 
 
-def forget_quality(ratios: np.ndarray, never_knew: np.ndarray) -> ForgetQuality:
+def forget_quality(ratios: Float[np.ndarray, " questions"], never_knew: Float[np.ndarray, " others"]) -> ForgetQuality:
     """Compare the truth ratios of a model with those of the never-knew model on the same questions."""
     from scipy.stats import ks_2samp
 
@@ -76,8 +62,8 @@ def truth_ratios(
     *,
     token_budget: int = 2048,
     progress: ProgressCallback = silent,
-) -> np.ndarray:
-    """[questions] truth ratio of each question, float64; see the head of this file.
+) -> Float[np.ndarray, " questions"]:
+    """Truth ratio of each question; see the head of this file.
 
     Args:
         questions: each with a paraphrase and at least one perturbed answer.
@@ -106,8 +92,8 @@ def answer_losses(
     *,
     token_budget: int = 2048,
     progress: ProgressCallback = silent,
-) -> np.ndarray:
-    """[answers] mean negative log-likelihood of each answer's tokens after its prompt and a space, nats a token.
+) -> Float[np.ndarray, " answers"]:
+    """Mean negative log-likelihood of each answer's tokens after its prompt and a space, nats a token.
 
     The tokenizer's end-of-text token, where it has one, is the last token of the answer, as in TOFU.
 

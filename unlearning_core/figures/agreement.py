@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from unlearning_core.figures.charts import BLUE, GREY, styled
+from unlearning_core.figures.style import BLUE, GREY, styled
 
 _CELLS = 40
 """Cells a side into which ranks are gathered: a point a neuron would be slow to draw and hide what lies below it."""

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from unlearning_core.evaluation.curves import BUDGET, Curve, curve
+from unlearning_core.evaluation.ratio import Z95
 from unlearning_core.evaluation.sweep import Order
-from unlearning_core.figures.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, styled
+from unlearning_core.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, panels, styled
 
 _ORDERS: dict[Order, tuple[str, str, str, str]] = {
     "top": ("from the top", ORANGE, "solid", "circle"),
@@ -52,9 +52,7 @@ def sweep_curves(
         others: by name, sweeps of other rankings, whose curves from the top are drawn too; at most `MOST_OTHERS`.
     """
     others = others or {}
-    figure = make_subplots(
-        rows=1, cols=2, subplot_titles=[title for _, title in _PANELS], horizontal_spacing=0.1, shared_xaxes=True
-    )
+    figure = panels([title for _, title in _PANELS], shared_xaxes=True)
     drawn_last: tuple[Order, ...] = ("random", "bottom", "top")
     orders = [order for order in drawn_last if (points["order"] == order).any()]
     for column, (name, _) in enumerate(_PANELS, start=1):
@@ -86,7 +84,6 @@ def sweep_curves(
     figure.update_yaxes(zeroline=True, zerolinecolor=GREY, zerolinewidth=1)
     figure.update_yaxes(title="change, nats/token", row=1, col=1)
     figure.update_yaxes(range=_retain_range(pd.concat([points, *others.values()])), row=1, col=2)
-    figure.update_annotations(font_size=12)
     below = 90 + 25 * len(others)  # the legend, which needs more lines on a narrow page
     figure = styled(figure, height=240 + below)
     legend = {"y": -0.27, "yanchor": "top", "x": 0.5, "xanchor": "center"}
@@ -98,22 +95,16 @@ def _line(
 ) -> go.Scatter:
     colour, dash, symbol = look
     above = found.ratios > 0
-    values, errors = getattr(found, name)[above], 1.96 * getattr(found, f"{name}_stderr")[above]
+    values, errors = getattr(found, name)[above], Z95 * getattr(found, f"{name}_stderr")[above]
     bars: dict[str, Any] = {"error_y": {"array": errors, "color": colour, "thickness": 1}} if thick else {}
     return go.Scatter(
-        x=100 * found.ratios[above],
-        y=values,
-        customdata=np.column_stack([found.neurons[above], errors]),
-        name=title,
-        legendgroup=title,
-        showlegend=legend,
-        mode="lines+markers",
+        x=100 * found.ratios[above], y=values, customdata=np.column_stack([found.neurons[above], errors]),
+        name=title, legendgroup=title, showlegend=legend, mode="lines+markers",
         line={"color": colour, "dash": dash, "width": 3 if thick else 1.5},
         marker={"symbol": symbol, "size": 7 if thick else 5},
         hovertemplate=f"%{{x:.3g}} % {title}, about %{{customdata[0]:,.0f}} neurons: %{{y:+.3f}} "
-        "± %{customdata[1]:.3f}<extra></extra>",
-        **bars,
-    )
+        "± %{customdata[1]:.3f}<extra></extra>", **bars,
+    )  # fmt: skip
 
 
 def _band(found: Curve, name: str) -> go.Scatter:
@@ -121,17 +112,10 @@ def _band(found: Curve, name: str) -> go.Scatter:
     places = 100 * found.ratios[above]
     low, high = getattr(found, f"{name}_low")[above], getattr(found, f"{name}_high")[above]
     return go.Scatter(
-        x=np.concatenate([places, places[::-1]]),
-        y=np.concatenate([low, high[::-1]]),
-        fill="toself",
-        fillcolor=_BAND,
-        line={"width": 0},
-        mode="lines",
-        hoverinfo="skip",
-        legendgroup=_ORDERS["random"][0],
-        showlegend=False,
-        name="all random draws",
-    )
+        x=np.concatenate([places, places[::-1]]), y=np.concatenate([low, high[::-1]]), fill="toself",
+        fillcolor=_BAND, line={"width": 0}, mode="lines", hoverinfo="skip", showlegend=False,
+        legendgroup=_ORDERS["random"][0], name="all random draws",
+    )  # fmt: skip
 
 
 def _mark(figure: go.Figure, place: float, label: str, colour: str, dash: str) -> None:

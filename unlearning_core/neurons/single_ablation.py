@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.mask import Mask
-from unlearning_core.evaluation.likelihood import Measurement, measure, nll_delta
+from unlearning_core.evaluation.likelihood import measure
+from unlearning_core.evaluation.measurement import Measurement, nll_delta
 from unlearning_core.evaluation.ratio import Estimate
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.neurons.neuron import Neuron

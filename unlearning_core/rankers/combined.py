@@ -36,7 +36,7 @@ from unlearning_core.rankers.gain_for_cost import gain_for_cost, rise
 from unlearning_core.rankers.ranking_input import RankingInput
 
 if TYPE_CHECKING:
-    from unlearning_core.evaluation.likelihood import Measurement
+    from unlearning_core.evaluation.measurement import Measurement
 
 Neurons = Int[np.ndarray, "neurons 2"]
 """(layer, index) of some neurons."""
@@ -164,7 +164,7 @@ def change_between(base: Measurement, after: Measurement, share: float) -> Chang
     Args:
         share: of the neighbours, if the sentences have any.
     """
-    from unlearning_core.evaluation.likelihood import nll_delta
+    from unlearning_core.evaluation.measurement import nll_delta
 
     forget = nll_delta(base, after, "concept").value
     if not (share and base.has_neighbours):

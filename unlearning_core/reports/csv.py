@@ -1,39 +1,34 @@
 """Metrics and texts of a run as CSV, for a spreadsheet."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 
-def metrics_csv(metrics: Mapping[str, Mapping[str, float | None]]) -> str:
-    """A line a stage and metric: stage, metric, value, stderr; an empty cell where there is none."""
+from unlearning_core.evaluation.registry import Values
+
+
+def metrics_csv(metrics: Values) -> str:
+    """A line a model state and metric: stage, metric, value, stderr; an empty cell where there is none."""
     rows = (
-        (stage, name, _cell(value), _cell(values.get(f"{name}_stderr")))
-        for stage, values in metrics.items()
+        (state, name, value, values.get(f"{name}_stderr"))
+        for state, values in metrics.items()
         for name, value in values.items()
         if not name.endswith("_stderr")
     )
-    return _written(("stage", "metric", "value", "stderr"), rows)
+    return _csv(("stage", "metric", "value", "stderr"), rows)
 
 
 def generations_csv(written: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """A line a text: stage, prompt, sample, seed, text."""
+    """A line a text: stage (the model state), prompt, sample, seed, text."""
     rows = (
-        (stage, text["prompt"], text["sample"], _cell(text.get("seed")), text["text"])
-        for stage, texts in written.items()
+        (state, text["prompt"], text["sample"], text.get("seed"), text["text"])
+        for state, texts in written.items()
         for text in texts
     )
-    return _written(("stage", "prompt", "sample", "seed", "text"), rows)
+    return _csv(("stage", "prompt", "sample", "seed", "text"), rows)
 
 
-def _cell(value: Any) -> Any:
-    return "" if value is None else value
-
-
-def _written(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    target = io.StringIO()
-    writer = csv.writer(target)
-    writer.writerow(head)
-    writer.writerows(rows)
-    return target.getvalue()
+def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    # dtype object: a column with an empty cell would turn whole numbers into fractions.
+    return pd.DataFrame(list(rows), columns=list(head), dtype=object).to_csv(index=False, lineterminator="\r\n")

@@ -1,21 +1,18 @@
 """Many runs side by side: a line a run with what was set and what came out, and in what two runs differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.registry import METRICS, Values, formatted, shown
 from unlearning_core.reports.run_report import settings, short
 from unlearning_core.runs.run import Run
 
-COLUMNS = (
-    *("run", "made", "state", "reached", "model", "concept", "ranker", "site", "ratio", "cut"),
-    *("forget_delta", "retain_delta", "after_forget_delta", "after_retain_delta", "never_knew_kl_forget"),
-)
-"""Of the table: forget and retain delta of the pruned model, then of the retrained one (`after_`), which also has the
-divergence from the never-knew model on the concept."""
+COLUMNS = ("run", "made", "state", "reached", "model", "concept", "ranker", "site", "ratio", "cut")
+"""Of the table, before those of the metrics; `state` is that of the run."""
 
 DAMAGED = "damaged"
 
@@ -23,9 +20,13 @@ DAMAGED = "damaged"
 def run_table(runs: Sequence[Run]) -> pd.DataFrame:
     """A row a run, in the order given, with the columns of `COLUMNS`; empty cells where nothing is known yet.
 
-    A run whose files cannot be read is a row with the state "damaged".
+    Behind them a column "STATE.METRIC", such as "pruned.forget_delta", for each model state after base and each metric
+    that the registry has for the table of runs, where any run has a value. A run whose files cannot be read is a row
+    with the state "damaged".
     """
-    return pd.DataFrame([_row(run) for run in runs], columns=list(COLUMNS))
+    rows = [_row(run) for run in runs]
+    of_metrics = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
+    return pd.DataFrame(rows, columns=[*COLUMNS, *of_metrics])
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -36,9 +37,7 @@ def _row(run: Run) -> dict[str, Any]:
     except (InputError, ValueError, KeyError):
         return row | {"state": DAMAGED}
     finished = [name for name, known in stages.items() if known.get("state") == "finished"]
-    summary = stages.get("prune", {}).get("summary") or {}
-    pruned, retrained = metrics.get("pruned", {}), metrics.get("retrained", {})
-    return row | {
+    row |= {
         "state": status["state"],
         "reached": finished[-1] if finished else None,
         "model": short(config.base_model.base_model_path),
@@ -46,13 +45,12 @@ def _row(run: Run) -> dict[str, Any]:
         "ranker": probing.ranker,
         "site": probing.site,
         "ratio": probing.prune_ratio,
-        "cut": summary.get("cut"),
-        "forget_delta": pruned.get("forget_delta"),
-        "retain_delta": pruned.get("retain_delta"),
-        "after_forget_delta": retrained.get("forget_delta"),
-        "after_retain_delta": retrained.get("retain_delta"),
-        "never_knew_kl_forget": retrained.get("never_knew_kl_forget"),
+        "cut": (stages.get("prune", {}).get("summary") or {}).get("cut"),
     }
+    for state, values in metrics.items():
+        of_state = {} if state == "base" else {name: values[name] for name in METRICS if values.get(name) is not None}
+        row |= {f"{state}.{name}": value for name, value in of_state.items() if "runs" in METRICS[name].shown_in}
+    return row
 
 
 def different_settings(one: Run, other: Run) -> pd.DataFrame:
@@ -66,10 +64,20 @@ def different_settings(one: Run, other: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["setting", "one", "other"], dtype="str")
 
 
-def side_by_side(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """(stage, metric) pairs that at least one of two `metrics.json` has a value for, without standard errors."""
-    found: dict[tuple[str, str], None] = {}
-    for metrics in (one or {}, other or {}):
-        for stage, values in metrics.items():
-            found |= {(stage, n): None for n, v in values.items() if v is not None and not n.endswith("_stderr")}
-    return list(found)
+def metrics_of_two(one: Values, other: Values) -> pd.DataFrame:
+    """Two `metrics.json` side by side: columns metric (its title), model (the state), first, second.
+
+    A row for each metric and state that either has a value for, in the order of the registry; values with half their
+    95 % interval.
+    """
+    either: dict[str, dict[str, float]] = {}
+    for metrics in (one, other):
+        for state, values in metrics.items():
+            either.setdefault(state, {}).update({name: value for name, value in values.items() if value is not None})
+    rows = [
+        (metric.full_title, state, *(formatted(metrics.get(state, {}), metric.name) for metrics in (one, other)))
+        for metric in shown(either, "table")
+        for state, values in either.items()
+        if metric.name in values
+    ]
+    return pd.DataFrame(rows, columns=["metric", "model", "first", "second"], dtype="str")

@@ -23,7 +23,7 @@ def base_levels(run: Run) -> dict[str, float]:
 
     Empty while the base model has not been measured or the sentences have not been chosen.
     """
-    from unlearning_core.evaluation.likelihood import Measurement
+    from unlearning_core.evaluation.measurement import Measurement
 
     measured = run.measurement("base")
     if measured is None or not _file(run).is_file():
@@ -33,8 +33,8 @@ def base_levels(run: Run) -> dict[str, float]:
     if len(rows) < len(wanted):
         # It was measured on other sentences: the levels would be those of another set.
         return {}
-    found = Measurement.from_sentences(rows)
-    return {"concept": found.concept_nll, "retain": found.retain_nll}
+    found = Measurement(rows)
+    return {"concept": found.nll("concept").value, "retain": found.nll("retain").value}
 
 
 def _file(run: Run) -> Path:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from unlearning_core.edits.mask import Shapes
     from unlearning_core.edits.recipe import Recipe
-    from unlearning_core.evaluation.likelihood import Measurement
+    from unlearning_core.evaluation.measurement import Measurement
     from unlearning_core.evaluation.never_knew import Distance
 
 CONFIG, EVENTS, LOG = "config.json", "events.jsonl", "log.txt"
@@ -278,17 +278,17 @@ class Run:
         """Losses of that state on the held-out sentences, or None while they are not measured."""
         import pandas as pd
 
-        from unlearning_core.evaluation.likelihood import Measurement
+        from unlearning_core.evaluation.measurement import Measurement
 
         path = self.file(f"measure {state}", f"measurements/{state}.parquet")
-        return Measurement.from_sentences(pd.read_parquet(path)) if path is not None else None
+        return Measurement(pd.read_parquet(path)) if path is not None else None
 
     def distance(self, state: str) -> "Distance | None":
         """How far that state is from the never-knew model, or None while that is not measured."""
         from unlearning_core.evaluation.never_knew import Distance
 
         path = self.file(f"distance {state}", f"distances/{state}")
-        return Distance.load(path) if path is not None else None
+        return Distance.load(path) if path is not None and self.config.never_knew.model is not None else None
 
     def written(self, state: str) -> list[dict[str, Any]] | None:
         """What that state writes after the test prompts, or None while it has not."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unlearning_core.edits.cut_settings import CutSettings
-from unlearning_core.evaluation.search import MOST, Search, Target, in_a_sentence, search
+from unlearning_core.evaluation.search import MOST, Search, Target, search
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
@@ -74,6 +74,6 @@ class RunSearch:
             found = search(
                 meter, context.ranking, target, self.cut, most=most, known=known, on_point=record, progress=progress
             )
-            build.summary = {"sentence": in_a_sentence(found)}
-        log.info("%s", in_a_sentence(found))
+            build.summary = {"sentence": found.sentence}
+        log.info("%s", found.sentence)
         return found

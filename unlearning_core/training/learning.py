@@ -84,11 +84,13 @@ class Learning:
     def _measure(self, step: int) -> None:
         from unlearning_core.evaluation.generation import generate
         from unlearning_core.evaluation.likelihood import measure
+        from unlearning_core.evaluation.table import metrics_table
 
         if self._items:
             found = measure(self._loaded, self._items)
-            numbers = {name: found.to_dict()[name] for name in _NUMBERS}
-            self._log.event("measure", step=step, total_steps=self._total, sentences=len(self._items), **numbers)
+            numbers = metrics_table({"base": {"measurement": found}})["base"]
+            told = {name: numbers[name] for name in _NUMBERS}
+            self._log.event("measure", step=step, total_steps=self._total, sentences=len(self._items), **told)
         if self._job.prompts:
             written = generate(self._loaded, self._job.prompts, greedy=True, max_new_tokens=self._job.sample_tokens)
             for sample in written:

@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from unlearning_core.figures.charts import gate_history
+from unlearning_core.figures.training_curves import gate_history
 from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.rank import WORK

@@ -17,8 +17,9 @@ from pages.components.neurons.neuron_choice import (
     toggle_pin,
 )
 from pages.components.progress import flash, show_errors
-from unlearning_core.figures.charts import SITE_NAMES
-from unlearning_core.figures.neuron import activation_histogram
+from unlearning_core.evaluation.ratio import Z95
+from unlearning_core.figures.distributions import activation_histogram
+from unlearning_core.figures.style import SITE_NAMES
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs.context import RunContext
@@ -26,7 +27,7 @@ from unlearning_core.runs.run import Run
 
 if TYPE_CHECKING:
     from unlearning_core.concepts.labelling import LabelledText
-    from unlearning_core.evaluation.likelihood import Measurement
+    from unlearning_core.evaluation.measurement import Measurement
     from unlearning_core.models.loading import LoadedModel
     from unlearning_core.neurons.activity import Activity
     from unlearning_core.neurons.other_ranks import Standing
@@ -151,10 +152,10 @@ def _show_cut(found: "CutAlone", place: DeltaGenerator) -> None:
             ("Its cut alone: concept", found.concept, "Change of the loss on the concept's words: more is forgotten."),
             ("Its cut alone: elsewhere", found.retain, "Change of the loss on all other words: the price."),
         ):
-            error = "" if math.isnan(change.stderr) else f" ± {change.stderr:.4f}"
+            error = "" if math.isnan(change.stderr) else f" ± {Z95 * change.stderr:.4f}"
             st.metric(
                 title, f"{change.value:+.4f}{error}",
-                help=f"{meaning} Nats a token and standard error, on {found.sentences} held-out sentences.",
+                help=f"{meaning} Nats a token ± half a 95 % interval, on {found.sentences} held-out sentences.",
             )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pages.components.neurons.ranking_view import marks_of
 from pages.components.parameter_widgets import choose_parameters
 from pages.components.progress import run_and_redraw, run_with_progress, show_errors, show_flash
 from unlearning_core.figures.agreement import overlap_curve, rank_density
-from unlearning_core.figures.charts import heatmap
+from unlearning_core.figures.heatmap import heatmap
 from unlearning_core.neurons.agreement import Agreement
 from unlearning_core.progress import ProgressCallback, duration
 from unlearning_core.rankers.registry import RANKERS

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from pages.components.parameter_widgets import choose_parameters
-from unlearning_core.figures.charts import SITE_NAMES
+from unlearning_core.figures.style import SITE_NAMES
 from unlearning_core.rankers.registry import DEFAULT_RANKER, GROUPS, RANKERS, Group
 from unlearning_core.runs.rankings import OtherRanking
 from unlearning_core.runs.run import Run

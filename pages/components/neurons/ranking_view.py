@@ -11,7 +11,8 @@ from pages.components.neurons.neuron_card import show_card
 from pages.components.neurons.neuron_choice import choose_neuron, chosen_neuron, excluded_neurons, pinned_neurons
 from pages.components.progress import show_errors
 from unlearning_core.errors import InputError
-from unlearning_core.figures.charts import heatmap, layer_summary, neurons_of_cell
+from unlearning_core.figures.distributions import layer_summary
+from unlearning_core.figures.heatmap import heatmap, neurons_of_cell
 from unlearning_core.figures.score_grid import OrderBy
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.search import search

@@ -9,7 +9,7 @@ from pages.components.marked_text import escaped
 from pages.components.neurons.ranking_settings import ranking_name
 from pages.components.prune.cut_settings import on_slider
 from unlearning_core.edits.cut_settings import CutSettings
-from unlearning_core.evaluation.curves import BUDGET, Verdict, verdict
+from unlearning_core.evaluation.curves import BUDGET, RandomComparison, compare_with_random
 from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.figures.sweep import MOST_OTHERS, sweep_curves
 from unlearning_core.progress import duration
@@ -106,7 +106,7 @@ def _draw(found: RunSweep, cut: CutSettings, others: dict[str, RunSweep]) -> Non
     if not points and not measured:
         return
     table, summary = to_frame(points), found.summary()
-    judged = verdict(table, cut.ratio)
+    judged = compare_with_random(table, cut.ratio)
     if judged is not None:
         _say(judged)
     suggested = None if summary is None else summary["suggested_ratio"]
@@ -136,7 +136,7 @@ def _selectivity(summary: dict[str, Any]) -> str:
     return f"{'' if summary['budget_reached'] else 'at least '}{summary['selectivity']:.2f} nats"
 
 
-def _say(found: Verdict) -> None:
+def _say(found: RandomComparison) -> None:
     if found.kind == "nothing cut":
         return
     gone = (

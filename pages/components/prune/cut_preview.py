@@ -14,13 +14,15 @@ from pages.components.marked_text import CHANGED, escaped, with_concept
 from pages.components.states import PRUNED, columns, headings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
-from unlearning_core.figures.charts import heatmap, layer_summary
+from unlearning_core.evaluation.ratio import Z95
+from unlearning_core.figures.distributions import layer_summary
+from unlearning_core.figures.heatmap import heatmap
 from unlearning_core.progress import Progress
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
 if TYPE_CHECKING:
-    from unlearning_core.evaluation.likelihood import Kind
+    from unlearning_core.evaluation.measurement import Kind
     from unlearning_core.models.loading import LoadedModel
 
 QUICK = 24
@@ -128,7 +130,8 @@ def quick_numbers(run: Run, loaded: "LoadedModel", mask: Mask, row: DeltaGenerat
     Each kind of token has a place of its own in `row`; where there are neighbours, they do too. What the numbers are is
     said `below`.
     """
-    from unlearning_core.evaluation.likelihood import measure, nll_delta
+    from unlearning_core.evaluation.likelihood import measure
+    from unlearning_core.evaluation.measurement import nll_delta
 
     held_out = run.sentences("held_out").take(QUICK, QUICK, 0).items
     places, note = [row.container(width="content").empty() for _ in _KINDS], below.empty()
@@ -150,8 +153,8 @@ def quick_numbers(run: Run, loaded: "LoadedModel", mask: Mask, row: DeltaGenerat
         change = nll_delta(base, pruned, kind)
         with place.container():
             st.metric(title, f"{change.value:+z.2f}", help=meaning)
-            st.caption(f"± {change.stderr:.2f}")
-    note.caption(f"Nats a token, against base on {len(held_out)} held-out sentences.")
+            st.caption(f"± {Z95 * change.stderr:.2f}")
+    note.caption(f"Nats a token ± half a 95 % interval, against base on {len(held_out)} held-out sentences.")
     return seconds / len(held_out)
 
 

@@ -8,7 +8,7 @@ from pages.components.marked_text import escaped
 from pages.components.model_cache import base_model
 from pages.components.progress import run_and_redraw, show_flash
 from pages.components.prune.cut_settings import History
-from unlearning_core.evaluation.search import Target, in_a_sentence
+from unlearning_core.evaluation.search import Target
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.search import RunSearch
@@ -45,7 +45,7 @@ def _search(run: Run, past: History, target: Target) -> None:
             found = RunSearch(run, past.now, run.config.search.sentences).compute(target, bar, base=base)
         if found.chosen.neurons:
             past.go(replace(past.now, ratio=found.chosen.ratio))
-        remembered = (past.now, in_a_sentence(found), found.smallest is not None)
+        remembered = (past.now, found.sentence, found.smallest is not None)
         st.session_state.setdefault(_FOUND, {})[run.id] = remembered
 
     run_and_redraw("Searching the smallest cut", search, only_one=run.id)

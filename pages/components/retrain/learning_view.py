@@ -5,8 +5,7 @@ from typing import Any
 import streamlit as st
 
 from pages.components.marked_text import escaped, with_concept
-from unlearning_core.figures.charts import loss_curve
-from unlearning_core.figures.learning import learning_curve
+from unlearning_core.figures.training_curves import learning_curve, loss_curve
 from unlearning_core.jobs.events import loss_curve as curve
 from unlearning_core.jobs.events import read_events
 from unlearning_core.runs.context import RunContext

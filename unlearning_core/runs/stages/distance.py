@@ -40,7 +40,7 @@ def distance_state(state: str) -> Callable[[RunContext, Path], Summary]:
         from unlearning_core.concepts.texts import read_texts
         from unlearning_core.evaluation.never_knew import distance
         from unlearning_core.evaluation.questions import read_questions
-        from unlearning_core.evaluation.table import distance_values
+        from unlearning_core.evaluation.table import metrics_table
         from unlearning_core.models.loading import load_model
 
         section, base, seed = context.config.never_knew, context.config.base_model, context.config.seed
@@ -64,7 +64,8 @@ def distance_state(state: str) -> Callable[[RunContext, Path], Summary]:
             never_knew, loaded, _some(questions, section.max_questions, seed), texts, progress=context.progress
         )
         found.save(folder / "distances" / state)
-        return {name: value for name, value in distance_values(found).items() if not name.endswith("_stderr")}
+        values = metrics_table({"base": {"distance": found}})["base"]
+        return {name: value for name, value in values.items() if not name.endswith("_stderr")}
 
     return run
 

@@ -1,6 +1,6 @@
 """Measure: held-out text and test prompts for each model, and the report that puts them side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def measure_state(state: str) -> Callable[[RunContext, Path], Summary]:
         )
         write_file(target / f"{state}.parquet", lambda path: measurement.sentences.to_parquet(path, index=False))
         write_json(target / f"{state}.json", [generation.to_dict() for generation in generations])
-        return {"concept_nll": round(measurement.concept_nll, 4), "retain_nll": round(measurement.retain_nll, 4)}
+        return {f"{kind}_nll": round(measurement.nll(kind).value, 4) for kind in ("concept", "retain")}
 
     return run
 
@@ -60,28 +60,11 @@ def report_inputs(context: RunContext) -> Any:
 
 def report(context: RunContext, folder: Path) -> Summary:
     """Put the measurements of all states side by side: metrics.json and generations.json."""
+    from unlearning_core.evaluation.table import metrics_of_run
+
     states = states_of(context.config)
     written = {state: context.run.written(state) for state in states}
-    metrics = metrics_of(context, states)
+    metrics = metrics_of_run(context.run, states, context.matcher)
     write_json(folder / "generations.json", written)
     write_json(folder / "metrics.json", metrics)
     return {state: metrics[state].get("forget_delta") for state in states if state != "base"}
-
-
-def metrics_of(context: RunContext, states: Sequence[str]) -> dict[str, dict[str, float | None]]:
-    """What `metrics.json` holds, of those of the states that were measured."""
-    from unlearning_core.evaluation.concept_words import concept_words_per_100
-    from unlearning_core.evaluation.table import metrics_table
-
-    measurements, words, distances = {}, {}, {}
-    for state in states:
-        measurement, written, distance = (
-            context.run.measurement(state), context.run.written(state), context.run.distance(state),
-        )  # fmt: skip
-        if measurement is not None:
-            measurements[state] = measurement
-        if written is not None:
-            words[state] = concept_words_per_100([generation["text"] for generation in written], context.matcher)
-        if distance is not None and has_never_knew(context):
-            distances[state] = distance
-    return metrics_table(measurements, words, distances)

@@ -32,7 +32,7 @@ def search_cut(context: RunContext, folder: Path) -> Summary:
     Raises:
         InputError: no cut within the budget forgets anything.
     """
-    from unlearning_core.evaluation.search import Target, in_a_sentence
+    from unlearning_core.evaluation.search import Target
     from unlearning_core.runs.search import RunSearch
 
     asked = context.config.search
@@ -41,12 +41,12 @@ def search_cut(context: RunContext, folder: Path) -> Summary:
     found = search.compute(Target(asked.forget, asked.retain), context.progress, base=context.model("base"))
     if not found.chosen.neurons:
         raise InputError(
-            f"{in_a_sentence(found)} Allow more with search.retain, choose another ranker, site or alignment, or leave "
+            f"{found.sentence} Allow more with search.retain, choose another ranker, site or alignment, or leave "
             "search.forget out and give neural_probing.prune_ratio."
         )
     write_json(folder / OUTPUT, found.to_dict())
     return {
         "reached": found.smallest is not None,
         "neurons": found.chosen.neurons,
-        "sentence": in_a_sentence(found),
+        "sentence": found.sentence,
     }

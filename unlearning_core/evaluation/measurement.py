@@ -1,0 +1,86 @@
+"""What was measured on held-out sentences: losses and accuracies at the concept's tokens and at all others.
+
+Where sentences have neighbours (concepts/neighbours.py), those others come in two parts as well: the neighbours' own
+tokens, and the rest. Needs no torch; `likelihood.py` makes measurements.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from unlearning_core.errors import InputError
+from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
+
+Kind = Literal["concept", "retain", "neighbour", "rest"]
+
+WHOLE: tuple[Kind, ...] = ("concept", "retain")
+PARTS: tuple[Kind, ...] = ("neighbour", "rest")
+"""What the retain tokens are made of, where there are neighbours."""
+
+
+def columns(kinds: Sequence[Kind]) -> list[str]:
+    """Columns of `Measurement.sentences`: predicted tokens of a kind in the sentence, their summed negative
+    log-likelihood in nats, and how many of them were the most probable token.
+    """
+    return [f"{kind}_{name}" for kind in kinds for name in ("tokens", "nats", "hits")]
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """One state of a model on held-out sentences.
+
+    Attributes:
+        sentences: a row a sentence, in the order given: `text`, and the sums named by `columns`.
+    """
+
+    sentences: pd.DataFrame = field(repr=False)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of tokens that were told apart: `PARTS` only where there are neighbours."""
+        return (*WHOLE, *PARTS) if self.has_neighbours else WHOLE
+
+    @property
+    def has_neighbours(self) -> bool:
+        """Whether the retain tokens were also measured in `PARTS`."""
+        return "neighbour_tokens" in self.sentences
+
+    def tokens(self, kind: Kind) -> int:
+        """How many tokens of a kind were predicted."""
+        return int(self.sentences[f"{kind}_tokens"].sum())
+
+    def nll(self, kind: Kind) -> Estimate:
+        """Mean negative log-likelihood of the tokens of a kind, nats a token, clustered by sentence."""
+        return self._mean(kind, "nats")
+
+    def accuracy(self, kind: Kind) -> Estimate:
+        """Share of the tokens of a kind that were the most probable next token, clustered by sentence."""
+        return self._mean(kind, "hits")
+
+    def _mean(self, kind: Kind, column: str) -> Estimate:
+        return ratio_estimate(
+            self.sentences[f"{kind}_{column}"].to_numpy(), self.sentences[f"{kind}_tokens"].to_numpy()
+        )
+
+
+def nll_delta(base: Measurement, after: Measurement, kind: Kind) -> Estimate:
+    """Change of the mean negative log-likelihood from `base` to `after`, nats a token.
+
+    Both are measured on the same tokens, so the standard error is that of the paired differences by sentence: what
+    makes a sentence hard for both states cancels.
+
+    Raises:
+        InputError: the two were not measured on the same sentences and tokens.
+    """
+    same_text = base.sentences["text"].tolist() == after.sentences["text"].tolist()
+    tokens = base.sentences[f"{kind}_tokens"].to_numpy()
+    if not same_text or not np.array_equal(tokens, after.sentences[f"{kind}_tokens"].to_numpy()):
+        raise InputError(
+            "Two states of the model were measured on different held-out sentences, so their difference means nothing; "
+            "measure both again on the same ones."
+        )
+    change = after.sentences[f"{kind}_nats"].to_numpy() - base.sentences[f"{kind}_nats"].to_numpy()
+    return ratio_estimate(change, tokens)

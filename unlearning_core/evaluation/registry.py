@@ -1,0 +1,226 @@
+"""Every metric, one row each: what it is called, how it is computed, where it is shown.
+
+The terminal, the HTML report, the CSV, the charts, the table of runs and the pages read this table and have no list of
+metrics of their own. To add a metric, write the function that computes it in a file of its own and add a row at the
+end of `_ROWS`. Importing this module loads no torch.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from unlearning_core.evaluation.concept_words import concept_words_per_100
+from unlearning_core.evaluation.measurement import Kind, Measurement, nll_delta
+from unlearning_core.evaluation.ratio import Estimate, format_value
+
+if TYPE_CHECKING:
+    from unlearning_core.evaluation.never_knew import Distance
+
+Place = Literal["table", "chart", "headline", "runs"]
+"""Where a metric is shown: tables of one run (terminal, HTML, pages), charts, the few bars that a page shows first,
+the table of all runs. `metrics.json` and the CSV hold every metric.
+"""
+
+Section = Literal["losses", "accuracies", "texts", "never knew"]
+_SECTIONS: tuple[Section, ...] = get_args(Section)
+
+Values = Mapping[str, Mapping[str, float | None]]
+"""What `metrics.json` holds: by state, by metric; the standard error of `name` is `name_stderr`."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: its key in `metrics.json`.
+        title: what people read, without the unit.
+        help: one sentence: what it says.
+        needs: what it is computed from, by name of an input of the state (see `table.metrics_table`). An input of the
+            base model is "base NAME"; a metric that needs one is not computed for the base.
+        compute: gets these inputs in this order; returns None where they say nothing about this metric.
+        section: tables group metrics by it.
+        unit: of the value and its standard error.
+        better: which direction is better after unlearning, if either is.
+        column: title of a column in the table of all runs, where there is little room; `title` unless given.
+        has_stderr: whether the value comes with a standard error.
+        change_of: the metric whose change against base this is; it is shown right below that one.
+        part_of: the metric over tokens of which this one has a part; a chart shows the parts in place of the whole.
+        shown_in: where it is shown.
+        version: rises when the same inputs give another value.
+    """
+
+    name: str
+    title: str
+    help: str
+    needs: tuple[str, ...]
+    compute: Callable[..., Estimate | None]
+    section: Section = "losses"
+    unit: str = ""
+    better: Literal["higher", "lower"] | None = None
+    column: str = ""
+    has_stderr: bool = True
+    change_of: str | None = None
+    part_of: str | None = None
+    shown_in: tuple[Place, ...] = ("table", "chart", "runs")
+    version: int = 1
+
+    @property
+    def full_title(self) -> str:
+        """Title with the unit in brackets."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    @property
+    def row_title(self) -> str:
+        """Title of its row in a table where the metric that it is a change of stands above it."""
+        return "… change against base" if self.change_of else self.full_title
+
+    @property
+    def meaning(self) -> str:
+        """`help`, and which direction is better."""
+        return f"{self.help} {self.better.capitalize()} is better." if self.better else self.help
+
+
+def shown(values: Values, place: Place) -> list[Metric]:
+    """The metrics for a place that any state has a value for, as they are read: by section, changes below wholes."""
+    order = list(METRICS)
+    there = [metric for metric in METRICS.values() if place in metric.shown_in and has_value(values, metric.name)]
+    there.sort(key=lambda metric: (order.index(metric.change_of or metric.name), metric.change_of is not None))
+    return sorted(there, key=lambda metric: _SECTIONS.index(metric.section))
+
+
+def headline(values: Values, most: int = 3) -> list[str]:
+    """Names of the metrics to look at first; in place of a whole its parts, where they were measured."""
+    found = shown(values, "headline")
+    wholes = {metric.part_of for metric in found}
+    return [metric.name for metric in found if metric.name not in wholes][:most]
+
+
+def has_value(values: Values, name: str) -> bool:
+    """Whether any state has a value of the metric."""
+    return any(state.get(name) is not None for state in values.values())
+
+
+def formatted(values: Mapping[str, float | None], name: str) -> str:
+    """A metric of one state for a table: its value with half its 95 % interval, or nothing."""
+    return format_value(values.get(name), values.get(f"{name}_stderr"))
+
+
+def _of_kind(kind: Kind, compute: Callable[..., Estimate]) -> Callable[..., Estimate | None]:
+    """`compute` with the kind as its last argument, on measurements in which that kind of tokens was told apart."""
+    return lambda *measured: compute(*measured, kind) if kind in measured[-1].kinds else None
+
+
+def _forget_per_retain(base: Measurement, after: Measurement) -> Estimate:
+    forget, retain = (nll_delta(base, after, kind).value for kind in ("concept", "retain"))
+    return Estimate(forget / retain if retain > 0 else math.nan)
+
+
+def _quality(distance: "Distance", name: Literal["p_value", "statistic"]) -> Estimate | None:
+    return None if distance.forget_quality is None else Estimate(getattr(distance.forget_quality, name))
+
+
+def _tokens(kind: Kind, whose: str) -> Metric:
+    return Metric(
+        f"{kind}_tokens", f"Tokens measured, {whose}", "How many tokens the means are over.", ("measurement",),
+        _of_kind(kind, lambda measurement, kind: Estimate(measurement.tokens(kind))), has_stderr=False, shown_in=(),
+    )  # fmt: skip
+
+
+def _nll(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
+    return Metric(
+        f"{kind}_nll", title, meaning, ("measurement",), _of_kind(kind, Measurement.nll), unit="nats/token",
+        shown_in=("table", "chart", "headline"), **more,
+    )  # fmt: skip
+
+
+def _accuracy(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
+    return Metric(
+        f"{kind}_accuracy", title, meaning, ("measurement",), _of_kind(kind, Measurement.accuracy),
+        section="accuracies", **{"shown_in": ("table",), **more},
+    )  # fmt: skip
+
+
+def _delta(name: str, kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
+    return Metric(
+        f"{name}_delta", f"{title}, change against base", meaning, ("base measurement", "measurement"),
+        _of_kind(kind, nll_delta), unit="nats/token", change_of=f"{kind}_nll", **{"shown_in": ("table",), **more},
+    )  # fmt: skip
+
+
+def _divergence(texts: str, title: str, meaning: str, **more: Any) -> Metric:
+    return Metric(
+        f"never_knew_kl_{texts}", f"Divergence from never-knew, {title}", meaning, ("distance",),
+        lambda distance: distance.divergence(texts), section="never knew", unit="nats/token", better="lower",
+        **{"shown_in": ("table",), **more},
+    )  # fmt: skip
+
+
+# In the order in which metrics.json holds them; `shown` gives the order in which they are read.
+_ROWS = (
+    _nll("concept", "Concept loss", "How badly the concept's words are predicted.", better="higher"),
+    _nll("retain", "Loss elsewhere", "How badly all other words are predicted.", better="lower"),
+    _accuracy(
+        "concept", "Concept words guessed right", "Share of the concept's words that came first.", better="lower",
+        shown_in=("table", "chart"),
+    ),
+    _accuracy(
+        "retain", "Other words guessed right", "The same share of all other words.", better="higher",
+        shown_in=("table", "chart"),
+    ),
+    _tokens("concept", "concept"),
+    _tokens("retain", "elsewhere"),
+    _tokens("neighbour", "neighbours"),
+    _nll(
+        "neighbour", "Loss on neighbours", "How badly the words near the concept that must stay are predicted.",
+        better="lower", part_of="retain_nll",
+    ),
+    _accuracy("neighbour", "Neighbours' words guessed right", "The same share of theirs.", better="higher"),
+    _tokens("rest", "the rest"),
+    _nll(
+        "rest", "Loss on everything else", "How badly words are predicted that are neither concept nor neighbour.",
+        better="lower", part_of="retain_nll",
+    ),
+    _accuracy("rest", "All else guessed right", "The same share of what is neither.", better="higher"),
+    Metric(
+        "concept_words_per_100", "Concept words in 100 written", "How often the concept comes up after the prompts.",
+        ("texts", "matcher"), concept_words_per_100, section="texts", better="lower",
+        shown_in=("table", "chart", "headline"),
+    ),
+    _delta(
+        "forget", "concept", "Concept loss", "How much is gone.", better="higher", column="Gone",
+        shown_in=("table", "runs"),
+    ),
+    _delta(
+        "retain", "retain", "Loss elsewhere", "What it cost.", better="lower", column="Cost",
+        shown_in=("table", "runs"),
+    ),
+    _delta("neighbour", "neighbour", "Loss on neighbours", "Near 0: they stayed.", better="lower"),
+    _delta("rest", "rest", "Loss on everything else", "What it cost beyond them.", better="lower"),
+    Metric(
+        "forget_per_retain", "Forgotten for each nat lost elsewhere", "Change of the concept loss over the cost.",
+        ("base measurement", "measurement"), _forget_per_retain, better="higher", has_stderr=False, shown_in=(),
+    ),
+    Metric(
+        "forget_quality", "Forget quality",
+        "Could the answers about the concept come from the model that never knew? Near 0: no; above 0.05: it may be.",
+        ("distance",), partial(_quality, name="p_value"), section="never knew", unit="p-value", has_stderr=False,
+        shown_in=("table",),
+    ),
+    Metric(
+        "forget_quality_statistic", "Largest gap between the answers",
+        "How far apart the two models' truth ratios lie, 0 to 1; 0 is the same.", ("distance",),
+        partial(_quality, name="statistic"), section="never knew", better="lower", has_stderr=False,
+        shown_in=("table",),
+    ),
+    _divergence(
+        "forget", "concept", "How differently the next word is expected in text about the concept (KL); 0 is the same.",
+        column="To never-knew", shown_in=("table", "runs"),
+    ),
+    _divergence("neighbour", "neighbours", "The same in text about things like it, which it should still know."),
+    _divergence("retain", "the rest", "The same in all other text: the cost beyond the concept."),
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}

@@ -1,0 +1,55 @@
+"""The look that all figures share, and the one table of colours.
+
+Colours are Okabe and Ito's, which stay apart with every common kind of colour blindness; where a colour carries a
+meaning, a position, a shape or a word carries it too.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+import plotly.io as pio
+from plotly.subplots import make_subplots
+
+# Its look of axes and grid; its defaults for fifty kinds of trace would be copied into every figure.
+_TEMPLATE = go.layout.Template(layout=pio.templates["plotly_white"].layout)
+
+COLOURS = {
+    "blue": "#0072B2", "orange": "#E69F00", "green": "#009E73", "violet": "#CC79A7", "red": "#D55E00",
+    "gray": "#7F7F7F",
+}  # fmt: skip
+"""By the name that Streamlit gives to a colour of text."""
+
+BLUE, ORANGE, GREEN, PURPLE, RED, GREY = COLOURS.values()
+
+SITE_NAMES = {"mlp": "MLP neurons", "head": "attention heads", "residual": "residual dimensions"}
+
+
+def state_colour(state: str, states: Sequence[str]) -> str:
+    """Name of the colour (a key of `COLOURS`) of a model state.
+
+    Base is blue, the states after it have the colours that follow, in their order; what is not among `states`, such as
+    the model that never knew, is gray.
+    """
+    names = list(COLOURS)[:-1]
+    return names[list(states).index(state) % len(names)] if state in states else "gray"
+
+
+def panels(titles: Sequence[str], gap: float = 0.1, **more: Any) -> go.Figure:
+    """Panels side by side, each with its title above it."""
+    figure = make_subplots(rows=1, cols=len(titles), subplot_titles=titles, horizontal_spacing=gap, **more)
+    return figure.update_annotations(font_size=12)
+
+
+def styled(figure: go.Figure, *, height: int) -> go.Figure:
+    """The look that all figures share: no ground of their own, so that the page's light or dark one shows."""
+    figure.update_layout(
+        template=_TEMPLATE,
+        height=height,
+        margin={"l": 60, "r": 20, "t": 40, "b": 50},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": 1.08, "x": 1, "xanchor": "right"},
+        modebar={"remove": ["lasso2d", "select2d", "autoScale2d"]},
+    )
+    return figure
