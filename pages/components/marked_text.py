@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from unlearning_core.concepts.matcher import Matcher
-from unlearning_core.evaluation.differences import changed_words
+from unlearning_core.reports.differences import changed_words
 
 CONCEPT, NEIGHBOUR = "orange", "blue"
 """Streamlit's names of the grounds on which words of the concept and of its neighbours stand."""

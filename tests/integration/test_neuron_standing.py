@@ -47,10 +47,10 @@ def test_each_cheap_method_ranks_the_kept_statistics(run: Run) -> None:
 
 
 def test_a_run_without_statistics_says_what_to_do(run: Run, tmp_path: Path) -> None:
-    kept = run.folder / "statistics.npz"
+    kept = run.ranking_folder() / "statistics.npz"
     away = kept.rename(tmp_path / "away.npz")
     try:
-        with pytest.raises(InputError, match="Rank the corpus again"):
+        with pytest.raises(InputError, match="not ranked yet"):
             by_every_ranker(RunContext(run), np.ones((3, 48)))
     finally:
         away.rename(kept)

@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_exam(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unlearning_core.smallworld.evaluate.world_exam", lambda seed, limit: tiny_world.exam())
-    monkeypatch.setattr("unlearning_core.cli.smallworld.MODELS", Path("nowhere"))
+    monkeypatch.setattr("unlearning_core.cli.smallworld.ROOT", Path("nowhere"))
 
 
 @pytest.mark.usefixtures("tiny_exam")

@@ -119,5 +119,5 @@ def test_the_twin_is_at_no_distance_from_itself(
     fewer += [f"neural_probing.max_{kind}_sentences=60" for kind in ("concept", "retain")]
     fewer += ["evaluation.max_sentences=10", "never_knew.max_questions=60", "never_knew.max_texts=40"]
     assert main(["run", "--set", *settings, *fewer]) == 0
-    base = Run(Path(capsys.readouterr().out.splitlines()[-1])).read_json("metrics.json")["base"]
+    base = (Run(Path(capsys.readouterr().out.splitlines()[-1])).metrics() or {})["base"]
     assert (base["forget_quality"], base["never_knew_kl_forget"], base["never_knew_kl_retain"]) == (1, 0, 0)

@@ -32,8 +32,8 @@ def search_command(
         json: write what was found there, every cut measured included.
     """
     from unlearning_core.evaluation.search import Target
+    from unlearning_core.runs.cuts import cut_settings
     from unlearning_core.runs.search import RunSearch
-    from unlearning_core.runs.stages.prune import cut_settings
 
     target, opened = Target(forget, retain), open_folder(run)
     found = RunSearch(opened, cut_settings(opened.config), sentences).compute(target, progress, most=most)

@@ -39,7 +39,7 @@ def sweep_command(
         ranking: another ranking of these neurons, cut from its top alone.
     """
     from unlearning_core.evaluation.sweep import RATIOS, SweepSettings, to_frame
-    from unlearning_core.runs.stages.prune import cut_settings
+    from unlearning_core.runs.cuts import cut_settings
     from unlearning_core.runs.sweep import RunSweep
 
     opened = open_folder(run)

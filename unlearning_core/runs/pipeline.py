@@ -178,8 +178,10 @@ def _finish_without_work(run: Run, stage: Stage, wanted: str) -> bool:
     """Whether nothing is to be done: the stage is up to date here, or its result is in the store already."""
     mine = is_finished(run, stage, wanted)
     artifact = run.store.get(kind_of(stage.name), wanted)
-    if artifact is None and mine:
-        artifact = run.adopt(stage.name, stage.outputs)
+    if artifact is None:
+        # A run that was copied here, or is of an earlier version, has its results in its own folder.
+        holder = run if mine else _maker(run, stage.name, wanted)
+        artifact = holder.adopt(stage.name, stage.outputs) if holder is not None and not holder.damage() else None
     if artifact is None:
         return False
     if mine:
@@ -193,17 +195,18 @@ def _finish_without_work(run: Run, stage: Stage, wanted: str) -> bool:
         if run.store.get(artifact.kind, wanted) is None:
             return False
         maker = _maker(run, stage.name, wanted)
-        run.point(stage.name, artifact, taken_from=maker)
+        maker_id = maker.id if maker is not None else None
+        run.point(stage.name, artifact, taken_from=maker_id)
     run.show(artifact)
-    run.event("stage", stage=stage.name, state="taken over", run=maker)
-    log.info("%s: taken over from %s", stage.name, maker or "the store")
+    run.event("stage", stage=stage.name, state="taken over", run=maker_id)
+    log.info("%s: taken over from %s", stage.name, maker_id or "the store")
     return True
 
 
-def _maker(run: Run, step: str, wanted: str) -> str | None:
+def _maker(run: Run, step: str, wanted: str) -> Run | None:
     """Another run that has this result."""
     others = (other for other in list_runs(run.folder.parent) if other.id != run.id)
-    return next((other.id for other in others if other.fingerprint(step) == wanted), None)
+    return next((other for other in others if other.fingerprint(step) == wanted), None)
 
 
 def _run_stage(run: Run, context: RunContext, stage: Stage, wanted: str) -> None:
