@@ -5,6 +5,7 @@ import streamlit as st
 from pages.components.current_run import current_run
 from pages.components.frame import show
 from pages.components.navigation import PRUNE, RETRAIN, is_done, link_to_next, needs
+from pages.components.retrain.method_choice import choose_method, save_method
 from pages.components.retrain.training_settings import choose_settings, save_settings
 from pages.components.retrain.training_time import find_out, time_before
 from pages.components.retrain.training_view import show_last_training, watch
@@ -26,6 +27,15 @@ def main() -> None:
         watch(run)
         return
     show_last_training(run)
+    method, parameters = choose_method(run)
+    if method.name != "retrain":
+        if st.button(f"Start: {method.title}", type="primary", icon=":material/model_training:"):
+            save_method(run, method, parameters)
+            go_on_in_background(run)
+            st.rerun()
+        if is_done(run, RETRAIN):
+            link_to_next(RETRAIN)
+        return
     settings = choose_settings(run)
     if time_before(run, settings):
         save_settings(run, settings)
@@ -34,6 +44,7 @@ def main() -> None:
     again = (run.training_folder / "checkpoints").is_dir() and not done
     word = "Go on with the retraining" if again else "Start the retraining"
     if st.button(word, type="primary", icon=":material/model_training:"):
+        save_method(run, method, parameters)
         save_settings(run, settings)
         go_on_in_background(run)
         st.rerun()

@@ -57,8 +57,12 @@ def test_a_further_state_is_compared_and_writes(open_page: Callable[..., AppTest
     assert written["blurred"] != written["base"]
 
 
-def test_the_retrain_page_of_such_a_run_leads_on(open_page: Callable[..., AppTest], blurred_run: Run) -> None:
+def test_the_retrain_page_offers_it_and_leads_on(open_page: Callable[..., AppTest], blurred_run: Run) -> None:
     app = fine(open_page("retrain", blurred_run))
+    choice = labelled(app.selectbox, "What is done to the pruned model")
+    assert choice.options == ["Retrain on filtered text", "Blur"]
+    assert choice.value.name == "blur"
+    assert any("Makes the embeddings larger" in caption.value for caption in app.caption)
     assert any("finished and measured" in message.value for message in app.success)
     assert any(link.proto.label == "Next: Compare" for link in app.get("page_link"))
 
