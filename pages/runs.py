@@ -18,7 +18,8 @@ from unlearning_core.evaluation.registry import METRICS
 from unlearning_core.methods.registry import state_title
 from unlearning_core.reports.run_report import run_report
 from unlearning_core.reports.run_table import COLUMNS, DAMAGED, different_settings, metrics_of_two, run_table
-from unlearning_core.runs.run import Run, delete_run, list_runs, open_run
+from unlearning_core.runs.listing import delete_run, list_runs, open_run
+from unlearning_core.runs.run import Run
 
 CHOSEN, TABLE, DELETE = "chosen runs", "table of runs", "run to delete"
 

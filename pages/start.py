@@ -16,8 +16,9 @@ from pages.components.run_summary import described
 from pages.components.work import go_on_in_background
 from unlearning_core.models.sources.starters import offered
 from unlearning_core.progress import ProgressCallback
+from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.pipeline import create_run
-from unlearning_core.runs.run import Run, list_runs
+from unlearning_core.runs.run import Run
 
 PICTURE = Path(__file__).with_name("start.svg")
 RECENT = 5

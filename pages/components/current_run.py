@@ -8,7 +8,8 @@ import streamlit as st
 
 from unlearning_core.config import ExperimentConfig, build_config
 from unlearning_core.errors import InputError
-from unlearning_core.runs.run import Run, open_run
+from unlearning_core.runs.listing import open_run
+from unlearning_core.runs.run import Run
 
 _KEY = "run"
 

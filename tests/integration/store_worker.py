@@ -9,8 +9,9 @@ from pathlib import Path
 
 from unlearning_core.config import ExperimentConfig
 from unlearning_core.errors import InputError
+from unlearning_core.runs.listing import delete_run, list_runs, remove_unused
 from unlearning_core.runs.pipeline import create_run
-from unlearning_core.runs.run import Run, delete_run, list_runs, remove_unused
+from unlearning_core.runs.run import Run
 
 STEPS = {
     "label": ("data/train.jsonl", "data/held_out.jsonl"),

@@ -14,8 +14,9 @@ import pytest
 
 from tests.integration.store_worker import STEPS, content, make
 from unlearning_core.config import ExperimentConfig
+from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.pipeline import create_run
-from unlearning_core.runs.run import Run, list_runs
+from unlearning_core.runs.run import Run
 from unlearning_core.runs.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,9 +15,10 @@ from unlearning_core.cli.main import main
 from unlearning_core.config import build_config
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors
+from unlearning_core.runs.listing import delete_run, list_runs
 from unlearning_core.runs.manifest import Busy
 from unlearning_core.runs.pipeline import create_run, execute
-from unlearning_core.runs.run import Run, delete_run, list_runs
+from unlearning_core.runs.run import Run
 from unlearning_core.runs.transfer import export_run, import_run
 
 

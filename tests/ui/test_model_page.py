@@ -12,7 +12,8 @@ from pages.components.model.choose_model import experiment
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import button, labelled
 from unlearning_core.config import BaseModelSection
-from unlearning_core.runs.run import Run, list_runs
+from unlearning_core.runs.listing import list_runs
+from unlearning_core.runs.run import Run
 
 
 def test_without_a_run_it_offers_models_and_says_that_no_run_is_open(open_page: Callable[..., AppTest]) -> None:

@@ -13,7 +13,8 @@ from tests.ui.pieces import button, labelled
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import identity
 from unlearning_core.runs import background
-from unlearning_core.runs.run import Run, list_runs
+from unlearning_core.runs.listing import list_runs
+from unlearning_core.runs.run import Run
 
 
 def fine(app: AppTest) -> AppTest:

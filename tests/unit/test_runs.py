@@ -14,8 +14,9 @@ from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import record
 from unlearning_core.reports.run_table import DAMAGED, different_settings, metrics_of_two, run_table
+from unlearning_core.runs.listing import delete_run, list_runs
 from unlearning_core.runs.pipeline import create_run
-from unlearning_core.runs.run import Run, delete_run, list_runs
+from unlearning_core.runs.run import Run
 
 
 def new_run(root: Path, **sections: dict) -> Run:
@@ -85,7 +86,7 @@ def test_a_rename_that_fails_leaves_the_run_as_it_was(tmp_path: Path, monkeypatc
     def refuse(*_: object) -> None:
         raise PermissionError(13, "no")
 
-    monkeypatch.setattr("unlearning_core.runs.run.os.replace", refuse)
+    monkeypatch.setattr("unlearning_core.runs.listing.os.replace", refuse)
     with pytest.raises(InputError, match="permission denied"):
         delete_run(run)
     assert [one.id for one in list_runs(tmp_path)] == [run.id]

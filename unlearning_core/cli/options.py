@@ -59,11 +59,15 @@ def open_folder(folder: Path) -> "Run":
     Raises:
         InputError: no run is in it; names the run there with the nearest name, else the newest one.
     """
-    from unlearning_core.runs.run import Run, list_runs
+    from unlearning_core.runs.listing import list_runs
+    from unlearning_core.runs.run import Run
 
     folder = folder.resolve()
     if (folder / "config.json").is_file() and (folder / "status.json").is_file():
-        return Run(folder)
+        run = Run(folder)
+        if damage := run.damage():
+            print(damage, file=sys.stderr)
+        return run
     known = [str(run.folder) for run in list_runs(folder) or list_runs(folder.parent)]
     nearest = [*difflib.get_close_matches(str(folder), known, n=1, cutoff=0.8), *known][:1]
     advice = f"Did you mean {nearest[0]}?" if nearest else "Give the folder that `run` printed as its last line."

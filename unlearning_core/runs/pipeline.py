@@ -19,8 +19,9 @@ from unlearning_core.files import disk_errors, write_json
 from unlearning_core.logs import logging_to
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.manifest import kind_of
-from unlearning_core.runs.run import CONFIG, Run, config_digest, list_runs
+from unlearning_core.runs.run import CONFIG, Run, config_digest
 from unlearning_core.runs.sources import keep_sources, word_sources
 from unlearning_core.runs.stages.registry import stages_of
 from unlearning_core.runs.stages.stage import Stage

@@ -9,7 +9,8 @@ from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Shapes
 from unlearning_core.edits.recipe import RECIPE_FILE, Recipe
 from unlearning_core.errors import InputError
-from unlearning_core.runs.run import Run, list_runs
+from unlearning_core.runs.listing import list_runs
+from unlearning_core.runs.run import Run
 
 _NAME = re.compile(r"\w[\w .-]{0,58}[\w.-]|\w")
 

@@ -6,10 +6,8 @@ shows them under the names that people and scripts open (`metrics.json`, `rankin
 """
 
 import json
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from unlearning_core.evaluation.never_knew import Distance
 
 CONFIG, EVENTS, LOG = "config.json", "events.jsonl", "log.txt"
-_NAME = re.compile(r"(?!\.)[^/\\\0]+")
 _NOTE = re.compile(r"[a-z_]+")
 
 
@@ -384,69 +381,12 @@ class Run:
         return [path for path in files if path.relative_to(self.folder).as_posix() not in results]
 
 
-def open_run(run_id: str, root: Path = Path("runs")) -> Run:
-    """The run of that id, which may come from a URL.
-
-    Raises:
-        InputError: no run can have such an id, or there is none.
-    """
-    if not is_run_name(run_id) or not _is_run(root / run_id):
-        raise InputError(f"There is no run {run_id!r} in {root}. Open one of the listed runs or start a new one.")
-    return Run(root / run_id)
-
-
-def list_runs(root: Path = Path("runs")) -> list[Run]:
-    """All runs under `root`, newest first."""
-    if not root.is_dir():
-        return []
-    names = sorted((path.name for path in root.iterdir() if is_run_name(path.name)), reverse=True)
-    return [Run(root / name) for name in names if _is_run(root / name)]
-
-
-def delete_run(run: Run) -> None:
-    """Remove the run whole, and every result that no other run points at.
-
-    It is out of every list at once, or still there as it was.
-
-    Raises:
-        InputError: it is being worked on, or its folder may not be changed.
-    """
-    if run.at_work():
-        raise InputError(f"{run.manifest.busy_sentence()} Only then delete it.")
-    with run.manifest.working("deleting it"), disk_errors(run.folder):
-        # A rename cannot be interrupted half-way; what lies under a name of this form is no run.
-        away = Path(tempfile.mkdtemp(prefix=".deleted.", dir=run.folder.parent))
-        try:
-            os.replace(run.folder, away / run.id)
-        finally:
-            shutil.rmtree(away, ignore_errors=True)
-    remove_unused(run.store)
-
-
-def remove_unused(store: Store) -> int:
-    """Remove every result that no run points at; returns how many. Nothing, while a run's manifest cannot be read."""
-    with store.lock():
-        runs = list_runs(store.root.parent)
-        if any(run.status()["state"] == "damaged" for run in runs):
-            return 0
-        return store.collect_garbage({key for run in runs for key in run.manifest.references()})
-
-
 def config_digest(config: ExperimentConfig) -> str:
     """Identity of the settings, whatever the folder they are run in."""
     values = config.model_dump(exclude={"output_dir"})
     if values["methods"] is None:  # as before there were any to choose
         del values["methods"]
     return digest(values)
-
-
-def is_run_name(name: str) -> bool:
-    """Whether a run can be called so: one part of a path, not hidden."""
-    return _NAME.fullmatch(name) is not None
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / CONFIG).is_file() and (folder / "status.json").is_file()
 
 
 def _files(path: Path) -> list[Path]:

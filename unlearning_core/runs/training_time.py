@@ -10,8 +10,9 @@ from unlearning_core.methods.registry import METHODS
 from unlearning_core.methods.retrain import training_job
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.pipeline import execute
-from unlearning_core.runs.run import Run, list_runs
+from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.method import method_input, parameters_of
 from unlearning_core.training.job import TrainingJob
 from unlearning_core.training.rate import Rate, conditions, remembered

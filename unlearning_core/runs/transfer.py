@@ -14,8 +14,9 @@ from typing import Any
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors, write_file
 from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.runs.listing import is_run_name
 from unlearning_core.runs.manifest import kind_of
-from unlearning_core.runs.run import Run, is_run_name
+from unlearning_core.runs.run import Run
 from unlearning_core.runs.sources import keep_sources, text_sources, word_sources
 from unlearning_core.runs.stages.registry import stages_of
 from unlearning_core.runs.store import RECORD, Artifact, Store, is_whole

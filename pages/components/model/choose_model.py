@@ -14,8 +14,8 @@ from pages.components.run_summary import described
 from unlearning_core.config import BaseModelSection, ExperimentConfig, find_path, load_config
 from unlearning_core.errors import InputError
 from unlearning_core.models.sources.starters import offered
+from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.pipeline import create_run
-from unlearning_core.runs.run import list_runs
 
 STARTER, HUB, PATH, ZIP = (
     "A model that comes with it",
