@@ -12,7 +12,7 @@ from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.evaluation import next_token, scoring
+from unlearning_core.evaluation import next_token
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.measurement import Measurement, nll_delta
 from unlearning_core.models.loading import LoadedModel
@@ -107,7 +107,7 @@ def test_a_family_that_scales_its_logits_is_scored_through_its_own_forward() -> 
 def test_half_precision_logits_are_normalised_in_float32() -> None:
     logits = (torch.randn(5, 50_000, generator=torch.Generator().manual_seed(0)) * 4).bfloat16()
     targets = torch.arange(5)
-    nats, _ = scoring.score_logits(logits, targets)
+    nats, _ = next_token.score_logits(logits, targets)
     exact = logits.double().numpy()
     expected = np.log(np.exp(exact).sum(axis=1)) - exact[np.arange(5), targets]
     np.testing.assert_allclose(nats, expected, rtol=1e-5)

@@ -12,7 +12,7 @@ from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.measurement import Measurement
-from unlearning_core.evaluation.table import metrics_table
+from unlearning_core.evaluation.registry import metrics_table
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.reports.csv import metrics_csv

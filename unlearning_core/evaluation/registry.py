@@ -38,8 +38,8 @@ class Metric:
         name: its key in `metrics.json`.
         title: what people read, without the unit.
         help: one sentence: what it says.
-        needs: what it is computed from, by name of an input of the state (see `table.metrics_table`). An input of the
-            base model is "base NAME"; a metric that needs one is not computed for the base.
+        needs: what it is computed from, by name of an input of the state (see `metrics_table`). An input of the base
+            model is "base NAME"; a metric that needs one is not computed for the base.
         compute: gets these inputs in this order; returns None where they say nothing about this metric.
         section: tables group metrics by it.
         unit: of the value and its standard error.
@@ -118,8 +118,9 @@ def _forget_per_retain(base: Measurement, after: Measurement) -> Estimate:
     return Estimate(forget / retain if retain > 0 else math.nan)
 
 
-def _quality(distance: "Distance", name: Literal["p_value", "statistic"]) -> Estimate | None:
-    return None if distance.forget_quality is None else Estimate(getattr(distance.forget_quality, name))
+def _quality(distance: "Distance", name: Literal["pvalue", "statistic"]) -> Estimate | None:
+    found = distance.forget_quality
+    return None if found is None else Estimate(float(getattr(found, name)))
 
 
 def _tokens(kind: Kind, whose: str) -> Metric:
@@ -206,7 +207,7 @@ _ROWS = (
     Metric(
         "forget_quality", "Forget quality",
         "Could the answers about the concept come from the model that never knew? Near 0: no; above 0.05: it may be.",
-        ("distance",), partial(_quality, name="p_value"), section="never knew", unit="p-value", has_stderr=False,
+        ("distance",), partial(_quality, name="pvalue"), section="never knew", unit="p-value", has_stderr=False,
         shown_in=("table",),
     ),
     Metric(
@@ -224,3 +225,38 @@ _ROWS = (
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}
+
+
+def metrics_table(inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Compute every metric for every state.
+
+    Args:
+        inputs: by state, "base" among them, what is known of it by the names that `Metric.needs` uses: `measurement`
+            (Measurement, all on the same sentences), `texts` (what it wrote, without the prompts), `matcher` (finds
+            the concept in them), `distance` (never_knew.Distance). One that is missing or None leaves out the metrics
+            that need it.
+
+    Returns:
+        By state, by metric in the registry's order, the value, None where it cannot be estimated; after it
+        `NAME_stderr`, where the metric has a standard error.
+
+    Raises:
+        ValueError: there is no base.
+        InputError: two states were measured on different sentences.
+    """
+    if "base" not in inputs:
+        raise ValueError("metrics_table needs the state 'base' to compare with")
+    of_base = {f"base {name}": value for name, value in inputs["base"].items()}
+    return {state: _values(given if state == "base" else {**of_base, **given}) for state, given in inputs.items()}
+
+
+def _values(given: Mapping[str, Any]) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for name, metric in METRICS.items():
+        needed = [given.get(need) for need in metric.needs]
+        if any(value is None for value in needed) or (estimate := metric.compute(*needed)) is None:
+            continue
+        values[name] = None if math.isnan(estimate.value) else estimate.value
+        if metric.has_stderr:
+            values[f"{name}_stderr"] = None if math.isnan(estimate.stderr) else estimate.stderr
+    return values

@@ -84,7 +84,7 @@ class Learning:
     def _measure(self, step: int) -> None:
         from unlearning_core.evaluation.generation import generate
         from unlearning_core.evaluation.likelihood import measure
-        from unlearning_core.evaluation.table import metrics_table
+        from unlearning_core.evaluation.registry import metrics_table
 
         if self._items:
             found = measure(self._loaded, self._items)

@@ -10,13 +10,12 @@ from unlearning_core.evaluation.registry import Metric, Values, formatted, headl
 from unlearning_core.figures.metric_bars import metric_bars
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
+from unlearning_core.runs.stages.measure import metrics_of
 
 
 def metrics_so_far(run: Run, states: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """What `metrics.json` will hold, from the measurements that are there."""
-    from unlearning_core.evaluation.table import metrics_of_run
-
-    return metrics_of_run(run, states, RunContext(run).matcher)
+    return metrics_of(RunContext(run), states)
 
 
 def show_metrics(metrics: Values) -> None:
