@@ -22,7 +22,7 @@ from unlearning_core.evaluation.registry import METRICS, Metric, headline, metri
 from unlearning_core.figures.metric_bars import metric_bars
 from unlearning_core.files import write_json
 from unlearning_core.reports.csv import metrics_csv
-from unlearning_core.reports.html import Facts, html_report
+from unlearning_core.reports.run_report import html_report
 from unlearning_core.reports.run_table import metrics_of_two, run_table
 from unlearning_core.reports.terminal import table
 from unlearning_core.runs.context import RunContext
@@ -183,7 +183,7 @@ def test_a_metric_is_one_row_of_the_registry_and_is_shown_everywhere(
     assert metrics["pruned"]["longest_stderr"] == 0.5
     (line,) = [line for line in table(metrics).splitlines() if line.startswith("longest ")]
     assert line.split()[1:4] == ["5.000", "±", "0.980"]
-    page = html_report(Facts("T", ["chair"], {}, metrics, {}, {}, lambda text: []))
+    page = html_report("T", ["chair"], metrics, {}, lambda text: [], about={}, settings={})
     assert "Longest text (characters)<small>Characters of the longest text written.</small>" in page
     assert "6.000 ± 0.980" in page
     assert "distilled,longest,7,0.5" in metrics_csv(metrics).splitlines()
@@ -206,6 +206,6 @@ def test_a_metric_whose_version_rises_makes_reports_stale(monkeypatch: pytest.Mo
 
 
 def test_importing_the_registry_and_the_reports_loads_no_torch() -> None:
-    modules = "unlearning_core.evaluation.registry, unlearning_core.reports.html, unlearning_core.reports.run_table"
+    modules = "unlearning_core.evaluation.registry, unlearning_core.reports.run_table"
     check = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -16,7 +16,7 @@ from unlearning_core.evaluation.registry import metrics_table
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.reports.csv import metrics_csv
-from unlearning_core.reports.html import Facts, html_report
+from unlearning_core.reports.run_report import html_report
 from unlearning_core.reports.terminal import table
 from unlearning_core.reports.verdict import findings
 
@@ -125,7 +125,7 @@ def test_terminal_csv_report_and_findings_tell_the_parts(stages: Any) -> None:
     assert line.split()[1:] == [f"{value:.3f}", "±", f"{1.96 * error:.3f}"]
     assert f"pruned,neighbour_delta,{value},{error}" in metrics_csv(metrics).splitlines()
     assert any(line.startswith("pruned,rest_nll,") for line in metrics_csv(metrics).splitlines())
-    page = html_report(Facts("T", ["chair"], {}, metrics, {}, {}, lambda text: []))
+    page = html_report("T", ["chair"], metrics, {}, lambda text: [], about={}, settings={})
     assert f"{value:.3f} ± {1.96 * error:.3f}" in page
     (said,) = [one for one in findings(metrics) if one.startswith("Neighbours: ")]
     low, high = (100 * np.expm1(value + sign * 1.96 * error) for sign in (-1, 1))
@@ -136,7 +136,7 @@ def test_without_neighbours_no_part_is_told() -> None:
     loaded = tiny("llama")
     plain = [LabelledText(item.text, item.spans, item.words) for item in ITEMS]
     metrics = table_of({"base": measure(loaded, plain), "pruned": measure(loaded, plain)})
-    page = html_report(Facts("T", ["chair"], {}, metrics, {}, {}, lambda text: []))
+    page = html_report("T", ["chair"], metrics, {}, lambda text: [], about={}, settings={})
     told = " ".join([table(metrics), metrics_csv(metrics), *findings(metrics), page.casefold()])
     assert "neighbour" not in told.casefold()
     assert "rest_" not in told
