@@ -125,8 +125,8 @@ def area_between(found: Curve) -> float:
 def suggested_ratio(found: Curve) -> float | None:
     """The smallest cut that gets nearly all there is to get: the knee of the curve within the budget.
 
-    Of the cuts that come before the retain delta first reaches the budget, the smallest one that reaches `ENOUGH` of the
-    largest forget delta among them, linear between neighbouring ratios. None where none of them forgets anything.
+    Of the cuts that come before the retain delta first reaches the budget, the smallest one that reaches `ENOUGH` of
+    the largest forget delta among them, linear between neighbouring ratios. None where none of them forgets anything.
     """
     ratios, forget = found.ratios, found.forget
     end = crossing(ratios, found.retain, BUDGET)
@@ -146,7 +146,6 @@ class RandomComparison:
     """The cut from the top against random cuts of as many neurons in the same layers, at one ratio.
 
     Attributes:
-        kind: what it comes to.
         neurons: how many neurons are cut there, about.
         forget: forget delta of the cut from the top, nats a token; `random_forget` is the random cuts' mean.
         retain: retain delta, likewise.

@@ -18,13 +18,12 @@ from unlearning_core.evaluation.ratio import Estimate, format_value
 if TYPE_CHECKING:
     from unlearning_core.evaluation.never_knew import Distance
 
-Place = Literal["table", "chart", "headline", "runs"]
-"""Where a metric is shown: tables of one run (terminal, HTML, pages), charts, the few bars that a page shows first,
-the table of all runs. `metrics.json` and the CSV hold every metric.
+Place = Literal["table", "headline", "runs"]
+"""Where a metric is shown: tables of one run (terminal, HTML, pages), the few bars of a page, the table of all runs.
+`metrics.json` and the CSV hold every metric.
 """
 
 Section = Literal["losses", "accuracies", "texts", "never knew"]
-_SECTIONS: tuple[Section, ...] = get_args(Section)
 
 Values = Mapping[str, Mapping[str, float | None]]
 """What `metrics.json` holds: by state, by metric; the standard error of `name` is `name_stderr`."""
@@ -47,7 +46,7 @@ class Metric:
         column: title of a column in the table of all runs, where there is little room; `title` unless given.
         has_stderr: whether the value comes with a standard error.
         change_of: the metric whose change against base this is; it is shown right below that one.
-        part_of: the metric over tokens of which this one has a part; a chart shows the parts in place of the whole.
+        part_of: the metric over tokens of which this one has a part; the bars show the parts in place of the whole.
         shown_in: where it is shown.
         version: rises when the same inputs give another value.
     """
@@ -64,7 +63,7 @@ class Metric:
     has_stderr: bool = True
     change_of: str | None = None
     part_of: str | None = None
-    shown_in: tuple[Place, ...] = ("table", "chart", "runs")
+    shown_in: tuple[Place, ...] = ("table", "runs")
     version: int = 1
 
     @property
@@ -85,22 +84,18 @@ class Metric:
 
 def shown(values: Values, place: Place) -> list[Metric]:
     """The metrics for a place that any state has a value for, as they are read: by section, changes below wholes."""
-    order = list(METRICS)
-    there = [metric for metric in METRICS.values() if place in metric.shown_in and has_value(values, metric.name)]
+    order, sections = list(METRICS), get_args(Section)
+    known = {name for state in values.values() for name, value in state.items() if value is not None}
+    there = [metric for metric in METRICS.values() if place in metric.shown_in and metric.name in known]
     there.sort(key=lambda metric: (order.index(metric.change_of or metric.name), metric.change_of is not None))
-    return sorted(there, key=lambda metric: _SECTIONS.index(metric.section))
+    return sorted(there, key=lambda metric: sections.index(metric.section))
 
 
-def headline(values: Values, most: int = 3) -> list[str]:
-    """Names of the metrics to look at first; in place of a whole its parts, where they were measured."""
+def headline(values: Values) -> list[Metric]:
+    """The three metrics to look at first; in place of a whole its parts, where they were measured."""
     found = shown(values, "headline")
     wholes = {metric.part_of for metric in found}
-    return [metric.name for metric in found if metric.name not in wholes][:most]
-
-
-def has_value(values: Values, name: str) -> bool:
-    """Whether any state has a value of the metric."""
-    return any(state.get(name) is not None for state in values.values())
+    return [metric for metric in found if metric.name not in wholes][:3]
 
 
 def formatted(values: Mapping[str, float | None], name: str) -> str:
@@ -133,14 +128,14 @@ def _tokens(kind: Kind, whose: str) -> Metric:
 def _nll(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
     return Metric(
         f"{kind}_nll", title, meaning, ("measurement",), _of_kind(kind, Measurement.nll), unit="nats/token",
-        shown_in=("table", "chart", "headline"), **more,
+        shown_in=("table", "headline"), **more,
     )  # fmt: skip
 
 
 def _accuracy(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
     return Metric(
         f"{kind}_accuracy", title, meaning, ("measurement",), _of_kind(kind, Measurement.accuracy),
-        section="accuracies", **{"shown_in": ("table",), **more},
+        section="accuracies", shown_in=("table",), **more,
     )  # fmt: skip
 
 
@@ -165,12 +160,8 @@ _ROWS = (
     _nll("retain", "Loss elsewhere", "How badly all other words are predicted.", better="lower"),
     _accuracy(
         "concept", "Concept words guessed right", "Share of the concept's words that came first.", better="lower",
-        shown_in=("table", "chart"),
     ),
-    _accuracy(
-        "retain", "Other words guessed right", "The same share of all other words.", better="higher",
-        shown_in=("table", "chart"),
-    ),
+    _accuracy("retain", "Other words guessed right", "The same share of all other words.", better="higher"),
     _tokens("concept", "concept"),
     _tokens("retain", "elsewhere"),
     _tokens("neighbour", "neighbours"),
@@ -187,8 +178,7 @@ _ROWS = (
     _accuracy("rest", "All else guessed right", "The same share of what is neither.", better="higher"),
     Metric(
         "concept_words_per_100", "Concept words in 100 written", "How often the concept comes up after the prompts.",
-        ("texts", "matcher"), concept_words_per_100, section="texts", better="lower",
-        shown_in=("table", "chart", "headline"),
+        ("texts", "matcher"), concept_words_per_100, section="texts", better="lower", shown_in=("table", "headline"),
     ),
     _delta(
         "forget", "concept", "Concept loss", "How much is gone.", better="higher", column="Gone",

@@ -112,8 +112,10 @@ class Point:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Point":
         """Back from `to_dict`; points from before there were neighbours have none."""
-        known: dict[str, Any] = {field.name: values.get(field.name) for field in fields(cls)}
-        return cls(**{name: math.nan if value is None else value for name, value in known.items()})
+        known: dict[str, Any] = {
+            field.name: math.nan if values.get(field.name) is None else values[field.name] for field in fields(cls)
+        }
+        return cls(**known)
 
 
 def sweep(

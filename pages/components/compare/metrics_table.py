@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from unlearning_core.evaluation.ratio import INTERVAL_NOTE
-from unlearning_core.evaluation.registry import Metric, Values, formatted, headline, shown
+from unlearning_core.evaluation.registry import Metric, Values, formatted, shown
 from unlearning_core.figures.metric_bars import metric_bars
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
@@ -20,8 +20,7 @@ def metrics_so_far(run: Run, states: Sequence[str]) -> dict[str, dict[str, float
 
 def show_metrics(metrics: Values) -> None:
     """Bars of the headline metrics, and the table of all but the comparison with never-knew below."""
-    names = headline(metrics)
-    st.plotly_chart(metric_bars(metrics, names), key="metric bars", alt="Measured values for each state of the model")
+    st.plotly_chart(metric_bars(metrics), key="metric bars", alt="Measured values for each state of the model")
     rows = [metric for metric in shown(metrics, "table") if metric.section != "never knew"]
     st.dataframe({"": [metric.row_title for metric in rows]} | _cells(metrics, rows), hide_index=True, height="content")
     parts = " The loss elsewhere in two parts: the neighbours, which must stay, and everything else."

@@ -31,12 +31,11 @@ def measure_state(state: str) -> Callable[[RunContext, Path], Summary]:
             temperature=settings.temperature,
             top_p=settings.top_p,
             max_new_tokens=settings.max_new_tokens,
-            greedy=settings.temperature == 0,
             seed=settings.seed,
             progress=context.progress,
         )
         write_file(target / f"{state}.parquet", lambda path: measurement.sentences.to_parquet(path, index=False))
-        write_json(target / f"{state}.json", [generation.to_dict() for generation in generations])
+        write_json(target / f"{state}.json", [asdict(generation) for generation in generations])
         return {f"{kind}_nll": round(measurement.nll(kind).value, 4) for kind in ("concept", "retain")}
 
     return run
