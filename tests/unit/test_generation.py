@@ -7,23 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny_models import FAMILIES, tiny_model, tiny_tokenizer
+from tests.tiny_models import FAMILIES, tiny
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.evaluation.generation import generate, sample_seed
 from unlearning_core.evaluation.sampling import draw
 from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
 
 PROMPTS = ["The chair", "She put the wooden table beside the window and", "It's a café, isn't"]
-
-
-def tiny(family: str, **overrides: Any) -> LoadedModel:
-    """A tiny model as `load_model` would hand it out; its end-of-text token is 0."""
-    model = tiny_model(family, **overrides)
-    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)
 
 
 def by_hand(loaded: LoadedModel, prompt: str, new: int, uniforms: np.ndarray | None, temperature: float) -> str:

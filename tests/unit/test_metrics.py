@@ -1,13 +1,11 @@
 """Likelihood and accuracy at concept and retain tokens, against plain numpy over the model's own logits."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from tests.tiny_models import FAMILIES, tiny_model, tiny_tokenizer
+from tests.tiny_models import FAMILIES, tiny
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
@@ -16,7 +14,6 @@ from unlearning_core.evaluation import next_token
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.measurement import Measurement, nll_delta
 from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
 
 
@@ -33,12 +30,6 @@ ITEMS = [
     _item("chair", "chair"),
     _item("Chairs: an armchair and another armchair", "armchair"),
 ]
-
-
-def tiny(family: str, seed: int = 0, **overrides: Any) -> LoadedModel:
-    """A tiny model as `load_model` would hand it out."""
-    model = tiny_model(family, seed, **overrides)
-    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)
 
 
 def by_hand(loaded: LoadedModel) -> pd.DataFrame:

@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny_models import tiny_model, tiny_tokenizer
+from tests.tiny_models import tiny
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.measurement import Measurement
 from unlearning_core.evaluation.registry import metrics_table
-from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
 from unlearning_core.reports.csv import metrics_csv
 from unlearning_core.reports.run_report import html_report
 from unlearning_core.reports.terminal import table
@@ -37,11 +35,6 @@ ITEMS = [
     LabelledText("A small boat crossed the river.", neighbours=((0, 31),)),
 ]
 KINDS = ("concept", "retain", "neighbour", "rest")
-
-
-def tiny(family: str) -> LoadedModel:
-    model = tiny_model(family)
-    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)
 
 
 def table_of(measured: dict[str, Measurement]) -> dict[str, dict[str, float | None]]:

@@ -1,7 +1,6 @@
 """Truth ratio, forget quality and divergence, against plain torch, numpy and scipy on whole logits."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,13 @@ import pytest
 import torch
 from scipy.stats import kstwo
 
-from tests.tiny_models import tiny_model, tiny_tokenizer
+from tests.tiny_models import tiny
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.evaluation import next_token
 from unlearning_core.evaluation.divergence import divergences, kl_of_logits
 from unlearning_core.evaluation.never_knew import Distance, distance
 from unlearning_core.evaluation.truth_ratio import TruthQuestion, answer_losses, truth_ratios
 from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
 
 TEXTS = [
@@ -38,13 +36,6 @@ QUESTIONS = [
     question("Q: What is a sofa? A: ", "A soft seat for two or three.", "A small dog."),
     question("Q: Who sat?", "Nobody, it's said.", "The old cat of the travellers sat there.", "A boat."),
 ]
-
-
-def tiny(family: str, seed: int = 0, **overrides: Any) -> LoadedModel:
-    """A tiny model as `load_model` would hand it out."""
-    model = tiny_model(family, seed, **overrides)
-    info: Any = SimpleNamespace(source=f"{family}-{seed}")
-    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=info)
 
 
 def logits_of(loaded: LoadedModel, ids: list[int]) -> torch.Tensor:

@@ -121,7 +121,7 @@ class Point:
 def sweep(
     meter: "Meter",
     ranking: pd.DataFrame,
-    settings: SweepSettings | None = None,
+    settings: SweepSettings,
     *,
     orders: tuple[Order, ...] = MEASURED,
     known: Iterable[Point] = (),
@@ -133,10 +133,7 @@ def sweep(
     Args:
         meter: the model and the held-out sentences; sweeps of several rankings may share one.
         ranking: columns site, layer, index and rank; `protected`, where it is there, marks the neurons cut last.
-        settings: by default `SweepSettings()`.
-        orders: those that are measured, one after the other.
-        known: points measured before with the same meter, ranking and settings (other ratios may differ): not
-            measured again.
+        known: points measured before with the same meter, ranking and settings (ratios may differ): not measured again.
         on_point: called with each new point, to keep it; what was kept can be given as `known` after a stop.
         progress: told before every point; may raise Stopped.
 
@@ -148,7 +145,6 @@ def sweep(
         InputError: the ranking is not of this model, or a layer to protect does not exist.
         WorkFailed: the model's output is not a number.
     """
-    settings = settings or SweepSettings()
     found = {(point.order, point.draw, point.ratio): point for point in known}
     cuts = _Cuts(ranking, meter.loaded.map.shapes, settings)
     total = settings.cuts(orders)

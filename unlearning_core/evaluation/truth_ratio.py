@@ -89,7 +89,6 @@ def truth_ratios(
     """Truth ratio of each question; see the head of this file.
 
     Args:
-        questions: each with a paraphrase and at least one perturbed answer.
         token_budget: positions in a batch, padding included.
         progress: told after every batch; may raise Stopped.
 
