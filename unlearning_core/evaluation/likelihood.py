@@ -76,9 +76,10 @@ class Meter:
         done = 0
         with applied(self.loaded.model, mask, self.loaded.map) if mask is not None else contextlib.nullcontext():
             for group in self._groups:
-                for index, score in zip(group, self._next_token.score([self._ids[i] for i in group]), strict=True):
+                scores = self._next_token.score([self._ids[i] for i in group])
+                for index, (nats, hits) in zip(group, scores, strict=True):
                     for chosen in self._chosen[index]:
-                        rows[index] += [chosen.sum(), score.nats[chosen].sum(), score.hits[chosen].sum()]
+                        rows[index] += [chosen.sum(), nats[chosen].sum(), hits[chosen].sum()]
                 done += len(group)
                 progress(Progress("measuring", done, len(self.items), "sentences"))
         sentences = pd.DataFrame(rows, columns=names)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,17 +22,9 @@ SLICE_ELEMENTS = 2**24
 _HEAD_IS_ALL: "WeakKeyDictionary[torch.nn.Module, bool]" = WeakKeyDictionary()
 
 
-@dataclass(frozen=True)
-class TokenScores:
-    """Scores of one text; entry t is about token t + 1, so that there is one place less than tokens.
-
-    Attributes:
-        nats: negative log-likelihood in nats.
-        hits: whether the token is the most probable one.
-    """
-
-    nats: Float[np.ndarray, " places"]
-    hits: Bool[np.ndarray, " places"]
+Scores = tuple[Float[np.ndarray, " places"], Bool[np.ndarray, " places"]]
+"""Of one text each token's negative log-likelihood in nats, and whether it is the most probable one; entry t is about
+token t + 1, so that there is one place less than tokens."""
 
 
 class NextToken:
@@ -58,7 +49,7 @@ class NextToken:
             _HEAD_IS_ALL[self._model] = self._head_is_all()
         self.by_head = self._head is not None and _HEAD_IS_ALL[self._model]
 
-    def score(self, texts: list[list[int]]) -> list[TokenScores]:
+    def score(self, texts: list[list[int]]) -> list[Scores]:
         """Scores of each text (token ids) in the batch.
 
         Raises:
@@ -69,7 +60,7 @@ class NextToken:
         hits = np.concatenate([some for _, some in parts] or [np.empty(0, bool)])
         check_finite(nats)
         ends = np.cumsum([max(len(ids) - 1, 0) for ids in texts])[:-1]
-        return [TokenScores(n, h) for n, h in zip(np.split(nats, ends), np.split(hits, ends), strict=True)]
+        return list(zip(np.split(nats, ends), np.split(hits, ends), strict=True))
 
     def slices(
         self, texts: list[list[int]], rows: int | None = None

@@ -122,8 +122,8 @@ def answer_losses(
     next_token, losses, done = NextToken(loaded), np.empty(len(rows)), 0
     logger.info("Scoring %d answers", len(rows))
     for group in length_sorted([len(ids) for ids, _ in rows], token_budget):
-        for index, score in zip(group, next_token.score([rows[i][0] for i in group]), strict=True):
-            losses[index] = score.nats[rows[index][1][1:]].mean()
+        for index, (nats, _) in zip(group, next_token.score([rows[i][0] for i in group]), strict=True):
+            losses[index] = nats[rows[index][1][1:]].mean()
         done += len(group)
         progress(Progress("scoring answers", done, len(rows), "answers"))
     return losses

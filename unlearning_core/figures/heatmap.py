@@ -122,7 +122,7 @@ def _cut_overlay(bins: Bins, cut: np.ndarray, marks: str) -> go.Scattergl | go.H
     counts = np.zeros(bins.values.shape, np.int64)
     rows, _ = np.nonzero(cut)
     np.add.at(counts, (rows, bins.cells[cut]), 1)
-    places = np.arange(counts.shape[1]) * bins.size
+    places = np.arange(bins.values.shape[1]) * bins.size
     if np.count_nonzero(counts) <= _MARKERS:
         y, x = np.nonzero(counts)
         return go.Scattergl(
