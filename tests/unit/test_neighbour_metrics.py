@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
+from tests.losses_by_hand import losses_by_hand
 from tests.tiny_models import tiny
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.mask import Mask
@@ -41,28 +41,6 @@ def table_of(measured: dict[str, Measurement]) -> dict[str, dict[str, float | No
     return metrics_table({state: {"measurement": measurement} for state, measurement in measured.items()})
 
 
-def by_hand(model: Any, tokenizer: Any) -> dict[str, np.ndarray]:
-    """By kind [sentences, 3]: tokens, nats and hits; every sentence alone through the whole model, token by token."""
-    found = {kind: np.zeros((len(ITEMS), 3)) for kind in KINDS}
-    for row, item in enumerate(ITEMS):
-        encoding = tokenizer(item.text, return_offsets_mapping=True)
-        ids = encoding["input_ids"]
-        with torch.no_grad():
-            logits = model(torch.tensor([ids])).logits[0].double().numpy()
-        for place in range(1, len(ids)):
-            start, end = encoding["offset_mapping"][place]
-            kinds = ["retain", "rest"]
-            if any(start < stop and end > first for first, stop in item.neighbours):
-                kinds = ["retain", "neighbour"]
-            if any(start < stop and end > first for first, stop in item.spans):
-                kinds = ["concept"]
-            line = logits[place - 1]
-            nats = line.max() + np.log(np.exp(line - line.max()).sum()) - line[ids[place]]
-            for kind in kinds:
-                found[kind][row] += (1, nats, line.argmax() == ids[place])
-    return found
-
-
 def ratio_by_hand(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
     """Mean and standard error of a ratio over sentences, from its residuals one by one."""
     pairs = [(s, n) for s, n in zip(sums, counts, strict=True) if n]
@@ -74,7 +52,7 @@ def ratio_by_hand(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 def test_tokens_of_every_kind_score_as_by_hand_although_batched(family: str) -> None:
     loaded = tiny(family)
-    expected = by_hand(loaded.model, loaded.tokenizer)
+    expected = losses_by_hand(loaded, ITEMS)
     found = measure(loaded, ITEMS, token_budget=40)
     for kind in KINDS:
         columns = found.sentences[[f"{kind}_tokens", f"{kind}_nats", f"{kind}_hits"]]
@@ -97,7 +75,7 @@ def stages() -> tuple[dict[str, Measurement], dict[str, dict[str, np.ndarray]]]:
     mask = Mask.from_neurons(loaded.map.shapes, cut)
     bake(other.model, mask)
     measured = {"base": measure(loaded, ITEMS), "pruned": measure(loaded, ITEMS, mask=mask)}
-    return measured, {name: by_hand(of.model, of.tokenizer) for name, of in (("base", loaded), ("pruned", other))}
+    return measured, {"base": losses_by_hand(loaded, ITEMS), "pruned": losses_by_hand(other, ITEMS)}
 
 
 def test_the_report_has_the_change_of_each_part_with_its_paired_error(stages: Any) -> None:
