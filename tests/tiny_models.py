@@ -1,11 +1,15 @@
 """Tiny random models of every family, and a real byte-level BPE tokenizer: what unit tests run on."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from unlearning_core.models.loading import LoadedModel
+from unlearning_core.models.mapping import map_model
 
 VOCABULARY = 400
 LAYERS = 3
@@ -99,6 +103,13 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
         model_max_length=128,
         clean_up_tokenization_spaces=False,
     )
+
+
+def tiny(family: str, seed: int = 0, **overrides: Any) -> LoadedModel:
+    """A tiny model as `load_model` would hand it out."""
+    model = tiny_model(family, seed, **overrides)
+    info: Any = SimpleNamespace(source=f"{family}-{seed}")
+    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=info)
 
 
 def save_tiny(family: str, folder: Path, seed: int = 0, **overrides: Any) -> Path:

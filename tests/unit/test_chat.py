@@ -3,10 +3,9 @@
 import pytest
 from tokenizers.processors import TemplateProcessing
 
-from tests.tiny_models import tiny_model, tiny_tokenizer
+from tests.tiny_models import tiny
 from unlearning_core.evaluation.chat import chat_prompt, has_chat_template
 from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}"
@@ -17,8 +16,7 @@ TURNS = [("Hello", "Hi there"), ("And you?", "Well")]
 
 @pytest.fixture
 def loaded() -> LoadedModel:
-    model = tiny_model("llama")
-    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)  # type: ignore[arg-type]
+    return tiny("llama")
 
 
 def test_a_model_without_a_template_goes_on_from_the_message_alone(loaded: LoadedModel) -> None:

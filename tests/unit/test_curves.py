@@ -45,7 +45,7 @@ def test_where_the_budget_is_never_reached_selectivity_is_the_most_that_was_seen
 
 def test_only_the_first_crossing_counts() -> None:
     found = curve(to_frame(points([0, 1, 2, 3, 4, 5], [0, 0.1, 0.0, 0.0, 0.0, 0.2])), "top")
-    assert crossing(found) == pytest.approx(0.0005)
+    assert crossing(found.ratios, found.retain, 0.05) == pytest.approx(0.0005)
 
 
 def test_the_suggested_ratio_is_the_smallest_that_gets_nearly_all_within_the_budget() -> None:

@@ -151,7 +151,7 @@ def test_metric_bars_show_each_stage_with_a_95_percent_interval() -> None:
     assert list(concept.error_y.array) == pytest.approx([0.196, 0.392])
     assert concept.error_y.color == GREY  # stands out from light and dark ground: tests/unit/test_sweep_figure.py
     assert list(retain.error_y.array) == pytest.approx([0.0, 0.0196])
-    assert len(metric_bars(metrics, ["forget_delta"]).data) == 0
+    assert len(metric_bars({"base": {"forget_delta": 1.0}}).data) == 0
 
 
 def test_states_have_the_colours_of_the_palette_in_their_order_and_none_twice() -> None:

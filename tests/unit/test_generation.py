@@ -7,23 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny_models import FAMILIES, tiny_model, tiny_tokenizer
+from tests.tiny_models import FAMILIES, tiny
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.evaluation.generation import generate, sample_seed
 from unlearning_core.evaluation.sampling import draw
 from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
 
 PROMPTS = ["The chair", "She put the wooden table beside the window and", "It's a café, isn't"]
-
-
-def tiny(family: str, **overrides: Any) -> LoadedModel:
-    """A tiny model as `load_model` would hand it out; its end-of-text token is 0."""
-    model = tiny_model(family, **overrides)
-    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)
 
 
 def by_hand(loaded: LoadedModel, prompt: str, new: int, uniforms: np.ndarray | None, temperature: float) -> str:
@@ -47,7 +40,7 @@ def by_hand(loaded: LoadedModel, prompt: str, new: int, uniforms: np.ndarray | N
 @pytest.mark.parametrize("family", FAMILIES)
 def test_greedy_text_in_a_padded_batch_is_the_arg_max_of_each_prompt_alone(family: str) -> None:
     loaded = tiny(family)
-    found = generate(loaded, PROMPTS, greedy=True, samples=5, max_new_tokens=8)
+    found = generate(loaded, PROMPTS, temperature=0.0, samples=5, max_new_tokens=8)
     assert [text.text for text in found] == [by_hand(loaded, prompt, 8, None, 1.0) for prompt in PROMPTS]
     assert [(text.prompt, text.sample, text.seed) for text in found] == [(prompt, 0, None) for prompt in PROMPTS]
 
@@ -111,14 +104,14 @@ def test_the_ends_of_the_unit_interval_draw_tokens_that_have_a_probability() -> 
 
 def test_end_of_text_ends_a_text_and_is_not_part_of_it() -> None:
     loaded = tiny("gpt2")
-    (free,) = generate(loaded, PROMPTS[:1], greedy=True, max_new_tokens=12)
+    (free,) = generate(loaded, PROMPTS[:1], temperature=0.0, max_new_tokens=12)
     ids = loaded.tokenizer(PROMPTS[0])["input_ids"]
     with torch.no_grad():
         written = loaded.model.generate(torch.tensor([ids]), max_new_tokens=12, do_sample=False, pad_token_id=0)
     new = written[0, len(ids) :].tolist()
     end = new[4]
     loaded.model.generation_config.eos_token_id = [0, end]
-    (ended,) = generate(loaded, PROMPTS[:1], greedy=True, max_new_tokens=12)
+    (ended,) = generate(loaded, PROMPTS[:1], temperature=0.0, max_new_tokens=12)
     assert ended.text == loaded.tokenizer.decode(new[: new.index(end)])
     assert free.text.startswith(ended.text)
 
@@ -144,7 +137,7 @@ def test_the_context_is_never_exceeded_and_short_prompts_keep_their_length(famil
     loaded = tiny(family)
     long = loaded.tokenizer.decode(loaded.tokenizer("The cat sleeps on a bench. " * 30)["input_ids"][:120])
     tokens = len(loaded.tokenizer(long)["input_ids"])
-    found = generate(loaded, [PROMPTS[0], long], greedy=True, max_new_tokens=60)
+    found = generate(loaded, [PROMPTS[0], long], temperature=0.0, max_new_tokens=60)
     assert found[1].text == by_hand(loaded, long, 128 - tokens, None, 1.0)
     assert found[0].text == by_hand(loaded, PROMPTS[0], 60, None, 1.0)
 
@@ -222,8 +215,3 @@ def test_bad_settings_are_named(settings: dict[str, Any], match: str) -> None:
     arguments = {"prompts": PROMPTS, **settings}
     with pytest.raises(InputError, match=match):
         generate(tiny("gpt2"), **arguments)
-
-
-def test_temperature_zero_is_greedy() -> None:
-    loaded = tiny("gpt2")
-    assert generate(loaded, PROMPTS, temperature=0.0) == generate(loaded, PROMPTS, greedy=True)

@@ -1,22 +1,19 @@
 """Likelihood and accuracy at concept and retain tokens, against plain numpy over the model's own logits."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from tests.tiny_models import FAMILIES, tiny_model, tiny_tokenizer
+from tests.losses_by_hand import losses_by_hand
+from tests.tiny_models import FAMILIES, tiny
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.evaluation import next_token, scoring
+from unlearning_core.evaluation import next_token
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.measurement import Measurement, nll_delta
-from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
 
 
@@ -35,43 +32,15 @@ ITEMS = [
 ]
 
 
-def tiny(family: str, seed: int = 0, **overrides: Any) -> LoadedModel:
-    """A tiny model as `load_model` would hand it out."""
-    model = tiny_model(family, seed, **overrides)
-    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)
-
-
-def by_hand(loaded: LoadedModel) -> pd.DataFrame:
-    """Every sentence alone through the whole model, then float64 numpy and a loop over tokens."""
-    rows = []
-    for item in ITEMS:
-        encoding = loaded.tokenizer(item.text, return_offsets_mapping=True)
-        ids = encoding["input_ids"]
-        with torch.no_grad():
-            logits = loaded.model(torch.tensor([ids])).logits[0].double().numpy()
-        row = dict.fromkeys(("concept_tokens", "concept_nats", "concept_hits"), 0.0)
-        row |= dict.fromkeys(("retain_tokens", "retain_nats", "retain_hits"), 0.0)
-        for place in range(1, len(ids)):
-            start, end = encoding["offset_mapping"][place]
-            kind = "concept" if any(start < stop and end > first for first, stop in item.spans) else "retain"
-            line = logits[place - 1]
-            top = line.max()
-            row[f"{kind}_tokens"] += 1
-            row[f"{kind}_nats"] += top + np.log(np.exp(line - top).sum()) - line[ids[place]]
-            row[f"{kind}_hits"] += line.argmax() == ids[place]
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_sentence_scores_as_by_hand_although_batched_and_padded(family: str) -> None:
     loaded = tiny(family)
-    expected = by_hand(loaded)
+    expected = losses_by_hand(loaded, ITEMS)
     found = measure(loaded, ITEMS)
-    for column in expected:
-        np.testing.assert_allclose(found.sentences[column], expected[column], rtol=2e-5, atol=2e-5, err_msg=column)
     for kind in ("concept", "retain"):
-        tokens, nats, hits = (expected[f"{kind}_{name}"].sum() for name in ("tokens", "nats", "hits"))
+        sums = found.sentences[[f"{kind}_tokens", f"{kind}_nats", f"{kind}_hits"]]
+        np.testing.assert_allclose(sums, expected[kind], rtol=2e-5, atol=2e-5, err_msg=kind)
+        tokens, nats, hits = expected[kind].sum(axis=0)
         assert found.nll(kind).value == pytest.approx(nats / tokens, rel=1e-5)
         assert found.accuracy(kind).value == hits / tokens
 
@@ -100,14 +69,14 @@ def test_the_head_runs_in_slices_and_only_where_a_token_is_predicted(monkeypatch
 
 def test_a_family_that_scales_its_logits_is_scored_through_its_own_forward() -> None:
     loaded = tiny("cohere", logit_scale=0.25)
-    expected = by_hand(loaded)
-    np.testing.assert_allclose(measure(loaded, ITEMS).sentences.retain_nats, expected.retain_nats, rtol=2e-5)
+    expected = losses_by_hand(loaded, ITEMS)["retain"][:, 1]
+    np.testing.assert_allclose(measure(loaded, ITEMS).sentences.retain_nats, expected, rtol=2e-5)
 
 
 def test_half_precision_logits_are_normalised_in_float32() -> None:
     logits = (torch.randn(5, 50_000, generator=torch.Generator().manual_seed(0)) * 4).bfloat16()
     targets = torch.arange(5)
-    nats, _ = scoring.score_logits(logits, targets)
+    nats, _ = next_token.score_logits(logits, targets)
     exact = logits.double().numpy()
     expected = np.log(np.exp(exact).sum(axis=1)) - exact[np.arange(5), targets]
     np.testing.assert_allclose(nats, expected, rtol=1e-5)

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,16 @@ from unlearning_core.errors import InputError
 from unlearning_core.evaluation.measurement import Measurement
 from unlearning_core.evaluation.never_knew import Distance
 from unlearning_core.evaluation.ratio import Estimate, format_value
-from unlearning_core.evaluation.registry import METRICS, Metric, headline, shown
-from unlearning_core.evaluation.table import metrics_table
+from unlearning_core.evaluation.registry import METRICS, Metric, headline, metrics_table, shown
 from unlearning_core.figures.metric_bars import metric_bars
 from unlearning_core.files import write_json
 from unlearning_core.reports.csv import metrics_csv
-from unlearning_core.reports.html import Facts, html_report
+from unlearning_core.reports.run_report import html_report
 from unlearning_core.reports.run_table import metrics_of_two, run_table
 from unlearning_core.reports.terminal import table
+from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import create_run
+from unlearning_core.runs.stages.measure import report_inputs
 
 
 def _measured(concept_nats: list[float], retain_nats: list[float], first: str = "a") -> Measurement:
@@ -160,9 +162,13 @@ def test_tables_are_read_by_section_with_each_change_below_what_changed() -> Non
 
 def test_the_headline_has_the_parts_of_a_loss_in_place_of_the_whole() -> None:
     plain = dict.fromkeys(("concept_nll", "retain_nll", "concept_words_per_100", "forget_quality"), 1.0)
-    assert headline({"base": plain}) == ["concept_nll", "retain_nll", "concept_words_per_100"]
+    assert [metric.name for metric in headline({"base": plain})] == [
+        "concept_nll",
+        "retain_nll",
+        "concept_words_per_100",
+    ]
     parts = plain | dict.fromkeys(("neighbour_nll", "rest_nll"), 1.0)
-    assert headline({"base": parts}) == ["concept_nll", "neighbour_nll", "rest_nll"]
+    assert [metric.name for metric in headline({"base": parts})] == ["concept_nll", "neighbour_nll", "rest_nll"]
 
 
 def test_a_metric_is_one_row_of_the_registry_and_is_shown_everywhere(
@@ -171,6 +177,7 @@ def test_a_metric_is_one_row_of_the_registry_and_is_shown_everywhere(
     toy = Metric(
         "longest", "Longest text", "Characters of the longest text written.", ("texts",),
         lambda texts: Estimate(max(map(len, texts)), 0.5), section="texts", unit="characters", column="Longest",
+        shown_in=("table", "headline", "runs"),
     )  # fmt: skip
     monkeypatch.setitem(METRICS, "longest", toy)
     states = ("base", "pruned", "distilled")
@@ -181,7 +188,7 @@ def test_a_metric_is_one_row_of_the_registry_and_is_shown_everywhere(
     assert metrics["pruned"]["longest_stderr"] == 0.5
     (line,) = [line for line in table(metrics).splitlines() if line.startswith("longest ")]
     assert line.split()[1:4] == ["5.000", "±", "0.980"]
-    page = html_report(Facts("T", ["chair"], {}, metrics, {}, {}, lambda text: []))
+    page = html_report("T", ["chair"], metrics, {}, lambda text: [], about={}, settings={})
     assert "Longest text (characters)<small>Characters of the longest text written.</small>" in page
     assert "6.000 ± 0.980" in page
     assert "distilled,longest,7,0.5" in metrics_csv(metrics).splitlines()
@@ -196,7 +203,14 @@ def test_a_metric_is_one_row_of_the_registry_and_is_shown_everywhere(
     assert ["Longest text (characters)", "base", "5.000 ± 0.980", ""] in metrics_of_two(metrics, {}).values.tolist()
 
 
+def test_a_metric_whose_version_rises_makes_reports_stale(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run = create_run(build_config({"neural_probing": {"concept_definition": ["chair"]}}), tmp_path)
+    before = report_inputs(RunContext(run))
+    monkeypatch.setitem(METRICS, "retain_nll", replace(METRICS["retain_nll"], version=2))
+    assert report_inputs(RunContext(run)) == {**before, "metrics": {"retain_nll": 2}}
+
+
 def test_importing_the_registry_and_the_reports_loads_no_torch() -> None:
-    modules = "unlearning_core.evaluation.table, unlearning_core.reports.html, unlearning_core.reports.run_table"
+    modules = "unlearning_core.evaluation.registry, unlearning_core.reports.run_table"
     check = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

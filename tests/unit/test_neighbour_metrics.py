@@ -4,19 +4,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from tests.tiny_models import tiny_model, tiny_tokenizer
+from tests.losses_by_hand import losses_by_hand
+from tests.tiny_models import tiny
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.measurement import Measurement
-from unlearning_core.evaluation.table import metrics_table
-from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
+from unlearning_core.evaluation.registry import metrics_table
 from unlearning_core.reports.csv import metrics_csv
-from unlearning_core.reports.html import Facts, html_report
+from unlearning_core.reports.run_report import html_report
 from unlearning_core.reports.terminal import table
 from unlearning_core.reports.verdict import findings
 
@@ -39,35 +37,8 @@ ITEMS = [
 KINDS = ("concept", "retain", "neighbour", "rest")
 
 
-def tiny(family: str) -> LoadedModel:
-    model = tiny_model(family)
-    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None)
-
-
 def table_of(measured: dict[str, Measurement]) -> dict[str, dict[str, float | None]]:
     return metrics_table({state: {"measurement": measurement} for state, measurement in measured.items()})
-
-
-def by_hand(model: Any, tokenizer: Any) -> dict[str, np.ndarray]:
-    """By kind [sentences, 3]: tokens, nats and hits; every sentence alone through the whole model, token by token."""
-    found = {kind: np.zeros((len(ITEMS), 3)) for kind in KINDS}
-    for row, item in enumerate(ITEMS):
-        encoding = tokenizer(item.text, return_offsets_mapping=True)
-        ids = encoding["input_ids"]
-        with torch.no_grad():
-            logits = model(torch.tensor([ids])).logits[0].double().numpy()
-        for place in range(1, len(ids)):
-            start, end = encoding["offset_mapping"][place]
-            kinds = ["retain", "rest"]
-            if any(start < stop and end > first for first, stop in item.neighbours):
-                kinds = ["retain", "neighbour"]
-            if any(start < stop and end > first for first, stop in item.spans):
-                kinds = ["concept"]
-            line = logits[place - 1]
-            nats = line.max() + np.log(np.exp(line - line.max()).sum()) - line[ids[place]]
-            for kind in kinds:
-                found[kind][row] += (1, nats, line.argmax() == ids[place])
-    return found
 
 
 def ratio_by_hand(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
@@ -81,7 +52,7 @@ def ratio_by_hand(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
 def test_tokens_of_every_kind_score_as_by_hand_although_batched(family: str) -> None:
     loaded = tiny(family)
-    expected = by_hand(loaded.model, loaded.tokenizer)
+    expected = losses_by_hand(loaded, ITEMS)
     found = measure(loaded, ITEMS, token_budget=40)
     for kind in KINDS:
         columns = found.sentences[[f"{kind}_tokens", f"{kind}_nats", f"{kind}_hits"]]
@@ -104,7 +75,7 @@ def stages() -> tuple[dict[str, Measurement], dict[str, dict[str, np.ndarray]]]:
     mask = Mask.from_neurons(loaded.map.shapes, cut)
     bake(other.model, mask)
     measured = {"base": measure(loaded, ITEMS), "pruned": measure(loaded, ITEMS, mask=mask)}
-    return measured, {name: by_hand(of.model, of.tokenizer) for name, of in (("base", loaded), ("pruned", other))}
+    return measured, {"base": losses_by_hand(loaded, ITEMS), "pruned": losses_by_hand(other, ITEMS)}
 
 
 def test_the_report_has_the_change_of_each_part_with_its_paired_error(stages: Any) -> None:
@@ -125,7 +96,7 @@ def test_terminal_csv_report_and_findings_tell_the_parts(stages: Any) -> None:
     assert line.split()[1:] == [f"{value:.3f}", "±", f"{1.96 * error:.3f}"]
     assert f"pruned,neighbour_delta,{value},{error}" in metrics_csv(metrics).splitlines()
     assert any(line.startswith("pruned,rest_nll,") for line in metrics_csv(metrics).splitlines())
-    page = html_report(Facts("T", ["chair"], {}, metrics, {}, {}, lambda text: []))
+    page = html_report("T", ["chair"], metrics, {}, lambda text: [], about={}, settings={})
     assert f"{value:.3f} ± {1.96 * error:.3f}" in page
     (said,) = [one for one in findings(metrics) if one.startswith("Neighbours: ")]
     low, high = (100 * np.expm1(value + sign * 1.96 * error) for sign in (-1, 1))
@@ -136,7 +107,7 @@ def test_without_neighbours_no_part_is_told() -> None:
     loaded = tiny("llama")
     plain = [LabelledText(item.text, item.spans, item.words) for item in ITEMS]
     metrics = table_of({"base": measure(loaded, plain), "pruned": measure(loaded, plain)})
-    page = html_report(Facts("T", ["chair"], {}, metrics, {}, {}, lambda text: []))
+    page = html_report("T", ["chair"], metrics, {}, lambda text: [], about={}, settings={})
     told = " ".join([table(metrics), metrics_csv(metrics), *findings(metrics), page.casefold()])
     assert "neighbour" not in told.casefold()
     assert "rest_" not in told

@@ -1,7 +1,6 @@
 """Truth ratio, forget quality and divergence, against plain torch, numpy and scipy on whole logits."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,13 @@ import pytest
 import torch
 from scipy.stats import kstwo
 
-from tests.tiny_models import tiny_model, tiny_tokenizer
+from tests.tiny_models import tiny
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.evaluation import next_token
 from unlearning_core.evaluation.divergence import divergences, kl_of_logits
 from unlearning_core.evaluation.never_knew import Distance, distance
-from unlearning_core.evaluation.questions import TruthQuestion
-from unlearning_core.evaluation.truth_ratio import answer_losses, forget_quality, truth_ratios
+from unlearning_core.evaluation.truth_ratio import TruthQuestion, answer_losses, truth_ratios
 from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
 
 TEXTS = [
@@ -39,13 +36,6 @@ QUESTIONS = [
     question("Q: What is a sofa? A: ", "A soft seat for two or three.", "A small dog."),
     question("Q: Who sat?", "Nobody, it's said.", "The old cat of the travellers sat there.", "A boat."),
 ]
-
-
-def tiny(family: str, seed: int = 0, **overrides: Any) -> LoadedModel:
-    """A tiny model as `load_model` would hand it out."""
-    model = tiny_model(family, seed, **overrides)
-    info: Any = SimpleNamespace(source=f"{family}-{seed}")
-    return LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=info)
 
 
 def logits_of(loaded: LoadedModel, ids: list[int]) -> torch.Tensor:
@@ -103,18 +93,23 @@ def ks_by_hand(one: np.ndarray, other: np.ndarray) -> float:
     return float(max(abs((one <= place).mean() - (other <= place).mean()) for place in places))
 
 
+def quality(ours: np.ndarray, theirs: np.ndarray) -> Any:
+    questions = pd.DataFrame({"truth_ratio": ours, "never_knew_truth_ratio": theirs})
+    return Distance(questions, pd.DataFrame()).forget_quality
+
+
 def test_forget_quality_is_the_two_sample_kolmogorov_smirnov_test() -> None:
     random = np.random.default_rng(0)
     ours, theirs = random.gamma(2.0, 1.0, 120), random.gamma(2.0, 1.3, 120)
-    found = forget_quality(ours, theirs)
+    found = quality(ours, theirs)
     statistic = ks_by_hand(ours, theirs)
     assert found.statistic == pytest.approx(statistic)
     # Large samples of n each: the one-sample distribution at n / 2.
-    assert found.p_value == pytest.approx(kstwo.sf(statistic, 60), rel=0.25)
-    turned = forget_quality(1 / ours, 1 / theirs)
-    assert (turned.statistic, turned.p_value) == pytest.approx((found.statistic, found.p_value))
-    assert forget_quality(ours, ours).p_value == 1
-    assert forget_quality(ours, theirs + 100).p_value < 1e-60
+    assert found.pvalue == pytest.approx(kstwo.sf(statistic, 60), rel=0.25)
+    turned = quality(1 / ours, 1 / theirs)
+    assert (turned.statistic, turned.pvalue) == pytest.approx((found.statistic, found.pvalue))
+    assert quality(ours, ours).pvalue == 1
+    assert quality(ours, theirs + 100).pvalue < 1e-60
 
 
 def by_hand(reference: LoadedModel, loaded: LoadedModel, text: str) -> float:
@@ -189,8 +184,7 @@ def test_the_same_model_is_at_no_distance_and_its_sets_are_kept_apart(tmp_path: 
     loaded = tiny("gpt2")
     found = distance(tiny("gpt2"), loaded, QUESTIONS, {"forget": TEXTS[:2], "retain": TEXTS[2:]})
     quality, forget = found.forget_quality, found.divergence("forget")
-    assert quality is not None
-    assert (quality.p_value, quality.statistic) == (1, 0)
+    assert (quality.pvalue, quality.statistic) == (1, 0)
     assert forget is not None
     assert forget.value == 0
     assert found.divergence("neighbour") is None

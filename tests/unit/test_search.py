@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.tiny_models import tiny_model, tiny_tokenizer
+from tests.tiny_models import tiny
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask
@@ -16,8 +16,6 @@ from unlearning_core.evaluation.likelihood import Meter
 from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.evaluation.search import MOST, Search, Target, search
 from unlearning_core.evaluation.sweep import Point, SweepSettings, sweep
-from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
 
 LAYERS, WIDTH = 3, 48
@@ -33,8 +31,7 @@ Deltas = tuple[np.ndarray, np.ndarray]
 
 @pytest.fixture(scope="module")
 def meter() -> Meter:
-    model = tiny_model("llama")
-    return Meter(LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None), ITEMS)
+    return Meter(tiny("llama"), ITEMS)
 
 
 @pytest.fixture(scope="module")

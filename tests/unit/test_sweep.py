@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.tiny_models import tiny_model, tiny_tokenizer
+from tests.tiny_models import tiny
 from unlearning_core.cli.sweep import curves_table
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.cut_settings import CutSettings
@@ -17,8 +17,6 @@ from unlearning_core.errors import InputError, Stopped
 from unlearning_core.evaluation.likelihood import Meter, measure
 from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.evaluation.sweep import Point, SweepSettings, bottom_first, random_like, sweep, to_frame
-from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress
 from unlearning_core.runs.sweep import summarise
 
@@ -43,8 +41,7 @@ def per_layer(mask: Mask) -> list[int]:
 
 @pytest.fixture(scope="module")
 def meter() -> Meter:
-    model = tiny_model("llama")
-    return Meter(LoadedModel(model=model, tokenizer=tiny_tokenizer(), map=map_model(model), info=None), ITEMS)
+    return Meter(tiny("llama"), ITEMS)
 
 
 def test_top_and_bottom_points_are_the_cuts_measured_one_by_one(meter: Meter) -> None:

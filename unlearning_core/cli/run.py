@@ -9,14 +9,7 @@ from cyclopts import Parameter
 
 from unlearning_core import distributed
 from unlearning_core.cli.options import Bar, OutputFolder, Starter
-from unlearning_core.config import (
-    DEFAULT_STARTER,
-    ExperimentConfig,
-    build_config,
-    override,
-    read_config_values,
-    starter_file,
-)
+from unlearning_core.config import DEFAULT_STARTER, build_config, override, read_config_values, starter_file
 from unlearning_core.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -48,7 +41,11 @@ def run_command(
     from unlearning_core.runs.pipeline import create_run, execute, find_or_create_run
     from unlearning_core.runs.run import Run
 
-    settings = _experiment(config, starter, assignments)
+    if config is not None and starter is not None:
+        raise InputError(f"Give either a config ({config}) or --starter {starter}, not both.")
+    path = config or starter_file(starter or DEFAULT_STARTER)
+    values = override(read_config_values(path), assignments)
+    settings = build_config(values, origin=str(path), folder=path.resolve().parent)
     distributed.connect()
     folder: Path | None = None
     if distributed.is_main():
@@ -65,14 +62,6 @@ def run_command(
     progress.close()
     print_outcome(run)
     print(run.folder)
-
-
-def _experiment(config: Path | None, starter: str | None, assignments: tuple[str, ...]) -> ExperimentConfig:
-    if config is not None and starter is not None:
-        raise InputError(f"Give either a config ({config}) or --starter {starter}, not both.")
-    path = config or starter_file(starter or DEFAULT_STARTER)
-    values = override(read_config_values(path), assignments)
-    return build_config(values, origin=str(path), folder=path.resolve().parent)
 
 
 _said: set[str] = set()

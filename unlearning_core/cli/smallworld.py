@@ -84,7 +84,7 @@ def _written(recipe: TrainingSettings, without: str | None, progress: TerminalPr
 @smallworld_command.command(name="evaluate")
 def evaluate_command(
     *,
-    model: Path = (ROOT / "models") / "smallworld",
+    model: Path = ROOT / "models" / "smallworld",
     never_knew: Path | None = None,
     json: OutputFile | None = None,
     answers: OutputFile | None = None,
@@ -112,7 +112,7 @@ def evaluate_command(
     from unlearning_core.smallworld.scores import summary
 
     folders = {"smallworld": model}
-    twin = never_knew or (ROOT / "models") / "smallworld-never-knew-seats"
+    twin = never_knew or ROOT / "models" / "smallworld-never-knew-seats"
     if never_knew or twin.is_dir():
         folders["never knew"] = twin
     exam = world_exam(seed, limit)
@@ -123,7 +123,8 @@ def evaluate_command(
     if json:
         write_json(json, summary(models["smallworld"], models.get("never knew"), exam.questions))
     if answers:
-        write_text(answers, _json_lines(models))
+        replies = [{"model": name, **reply.to_dict()} for name, figures in models.items() for reply in figures.marked]
+        write_text(answers, "".join(json_text.dumps(reply, ensure_ascii=False) + "\n" for reply in replies))
     if stories:
         write_text(stories, "\n\n".join(models["smallworld"].stories) + "\n")
     if no_card or limit:
@@ -144,11 +145,6 @@ def _figures(folder: Path, exam: "Exam", seed: int, progress: TerminalProgress) 
         )
     loaded = load_model(str(folder), dtype="float32", progress=progress)
     return Figures(examine(loaded, exam, progress), tell(loaded, exam.openings, seed, progress))
-
-
-def _json_lines(models: "dict[str, Figures]") -> str:
-    replies = [{"model": name, **reply.to_dict()} for name, figures in models.items() for reply in figures.marked]
-    return "".join(json_text.dumps(reply, ensure_ascii=False) + "\n" for reply in replies)
 
 
 @smallworld_command.command(name="export")

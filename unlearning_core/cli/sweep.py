@@ -78,11 +78,11 @@ def curves_table(points: "pd.DataFrame", summary: dict[str, Any]) -> str:
         texts += [f"{near:.3f}"] if top.has_neighbours else []
         lines.append(f"{100 * ratio:>7.3g}%{neurons:>9.0f}" + "".join(f"{text:>18}" for text in texts))
     sign = "" if summary["budget_reached"] else "at least "
-    lines.append(
-        f"Selectivity: {sign}{format_value(summary['selectivity'], summary['selectivity_stderr'])}"
-        + f" nats forgotten at {summary['budget']} nats elsewhere, cutting {100 * summary['selectivity_ratio']:.2g} % "
-        "(± half a 95 % interval)"
-    )  # fmt: skip
     suggested = summary["suggested_ratio"]
-    lines.append(f"Suggested ratio: {'none: nothing is forgotten' if suggested is None else f'{suggested:.4g}'}")
+    lines += [
+        f"Selectivity: {sign}{format_value(summary['selectivity'], summary['selectivity_stderr'])} nats forgotten at "
+        f"{summary['budget']} nats elsewhere, cutting {100 * summary['selectivity_ratio']:.2g} % (± half a 95 % "
+        "interval)",
+        f"Suggested ratio: {'none: nothing is forgotten' if suggested is None else f'{suggested:.4g}'}",
+    ]
     return "\n".join(lines)

@@ -1,9 +1,10 @@
 """What a model is given to go on from when a person talks to it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from unlearning_core.models.loading import LoadedModel
+
+_ROLES = ("user", "assistant")
 
 
 def has_chat_template(loaded: LoadedModel) -> bool:
@@ -23,20 +24,14 @@ def chat_prompt(loaded: LoadedModel, turns: Sequence[tuple[str, str]], message: 
     """
     if not has_chat_template(loaded):
         return message
-    room = getattr(loaded.model.config, "max_position_embeddings", None)
-    for first in range(len(turns) + 1):
-        prompt = _filled(loaded.tokenizer, turns[first:], message)
-        if room is None or len(loaded.tokenizer(prompt, verbose=False)["input_ids"]) + new_tokens <= room:
+    tokenizer, room = loaded.tokenizer, getattr(loaded.model.config, "max_position_embeddings", None)
+    said = [{"role": role, "content": text} for turn in turns for role, text in zip(_ROLES, turn, strict=True)]
+    for first in range(0, len(said) + 1, 2):
+        talk = [*said[first:], {"role": "user", "content": message}]
+        prompt: str = tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
+        # A template that writes the first token itself would double the one that the tokenizer adds.
+        if tokenizer.bos_token and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]:
+            prompt = prompt.removeprefix(tokenizer.bos_token)
+        if room is None or len(tokenizer(prompt, verbose=False)["input_ids"]) + new_tokens <= room:
             break
-    return prompt
-
-
-def _filled(tokenizer: Any, turns: Sequence[tuple[str, str]], message: str) -> str:
-    said = [{"role": "user", "content": message}]
-    for person, model in reversed(turns):
-        said[:0] = [{"role": "user", "content": person}, {"role": "assistant", "content": model}]
-    prompt: str = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
-    # A template that writes the first token itself would double the one that the tokenizer adds.
-    if tokenizer.bos_token and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]:
-        prompt = prompt.removeprefix(tokenizer.bos_token)
     return prompt

@@ -19,13 +19,10 @@ def count_words(text: str) -> int:
 def concept_words_per_100(texts: Sequence[str], matcher: Matcher) -> Estimate:
     """Matches of the concept in every 100 generated words, over all texts together.
 
+    A phrase of several words is one match. The standard error is clustered by text.
+
     Args:
         texts: what the model wrote, without the prompts.
-        matcher: the same one that labelled the sentences; a phrase of several words is one match.
-
-    Returns:
-        The rate, and its standard error clustered by text; NaN where no text holds a word, respectively where fewer
-        than two do.
     """
     matches = np.array([100.0 * len(matcher.spans(text)) for text in texts])
     return ratio_estimate(matches, np.array([count_words(text) for text in texts]))

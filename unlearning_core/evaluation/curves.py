@@ -64,18 +64,12 @@ def curve(points: pd.DataFrame, order: Order) -> Curve:
     """
     rows = points[(points["order"] == order) & (points["ratio"] > 0)]
     groups = rows[rows.groupby("ratio")["draw"].transform("size") == rows["draw"].nunique()].groupby("ratio")
-    columns = {"ratios": np.array([0.0, *groups.groups])}
-    for name in ("neurons", "forget_stderr", "retain_stderr", "neighbour", "neighbour_stderr"):
-        columns[name] = _from_zero(groups[name].mean())
+    measured = ["neurons", "forget", "forget_stderr", "retain", "retain_stderr", "neighbour", "neighbour_stderr"]
+    columns = dict(groups[measured].mean().items())
     for name in ("forget", "retain"):
-        columns[name] = _from_zero(groups[name].mean())
-        columns[f"{name}_low"] = _from_zero(groups[name].min())
-        columns[f"{name}_high"] = _from_zero(groups[name].max())
-    return Curve(**columns)
-
-
-def _from_zero(values: pd.Series) -> np.ndarray:
-    return np.concatenate([[0.0], values.to_numpy(np.float64)])
+        columns |= {f"{name}_low": groups[name].min(), f"{name}_high": groups[name].max()}
+    from_zero = {name: np.append(0.0, values.to_numpy(np.float64)) for name, values in columns.items()}
+    return Curve(ratios=np.array([0.0, *groups.groups]), **from_zero)
 
 
 @dataclass(frozen=True)
@@ -96,28 +90,23 @@ class Selectivity:
     reached: bool
 
 
-def selectivity(found: Curve, budget: float = BUDGET) -> Selectivity:
-    """The forget delta where the retain delta first reaches `budget`, linear between neighbouring ratios."""
-    ratio = crossing(found, budget)
+def selectivity(found: Curve) -> Selectivity:
+    """The forget delta where the retain delta first reaches the budget, linear between neighbouring ratios."""
+    ratio = crossing(found.ratios, found.retain, BUDGET)
+    reached = ratio is not None
     if ratio is None:
-        best = int(np.argmax(found.forget))
-        return Selectivity(
-            float(found.forget[best]), float(found.forget_stderr[best]), float(found.ratios[best]), False
-        )
-    return Selectivity(found.at("forget", ratio), found.at("forget_stderr", ratio), ratio, True)
+        ratio = float(found.ratios[np.argmax(found.forget)])
+    return Selectivity(found.at("forget", ratio), found.at("forget_stderr", ratio), ratio, reached)
 
 
-def crossing(found: Curve, budget: float = BUDGET) -> float | None:
-    """The ratio at which the retain delta first reaches `budget`, or None."""
-    beyond = np.flatnonzero(found.retain >= budget)
+def crossing(ratios: _Values, values: _Values, level: float) -> float | None:
+    """The ratio at which `values`, 0 at first, first reach `level` above 0, linear between neighbours; or None."""
+    beyond = np.flatnonzero(values >= level)
     if not len(beyond):
         return None
-    after = int(beyond[0])
-    if after == 0:
-        return 0.0
-    before, retain = after - 1, found.retain
-    share = (budget - retain[before]) / (retain[after] - retain[before])
-    return float(found.ratios[before] + share * (found.ratios[after] - found.ratios[before]))
+    before, after = int(beyond[0]) - 1, int(beyond[0])
+    share = (level - values[before]) / (values[after] - values[before])
+    return float(ratios[before] + share * (ratios[after] - ratios[before]))
 
 
 def area_between(found: Curve) -> float:
@@ -133,25 +122,20 @@ def area_between(found: Curve) -> float:
     return float(np.trapezoid(gap, places) / (places[-1] - places[0]))
 
 
-def suggested_ratio(found: Curve, budget: float = BUDGET) -> float | None:
+def suggested_ratio(found: Curve) -> float | None:
     """The smallest cut that gets nearly all there is to get: the knee of the curve within the budget.
 
-    Of the cuts that come before the retain delta first reaches `budget`, the smallest one that reaches `ENOUGH` of the
-    largest forget delta among them, linear between neighbouring ratios. None where none of them forgets anything.
+    Of the cuts that come before the retain delta first reaches the budget, the smallest one that reaches `ENOUGH` of
+    the largest forget delta among them, linear between neighbouring ratios. None where none of them forgets anything.
     """
-    end = crossing(found, budget)
     ratios, forget = found.ratios, found.forget
+    end = crossing(ratios, found.retain, BUDGET)
     if end is not None:
         inside = ratios < end
         ratios = np.append(ratios[inside], end)
         forget = np.append(forget[inside], found.at("forget", end))
     best = float(forget.max())
-    if best <= 0:
-        return None
-    after = int(np.argmax(forget >= ENOUGH * best))
-    before = after - 1
-    share = (ENOUGH * best - forget[before]) / (forget[after] - forget[before])
-    return float(ratios[before] + share * (ratios[after] - ratios[before]))
+    return crossing(ratios, forget, ENOUGH * best) if best > 0 else None
 
 
 Kind = Literal["nothing cut", "no better than random", "forgets cheaply", "forgets at a price"]
@@ -162,7 +146,6 @@ class RandomComparison:
     """The cut from the top against random cuts of as many neurons in the same layers, at one ratio.
 
     Attributes:
-        kind: what it comes to.
         neurons: how many neurons are cut there, about.
         forget: forget delta of the cut from the top, nats a token; `random_forget` is the random cuts' mean.
         retain: retain delta, likewise.
@@ -182,7 +165,7 @@ class RandomComparison:
     draws: int
 
 
-def compare_with_random(points: pd.DataFrame, ratio: float, budget: float = BUDGET) -> RandomComparison | None:
+def compare_with_random(points: pd.DataFrame, ratio: float) -> RandomComparison | None:
     """Whether the ranking beats chance at `ratio`, read off the curves; None where they were not measured that far.
 
     It does where its forget delta is above 0, above every random draw, and above their mean by two standard errors of
@@ -196,7 +179,7 @@ def compare_with_random(points: pd.DataFrame, ratio: float, budget: float = BUDG
         return None
     error = float(np.hypot(*np.nan_to_num([found.at("forget_stderr", ratio) for found in (top, random)])))
     low, high, neurons = random.at("forget_low", ratio), random.at("forget_high", ratio), top.at("neurons", ratio)
-    kind: Kind = "forgets cheaply" if retain < budget else "forgets at a price"
+    kind: Kind = "forgets cheaply" if retain < BUDGET else "forgets at a price"
     if not (forget > max(high, 0.0) and forget - by_chance > 2 * error):
         kind = "no better than random"
     return RandomComparison(

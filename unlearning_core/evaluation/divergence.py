@@ -18,8 +18,7 @@ from unlearning_core.activations.alignment import encode
 from unlearning_core.activations.batches import length_sorted
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.next_token import NextToken
-from unlearning_core.evaluation.scoring import not_a_number
+from unlearning_core.evaluation.next_token import NextToken, check_finite
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
@@ -27,11 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_vocabularies(reference: LoadedModel, loaded: LoadedModel) -> None:
-    """Make sure that a token number means the same to both models.
-
-    Raises:
-        InputError: their tokenizers have different tokens, or their outputs differ in length.
-    """
+    """Raise InputError where a token number does not mean the same to both models."""
     theirs, ours = reference.tokenizer.get_vocab(), loaded.tokenizer.get_vocab()
     different = sum(theirs.get(token) != number for token, number in ours.items())
     different += sum(token not in ours for token in theirs)
@@ -53,7 +48,7 @@ def divergences(
     token_budget: int = 2048,
     progress: ProgressCallback = silent,
 ) -> pd.DataFrame:
-    """KL(reference || loaded) along each text, summed over its tokens.
+    """KL(reference || loaded) along each text, summed over its tokens; for models of one vocabulary.
 
     Every token that has a predecessor counts, under the whole text before it; tokens that the tokenizer adds do not. A
     text longer than the shorter of the two contexts is cut there.
@@ -67,11 +62,11 @@ def divergences(
         A row a text, in the order given: `text`, `tokens`, and `nats`, the sum of their divergences.
 
     Raises:
-        InputError: the two have different vocabularies.
         WorkFailed: a model's output is not a number.
     """
-    check_vocabularies(reference, loaded)
-    encoded = encode(loaded.tokenizer, [LabelledText(text) for text in texts], _context(reference, loaded))
+    contexts = [getattr(model.model.config, "max_position_embeddings", None) for model in (reference, loaded)]
+    shorter = min((context for context in contexts if context is not None), default=None)
+    encoded = encode(loaded.tokenizer, [LabelledText(text) for text in texts], shorter)
     models = NextToken(reference), NextToken(loaded)
     rows = min(model.rows for model in models)
     # Where only one of the two cuts its slices at the end of a text, texts given one by one keep them side by side.
@@ -92,8 +87,7 @@ def divergences(
             start += places
         done += len(group)
         progress(Progress("comparing with the never-knew model", done, len(texts), "texts"))
-    if not np.isfinite(nats).all():
-        raise not_a_number()
+    check_finite(nats)
     return pd.DataFrame({"text": list(texts), "tokens": tokens, "nats": nats})
 
 
@@ -105,8 +99,3 @@ def kl_of_logits(
         wanted = torch.log_softmax(reference.float(), dim=-1)
         found = torch.log_softmax(other.float().to(wanted.device), dim=-1)
         return (wanted.exp() * (wanted - found)).sum(dim=-1).double().cpu().numpy()
-
-
-def _context(*models: LoadedModel) -> int | None:
-    limits = [getattr(model.model.config, "max_position_embeddings", None) for model in models]
-    return min((limit for limit in limits if limit is not None), default=None)

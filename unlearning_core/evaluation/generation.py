@@ -11,7 +11,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -48,10 +48,6 @@ class Generation:
     text: str
     seed: int | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-able form."""
-        return asdict(self)
-
 
 def sample_seed(seed: int, prompt: str, sample: int) -> int:
     """The seed of one sample: the same whichever other prompts and samples are asked for."""
@@ -68,7 +64,6 @@ def generate(
     temperature: float = 0.8,
     top_p: float = 1.0,
     max_new_tokens: int = 60,
-    greedy: bool = False,
     seed: int = 0,
     batch_size: int = 32,
     on_text: OnText | None = None,
@@ -79,7 +74,7 @@ def generate(
     Args:
         mask: neurons cut while it writes; the model itself is not changed.
         samples: texts a prompt; greedy decoding gives one, whatever this says.
-        temperature: divides the logits; 0 is greedy.
+        temperature: divides the logits; 0 is greedy decoding.
         top_p: only the fewest most probable tokens that together reach this probability are drawn from.
         max_new_tokens: at most so many tokens, and never more than the model's context holds.
         batch_size: texts written at once.
@@ -94,7 +89,7 @@ def generate(
         WorkFailed: the model's output is not a number.
     """
     _check(prompts, samples, temperature, top_p, max_new_tokens)
-    greedy = greedy or temperature == 0
+    greedy = temperature == 0
     writer = _Writer(loaded, temperature, top_p, max_new_tokens, on_text, progress)
     rows = writer.rows(prompts, 1 if greedy else samples, None if greedy else seed)
     total = len(rows) * max_new_tokens
@@ -243,22 +238,25 @@ def _without_rules(model: Any) -> Any:
     return twin
 
 
+@dataclass(eq=False)
 class _Watcher(StoppingCriteria):
     """Tells the listeners about every new token; stops nothing itself, but a listener may raise Stopped."""
 
-    def __init__(self, writer: _Writer, batch: list[_Row], prompt_length: int, done: int, total: int) -> None:
-        self._writer, self._batch, self._prompt_length = writer, batch, prompt_length
-        self._done, self._total = done, total
-        self._last: dict[int, str] = {}
+    writer: _Writer
+    batch: list[_Row]
+    prompt_length: int
+    done: int
+    total: int
+    last: dict[int, str] = field(default_factory=dict)
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
-        new, writer = input_ids[:, self._prompt_length :], self._writer
-        writer.progress(Progress("generating", self._done + new.numel(), self._total, "tokens"))
+        new, writer = input_ids[:, self.prompt_length :], self.writer
+        writer.progress(Progress("generating", self.done + new.numel(), self.total, "tokens"))
         if writer.on_text is not None:
-            for number, (row, ids) in enumerate(zip(self._batch, new.tolist(), strict=True)):
+            for number, (row, ids) in enumerate(zip(self.batch, new.tolist(), strict=True)):
                 # A character of several tokens is a replacement sign until its last one is there.
                 text = writer.decode(row, ids).rstrip("\ufffd")
-                if self._last.get(number) != text:
-                    self._last[number] = text
+                if self.last.get(number) != text:
+                    self.last[number] = text
                     writer.on_text(row.prompt_index, row.sample, text)
-        return torch.zeros(len(self._batch), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
+        return torch.zeros(len(self.batch), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]

@@ -4,9 +4,8 @@ Where sentences have neighbours (concepts/neighbours.py), those others come in t
 tokens, and the rest. Needs no torch; `likelihood.py` makes measurements.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,17 +14,8 @@ from unlearning_core.errors import InputError
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
 
 Kind = Literal["concept", "retain", "neighbour", "rest"]
-
-WHOLE: tuple[Kind, ...] = ("concept", "retain")
-PARTS: tuple[Kind, ...] = ("neighbour", "rest")
-"""What the retain tokens are made of, where there are neighbours."""
-
-
-def columns(kinds: Sequence[Kind]) -> list[str]:
-    """Columns of `Measurement.sentences`: predicted tokens of a kind in the sentence, their summed negative
-    log-likelihood in nats, and how many of them were the most probable token.
-    """
-    return [f"{kind}_{name}" for kind in kinds for name in ("tokens", "nats", "hits")]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""The last two are what the retain tokens are made of, where there are neighbours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,19 +23,21 @@ class Measurement:
     """One state of a model on held-out sentences.
 
     Attributes:
-        sentences: a row a sentence, in the order given: `text`, and the sums named by `columns`.
+        sentences: a row a sentence, in the order given: `text`, and for each kind KIND_tokens, the predicted tokens of
+            the kind, KIND_nats, their summed negative log-likelihood, and KIND_hits, how many of them were the most
+            probable token.
     """
 
     sentences: pd.DataFrame = field(repr=False)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of tokens that were told apart: `PARTS` only where there are neighbours."""
-        return (*WHOLE, *PARTS) if self.has_neighbours else WHOLE
+        """The kinds of tokens that were told apart."""
+        return KINDS if self.has_neighbours else KINDS[:2]
 
     @property
     def has_neighbours(self) -> bool:
-        """Whether the retain tokens were also measured in `PARTS`."""
+        """Whether the retain tokens were also measured in two parts."""
         return "neighbour_tokens" in self.sentences
 
     def tokens(self, kind: Kind) -> int:

@@ -8,19 +8,16 @@ about everything else (retain).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from unlearning_core.evaluation.divergence import check_vocabularies, divergences
-from unlearning_core.evaluation.questions import TruthQuestion
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
-from unlearning_core.evaluation.truth_ratio import ForgetQuality, forget_quality, truth_ratios
+from unlearning_core.evaluation.truth_ratio import TruthQuestion, truth_ratios
 from unlearning_core.files import write_file
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import ProgressCallback, silent
-
-TEXT_SETS = ("forget", "neighbour", "retain")
-"""What the texts are about: the concept, its neighbours, everything else."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +26,23 @@ class Distance:
 
     Attributes:
         questions: a row a question, in the order given: `prompt`, `truth_ratio` and `never_knew_truth_ratio`.
-        texts: a row a text: `set` (one of `TEXT_SETS`), `text`, `tokens` and `nats`, the divergence summed over them.
+        texts: a row a text: `set` (forget, neighbour or retain), `text`, `tokens` and `nats`, the divergence summed
+            over them.
     """
 
     questions: pd.DataFrame
     texts: pd.DataFrame
 
     @property
-    def forget_quality(self) -> ForgetQuality | None:
-        """TOFU's, over all questions; None where there are none."""
-        if self.questions.empty:
-            return None
-        columns = (self.questions[name].to_numpy() for name in ("truth_ratio", "never_knew_truth_ratio"))
-        return forget_quality(*columns)
+    def forget_quality(self) -> Any:
+        """TOFU's, over all questions, as scipy's `pvalue` and `statistic`; None where there are none.
+
+        The statistic is the largest gap between the two cumulative distributions, 0 to 1.
+        """
+        from scipy.stats import ks_2samp
+
+        asked = self.questions
+        return None if asked.empty else ks_2samp(asked["truth_ratio"], asked["never_knew_truth_ratio"])
 
     def divergence(self, name: str) -> Estimate | None:
         """Mean KL(never-knew || model) on the set `name`, nats a token, clustered by text; None where it is empty."""
@@ -65,7 +66,6 @@ def distance(
     questions: Sequence[TruthQuestion],
     texts: Mapping[str, Sequence[str]],
     *,
-    token_budget: int = 2048,
     progress: ProgressCallback = silent,
 ) -> Distance:
     """Measure how far `loaded` is from `never_knew`; both stay as they are.
@@ -73,7 +73,6 @@ def distance(
     Args:
         questions: about the concept; may be none.
         texts: by name of a text set; a set may be missing.
-        token_budget: positions in a batch, padding included.
         progress: told after every batch; may raise Stopped.
 
     Raises:
@@ -83,11 +82,9 @@ def distance(
     check_vocabularies(never_knew, loaded)
     asked = pd.DataFrame({"prompt": [question.prompt for question in questions]}, dtype="str")
     for column, model in (("truth_ratio", loaded), ("never_knew_truth_ratio", never_knew)):
-        asked[column] = truth_ratios(model, questions, token_budget=token_budget, progress=progress)
-    tables = []
+        asked[column] = truth_ratios(model, questions, progress=progress)
+    tables = [pd.DataFrame({"set": [], "text": [], "tokens": [], "nats": []})] if not texts else []
     for name, some in texts.items():
-        table = divergences(never_knew, loaded, some, token_budget=token_budget, progress=progress)
-        table.insert(0, "set", name)
-        tables.append(table)
-    empty = pd.DataFrame({"set": [], "text": [], "tokens": [], "nats": []})
-    return Distance(asked, pd.concat(tables, ignore_index=True) if tables else empty)
+        tables.append(divergences(never_knew, loaded, some, progress=progress))
+        tables[-1].insert(0, "set", name)
+    return Distance(asked, pd.concat(tables, ignore_index=True))

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from torch.nn.utils.rnn import pad_sequence
 
+from unlearning_core.errors import WorkFailed
 from unlearning_core.models.loading import LoadedModel
 
 logger = logging.getLogger(__name__)
@@ -17,6 +20,11 @@ SLICE_ELEMENTS = 2**24
 
 # A property of the architecture, asked again for every cut that is previewed; it goes when the model does.
 _HEAD_IS_ALL: "WeakKeyDictionary[torch.nn.Module, bool]" = WeakKeyDictionary()
+
+
+Scores = tuple[Float[np.ndarray, " places"], Bool[np.ndarray, " places"]]
+"""Of one text each token's negative log-likelihood in nats, and whether it is the most probable one; entry t is about
+token t + 1, so that there is one place less than tokens."""
 
 
 class NextToken:
@@ -37,7 +45,22 @@ class NextToken:
         rows_of = self._head if self._head is not None else self._model.get_input_embeddings()
         self.vocabulary = int(rows_of.weight.shape[0])
         self.rows = max(1, SLICE_ELEMENTS // self.vocabulary)
-        self.by_head = self._head is not None and self._head_is_all()
+        if self._head is not None and self._model not in _HEAD_IS_ALL:
+            _HEAD_IS_ALL[self._model] = self._head_is_all()
+        self.by_head = self._head is not None and _HEAD_IS_ALL[self._model]
+
+    def score(self, texts: list[list[int]]) -> list[Scores]:
+        """Scores of each text (token ids) in the batch.
+
+        Raises:
+            WorkFailed: the model's output is not a number.
+        """
+        parts = [score_logits(logits, targets) for logits, targets in self.slices(texts)]
+        nats = np.concatenate([some for some, _ in parts] or [np.empty(0)])
+        hits = np.concatenate([some for _, some in parts] or [np.empty(0, bool)])
+        check_finite(nats)
+        ends = np.cumsum([max(len(ids) - 1, 0) for ids in texts])[:-1]
+        return list(zip(np.split(nats, ends), np.split(hits, ends), strict=True))
 
     def slices(
         self, texts: list[list[int]], rows: int | None = None
@@ -61,7 +84,11 @@ class NextToken:
         if self.by_head:
             with torch.inference_mode():
                 states = self._states(ids, seen)[:, :-1][places]
-            yield from self._slices_of_states(states, targets, rows or self.rows)
+            for some, wanted in zip(states.split(rows or self.rows), targets.split(rows or self.rows), strict=True):
+                # Not around the yield: what runs between two slices is the caller's business.
+                with torch.inference_mode():
+                    logits = self._logits(some)
+                yield logits, wanted
             return
         start = 0
         for row, count in enumerate(places.sum(dim=1).tolist()):
@@ -79,44 +106,27 @@ class NextToken:
         places: Bool[torch.Tensor, "batch tokens"],
         body: torch.nn.Module | None = None,
     ) -> Float[torch.Tensor, "places vocabulary"]:
-        """Logits at some places; gradients flow through them wherever they are enabled.
+        """Logits at some places, text by text; gradients flow through them wherever they are enabled.
 
         Args:
             ids: token ids, padded on the right.
             seen: 1 at real tokens.
             places: where the next token's logits are wanted.
             body: runs in place of the model's own body; only where `by_head`.
-
-        Returns:
-            Text by text.
         """
         if not self.by_head:
             return self._model(input_ids=ids, attention_mask=seen).logits[places]
-        states = (body or self._body)(input_ids=ids, attention_mask=seen, use_cache=False)[0]
-        return self._logits(states[places])
-
-    def _slices_of_states(
-        self, states: torch.Tensor, targets: torch.Tensor, rows: int
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for some, wanted in zip(states.split(rows), targets.split(rows), strict=True):
-            # Not around the yield: what runs between two slices is the caller's business.
-            with torch.inference_mode():
-                logits = self._logits(some)
-            yield logits, wanted
+        return self._logits(self._states(ids, seen, body)[places])
 
     def _padded(self, texts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """([batch, longest] ids, [batch, longest] 0/1); the pad id is any: the mask hides it."""
-        longest = max(len(ids) for ids in texts)
-        ids = torch.zeros(len(texts), longest, dtype=torch.long)
-        seen = torch.zeros(len(texts), longest, dtype=torch.long)
-        for row, text in enumerate(texts):
-            ids[row, : len(text)] = torch.tensor(text)
-            seen[row, : len(text)] = 1
+        ids = pad_sequence([torch.tensor(text, dtype=torch.long) for text in texts], batch_first=True)
+        seen = pad_sequence([torch.ones(len(text), dtype=torch.long) for text in texts], batch_first=True)
         return ids.to(self._device), seen.to(self._device)
 
-    def _states(self, ids: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    def _states(self, ids: torch.Tensor, seen: torch.Tensor, body: torch.nn.Module | None = None) -> torch.Tensor:
         """[batch, tokens, width]: what the head reads."""
-        return self._body(input_ids=ids, attention_mask=seen, use_cache=False)[0]
+        return (body or self._body)(input_ids=ids, attention_mask=seen, use_cache=False)[0]
 
     def _logits(self, states: torch.Tensor) -> torch.Tensor:
         logits = self._head(states.to(self._head.weight.device))
@@ -126,11 +136,6 @@ class NextToken:
 
     def _head_is_all(self) -> bool:
         """Whether body and head, as used here, give the model's own logits (a family may scale or cap them)."""
-        if self._model not in _HEAD_IS_ALL:
-            _HEAD_IS_ALL[self._model] = self._compare_head()
-        return _HEAD_IS_ALL[self._model]
-
-    def _compare_head(self) -> bool:
         ids = torch.arange(4, device=self._device)[None] % self._model.get_input_embeddings().weight.shape[0]
         seen = torch.ones_like(ids)
         with torch.inference_mode():
@@ -141,3 +146,23 @@ class NextToken:
         if not same:
             logger.warning("This model's logits are not its head's output alone: scoring text by text, which is slower")
         return same
+
+
+def score_logits(
+    logits: Float[torch.Tensor, "n vocabulary"], targets: Int[torch.Tensor, " n"]
+) -> tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+    """(nats, hits) of the targets; the log-softmax is taken in float32."""
+    with torch.inference_mode():
+        logits = logits.float()
+        targets = targets.to(logits.device)
+        nats = torch.logsumexp(logits, dim=-1) - logits.gather(1, targets[:, None])[:, 0]
+        return nats.double().cpu().numpy(), (logits.argmax(dim=-1) == targets).cpu().numpy()
+
+
+def check_finite(nats: Float[np.ndarray, " n"]) -> None:
+    """Raise WorkFailed for a model whose output cannot be measured."""
+    if not np.isfinite(nats).all():
+        raise WorkFailed(
+            "The model gives a text a likelihood that is not a number (NaN or infinite). Load it in float32, or check "
+            "its weights."
+        )

@@ -18,13 +18,12 @@ from unlearning_core.evaluation.ratio import Estimate, format_value
 if TYPE_CHECKING:
     from unlearning_core.evaluation.never_knew import Distance
 
-Place = Literal["table", "chart", "headline", "runs"]
-"""Where a metric is shown: tables of one run (terminal, HTML, pages), charts, the few bars that a page shows first,
-the table of all runs. `metrics.json` and the CSV hold every metric.
+Place = Literal["table", "headline", "runs"]
+"""Where a metric is shown: tables of one run (terminal, HTML, pages), the few bars of a page, the table of all runs.
+`metrics.json` and the CSV hold every metric.
 """
 
 Section = Literal["losses", "accuracies", "texts", "never knew"]
-_SECTIONS: tuple[Section, ...] = get_args(Section)
 
 Values = Mapping[str, Mapping[str, float | None]]
 """What `metrics.json` holds: by state, by metric; the standard error of `name` is `name_stderr`."""
@@ -38,8 +37,8 @@ class Metric:
         name: its key in `metrics.json`.
         title: what people read, without the unit.
         help: one sentence: what it says.
-        needs: what it is computed from, by name of an input of the state (see `table.metrics_table`). An input of the
-            base model is "base NAME"; a metric that needs one is not computed for the base.
+        needs: what it is computed from, by name of an input of the state (see `metrics_table`). An input of the base
+            model is "base NAME"; a metric that needs one is not computed for the base.
         compute: gets these inputs in this order; returns None where they say nothing about this metric.
         section: tables group metrics by it.
         unit: of the value and its standard error.
@@ -47,7 +46,7 @@ class Metric:
         column: title of a column in the table of all runs, where there is little room; `title` unless given.
         has_stderr: whether the value comes with a standard error.
         change_of: the metric whose change against base this is; it is shown right below that one.
-        part_of: the metric over tokens of which this one has a part; a chart shows the parts in place of the whole.
+        part_of: the metric over tokens of which this one has a part; the bars show the parts in place of the whole.
         shown_in: where it is shown.
         version: rises when the same inputs give another value.
     """
@@ -64,7 +63,7 @@ class Metric:
     has_stderr: bool = True
     change_of: str | None = None
     part_of: str | None = None
-    shown_in: tuple[Place, ...] = ("table", "chart", "runs")
+    shown_in: tuple[Place, ...] = ("table", "runs")
     version: int = 1
 
     @property
@@ -85,22 +84,18 @@ class Metric:
 
 def shown(values: Values, place: Place) -> list[Metric]:
     """The metrics for a place that any state has a value for, as they are read: by section, changes below wholes."""
-    order = list(METRICS)
-    there = [metric for metric in METRICS.values() if place in metric.shown_in and has_value(values, metric.name)]
+    order, sections = list(METRICS), get_args(Section)
+    known = {name for state in values.values() for name, value in state.items() if value is not None}
+    there = [metric for metric in METRICS.values() if place in metric.shown_in and metric.name in known]
     there.sort(key=lambda metric: (order.index(metric.change_of or metric.name), metric.change_of is not None))
-    return sorted(there, key=lambda metric: _SECTIONS.index(metric.section))
+    return sorted(there, key=lambda metric: sections.index(metric.section))
 
 
-def headline(values: Values, most: int = 3) -> list[str]:
-    """Names of the metrics to look at first; in place of a whole its parts, where they were measured."""
+def headline(values: Values) -> list[Metric]:
+    """The three metrics to look at first; in place of a whole its parts, where they were measured."""
     found = shown(values, "headline")
     wholes = {metric.part_of for metric in found}
-    return [metric.name for metric in found if metric.name not in wholes][:most]
-
-
-def has_value(values: Values, name: str) -> bool:
-    """Whether any state has a value of the metric."""
-    return any(state.get(name) is not None for state in values.values())
+    return [metric for metric in found if metric.name not in wholes][:3]
 
 
 def formatted(values: Mapping[str, float | None], name: str) -> str:
@@ -118,8 +113,9 @@ def _forget_per_retain(base: Measurement, after: Measurement) -> Estimate:
     return Estimate(forget / retain if retain > 0 else math.nan)
 
 
-def _quality(distance: "Distance", name: Literal["p_value", "statistic"]) -> Estimate | None:
-    return None if distance.forget_quality is None else Estimate(getattr(distance.forget_quality, name))
+def _quality(distance: "Distance", name: Literal["pvalue", "statistic"]) -> Estimate | None:
+    found = distance.forget_quality
+    return None if found is None else Estimate(float(getattr(found, name)))
 
 
 def _tokens(kind: Kind, whose: str) -> Metric:
@@ -132,14 +128,14 @@ def _tokens(kind: Kind, whose: str) -> Metric:
 def _nll(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
     return Metric(
         f"{kind}_nll", title, meaning, ("measurement",), _of_kind(kind, Measurement.nll), unit="nats/token",
-        shown_in=("table", "chart", "headline"), **more,
+        shown_in=("table", "headline"), **more,
     )  # fmt: skip
 
 
 def _accuracy(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
     return Metric(
         f"{kind}_accuracy", title, meaning, ("measurement",), _of_kind(kind, Measurement.accuracy),
-        section="accuracies", **{"shown_in": ("table",), **more},
+        section="accuracies", shown_in=("table",), **more,
     )  # fmt: skip
 
 
@@ -164,12 +160,8 @@ _ROWS = (
     _nll("retain", "Loss elsewhere", "How badly all other words are predicted.", better="lower"),
     _accuracy(
         "concept", "Concept words guessed right", "Share of the concept's words that came first.", better="lower",
-        shown_in=("table", "chart"),
     ),
-    _accuracy(
-        "retain", "Other words guessed right", "The same share of all other words.", better="higher",
-        shown_in=("table", "chart"),
-    ),
+    _accuracy("retain", "Other words guessed right", "The same share of all other words.", better="higher"),
     _tokens("concept", "concept"),
     _tokens("retain", "elsewhere"),
     _tokens("neighbour", "neighbours"),
@@ -186,8 +178,7 @@ _ROWS = (
     _accuracy("rest", "All else guessed right", "The same share of what is neither.", better="higher"),
     Metric(
         "concept_words_per_100", "Concept words in 100 written", "How often the concept comes up after the prompts.",
-        ("texts", "matcher"), concept_words_per_100, section="texts", better="lower",
-        shown_in=("table", "chart", "headline"),
+        ("texts", "matcher"), concept_words_per_100, section="texts", better="lower", shown_in=("table", "headline"),
     ),
     _delta(
         "forget", "concept", "Concept loss", "How much is gone.", better="higher", column="Gone",
@@ -206,7 +197,7 @@ _ROWS = (
     Metric(
         "forget_quality", "Forget quality",
         "Could the answers about the concept come from the model that never knew? Near 0: no; above 0.05: it may be.",
-        ("distance",), partial(_quality, name="p_value"), section="never knew", unit="p-value", has_stderr=False,
+        ("distance",), partial(_quality, name="pvalue"), section="never knew", unit="p-value", has_stderr=False,
         shown_in=("table",),
     ),
     Metric(
@@ -224,3 +215,38 @@ _ROWS = (
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}
+
+
+def metrics_table(inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Compute every metric for every state.
+
+    Args:
+        inputs: by state, "base" among them, what is known of it by the names that `Metric.needs` uses: `measurement`
+            (Measurement, all on the same sentences), `texts` (what it wrote, without the prompts), `matcher` (finds
+            the concept in them), `distance` (never_knew.Distance). One that is missing or None leaves out the metrics
+            that need it.
+
+    Returns:
+        By state, by metric in the registry's order, the value, None where it cannot be estimated; after it
+        `NAME_stderr`, where the metric has a standard error.
+
+    Raises:
+        ValueError: there is no base.
+        InputError: two states were measured on different sentences.
+    """
+    if "base" not in inputs:
+        raise ValueError("metrics_table needs the state 'base' to compare with")
+    of_base = {f"base {name}": value for name, value in inputs["base"].items()}
+    return {state: _values(given if state == "base" else {**of_base, **given}) for state, given in inputs.items()}
+
+
+def _values(given: Mapping[str, Any]) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for name, metric in METRICS.items():
+        needed = [given.get(need) for need in metric.needs]
+        if any(value is None for value in needed) or (estimate := metric.compute(*needed)) is None:
+            continue
+        values[name] = None if math.isnan(estimate.value) else estimate.value
+        if metric.has_stderr:
+            values[f"{name}_stderr"] = None if math.isnan(estimate.stderr) else estimate.stderr
+    return values

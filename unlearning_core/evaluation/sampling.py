@@ -1,5 +1,7 @@
 """Drawing the next token with random numbers that the caller brings, so that every sample can be drawn again."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -39,15 +41,17 @@ def draw(
     return torch.minimum(chosen, last)
 
 
+@dataclass(eq=False)
 class Sampler(LogitsProcessor):
-    """Leaves each row's drawn token as its only choice; a greedy row keeps its logits."""
+    """Leaves each row's drawn token as its only choice; a greedy row keeps its logits.
 
-    def __init__(self, uniforms: np.ndarray, prompt_length: int, temperature: float, top_p: float) -> None:
-        """Args: uniforms [rows, new tokens] in [0, 1), or [rows, 0] for greedy; prompt_length padding included."""
-        self._uniforms = uniforms
-        self._prompt_length = prompt_length
-        self._temperature = temperature
-        self._top_p = top_p
+    `uniforms` is [rows, new tokens] in [0, 1), or [rows, 0] for greedy; `prompt_length` has the padding included.
+    """
+
+    uniforms: np.ndarray
+    prompt_length: int
+    temperature: float
+    top_p: float
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Args: input_ids [rows, tokens so far], scores [rows, vocabulary] logits of the next token."""
@@ -55,8 +59,8 @@ class Sampler(LogitsProcessor):
             raise WorkFailed(
                 "The model's output is not a number (NaN or infinite), so no text can be generated from it."
             )
-        if not self._uniforms.size:
+        if not self.uniforms.size:
             return scores
-        uniform = self._uniforms[:, input_ids.shape[1] - self._prompt_length]
-        chosen = draw(scores, uniform, self._temperature, self._top_p)
+        uniform = self.uniforms[:, input_ids.shape[1] - self.prompt_length]
+        chosen = draw(scores, uniform, self.temperature, self.top_p)
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)  # type: ignore[return-value]

@@ -96,8 +96,8 @@ class Search:
     @property
     def cheapest(self) -> Point | None:
         """Of the cuts that forget enough the one that costs least elsewhere, or None."""
-        enough = [point for point in self.points if point.forget >= self.target.forget]
-        return min(enough, key=lambda point: point.retain) if enough else None
+        enough = (point for point in self.points if point.forget >= self.target.forget)
+        return min(enough, key=lambda point: point.retain, default=None)
 
     @property
     def chosen(self) -> Point:
@@ -107,29 +107,28 @@ class Search:
     @property
     def sentence(self) -> str:
         """What was found, for a person."""
-        said = self._success() if self.smallest is not None else self._failure()
+        if (found := self.smallest) is not None:
+            near = "" if math.isnan(found.neighbour) else f", its neighbours {_nats(found, 'neighbour')}"
+            said = (
+                f"The smallest cut found that forgets {self.target} takes {self._size(found)}: it forgets "
+                f"{_nats(found, 'forget')} and costs {_nats(found, 'retain')}{near}"
+            )
+        else:
+            said = f"No cut of this ranking that was measured forgets {self.target}: {self._within()}; {self._price()}"
         return f"{said} (± half a 95 % interval)." if "±" in said else f"{said}."
 
-    def _success(self) -> str:
-        found = self.chosen
-        near = "" if math.isnan(found.neighbour) else f", its neighbours {_nats(found, 'neighbour')}"
-        return (
-            f"The smallest cut found that forgets {self.target} takes {self._size(found)}: it forgets "
-            f"{_nats(found, 'forget')} and costs {_nats(found, 'retain')}{near}"
-        )
+    def _within(self) -> str:
+        best = self.best
+        if not best.neurons:
+            return "no cut within that budget forgets anything"
+        costs = f"{_nats(best, 'forget')}, for {_nats(best, 'retain')}, with {self._size(best)}"
+        return f"within that budget the most is {costs}"
 
-    def _failure(self) -> str:
-        target, best, cheapest = self.target, self.best, self.cheapest
-        within, price = (
-            "no cut within that budget forgets anything",
-            f"no cut that was measured forgets {target.forget:g} nats at any price",
-        )
-        if best.neurons:
-            costs = f"{_nats(best, 'forget')}, for {_nats(best, 'retain')}, with {self._size(best)}"
-            within = f"within that budget the most is {costs}"
-        if cheapest is not None:
-            price = f"{target.forget:g} nats cost at least {_nats(cheapest, 'retain')}, with {self._size(cheapest)}"
-        return f"No cut of this ranking that was measured forgets {target}: {within}; {price}"
+    def _price(self) -> str:
+        wanted, cheapest = f"{self.target.forget:g} nats", self.cheapest
+        if cheapest is None:
+            return f"no cut that was measured forgets {wanted} at any price"
+        return f"{wanted} cost at least {_nats(cheapest, 'retain')}, with {self._size(cheapest)}"
 
     def _size(self, point: Point) -> str:
         return f"{point.neurons:,} of {self.neurons:,} neurons ({100 * point.neurons / self.neurons:.2g} %)"

@@ -104,11 +104,6 @@ class Point:
     neighbour: float = math.nan
     neighbour_stderr: float = math.nan
 
-    @property
-    def key(self) -> tuple[str, int, float]:
-        """What tells it from the other points of a sweep."""
-        return (self.order, self.draw, self.ratio)
-
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form; what is not a number (a standard error over one sentence) becomes None."""
         values = asdict(self)
@@ -117,15 +112,16 @@ class Point:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Point":
         """Back from `to_dict`; points from before there were neighbours have none."""
-        known: dict[str, Any] = {field.name: values.get(field.name) for field in fields(cls)}
-        missing = dict.fromkeys((name for name, value in known.items() if value is None), math.nan)
-        return cls(**(known | missing))
+        known: dict[str, Any] = {
+            field.name: math.nan if values.get(field.name) is None else values[field.name] for field in fields(cls)
+        }
+        return cls(**known)
 
 
 def sweep(
     meter: "Meter",
     ranking: pd.DataFrame,
-    settings: SweepSettings | None = None,
+    settings: SweepSettings,
     *,
     orders: tuple[Order, ...] = MEASURED,
     known: Iterable[Point] = (),
@@ -137,10 +133,7 @@ def sweep(
     Args:
         meter: the model and the held-out sentences; sweeps of several rankings may share one.
         ranking: columns site, layer, index and rank; `protected`, where it is there, marks the neurons cut last.
-        settings: by default `SweepSettings()`.
-        orders: those that are measured, one after the other.
-        known: points measured before with the same meter, ranking and settings (other ratios may differ): not
-            measured again.
+        known: points measured before with the same meter, ranking and settings (ratios may differ): not measured again.
         on_point: called with each new point, to keep it; what was kept can be given as `known` after a stop.
         progress: told before every point; may raise Stopped.
 
@@ -152,8 +145,7 @@ def sweep(
         InputError: the ranking is not of this model, or a layer to protect does not exist.
         WorkFailed: the model's output is not a number.
     """
-    settings = settings or SweepSettings()
-    found = {point.key: point for point in known}
+    found = {(point.order, point.draw, point.ratio): point for point in known}
     cuts = _Cuts(ranking, meter.loaded.map.shapes, settings)
     total = settings.cuts(orders)
     points: list[Point] = []
@@ -196,17 +188,14 @@ class _Cuts:
 
     def __init__(self, ranking: pd.DataFrame, shapes: Shapes, settings: SweepSettings) -> None:
         self._shapes, self._settings = shapes, settings
-        self._ranking = self._asked(0.0).candidates(ranking)
+        cut = CutSettings(0.0, settings.per_layer, settings.protected_layers, settings.excluded_neurons)
+        self._ranking = cut.candidates(ranking)
         self._bottom = bottom_first(self._ranking)
 
     def mask(self, order: Order, draw: int, ratio: float) -> Mask:
         ranking = self._bottom if order == "bottom" else self._ranking
         mask = Mask.from_ranking(ranking, self._shapes, ratio, per_layer=self._settings.per_layer)
         return mask if order != "random" else random_like(mask, self._ranking, [self._settings.seed, draw])
-
-    def _asked(self, ratio: float) -> CutSettings:
-        given = self._settings
-        return CutSettings(ratio, given.per_layer, given.protected_layers, given.excluded_neurons)
 
 
 def bottom_first(ranking: pd.DataFrame) -> pd.DataFrame:
@@ -224,8 +213,7 @@ def random_like(mask: Mask, ranking: pd.DataFrame, seed: int | list[int]) -> Mas
     Drawn from the neurons of `ranking`; protected ones only where a layer has too few others. With one seed the
     cut for a smaller mask is part of that for a larger one.
     """
-    drawn = pd.DataFrame({name: ranking[name].to_numpy() for name in ("site", "layer", "index")})
-    drawn["last"] = _protected(ranking).to_numpy()
+    drawn = ranking[["site", "layer", "index"]].assign(last=_protected(ranking))
     # In an order of their own, so that the draw does not depend on the ranking.
     drawn = drawn.sort_values(["site", "layer", "index"], kind="stable", ignore_index=True)
     drawn["luck"] = np.random.default_rng(seed).random(len(drawn))
@@ -243,6 +231,4 @@ def random_like(mask: Mask, ranking: pd.DataFrame, seed: int | list[int]) -> Mas
 
 
 def _protected(ranking: pd.DataFrame) -> pd.Series:
-    if "protected" in ranking.columns:
-        return ranking["protected"].astype(bool)
-    return pd.Series(False, index=ranking.index)
+    return ranking.get("protected", pd.Series(False, index=ranking.index)).astype(bool)

@@ -16,8 +16,9 @@ the two cannot be told apart. The test sees only order, so it is the same for R 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,9 @@ from jaxtyping import Float
 from unlearning_core.activations.alignment import encode
 from unlearning_core.activations.batches import length_sorted
 from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.concepts.texts import json_lines
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.questions import TruthQuestion
-from unlearning_core.evaluation.scoring import Scorer
+from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
@@ -36,24 +37,46 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ForgetQuality:
-    """Whether two samples of truth ratios look alike.
+class TruthQuestion:
+    """A question that a model may know the answer to.
 
     Attributes:
-        p_value: of the two-sample Kolmogorov-Smirnov test; TOFU's forget quality.
-        statistic: the largest gap between the two cumulative distributions, 0 to 1.
+        prompt: the question, up to where the answer begins.
+        paraphrase: the right answer in other words than those that were trained on.
+        perturbed: wrong answers of the same form.
     """
 
-    p_value: float
-    statistic: float
+    prompt: str
+    paraphrase: str
+    perturbed: tuple[str, ...]
 
 
-def forget_quality(ratios: Float[np.ndarray, " questions"], never_knew: Float[np.ndarray, " others"]) -> ForgetQuality:
-    """Compare the truth ratios of a model with those of the never-knew model on the same questions."""
-    from scipy.stats import ks_2samp
+def read_questions(path: Path, only: Mapping[str, Any] | None = None) -> list[TruthQuestion]:
+    """The questions of a file with one JSON object a line; keys that `TruthQuestion` has not are passed over.
 
-    found = ks_2samp(ratios, never_knew)
-    return ForgetQuality(float(found.pvalue), float(found.statistic))
+    Args:
+        only: just those whose other keys have these values, such as {"family": "seats"}.
+
+    Raises:
+        InputError: the file is missing, empty, not UTF-8 or not JSON, or a question lacks a key; names the line.
+    """
+    questions = [_question(row, f"{path}, line {number}") for number, row in json_lines(path, only)]
+    if not questions:
+        asked = f" with {', '.join(f'{key} = {value}' for key, value in only.items())}" if only else ""
+        raise InputError(f"{path} holds no question{asked}. Give at least one, or no file of questions.")
+    return questions
+
+
+def _question(row: Any, where: str) -> TruthQuestion:
+    if not isinstance(row, Mapping):
+        raise InputError(f"{where}: expected an object with prompt, paraphrase and perturbed.")
+    for key in ("prompt", "paraphrase"):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            raise InputError(f"{where}: {key} is {row.get(key)!r}; expected text.")
+    wrong = row.get("perturbed")
+    if not isinstance(wrong, list) or not wrong or not all(isinstance(text, str) and text.strip() for text in wrong):
+        raise InputError(f"{where}: perturbed is {wrong!r}; expected a list of one or more wrong answers.")
+    return TruthQuestion(row["prompt"], row["paraphrase"], tuple(wrong))
 
 
 def truth_ratios(
@@ -66,7 +89,6 @@ def truth_ratios(
     """Truth ratio of each question; see the head of this file.
 
     Args:
-        questions: each with a paraphrase and at least one perturbed answer.
         token_budget: positions in a batch, padding included.
         progress: told after every batch; may raise Stopped.
 
@@ -77,12 +99,8 @@ def truth_ratios(
     answers = [answer for question in questions for answer in (question.paraphrase, *question.perturbed)]
     prompts = [question.prompt for question in questions for _ in range(1 + len(question.perturbed))]
     losses = answer_losses(loaded, prompts, answers, token_budget=token_budget, progress=progress)
-    ratios, start = np.empty(len(questions)), 0
-    for number, question in enumerate(questions):
-        wrong = losses[start + 1 : start + 1 + len(question.perturbed)]
-        ratios[number] = np.exp(losses[start] - wrong.mean())
-        start += 1 + len(question.perturbed)
-    return ratios
+    ends = np.cumsum([1 + len(question.perturbed) for question in questions])
+    return np.array([np.exp(of_one[0] - of_one[1:].mean()) for of_one in np.split(losses, ends)[:-1]])
 
 
 def answer_losses(
@@ -101,12 +119,11 @@ def answer_losses(
         InputError, WorkFailed: as `truth_ratios` does.
     """
     rows = _rows(loaded, prompts, answers)
-    scorer, losses, done = Scorer(loaded), np.empty(len(rows)), 0
+    next_token, losses, done = NextToken(loaded), np.empty(len(rows)), 0
     logger.info("Scoring %d answers", len(rows))
     for group in length_sorted([len(ids) for ids, _ in rows], token_budget):
-        scores = scorer.score([rows[i][0] for i in group])
-        for index, score in zip(group, scores, strict=True):
-            losses[index] = score.nats[rows[index][1][1:]].mean()
+        for index, (nats, _) in zip(group, next_token.score([rows[i][0] for i in group]), strict=True):
+            losses[index] = nats[rows[index][1][1:]].mean()
         done += len(group)
         progress(Progress("scoring answers", done, len(rows), "answers"))
     return losses
@@ -121,10 +138,13 @@ def _rows(loaded: LoadedModel, prompts: Sequence[str], answers: Sequence[str]) -
         lead = prompt if prompt[-1:].isspace() else f"{prompt} "
         # The space before an answer is its own: in most vocabularies it is part of the first word's token.
         items.append(LabelledText(lead + answer, ((len(prompt.rstrip()), len(lead) + len(answer)),)))
-    context = getattr(loaded.model.config, "max_position_embeddings", None)
+    context, end = getattr(loaded.model.config, "max_position_embeddings", None), loaded.tokenizer.eos_token_id
     rows = []
     for item, encoded in zip(items, encode(loaded.tokenizer, items), strict=True):
-        ids, part = _ended(loaded.tokenizer, encoded.input_ids.tolist(), encoded.concept)
+        ids, part = encoded.input_ids.tolist(), encoded.concept
+        if end is not None:  # it is the answer's last token
+            ids, part = (ids, part[:-1]) if ids[-1:] == [end] else ([*ids, end], part)
+            part = np.append(part, True)
         if context is not None and len(ids) > context:
             raise InputError(
                 f"The question {item.text[:60]!r}... has {len(ids)} tokens with its answer, but the model reads at "
@@ -132,13 +152,3 @@ def _rows(loaded: LoadedModel, prompts: Sequence[str], answers: Sequence[str]) -
             )
         rows.append((ids, part))
     return rows
-
-
-def _ended(tokenizer: Any, ids: list[int], part: np.ndarray) -> tuple[list[int], np.ndarray]:
-    """The row with the end-of-text token as the answer's last one."""
-    end = tokenizer.eos_token_id
-    if end is None:
-        return ids, part
-    if ids[-1:] == [end]:
-        return ids, np.append(part[:-1], True)
-    return [*ids, end], np.append(part, True)

@@ -19,17 +19,17 @@ def overlap_curve(curve: pd.DataFrame, first: int) -> go.Figure:
         curve: columns first, both, share, chance (`Agreement.curve`).
         first: the length that the person looks at; marked by a line.
     """
-    shared = go.Scatter(
+    figure = go.Figure()
+    figure.add_scatter(
         x=curve["first"], y=100 * curve["share"], customdata=curve["both"], name="shared", mode="lines",
         line={"color": BLUE, "width": 3},
         hovertemplate="of the first %{x:,}: %{customdata:,} in both (%{y:.3g} %)<extra></extra>",
     )  # fmt: skip
-    chance = go.Scatter(
+    figure.add_scatter(
         x=curve["first"], y=100 * curve["chance"], name="by chance", mode="lines",
         line={"color": GREY, "width": 2, "dash": "dash"},
         hovertemplate="of the first %{x:,}: %{y:.3g} % by chance<extra></extra>",
     )  # fmt: skip
-    figure = go.Figure([shared, chance])
     figure.add_vline(first, line={"color": GREY, "width": 1})
     most = int(curve["first"].max())
     ticks = [10**power for power in range(len(str(most))) if 10**power <= most]

@@ -59,17 +59,17 @@ def heatmap(
     if cut.any():
         figure.add_trace(_cut_overlay(bins, cut, marks))
     if chosen is not None:
-        figure.add_trace(_frame(bins, *chosen))
+        figure.add_scatter(
+            x=[int(bins.cells[chosen]) * bins.size], y=[chosen[0]], mode="markers", hoverinfo="skip", showlegend=False,
+            marker={"symbol": "square-open", "size": 15, "color": "black", "line": {"width": 2.5}}, name="chosen",
+        )  # fmt: skip
     across = "place within the layer, strongest first" if order_by == "score" else "index"
     binned = f", {bins.size} a cell, each showing its strongest" if bins.size > 1 else ""
     layers, columns = bins.values.shape
-    figure.update_xaxes(
-        title=f"{SITE_NAMES.get(site, site)}: {across}{binned}",
-        showgrid=False,
-        zeroline=False,
-        range=[-bins.size / 2, (columns - 0.5) * bins.size],
-    )
-    figure.update_yaxes(title="layer", showgrid=False, zeroline=False, tickformat="d", range=[-0.5, layers - 0.5])
+    bare = {"showgrid": False, "zeroline": False}
+    title, reach = f"{SITE_NAMES.get(site, site)}: {across}{binned}", [-bins.size / 2, (columns - 0.5) * bins.size]
+    figure.update_xaxes(title=title, range=reach, **bare)
+    figure.update_yaxes(title="layer", tickformat="d", range=[-0.5, layers - 0.5], **bare)
     return styled(figure, height=max(280, min(720, 110 + 16 * raw.shape[0])))
 
 
@@ -77,20 +77,12 @@ def neurons_of_cell(
     ranking: pd.DataFrame, site: str, chosen: tuple[int, int], *, order_by: OrderBy = "index"
 ) -> np.ndarray:
     """Indices of the neurons that a selectable heatmap draws in the cell of `chosen`, (layer, neuron), itself too."""
-    bins = _bins(score_matrix(ranking, site), _CELLS_SELECTABLE, order_by)
-    layer, neuron = chosen
-    return np.flatnonzero(bins.cells[layer] == bins.cells[layer, neuron])
+    cells = _bins(score_matrix(ranking, site), _CELLS_SELECTABLE, order_by).cells
+    return np.flatnonzero(cells[chosen[0]] == cells[chosen])
 
 
 def _bins(scores: np.ndarray, most: int, order_by: OrderBy) -> Bins:
     return bin_scores(scores, min(most, _COLUMNS * len(scores)), order_by)
-
-
-def _frame(bins: Bins, layer: int, neuron: int) -> go.Scatter:
-    return go.Scatter(
-        x=[int(bins.cells[layer, neuron]) * bins.size], y=[layer], mode="markers", hoverinfo="skip", showlegend=False,
-        marker={"symbol": "square-open", "size": 15, "color": "black", "line": {"width": 2.5}}, name="chosen",
-    )  # fmt: skip
 
 
 def _cells(bins: Bins, order_by: OrderBy, standardised: bool, *, numbered: bool) -> go.Heatmap:
@@ -127,11 +119,10 @@ def _clickable(bins: Bins, order_by: OrderBy) -> go.Scattergl:
 
 def _cut_overlay(bins: Bins, cut: np.ndarray, marks: str) -> go.Scattergl | go.Heatmap:
     """A cross on each cell that holds a cut neuron; where the crosses would cover all, a veil by share cut."""
-    layers, columns = bins.values.shape
-    counts = np.zeros((layers, columns), np.int64)
-    rows, indices = np.nonzero(cut)
-    np.add.at(counts, (rows, bins.cells[rows, indices]), 1)
-    places = np.arange(columns) * bins.size
+    counts = np.zeros(bins.values.shape, np.int64)
+    rows, _ = np.nonzero(cut)
+    np.add.at(counts, (rows, bins.cells[cut]), 1)
+    places = np.arange(bins.values.shape[1]) * bins.size
     if np.count_nonzero(counts) <= _MARKERS:
         y, x = np.nonzero(counts)
         return go.Scattergl(

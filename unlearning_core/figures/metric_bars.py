@@ -1,24 +1,15 @@
 """The metrics of every model state as bars. No torch, no streamlit."""
 
-from collections.abc import Sequence
-
 import plotly.graph_objects as go
 
 from unlearning_core.evaluation.ratio import Z95
-from unlearning_core.evaluation.registry import METRICS, Values, has_value, shown
+from unlearning_core.evaluation.registry import Values, headline
 from unlearning_core.figures.style import COLOURS, GREY, panels, state_colour, styled
 
 
-def metric_bars(metrics: Values, names: Sequence[str] | None = None) -> go.Figure:
-    """One panel a metric, one bar a model state, with 95 % intervals (1.96 standard errors each way).
-
-    Args:
-        metrics: what `metrics.json` holds.
-        names: metrics of the registry to show, by default all that are for charts; those that no state has are left
-            out.
-    """
-    names = [metric.name for metric in shown(metrics, "chart")] if names is None else names
-    drawn = [METRICS[name] for name in names if has_value(metrics, name)]
+def metric_bars(metrics: Values) -> go.Figure:
+    """One panel a headline metric, one bar a model state, with 95 % intervals (1.96 standard errors each way)."""
+    drawn = headline(metrics)
     if not drawn:
         return styled(go.Figure(), height=260)
     figure = panels([metric.full_title for metric in drawn], gap=min(0.06, 0.5 / len(drawn)))

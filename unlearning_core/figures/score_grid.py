@@ -10,8 +10,8 @@ import pandas as pd
 OrderBy = Literal["index", "score"]
 
 
-def score_matrix(ranking: pd.DataFrame, site: str, column: str = "score") -> np.ndarray:
-    """One column of a ranking as float64 [layers, width]; NaN where the ranking holds no such neuron.
+def score_matrix(ranking: pd.DataFrame, site: str) -> np.ndarray:
+    """The scores of a ranking as float64 [layers, width]; NaN where the ranking holds no such neuron.
 
     Raises:
         ValueError: the ranking holds no neuron of `site`.
@@ -21,7 +21,7 @@ def score_matrix(ranking: pd.DataFrame, site: str, column: str = "score") -> np.
         raise ValueError(f"the ranking holds no neuron of site {site!r}")
     layers, indices = rows["layer"].to_numpy(), rows["index"].to_numpy()
     matrix = np.full((layers.max() + 1, indices.max() + 1), np.nan)
-    matrix[layers, indices] = rows[column].to_numpy(np.float64)
+    matrix[layers, indices] = rows["score"].to_numpy(np.float64)
     return matrix
 
 

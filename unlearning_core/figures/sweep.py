@@ -9,13 +9,13 @@ import plotly.graph_objects as go
 
 from unlearning_core.evaluation.curves import BUDGET, Curve, curve
 from unlearning_core.evaluation.ratio import Z95
-from unlearning_core.evaluation.sweep import Order
+from unlearning_core.evaluation.sweep import ORDERS, Order
 from unlearning_core.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, panels, styled
 
-_ORDERS: dict[Order, tuple[str, str, str, str]] = {
-    "top": ("from the top", ORANGE, "solid", "circle"),
-    "bottom": ("from the bottom", BLUE, "dash", "diamond"),
-    "random": ("at random", GREY, "dot", "square"),
+_ORDERS: dict[Order, tuple[str, tuple[str, str, str]]] = {
+    "top": ("from the top", (ORANGE, "solid", "circle")),
+    "bottom": ("from the bottom", (BLUE, "dash", "diamond")),
+    "random": ("at random", (GREY, "dot", "square")),
 }
 """Name, colour, dash and marker of each order: none is told by its colour alone."""
 
@@ -53,17 +53,14 @@ def sweep_curves(
     """
     others = others or {}
     figure = panels([title for _, title in _PANELS], shared_xaxes=True)
-    drawn_last: tuple[Order, ...] = ("random", "bottom", "top")
-    orders = [order for order in drawn_last if (points["order"] == order).any()]
+    orders = [order for order in reversed(ORDERS) if (points["order"] == order).any()]  # the top over the others
     for column, (name, _) in enumerate(_PANELS, start=1):
         for order in orders:
             found = curve(points, order)
             if order == "random" and len(found.ratios) > 1:
                 figure.add_trace(_band(found, name), row=1, col=column)
-            title, look = _ORDERS[order][0], _ORDERS[order][1:]
-            figure.add_trace(
-                _line(found, name, title, look, thick=order == "top", legend=column == 1), row=1, col=column
-            )
+            line = _line(found, name, *_ORDERS[order], thick=order == "top", legend=column == 1)
+            figure.add_trace(line, row=1, col=column)
         for (title, rows), look in zip(others.items(), _OTHERS, strict=False):
             found = curve(rows, "top")
             figure.add_trace(_line(found, name, title, look, legend=column == 1), row=1, col=column)
@@ -71,10 +68,12 @@ def sweep_curves(
     if top.has_neighbours:
         figure.add_trace(_line(top, "neighbour", *_NEIGHBOURS, legend=True), row=1, col=2)
     figure.add_hline(BUDGET, line={"color": GREY, "width": 1, "dash": "dash"}, row=1, col=2)
-    marks = [(suggested, "suggested", GREEN, "dash"), (ratio, "your cut", GREY, "solid")]
-    for place, label, colour, dash in marks:
+    for place, label, colour, dash in ((suggested, "suggested", GREEN, "dash"), (ratio, "your cut", GREY, "solid")):
         if place:
-            _mark(figure, 100 * place, label, colour, dash)
+            line = {"color": colour, "width": 2, "dash": dash}
+            figure.add_vline(100 * place, line=line, row=1, col="all")
+            # A trace of its own, so that the legend says what the line is.
+            figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=label, row=1, col=1)
     low, high = min([_LEAST, *([ratio] if ratio else [])]), max(_MOST, ratio)
     ticks = [tick for tick in (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100) if 100 * low <= tick <= 100 * high]
     figure.update_xaxes(
@@ -116,14 +115,6 @@ def _band(found: Curve, name: str) -> go.Scatter:
         fillcolor=_BAND, line={"width": 0}, mode="lines", hoverinfo="skip", showlegend=False,
         legendgroup=_ORDERS["random"][0], name="all random draws",
     )  # fmt: skip
-
-
-def _mark(figure: go.Figure, place: float, label: str, colour: str, dash: str) -> None:
-    line = {"color": colour, "width": 2, "dash": dash}
-    figure.add_vline(place, line=line, row=1, col=1)
-    figure.add_vline(place, line=line, row=1, col=2)
-    # A trace of its own, so that the legend says what the line is.
-    figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name=label), row=1, col=1)
 
 
 def _retain_range(points: pd.DataFrame) -> list[float]:

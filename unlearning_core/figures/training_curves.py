@@ -33,12 +33,12 @@ def loss_curve(events: Iterable[Mapping[str, Any]]) -> go.Figure:
         ("eval", "validation", ORANGE, {"mode": "lines+markers", "marker": {"symbol": "diamond", "size": 8}}),
     ):
         if curves[kind]:
-            points = sorted(curves[kind].items())
-            step = math.ceil(len(points) / _MOST_POINTS)
-            points = points[::-1][::step][::-1]
-            x, y = (list(values) for values in zip(*points, strict=True))
-            hover = f"step %{{x}}: {name} loss %{{y:.4f}}<extra></extra>"
-            figure.add_trace(go.Scatter(x=x, y=y, name=name, line_color=colour, hovertemplate=hover, **style))
+            steps = sorted(curves[kind])
+            steps = steps[::-1][:: math.ceil(len(steps) / _MOST_POINTS)][::-1]
+            figure.add_scatter(
+                x=steps, y=[curves[kind][step] for step in steps], name=name, line_color=colour,
+                hovertemplate=f"step %{{x}}: {name} loss %{{y:.4f}}<extra></extra>", **style,
+            )  # fmt: skip
     figure.update_xaxes(title="optimizer step", rangemode="tozero")
     figure.update_yaxes(title="loss (nats/token)")
     return styled(figure, height=320)

@@ -1,22 +1,36 @@
-"""The report of one run, for a person who reads no JSON: what `report RUN_FOLDER` and the Compare page hand out."""
+"""One HTML file that a manager can read: what was forgotten, the verdict, the numbers, the texts, the settings.
 
-from collections.abc import Mapping, Sequence
+It needs nothing beside itself: no script, no picture, no font, no address. The template escapes all text. Every number
+is printed from the metrics as they are, with half its 95 % interval where its error is known.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from unlearning_core.config import ExperimentConfig
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.ratio import INTERVAL_NOTE
+from unlearning_core.evaluation.registry import Values, formatted, shown
 from unlearning_core.files import ROOT
-from unlearning_core.reports.html import Facts, html_report
+from unlearning_core.methods.registry import state_title
+from unlearning_core.reports.differences import changed_words
+from unlearning_core.reports.verdict import findings, verdict
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
+Spans = Callable[[str], list[tuple[int, int]]]
+Texts = Mapping[str, Sequence[Mapping[str, Any]]]
+"""What `generations.json` holds: by model state prompt, sample and text."""
 
-def run_report(
-    run: Run,
-    metrics: Mapping[str, Mapping[str, float | None]] | None = None,
-    texts: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
-) -> str:
+_Part = tuple[str, bool, bool]
+"""A piece of a text that a model wrote; whether it belongs to the concept; whether base did not write it."""
+
+
+def run_report(run: Run, metrics: Values | None = None, texts: Texts | None = None) -> str:
     """The run as one HTML document.
 
     Args:
@@ -37,16 +51,67 @@ def run_report(
     model = short(config.base_model.base_model_path)
     name = config.neural_probing.activations_label or context.concept.words[0]
     return html_report(
-        Facts(
-            title=f"Forgetting “{name}” in {model}",
-            concept=context.concept.words,
-            about=_about(run, model),
-            metrics=metrics,
-            texts=texts,
-            settings=settings(config),
-            spans=lambda text: [(span.start, span.end) for span in context.matcher.spans(text)],
-        )
+        f"Forgetting “{name}” in {model}",
+        context.concept.words,
+        metrics,
+        texts,
+        lambda text: [(span.start, span.end) for span in context.matcher.spans(text)],
+        about=_about(run, model),
+        settings=settings(config),
     )
+
+
+def html_report(
+    title: str,
+    concept: Sequence[str],
+    metrics: Values,
+    texts: Texts,
+    spans: Spans,
+    *,
+    about: Mapping[str, str],
+    settings: Mapping[str, str],
+) -> str:
+    """The report as one HTML document.
+
+    Args:
+        concept: its words.
+        spans: finds the concept in a text, as (start, end) characters.
+        about: name and value of what a reader needs to know first (model, neurons cut, date, run).
+        settings: name and value of every setting that has one.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    return environment.get_template("report.html.j2").render(
+        title=title, concept=concept, about=about, metrics=metrics, settings=settings, states=list(texts),
+        verdict=verdict(metrics), findings=findings(metrics), rows=shown(metrics, "table"),
+        prompts=_prompts(texts, spans), interval_note=INTERVAL_NOTE, formatted=formatted, state_title=state_title,
+    )  # fmt: skip
+
+
+def _prompts(texts: Texts, spans: Spans) -> dict[str, list[list[list[_Part]]]]:
+    """By prompt, by sample, by state the text in parts."""
+    written: dict[str, dict[int, dict[str, str]]] = {}
+    for state, some in texts.items():
+        for text in some:
+            written.setdefault(text["prompt"], {}).setdefault(text["sample"], {})[state] = text["text"]
+    return {
+        prompt: [
+            [_parts(sample.get(state, ""), sample.get("base") if state != "base" else None, spans) for state in texts]
+            for sample in samples.values()
+        ]
+        for prompt, samples in written.items()
+    }
+
+
+def _parts(text: str, base: str | None, spans: Spans) -> list[_Part]:
+    """The text, cut where the concept's words and those that `base` has not begin and end."""
+    marks = (spans(text), changed_words(base, text) if base is not None else [])
+    edges = sorted({0, len(text), *(edge for found in marks for span in found for edge in span)})
+    concept, changed = ([any(a <= edge < b for a, b in found) for edge in edges[:-1]] for found in marks)
+    pieces = [text[start:end] for start, end in pairwise(edges)]
+    return list(zip(pieces, concept, changed, strict=True))
 
 
 def settings(config: ExperimentConfig) -> dict[str, str]:

@@ -30,11 +30,13 @@ def verdict(metrics: Values) -> str:
         return f"The {state} model has not measurably forgotten the concept."
     degree = "mostly forgotten" if math.exp(forget) >= 10 else "partly forgotten" if math.exp(forget) >= 2 else "dimmed"
     costs = "at hardly any cost" if price <= 0 else "at a small cost" if price <= CHEAP else "at a noticeable cost"
-    but = [
-        *(["its neighbours pay for it"] if _neighbours_pay(values) else []),
-        *(["it still writes the concept's words"] if _still_written(metrics["base"], values) else []),
-    ]
-    end = f", but {' and '.join(but)}" if but else ""
+    rise, rise_margin = _pair(values, "neighbour_delta")
+    before, after = metrics["base"].get(_WRITTEN) or 0.0, values.get(_WRITTEN)
+    but = {
+        "its neighbours pay for it": rise > CHEAP and rise - rise_margin > 0,
+        "it still writes the concept's words": before > 0 and after is not None and after >= before / 2,
+    }
+    end = f", but {' and '.join(so for so in but if but[so])}" if any(but.values()) else ""
     return f"In the {state} model the concept is {degree}, {costs} to everything else{end}."
 
 
@@ -46,7 +48,8 @@ def findings(metrics: Values) -> list[str]:
     edited = _edited(metrics)
     if not edited:
         return []
-    sentences = [_gone(edited[0], metrics[edited[0]]), *_costs(edited[0], metrics[edited[0]])]
+    first = edited[0]
+    sentences = [_gone(first, metrics[first]), *_costs(first, metrics[first])]
     for before, state in pairwise(edited):
         sentences += [_came_back(metrics, before, state), *_costs(state, metrics[state])]
     return sentences + _on_the_page(metrics)
@@ -60,18 +63,6 @@ def _edited(metrics: Values) -> list[str]:
 def _pair(values: Mapping[str, float | None], name: str) -> tuple[float, float]:
     """The value and half its 95 % interval; 0 where it is not known."""
     return values.get(name) or 0.0, Z95 * (values.get(f"{name}_stderr") or 0.0)
-
-
-def _neighbours_pay(values: Mapping[str, float | None]) -> bool:
-    """Whether the loss on the neighbours has measurably risen, by more than a small price."""
-    rise, margin = _pair(values, "neighbour_delta")
-    return rise > CHEAP and rise - margin > 0
-
-
-def _still_written(base: Mapping[str, float | None], values: Mapping[str, float | None]) -> bool:
-    """Whether what the state writes holds at least half as many of the concept's words as what the base writes."""
-    before, after = base.get(_WRITTEN), values.get(_WRITTEN)
-    return before is not None and after is not None and before > 0 and after >= before / 2
 
 
 def _gone(state: str, values: Mapping[str, float | None]) -> str:

@@ -161,7 +161,7 @@ def _replies(
     loaded: LoadedModel, prompts: Sequence[str], room: int, task: str, progress: ProgressCallback
 ) -> list[str]:
     written = generate(
-        loaded, prompts, greedy=True, max_new_tokens=room, batch_size=_BATCH, progress=_named(task, progress)
+        loaded, prompts, temperature=0.0, max_new_tokens=room, batch_size=_BATCH, progress=_named(task, progress)
     )
     return [generation.text for generation in written]
 

@@ -84,7 +84,7 @@ class Learning:
     def _measure(self, step: int) -> None:
         from unlearning_core.evaluation.generation import generate
         from unlearning_core.evaluation.likelihood import measure
-        from unlearning_core.evaluation.table import metrics_table
+        from unlearning_core.evaluation.registry import metrics_table
 
         if self._items:
             found = measure(self._loaded, self._items)
@@ -92,7 +92,7 @@ class Learning:
             told = {name: numbers[name] for name in _NUMBERS}
             self._log.event("measure", step=step, total_steps=self._total, sentences=len(self._items), **told)
         if self._job.prompts:
-            written = generate(self._loaded, self._job.prompts, greedy=True, max_new_tokens=self._job.sample_tokens)
+            written = generate(self._loaded, self._job.prompts, temperature=0.0, max_new_tokens=self._job.sample_tokens)
             for sample in written:
                 self._log.event("sample", step=step, total_steps=self._total, prompt=sample.prompt, text=sample.text)
 

@@ -6,23 +6,21 @@ import pandas as pd
 import streamlit as st
 
 from unlearning_core.evaluation.ratio import INTERVAL_NOTE
-from unlearning_core.evaluation.registry import Metric, Values, formatted, headline, shown
+from unlearning_core.evaluation.registry import Metric, Values, formatted, shown
 from unlearning_core.figures.metric_bars import metric_bars
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
+from unlearning_core.runs.stages.measure import metrics_of
 
 
 def metrics_so_far(run: Run, states: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """What `metrics.json` will hold, from the measurements that are there."""
-    from unlearning_core.evaluation.table import metrics_of_run
-
-    return metrics_of_run(run, states, RunContext(run).matcher)
+    return metrics_of(RunContext(run), states)
 
 
 def show_metrics(metrics: Values) -> None:
     """Bars of the headline metrics, and the table of all but the comparison with never-knew below."""
-    names = headline(metrics)
-    st.plotly_chart(metric_bars(metrics, names), key="metric bars", alt="Measured values for each state of the model")
+    st.plotly_chart(metric_bars(metrics), key="metric bars", alt="Measured values for each state of the model")
     rows = [metric for metric in shown(metrics, "table") if metric.section != "never knew"]
     st.dataframe({"": [metric.row_title for metric in rows]} | _cells(metrics, rows), hide_index=True, height="content")
     parts = " The loss elsewhere in two parts: the neighbours, which must stay, and everything else."

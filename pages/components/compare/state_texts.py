@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import streamlit as st
@@ -42,7 +42,7 @@ def _written_by_never_knew(_run: Run, settings: str) -> list[dict[str, Any]]:
             loaded, _run.config.test_prompts, samples=chosen.samples, temperature=chosen.temperature,
             top_p=chosen.top_p, max_new_tokens=chosen.max_new_tokens, seed=chosen.seed,
         )  # fmt: skip
-    return [text.to_dict() for text in texts]
+    return [asdict(text) for text in texts]
 
 
 def written_by_never_knew(run: Run) -> list[dict[str, Any]]:

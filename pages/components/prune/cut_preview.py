@@ -113,8 +113,8 @@ def _write(
     def write() -> list[str]:
         settings = run.config.generation
         found = generate(
-            loaded, prompts, mask=mask, temperature=settings.temperature or 1.0, top_p=settings.top_p,
-            max_new_tokens=tokens, greedy=greedy, seed=settings.seed, on_text=grow,
+            loaded, prompts, mask=mask, temperature=0.0 if greedy else settings.temperature or 1.0,
+            top_p=settings.top_p, max_new_tokens=tokens, seed=settings.seed, on_text=grow,
         )  # fmt: skip
         return [generation.text for generation in found]
 

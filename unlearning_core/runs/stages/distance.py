@@ -39,8 +39,8 @@ def distance_state(state: str) -> Callable[[RunContext, Path], Summary]:
     def run(context: RunContext, folder: Path) -> Summary:
         from unlearning_core.concepts.texts import read_texts
         from unlearning_core.evaluation.never_knew import distance
-        from unlearning_core.evaluation.questions import read_questions
-        from unlearning_core.evaluation.table import metrics_table
+        from unlearning_core.evaluation.registry import metrics_table
+        from unlearning_core.evaluation.truth_ratio import read_questions
         from unlearning_core.models.loading import load_model
 
         section, base, seed = context.config.never_knew, context.config.base_model, context.config.seed
