@@ -15,8 +15,7 @@ from safetensors import safe_open
 
 from tests.integration.retraining_case import largest_difference, make_job, pruned
 from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.files import write_json
-from unlearning_core.jobs.events import read_json
+from unlearning_core.files import read_object, write_json
 from unlearning_core.jobs.process import request_stop, wait
 from unlearning_core.jobs.status import JobStatus, status, tail
 from unlearning_core.jobs.stopping import STOP_FILE
@@ -192,7 +191,7 @@ def test_full_disk_is_a_sentence_and_leaves_nothing_half_written(tmp_path: Path)
     assert ended.stdout.splitlines()[-1].startswith(f"The disk is full: {job.checkpoints / 'checkpoint-2'}")
     assert "Traceback" not in ended.stderr
     assert not list(job.checkpoints.glob("checkpoint-*"))
-    assert read_json(job.folder / "status.json")["state"] == "failed"
+    assert read_object(job.folder / "status.json")["state"] == "failed"
     assert train(job)["steps"] == 12
 
 
@@ -222,7 +221,7 @@ def test_two_processes_share_a_training_and_end_with_the_weights_of_one(tmp_path
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-3000:]
     alone = train(job.model_copy(update={"output_folder": str(tmp_path / "alone")}))
-    shared = read_json(job.final_folder / "retraining.json")
+    shared = read_object(job.final_folder / "retraining.json")
     assert (shared["processes"], alone["processes"]) == (2, 1)
     assert largest_difference(job.final_folder, tmp_path / "alone" / "model") < 1e-5
     assert shared["eval_loss_after"] == pytest.approx(alone["eval_loss_after"], abs=1e-5)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearning_core.models.devices import bytes_each, choose_device, choose_dtype
 from unlearning_core.models.memory import available
@@ -14,6 +14,9 @@ from unlearning_core.models.sources.prepared import read_stamp
 from unlearning_core.models.sources.resolve import Source, local_folder, refuse_revision, resolve
 from unlearning_core.models.sources.starters import STARTERS
 from unlearning_core.progress import ProgressCallback, silent
+
+if TYPE_CHECKING:
+    from unlearning_core.models.mapping import ModelMap
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,6 @@ class ModelInfo:
     bytes_available: int | None = None
     context: int | None = None
     vocabulary: int | None = None
-
-    @property
-    def fits(self) -> bool:
-        """Whether the weights fit in what was free."""
-        return self.bytes_available is None or self.bytes_in_memory <= self.bytes_available
 
     def to_dict(self) -> dict[str, Any]:
         """The same facts as JSON types."""
@@ -110,25 +108,27 @@ def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: 
 
     from unlearning_core.models.mapping import map_model
 
-    config = read_config(folder)
-    text = config.get_text_config()
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    model_map = map_model(model)
+        model = AutoModelForCausalLM.from_config(read_config(folder), trust_remote_code=False)
+    facts |= {"bytes_available": available(device), "licence": _licence(folder)}
+    return describe(source, model, map_model(model), device, dtype, **facts)
+
+
+def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype: str, **facts: Any) -> ModelInfo:
+    """Facts of a causal language model, which may be without weights."""
+    text = model.config.get_text_config()
     parameters = sum(weight.numel() for weight in model.parameters())
     return ModelInfo(
         source=source,
-        model_type=config.model_type,
+        model_type=model.config.model_type,
         layers=len(model_map.blocks),
         shapes=dict(model_map.shapes),
         parameters=parameters,
         bytes_in_memory=parameters * bytes_each(dtype),
         dtype=dtype,
         device=device,
-        bytes_available=available(device),
         context=getattr(text, "max_position_embeddings", None),
         vocabulary=getattr(text, "vocab_size", None),
-        licence=licence_of(folder),
         **facts,
     )
 
@@ -156,7 +156,7 @@ def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelI
     )
 
 
-def licence_of(folder: Path) -> str | None:
+def _licence(folder: Path) -> str | None:
     """The licence that a prepared folder's stamp, a model card or a licence file names, else None."""
     stamped = read_stamp(folder).get("licence")
     if isinstance(stamped, str):

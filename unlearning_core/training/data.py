@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.errors import InputError
-from unlearning_core.jobs.events import read_json
+from unlearning_core.files import read_object
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.training.job import TrainingJob
 from unlearning_core.training.kept_edits import CutNeurons, KeptEdit
@@ -86,7 +86,7 @@ def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> Training
 
 def _without_rows(path: Path) -> bool:
     """Whether `path` is a saved dataset of no rows (what filtering may leave), which `load_from_disk` cannot read."""
-    return read_json(path / "state.json").get("_data_files") == []
+    return read_object(path / "state.json").get("_data_files") == []
 
 
 def not_finite(model: nn.Module) -> str | None:
