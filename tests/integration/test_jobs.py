@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
+from tests.integration.test_worker import until
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.jobs.device_queue import VARIABLE, all_queues
 from unlearning_core.jobs.liveness import is_working_in
@@ -30,13 +29,6 @@ TOYS = "unlearning_core.toys"
 def toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests" / "toy_jobs"))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "queue"))
-
-
-def until(happened: Callable[[], Any], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def count(folder: Path, to: int = 20, pause: float = 0.0, function: str = "count") -> Handle:

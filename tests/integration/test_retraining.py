@@ -255,12 +255,14 @@ def test_loss_that_is_no_number_suggests_a_smaller_learning_rate(tmp_path: Path)
 
 def test_mistakes_are_sentences(tmp_path: Path) -> None:
     pruned(tmp_path)
-    write_json(tmp_path / "short.json", [])
+    (tmp_path / "other").mkdir()
+    pruned(tmp_path / "other", intermediate_size=24)
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"recipe_folder": tmp_path / "nowhere"}, r"nowhere.recipe\.json is missing"),
         ({"max_length": 129}, "max_length is 129"),
         ({"device": "cuda"} if not torch.cuda.is_available() else {"max_length": 400}, "CUDA card|max_length"),
         ({"validation_path": tmp_path / "nowhere.json"}, "nowhere"),
+        ({"recipe_folder": tmp_path / "other" / "recipe"}, "This recipe was made for"),
     ]
     for changes, message in wrong:
         with pytest.raises(InputError, match=message):
@@ -269,14 +271,6 @@ def test_mistakes_are_sentences(tmp_path: Path) -> None:
     write_json(tmp_path / "train.json", [])
     with pytest.raises(InputError, match=r"train\.json holds no text"):
         train(empty)
-
-
-def test_recipe_of_another_model_is_refused(tmp_path: Path) -> None:
-    pruned(tmp_path)
-    (tmp_path / "other").mkdir()
-    pruned(tmp_path / "other", intermediate_size=24)
-    with pytest.raises(InputError, match="This recipe was made for"):
-        train(make_job(tmp_path, recipe_folder=tmp_path / "other" / "recipe"))
 
 
 def test_folder_without_a_model_and_weights_with_nan_are_refused(tmp_path: Path) -> None:

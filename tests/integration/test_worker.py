@@ -28,12 +28,12 @@ ROOT = Path(__file__).resolve().parents[2]
 ENDLESS = 1_000_000
 
 
-def until(happened: Callable[[], bool], seconds: float = 120.0) -> None:
+def until(happened: Callable[[], object], seconds: float = 120.0) -> None:
     """Wait for what is sure to come; fail loudly if it does not."""
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
+        time.sleep(0.005)
 
 
 def steps(found: JobStatus) -> int:

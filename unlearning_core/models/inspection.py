@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.models.devices import bytes_each, choose_device, choose_dtype
-from unlearning_core.models.memory import available
+from unlearning_core.files import read_object
+from unlearning_core.models.devices import available, bytes_needed, choose_device, choose_dtype
 from unlearning_core.models.sources.folder import find_weights, read_config
-from unlearning_core.models.sources.gguf_header import GgufHeader, read_gguf
+from unlearning_core.models.sources.gguf import GgufHeader, read_gguf
 from unlearning_core.models.sources.hub import look
-from unlearning_core.models.sources.prepared import read_stamp
-from unlearning_core.models.sources.resolve import Source, local_folder, refuse_revision, resolve
+from unlearning_core.models.sources.prepared import STAMP
+from unlearning_core.models.sources.resolve import local_folder, refuse_revision, resolve
 from unlearning_core.models.sources.starters import STARTERS
 from unlearning_core.progress import ProgressCallback, silent
 
@@ -85,20 +85,13 @@ def inspect_model(
         facts = {"revision": seen.folder.name, "download_bytes": seen.missing_bytes}
         return inspect_folder(source, seen.folder, chosen, form, **facts)
     refuse_revision(found, revision)
-    gguf = _unprepared(found)
-    if gguf is not None:
+    gguf = STARTERS[found.name].unprepared() if found.kind == "starter" else found.path
+    if gguf is not None and gguf.is_file():
         return _of_gguf(source, read_gguf(gguf), chosen, form)
     folder = local_folder(source, allow_pickle=allow_pickle, progress=progress)
     info = inspect_folder(source, folder, chosen, form)
     find_weights(folder, allow_pickle=allow_pickle)
     return info
-
-
-def _unprepared(found: Source) -> Path | None:
-    """The GGUF file that would have to be dequantised first."""
-    if found.kind == "gguf":
-        return found.path
-    return STARTERS[found.name].unprepared() if found.kind == "starter" else None
 
 
 def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: Any) -> ModelInfo:
@@ -124,7 +117,7 @@ def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype:
         layers=len(model_map.blocks),
         shapes=dict(model_map.shapes),
         parameters=parameters,
-        bytes_in_memory=parameters * bytes_each(dtype),
+        bytes_in_memory=bytes_needed(parameters, dtype),
         dtype=dtype,
         device=device,
         context=getattr(text, "max_position_embeddings", None),
@@ -145,7 +138,7 @@ def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelI
         layers=layers,
         shapes=known,
         parameters=header.parameters,
-        bytes_in_memory=header.parameters * bytes_each(dtype),
+        bytes_in_memory=bytes_needed(header.parameters, dtype),
         dtype=dtype,
         device=device,
         licence=header.licence,
@@ -158,7 +151,7 @@ def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelI
 
 def _licence(folder: Path) -> str | None:
     """The licence that a prepared folder's stamp, a model card or a licence file names, else None."""
-    stamped = read_stamp(folder).get("licence")
+    stamped = read_object(folder / STAMP).get("licence")
     if isinstance(stamped, str):
         return stamped
     card = folder / "README.md"

@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
-from unlearning_core.models.devices import choose_device, choose_dtype, torch_dtype
-from unlearning_core.models.inspection import ModelInfo, inspect_folder, inspect_model
+from unlearning_core.models.devices import check_fits, choose_device, choose_dtype
+from unlearning_core.models.inspection import ModelInfo, inspect_folder
 from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.mapping import ModelMap, map_model
-from unlearning_core.models.memory import check_fits
 from unlearning_core.models.sources.folder import find_weights, first_line, read_tokenizer
 from unlearning_core.models.sources.resolve import local_folder, resolve
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
-
-__all__ = ["LoadedModel", "ModelInfo", "inspect_model", "load_model"]
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +88,7 @@ def _read(folder: Path, safe: bool, device: str, dtype: str) -> "PreTrainedModel
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=torch_dtype(dtype),
+            dtype=dtype,
             # Straight onto the device: a copy on the CPU first would need its memory twice.
             device_map=None if device == "cpu" else {"": device},
             local_files_only=True,
@@ -112,8 +109,7 @@ def _read(folder: Path, safe: bool, device: str, dtype: str) -> "PreTrainedModel
             f"The weights in {folder} cannot be loaded ({first_line(error)}). "
             "Download or copy the folder again, and keep config.json and weights of the same model together."
         ) from error
-    missing = sorted(report.get("missing_keys") or ())
-    if missing:
+    if missing := sorted(report.get("missing_keys") or ()):
         raise InputError(
             f"The weights in {folder} lack {len(missing)} tensors that config.json asks for ({missing[0]}, ...); they "
             "would be random numbers. Keep config.json and weights of the same model together."

@@ -101,12 +101,11 @@ def _find_projections(block: nn.Module, d_model: int, model_type: str) -> tuple[
 
 
 def _norm_names(module: nn.Module, d_model: int) -> list[str]:
-    names = []
-    for name, part in module.named_modules():
-        weight = getattr(part, "weight", None)
-        if isinstance(weight, Tensor) and weight.shape == (d_model,) and "norm" in type(part).__name__.lower():
-            names.append(name)
-    return names
+    return [
+        name
+        for name, part in module.named_modules()
+        if "norm" in type(part).__name__.lower() and getattr(getattr(part, "weight", None), "shape", None) == (d_model,)
+    ]
 
 
 def _norms_by_place(
@@ -128,23 +127,17 @@ def _norms_by_watching(
     block = blocks[0]
     in_block = {block.get_submodule(name): name for name in _norm_names(block, int(config.hidden_size))}
     inside = {part for one in blocks for part in one.modules()}
-    outside = {
-        model.get_submodule(name): name
-        for name in _norm_names(model, int(config.hidden_size))
-        if model.get_submodule(name) not in inside
-    }
+    every = {model.get_submodule(name): name for name in _norm_names(model, int(config.hidden_size))}
+    outside = {part: name for part, name in every.items() if part not in inside}
     seen: dict[nn.Module, Tensor] = {}
     silenced = [one.get_submodule(path) for one in blocks for path in (attn_out, mlp_out)]
     with _watching([block, *in_block, *outside], silenced, seen), torch.no_grad():
-        model(input_ids=torch.zeros(1, 3, dtype=torch.long, device=_device(model)), use_cache=False)
+        device = next(model.parameters()).device
+        model(input_ids=torch.zeros(1, 3, dtype=torch.long, device=device), use_cache=False)
     stream = seen[block]
     readers = {part for part in (*in_block, *outside) if part in seen and _same(seen[part], stream)}
     final = [name for part, name in outside.items() if part in readers]
     return tuple(name for part, name in in_block.items() if part in readers), final[-1] if final else ""
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

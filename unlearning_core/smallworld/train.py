@@ -15,13 +15,13 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.files import new_folder
 from unlearning_core.models.checksums import write_checksums
+from unlearning_core.models.devices import has_bfloat16
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.smallworld.record import Record, TrainingState, checkpoint_folder
 from unlearning_core.smallworld.rows import batches, pack, tokenise
 from unlearning_core.smallworld.tokenizer import train_tokenizer
 from unlearning_core.smallworld.training_settings import TrainingSettings
 from unlearning_core.training.checkpoints import fingerprint
-from unlearning_core.training.precision import has_bfloat16
 
 _log = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ class TrainingMonitor(TrainerCallback):
 
     Attributes:
         stopped: whether the training ended because someone asked.
-        tokens: predicted tokens so far, over all processes, in this session.
-        seconds: wall time of the optimizer steps so far; evaluations and checkpoints are not counted.
+        tokens: predicted tokens in this session, over all processes.
+        seconds: wall time of its optimizer steps, without evaluations and checkpoints.
     """
 
     def __init__(

@@ -13,11 +13,11 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.files import disk_errors
+from unlearning_core.models.devices import compute_dtype
 from unlearning_core.training.batching import LengthGroupedOrder, pad, split_batch
 from unlearning_core.training.checkpoints import fingerprint, mark
 from unlearning_core.training.data import TrainingData, not_finite
 from unlearning_core.training.job import TrainingJob
-from unlearning_core.training.precision import compute_dtype
 
 _log = logging.getLogger(__name__)
 

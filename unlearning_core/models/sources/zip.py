@@ -5,11 +5,10 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from unlearning_core.errors import InputError
 from unlearning_core.models.checksums import sha256_of, sha256_of_open
@@ -23,19 +22,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """What a zip may unpack to.
-
-    Attributes:
-        files: number of files.
-        total_bytes: all files together, unpacked.
-        ratio: unpacked bytes for each packed byte of one file; weights hardly shrink, a bomb shrinks a thousandfold.
-        ratio_from_bytes: smaller files may have any ratio.
-    """
+    """What a zip may unpack to: how many files, and how many bytes in all."""
 
     files: int = 1000
     total_bytes: int = 40 << 30
     ratio: float = 200.0
+    """Unpacked bytes for each packed byte of one file; weights hardly shrink, a bomb shrinks a thousandfold."""
     ratio_from_bytes: int = 10 << 20
+    """Smaller files may have any ratio."""
 
 
 _DEFAULT = Limits()
@@ -60,12 +54,12 @@ def unpack_zip(
             config.json at its root or one folder down. Nothing is left behind.
         WorkFailed: the disk has too little space left.
     """
-    with _opened(source) as file:
+    path = Path(source) if isinstance(source, str | Path) else None
+    if path and not path.is_file():
+        raise InputError(f"{source} does not exist. Give the path of a zip of a model folder.")
+    with path.open("rb") if path else nullcontext(cast("BinaryIO", source)) as file:
         label = name or Path(str(getattr(file, "name", "upload.zip"))).name
-        if isinstance(source, str | Path):
-            checksum = sha256_of(Path(source), progress)  # remembered
-        else:
-            checksum = sha256_of_open(file, label, progress)
+        checksum = sha256_of(path, progress) if path else sha256_of_open(file, label, progress)
         stem = re.sub(r"[^\w.-]+", "_", Path(label).stem).strip("._") or "upload"
         target = Path(destination_root) / f"{stem}-{checksum[:12]}"
 
@@ -76,17 +70,6 @@ def unpack_zip(
             return {"source": label}
 
         return prepare_once(target, checksum, fill, progress)
-
-
-@contextmanager
-def _opened(source: Path | str | BinaryIO) -> Iterator[BinaryIO]:
-    if not isinstance(source, (str, Path)):
-        yield source
-        return
-    if not Path(source).is_file():
-        raise InputError(f"{source} does not exist. Give the path of a zip of a model folder.")
-    with open(source, "rb") as file:
-        yield file
 
 
 def _checked(file: BinaryIO, label: str, limits: Limits) -> dict[str, zipfile.ZipInfo]:
@@ -132,10 +115,8 @@ def _check_member(member: zipfile.ZipInfo, label: str, limits: Limits) -> None:
 def _model_files(members: list[zipfile.ZipInfo], label: str) -> dict[str, zipfile.ZipInfo]:
     """The files beside the one config.json at the root or one folder down; what a Mac adds is left out."""
     usable = [member for member in members if not member.filename.startswith("__MACOSX/")]
-    configs = [
-        PurePosixPath(member.filename) for member in usable if PurePosixPath(member.filename).name == "config.json"
-    ]
-    homes = sorted({str(path.parent) for path in configs if len(path.parts) <= 2})
+    paths = [PurePosixPath(member.filename) for member in usable]
+    homes = sorted({str(path.parent) for path in paths if path.name == "config.json" and len(path.parts) <= 2})
     home = "." if "." in homes else homes[0] if len(homes) == 1 else None
     if home is None:
         found = f"several folders have one: {', '.join(homes)}" if homes else "there is none"
@@ -145,8 +126,7 @@ def _model_files(members: list[zipfile.ZipInfo], label: str) -> dict[str, zipfil
         )
     chosen: dict[str, zipfile.ZipInfo] = {}
     folded: set[str] = set()
-    for member in usable:
-        path = PurePosixPath(member.filename)
+    for member, path in zip(usable, paths, strict=True):
         if path.name == ".DS_Store" or (home != "." and path.parts[0] != home):
             continue
         inside = str(path if home == "." else path.relative_to(home))
