@@ -14,8 +14,8 @@ from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL = (
-    *(os.strerror(errno.ENOSPC), *(f"os error {number}" for number in _NO_SPACE)),
-    *("PytorchStreamWriter", "inline_container", "iostream error"),  # torch: its stream is not where it was
+    *(words for number in _NO_SPACE for words in (os.strerror(number), f"os error {number}")),
+    *("PytorchStreamWriter", "unexpected pos", "iostream error"),  # torch: its stream is not where it should be
 )
 
 _PACKAGE = Path(__file__).resolve().parent

@@ -29,6 +29,7 @@ from unlearning_core.progress import Progress, ProgressCallback, silent
 _log = logging.getLogger(__name__)
 _LOCK_SECONDS = 5.0
 """Longer than a launch holds the lock, and than a worker needs to give it back after it has told how it ended."""
+_POLL_SECONDS = 0.2
 _LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What would make a child one of several launched together."""
 
@@ -116,7 +117,7 @@ def request_stop(folder: Path) -> None:
             psutil.Process(process["pid"]).send_signal(signal.SIGINT)
 
 
-def wait(handle: Handle, progress: ProgressCallback = silent, *, poll_seconds: float = 0.2) -> dict[str, Any]:
+def wait(handle: Handle, progress: ProgressCallback = silent) -> dict[str, Any]:
     """Wait until the worker has ended; returns the result of its function.
 
     `progress` is told at every look how far it is, or what it waits for while it is queued. If it raises `Stopped`, or
@@ -129,7 +130,7 @@ def wait(handle: Handle, progress: ProgressCallback = silent, *, poll_seconds: f
     """
     asked = False
     try:
-        while not _is_over(handle, poll_seconds):
+        while not _is_over(handle):
             progress(_report(handle))
     except (Stopped, KeyboardInterrupt):
         asked = True
@@ -196,9 +197,9 @@ def _reap(process: "subprocess.Popen[bytes]", handle: Handle) -> None:
     _log.info("Process %d for the %s ended with exit code %d", handle.pid, handle.title, code)
 
 
-def _is_over(handle: Handle, poll_seconds: float) -> bool:
+def _is_over(handle: Handle) -> bool:
     """Whether nobody works in the folder any more: a worker of another parent that was killed may have come first."""
-    return handle.ended.wait(poll_seconds) and not status(handle.folder).live
+    return handle.ended.wait(_POLL_SECONDS) and not status(handle.folder).live
 
 
 def _report(handle: Handle) -> Progress:
@@ -213,7 +214,7 @@ def _stop_and_wait(handle: Handle) -> None:
     """Ask politely; whoever presses Ctrl-C again wants it gone at once, and gets it, with the last checkpoint."""
     try:
         request_stop(handle.folder)
-        while not _is_over(handle, 0.2):
+        while not _is_over(handle):
             pass
     except KeyboardInterrupt as again:
         while not handle.ended.is_set():

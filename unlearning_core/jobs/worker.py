@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.files import disk_errors, read_object
@@ -47,9 +47,6 @@ class JobContext:
         if self.log.status.get("state") != "running":
             self.log.state("running")
         self.log.step(task=update.task, step=update.done, total_steps=update.total, unit=update.unit)
-
-
-JobFunction = Callable[[dict[str, Any], JobContext], dict[str, Any] | None]
 
 
 @contextmanager
@@ -113,9 +110,8 @@ def main(folder: Path) -> int:
     return 0
 
 
-def _function(target: str) -> JobFunction:
+def _function(target: str) -> Callable[[dict[str, Any], JobContext], dict[str, Any] | None]:
     module, _, name = target.partition(":")
     if module.partition(".")[0] != __name__.partition(".")[0]:
         raise InputError(f"target is {target!r}; expected a function of this program, as unlearning_core.module:name.")
-    function: JobFunction = getattr(importlib.import_module(module), name)
-    return function
+    return cast("Callable[..., dict[str, Any] | None]", getattr(importlib.import_module(module), name))

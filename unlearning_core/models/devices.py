@@ -136,11 +136,11 @@ def check_fits(name: str, need: int, device: str, form: str) -> None:
         )
 
 
-def bytes_needed(parameters: int, dtype: str = "auto") -> int:
+def bytes_needed(parameters: int, dtype: str) -> int:
     """Memory of the weights; `auto` is counted as float32, what a machine without a graphics card takes."""
     return parameters * (4 if dtype in ("auto", "float32") else 2)
 
 
-def fits(parameters: int, dtype: str = "auto", device: str = "cpu") -> bool:
-    """Whether the weights fit in what is free on `device` now."""
-    return bytes_needed(parameters, dtype) <= available(device)
+def fits(parameters: int, dtype: str) -> bool:
+    """Whether the weights fit in the memory that is free now."""
+    return bytes_needed(parameters, dtype) <= available("cpu")

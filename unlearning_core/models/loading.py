@@ -73,7 +73,12 @@ def load_model(
     with reporting(f"loading {source}", progress):
         model = _read(folder, weights[0].suffix == ".safetensors", chosen, form)
     _check_finite(source, model, form, progress)
-    _check_vocabulary(source, tokenizer, model)
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    if tokenizer.vocab_size > rows:
+        raise InputError(
+            f"{source}: its tokenizer has {tokenizer.vocab_size:,} tokens and the model knows {rows:,}. "
+            "They belong to different models: copy this model's own tokenizer files into the folder."
+        )
     _log.info(
         "loaded %s (%s, %d parameters) on %s as %s in %.1f s",
         *(source, info.model_type, info.parameters, chosen, form, time.monotonic() - started),
@@ -132,12 +137,3 @@ def _check_finite(source: str, model: "PreTrainedModel", dtype: str, progress: P
                 f"{source}: the tensor {name} holds {count:,} numbers that are NaN or infinite as {dtype}. "
                 "Choose dtype float32 if it was float16, else download the model again or choose another."
             )
-
-
-def _check_vocabulary(source: str, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel") -> None:
-    rows = int(model.get_input_embeddings().weight.shape[0])
-    if tokenizer.vocab_size > rows:
-        raise InputError(
-            f"{source}: its tokenizer has {tokenizer.vocab_size:,} tokens and the model knows {rows:,}. "
-            "They belong to different models: copy this model's own tokenizer files into the folder."
-        )

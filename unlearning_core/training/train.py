@@ -31,16 +31,12 @@ FIGURES_FILE = "retraining.json"
 _log = logging.getLogger(__name__)
 
 
-def train(job: TrainingJob, progress: ProgressCallback = silent, should_stop: ShouldStop = never) -> dict[str, Any]:
+def train(job: TrainingJob, progress: ProgressCallback = silent) -> dict[str, Any]:
     """Retrain and save; goes on from the last checkpoint of the same training, or returns what it left if it finished.
 
-    Call it in one process, or in each process of `accelerate launch` / `torchrun` (only the first one writes). Ctrl-C
-    and SIGTERM stop it like `should_stop`, between two optimizer steps. While another process trains on the device, it
-    waits in the queue.
-
-    Args:
-        progress: told after every optimizer step; may raise `Stopped`.
-        should_stop: asked after every optimizer step.
+    Call it in one process, or in each process of `accelerate launch` / `torchrun` (only the first one writes). While
+    another process trains on the device, it waits in the queue. Ctrl-C and SIGTERM stop it between two optimizer steps,
+    and so does a `progress` that raises `Stopped`.
 
     Returns:
         The figures of the training, JSON-able: model_folder, steps, loss and evaluation loss (nats a token) at the
@@ -52,11 +48,7 @@ def train(job: TrainingJob, progress: ProgressCallback = silent, should_stop: Sh
         WorkFailed: the loss is not a number, the disk is full, memory ran out.
     """
     first = int(os.environ.get("RANK", "0")) == 0
-    with stop_on_signals() as signalled:
-
-        def stop() -> bool:
-            return signalled() or should_stop()
-
+    with stop_on_signals() as stop:
         with working_in(job.folder, "retraining", first=first) as log:
             result = _train(job, log, progress, stop)
         if stop():

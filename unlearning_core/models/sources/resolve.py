@@ -19,11 +19,11 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 @dataclass(frozen=True)
 class Source:
-    """One place that a model comes from, under the name that the person typed; `path` where it lies on this machine."""
+    """One place that a model comes from, under the name that the person typed, and as a path on this machine."""
 
     kind: Literal["folder", "gguf", "hub", "starter"]
     name: str
-    path: Path | None = None
+    path: Path
 
 
 def resolve(source: str) -> Source:
@@ -38,9 +38,9 @@ def resolve(source: str) -> Source:
     name = str(source).strip()
     if not name:
         raise InputError("No model is named. Give a folder, a .gguf file, a Hub id or a starter's name (smallworld).")
-    if name in STARTERS:
-        return Source("starter", name)
     path = Path(name).expanduser()
+    if name in STARTERS:
+        return Source("starter", name, path)
     suffix = path.suffix.lower()
     if path.is_dir():
         return Source("folder", name, path)
@@ -54,7 +54,7 @@ def resolve(source: str) -> Source:
             "tokenizer, a .gguf file, or a zip of such a folder."
         )
     if suffix not in (".gguf", ".zip", ".safetensors") and _HUB_ID.fullmatch(name) and ".." not in name:
-        return Source("hub", name)
+        return Source("hub", name, path)
     raise InputError(
         f"The model {name!r} does not exist. Give a folder, a .gguf file, a Hub id such as openai-community/gpt2, "
         f"or a starter's name ({', '.join(offered())})."
@@ -75,7 +75,6 @@ def local_folder(
     refuse_revision(found, revision)
     if found.kind == "starter":
         return prepare(found.name, progress)
-    assert found.path is not None
     if found.kind == "folder":
         return found.path
     checksum = sha256_of(found.path, progress)
@@ -107,7 +106,6 @@ def fingerprint(source: str, revision: str | None = None) -> str:
     refuse_revision(found, revision)
     if found.kind == "starter":
         return STARTERS[found.name].fingerprint()
-    assert found.path is not None
     if found.kind == "gguf":
         return f"gguf:{sha256_of(found.path)}"
     return fingerprint_of_folder(found.path)

@@ -38,12 +38,7 @@ class Starter(ABC):
 
     @abstractmethod
     def prepare(self, progress: ProgressCallback = silent) -> Path:
-        """The folder that transformers loads, complete and checked.
-
-        Raises:
-            InputError: it is not here, or its files are not the known ones.
-            WorkFailed: the disk has too little space left.
-        """
+        """The folder that transformers loads, complete and checked; raises what the function `prepare` does."""
 
     @abstractmethod
     def ready(self) -> Path | None:
@@ -51,11 +46,7 @@ class Starter(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Identity of its content, as `resolve.fingerprint` gives it for the same bytes elsewhere.
-
-        Raises:
-            InputError: it is not here and its content is not known without it.
-        """
+        """Identity of its content, as `resolve.fingerprint` gives it for the same bytes elsewhere."""
 
     def unprepared(self) -> Path | None:
         """The GGUF file that `prepare` would have to dequantise first; None when nothing is to be written."""

@@ -6,7 +6,6 @@ import stat
 import zipfile
 import zlib
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
@@ -19,35 +18,15 @@ _CHUNK = 4 << 20
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, NotADirectoryError, FileExistsError)
 _log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What a zip may unpack to: how many files, and how many bytes in all."""
-
-    files: int = 1000
-    total_bytes: int = 40 << 30
-    ratio: float = 200.0
-    """Unpacked bytes for each packed byte of one file; weights hardly shrink, a bomb shrinks a thousandfold."""
-    ratio_from_bytes: int = 10 << 20
-    """Smaller files may have any ratio."""
+MOST_FILES = 1000
+MOST_BYTES = 40 << 30
+"""All files together, unpacked."""
+MOST_RATIO, RATIO_FROM_BYTES = 200.0, 10 << 20
+"""Unpacked bytes for each packed byte of a file at least that large: weights hardly shrink, a bomb a thousandfold."""
 
 
-_DEFAULT = Limits()
-
-
-def unpack_zip(
-    source: Path | str | BinaryIO,
-    destination_root: Path,
-    *,
-    limits: Limits = _DEFAULT,
-    name: str | None = None,
-    progress: ProgressCallback = silent,
-) -> Path:
+def unpack_zip(source: Path | str | BinaryIO, destination_root: Path, progress: ProgressCallback = silent) -> Path:
     """Unpack the model folder inside a zip to `destination_root/<name>-<checksum>`; the same zip is unpacked once.
-
-    Args:
-        source: a path, or an open binary file such as an upload.
-        name: what the folder is called; by default the file's own name.
 
     Raises:
         InputError: not a zip, damaged, encrypted, holding a path that leaves the folder, a link, too much, or no
@@ -58,13 +37,13 @@ def unpack_zip(
     if path and not path.is_file():
         raise InputError(f"{source} does not exist. Give the path of a zip of a model folder.")
     with path.open("rb") if path else nullcontext(cast("BinaryIO", source)) as file:
-        label = name or Path(str(getattr(file, "name", "upload.zip"))).name
+        label = Path(str(getattr(file, "name", "upload.zip"))).name
         checksum = sha256_of(path, progress) if path else sha256_of_open(file, label, progress)
         stem = re.sub(r"[^\w.-]+", "_", Path(label).stem).strip("._") or "upload"
         target = Path(destination_root) / f"{stem}-{checksum[:12]}"
 
         def fill(folder: Path) -> dict[str, str]:
-            members = _checked(file, label, limits)
+            members = _checked(file, label)
             check_space(label, sum(member.file_size for member in members.values()), target, "unpacked")
             _write(file, label, members, folder, progress)
             return {"source": label}
@@ -72,26 +51,24 @@ def unpack_zip(
         return prepare_once(target, checksum, fill, progress)
 
 
-def _checked(file: BinaryIO, label: str, limits: Limits) -> dict[str, zipfile.ZipInfo]:
+def _checked(file: BinaryIO, label: str) -> dict[str, zipfile.ZipInfo]:
     """Path inside the model folder -> member, after every check."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
         raise InputError(f"{label} is not a zip file, or a damaged one. Zip the model folder again.") from error
-    if len(members) > limits.files:
-        raise InputError(f"{label} holds {len(members):,} files; a model folder has at most {limits.files:,}.")
+    if len(members) > MOST_FILES:
+        raise InputError(f"{label} holds {len(members):,} files; a model folder has at most {MOST_FILES:,}.")
     for member in members:
-        _check_member(member, label, limits)
+        _check_member(member, label)
     total = sum(member.file_size for member in members)
-    if total > limits.total_bytes:
-        raise InputError(
-            f"{label} unpacks to {total / 1e9:.1f} GB; at most {limits.total_bytes / 1e9:.1f} GB are taken."
-        )
+    if total > MOST_BYTES:
+        raise InputError(f"{label} unpacks to {total / 1e9:.1f} GB; at most {MOST_BYTES / 1e9:.1f} GB are taken.")
     return _model_files(members, label)
 
 
-def _check_member(member: zipfile.ZipInfo, label: str, limits: Limits) -> None:
+def _check_member(member: zipfile.ZipInfo, label: str) -> None:
     # orig_filename: zipfile cuts a name at a NUL and turns backslashes into slashes on Windows only.
     name = member.orig_filename
     parts = PurePosixPath(name).parts
@@ -105,10 +82,10 @@ def _check_member(member: zipfile.ZipInfo, label: str, limits: Limits) -> None:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(f"{label}: {name} is packed in a way that cannot be read. Zip it with the usual method.")
     ratio = member.file_size / max(member.compress_size, 1)
-    if member.file_size > limits.ratio_from_bytes and ratio > limits.ratio:
+    if member.file_size > RATIO_FROM_BYTES and ratio > MOST_RATIO:
         raise InputError(
             f"{label}: {name} unpacks to {ratio:,.0f} times its packed size, which no model does (at most "
-            f"{limits.ratio:,.0f}). Do not use this zip."
+            f"{MOST_RATIO:,.0f}). Do not use this zip."
         )
 
 
