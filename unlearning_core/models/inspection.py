@@ -26,12 +26,9 @@ class ModelInfo:
     Attributes:
         source: what the person typed.
         model_type: the family, as transformers calls it.
-        layers: number of blocks.
         shapes: (layers, width) for each site that the model offers.
         parameters: numbers in the model; tied ones counted once.
-        bytes_in_memory: what the weights take at `dtype`.
-        dtype: float32, bfloat16 or float16.
-        device: cpu, cuda, cuda:0, mps.
+        bytes_in_memory: what the weights take at `dtype` (float32, bfloat16 or float16).
         licence: as the model card or the file names it, or None.
         revision: the Hub's commit, or None for a local source.
         download_bytes: what has to be fetched or written first; 0 once the model is on this machine.

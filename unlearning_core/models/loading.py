@@ -23,13 +23,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A model in memory. It may be shared by several people at once: never change its weights.
+    """A causal language model in memory, in eval mode. Several people may share it: never change its weights.
 
-    Attributes:
-        model: the causal language model, in eval mode.
-        tokenizer: fast; its pad token is the end-of-text token where it had none, and stays None where it has neither.
-        map: where its neurons are.
-        info: its size, family, licence.
+    Its tokenizer's pad token is the end-of-text token where it had none, and stays None where it has neither.
     """
 
     model: "PreTrainedModel"
