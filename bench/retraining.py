@@ -96,7 +96,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     from unlearning_core.training.data import TrainingData
     from unlearning_core.training.job import TrainingJob
     from unlearning_core.training.sequences import longest_sequence, tokenise
-    from unlearning_core.training.train import make_trainer
+    from unlearning_core.training.trainer import EditKeepingTrainer
 
     loaded = load_model(arguments.model, dtype="float32")
     length = longest_sequence(loaded.model.config.get_text_config(), arguments.max_length)
@@ -114,7 +114,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         )
         data = TrainingData(loaded.model, torch.float32, loaded.tokenizer, sequences, None, [])
         steps = math.ceil(len(sequences.ids) / arguments.batch_size)
-        trainer = make_trainer(job, data, steps)
+        trainer = EditKeepingTrainer(job, data, steps)
         dtype = getattr(torch, arguments.bare_dtype) if arguments.bare_dtype else trainer.compute_dtype
         bare = BareLoop(bare_model, sequences.ids, trainer.pad_id, arguments.batch_size, dtype, arguments.seed)
         ours = _in_turn(trainer, bare)

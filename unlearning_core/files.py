@@ -12,7 +12,11 @@ from typing import Any
 
 from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
 
-_FULL = (os.strerror(errno.ENOSPC), *(f"os error {number}" for number in (errno.ENOSPC, errno.EDQUOT)))
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (
+    *(words for number in _NO_SPACE for words in (os.strerror(number), f"os error {number}")),
+    *("PytorchStreamWriter", "unexpected pos", "iostream error"),  # torch: its stream is not where it should be
+)
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -43,8 +47,8 @@ def disk_errors(target: Path) -> Iterator[None]:
         raise
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
-        # safetensors and Arrow tell a full disk in words of their own, without the number of the system's error.
-        if number in (errno.ENOSPC, errno.EDQUOT) or any(words in str(error) for words in _FULL):
+        # safetensors, Arrow and torch tell a full disk in words of their own, without the system's number.
+        if number in _NO_SPACE or any(words in str(error) for words in _FULL):
             raise WorkFailed(
                 f"The disk is full: {target} could not be written. Nothing half-written was left behind; "
                 "free some space and run the same command again to go on."

@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
+from tests.integration.test_worker import until
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.jobs.device_queue import VARIABLE, all_queues
 from unlearning_core.jobs.liveness import is_working_in
@@ -30,13 +29,6 @@ TOYS = "unlearning_core.toys"
 def toys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests" / "toy_jobs"))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "queue"))
-
-
-def until(happened: Callable[[], Any], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def count(folder: Path, to: int = 20, pause: float = 0.0, function: str = "count") -> Handle:
@@ -94,7 +86,7 @@ def let_go(process: "subprocess.Popen[str]") -> None:
 def test_a_function_is_called_with_its_values_and_its_result_comes_back(tmp_path: Path) -> None:
     told: list[Progress] = []
     handle = count(tmp_path / "job", to=5, pause=0.02)
-    assert wait(handle, told.append, poll_seconds=0.01) == {"counted": 5}
+    assert wait(handle, told.append) == {"counted": 5}
     end = status(handle.folder)
     assert (end.state, end.exit_code, end.error, end.result) == ("finished", 0, None, {"counted": 5})
     assert told[-1] == Progress("counting", 5, 5, "numbers")
@@ -124,7 +116,7 @@ def test_a_job_that_says_nothing_is_interrupted_at_once(tmp_path: Path) -> None:
     request_stop(tmp_path)
     request_stop(tmp_path)
     with pytest.raises(Stopped, match="start it again to go on"):
-        wait(handle, poll_seconds=0.01)
+        wait(handle)
     assert time.monotonic() - asked < 30
     assert status(tmp_path).state == "stopped"
 
@@ -135,7 +127,7 @@ def test_a_stop_at_any_moment_of_the_start_ends_it_as_stopped(tmp_path: Path) ->
         time.sleep(random.Random(number).uniform(0, 0.4))
         request_stop(handle.folder)
         with pytest.raises(Stopped):
-            wait(handle, poll_seconds=0.01)
+            wait(handle)
         assert status(handle.folder).state == "stopped", number
 
 
@@ -174,7 +166,7 @@ def test_a_worker_killed_at_any_moment_is_known_to_be_dead_and_can_be_started_ag
         time.sleep(random.Random(number).uniform(0, 0.5))
         os.kill(handle.pid, signal.SIGKILL)
         with pytest.raises(WorkFailed, match=r"The counting job process died.*killed; often for want of memory"):
-            wait(handle, poll_seconds=0.005)
+            wait(handle)
         assert is_over(folder)
         assert (status(folder).state, status(folder).exit_code) == ("failed", -9)
     assert wait(count(folder, to=3)) == {"counted": 3}
@@ -194,7 +186,7 @@ def test_a_parent_killed_at_any_moment_leaves_a_job_that_is_done_once_or_can_be_
         started: list[Handle] = []
         # It is refused as long as the worker of the killed one is at it.
         until(lambda folder=folder, started=started: started or start_unless_refused(folder, started))
-        assert wait(started[0], poll_seconds=0.005) == {"counted": 40}
+        assert wait(started[0]) == {"counted": 40}
         pids = workers_of(folder)
         assert len(pids) == len(set(pids)), "two worked at the same time"
 

@@ -10,8 +10,8 @@ from unlearning_core.errors import InputError
 from unlearning_core.jobs.device_queue import hold_device
 from unlearning_core.jobs.stopping import never
 from unlearning_core.training.data import load_data
-from unlearning_core.training.rate import conditions, estimate, measure_rate, rate_of, time_steps
-from unlearning_core.training.train import train
+from unlearning_core.training.rate import conditions, estimate, measure_rate, rate_of
+from unlearning_core.training.train import time_steps, train
 
 
 def test_a_measured_rate_changes_nothing_and_the_estimate_counts_what_the_training_then_reads(tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ from safetensors import safe_open
 
 from tests.integration.retraining_case import largest_difference, make_job, pruned
 from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.files import write_json
-from unlearning_core.jobs.events import read_json
+from unlearning_core.files import read_object, write_json
 from unlearning_core.jobs.process import request_stop, wait
 from unlearning_core.jobs.status import JobStatus, status, tail
 from unlearning_core.jobs.stopping import STOP_FILE
@@ -29,12 +28,17 @@ ROOT = Path(__file__).resolve().parents[2]
 ENDLESS = 1_000_000
 
 
-def until(happened: Callable[[], bool], seconds: float = 120.0) -> None:
+def until(happened: Callable[[], object], seconds: float = 120.0) -> None:
     """Wait for what is sure to come; fail loudly if it does not."""
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
+        time.sleep(0.005)
+
+
+def run_python(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
 def steps(found: JobStatus) -> int:
@@ -52,7 +56,7 @@ def test_worker_trains_and_its_steps_are_told(tmp_path: Path) -> None:
     job = make_job(tmp_path)
     assert status(job.folder).state == "absent"
     handle = start(job)
-    result = wait(handle, told.append, poll_seconds=0.02)
+    result = wait(handle, told.append)
     assert result["steps"] == told[-1].done == told[-1].total == 12
     assert [progress.done for progress in told] == sorted(progress.done for progress in told)
     end = status(job.folder)
@@ -116,13 +120,7 @@ def test_worker_outlives_its_parent_and_can_still_be_watched_and_stopped(tmp_pat
         "import json, sys; from unlearning_core.training.job import TrainingJob, start;"
         "print(start(TrainingJob(**json.load(open(sys.argv[1])))).pid)"
     )
-    parent = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "job.json")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    parent = run_python("-c", program, tmp_path / "job.json")
     until(lambda: steps(status(job.folder)) > 2)
     found = status(job.folder)
     assert found.live
@@ -181,18 +179,12 @@ def test_full_disk_is_a_sentence_and_leaves_nothing_half_written(tmp_path: Path)
         "import sys; from pathlib import Path; from unlearning_core.jobs.worker import main; "
         "sys.exit(main(Path(sys.argv[1])))"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", program, str(job.folder)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = run_python("-c", program, job.folder)
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout.splitlines()[-1].startswith(f"The disk is full: {job.checkpoints / 'checkpoint-2'}")
     assert "Traceback" not in ended.stderr
     assert not list(job.checkpoints.glob("checkpoint-*"))
-    assert read_json(job.folder / "status.json")["state"] == "failed"
+    assert read_object(job.folder / "status.json")["state"] == "failed"
     assert train(job)["steps"] == 12
 
 
@@ -216,13 +208,10 @@ def test_two_processes_share_a_training_and_end_with_the_weights_of_one(tmp_path
         ],
         "torch.distributed.run": ["--nproc_per_node", "2", "--master_port", port],
     }[launcher]
-    ended = subprocess.run(
-        [sys.executable, "-m", launcher, *arguments, tmp_path / "program.py", tmp_path / "job.json"],
-        cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    ended = run_python("-m", launcher, *arguments, tmp_path / "program.py", tmp_path / "job.json")
     assert ended.returncode == 0, ended.stderr[-3000:]
     alone = train(job.model_copy(update={"output_folder": str(tmp_path / "alone")}))
-    shared = read_json(job.final_folder / "retraining.json")
+    shared = read_object(job.final_folder / "retraining.json")
     assert (shared["processes"], alone["processes"]) == (2, 1)
     assert largest_difference(job.final_folder, tmp_path / "alone" / "model") < 1e-5
     assert shared["eval_loss_after"] == pytest.approx(alone["eval_loss_after"], abs=1e-5)

@@ -13,7 +13,7 @@ from tests.tiny_models import save_tiny
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.models.loading import load_model
 from unlearning_core.models.sources.resolve import resolve
-from unlearning_core.models.sources.zip import Limits, unpack_zip
+from unlearning_core.models.sources.zip import unpack_zip
 
 CONFIG = b'{"model_type": "llama"}'
 
@@ -25,10 +25,10 @@ def zipped(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-def refused(path: Path, root: Path, limits: Limits | None = None) -> str:
+def refused(path: Path, root: Path) -> str:
     """The sentence of the refusal, once it is certain that nothing was written."""
     with pytest.raises(InputError) as error:
-        unpack_zip(path, root, limits=limits or Limits())
+        unpack_zip(path, root)
     assert not [found for found in root.rglob("*") if found.is_file() and not found.name.endswith(".lock")]
     return str(error.value)
 
@@ -51,7 +51,8 @@ def test_what_a_mac_adds_is_left_out(tmp_path: Path) -> None:
 def test_an_open_upload_is_taken_like_a_path(tmp_path: Path) -> None:
     path = zipped(tmp_path / "m.zip", {"m/config.json": CONFIG})
     upload = io.BytesIO(path.read_bytes())
-    assert unpack_zip(upload, tmp_path / "models", name="m.zip") == unpack_zip(path, tmp_path / "models")
+    upload.name = "m.zip"
+    assert unpack_zip(upload, tmp_path / "models") == unpack_zip(path, tmp_path / "models")
 
 
 def test_the_same_zip_is_unpacked_once_and_again_when_a_file_was_lost(tmp_path: Path) -> None:
@@ -91,10 +92,12 @@ def test_a_bomb_is_refused_by_its_ratio(tmp_path: Path) -> None:
     assert "times its packed size" in refused(path, tmp_path / "models")
 
 
-def test_too_many_files_and_too_many_bytes_are_refused(tmp_path: Path) -> None:
+def test_too_many_files_and_too_many_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = zipped(tmp_path / "m.zip", {"m/config.json": CONFIG, **{f"m/{n}.txt": b"12345" for n in range(9)}})
-    assert "10 files" in refused(path, tmp_path / "models", Limits(files=9))
-    assert "unpacks to" in refused(path, tmp_path / "models", Limits(total_bytes=50))
+    monkeypatch.setattr("unlearning_core.models.sources.zip.MOST_BYTES", 50)
+    assert "unpacks to" in refused(path, tmp_path / "models")
+    monkeypatch.setattr("unlearning_core.models.sources.zip.MOST_FILES", 9)
+    assert "10 files" in refused(path, tmp_path / "models")
 
 
 def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:

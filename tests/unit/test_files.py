@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from unlearning_core.errors import WorkFailed
-from unlearning_core.files import ROOT, child_python_path, new_folder, write_file, write_json, write_text
+from unlearning_core.files import ROOT, child_python_path, new_folder, read_object, write_file, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -26,9 +26,19 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EFBIG, "File too large"),
+        RuntimeError("[enforce fail at inline_container.cc] PytorchStreamWriter failed writing file data/3"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 238400 vs 238292"),
+        Exception("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_a_sentence_whichever_library_meets_it(tmp_path: Path, error: Exception) -> None:
     def full(path: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     with pytest.raises(WorkFailed, match=r"disk is full.*metrics\.json"):
         write_file(tmp_path / "metrics.json", full)
@@ -64,3 +74,9 @@ def test_a_child_process_in_any_folder_imports_this_package(tmp_path: Path, monk
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": path}, capture_output=True, text=True, check=True)
     assert Path(found.stdout.strip()) == ROOT / "unlearning_core" / "__init__.py"
+
+
+def test_an_object_that_is_not_there_or_damaged_reads_as_empty(tmp_path: Path) -> None:
+    assert read_object(tmp_path / "none.json") == {}
+    (tmp_path / "broken.json").write_text('{"a": ')
+    assert read_object(tmp_path / "broken.json") == {}

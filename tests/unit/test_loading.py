@@ -14,9 +14,10 @@ from transformers import BertConfig, BertForMaskedLM
 
 from tests.tiny_models import FAMILIES, save_tiny, tiny_model, tiny_tokenizer
 from unlearning_core.errors import InputError, Stopped
-from unlearning_core.models import memory
+from unlearning_core.models import devices
 from unlearning_core.models.devices import choose_device, choose_dtype
-from unlearning_core.models.loading import inspect_model, load_model
+from unlearning_core.models.inspection import inspect_model
+from unlearning_core.models.loading import load_model
 from unlearning_core.models.sources.folder import find_weights
 from unlearning_core.progress import Progress
 
@@ -283,7 +284,7 @@ def test_the_defaults_suit_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_model_that_cannot_fit_is_refused_before_it_is_read(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available", lambda device: 1000)
+    monkeypatch.setattr(devices, "available", lambda device: 1000)
     assert "of memory are free on cpu" in refusal(saved)
 
 
@@ -291,10 +292,10 @@ def test_a_container_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "memory.max").write_text("5000\n")
     (tmp_path / "memory.current").write_text("4000\n")
     (tmp_path / "memory.stat").write_text("anon 3500\ninactive_file 300\n")
-    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
-    assert memory.available("cpu") == 1300
+    monkeypatch.setattr(devices, "_CGROUP", tmp_path)
+    assert devices.available("cpu") == 1300
     (tmp_path / "memory.max").write_text("max\n")
-    assert memory.available("cpu") > 5000
+    assert devices.available("cpu") > 5000
 
 
 def test_progress_reaches_the_whole_and_a_stop_gets_through(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:

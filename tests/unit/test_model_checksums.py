@@ -28,22 +28,16 @@ def test_an_untouched_folder_and_an_edited_card_pass(folder: Path) -> None:
     verify(folder)
 
 
-def test_a_changed_file_is_named(folder: Path) -> None:
-    (folder / "model.safetensors").write_bytes(b"weighty")
-    with pytest.raises(InputError, match=r"model\.safetensors has the checksum .* changed or cut short"):
-        verify(folder)
-
-
-def test_a_missing_file_is_named(folder: Path) -> None:
-    (folder / "config.json").unlink()
-    with pytest.raises(InputError, match=r"config\.json is missing"):
-        verify(folder)
-
-
-def test_checksums_that_are_missing_or_garbled_are_named(folder: Path) -> None:
-    (folder / CHECKSUMS).write_text("not a checksum\n")
-    with pytest.raises(InputError, match=r"SHA256SUMS, line 1"):
-        verify(folder)
-    (folder / CHECKSUMS).unlink()
-    with pytest.raises(InputError, match=r"SHA256SUMS cannot be read"):
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("model.safetensors", "weighty", r"model\.safetensors has the checksum .* changed or cut short"),
+        ("config.json", None, r"config\.json is missing"),
+        (CHECKSUMS, "not a checksum\n", r"SHA256SUMS, line 1"),
+        (CHECKSUMS, None, r"SHA256SUMS cannot be read"),
+    ],
+)
+def test_a_changed_or_missing_file_is_named(folder: Path, name: str, content: str | None, sentence: str) -> None:
+    (folder / name).unlink() if content is None else (folder / name).write_text(content)
+    with pytest.raises(InputError, match=sentence):
         verify(folder)

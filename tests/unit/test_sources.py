@@ -32,18 +32,7 @@ def test_folders_and_starters_are_told_apart(folder: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "/no/such/folder",
-        "./missing",
-        "~/missing",
-        "a/b/c",
-        "missing.gguf",
-        "a/missing.zip",
-        "a b",
-        "a\\b",
-        "a/../b",
-    ],
+    "name", [*"/no/such/folder ./missing ~/missing a/b/c missing.gguf a/missing.zip a\\b a/../b".split(), "a b"]
 )
 def test_a_path_that_does_not_exist_is_no_hub_id(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "empty"
@@ -53,13 +42,10 @@ def test_a_path_that_does_not_exist_is_no_hub_id(name: str, tmp_path: Path, monk
         resolve(name)
 
 
-@pytest.mark.parametrize("name", ["", "   "])
-def test_no_name_is_a_sentence(name: str) -> None:
-    with pytest.raises(InputError, match="No model is named"):
-        resolve(name)
-
-
-def test_a_single_file_points_to_its_folder(folder: Path) -> None:
+def test_no_name_and_a_single_file_are_a_sentence(folder: Path) -> None:
+    for name in ("", "   "):
+        with pytest.raises(InputError, match="No model is named"):
+            resolve(name)
     with pytest.raises(InputError, match="is a file, not a model"):
         resolve(str(folder / "model.safetensors"))
 

@@ -20,8 +20,7 @@ from unlearning_core.models.checksums import sha256_of
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import load_model
 from unlearning_core.models.sources import prepared, starters
-from unlearning_core.models.sources.gguf import dequantise
-from unlearning_core.models.sources.gguf_header import read_gguf
+from unlearning_core.models.sources.gguf import dequantise, read_gguf
 from unlearning_core.models.sources.prepared import is_complete
 from unlearning_core.models.sources.resolve import fingerprint
 from unlearning_core.models.sources.starters import PackagedStarter

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from unlearning_core.jobs.events import EVENTS_FILE, STATUS_FILE, EventLog, loss_curve, read_events, read_json
+from unlearning_core.jobs.events import EVENTS_FILE, STATUS_FILE, EventLog, loss_curve, read_events
 
 
 def test_half_written_line_is_left_for_later_and_does_not_swallow_the_next(tmp_path: Path) -> None:
@@ -42,9 +42,3 @@ def test_silent_log_writes_nothing(tmp_path: Path) -> None:
     log.state("running", step=0)
     log.event("train", step=1)
     assert not (tmp_path / "run").exists()
-
-
-def test_status_that_is_not_there_or_damaged_reads_as_empty(tmp_path: Path) -> None:
-    assert read_json(tmp_path / "none.json") == {}
-    (tmp_path / "broken.json").write_text('{"a": ')
-    assert read_json(tmp_path / "broken.json") == {}

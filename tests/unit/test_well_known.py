@@ -6,8 +6,8 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.tiny_models import save_tiny
-from unlearning_core.models import memory
-from unlearning_core.models.memory import bytes_needed, fits
+from unlearning_core.models import devices
+from unlearning_core.models.devices import bytes_needed, fits
 from unlearning_core.models.sources.starters import HUB, BundledStarter
 
 
@@ -52,7 +52,7 @@ def test_every_size_is_what_the_models_shapes_come_to() -> None:
 def test_a_model_fits_up_to_the_last_byte(monkeypatch: pytest.MonkeyPatch, dtype: str, bytes_: int) -> None:
     assert bytes_needed(100, dtype) == bytes_
     for free, expected in ((bytes_, True), (bytes_ - 1, False)):
-        monkeypatch.setattr(memory, "available", lambda device, free=free: free)
+        monkeypatch.setattr(devices, "available", lambda device, free=free: free)
         assert fits(100, dtype) is expected
 
 

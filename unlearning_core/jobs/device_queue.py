@@ -1,8 +1,8 @@
 """The queue for a device: one retraining at a time; whoever comes later waits, in the order of coming.
 
-The queue is a folder that all of a user's processes on this machine share. Each process that wants the device puts a
-ticket there and takes the device's lock once every earlier ticket is gone. The lock is the operating system's, which
-gives it back when its holder dies, however it dies; the ticket of a dead process is recognised and removed.
+The queue is a folder that all of a user's processes on this machine share. Who wants the device puts a ticket there and
+takes the device's lock once every earlier ticket is gone. The operating system gives the lock back when its holder
+dies; the ticket of a dead process is recognised and removed.
 """
 
 import os
@@ -17,8 +17,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from unlearning_core.errors import InputError, Stopped
-from unlearning_core.files import disk_errors, write_json
-from unlearning_core.jobs.events import EventLog, read_json
+from unlearning_core.files import disk_errors, read_object, write_json
+from unlearning_core.jobs.events import EventLog
 from unlearning_core.jobs.liveness import identity, is_alive
 from unlearning_core.jobs.stopping import ShouldStop
 from unlearning_core.progress import Progress, ProgressCallback
@@ -27,19 +27,12 @@ VARIABLE = "UNLEARNING_QUEUE"
 """Environment variable that names another folder for the queues."""
 
 _POLL = 0.3
-_STOPPED = "Stopped while it waited for its turn on the device. Start it again to queue anew."
 _TICKET = re.compile(r"\d{20}-\d+\.json")
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """A place in the queue.
-
-    Attributes:
-        path: its file; names sort in the order of coming.
-        pid: the process that has the device or waits.
-        folder: the folder of its job.
-    """
+    """The place of process `pid` in the queue, for the job in `folder`; tickets' names sort in the order of coming."""
 
     path: Path
     pid: int
@@ -47,7 +40,6 @@ class Ticket:
 
 
 def queues_folder() -> Path:
-    """Where the queues of all devices are kept."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
@@ -69,11 +61,10 @@ def queue_name(asked: str) -> str:
 def tickets(device: str) -> list[Ticket]:
     """Who has `device` and who waits for it, in their order; tickets of dead processes are removed."""
     found = []
-    folder = queues_folder() / device
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for path in sorted((queues_folder() / device).glob("*.json")):
         if not _TICKET.fullmatch(path.name):
             continue
-        process = read_json(path)
+        process = read_object(path)
         if is_alive(process):
             found.append(Ticket(path, process["pid"], Path(process["folder"])))
         else:
@@ -83,32 +74,28 @@ def tickets(device: str) -> list[Ticket]:
 
 def all_queues() -> dict[str, list[Ticket]]:
     """The tickets of each device that has any."""
-    root = queues_folder()
-    names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    return {name: found for name in names if (found := tickets(name))}
+    return {path.name: found for path in sorted(queues_folder().glob("*/")) if (found := tickets(path.name))}
 
 
 @contextmanager
 def queued_for(asked: str, log: EventLog, progress: ProgressCallback, should_stop: ShouldStop) -> Iterator[None]:
-    """Hold the device that a job names, with what it waits for in its status; a launch's processes share one.
+    """Hold the device that a job names ("auto", "cpu", "cuda" or "mps"); a launch's processes share one.
 
-    Args:
-        asked: "auto", "cpu", "cuda" or "mps".
-        log: of the job, which is told here that it waits.
-        progress: of whoever else watches in this process; not the one that writes this job's status.
-        should_stop: asked while it waits.
+    `log` and `progress` (of whoever else watches in this process) are told what it waits for.
 
     Raises:
-        Stopped: someone asked while it waited.
+        Stopped: `should_stop` said so while it waited.
     """
     device = queue_name(asked)
     if int(os.environ.get("LOCAL_RANK", "0")) > 0:
-        _wait_for_first(device, log.folder, should_stop)
+        # Of a launch's processes on this machine the first one holds the device.
+        while not (ahead := tickets(device)[:1]) or ahead[0].folder != log.folder.resolve():
+            _pause(should_stop)
         yield
         return
 
     def waiting(before: list[Ticket]) -> None:
-        message = waiting_words(before)
+        message = _waiting_words(before)
         log.state("queued", message, step=0, total_steps=None, result=None, error=None, ahead=len(before))
         progress(Progress(message, 0))
 
@@ -120,16 +107,12 @@ def queued_for(asked: str, log: EventLog, progress: ProgressCallback, should_sto
 def hold_device(
     device: str, folder: Path, *, waiting: Callable[[list[Ticket]], None], should_stop: ShouldStop
 ) -> Iterator[None]:
-    """Inside the `with`, no other process has `device`; waits for that as long as it takes.
+    """Inside the `with`, no other process has `device` (see `queue_name`), which the job in `folder` wants.
 
-    Args:
-        device: what `queue_name` gives.
-        folder: the folder of the job that wants the device.
-        waiting: told those that come first whenever they have changed.
-        should_stop: asked while it waits.
+    It waits as long as it takes; `waiting` is told those that come first whenever they have changed.
 
     Raises:
-        Stopped: someone asked while it waited.
+        Stopped: `should_stop` said so while it waited.
         InputError, WorkFailed: the ticket cannot be written there.
     """
     place = queues_folder() / device
@@ -142,13 +125,11 @@ def hold_device(
     lock = FileLock(place / "lock", timeout=0)
     try:
         seen: list[Ticket] = []
-        while (before := _before(device, ticket)) or not _taken(lock):
+        while (before := [other for other in tickets(device) if other.path.name < ticket.name]) or not _taken(lock):
             if before != seen:
                 waiting(before)
                 seen = before
-            if should_stop():
-                raise Stopped(_STOPPED)
-            time.sleep(_POLL)
+            _pause(should_stop)
         try:
             yield
         finally:
@@ -157,8 +138,7 @@ def hold_device(
         ticket.unlink(missing_ok=True)
 
 
-def waiting_words(before: list[Ticket]) -> str:
-    """What one who waits for `before` says."""
+def _waiting_words(before: list[Ticket]) -> str:
     if not before:
         return "Waiting for the device, which another retraining is about to give back."
     first = before[0]
@@ -169,16 +149,10 @@ def waiting_words(before: list[Ticket]) -> str:
     )
 
 
-def _wait_for_first(device: str, folder: Path, should_stop: ShouldStop) -> None:
-    """For the other processes of a launch: wait until the first one on this machine has the device."""
-    while not (first := tickets(device)[:1]) or first[0].folder != folder.resolve():
-        if should_stop():
-            raise Stopped(_STOPPED)
-        time.sleep(_POLL)
-
-
-def _before(device: str, ticket: Path) -> list[Ticket]:
-    return [other for other in tickets(device) if other.path.name < ticket.name]
+def _pause(should_stop: ShouldStop) -> None:
+    if should_stop():
+        raise Stopped("Stopped while it waited for its turn on the device. Start it again to queue anew.")
+    time.sleep(_POLL)
 
 
 def _taken(lock: FileLock) -> bool:

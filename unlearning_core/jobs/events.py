@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.files import disk_errors, write_json
+from unlearning_core.files import disk_errors, read_object, write_json
 
 EVENTS_FILE = "events.jsonl"
 STATUS_FILE = "status.json"
@@ -20,7 +20,6 @@ class EventLog:
     A silent log (the processes beside the first in a distributed training) writes nothing.
 
     Attributes:
-        folder: the job's folder.
         status: what `status.json` says, or will say with the next write.
     """
 
@@ -32,42 +31,37 @@ class EventLog:
         if not silent:
             with disk_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-            self.status = read_json(folder / STATUS_FILE)
-            self._close_torn_line()
+            self.status = read_object(folder / STATUS_FILE)
+            events = folder / EVENTS_FILE
+            if events.is_file() and not events.read_bytes().endswith(b"\n") and events.stat().st_size:
+                self._append("\n")  # a line cut short by a kill would swallow the next one
 
     def event(self, kind: str, **values: Any) -> None:
         """Append one line: `time` (ISO 8601, UTC), `kind` (train, eval, measure, sample or status) and `values`."""
-        if self._silent:
-            return
-        path = self.folder / EVENTS_FILE
-        line = json.dumps({"time": now(), "kind": kind} | values, ensure_ascii=False)
-        with disk_errors(path), path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        if not self._silent:
+            self._append(json.dumps({"time": now(), "kind": kind} | values, ensure_ascii=False) + "\n")
 
     def step(self, **values: Any) -> None:
         """Bring the status up to date, at most twice a second."""
-        if not self._silent:
-            self.status |= values
-            if time.monotonic() - self._written >= _STATUS_SECONDS:
-                self._write()
+        self.status |= values
+        if time.monotonic() - self._written >= _STATUS_SECONDS:
+            self._write()
 
     def state(self, state: str, message: str = "", **values: Any) -> None:
         """Enter a state: "queued", "starting", "running", "finished", "stopped" or "failed". Written at once."""
         self.event("status", state=state, message=message, **{k: v for k, v in values.items() if k != "result"})
-        if not self._silent:
-            self.status |= {"state": state, "message": message} | values
-            self._write()
+        self.status |= {"state": state, "message": message} | values
+        self._write()
 
     def _write(self) -> None:
-        write_json(self.folder / STATUS_FILE, self.status | {"updated": now()})
+        if not self._silent:
+            write_json(self.folder / STATUS_FILE, self.status | {"updated": now()})
         self._written = time.monotonic()
 
-    def _close_torn_line(self) -> None:
-        """A line cut short by a kill would swallow the next one."""
+    def _append(self, text: str) -> None:
         path = self.folder / EVENTS_FILE
-        if path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size:
-            with disk_errors(path), path.open("a", encoding="utf-8") as file:
-                file.write("\n")
+        with disk_errors(path), path.open("a", encoding="utf-8") as file:
+            file.write(text)
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
@@ -96,15 +90,6 @@ def loss_curve(folder: Path, kind: str = "train") -> list[dict[str, Any]]:
         elif event["kind"] == kind:
             points[event["step"]] = event
     return [points[step] for step in sorted(points)]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in `path`, or an empty one while there is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def now() -> str:

@@ -5,8 +5,7 @@ from typing import Any
 
 import psutil
 
-from unlearning_core.files import write_json
-from unlearning_core.jobs.events import read_json
+from unlearning_core.files import read_object, write_json
 
 PROCESS_FILE = "process.json"
 
@@ -37,4 +36,4 @@ def is_alive(process: dict[str, Any]) -> bool:
 
 def is_working_in(folder: Path) -> bool:
     """Whether the process that was last recorded in `folder` still runs."""
-    return is_alive(read_json(folder / PROCESS_FILE))
+    return is_alive(read_object(folder / PROCESS_FILE))

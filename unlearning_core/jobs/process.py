@@ -19,30 +19,24 @@ import psutil
 from filelock import FileLock, Timeout
 
 from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.files import child_python_path, disk_errors, write_json
-from unlearning_core.jobs.events import EventLog, read_json
+from unlearning_core.files import child_python_path, disk_errors, read_object, write_json
+from unlearning_core.jobs.events import EventLog
 from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive, record
-from unlearning_core.jobs.status import JOB_FILE, LOG_FILE, status
+from unlearning_core.jobs.status import JOB_FILE, LOG_FILE, JobProgress, status
 from unlearning_core.jobs.stopping import STOP_FILE
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 _log = logging.getLogger(__name__)
-LOCK_FILE = "lock"
 _LOCK_SECONDS = 5.0
 """Longer than a launch holds the lock, and than a worker needs to give it back after it has told how it ended."""
+_POLL_SECONDS = 0.2
 _LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What would make a child one of several launched together."""
 
 
 @dataclass(frozen=True)
 class Handle:
-    """A worker that this process started.
-
-    Attributes:
-        folder: the job's folder.
-        title: what the job is called in messages.
-        pid: of the worker.
-        ended: set once the worker has ended and its exit code is in the folder.
-    """
+    """A worker that this process started; `ended` is set once it has ended and its exit code is in the folder."""
 
     folder: Path
     title: str
@@ -60,7 +54,7 @@ def launch(folder: Path, target: str, values: dict[str, Any], *, title: str = "j
         target: "unlearning_core.some.module:function"; called with `values` and a `jobs.worker.JobContext`, it returns
             a JSON-able dictionary or None.
         values: JSON-able.
-        title: what the job is called in messages ("retraining").
+        title: what the job is called in messages.
         gently: let whatever else the machine does go first.
 
     Raises:
@@ -94,12 +88,12 @@ def alone_in(folder: Path, title: str) -> Iterator[None]:
     Raises:
         InputError: another worker is at work there.
     """
-    lock = FileLock(folder / LOCK_FILE, timeout=_LOCK_SECONDS)
+    lock = FileLock(folder / "lock", timeout=_LOCK_SECONDS)
     try:
         with disk_errors(folder):
             lock.acquire()
     except Timeout as error:
-        raise _at_work(folder, title, read_json(folder / PROCESS_FILE).get("pid")) from error
+        raise _at_work(folder, title, read_object(folder / PROCESS_FILE).get("pid")) from error
     try:
         yield
     finally:
@@ -116,14 +110,14 @@ def request_stop(folder: Path) -> None:
         return
     with disk_errors(path):
         path.touch()
-    process = read_json(path.parent / PROCESS_FILE)
+    process = read_object(path.parent / PROCESS_FILE)
     # A second signal would end a training without a checkpoint, and one to this process would end the dashboard.
     if os.name != "nt" and process.get("pid") != os.getpid() and is_alive(process):
         with suppress(psutil.NoSuchProcess):
             psutil.Process(process["pid"]).send_signal(signal.SIGINT)
 
 
-def wait(handle: Handle, progress: ProgressCallback = silent, *, poll_seconds: float = 0.2) -> dict[str, Any]:
+def wait(handle: Handle, progress: ProgressCallback = silent) -> dict[str, Any]:
     """Wait until the worker has ended; returns the result of its function.
 
     `progress` is told at every look how far it is, or what it waits for while it is queued. If it raises `Stopped`, or
@@ -136,7 +130,7 @@ def wait(handle: Handle, progress: ProgressCallback = silent, *, poll_seconds: f
     """
     asked = False
     try:
-        while not _is_over(handle, poll_seconds):
+        while not _is_over(handle):
             progress(_report(handle))
     except (Stopped, KeyboardInterrupt):
         asked = True
@@ -170,6 +164,11 @@ def _at_work(folder: Path, title: str, pid: int | None) -> InputError:
 
 
 def _spawn(folder: Path, gently: bool) -> "subprocess.Popen[bytes]":
+    environment = {name: value for name, value in os.environ.items() if name not in _LAUNCHER}
+    environment |= {"PYTHONPATH": child_python_path(), "PYTHONUNBUFFERED": "1"}
+    # Threads that spin while they wait for each other take the processor from the page and from themselves: beside
+    # one other busy process a step took 6 (135 M parameters) to 15 times (260 k) longer on two cores.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with disk_errors(folder), (folder / LOG_FILE).open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", __package__, str(folder)],
@@ -177,7 +176,7 @@ def _spawn(folder: Path, gently: bool) -> "subprocess.Popen[bytes]":
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=_environment(),
+            env=environment,
         )
     if gently:
         with suppress(psutil.Error):
@@ -185,21 +184,10 @@ def _spawn(folder: Path, gently: bool) -> "subprocess.Popen[bytes]":
     return process
 
 
-def _environment() -> dict[str, str]:
-    """The environment of a child: this process's, without what would make it one of several launched together."""
-    environment = {name: value for name, value in os.environ.items() if name not in _LAUNCHER}
-    environment["PYTHONPATH"] = child_python_path()
-    environment["PYTHONUNBUFFERED"] = "1"
-    # Threads that spin while they wait for each other take the processor from the page and from themselves: beside
-    # one other busy process a step took 6 (135 M parameters) to 15 times (260 k) longer on two cores.
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    return environment
-
-
 def _reap(process: "subprocess.Popen[bytes]", handle: Handle) -> None:
     code = process.wait()
     try:
-        known = read_json(handle.folder / PROCESS_FILE)
+        known = read_object(handle.folder / PROCESS_FILE)
         if known.get("pid") == handle.pid:
             write_json(handle.folder / PROCESS_FILE, known | {"exit_code": code})
     except (OSError, WorkFailed, InputError):
@@ -209,25 +197,24 @@ def _reap(process: "subprocess.Popen[bytes]", handle: Handle) -> None:
     _log.info("Process %d for the %s ended with exit code %d", handle.pid, handle.title, code)
 
 
-def _is_over(handle: Handle, poll_seconds: float) -> bool:
+def _is_over(handle: Handle) -> bool:
     """Whether nobody works in the folder any more: a worker of another parent that was killed may have come first."""
-    return handle.ended.wait(poll_seconds) and not status(handle.folder).live
+    return handle.ended.wait(_POLL_SECONDS) and not status(handle.folder).live
 
 
 def _report(handle: Handle) -> Progress:
     now = status(handle.folder)
     if now.state == "queued":
         return Progress(now.message, 0)
-    if now.progress is None:
-        return Progress(handle.title, 0)
-    return Progress(now.progress.task or handle.title, now.progress.step, now.progress.total_steps, now.progress.unit)
+    done = now.progress or JobProgress()
+    return Progress(done.task or handle.title, done.step, done.total_steps, done.unit)
 
 
 def _stop_and_wait(handle: Handle) -> None:
     """Ask politely; whoever presses Ctrl-C again wants it gone at once, and gets it, with the last checkpoint."""
     try:
         request_stop(handle.folder)
-        while not _is_over(handle, 0.2):
+        while not _is_over(handle):
             pass
     except KeyboardInterrupt as again:
         while not handle.ended.is_set():

@@ -1,11 +1,12 @@
 """How far a job is, as its folder tells any process that asks, and whether its worker still lives."""
 
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.jobs.events import LIVE, STATUS_FILE, read_json
+from unlearning_core.files import read_object
+from unlearning_core.jobs.events import LIVE, STATUS_FILE
 from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive
 from unlearning_core.jobs.stopping import STOP_FILE
 
@@ -15,18 +16,7 @@ LOG_FILE = "worker.log"
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a job is.
-
-    Attributes:
-        task: what is being done ("retraining").
-        step: units done.
-        total_steps: of how many, or None while that is unknown.
-        unit: what is counted ("steps").
-        eta_seconds: time left.
-        loss: of a training's latest logged steps, nats a token.
-        eval_loss: a training's latest evaluation loss, nats a token.
-        tokens_per_second: predicted tokens a second of a training, lately.
-    """
+    """How far a job is: `step` of `total_steps` (None while unknown), with a training's latest loss in nats a token."""
 
     task: str = ""
     step: int = 0
@@ -34,7 +24,6 @@ class JobProgress:
     unit: str = ""
     eta_seconds: float | None = None
     loss: float | None = None
-    eval_loss: float | None = None
     tokens_per_second: float | None = None
 
 
@@ -48,7 +37,6 @@ class JobStatus:
         message: why it stopped or failed, or what it waits for; a sentence to show.
         progress: how far it is, or was when it ended; None before it has said so.
         ahead: while queued, how many come first.
-        pid: of the worker.
         exit_code: of a worker that has ended, where its parent saw it end.
         error: class name of what ended it ("InputError", "WorkFailed", "Stopped", ...).
         result: what its function returned, once finished.
@@ -72,14 +60,17 @@ class JobStatus:
 def status(folder: Path) -> JobStatus:
     """What the folder tells, and whether its worker is still alive; a dead one is "failed", with its last words."""
     folder = Path(folder)
-    told = read_json(folder / STATUS_FILE)
+    told = read_object(folder / STATUS_FILE)
     if not told:
         return JobStatus("absent")
-    process = read_json(folder / PROCESS_FILE)
-    found = _as_told(told, process)
+    process = read_object(folder / PROCESS_FILE)
+    known = {name: told[name] for name in ("state", "message", "ahead", "error", "result") if name in told}
+    begun = told.get("total_steps") or told.get("step")
+    progress = JobProgress(**{f.name: told[f.name] for f in fields(JobProgress) if f.name in told}) if begun else None
+    found = JobStatus(**known, progress=progress, pid=process.get("pid"), exit_code=process.get("exit_code"))
     if not found.live or not process or is_alive(process):
         return found
-    if read_json(folder / STATUS_FILE).get("state") not in LIVE:  # it said so between the two looks
+    if read_object(folder / STATUS_FILE).get("state") not in LIVE:  # it said so between the two looks
         return status(folder)
     if told["state"] == "starting" and (folder / STOP_FILE).exists():
         return replace(found, state="stopped", message="Stopped before it began.", error="Stopped")
@@ -97,20 +88,8 @@ def tail(folder: Path, lines: int = 20) -> list[str]:
     return [line for line in text.splitlines() if line.strip()][-lines:]
 
 
-def _as_told(told: dict[str, Any], process: dict[str, Any]) -> JobStatus:
-    known = {name: told[name] for name in ("state", "message", "ahead", "error", "result") if name in told}
-    progress = {name: told[name] for name in JobProgress.__dataclass_fields__ if name in told}
-    begun = told.get("total_steps") or told.get("step")
-    return JobStatus(
-        **known,
-        progress=JobProgress(**progress) if begun else None,
-        pid=process.get("pid"),
-        exit_code=process.get("exit_code"),
-    )
-
-
 def _last_words(folder: Path, found: JobStatus) -> str:
-    title = read_json(folder / JOB_FILE).get("title", "job")
+    title = read_object(folder / JOB_FILE).get("title", "job")
     step = f" at step {found.progress.step}" if found.progress else ""
     how = "" if found.exit_code is None else f" (exit code {found.exit_code})"
     if found.exit_code == -signal.SIGKILL:

@@ -10,11 +10,11 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
-from unlearning_core.files import disk_errors
-from unlearning_core.jobs.events import EventLog, read_json
+from unlearning_core.files import disk_errors, read_object
+from unlearning_core.jobs.events import EventLog
 from unlearning_core.jobs.liveness import record
 from unlearning_core.jobs.process import alone_in
 from unlearning_core.jobs.status import JOB_FILE
@@ -28,11 +28,7 @@ _STOPPED = "Stopped. What was finished is kept; start it again to go on."
 
 @dataclass
 class JobContext:
-    """What a job's function is given beside its values.
-
-    Attributes:
-        log: the job's events and status.
-    """
+    """What a job's function is given beside its values: the job's events and status, and whether to stop."""
 
     log: EventLog
 
@@ -53,17 +49,11 @@ class JobContext:
         self.log.step(task=update.task, step=update.done, total_steps=update.total, unit=update.unit)
 
 
-JobFunction = Callable[[dict[str, Any], JobContext], dict[str, Any] | None]
-
-
 @contextmanager
 def working_in(folder: Path, title: str, *, first: bool = True) -> Iterator[EventLog]:
     """This process works in `folder`: recorded there, alone, and if it ends by an exception the status says so.
 
-    Args:
-        folder: the job's folder.
-        title: what the job is called in messages.
-        first: False for the other processes of a distributed launch, which write nothing.
+    The other processes of a distributed launch, which are not `first`, write nothing.
 
     Raises:
         InputError: another process works there.
@@ -90,12 +80,18 @@ def main(folder: Path) -> int:
 
     What is printed goes to `worker.log`; its last line says why the job ended.
     """
-    _hear_signals()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # Also where a shell's background job has inherited "ignore Ctrl-C".
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     quiet_libraries()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(RedactingFormatter(FORMAT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    job = read_json(folder / JOB_FILE)
+    job = read_object(folder / JOB_FILE)
     try:
         with working_in(folder, job["title"]) as log:
             _log.info("Process %d: %s", os.getpid(), job["target"])
@@ -114,19 +110,8 @@ def main(folder: Path) -> int:
     return 0
 
 
-def _function(target: str) -> JobFunction:
+def _function(target: str) -> Callable[[dict[str, Any], JobContext], dict[str, Any] | None]:
     module, _, name = target.partition(":")
     if module.partition(".")[0] != __name__.partition(".")[0]:
         raise InputError(f"target is {target!r}; expected a function of this program, as unlearning_core.module:name.")
-    function: JobFunction = getattr(importlib.import_module(module), name)
-    return function
-
-
-def _hear_signals() -> None:
-    """Let Ctrl-C and SIGTERM interrupt, also where a shell's background job has inherited "ignore Ctrl-C"."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+    return cast("Callable[..., dict[str, Any] | None]", getattr(importlib.import_module(module), name))

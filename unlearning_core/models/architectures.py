@@ -78,10 +78,9 @@ def row_to_add(model_type: str) -> str:
 
 
 def family_table() -> list[dict[str, str]]:
-    """A row of text for each family that is listed: its modules and the sites whose neurons can be cut.
+    """A row of text for each listed family: its modules and the sites whose neurons can be cut.
 
-    A single model may offer fewer sites than its family (quantised layers, norms after each layer); `ModelMap.missing`
-    says why.
+    A single model may offer fewer sites than its family; `ModelMap.missing` says why.
     """
     return [
         {

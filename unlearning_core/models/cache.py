@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,17 +20,13 @@ _ASK_EVERY = 0.2
 
 @dataclass
 class _Entry:
-    """A model in memory, or on its way there.
-
-    Attributes:
-        model: done once the model is loaded.
-        users: how many hold it now, whoever loads it or waits for it counted.
-        leaves: whether it is dropped as soon as nobody holds it.
-    """
+    """A model in memory, or on its way there."""
 
     model: "Future[LoadedModel]" = field(default_factory=Future)
     users: int = 0
+    """How many hold it now, whoever loads it or waits for it counted."""
     leaves: bool = False
+    """Whether it is dropped as soon as nobody holds it."""
 
 
 class ModelCache:
@@ -41,7 +37,6 @@ class ModelCache:
     """
 
     def __init__(self, most: int) -> None:
-        """`most`: models kept in memory."""
         self._most = most
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
@@ -66,7 +61,6 @@ class ModelCache:
         """The model of that key for as long as the `with` lasts, loaded by `load` if it is not in memory.
 
         Args:
-            key: says what is loaded, entirely.
             load: called once however many ask; when it fails everyone who waits is told, and the next one tries again.
             progress: told while another one loads it; may raise Stopped.
 
@@ -90,11 +84,12 @@ class ModelCache:
                 entry.users += 1
             try:
                 if first:
-                    self._load(key, entry, load)
+                    entry.model.set_result(load())
                     return entry
                 while not entry.model.done():
                     progress(Progress("waiting for the model, which is being loaded already", 0))
-                    _wait(entry.model)
+                    with suppress(TimeoutError):
+                        entry.model.exception(_ASK_EVERY)
                 failure = entry.model.exception()
                 if failure is None:
                     return entry
@@ -102,19 +97,13 @@ class ModelCache:
                 if isinstance(failure, Exception) and not isinstance(failure, Stopped):
                     raise failure
                 self._release(entry)
-            except BaseException:
+            except BaseException as error:
+                if first:
+                    with self._lock:
+                        del self._entries[key]
+                    entry.model.set_exception(error)
                 self._release(entry)
                 raise
-
-    def _load(self, key: Hashable, entry: _Entry, load: "Callable[[], LoadedModel]") -> None:
-        try:
-            model = load()
-        except BaseException as error:
-            with self._lock:
-                del self._entries[key]
-            entry.model.set_exception(error)
-            raise
-        entry.model.set_result(model)
 
     def _release(self, entry: _Entry) -> None:
         with self._lock:
@@ -126,10 +115,3 @@ class ModelCache:
         for key, entry in list(self._entries.items()):
             if not entry.users and (entry.leaves or len(self._entries) + more > self._most):
                 del self._entries[key]
-
-
-def _wait(model: "Future[LoadedModel]") -> None:
-    try:
-        model.exception(_ASK_EVERY)
-    except TimeoutError:
-        return

@@ -1,7 +1,6 @@
 """Checksums of model files: computed once a file, kept beside a model in the form that `sha256sum --check` reads."""
 
 import hashlib
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +21,7 @@ _READ = (
     *("chat_template*", "pytorch_model*.bin", "pytorch_model.bin.index.json"),
 )
 # The files that loading reads; a note or a log beside them is not part of the model.
+_known: dict[tuple[Path, int, int], str] = {}
 
 
 def sha256_of(path: Path, progress: ProgressCallback = silent) -> str:
@@ -30,15 +30,15 @@ def sha256_of(path: Path, progress: ProgressCallback = silent) -> str:
     The same path, size and time of change count as the same bytes.
     """
     seen = path.stat()
-    return _remembered(str(path.resolve()), seen.st_size, seen.st_mtime_ns, _Unhashed(progress))
+    key = (path.resolve(), seen.st_size, seen.st_mtime_ns)
+    if key not in _known:
+        with open(path, "rb") as file:
+            _known[key] = sha256_of_open(file, path.name, progress)
+    return _known[key]
 
 
 def sha256_of_open(file: BinaryIO, name: str, progress: ProgressCallback = silent) -> str:
-    """SHA-256 of all of an open file, in hexadecimal; the file stands at its beginning afterwards.
-
-    Args:
-        name: what `progress` calls it.
-    """
+    """SHA-256 of all of an open file, which `progress` calls `name`; it stands at its beginning afterwards."""
     size = file.seek(0, 2)
     file.seek(0)
     total, done = hashlib.sha256(), 0
@@ -48,25 +48,6 @@ def sha256_of_open(file: BinaryIO, name: str, progress: ProgressCallback = silen
         done += len(chunk)
     file.seek(0)
     return total.hexdigest()
-
-
-class _Unhashed:
-    """Carries the callback past the memory of results: every instance counts as the same."""
-
-    def __init__(self, progress: ProgressCallback) -> None:
-        self.progress = progress
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Unhashed)
-
-    def __hash__(self) -> int:
-        return 0
-
-
-@lru_cache(maxsize=1024)
-def _remembered(path: str, size: int, changed_ns: int, listener: _Unhashed) -> str:
-    with open(path, "rb") as file:
-        return sha256_of_open(file, Path(path).name, listener.progress)
 
 
 def fingerprint_of_folder(folder: Path) -> str:

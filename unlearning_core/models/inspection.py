@@ -3,17 +3,20 @@
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from unlearning_core.models.devices import bytes_each, choose_device, choose_dtype
-from unlearning_core.models.memory import available
+from unlearning_core.files import read_object
+from unlearning_core.models.devices import available, bytes_needed, choose_device, choose_dtype
 from unlearning_core.models.sources.folder import find_weights, read_config
-from unlearning_core.models.sources.gguf_header import GgufHeader, read_gguf
+from unlearning_core.models.sources.gguf import GgufHeader, read_gguf
 from unlearning_core.models.sources.hub import look
-from unlearning_core.models.sources.prepared import read_stamp
-from unlearning_core.models.sources.resolve import Source, local_folder, refuse_revision, resolve
+from unlearning_core.models.sources.prepared import STAMP
+from unlearning_core.models.sources.resolve import local_folder, refuse_revision, resolve
 from unlearning_core.models.sources.starters import STARTERS
 from unlearning_core.progress import ProgressCallback, silent
+
+if TYPE_CHECKING:
+    from unlearning_core.models.mapping import ModelMap
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,9 @@ class ModelInfo:
     Attributes:
         source: what the person typed.
         model_type: the family, as transformers calls it.
-        layers: number of blocks.
         shapes: (layers, width) for each site that the model offers.
         parameters: numbers in the model; tied ones counted once.
-        bytes_in_memory: what the weights take at `dtype`.
-        dtype: float32, bfloat16 or float16.
-        device: cpu, cuda, cuda:0, mps.
+        bytes_in_memory: what the weights take at `dtype` (float32, bfloat16 or float16).
         licence: as the model card or the file names it, or None.
         revision: the Hub's commit, or None for a local source.
         download_bytes: what has to be fetched or written first; 0 once the model is on this machine.
@@ -51,11 +51,6 @@ class ModelInfo:
     bytes_available: int | None = None
     context: int | None = None
     vocabulary: int | None = None
-
-    @property
-    def fits(self) -> bool:
-        """Whether the weights fit in what was free."""
-        return self.bytes_available is None or self.bytes_in_memory <= self.bytes_available
 
     def to_dict(self) -> dict[str, Any]:
         """The same facts as JSON types."""
@@ -87,20 +82,13 @@ def inspect_model(
         facts = {"revision": seen.folder.name, "download_bytes": seen.missing_bytes}
         return inspect_folder(source, seen.folder, chosen, form, **facts)
     refuse_revision(found, revision)
-    gguf = _unprepared(found)
-    if gguf is not None:
+    gguf = STARTERS[found.name].unprepared() if found.kind == "starter" else found.path
+    if gguf is not None and gguf.is_file():
         return _of_gguf(source, read_gguf(gguf), chosen, form)
     folder = local_folder(source, allow_pickle=allow_pickle, progress=progress)
     info = inspect_folder(source, folder, chosen, form)
     find_weights(folder, allow_pickle=allow_pickle)
     return info
-
-
-def _unprepared(found: Source) -> Path | None:
-    """The GGUF file that would have to be dequantised first."""
-    if found.kind == "gguf":
-        return found.path
-    return STARTERS[found.name].unprepared() if found.kind == "starter" else None
 
 
 def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: Any) -> ModelInfo:
@@ -110,25 +98,27 @@ def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: 
 
     from unlearning_core.models.mapping import map_model
 
-    config = read_config(folder)
-    text = config.get_text_config()
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    model_map = map_model(model)
+        model = AutoModelForCausalLM.from_config(read_config(folder), trust_remote_code=False)
+    facts |= {"bytes_available": available(device), "licence": _licence(folder)}
+    return describe(source, model, map_model(model), device, dtype, **facts)
+
+
+def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype: str, **facts: Any) -> ModelInfo:
+    """Facts of a causal language model, which may be without weights."""
+    text = model.config.get_text_config()
     parameters = sum(weight.numel() for weight in model.parameters())
     return ModelInfo(
         source=source,
-        model_type=config.model_type,
+        model_type=model.config.model_type,
         layers=len(model_map.blocks),
         shapes=dict(model_map.shapes),
         parameters=parameters,
-        bytes_in_memory=parameters * bytes_each(dtype),
+        bytes_in_memory=bytes_needed(parameters, dtype),
         dtype=dtype,
         device=device,
-        bytes_available=available(device),
         context=getattr(text, "max_position_embeddings", None),
         vocabulary=getattr(text, "vocab_size", None),
-        licence=licence_of(folder),
         **facts,
     )
 
@@ -145,7 +135,7 @@ def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelI
         layers=layers,
         shapes=known,
         parameters=header.parameters,
-        bytes_in_memory=header.parameters * bytes_each(dtype),
+        bytes_in_memory=bytes_needed(header.parameters, dtype),
         dtype=dtype,
         device=device,
         licence=header.licence,
@@ -156,9 +146,9 @@ def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelI
     )
 
 
-def licence_of(folder: Path) -> str | None:
+def _licence(folder: Path) -> str | None:
     """The licence that a prepared folder's stamp, a model card or a licence file names, else None."""
-    stamped = read_stamp(folder).get("licence")
+    stamped = read_object(folder / STAMP).get("licence")
     if isinstance(stamped, str):
         return stamped
     card = folder / "README.md"

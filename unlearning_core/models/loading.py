@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
-from unlearning_core.models.devices import choose_device, choose_dtype, torch_dtype
-from unlearning_core.models.inspection import ModelInfo, inspect_folder, inspect_model
+from unlearning_core.models.devices import check_fits, choose_device, choose_dtype
+from unlearning_core.models.inspection import ModelInfo, inspect_folder
 from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.mapping import ModelMap, map_model
-from unlearning_core.models.memory import check_fits
 from unlearning_core.models.sources.folder import find_weights, first_line, read_tokenizer
 from unlearning_core.models.sources.resolve import local_folder, resolve
 from unlearning_core.progress import Progress, ProgressCallback, silent
@@ -19,20 +18,14 @@ from unlearning_core.progress import Progress, ProgressCallback, silent
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-__all__ = ["LoadedModel", "ModelInfo", "inspect_model", "load_model"]
-
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A model in memory. It may be shared by several people at once: never change its weights.
+    """A causal language model in memory, in eval mode. Several people may share it: never change its weights.
 
-    Attributes:
-        model: the causal language model, in eval mode.
-        tokenizer: fast; its pad token is the end-of-text token where it had none, and stays None where it has neither.
-        map: where its neurons are.
-        info: its size, family, licence.
+    Its tokenizer's pad token is the end-of-text token where it had none, and stays None where it has neither.
     """
 
     model: "PreTrainedModel"
@@ -76,7 +69,12 @@ def load_model(
     with reporting(f"loading {source}", progress):
         model = _read(folder, weights[0].suffix == ".safetensors", chosen, form)
     _check_finite(source, model, form, progress)
-    _check_vocabulary(source, tokenizer, model)
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    if tokenizer.vocab_size > rows:
+        raise InputError(
+            f"{source}: its tokenizer has {tokenizer.vocab_size:,} tokens and the model knows {rows:,}. "
+            "They belong to different models: copy this model's own tokenizer files into the folder."
+        )
     _log.info(
         "loaded %s (%s, %d parameters) on %s as %s in %.1f s",
         *(source, info.model_type, info.parameters, chosen, form, time.monotonic() - started),
@@ -91,7 +89,7 @@ def _read(folder: Path, safe: bool, device: str, dtype: str) -> "PreTrainedModel
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=torch_dtype(dtype),
+            dtype=dtype,
             # Straight onto the device: a copy on the CPU first would need its memory twice.
             device_map=None if device == "cpu" else {"": device},
             local_files_only=True,
@@ -112,8 +110,7 @@ def _read(folder: Path, safe: bool, device: str, dtype: str) -> "PreTrainedModel
             f"The weights in {folder} cannot be loaded ({first_line(error)}). "
             "Download or copy the folder again, and keep config.json and weights of the same model together."
         ) from error
-    missing = sorted(report.get("missing_keys") or ())
-    if missing:
+    if missing := sorted(report.get("missing_keys") or ()):
         raise InputError(
             f"The weights in {folder} lack {len(missing)} tensors that config.json asks for ({missing[0]}, ...); they "
             "would be random numbers. Keep config.json and weights of the same model together."
@@ -136,12 +133,3 @@ def _check_finite(source: str, model: "PreTrainedModel", dtype: str, progress: P
                 f"{source}: the tensor {name} holds {count:,} numbers that are NaN or infinite as {dtype}. "
                 "Choose dtype float32 if it was float16, else download the model again or choose another."
             )
-
-
-def _check_vocabulary(source: str, tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel") -> None:
-    rows = int(model.get_input_embeddings().weight.shape[0])
-    if tokenizer.vocab_size > rows:
-        raise InputError(
-            f"{source}: its tokenizer has {tokenizer.vocab_size:,} tokens and the model knows {rows:,}. "
-            "They belong to different models: copy this model's own tokenizer files into the folder."
-        )

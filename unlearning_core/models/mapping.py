@@ -136,9 +136,9 @@ def map_model(model: Any) -> ModelMap:
     missing = {site: why for site in ("mlp", "head") if (why := _no_projection(projections[site], config))}
     if why := _no_residual(row, blocks, final_norm, config):
         missing["residual"] = why
-    attention_width = (projection_shape(projections["head"][0]) or (0, 0))[0]
+    inputs = {site: (projection_shape(modules[0]) or (0, 0))[0] for site, modules in projections.items()}
     shapes = {
-        "mlp": (len(blocks), (projection_shape(projections["mlp"][0]) or (0, 0))[0]),
+        "mlp": (len(blocks), inputs["mlp"]),
         "head": (len(blocks), heads),
         "residual": (len(blocks) + 1, int(config.hidden_size)),
     }
@@ -148,7 +148,7 @@ def map_model(model: Any) -> ModelMap:
         blocks=blocks,
         body=model.base_model,
         final_norm=final_norm,
-        head_dim=attention_width // heads,
+        head_dim=inputs["head"] // heads,
         missing=missing,
     )
 

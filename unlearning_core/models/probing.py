@@ -43,12 +43,16 @@ def probe(model: nn.Module, config: Any) -> Architecture:
         InputError: a part could not be told; names the row to add to the table.
     """
     model_type = str(config.model_type)
-    blocks_path, blocks = _find_blocks(model, config, model_type)
-    attn_out, mlp_out = _find_projections(blocks[0], int(config.hidden_size), model_type)
+    d_model = int(config.hidden_size)
+    blocks_path, blocks = _find_blocks(model, int(config.num_hidden_layers), model_type)
+    attn_out, mlp_out = _find_projections(blocks[0], d_model, model_type)
     if parameter(blocks[0].get_submodule(attn_out), "weight").is_meta:
-        norms, final_norm = _norms_by_place(model, blocks, blocks_path, attn_out, mlp_out, config)
+        branches = {path.split(".")[0] for path in (attn_out, mlp_out)}
+        norms = tuple(name for name in _norm_names(blocks[0], d_model) if name.split(".")[0] not in branches)
+        outside = [name for name in _norm_names(model, d_model) if not name.startswith(f"{blocks_path}.")]
+        final_norm = outside[-1] if outside else ""
     else:
-        norms, final_norm = _norms_by_watching(model, blocks, attn_out, mlp_out, config)
+        norms, final_norm = _norms_by_watching(model, blocks, attn_out, mlp_out, d_model)
     offset = _gain_offset(model.get_submodule(final_norm), model_type) if final_norm else 0.0
     return Architecture(model_type, blocks_path, mlp_out, attn_out, norms, final_norm, offset)
 
@@ -60,8 +64,7 @@ def _unknown(model_type: str, why: str) -> InputError:
     )
 
 
-def _find_blocks(model: nn.Module, config: Any, model_type: str) -> tuple[str, nn.ModuleList]:
-    layers = int(config.num_hidden_layers)
+def _find_blocks(model: nn.Module, layers: int, model_type: str) -> tuple[str, nn.ModuleList]:
     found = [
         (name, module)
         for name, module in model.named_modules()
@@ -101,50 +104,34 @@ def _find_projections(block: nn.Module, d_model: int, model_type: str) -> tuple[
 
 
 def _norm_names(module: nn.Module, d_model: int) -> list[str]:
-    names = []
-    for name, part in module.named_modules():
-        weight = getattr(part, "weight", None)
-        if isinstance(weight, Tensor) and weight.shape == (d_model,) and "norm" in type(part).__name__.lower():
-            names.append(name)
-    return names
-
-
-def _norms_by_place(
-    model: nn.Module, blocks: nn.ModuleList, blocks_path: str, attn_out: str, mlp_out: str, config: Any
-) -> tuple[tuple[str, ...], str]:
-    branches = {path.split(".")[0] for path in (attn_out, mlp_out)}
-    norms = tuple(n for n in _norm_names(blocks[0], int(config.hidden_size)) if n.split(".")[0] not in branches)
-    outside = [n for n in _norm_names(model, int(config.hidden_size)) if not n.startswith(f"{blocks_path}.")]
-    return norms, outside[-1] if outside else ""
+    return [
+        name
+        for name, part in module.named_modules()
+        if "norm" in type(part).__name__.lower() and getattr(getattr(part, "weight", None), "shape", None) == (d_model,)
+    ]
 
 
 def _norms_by_watching(
-    model: nn.Module, blocks: nn.ModuleList, attn_out: str, mlp_out: str, config: Any
+    model: nn.Module, blocks: nn.ModuleList, attn_out: str, mlp_out: str, d_model: int
 ) -> tuple[tuple[str, ...], str]:
     """Silence what attention and MLP write: the stream then equals the block's input, and its readers are seen.
 
     A norm that reads a branch (a post-norm, a query norm) gets something else than the stream and is left out.
     """
     block = blocks[0]
-    in_block = {block.get_submodule(name): name for name in _norm_names(block, int(config.hidden_size))}
+    in_block = {block.get_submodule(name): name for name in _norm_names(block, d_model)}
     inside = {part for one in blocks for part in one.modules()}
-    outside = {
-        model.get_submodule(name): name
-        for name in _norm_names(model, int(config.hidden_size))
-        if model.get_submodule(name) not in inside
-    }
+    every = {model.get_submodule(name): name for name in _norm_names(model, d_model)}
+    outside = {part: name for part, name in every.items() if part not in inside}
     seen: dict[nn.Module, Tensor] = {}
     silenced = [one.get_submodule(path) for one in blocks for path in (attn_out, mlp_out)]
     with _watching([block, *in_block, *outside], silenced, seen), torch.no_grad():
-        model(input_ids=torch.zeros(1, 3, dtype=torch.long, device=_device(model)), use_cache=False)
+        device = next(model.parameters()).device
+        model(input_ids=torch.zeros(1, 3, dtype=torch.long, device=device), use_cache=False)
     stream = seen[block]
     readers = {part for part in (*in_block, *outside) if part in seen and _same(seen[part], stream)}
     final = [name for part, name in outside.items() if part in readers]
     return tuple(name for part, name in in_block.items() if part in readers), final[-1] if final else ""
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

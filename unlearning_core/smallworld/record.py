@@ -11,11 +11,9 @@ import transformers
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from unlearning_core.errors import InputError
-from unlearning_core.files import new_folder, write_json
-from unlearning_core.jobs.events import read_json
+from unlearning_core.files import new_folder, read_object, write_json
 from unlearning_core.smallworld.card import write_card
 from unlearning_core.smallworld.training_settings import TrainingSettings
-from unlearning_core.training.checkpoints import full_disk
 
 TRAINING = "training.json"
 """In the model's folder: settings, loss curve and what the training took."""
@@ -54,7 +52,7 @@ class Record:
         folder = checkpoint_folder(self.target)
         if not folder.exists():
             return TrainingState()
-        if read_json(folder / TRAINING).get("identity") != self.identity:
+        if read_object(folder / TRAINING).get("identity") != self.identity:
             raise InputError(
                 f"{folder} holds the checkpoint of a training with other settings or texts; delete it or give another "
                 "--output-dir."
@@ -74,7 +72,7 @@ class Record:
             "optimizer": optimizer.state_dict(),
             "training": vars(training),
         }
-        with new_folder(folder) as fresh, full_disk(folder):
+        with new_folder(folder) as fresh:
             self.save_model(fresh, model, training)
             torch.save(state, fresh / _STATE)
 

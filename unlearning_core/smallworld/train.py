@@ -15,13 +15,13 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.files import new_folder
 from unlearning_core.models.checksums import write_checksums
+from unlearning_core.models.devices import has_bfloat16
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.smallworld.record import Record, TrainingState, checkpoint_folder
 from unlearning_core.smallworld.rows import batches, pack, tokenise
 from unlearning_core.smallworld.tokenizer import train_tokenizer
 from unlearning_core.smallworld.training_settings import TrainingSettings
-from unlearning_core.training.checkpoints import fingerprint, full_disk
-from unlearning_core.training.precision import has_bfloat16
+from unlearning_core.training.checkpoints import fingerprint
 
 _log = logging.getLogger(__name__)
 
@@ -71,12 +71,12 @@ def train(
         len(texts),
         steps,
         target,
-        fingerprint(settings.to_dict(), list(texts), list(vocabulary_texts)),
+        fingerprint([settings.to_dict(), list(texts), list(vocabulary_texts)]),
         tokenizer,
     )
     training = record.restore(trainer.model, trainer.optimizer)
     trainer.run(training, read, held_out, record, progress)
-    with new_folder(target) as folder, full_disk(target):
+    with new_folder(target) as folder:
         record.save_model(folder, trainer.model, training)
         write_checksums(folder)
     shutil.rmtree(checkpoint_folder(target), ignore_errors=True)

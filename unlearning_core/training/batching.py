@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler
 
 POOL_BATCHES = 50
@@ -54,14 +55,12 @@ def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> dict[str, Tensor]:
     What is padding is told by the lengths alone. The pad token is often the end-of-text token, or a real letter in a
     model that has no pad token: a label equal to `pad_id` inside a text is learnt like any other.
     """
-    longest = max(len(sequence) for sequence in sequences)
-    input_ids = torch.full((len(sequences), longest), pad_id)
-    attention_mask = torch.zeros((len(sequences), longest), dtype=torch.long)
-    for row, sequence in enumerate(sequences):
-        input_ids[row, : len(sequence)] = torch.as_tensor(sequence)
-        attention_mask[row, : len(sequence)] = 1
-    labels = input_ids.masked_fill(attention_mask == 0, -100)
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+    ids = [torch.as_tensor(sequence) for sequence in sequences]
+    return {
+        "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_id),
+        "attention_mask": pad_sequence([torch.ones_like(one) for one in ids], batch_first=True),
+        "labels": pad_sequence(ids, batch_first=True, padding_value=-100),
+    }
 
 
 def split_batch(batch_size: int, longest: int, vocabulary: int, budget: int = 2**28) -> tuple[int, int]:

@@ -12,7 +12,6 @@ from unlearning_core.errors import Stopped
 from unlearning_core.jobs.events import EventLog
 from unlearning_core.jobs.stopping import ShouldStop
 from unlearning_core.progress import Progress, ProgressCallback
-from unlearning_core.training.job import TrainingJob
 from unlearning_core.training.learning import Learning
 from unlearning_core.training.rate import conditions
 from unlearning_core.training.trainer import EditKeepingTrainer
@@ -28,26 +27,21 @@ class TrainingMonitor(TrainerCallback):
 
     Attributes:
         stopped: whether the training ended because someone asked.
-        tokens: predicted tokens so far, over all processes, in this session.
-        seconds: wall time of the optimizer steps so far; evaluations and checkpoints are not counted.
+        tokens: predicted tokens in this session, over all processes.
+        seconds: wall time of its optimizer steps, without evaluations and checkpoints.
     """
 
     def __init__(
-        self,
-        job: TrainingJob,
-        trainer: EditKeepingTrainer,
-        learning: Learning,
-        log: EventLog,
-        progress: ProgressCallback,
-        should_stop: ShouldStop,
+        self, trainer: EditKeepingTrainer, log: EventLog, progress: ProgressCallback, should_stop: ShouldStop
     ) -> None:
         self.stopped = False
         self.tokens = 0
         self.seconds = 0.0
-        self._job, self._trainer, self._learning, self._log = job, trainer, learning, log
+        self._job, self._trainer, self._log = trainer.job, trainer, log
+        self._learning = Learning(trainer, log)
         self._progress, self._should_stop = progress, should_stop
         self._total = trainer.args.max_steps
-        self._eval_every = job.eval_every or max(1, math.ceil(self._total / EVALUATIONS))
+        self._eval_every = self._job.eval_every or max(1, math.ceil(self._total / EVALUATIONS))
         self._mark = self._saved = self._begun = time.monotonic()
         self._logged = (0, 0.0)
         self._step_seconds: float | None = None
@@ -123,8 +117,8 @@ class TrainingMonitor(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
         """A point of the evaluation curve."""
-        step, loss = state.global_step, metrics["eval_loss"]
-        self._log.event("eval", step=step, total_steps=self._total, loss=loss)
+        loss = metrics["eval_loss"]
+        self._log.event("eval", step=state.global_step, total_steps=self._total, loss=loss)
         self._log.step(eval_loss=loss)
         self._mark = time.monotonic()
 

@@ -10,35 +10,55 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearning_core.concepts.texts import read_texts
+from unlearning_core.edits.recipe import Recipe
+from unlearning_core.edits.weights import cuts, survivors
 from unlearning_core.errors import InputError
-from unlearning_core.jobs.events import read_json
+from unlearning_core.files import read_object
+from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.training.job import TrainingJob
-from unlearning_core.training.kept_edits import CutNeurons, KeptEdit
 from unlearning_core.training.sequences import Sequences, longest_sequence, tokenise
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class TrainingData:
-    """What a training works on.
+class CutNeurons:
+    """The neurons that a recipe cuts: an edit that a training must not undo, held at zero after every optimizer step.
 
     Attributes:
-        model: in float32.
-        saved_dtype: what the model came in and is saved in.
-        tokenizer: of the model.
-        train: the tokenised text.
-        validation: the text that the evaluation loss is measured on, or None.
-        edits: what was changed in the base.
+        size: how many they are.
     """
+
+    def __init__(self, model: Any, recipe_folder: Path) -> None:
+        """Raises InputError where the recipe is missing, damaged or made for another model."""
+        model_map = map_model(model)
+        self._mask = Recipe.load(recipe_folder, model_map.shapes).mask
+        self._cuts = cuts(model_map, self._mask)
+        self.size = self._mask.cut
+        self.digest = self._mask.digest
+
+    def write(self) -> None:
+        """Silence them in the model in training; cheap enough for every step."""
+        for cut in self._cuts:
+            cut.write()
+
+    def undone(self, folder: Path) -> int:
+        """How many of them are not silent in the model that is saved in `folder`."""
+        return len(survivors(folder, self._mask))
+
+
+@dataclass
+class TrainingData:
+    """What a training works on: a model in float32, its tokenizer, tokenised text, and what was changed in the base."""
 
     model: Any
     saved_dtype: torch.dtype
+    """What the model came in and is saved in."""
     tokenizer: Any
     train: Sequences
     validation: Sequences | None
-    edits: list[KeptEdit]
+    """What the evaluation loss is measured on."""
+    edits: list[CutNeurons]
 
 
 def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> TrainingData:
@@ -78,20 +98,15 @@ def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> Training
         _log.warning("%s has no rows: retraining goes without evaluation", job.validation_path)
     elif job.validation_path:
         validation = sequences(job.validation_path, job.eval_texts)
-    edits: list[KeptEdit] = []
-    if job.recipe_folder is not None:
-        edits.append(CutNeurons.of_recipe(model, Path(job.recipe_folder)))
+    edits = [CutNeurons(model, Path(job.recipe_folder))] if job.recipe_folder is not None else []
     return TrainingData(model, saved_dtype, tokenizer, training, validation, edits)
 
 
 def _without_rows(path: Path) -> bool:
     """Whether `path` is a saved dataset of no rows (what filtering may leave), which `load_from_disk` cannot read."""
-    return read_json(path / "state.json").get("_data_files") == []
+    return read_object(path / "state.json").get("_data_files") == []
 
 
 def not_finite(model: nn.Module) -> str | None:
     """The name of the first parameter that holds NaN or infinity, or None."""
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            return name
-    return None
+    return next((name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()), None)

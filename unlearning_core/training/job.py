@@ -32,30 +32,22 @@ class TrainingJob(BaseModel):
         output_folder: gets `model/` (the result), `checkpoints/` and what `jobs.process.launch` writes.
         recipe_folder: says which neurons are cut; None when none are.
         validation_path: text that the evaluation loss is measured on; None leaves that out.
-        epochs: passes over the text; may be a fraction.
-        max_steps: optimizer steps, instead of `epochs`.
-        learning_rate: peak of a linear warm-up and decay.
-        weight_decay: of AdamW.
+        epochs, max_steps: passes over the text (may be a fraction), or optimizer steps instead.
+        learning_rate, warmup_ratio: peak of a linear warm-up and decay; share of the steps in which it rises.
         batch_size: texts an optimizer step, over all processes together.
-        max_length: tokens a sequence; a longer text goes on in the next sequence. None: the model's own limit, at
-            most 512.
-        warmup_ratio: share of the steps in which the learning rate rises.
+        max_length: tokens a sequence; a longer text goes on in the next one. None: the model's own limit, at most 512.
         seed: of the order of the texts and of dropout.
         keep_pruned: keep what was cut at zero after every step; False lets it grow back.
-        dtype: what the maths is done in (weights stay float32 while they learn, and are saved in the dtype they came
-            in).
-        device: where; "auto" takes a card if there is one.
+        dtype: of the maths (weights stay float32 while they learn, and are saved in the dtype they came in).
+        device: "auto" takes a card if there is one.
         eval_every: optimizer steps between evaluations; None: about four times in all.
-        eval_texts: at most this many validation sequences are measured.
+        eval_texts, limit: at most this many validation sequences and training texts.
         checkpoint_every: optimizer steps between checkpoints; None: every two minutes.
         probe_set_path: a few labelled sentences (concepts.labelled_files) on which concept and retain loss are measured
             as the model learns; None leaves that out.
-        prompts: continued at the same moments, to see the model learn.
-        sample_tokens: new tokens a prompt.
+        prompts, sample_tokens: continued at the same moments, to see the model learn, by so many tokens.
         measure_every: optimizer steps between these measurements; None: as often as `measure_share` allows.
-        measure_share: of the time of the training steps, at most this much goes into the measurements between the
-            first and the last one.
-        limit: at most this many training texts.
+        measure_share: of the time of the training steps, at most this much goes into the measurements in between.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())

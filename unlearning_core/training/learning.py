@@ -3,26 +3,21 @@
 import logging
 import time
 from pathlib import Path
-from typing import Any
 
 from unlearning_core.concepts.labelled_files import read_labelled
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.jobs.events import EventLog
-from unlearning_core.models.inspection import ModelInfo
+from unlearning_core.models.inspection import describe
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
-from unlearning_core.training.job import TrainingJob
 from unlearning_core.training.trainer import EditKeepingTrainer
 
 _log = logging.getLogger(__name__)
+_NUMBERS = ("concept_nll", "concept_nll_stderr", "retain_nll", "retain_nll_stderr")
 
 
 class Allowance:
-    """Time that may be spent beside the training: a share of what the training itself has taken.
-
-    Attributes:
-        spent: seconds spent so far.
-    """
+    """Time that may be spent beside the training: a share of what the training itself has taken, in seconds."""
 
     def __init__(self, share: float) -> None:
         self._share = share
@@ -47,14 +42,15 @@ class Learning:
     the training's time allows.
     """
 
-    def __init__(
-        self, job: TrainingJob, total: int, log: EventLog, trainer: EditKeepingTrainer, tokenizer: Any
-    ) -> None:
-        self._job, self._total, self._log, self._trainer = job, total, log, trainer
-        self._allowance = Allowance(job.measure_share)
-        self._items = read_labelled(Path(job.probe_set_path)) if job.probe_set_path else []
-        self._given_up = not self._items and not job.prompts
-        self._loaded = loaded(trainer.model, tokenizer)
+    def __init__(self, trainer: EditKeepingTrainer, log: EventLog) -> None:
+        self._job, self._total, self._log, self._trainer = trainer.job, trainer.args.max_steps, log, trainer
+        self._allowance = Allowance(self._job.measure_share)
+        self._items = read_labelled(Path(self._job.probe_set_path)) if self._job.probe_set_path else []
+        self._given_up = not self._items and not self._job.prompts
+        model = trainer.data.model
+        found = map_model(model)
+        info = describe(str(model.config._name_or_path), model, found, model.device.type, "float32")
+        self._loaded = LoadedModel(model, trainer.data.tokenizer, found, info)
 
     def due(self, step: int, trained: float) -> bool:
         """Whether to measure after `step`, when the steps have taken `trained` seconds."""
@@ -95,23 +91,3 @@ class Learning:
             written = generate(self._loaded, self._job.prompts, temperature=0.0, max_new_tokens=self._job.sample_tokens)
             for sample in written:
                 self._log.event("sample", step=step, total_steps=self._total, prompt=sample.prompt, text=sample.text)
-
-
-_NUMBERS = ("concept_nll", "concept_nll_stderr", "retain_nll", "retain_nll_stderr")
-
-
-def loaded(model: Any, tokenizer: Any) -> LoadedModel:
-    """A model in training as what measurements take."""
-    found = map_model(model)
-    parameters = model.num_parameters()
-    info = ModelInfo(
-        source=str(model.config._name_or_path),
-        model_type=model.config.model_type,
-        layers=len(found.blocks),
-        shapes=found.shapes,
-        parameters=parameters,
-        bytes_in_memory=4 * parameters,
-        dtype="float32",
-        device=model.device.type,
-    )
-    return LoadedModel(model, tokenizer, found, info)

@@ -5,25 +5,22 @@ model knows: a rate is remembered by those. An estimate counts the tokens of the
 beside the steps (loading, evaluations, measurements); that the machine is as free as it was then is an assumption.
 """
 
-import hashlib
-import json
 import math
 import os
 import platform
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.errors import InputError, WorkFailed
-from unlearning_core.jobs.device_queue import Ticket, hold_device, queue_name
-from unlearning_core.jobs.events import EventLog, read_events, read_json
+from unlearning_core.errors import WorkFailed
+from unlearning_core.files import read_object
+from unlearning_core.jobs.events import read_events
 from unlearning_core.jobs.process import launch, wait
-from unlearning_core.jobs.stopping import never
-from unlearning_core.jobs.worker import JobContext
-from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.training.checkpoints import fingerprint
 from unlearning_core.training.job import TrainingJob
 
 TIMED_STEPS = 3
@@ -53,14 +50,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a training will be.
-
-    Attributes:
-        steps: optimizer steps.
-        tokens: predicted tokens in them.
-        seconds: how long it will take, from its start to the saved model.
-        rate: what that rests on.
-    """
+    """What a training will be: optimizer steps, predicted tokens, seconds from its start to the saved model."""
 
     steps: int
     tokens: int
@@ -79,11 +69,11 @@ def estimate(lengths: Sequence[int], *, batch_size: int, epochs: float, max_step
 
 def conditions(model_folder: str | Path, device: str, dtype: Any) -> dict[str, str]:
     """What a rate depends on: machine and threads, the model's shape, the device and the number format of the maths."""
-    shape = {name: value for name, value in read_json(Path(model_folder) / "config.json").items() if name in _SHAPE}
+    shape = {name: value for name, value in read_object(Path(model_folder) / "config.json").items() if name in _SHAPE}
     machine = [platform.node(), platform.machine(), platform.processor()]
     return {
-        "machine": _digest(machine),
-        "model": _digest(shape),
+        "machine": fingerprint(machine)[:16],
+        "model": fingerprint(shape)[:16],
         "device": device,
         "threads": os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count()),
         "precision": str(dtype).removeprefix("torch."),
@@ -97,12 +87,9 @@ _SHAPE = {
 
 
 def remembered(trainings: Iterable[Path], wanted: dict[str, str], batch_size: int) -> Rate | None:
-    """The rate of the first of these training folders that ran under the `wanted` conditions.
+    """The rate of the first of these training folders (newest first) that ran under the `wanted` conditions.
 
     One with as many texts a step goes before one with another number. A wanted precision of "auto" is any.
-
-    Args:
-        trainings: output folders, the newest first.
     """
     other = None
     for folder in trainings:
@@ -132,7 +119,9 @@ def rate_of(folder: Path, wanted: dict[str, str]) -> Rate | None:
     tokens, seconds = last["tokens"] - first["tokens"], last["seconds"] - first["seconds"]
     if tokens <= 0 or seconds <= 0:
         return None
-    beside = last["elapsed"] - last["seconds"] + _between(started, begun)
+    beside = last["elapsed"] - last["seconds"]
+    if started:
+        beside += (datetime.fromisoformat(begun["time"]) - datetime.fromisoformat(started["time"])).total_seconds()
     steps = last["step"] - first["step"]
     return Rate(tokens / seconds, max(0.0, beside), begun["batch_size"], steps, folder.resolve().parent.name)
 
@@ -140,10 +129,7 @@ def rate_of(folder: Path, wanted: dict[str, str]) -> Rate | None:
 def measure_rate(job: TrainingJob, progress: ProgressCallback = silent) -> Rate:
     """Time `TIMED_STEPS` steps of `job` in a child process, so that the memory they need is given back.
 
-    It takes seconds to a minute; nothing is saved and nothing is changed.
-
-    Args:
-        progress: told that it goes on; may raise Stopped, which ends the child.
+    It takes seconds to a minute; nothing is saved and nothing is changed. `progress` may raise Stopped.
 
     Raises:
         InputError: something in the job cannot be used, or another retraining is running on the device.
@@ -151,53 +137,11 @@ def measure_rate(job: TrainingJob, progress: ProgressCallback = silent) -> Rate:
     """
     with tempfile.TemporaryDirectory() as scratch:
         values = job.values() | {"output_folder": scratch, "checkpoint_every": None}
-        handle = launch(Path(scratch), f"{__name__}:time_job", values, title=f"timing of {TIMED_STEPS} training steps")
+        title = f"timing of {TIMED_STEPS} training steps"
+        handle = launch(Path(scratch), f"{__package__}.train:time_job", values, title=title)
         try:
             return Rate(**wait(handle, progress))
         except WorkFailed as error:
             raise WorkFailed(
                 f"The speed of the training could not be measured ({error}). It can be started all the same."
             ) from error
-
-
-def time_job(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
-    """What `measure_rate` runs in the child."""
-    context.progress(Progress(f"timing {TIMED_STEPS} training steps", 0))
-    return asdict(time_steps(TrainingJob(**values)))
-
-
-def time_steps(job: TrainingJob) -> Rate:
-    """Train for so many steps in this process, with all that goes with them, and throw the model away.
-
-    Raises:
-        InputError: something in the job cannot be used, or another retraining is running on the device.
-    """
-    from unlearning_core.training.data import load_data
-    from unlearning_core.training.train import fit, make_trainer
-
-    def refuse(before: list[Ticket]) -> None:
-        raise InputError(
-            "Another retraining is running on this device, so the speed cannot be measured now. Start this one: it "
-            "queues, and begins by itself."
-        )
-
-    with hold_device(queue_name(job.device), job.folder, waiting=refuse, should_stop=never):
-        log = EventLog(job.folder)
-        log.state("starting")
-        data = load_data(job)
-        fit(job, data, make_trainer(job, data, TIMED_STEPS + 1), log)
-    rate = rate_of(job.folder, {})
-    if rate is None:
-        raise WorkFailed(f"The {TIMED_STEPS} steps of the timing took no time that can be measured.")
-    return replace(rate, source=None)
-
-
-def _between(one: dict[str, Any], other: dict[str, Any]) -> float:
-    """Seconds from one event to another."""
-    if not one or not other:
-        return 0.0
-    return (datetime.fromisoformat(other["time"]) - datetime.fromisoformat(one["time"])).total_seconds()
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

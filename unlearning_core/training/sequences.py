@@ -75,11 +75,8 @@ def tokenise(
     A text longer than `max_length` goes on in the next sequence; only its last piece ends with end-of-text, so the
     model does not learn to stop in the middle of one.
 
-    Args:
-        source: where the texts come from, for the error.
-
     Raises:
-        InputError: no text, or none with two tokens.
+        InputError: no text in `source`, or none with two tokens.
     """
     eos = tokenizer.eos_token_id
     if eos is None:

@@ -6,26 +6,23 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, TrainingArguments
 
 from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.files import new_folder, write_json
-from unlearning_core.jobs.device_queue import queued_for
-from unlearning_core.jobs.events import EventLog, read_json
+from unlearning_core.files import new_folder, read_object, write_json
+from unlearning_core.jobs.device_queue import Ticket, hold_device, queue_name, queued_for
+from unlearning_core.jobs.events import EventLog
 from unlearning_core.jobs.stopping import ShouldStop, never, stop_on_signals
 from unlearning_core.jobs.worker import JobContext, working_in
-from unlearning_core.progress import ProgressCallback, silent
-from unlearning_core.training.batching import split_batch
+from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.training.callback import TrainingMonitor
-from unlearning_core.training.checkpoints import discard_others, fingerprint, full_disk, last_complete
-from unlearning_core.training.data import TrainingData, load_data, not_finite
+from unlearning_core.training.checkpoints import discard_others, last_complete
+from unlearning_core.training.data import load_data, not_finite
 from unlearning_core.training.job import TrainingJob
-from unlearning_core.training.learning import Learning
-from unlearning_core.training.precision import compute_dtype
+from unlearning_core.training.rate import TIMED_STEPS, Rate, rate_of
 from unlearning_core.training.trainer import EditKeepingTrainer
 
 FIGURES_FILE = "retraining.json"
@@ -34,16 +31,12 @@ FIGURES_FILE = "retraining.json"
 _log = logging.getLogger(__name__)
 
 
-def train(job: TrainingJob, progress: ProgressCallback = silent, should_stop: ShouldStop = never) -> dict[str, Any]:
+def train(job: TrainingJob, progress: ProgressCallback = silent) -> dict[str, Any]:
     """Retrain and save; goes on from the last checkpoint of the same training, or returns what it left if it finished.
 
-    Call it in one process, or in each process of `accelerate launch` / `torchrun` (only the first one writes). Ctrl-C
-    and SIGTERM stop it like `should_stop`, between two optimizer steps. While another process trains on the device, it
-    waits in the queue.
-
-    Args:
-        progress: told after every optimizer step; may raise `Stopped`.
-        should_stop: asked after every optimizer step.
+    Call it in one process, or in each process of `accelerate launch` / `torchrun` (only the first one writes). While
+    another process trains on the device, it waits in the queue. Ctrl-C and SIGTERM stop it between two optimizer steps,
+    and so does a `progress` that raises `Stopped`.
 
     Returns:
         The figures of the training, JSON-able: model_folder, steps, loss and evaluation loss (nats a token) at the
@@ -55,11 +48,7 @@ def train(job: TrainingJob, progress: ProgressCallback = silent, should_stop: Sh
         WorkFailed: the loss is not a number, the disk is full, memory ran out.
     """
     first = int(os.environ.get("RANK", "0")) == 0
-    with stop_on_signals() as signalled:
-
-        def stop() -> bool:
-            return signalled() or should_stop()
-
+    with stop_on_signals() as stop:
         with working_in(job.folder, "retraining", first=first) as log:
             result = _train(job, log, progress, stop)
         if stop():
@@ -82,41 +71,63 @@ def _train(job: TrainingJob, log: EventLog, progress: ProgressCallback, stop: Sh
         data = load_data(job, progress)
         if stop():
             raise Stopped("Retraining was stopped before its first step. Start it again to go on.")
-        trainer = make_trainer(job, data, total_steps(job, data))
-        if done := _finished(job, trainer):
-            step = trainer.args.max_steps
-            log.state("finished", f"Nothing had changed: the model is in {job.final_folder}", step=step, result=done)
+        steps = job.max_steps or math.ceil(job.epochs * math.ceil(len(data.train.ids) / job.batch_size))
+        trainer = EditKeepingTrainer(job, data, steps)
+        if done := _finished(trainer):
+            log.state("finished", f"Nothing had changed: the model is in {job.final_folder}", step=steps, result=done)
             return done
-        monitor, checkpoint = fit(job, data, trainer, log, progress, stop)
-        result = _save(job, data, trainer, _figures(data, trainer, monitor, checkpoint))
+        monitor, checkpoint = fit(trainer, log, progress, stop)
+        result = _save(trainer, _figures(trainer, monitor, checkpoint))
         step = trainer.state.global_step
         log.state("finished", f"{step} steps; the model is in {job.final_folder}", step=step, result=result)
         return result
 
 
-def total_steps(job: TrainingJob, data: TrainingData) -> int:
-    """Optimizer steps of the whole training."""
-    return job.max_steps or math.ceil(job.epochs * math.ceil(len(data.train.ids) / job.batch_size))
+def time_job(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """What `rate.measure_rate` runs in the child."""
+    context.progress(Progress(f"timing {TIMED_STEPS} training steps", 0))
+    return asdict(time_steps(TrainingJob(**values)))
+
+
+def time_steps(job: TrainingJob) -> Rate:
+    """Train for so many steps in this process, with all that goes with them, and throw the model away.
+
+    Raises:
+        InputError: something in the job cannot be used, or another retraining is running on the device.
+    """
+
+    def refuse(before: list[Ticket]) -> None:
+        raise InputError(
+            "Another retraining is running on this device, so the speed cannot be measured now. Start this one: it "
+            "queues, and begins by itself."
+        )
+
+    with hold_device(queue_name(job.device), job.folder, waiting=refuse, should_stop=never):
+        log = EventLog(job.folder)
+        log.state("starting")
+        fit(EditKeepingTrainer(job, load_data(job), TIMED_STEPS + 1), log)
+    rate = rate_of(job.folder, {})
+    if rate is None:
+        raise WorkFailed(f"The {TIMED_STEPS} steps of the timing took no time that can be measured.")
+    return replace(rate, source=None)
 
 
 def fit(
-    job: TrainingJob,
-    data: TrainingData,
-    trainer: EditKeepingTrainer,
-    log: EventLog,
-    progress: ProgressCallback = silent,
-    stop: ShouldStop = never,
+    trainer: EditKeepingTrainer, log: EventLog, progress: ProgressCallback = silent, stop: ShouldStop = never
 ) -> tuple[TrainingMonitor, int | None]:
     """Take the steps that the last checkpoint does not have; returns what was counted and the checkpoint's step.
 
     Raises:
-        Stopped: someone asked; a checkpoint is left.
-        WorkFailed: the loss is not a number, the disk is full.
+        Stopped: someone asked.
+        WorkFailed: the loss or a weight is not a number any more.
     """
-    learning = Learning(job, trainer.args.max_steps, log, trainer, data.tokenizer)
-    monitor = TrainingMonitor(job, trainer, learning, log, progress, stop)
+    job, data = trainer.job, trainer.data
+    monitor = TrainingMonitor(trainer, log, progress, stop)
     trainer.add_callback(monitor)
-    checkpoint, begun = _checkpoint(job, trainer) or (None, None)
+    if trainer.args.should_save and discard_others(job.checkpoints, trainer.identity):
+        _log.warning("Settings, text or model changed since the last checkpoint: retraining from the start")
+    trainer.accelerator.wait_for_everyone()
+    checkpoint, begun = last_complete(job.checkpoints, trainer.identity) or (None, None)
     _log.info(
         "Training %s: %d texts, %d sequences, %d steps of %d, %s, from step %d",
         job.model_folder, data.train.texts, len(data.train.ids), trainer.args.max_steps, job.batch_size,
@@ -150,105 +161,18 @@ def _memory_errors() -> Iterator[None]:
         raise
 
 
-def make_trainer(job: TrainingJob, data: TrainingData, total: int) -> EditKeepingTrainer:
-    """The trainer for `total` optimizer steps of `job`; `train` adds what watches it."""
-    arguments, parts = _arguments(job, data, total)
-    device = arguments.device.type
-    parameters = data.model.num_parameters()
-    tokenizer = data.tokenizer
-    pad_id = next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
-    dtype = compute_dtype(job.dtype, device, parameters)
-    files = sorted(Path(job.model_folder).glob("*.safetensors"))
-    weights = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    settings = job.model_dump(mode="json", exclude=_NO_MATTER)
-    edits = [edit.digest() for edit in data.edits]
-    training = fingerprint(
-        settings, weights, data.train.digest(), edits, str(dtype), arguments.world_size, parts, total
-    )
-    trainer = EditKeepingTrainer(
-        data.model,
-        arguments,
-        train=data.train,
-        validation=data.validation,
-        pad_id=pad_id,
-        batch_size=job.batch_size,
-        dtype=dtype,
-        edits=data.edits if job.keep_pruned else [],
-        identity=training,
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
-
-
-_NO_MATTER = {
-    "output_folder", "model_folder", "train_path", "validation_path", "recipe_folder", "probe_set_path", "prompts",
-    "sample_tokens", "measure_every", "measure_share", "eval_every", "eval_texts", "checkpoint_every",
-}  # fmt: skip
-"""Fields that do not decide the weights of a step, or do so through what they point to."""
-
-
-def _arguments(job: TrainingJob, data: TrainingData, total: int) -> tuple[TrainingArguments, int]:
-    """The arguments, and in how many parts a process computes its share of a batch."""
-    if job.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device is 'cuda', but this machine has no CUDA card that torch can use; use 'auto'.")
-    use_cpu = job.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if job.batch_size % world:
-        raise InputError(
-            f"batch_size is {job.batch_size}, which {world} processes cannot share evenly; use a multiple of {world}."
-        )
-    at_once, parts = split_batch(
-        job.batch_size // world, max(data.train.lengths), data.model.config.get_text_config().vocab_size
-    )
-    return TrainingArguments(
-        output_dir=str(job.checkpoints),
-        max_steps=total,
-        per_device_train_batch_size=at_once,
-        per_device_eval_batch_size=at_once,
-        gradient_accumulation_steps=parts,
-        learning_rate=job.learning_rate,
-        weight_decay=job.weight_decay,
-        warmup_steps=job.warmup_ratio,
-        optim="adamw_torch" if not use_cpu and not torch.cuda.is_available() else "adamw_torch_fused",
-        seed=job.seed,
-        data_seed=job.seed,
-        logging_steps=max(1, total // 500),
-        logging_first_step=True,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        save_total_limit=2,
-        eval_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=not use_cpu,
-        use_cpu=use_cpu,
-        ddp_backend="gloo" if use_cpu and world > 1 else None,
-        ddp_find_unused_parameters=False if world > 1 else None,
-        push_to_hub=False,
-    ), parts
-
-
-def _checkpoint(job: TrainingJob, trainer: EditKeepingTrainer) -> tuple[Path, int] | None:
-    """The checkpoint to go on from; whatever cannot be used is discarded by the first process."""
-    if trainer.args.should_save and discard_others(job.checkpoints, trainer.identity):
-        _log.warning("Settings, text or model changed since the last checkpoint: retraining from the start")
-    trainer.accelerator.wait_for_everyone()
-    return last_complete(job.checkpoints, trainer.identity)
-
-
-def _finished(job: TrainingJob, trainer: EditKeepingTrainer) -> dict[str, Any] | None:
+def _finished(trainer: EditKeepingTrainer) -> dict[str, Any] | None:
     """The figures of this very training, if its model stands there already."""
-    figures = read_json(job.final_folder / FIGURES_FILE)
-    if figures.get("identity") != trainer.identity:
-        return None
-    return figures | {"model_folder": str(job.final_folder)}
+    folder = trainer.job.final_folder
+    figures = read_object(folder / FIGURES_FILE)
+    return figures | {"model_folder": str(folder)} if figures.get("identity") == trainer.identity else None
 
 
-def _save(job: TrainingJob, data: TrainingData, trainer: EditKeepingTrainer, figures: dict[str, Any]) -> dict[str, Any]:
+def _save(trainer: EditKeepingTrainer, figures: dict[str, Any]) -> dict[str, Any]:
     """Save the model whole or not at all, with its figures and the edits read back; returns the figures."""
+    job, data = trainer.job, trainer.data
     if trainer.args.should_save:
-        with full_disk(job.final_folder), new_folder(job.final_folder) as folder:
+        with new_folder(job.final_folder) as folder:
             data.model.to(data.saved_dtype).save_pretrained(folder)
             data.tokenizer.save_pretrained(folder)
             regrown = sum(edit.undone(folder) for edit in data.edits)
@@ -260,15 +184,14 @@ def _save(job: TrainingJob, data: TrainingData, trainer: EditKeepingTrainer, fig
             write_json(folder / FIGURES_FILE, figures | {"keep_pruned": job.keep_pruned, "regrown": regrown})
         shutil.rmtree(job.checkpoints, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    saved = _finished(job, trainer)
+    saved = _finished(trainer)
     if saved is None:
         raise WorkFailed(f"{job.final_folder} vanished while it was written. Start the retraining again.")
     return saved
 
 
-def _figures(
-    data: TrainingData, trainer: EditKeepingTrainer, monitor: TrainingMonitor, checkpoint: int | None
-) -> dict[str, Any]:
+def _figures(trainer: EditKeepingTrainer, monitor: TrainingMonitor, checkpoint: int | None) -> dict[str, Any]:
+    data = trainer.data
     history = trainer.state.log_history  # goes through checkpoints, so it holds what came before a stop
     losses = [point["loss"] for point in history if "loss" in point]
     evaluations = [(point["step"], point["eval_loss"]) for point in history if "eval_loss" in point]

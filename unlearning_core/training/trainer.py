@@ -2,21 +2,22 @@
 
 import contextlib
 import logging
+import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from unlearning_core.errors import WorkFailed
-from unlearning_core.training.batching import LengthGroupedOrder, pad
-from unlearning_core.training.checkpoints import full_disk, mark
-from unlearning_core.training.data import not_finite
-from unlearning_core.training.kept_edits import KeptEdit
-from unlearning_core.training.sequences import Sequences
+from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.files import disk_errors
+from unlearning_core.models.devices import compute_dtype
+from unlearning_core.training.batching import LengthGroupedOrder, pad, split_batch
+from unlearning_core.training.checkpoints import fingerprint, mark
+from unlearning_core.training.data import TrainingData, not_finite
+from unlearning_core.training.job import TrainingJob
 
 _log = logging.getLogger(__name__)
 
@@ -32,30 +33,36 @@ class EditKeepingTrainer(Trainer):
 
     control: Any
 
-    def __init__(
-        self,
-        model: Any,
-        args: Any,
-        *,
-        train: Sequences,
-        validation: Sequences | None,
-        pad_id: int,
-        batch_size: int,
-        dtype: torch.dtype,
-        edits: Sequence[KeptEdit],
-        identity: str,
-    ) -> None:
-        self.pad_id = pad_id
+    def __init__(self, job: TrainingJob, data: TrainingData, total: int) -> None:
+        """For `total` optimizer steps of `job`.
+
+        Raises:
+            InputError: the device or the batch size cannot be had here.
+        """
+        arguments, parts = _arguments(job, data, total)
+        model, device = data.model, arguments.device.type
+        self.compute_dtype = compute_dtype(job.dtype, device, model.num_parameters())
+        files = sorted(Path(job.model_folder).glob("*.safetensors"))
+        weights = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        settings = job.model_dump(mode="json", exclude=_NO_MATTER)
+        edits = [edit.digest() for edit in data.edits]
+        self.identity = fingerprint(
+            [settings, weights, data.train.digest(), edits, str(self.compute_dtype), arguments.world_size, parts, total]
+        )
+        self.job, self.data = job, data
         self.use_cache = model.config.use_cache  # Trainer switches it off; the saved model keeps its own
-        super().__init__(model=model, args=args, data_collator=self._collate, train_dataset=train.ids)
+        super().__init__(model=model, args=arguments, data_collator=self._collate, train_dataset=data.train.ids)
         # Trainer would split each batch over all visible cards; one process drives one.
         self.args._n_gpu = min(self.args.n_gpu, 1)
-        self.order = LengthGroupedOrder(train.lengths, batch_size, args.seed)
-        self.validation = validation
-        self.compute_dtype = dtype
-        self.edits = edits
-        self.identity = identity
+        self.order = LengthGroupedOrder(data.train.lengths, job.batch_size, job.seed)
         self.step_tokens = 0
+        self.remove_callback(PrinterCallback)
+
+    @property
+    def pad_id(self) -> int:
+        """What a batch is padded with."""
+        tokenizer = self.data.tokenizer
+        return next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
 
     def _collate(self, sequences: list[Any]) -> dict[str, Tensor]:
         return pad(sequences, self.pad_id)
@@ -96,16 +103,16 @@ class EditKeepingTrainer(Trainer):
 
     def write_edits(self) -> None:
         """Make the edits hold again."""
-        for edit in self.edits:
+        for edit in self.data.edits if self.job.keep_pruned else []:
             edit.write()
 
     @torch.no_grad()
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Mean negative log-likelihood on the validation sequences, nats a token; each process takes a share."""
-        if self.validation is None:
+        if self.data.validation is None:
             return {}
         self.model.eval()
-        ids = sorted(self.validation.ids, key=len, reverse=True)
+        ids = sorted(self.data.validation.ids, key=len, reverse=True)
         size = self.args.per_device_eval_batch_size
         batches = [ids[start : start + size] for start in range(0, len(ids), size)]
         total = torch.zeros(2, dtype=torch.float64)
@@ -130,7 +137,7 @@ class EditKeepingTrainer(Trainer):
             raise self.diverged("A weight is not a number any more")
         checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         try:
-            with full_disk(checkpoint):
+            with disk_errors(checkpoint):
                 super()._save_checkpoint(model, trial)
                 self.accelerator.wait_for_everyone()
                 if self.args.should_save:
@@ -139,3 +146,52 @@ class EditKeepingTrainer(Trainer):
             shutil.rmtree(checkpoint, ignore_errors=True)
             raise
         _log.info("Checkpoint at step %d", self.state.global_step)
+
+
+_NO_MATTER = {
+    "output_folder", "model_folder", "train_path", "validation_path", "recipe_folder", "probe_set_path", "prompts",
+    "sample_tokens", "measure_every", "measure_share", "eval_every", "eval_texts", "checkpoint_every",
+}  # fmt: skip
+"""Fields that do not decide the weights of a step, or do so through what they point to."""
+
+
+def _arguments(job: TrainingJob, data: TrainingData, total: int) -> tuple[TrainingArguments, int]:
+    """The arguments, and in how many parts a process computes its share of a batch."""
+    if job.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device is 'cuda', but this machine has no CUDA card that torch can use; use 'auto'.")
+    use_cpu = job.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if job.batch_size % world:
+        raise InputError(
+            f"batch_size is {job.batch_size}, which {world} processes cannot share evenly; use a multiple of {world}."
+        )
+    at_once, parts = split_batch(
+        job.batch_size // world, max(data.train.lengths), data.model.config.get_text_config().vocab_size
+    )
+    return TrainingArguments(
+        output_dir=str(job.checkpoints),
+        max_steps=total,
+        per_device_train_batch_size=at_once,
+        per_device_eval_batch_size=at_once,
+        gradient_accumulation_steps=parts,
+        learning_rate=job.learning_rate,
+        weight_decay=job.weight_decay,
+        warmup_steps=job.warmup_ratio,
+        optim="adamw_torch" if not use_cpu and not torch.cuda.is_available() else "adamw_torch_fused",
+        seed=job.seed,
+        data_seed=job.seed,
+        logging_steps=max(1, total // 500),
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        save_total_limit=2,
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=not use_cpu,
+        use_cpu=use_cpu,
+        ddp_backend="gloo" if use_cpu and world > 1 else None,
+        ddp_find_unused_parameters=False if world > 1 else None,
+        push_to_hub=False,
+    ), parts

@@ -1,19 +1,138 @@
-"""A GGUF file becomes a safetensors folder, once: left quantised, a model can be neither edited nor saved."""
+"""GGUF files: what one says about itself, and how it becomes a safetensors folder, once.
+
+Left quantised, a model can be neither edited nor saved. The header is read here, and no weight is touched for it.
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. `gguf.GGUFReader` maps the file into memory but
+builds an array for each string of the vocabulary: for the 98 MB of SmolLM2-135M it takes 1.66 s and 159 MB (two cores,
+gguf 0.19), this reader .04 s and less than 1 MB. A page asks whenever a person looks at a model.
+"""
 
 import logging
+import math
+import struct
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from unlearning_core.errors import InputError
+from unlearning_core.models.devices import check_fits
 from unlearning_core.models.loading_bars import reporting
-from unlearning_core.models.memory import check_fits
 from unlearning_core.models.sources.folder import first_line
-from unlearning_core.models.sources.gguf_header import GgufHeader, read_gguf
 from unlearning_core.models.sources.prepared import check_space, prepare_once
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 _log = logging.getLogger(__name__)
+_SCALARS = dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))) | {10: "<Q", 11: "<q", 12: "<d"}
+_STRING, _LIST = 8, 9
+
+
+@dataclass(frozen=True)
+class GgufHeader:
+    """A file's keys (of a list only its first few entries) and tensors: name -> shape, fastest dimension first."""
+
+    fields: dict[str, Any]
+    tensors: dict[str, tuple[int, ...]]
+
+    @property
+    def architecture(self) -> str:
+        """llama.cpp's name of the family, mostly the one of transformers."""
+        return str(self.fields["general.architecture"])
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in all tensors; a tied head is not stored and so not counted twice."""
+        return sum(math.prod(shape) for shape in self.tensors.values())
+
+    @property
+    def licence(self) -> str | None:
+        """`general.license`, where the file names it."""
+        return self.fields.get("general.license")
+
+    def of_family(self, key: str) -> Any:
+        """The value of `<architecture>.<key>`, or None."""
+        return self.fields.get(f"{self.architecture}.{key}")
+
+
+def read_gguf(path: Path) -> GgufHeader:
+    """Read the header of `path` and check that the file is as long as it promises.
+
+    Raises:
+        InputError: the file is missing, is not GGUF, or is damaged or cut short.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist. Give the path of a .gguf file.")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise InputError(f"{path} is not a GGUF file: it does not start with the letters GGUF. Download it again.")
+        try:
+            header, end = _header(file)
+        except (struct.error, ValueError, KeyError, MemoryError, OverflowError) as error:
+            raise InputError(
+                f"{path} is damaged or cut short: its header cannot be read. Download it again."
+            ) from error
+    size = path.stat().st_size
+    if end > size:
+        raise InputError(
+            f"{path} is cut short: it has {size:,} bytes and its header promises {end:,}. Download it again."
+        )
+    if not header.tensors or "general.architecture" not in header.fields:
+        raise InputError(f"{path} holds no model: its header names no architecture or no tensors. Choose another file.")
+    return header
+
+
+def _header(file: BinaryIO) -> tuple[GgufHeader, int]:
+    """The header and the position at which the last tensor ends."""
+    from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    (version,) = _take(file, "<I")
+    if version not in (2, 3):
+        raise ValueError(f"GGUF version {version}")
+    tensor_count, field_count = _take(file, "<QQ")
+    fields = {}
+    for _ in range(field_count):
+        key = _string(file)
+        fields[key] = _value(file, _take(file, "<I")[0])
+    tensors, ends = {}, [0]
+    for _ in range(tensor_count):
+        name = _string(file)
+        shape = _take(file, f"<{_take(file, '<I')[0]}Q")
+        kind, offset = _take(file, "<IQ")
+        block, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
+        tensors[name] = shape
+        ends.append(offset + math.prod(shape) // block * block_bytes)
+    alignment = int(fields.get("general.alignment", 32))
+    start = -(-file.tell() // alignment) * alignment
+    return GgufHeader(fields, tensors), start + max(ends)
+
+
+def _take(file: BinaryIO, form: str) -> tuple[Any, ...]:
+    size = struct.calcsize(form)
+    return struct.unpack(form, file.read(size))
+
+
+def _string(file: BinaryIO) -> str:
+    (length,) = _take(file, "<Q")
+    if length > 1 << 28:
+        raise ValueError("a string of the header is impossibly long")
+    found = file.read(length)
+    if len(found) < length:
+        raise ValueError("the header ends inside a string")
+    return found.decode("utf-8", errors="replace")
+
+
+def _value(file: BinaryIO, kind: int) -> Any:
+    if kind == _STRING:
+        return _string(file)
+    if kind != _LIST:
+        return _take(file, _SCALARS[kind])[0]
+    inner, count = _take(file, "<IQ")
+    kept = [_value(file, inner) for _ in range(min(count, 4))]
+    if inner in _SCALARS:
+        file.seek(struct.calcsize(_SCALARS[inner]) * (count - len(kept)), 1)
+    else:
+        for _ in range(count - len(kept)):
+            _value(file, inner)
+    return kept
 
 
 def dequantise(
@@ -21,9 +140,7 @@ def dequantise(
 ) -> Path:
     """Write `gguf` as float32 safetensors with its tokenizer into `target`, as `prepare_once` does.
 
-    Args:
-        sha256: checksum of `gguf`, kept in the folder's stamp.
-        facts: what else the stamp shall say (licence, title).
+    The folder's stamp says `sha256`, which is that of `gguf`, and `facts` (licence, title).
 
     Raises:
         InputError: the file is not a causal language model that transformers can read, or does not fit in memory.
@@ -68,14 +185,13 @@ def _convert(gguf: Path, header: GgufHeader, folder: Path, progress: ProgressCal
             "safetensors folder."
         ) from error
     # A GGUF names no limit of the tokenizer; the model's own is the true one.
-    limit = getattr(model.config, "max_position_embeddings", None)
-    if limit:
+    if limit := getattr(model.config, "max_position_embeddings", None):
         tokenizer.model_max_length = limit
-    expected = 4 * header.parameters
-    progress(Progress(f"saving {name} as safetensors", 0, expected, "bytes"))
-    with reporting(f"saving {name} as safetensors", lambda report: None):
+    saving, expected = f"saving {name} as safetensors", 4 * header.parameters
+    progress(Progress(saving, 0, expected, "bytes"))
+    with reporting(saving, silent):
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     for path in folder.iterdir():
         path.chmod(0o644)
-    progress(Progress(f"saving {name} as safetensors", expected, expected, "bytes"))
+    progress(Progress(saving, expected, expected, "bytes"))

@@ -34,17 +34,12 @@ _resolved: dict[tuple[str, str | None], tuple[float, str]] = {}
 
 @dataclass(frozen=True)
 class HubModel:
-    """A repository at one commit, its weights not fetched.
-
-    Attributes:
-        folder: the Hub's cache folder of this commit, named by it, with the small files in it.
-        weights: names of the weight files that loading reads.
-        missing_bytes: what a download would still fetch.
-    """
+    """A repository at one commit: its cache folder, named by it, with the small files, and the names of its weights."""
 
     folder: Path
     weights: tuple[str, ...]
     missing_bytes: int
+    """What a download would still fetch."""
 
 
 def commit_of(name: str, revision: str | None = None) -> str:

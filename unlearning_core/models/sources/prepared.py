@@ -1,6 +1,5 @@
 """Folders that are made once from something else (a GGUF file, a zip) and found again by its checksum."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core.errors import WorkFailed
-from unlearning_core.files import INSTALLED, ROOT, new_folder, write_json
+from unlearning_core.files import INSTALLED, ROOT, new_folder, read_object, write_json
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 STAMP = "prepared.json"
@@ -24,8 +23,7 @@ def root() -> Path:
     Where the package is installed, nothing is written beside its code: the models go to the user's cache folder
     (`unlearning-workbench/models` in XDG_CACHE_HOME, by default `~/.cache`).
     """
-    chosen = os.environ.get("UNLEARNING_MODELS")
-    if chosen:
+    if chosen := os.environ.get("UNLEARNING_MODELS"):
         return Path(chosen).expanduser().resolve()
     if not INSTALLED:
         return ROOT / "models"
@@ -49,7 +47,10 @@ def prepare_once(
     with _locked(target, progress):
         if not is_complete(target, sha256):
             with new_folder(target) as folder:
-                _write_stamp(folder, sha256, fill(folder))
+                stamp = {"format": _FORMAT, "sha256": sha256, **fill(folder)}
+                files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+                sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
+                write_json(folder / STAMP, stamp | {"files": sizes})
     return target
 
 
@@ -69,12 +70,7 @@ def _locked(target: Path, progress: ProgressCallback) -> AbstractContextManager[
 
 
 def check_space(name: str, need: int, target: Path, form: str) -> None:
-    """Refuse to begin what the disk has no room for.
-
-    Args:
-        name: the model, for the sentence.
-        need: bytes that will be written beside `target`.
-        form: what takes that much ("unpacked").
+    """Refuse to write `need` bytes of the model `name` beside `target`, in this `form` ("unpacked"), without room.
 
     Raises:
         WorkFailed: fewer bytes are free.
@@ -87,23 +83,9 @@ def check_space(name: str, need: int, target: Path, form: str) -> None:
         )
 
 
-def _write_stamp(folder: Path, sha256: str, facts: dict[str, Any]) -> None:
-    files = {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
-    write_json(folder / STAMP, {"format": _FORMAT, "sha256": sha256, **facts, "files": files})
-
-
-def read_stamp(folder: Path) -> dict[str, Any]:
-    """What the stamp of `folder` says; empty where there is none."""
-    try:
-        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return stamp if isinstance(stamp, dict) else {}
-
-
 def is_complete(folder: Path, sha256: str) -> bool:
     """Whether `folder` was prepared from the file with this checksum and none of its files is missing or cut short."""
-    stamp = read_stamp(folder)
+    stamp = read_object(folder / STAMP)
     if stamp.get("format") != _FORMAT or stamp.get("sha256") != sha256:
         return False
     try:

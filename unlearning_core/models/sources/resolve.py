@@ -14,24 +14,16 @@ from unlearning_core.models.sources.starters import STARTERS, offered, prepare
 from unlearning_core.models.sources.zip import unpack_zip
 from unlearning_core.progress import ProgressCallback, silent
 
-Kind = Literal["folder", "gguf", "hub", "starter"]
-
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 @dataclass(frozen=True)
 class Source:
-    """One place that a model comes from.
+    """One place that a model comes from, under the name that the person typed, and as a path on this machine."""
 
-    Attributes:
-        kind: folder, gguf, hub or starter.
-        name: what the person typed.
-        path: the local folder or GGUF file; None for the Hub and for a starter.
-    """
-
-    kind: Kind
+    kind: Literal["folder", "gguf", "hub", "starter"]
     name: str
-    path: Path | None = None
+    path: Path
 
 
 def resolve(source: str) -> Source:
@@ -46,30 +38,26 @@ def resolve(source: str) -> Source:
     name = str(source).strip()
     if not name:
         raise InputError("No model is named. Give a folder, a .gguf file, a Hub id or a starter's name (smallworld).")
-    if name in STARTERS:
-        return Source("starter", name)
     path = Path(name).expanduser()
+    if name in STARTERS:
+        return Source("starter", name, path)
+    suffix = path.suffix.lower()
     if path.is_dir():
         return Source("folder", name, path)
+    if path.is_file() and suffix == ".gguf":
+        return Source("gguf", name, path)
+    if path.is_file() and suffix == ".zip":
+        return Source("folder", name, unpack_zip(path, root() / "uploads"))
     if path.is_file():
-        return _file(name, path)
-    if path.suffix.lower() not in (".gguf", ".zip", ".safetensors") and _HUB_ID.fullmatch(name) and ".." not in name:
-        return Source("hub", name)
+        raise InputError(
+            f"{path} is a file, not a model. Give the folder that holds it together with config.json and the "
+            "tokenizer, a .gguf file, or a zip of such a folder."
+        )
+    if suffix not in (".gguf", ".zip", ".safetensors") and _HUB_ID.fullmatch(name) and ".." not in name:
+        return Source("hub", name, path)
     raise InputError(
         f"The model {name!r} does not exist. Give a folder, a .gguf file, a Hub id such as openai-community/gpt2, "
         f"or a starter's name ({', '.join(offered())})."
-    )
-
-
-def _file(name: str, path: Path) -> Source:
-    suffix = path.suffix.lower()
-    if suffix == ".gguf":
-        return Source("gguf", name, path)
-    if suffix == ".zip":
-        return Source("folder", name, unpack_zip(path, root() / "uploads"))
-    raise InputError(
-        f"{path} is a file, not a model. Give the folder that holds it together with config.json and the tokenizer, "
-        "a .gguf file, or a zip of such a folder."
     )
 
 
@@ -87,7 +75,6 @@ def local_folder(
     refuse_revision(found, revision)
     if found.kind == "starter":
         return prepare(found.name, progress)
-    assert found.path is not None
     if found.kind == "folder":
         return found.path
     checksum = sha256_of(found.path, progress)
@@ -108,8 +95,7 @@ def fingerprint(source: str, revision: str | None = None) -> str:
     """Identity of a model's content: equal for equal bytes, wherever they lie and whenever they were copied.
 
     A folder: SHA-256 over the names and checksums of the files that loading reads. A GGUF file: its checksum. A
-    starter: that of the folder or GGUF file that it is. The Hub: the commit. Checksums are remembered, so a second
-    call costs a look at sizes and times.
+    starter: that of the folder or GGUF file that it is. The Hub: the commit. Checksums are remembered.
 
     Raises:
         InputError: the source cannot be had.
@@ -120,7 +106,6 @@ def fingerprint(source: str, revision: str | None = None) -> str:
     refuse_revision(found, revision)
     if found.kind == "starter":
         return STARTERS[found.name].fingerprint()
-    assert found.path is not None
     if found.kind == "gguf":
         return f"gguf:{sha256_of(found.path)}"
     return fingerprint_of_folder(found.path)

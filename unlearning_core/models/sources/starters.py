@@ -14,8 +14,7 @@ from unlearning_core.errors import InputError
 from unlearning_core.files import ROOT
 from unlearning_core.models.checksums import fingerprint_of_folder, sha256_of, verify
 from unlearning_core.models.sources.folder import tensor_shapes
-from unlearning_core.models.sources.gguf import dequantise
-from unlearning_core.models.sources.gguf_header import read_gguf
+from unlearning_core.models.sources.gguf import dequantise, read_gguf
 from unlearning_core.models.sources.prepared import is_complete, root
 from unlearning_core.progress import ProgressCallback, silent
 
@@ -24,21 +23,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Starter(ABC):
-    """A model that comes with the workbench and that a person names by one word.
-
-    Attributes:
-        name: what a person types as the model.
-        title: what a person reads.
-        licence: SPDX name, or in words.
-        about: one sentence for a person who has to choose.
-        offered: whether it is listed among the models to begin with; a control is known by name only.
-    """
+    """A model that comes with the workbench and that a person names by one word; a title and a sentence tell of it."""
 
     name: str
     title: str
     licence: str
     about: str
     offered: bool = True
+    """Whether it is listed among the models to begin with; a control is known by name only."""
 
     @abstractmethod
     def unavailable(self) -> str | None:
@@ -46,12 +38,7 @@ class Starter(ABC):
 
     @abstractmethod
     def prepare(self, progress: ProgressCallback = silent) -> Path:
-        """The folder that transformers loads, complete and checked.
-
-        Raises:
-            InputError: it is not here, or its files are not the known ones.
-            WorkFailed: the disk has too little space left.
-        """
+        """The folder that transformers loads, complete and checked; raises what the function `prepare` does."""
 
     @abstractmethod
     def ready(self) -> Path | None:
@@ -59,11 +46,7 @@ class Starter(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Identity of its content, as `resolve.fingerprint` gives it for the same bytes elsewhere.
-
-        Raises:
-            InputError: it is not here and its content is not known without it.
-        """
+        """Identity of its content, as `resolve.fingerprint` gives it for the same bytes elsewhere."""
 
     def unprepared(self) -> Path | None:
         """The GGUF file that `prepare` would have to dequantise first; None when nothing is to be written."""
@@ -78,18 +61,13 @@ class Starter(ABC):
 
     def require(self) -> None:
         """Raise InputError with the sentence of `unavailable` where the model cannot be used here."""
-        missing = self.unavailable()
-        if missing:
+        if missing := self.unavailable():
             raise InputError(missing)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BundledStarter(Starter):
-    """A starter of the repository: verified, then loaded from where it lies; nothing is written.
-
-    Attributes:
-        folder: where it lies; by default under the workbench's own `models/`, whatever UNLEARNING_MODELS says.
-    """
+    """A starter of the repository: verified, then loaded from the folder where it lies; nothing is written."""
 
     folder: Path
 
@@ -119,10 +97,8 @@ class PackagedStarter(Starter):
     """A starter that a Python package carries as a GGUF file: found without an import, checked, unpacked once.
 
     Attributes:
-        package: the distribution that carries the file.
-        requirement: the pinned distribution, as pip takes it.
-        file: path of the GGUF file inside the distribution.
-        sha256: checksum of that file.
+        package, requirement: the distribution that carries the file, and pinned as pip takes it.
+        file, sha256: path of the GGUF file inside the distribution, and its checksum.
         origin: the Hub id of the model that was quantised into the file.
     """
 
@@ -148,7 +124,6 @@ class PackagedStarter(Starter):
         )
 
     def prepare(self, progress: ProgressCallback = silent) -> Path:
-        """The safetensors folder; made on the first call, checked and reused after that."""
         self.require()
         file = self.unprepared()
         if file is None:
@@ -226,14 +201,7 @@ def prepare(name: str, progress: ProgressCallback = silent) -> Path:
 
 @dataclass(frozen=True)
 class WellKnown:
-    """A model of the Hub.
-
-    Attributes:
-        source: its Hub id.
-        parameters: numbers in it, tied ones counted once; bytes in memory follow from them.
-        licence: as its card names it.
-        about: one phrase for a person who has to choose.
-    """
+    """A model of the Hub: its id, its size (tied numbers counted once), its licence, a phrase for who has to choose."""
 
     source: str
     parameters: int

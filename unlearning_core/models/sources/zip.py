@@ -5,11 +5,9 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from unlearning_core.errors import InputError
 from unlearning_core.models.checksums import sha256_of, sha256_of_open
@@ -20,57 +18,32 @@ _CHUNK = 4 << 20
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, NotADirectoryError, FileExistsError)
 _log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What a zip may unpack to.
-
-    Attributes:
-        files: number of files.
-        total_bytes: all files together, unpacked.
-        ratio: unpacked bytes for each packed byte of one file; weights hardly shrink, a bomb shrinks a thousandfold.
-        ratio_from_bytes: smaller files may have any ratio.
-    """
-
-    files: int = 1000
-    total_bytes: int = 40 << 30
-    ratio: float = 200.0
-    ratio_from_bytes: int = 10 << 20
+MOST_FILES = 1000
+MOST_BYTES = 40 << 30
+"""All files together, unpacked."""
+MOST_RATIO, RATIO_FROM_BYTES = 200.0, 10 << 20
+"""Unpacked bytes for each packed byte of a file at least that large: weights hardly shrink, a bomb a thousandfold."""
 
 
-_DEFAULT = Limits()
-
-
-def unpack_zip(
-    source: Path | str | BinaryIO,
-    destination_root: Path,
-    *,
-    limits: Limits = _DEFAULT,
-    name: str | None = None,
-    progress: ProgressCallback = silent,
-) -> Path:
+def unpack_zip(source: Path | str | BinaryIO, destination_root: Path, progress: ProgressCallback = silent) -> Path:
     """Unpack the model folder inside a zip to `destination_root/<name>-<checksum>`; the same zip is unpacked once.
-
-    Args:
-        source: a path, or an open binary file such as an upload.
-        name: what the folder is called; by default the file's own name.
 
     Raises:
         InputError: not a zip, damaged, encrypted, holding a path that leaves the folder, a link, too much, or no
             config.json at its root or one folder down. Nothing is left behind.
         WorkFailed: the disk has too little space left.
     """
-    with _opened(source) as file:
-        label = name or Path(str(getattr(file, "name", "upload.zip"))).name
-        if isinstance(source, str | Path):
-            checksum = sha256_of(Path(source), progress)  # remembered
-        else:
-            checksum = sha256_of_open(file, label, progress)
+    path = Path(source) if isinstance(source, str | Path) else None
+    if path and not path.is_file():
+        raise InputError(f"{source} does not exist. Give the path of a zip of a model folder.")
+    with path.open("rb") if path else nullcontext(cast("BinaryIO", source)) as file:
+        label = Path(str(getattr(file, "name", "upload.zip"))).name
+        checksum = sha256_of(path, progress) if path else sha256_of_open(file, label, progress)
         stem = re.sub(r"[^\w.-]+", "_", Path(label).stem).strip("._") or "upload"
         target = Path(destination_root) / f"{stem}-{checksum[:12]}"
 
         def fill(folder: Path) -> dict[str, str]:
-            members = _checked(file, label, limits)
+            members = _checked(file, label)
             check_space(label, sum(member.file_size for member in members.values()), target, "unpacked")
             _write(file, label, members, folder, progress)
             return {"source": label}
@@ -78,37 +51,24 @@ def unpack_zip(
         return prepare_once(target, checksum, fill, progress)
 
 
-@contextmanager
-def _opened(source: Path | str | BinaryIO) -> Iterator[BinaryIO]:
-    if not isinstance(source, (str, Path)):
-        yield source
-        return
-    if not Path(source).is_file():
-        raise InputError(f"{source} does not exist. Give the path of a zip of a model folder.")
-    with open(source, "rb") as file:
-        yield file
-
-
-def _checked(file: BinaryIO, label: str, limits: Limits) -> dict[str, zipfile.ZipInfo]:
+def _checked(file: BinaryIO, label: str) -> dict[str, zipfile.ZipInfo]:
     """Path inside the model folder -> member, after every check."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
         raise InputError(f"{label} is not a zip file, or a damaged one. Zip the model folder again.") from error
-    if len(members) > limits.files:
-        raise InputError(f"{label} holds {len(members):,} files; a model folder has at most {limits.files:,}.")
+    if len(members) > MOST_FILES:
+        raise InputError(f"{label} holds {len(members):,} files; a model folder has at most {MOST_FILES:,}.")
     for member in members:
-        _check_member(member, label, limits)
+        _check_member(member, label)
     total = sum(member.file_size for member in members)
-    if total > limits.total_bytes:
-        raise InputError(
-            f"{label} unpacks to {total / 1e9:.1f} GB; at most {limits.total_bytes / 1e9:.1f} GB are taken."
-        )
+    if total > MOST_BYTES:
+        raise InputError(f"{label} unpacks to {total / 1e9:.1f} GB; at most {MOST_BYTES / 1e9:.1f} GB are taken.")
     return _model_files(members, label)
 
 
-def _check_member(member: zipfile.ZipInfo, label: str, limits: Limits) -> None:
+def _check_member(member: zipfile.ZipInfo, label: str) -> None:
     # orig_filename: zipfile cuts a name at a NUL and turns backslashes into slashes on Windows only.
     name = member.orig_filename
     parts = PurePosixPath(name).parts
@@ -122,20 +82,18 @@ def _check_member(member: zipfile.ZipInfo, label: str, limits: Limits) -> None:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(f"{label}: {name} is packed in a way that cannot be read. Zip it with the usual method.")
     ratio = member.file_size / max(member.compress_size, 1)
-    if member.file_size > limits.ratio_from_bytes and ratio > limits.ratio:
+    if member.file_size > RATIO_FROM_BYTES and ratio > MOST_RATIO:
         raise InputError(
             f"{label}: {name} unpacks to {ratio:,.0f} times its packed size, which no model does (at most "
-            f"{limits.ratio:,.0f}). Do not use this zip."
+            f"{MOST_RATIO:,.0f}). Do not use this zip."
         )
 
 
 def _model_files(members: list[zipfile.ZipInfo], label: str) -> dict[str, zipfile.ZipInfo]:
     """The files beside the one config.json at the root or one folder down; what a Mac adds is left out."""
     usable = [member for member in members if not member.filename.startswith("__MACOSX/")]
-    configs = [
-        PurePosixPath(member.filename) for member in usable if PurePosixPath(member.filename).name == "config.json"
-    ]
-    homes = sorted({str(path.parent) for path in configs if len(path.parts) <= 2})
+    paths = [PurePosixPath(member.filename) for member in usable]
+    homes = sorted({str(path.parent) for path in paths if path.name == "config.json" and len(path.parts) <= 2})
     home = "." if "." in homes else homes[0] if len(homes) == 1 else None
     if home is None:
         found = f"several folders have one: {', '.join(homes)}" if homes else "there is none"
@@ -145,8 +103,7 @@ def _model_files(members: list[zipfile.ZipInfo], label: str) -> dict[str, zipfil
         )
     chosen: dict[str, zipfile.ZipInfo] = {}
     folded: set[str] = set()
-    for member in usable:
-        path = PurePosixPath(member.filename)
+    for member, path in zip(usable, paths, strict=True):
         if path.name == ".DS_Store" or (home != "." and path.parts[0] != home):
             continue
         inside = str(path if home == "." else path.relative_to(home))
