@@ -35,7 +35,7 @@ def neighbour_words(words: Iterable[str], concept: Concept) -> Concept:
     """
     given = tuple(words)
     check_letters(given, "The neighbour word")
-    neighbours = Concept(given, concept.inflections, concept.language)
+    neighbours = replace(concept, words=given)
     of_concept, of_neighbours = Matcher(concept), Matcher(neighbours)
     for word in neighbours.words:
         for span in of_concept.spans(word):

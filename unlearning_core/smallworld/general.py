@@ -16,8 +16,8 @@ COLOURS = "grass green, blood red, coal black, milk white, honey gold, mud brown
 PARTS = """a finger/a hand, a toe/a foot, a wheel/a car, a leaf/a tree, a page/a book, a roof/a house,
 a sail/a boat, a nose/a face, a wing/a bird"""
 
-# Frames by relation, seen and held out: {a} is the subject, {b} the word asked for. What comes before a held-out sentence
-# stands before no fact of the training text.
+# Frames by relation, seen and held out: {a} is the subject, {b} the word asked for. The training text has no sentence
+# that opens as the held-out ones do.
 _AFTER = ("After {a} comes {b}", "{a} comes before {b}")
 _EASY_AFTER = ("This is easy. After {a} comes {b}", "This is easy. {a} comes before {b}")
 _FRAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
