@@ -147,7 +147,7 @@ def _figures(folder: Path, exam: "Exam", seed: int, progress: TerminalProgress) 
 
 
 def _json_lines(models: "dict[str, Figures]") -> str:
-    replies = [{"model": name, **reply.to_dict()} for name, figures in models.items() for reply in figures.marked]
+    replies = [{"model": name, **vars(reply)} for name, figures in models.items() for reply in figures.marked]
     return "".join(json_text.dumps(reply, ensure_ascii=False) + "\n" for reply in replies)
 
 
