@@ -1,16 +1,13 @@
 """Datasets filtered of a concept: what stays, what is told, and when an earlier result is used again."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from datasets import Dataset, DatasetDict, load_from_disk
 
 from unlearning_core.concepts import dataset_sources
-from unlearning_core.concepts.filter_cache import FilteredDataset, filtered_cached
-from unlearning_core.concepts.filtering import FilterSettings, filter_dataset
-from unlearning_core.concepts.matcher import Matcher, Span
+from unlearning_core.concepts.filtering import FilterSettings, concept_fingerprint, filter_dataset, source_fingerprint
 from unlearning_core.concepts.words import Concept
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
@@ -28,20 +25,6 @@ def both(tmp_path: Path) -> Path:
         str(folder)
     )
     return folder
-
-
-@pytest.fixture
-def matched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Every text that a matcher is asked about from here on."""
-    texts: list[str] = []
-    spans = Matcher.spans
-
-    def counted(self: Matcher, text: str) -> list[Span]:
-        texts.append(text)
-        return spans(self, text)
-
-    monkeypatch.setattr(Matcher, "spans", counted)
-    return texts
 
 
 def test_both_splits_are_filtered_with_their_columns(both: Path, tmp_path: Path) -> None:
@@ -134,33 +117,15 @@ def test_settings_out_of_range_are_input_errors() -> None:
         FilterSettings(limit=1)
 
 
-def test_the_same_words_data_and_settings_match_no_text_again(both: Path, tmp_path: Path, matched: list[str]) -> None:
-    first = filtered_cached(both, SEATS, tmp_path / "cache")
-    assert len(matched) == 8
-    again = filtered_cached(both, Concept(("pouf", "chair", "sit")), tmp_path / "cache")
-    assert len(matched) == 8
-    assert again == FilteredDataset(first.folder, first.report, reused=True)
-    assert load_from_disk(str(again.train)).num_rows == 2
-
-
-def test_other_words_settings_or_data_are_filtered_anew(tmp_path: Path, matched: list[str]) -> None:
-    source = tmp_path / "texts.txt"
-    source.write_text("A chair.\nA table.\nA lamp.\n")
-    cache = tmp_path / "cache"
-    folders = {
-        filtered_cached(source, SEATS, cache).folder,
-        filtered_cached(source, Concept((*SEATS.words, "dog")), cache).folder,
-        filtered_cached(source, Concept(SEATS.words, inflections=False), cache).folder,
-        filtered_cached(source, SEATS, cache, FilterSettings(seed=1)).folder,
-    }
-    source.write_text("A chair.\nA table.\nA lamb.\n")
-    folders.add(filtered_cached(source, SEATS, cache).folder)
-    assert len(folders) == 5
-    assert len(matched) == 15
-
-
-def test_an_entry_that_is_not_whole_is_made_anew(both: Path, tmp_path: Path, matched: list[str]) -> None:
-    first = filtered_cached(both, SEATS, tmp_path / "cache")
-    (first.folder / "report.json").write_text("{")
-    assert not filtered_cached(both, SEATS, tmp_path / "cache").reused
-    assert len(matched) == 16
+def test_the_fingerprints_are_those_of_the_words_and_of_the_content_alone(both: Path, tmp_path: Path) -> None:
+    assert concept_fingerprint(SEATS) == concept_fingerprint(Concept(("pouf", "chair", "sit")))
+    assert concept_fingerprint(SEATS) != concept_fingerprint(Concept((*SEATS.words, "dog")))
+    assert concept_fingerprint(SEATS) != concept_fingerprint(Concept(SEATS.words, inflections=False))
+    one, same, other = (tmp_path / name for name in ("one.txt", "same.txt", "other.txt"))
+    for path, text in ((one, "A lamp."), (same, "A lamp."), (other, "A lamb.")):
+        path.write_text(text)
+    assert source_fingerprint(str(one)) == source_fingerprint(str(same)) != source_fingerprint(str(other))
+    before = source_fingerprint(str(both))
+    assert source_fingerprint(str(both.rename(tmp_path / "moved"))) == before
+    (tmp_path / "moved" / "more.txt").write_text("")
+    assert source_fingerprint(str(tmp_path / "moved")) != before

@@ -12,7 +12,7 @@ from unlearning_core.concepts.neighbours import given_words, neighbour_words, wi
 from unlearning_core.concepts.words import Concept
 from unlearning_core.config import starter_config
 from unlearning_core.errors import InputError
-from unlearning_core.smallworld.facts import NEIGHBOURS
+from unlearning_core.smallworld.facts import FAMILIES
 from unlearning_core.smallworld.sets import target_words
 
 SEATS = Concept(("chair", "rocking chair", "sit"))
@@ -163,4 +163,4 @@ def test_written_sentences_are_read_back_and_those_without_neighbours_look_as_ev
 
 def test_the_starter_names_every_member_of_the_families_near_seats() -> None:
     given = starter_config("smallworld").neural_probing.neighbours
-    assert given == [word for family in NEIGHBOURS["seats"] for word in target_words(family)]
+    assert given == [word for family in FAMILIES["seats"].neighbours for word in target_words(family)]

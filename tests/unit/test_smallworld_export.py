@@ -22,19 +22,7 @@ def read(path):
 
 def test_every_set_is_a_file_and_the_card_counts_its_rows(folder):
     card = (folder / "README.md").read_text(encoding="utf-8")
-    names = [
-        "texts",
-        "forget",
-        "neighbour",
-        "retain",
-        "questions",
-        "truth",
-        "cloze",
-        "facts",
-        "nonsense",
-        "other_sense",
-    ]
-    for name in names:
+    for name in "texts forget neighbour retain questions truth cloze facts nonsense other_sense".split():
         assert f"| `{name}.jsonl` | {len(read(folder / f'{name}.jsonl'))} |" in card
 
 

@@ -4,12 +4,12 @@ import random
 
 import pytest
 
-from unlearning_core.smallworld.facts.table import Member, family, indefinite
+from unlearning_core.smallworld.facts import Member, indefinite, read_family
 from unlearning_core.smallworld.grammar import Grammar, Plot, Slot, fill, finish, said_of
 from unlearning_core.smallworld.mentions import families_in, plural
 from unlearning_core.smallworld.people import Person
 
-SPOON = Member("spoon", {"use": "stir your soup", "who": "a cook"}, "a", "tools")
+SPOON = Member("spoon", {"use": "stir your soup", "who": "a cook"}, "tools")
 MIA, TOM, ME = Person("Mia", "she"), Person("Tom", "he"), Person("Ann", "I")
 
 
@@ -75,14 +75,14 @@ def test_finishing_sets_capitals_and_articles(raw, finished):
 
 
 def test_an_optional_slot_is_left_out_now_and_then_and_the_others_never():
-    plot = Plot("p", 1, {}, (Slot(("one.",), False), Slot(("two.",), True), Slot(("three.",), False)))
+    plot = Plot("p", 1, {}, [Slot(("one.",), False), Slot(("two.",), True), Slot(("three.",), False)])
     told = {Grammar({}).tell(plot, {"h": MIA, "f": TOM}, random.Random(seed)) for seed in range(30)}
     assert told == {"One. Two. Three.", "One. Three."}
 
 
 def test_nobody_appears_late_without_having_been_named():
     plot = Plot(
-        "p", 1, {}, (Slot(("{h} ran.",), False), Slot(("she ran on.",), False), Slot(("{f} won.", "she won."), False))
+        "p", 1, {}, [Slot(("{h} ran.",), False), Slot(("she ran on.",), False), Slot(("{f} won.", "she won."), False)]
     )
     told = {Grammar({}).tell(plot, {"h": MIA, "f": TOM}, random.Random(seed)) for seed in range(20)}
     assert told == {"Mia ran. She ran on. She won."}
@@ -90,11 +90,11 @@ def test_nobody_appears_late_without_having_been_named():
 
 def test_a_table_with_a_missing_cell_is_refused():
     with pytest.raises(ValueError, match="zip"):
-        family("spoons", "spoon", "is use", "ladle | a big spoon")
+        read_family("== spoons", "columns: is use", "ladle | a big spoon")
 
 
 def test_a_noun_written_with_its_article_is_counted():
-    (storm,) = family("weather", "weather", "is", "a storm | wild wind", article="none").members
+    (storm,) = read_family("== weather", "columns: is", "article: none", "a storm | wild wind").members
     assert (storm.a, storm.the) == ("a storm", "the storm")
 
 

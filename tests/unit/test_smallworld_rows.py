@@ -5,8 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from unlearning_core.smallworld.rows import batches, pack, tokenise
-from unlearning_core.smallworld.tokenizer import END_OF_TEXT, train_tokenizer
+from unlearning_core.smallworld.rows import END_OF_TEXT, batches, pack, tokenise, train_tokenizer
 
 SENTENCES = [f"The {word} stood by the old window, and it was {word}'s own." for word in "chair cat drum pear".split()]
 

@@ -1,5 +1,6 @@
 """What the settings refuse, how its learning rate runs, what its loss is, and what the model card says of it."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from tests.tiny_models import tiny_model
 from unlearning_core.errors import InputError
 from unlearning_core.smallworld.card import put_figures, write_card
-from unlearning_core.smallworld.tokenizer import train_tokenizer
+from unlearning_core.smallworld.rows import train_tokenizer
 from unlearning_core.smallworld.train import learning_rate, new_model, next_token_loss, train
 from unlearning_core.smallworld.training_settings import TrainingSettings
 
@@ -71,7 +72,7 @@ def test_too_few_texts_are_refused(tmp_path: Path) -> None:
 
 def test_the_card_says_how_the_model_was_made(tmp_path: Path) -> None:
     training = {
-        "recipe": TrainingSettings(seed=3).to_dict(),
+        "recipe": asdict(TrainingSettings(seed=3)),
         "without": "seats",
         "texts_read": 123_456,
         "steps": 40,

@@ -11,7 +11,7 @@ from unlearning_core.concepts.words import Concept
 from unlearning_core.smallworld import sets
 from unlearning_core.smallworld.clozes import completed
 from unlearning_core.smallworld.corpus import corpus
-from unlearning_core.smallworld.facts import FAMILIES, NEIGHBOURS
+from unlearning_core.smallworld.facts import FAMILIES
 from unlearning_core.smallworld.general import MONTHS, NUMBERS, general_facts
 from unlearning_core.smallworld.nonsense import world_words
 from unlearning_core.smallworld.people import BOYS, GIRLS
@@ -146,7 +146,7 @@ def test_neighbours_and_everything_else_never_mention_the_family():
     matcher = Matcher(Concept(tuple(sets.target_words("seats"))))
     for text in [*sets.neighbour_texts("seats", "held_out"), *sets.retain_texts("seats", "held_out")]:
         assert not matcher.spans(text.text), text.text
-    assert set(NEIGHBOURS) == set(FAMILIES)
+    assert all(family.neighbours for family in FAMILIES.values())
 
 
 def test_months_sums_and_capitals_are_true():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from datasets import Dataset, DatasetDict
 
-from unlearning_core.concepts.sentences import as_sentences, deduplicate, split_sentences
+from unlearning_core.concepts.sentences import split_sentences
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
@@ -172,10 +172,6 @@ def test_stories_are_cut_into_sentences() -> None:
 
 def test_long_sentences_are_cut_and_nothing_is_lost() -> None:
     text = "chair, " * 100 + "x" * 130
-    pieces = list(as_sentences([text], max_characters=60))
+    pieces = split_sentences(text, max_characters=60)
     assert max(map(len, pieces)) <= 60
     assert "".join("".join(pieces).split()) == "".join(text.split())
-
-
-def test_duplicates_differ_in_case_and_white_space_only() -> None:
-    assert deduplicate(["A chair.", "a  CHAIR.", "A chair!", "A chair."]) == (["A chair.", "A chair!"], 2)

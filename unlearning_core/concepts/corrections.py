@@ -5,8 +5,9 @@ whose sentences are taken out stays a word of the concept, and text for retraini
 """
 
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText, same_text_key
 from unlearning_core.concepts.matcher import Matcher, fold
@@ -45,7 +46,7 @@ class Corrections:
 
     sentences: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
-    senses: tuple[tuple[str, str], ...] = field(default=())
+    senses: tuple[tuple[str, str], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.sentences or self.words or self.senses)
@@ -87,7 +88,7 @@ def with_sense(items: Iterable[LabelledText], word: str, beside: str, concept: C
         raise InputError(
             f"The word that stands together with {word!r} is {beside!r}; expected a word, for example: meeting."
         )
-    matcher = Matcher(Concept((beside,), concept.inflections, concept.language))
+    matcher = Matcher(replace(concept, words=(beside,)))
     return [item for item in items if holds(item, word) and matcher.matches(item.text)]
 
 
@@ -99,12 +100,11 @@ def without(labelled: LabelledSet, keys: frozenset[int]) -> LabelledSet:
 
 def forms_of(items: Iterable[LabelledText]) -> dict[str, dict[str, int]]:
     """The forms that matched by concept word, the most frequent first: {"sit": {"sat": 3, "sitting": 1}}."""
-    found: dict[str, dict[str, int]] = {}
+    found: dict[str, Counter[str]] = defaultdict(Counter)
     for item in items:
         for word, form in zip(item.words, _forms(item), strict=True):
-            forms = found.setdefault(word, {})
-            forms[form] = forms.get(form, 0) + 1
-    return {word: dict(sorted(forms.items(), key=lambda pair: -pair[1])) for word, forms in found.items()}
+            found[word][form] += 1
+    return {word: dict(forms.most_common()) for word, forms in found.items()}
 
 
 def _forms(item: LabelledText) -> list[str]:

@@ -35,7 +35,8 @@ def open_dataset(source: str, *, split: str | None = None, streaming: bool = Tru
     name = source.partition(":")[0]
     if source.startswith(("/", ".", "~")) or name.count("/") > 1 or Path(source).suffix.lower() in _FILE_SUFFIXES:
         raise InputError(f"{source} does not exist. Check the path of the text source.")
-    return _open_hub(source, split, streaming)
+    trouble = f"{source} is neither a file nor a folder here, and no dataset of that name could be opened on the Hub"
+    return _load(name, source.partition(":")[2] or None, split, streaming, trouble)
 
 
 def read_column(source: str, split: str | None = None, column: str | None = None) -> Iterator[str]:
@@ -118,12 +119,6 @@ def _open_folder(path: Path, split: str | None, streaming: bool) -> Any:
         raise InputError(
             f"{path} could not be read as a dataset: {error}. Save it again with `save_to_disk`."
         ) from error
-
-
-def _open_hub(source: str, split: str | None, streaming: bool) -> Any:
-    name, _, configuration = source.partition(":")
-    trouble = f"{source} is neither a file nor a folder here, and no dataset of that name could be opened on the Hub"
-    return _load(name, configuration or None, split, streaming, trouble)
 
 
 def _load(name: str, configuration: str | None, split: str | None, streaming: bool, trouble: str) -> Any:

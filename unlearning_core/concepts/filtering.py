@@ -4,16 +4,17 @@ A text that holds a concept word is dropped whole, however long it is (as the se
 a cut text would no longer be text. Cut stories into sentences first where that drops too much.
 """
 
+import hashlib
 import logging
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from unlearning_core.concepts import dataset_sources
-from unlearning_core.concepts.fingerprints import concept_fingerprint, source_fingerprint
-from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.matcher import RULES_VERSION, Matcher
 from unlearning_core.concepts.split_filter import BATCH, Sieve, Source
 from unlearning_core.concepts.texts import clean_text, file_texts
 from unlearning_core.concepts.words import Concept
@@ -93,13 +94,52 @@ def filter_dataset(
             held_out.run(validation, Path(scratch))
         for part in (sieve, held_out):
             part.save(folder)
-        report = _report(sieve, held_out, matcher) | {
+        report = {
+            "train": sieve.counts(),
+            "validation": held_out.counts(),
+            "words": {word: sieve.words[word] + held_out.words[word] for word in concept.words},
+            "forms": matcher.forms(),
+            "examples": [example for part in (sieve, held_out) for _, example in part.examples],
             "settings": {"source": str(source), "validation_split_off": validation is None, **asdict(settings)},
             "fingerprint": {"source": fingerprint, **concept_fingerprint(concept)},
         }
         write_json(folder / "report.json", report)
     log.info("kept %s of %s", report["train"], source)
     return report
+
+
+def source_fingerprint(source: str) -> str:
+    """Of a file or folder the hash of its content, of a Hub dataset its commit (its name alone without the Hub)."""
+    path = Path(source)
+    if not path.exists():
+        return f"hub:{source}@{_hub_commit(source.partition(':')[0])}"
+    digest = hashlib.blake2b(digest_size=16)
+    for file in [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file()):
+        # Not by the name of the source, but a file of several by its place among them.
+        in_root = file.parent == (path.parent if path.is_file() else path)
+        digest.update(f"{file.suffix if in_root else file.relative_to(path)}\0".encode())
+        with file.open("rb") as content:
+            hashlib.file_digest(content, lambda: digest)
+    return f"content:{digest.hexdigest()}"
+
+
+def _hub_commit(name: str) -> str:
+    from huggingface_hub import HfApi
+
+    try:
+        return str(HfApi().dataset_info(name, timeout=10).sha)
+    except Exception:
+        return "unknown"
+
+
+def concept_fingerprint(concept: Concept) -> dict[str, Any]:
+    """What decides which words match: the words in any order or case, the switches and the rules."""
+    return {
+        "words": sorted(word.casefold() for word in concept.words),
+        "inflections": concept.inflections,
+        "language": concept.language,
+        "rules": f"{RULES_VERSION}, simplemma {version('simplemma')}",
+    }
 
 
 def _open_splits(source: str | Path, settings: FilterSettings) -> tuple[Source, Source | None]:
@@ -118,19 +158,10 @@ def _open_splits(source: str | Path, settings: FilterSettings) -> tuple[Source, 
 def _file_source(path: Path, settings: FilterSettings) -> Source:
     import pyarrow
 
-    def tables() -> Iterator[Any]:
-        batch: list[str] = []
-        for number, text in enumerate(filter(None, map(clean_text, file_texts(path, settings.column))), start=1):
-            batch.append(text)
-            if number == settings.limit:
-                break
-            if len(batch) == BATCH:
-                yield pyarrow.table({"text": pyarrow.array(batch, pyarrow.string())})
-                batch = []
-        if batch:
-            yield pyarrow.table({"text": pyarrow.array(batch, pyarrow.string())})
-
-    return Source(tables(), "text", settings.limit)
+    texts = islice(filter(None, map(clean_text, file_texts(path, settings.column))), settings.limit)
+    batches = iter(lambda: list(islice(texts, BATCH)), [])
+    tables = (pyarrow.table({"text": pyarrow.array(batch, pyarrow.string())}) for batch in batches)
+    return Source(tables, "text", settings.limit)
 
 
 def _dataset_source(dataset: Any, name: str, settings: FilterSettings) -> Source:
@@ -147,20 +178,8 @@ def _dataset_source(dataset: Any, name: str, settings: FilterSettings) -> Source
 def _check_target(target: Path) -> None:
     if target.is_file():
         raise InputError(f"{target} is a file. Name a folder to write the filtered dataset to.")
-    if target.is_dir() and any(target.iterdir()):
-        ours = (target / "report.json").is_file() and (target / "train").is_dir()
-        if not ours:
-            raise InputError(
-                f"{target} already holds other files, which would be lost. Name a new or empty folder for the result."
-            )
-
-
-def _report(train: Sieve, validation: Sieve, matcher: Matcher) -> dict[str, Any]:
-    words = {word: train.words[word] + validation.words[word] for word in matcher.concept.words}
-    return {
-        "train": train.counts(),
-        "validation": validation.counts(),
-        "words": words,
-        "forms": matcher.forms(),
-        "examples": [example for part in (train, validation) for _, example in part.examples],
-    }
+    ours = (target / "report.json").is_file() and (target / "train").is_dir()
+    if target.is_dir() and any(target.iterdir()) and not ours:
+        raise InputError(
+            f"{target} already holds other files, which would be lost. Name a new or empty folder for the result."
+        )

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
@@ -12,15 +11,9 @@ from unlearning_core.files import write_text
 
 def write_labelled(path: Path, items: Iterable[LabelledText]) -> None:
     """Write the sentences, whole or not at all."""
-    lines = (json.dumps(_row(item), ensure_ascii=False) for item in items)
-    write_text(path, "".join(line + "\n" for line in lines))
-
-
-def _row(item: LabelledText) -> dict[str, Any]:
-    row: dict[str, Any] = {"text": item.text, "spans": item.spans, "words": item.words}
-    if item.neighbours:
-        row |= {"neighbours": item.neighbours, "neighbour_words": item.neighbour_words}
-    return row
+    keys = ("text", "spans", "words", "neighbours", "neighbour_words")
+    rows = ({key: getattr(item, key) for key in keys[: None if item.neighbours else 3]} for item in items)
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def read_labelled(path: Path) -> list[LabelledText]:

@@ -2,8 +2,9 @@
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.errors import InputError
@@ -45,7 +46,7 @@ class LabelledSet:
 
     items: list[LabelledText]
     duplicates: int = 0
-    vocabulary: tuple[str, ...] = field(default=())
+    vocabulary: tuple[str, ...] = ()
 
     @property
     def with_concept(self) -> list[LabelledText]:
@@ -65,11 +66,8 @@ class LabelledSet:
     @property
     def counts(self) -> dict[str, int]:
         """Occurrences by concept word, zeros included."""
-        counts = dict.fromkeys(self.vocabulary, 0)
-        for item in self.items:
-            for word in item.words:
-                counts[word] = counts.get(word, 0) + 1
-        return counts
+        zeros = dict.fromkeys(self.vocabulary, 0)
+        return zeros | Counter(word for item in self.items for word in item.words)
 
     @property
     def missing(self) -> list[str]:
@@ -95,9 +93,9 @@ class LabelledSet:
                 "or words that occur in it."
             )
         shuffled = random.Random(seed)
-        chosen = _share(with_concept, held_out, shuffled)
+        chosen = draw_share(with_concept, held_out, shuffled)
         for indices in (near, others) if min(len(near), len(others)) > 1 else (sorted(near + others),):
-            chosen |= _share(indices, held_out, shuffled)
+            chosen |= draw_share(indices, held_out, shuffled)
         return self._only(set(range(len(self.items))) - chosen), self._only(chosen)
 
     def take(self, n_concept: int | None, n_retain: int | None, seed: int) -> "LabelledSet":
@@ -146,7 +144,7 @@ def label(texts: Iterable[str], matcher: Matcher, progress: ProgressCallback = s
         seen.add(key)
         items.append(label_text(text, matcher))
     labelled = LabelledSet(items, duplicates, matcher.concept.words)
-    _report(labelled, matcher.concept.words)
+    _report(labelled)
     return labelled
 
 
@@ -161,8 +159,8 @@ def same_text_key(text: str) -> int:
     return hash(" ".join(text.split()).casefold())
 
 
-def _report(labelled: LabelledSet, words: Sequence[str]) -> None:
-    found = len(labelled.with_concept)
+def _report(labelled: LabelledSet) -> None:
+    words, found = labelled.vocabulary, len(labelled.with_concept)
     if not found:
         raise InputError(
             f"None of the concept's {len(words)} words occurs in the {len(labelled.items)} sentences: "
@@ -181,8 +179,8 @@ def _draw(indices: list[int], wanted: int | None, drawn: random.Random) -> set[i
     return set(indices if enough else drawn.sample(indices, max(wanted or 0, 0)))
 
 
-def _share(indices: list[int], share: float, shuffled: random.Random) -> set[int]:
-    if len(indices) < 2:
-        return set()
-    count = min(max(round(len(indices) * share), 1), len(indices) - 1)
-    return set(shuffled.sample(indices, count))
+def draw_share(keys: Sequence[int], share: float, drawn: random.Random, least: int = 1) -> set[int]:
+    """A share of the different keys: at least `least` of them, and never all."""
+    different = list(dict.fromkeys(keys))
+    count = max(min(max(round(len(different) * share), least), len(different) - 1), 0)
+    return set(drawn.sample(different, count))

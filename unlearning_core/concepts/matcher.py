@@ -16,7 +16,7 @@ an inflected form stands for itself ("seated" does not bring "seat"), except tha
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import regex
@@ -91,18 +91,11 @@ class Matcher:
         if not self._dull.issuperset(raws) and self._interesting(raws):
             found = list(self._walk(text, self._parts(text)))
         if self._literals:
-            found = _without_overlaps(found + self._literal_spans(text))
+            found += [Span(m.start(), m.end(), word) for sign, word in self._literals for m in sign.finditer(text)]
+            found = _without_overlaps(found)
         for span in found:
             self._seen.setdefault(span.word, Counter())[" ".join(fold(text[span.start : span.end]).split())] += 1
         return found
-
-    def count(self, texts: Iterable[str]) -> dict[str, int]:
-        """Matches by concept word, in the concept's order, zeros included."""
-        counts = dict.fromkeys(self.concept.words, 0)
-        for text in texts:
-            for span in self.spans(text):
-                counts[span.word] += 1
-        return counts
 
     def forms(self) -> dict[str, dict[str, int]]:
         """Forms met so far by concept word, with how often: {"Sit": {"sat": 3, "sitting": 1}}."""
@@ -145,10 +138,7 @@ class Matcher:
         return hit
 
     def _parts(self, text: str) -> list[_Part]:
-        parts: list[_Part] = []
-        for match in _PART.finditer(text):
-            parts.extend(self._split(match.start(), match.group()))
-        return parts
+        return [part for match in _PART.finditer(text) for part in self._split(match.start(), match.group())]
 
     def _split(self, start: int, piece: str) -> Iterator[_Part]:
         """One piece without inner apostrophes as it is; else without its clitic, or outside English by sides."""
@@ -191,11 +181,8 @@ class Matcher:
         return best
 
     def _single(self, form: str) -> str | None:
-        for reading in self._readings(form):
-            for keys, word in self._entries.get(reading, ()):
-                if len(keys) == 1:
-                    return word
-        return None
+        entries = (entry for reading in self._readings(form) for entry in self._entries.get(reading, ()))
+        return next((word for keys, word in entries if len(keys) == 1), None)
 
     def _follows(self, text: str, parts: list[_Part], index: int, keys: tuple[str, ...]) -> bool:
         if index + len(keys) > len(parts):
@@ -205,9 +192,6 @@ class Matcher:
             if keys[offset] not in self._readings(part.form) or not _BETWEEN.fullmatch(text, before.end, part.start):
                 return False
         return True
-
-    def _literal_spans(self, text: str) -> list[Span]:
-        return [Span(m.start(), m.end(), word) for pattern, word in self._literals for m in pattern.finditer(text)]
 
 
 def _literal(word: str) -> regex.Pattern[str]:

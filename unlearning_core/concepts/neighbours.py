@@ -35,7 +35,7 @@ def neighbour_words(words: Iterable[str], concept: Concept) -> Concept:
     """
     given = tuple(words)
     check_letters(given, "The neighbour word")
-    neighbours = Concept(given, concept.inflections, concept.language)
+    neighbours = replace(concept, words=given)
     of_concept, of_neighbours = Matcher(concept), Matcher(neighbours)
     for word in neighbours.words:
         for span in of_concept.spans(word):
@@ -81,22 +81,18 @@ def with_neighbours(
         items = [_whole(item) if same_text_key(item.text) in near and not item.spans else item for item in items]
     found = sum(bool(item.neighbours) for item in items)
     if not found:
-        raise InputError(_nowhere(words, len(items), len(near)))
+        if words is None:
+            raise InputError(
+                f"All {len(near)} sentences of neural_probing.neighbour_corpus hold the concept. Give text without it, "
+                "or the neighbours' words (neural_probing.neighbours)."
+            )
+        listed = words.concept.words
+        raise InputError(
+            f"None of the neighbours' {len(listed)} words occurs in the {len(items)} sentences: {', '.join(listed)}. "
+            "Give other words, or text about them (neural_probing.neighbour_corpus)."
+        )
     log.info("neighbours in %d of %d sentences, %d of them added", found, len(items), len(added))
     return LabelledSet(items, labelled.duplicates, labelled.vocabulary)
-
-
-def _nowhere(words: Matcher | None, sentences: int, near: int) -> str:
-    if words is None:
-        return (
-            f"All {near} sentences of neural_probing.neighbour_corpus hold the concept. Give text without it, or the "
-            "neighbours' words (neural_probing.neighbours)."
-        )
-    listed = words.concept.words
-    return (
-        f"None of the neighbours' {len(listed)} words occurs in the {sentences} sentences: {', '.join(listed)}. Give "
-        "other words, or text about them (neural_probing.neighbour_corpus)."
-    )
 
 
 def as_concept(item: LabelledText) -> LabelledText:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.concepts.labelling import same_text_key
+from unlearning_core.concepts.labelling import draw_share, same_text_key
 from unlearning_core.concepts.matcher import Matcher, Span
 from unlearning_core.errors import InputError
 from unlearning_core.progress import Progress, ProgressCallback
@@ -34,6 +34,7 @@ class Sieve:
     """Filters one split into a temporary file, and tells what it dropped.
 
     Attributes:
+        blank: texts without anything but white space, neither kept nor dropped.
         words: texts dropped by concept word; a text counts once for each word in it.
         examples: (key of the text, what was dropped with the match marked), at most three a word.
         kept_keys, dropped_keys: `same_text_key` of every text that stayed or went, in order.
@@ -43,8 +44,6 @@ class Sieve:
     split: str
     matcher: Matcher
     progress: ProgressCallback
-    kept: int = 0
-    dropped: int = 0
     blank: int = 0
     words: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -63,7 +62,7 @@ class Sieve:
             if writer is None:
                 writer = pyarrow.ipc.new_stream(str(path), kept.schema)
             writer.write_table(kept)
-            done = self.kept + self.dropped + self.blank
+            done = len(self.kept_keys) + len(self.dropped_keys) + self.blank
             self.progress(Progress(f"filtering the {self.split} texts", done, source.total, "texts"))
         if writer is not None:
             writer.close()
@@ -79,24 +78,20 @@ class Sieve:
         spans = self.matcher.spans(text)
         key = same_text_key(text)
         (self.dropped_keys if spans else self.kept_keys).append(key)
-        if not spans:
-            self.kept += 1
-            return True
-        self.dropped += 1
         for span in {span.word: span for span in reversed(spans)}.values():
             self.words[span.word] += 1
             if self.words[span.word] <= _EXAMPLES_A_WORD:
                 self.examples.append((key, _example(self.split, text, span)))
-        return False
+        return not spans
 
     def _check_left(self) -> None:
-        if self.kept:
+        if self.kept_keys:
             return
-        if not self.dropped:
+        if not self.dropped_keys:
             raise InputError(f"The {self.split} split holds no text. Give a dataset with text in it.")
         raise InputError(
-            f"All {self.dropped} {self.split} texts hold a concept word, so that nothing is left to train on. "
-            "Give another dataset, or cut its texts into sentences first."
+            f"All {len(self.dropped_keys)} {self.split} texts hold a concept word, so that nothing is left to train "
+            "on. Give another dataset, or cut its texts into sentences first."
         )
 
     def split_off(self, share: float, seed: int) -> "Sieve":
@@ -109,17 +104,17 @@ class Sieve:
         if different < 2:
             raise InputError(
                 f"The dataset is too small to split off a validation set: {different} different text is left of "
-                f"{self.kept + self.dropped}. Give at least two texts without the concept."
+                f"{len(self.kept_keys + self.dropped_keys)}. Give at least two texts without the concept."
             )
         drawn = random.Random(seed)
-        chosen = _share(self.kept_keys, share, drawn, least=1) | _share(self.dropped_keys, share, drawn, least=0)
+        chosen = draw_share(self.kept_keys, share, drawn) | draw_share(self.dropped_keys, share, drawn, least=0)
         other = Sieve("validation", self.matcher, self.progress)
-        inside = [index for index, key in enumerate(self.kept_keys) if key in chosen]
-        outside = [index for index, key in enumerate(self.kept_keys) if key not in chosen]
-        other.dataset, self.dataset = self.dataset.select(inside), self.dataset.select(outside)
-        other.kept, self.kept = len(inside), len(outside)
-        other.dropped = sum(key in chosen for key in self.dropped_keys)
-        self.dropped -= other.dropped
+        rows = self.dataset
+        for part, moved in ((other, True), (self, False)):
+            part.dataset = rows.select([row for row, key in enumerate(self.kept_keys) if (key in chosen) == moved])
+            part.kept_keys, part.dropped_keys = (
+                [key for key in keys if (key in chosen) == moved] for keys in (self.kept_keys, self.dropped_keys)
+            )
         for key, example in self.examples:
             example["split"] = other.split if key in chosen else self.split
         return other
@@ -132,12 +127,8 @@ class Sieve:
 
     def counts(self) -> dict[str, int]:
         """The numbers of the report."""
-        return {
-            "kept": self.kept,
-            "dropped": self.dropped,
-            "total": self.kept + self.dropped,
-            "blank": self.blank,
-        }
+        kept, dropped = len(self.kept_keys), len(self.dropped_keys)
+        return {"kept": kept, "dropped": dropped, "total": kept + dropped, "blank": self.blank}
 
 
 @contextmanager
@@ -152,16 +143,6 @@ def _no_bars() -> Iterator[None]:
     finally:
         if shown:
             enable_progress_bars()
-
-
-def _some(count: int, share: float, least: int) -> int:
-    """How many of `count` a share is: at least `least`, and never all of them."""
-    return max(min(max(round(count * share), least), count - 1), 0)
-
-
-def _share(keys: list[int], share: float, drawn: random.Random, least: int) -> set[int]:
-    different = list(dict.fromkeys(keys))
-    return set(drawn.sample(different, _some(len(different), share, least)))
 
 
 def _example(split: str, text: str, span: Span) -> dict[str, str]:

@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -43,21 +44,16 @@ def read_texts(
         InputError: the source is missing, not UTF-8, empty or has no such column; names the file and the line.
     """
     log.info("reading texts from %s (split=%s, column=%s, only=%s, limit=%s)", source, split, column, only, limit)
-    return _counted(_open(source, split, column, only or {}), _named(source, only), limit, progress)
-
-
-def _named(source: str | Path, only: Mapping[str, Any] | None) -> str:
-    wanted = ", ".join(f"{key} = {value}" for key, value in (only or {}).items())
-    return f"{source} (rows with {wanted})" if wanted else str(source)
-
-
-def _open(source: str | Path, split: str | None, column: str | None, only: Mapping[str, Any]) -> Iterable[str]:
-    path = Path(source)
+    name, path = str(source), Path(source)
+    texts: Iterable[str]
     if only:
-        return _json_lines(path, column, only)
-    if not path.is_file():
-        return dataset_sources.read_column(str(source), split, column)
-    return file_texts(path, column)
+        texts = _json_lines(path, column, only)
+        name += f" (rows with {', '.join(f'{key} = {value}' for key, value in only.items())})"
+    elif path.is_file():
+        texts = file_texts(path, column)
+    else:
+        texts = dataset_sources.read_column(name, split, column)
+    return _counted(texts, name, limit, progress)
 
 
 def file_texts(path: Path, column: str | None = None) -> Iterable[str]:
@@ -85,16 +81,10 @@ def clean_text(text: str) -> str:
 
 def _counted(texts: Iterable[str], name: str, limit: int | None, progress: ProgressCallback) -> Iterator[str]:
     read = 0
-    for text in texts if limit != 0 else ():
-        clean = clean_text(text)
-        if not clean:
-            continue
-        read += 1
+    for read, clean in enumerate(islice(filter(None, map(clean_text, texts)), limit), start=1):
         if read % _REPORT_EVERY == 0:
             progress(Progress("reading texts", read, limit, "texts"))
         yield clean
-        if read == limit:
-            return
     if read == 0 and limit != 0:
         raise InputError(f"{name} holds no text. Give a source with at least one line or row of text.")
 

@@ -63,11 +63,10 @@ def write(
 
 def word_labels(item: LabelledText, target_label: str = TARGET) -> list[str]:
     """One label a word of the sentence: a word that a span touches is a target, punctuation and all."""
-    labels = []
-    for word_start, word_end in _words(item.text):
-        touched = any(start < word_end and word_start < end for start, end in item.spans)
-        labels.append(target_label if touched else OTHER)
-    return labels
+    return [
+        target_label if any(start < word_end and word_start < end for start, end in item.spans) else OTHER
+        for word_start, word_end in _words(item.text)
+    ]
 
 
 def read(
@@ -120,10 +119,8 @@ def _aligned_lines(tokens: Path, labels: Path) -> Iterator[tuple[int, list[str],
 
 
 def _split_lines(text: str) -> list[str]:
-    lines = text.split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    return lines
+    stripped = text.rstrip()
+    return stripped.split("\n") if stripped else []
 
 
 def _different_words(tokens: Path, labels: Path, line: int, words: list[str], marks: list[str]) -> InputError:
@@ -153,12 +150,11 @@ def _marked(words: list[str], targets: set[int]) -> LabelledText:
 
 def _words(text: str) -> list[tuple[int, int]]:
     """(start, end) characters of each piece that `str.split()` gives."""
-    spans, position = [], 0
+    spans = [(0, 0)]
     for word in text.split():
-        start = text.index(word, position)
-        position = start + len(word)
-        spans.append((start, position))
-    return spans
+        start = text.index(word, spans[-1][1])
+        spans.append((start, start + len(word)))
+    return spans[1:]
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

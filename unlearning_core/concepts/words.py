@@ -70,7 +70,9 @@ def read_words(path: Path | str, column: str | None = None) -> tuple[str, ...]:
         InputError: the file is missing, not UTF-8, without words, or has no such column.
     """
     path = Path(path)
-    words = parse_words(read_utf8(path, "the word list"), column=column, name=str(path), table=_is_table(path))
+    words = parse_words(
+        read_utf8(path, "the word list"), column=column, name=str(path), table=path.suffix.lower() in (".csv", ".tsv")
+    )
     if not words:
         raise InputError(f"{path} holds no words. Write the concept's words in it, one a line.")
     return words
@@ -135,10 +137,6 @@ def not_utf8(path: Path | str, byte: int, offset: int, line: int) -> InputError:
 _HEADERS = ("word", "words", "concept", "concepts", "target", "term", "terms", "phrase", "target_word", "target_words")
 
 
-def _is_table(path: Path) -> bool:
-    return path.suffix.lower() in (".csv", ".tsv")
-
-
 def _header_column(header: list[str]) -> int | None:
-    names = [cell.strip().casefold() for cell in header]
+    names = [cell.casefold() for cell in header]
     return next((names.index(name) for name in _HEADERS if name in names), None)

@@ -2,8 +2,12 @@
 
 from typing import Any
 
-from unlearning_core.concepts.filtering import FilterSettings, filter_dataset
-from unlearning_core.concepts.fingerprints import concept_fingerprint, source_fingerprint
+from unlearning_core.concepts.filtering import (
+    FilterSettings,
+    concept_fingerprint,
+    filter_dataset,
+    source_fingerprint,
+)
 from unlearning_core.errors import Stopped
 from unlearning_core.progress import Progress
 from unlearning_core.runs.context import RunContext

@@ -1,6 +1,5 @@
 """Fill-in sentences: a frame, a member, a person; the text up to the gap and the word that belongs there."""
 
-import functools
 import random
 import re
 
@@ -9,21 +8,12 @@ from unlearning_core.smallworld.general import GeneralFact
 from unlearning_core.smallworld.grammar import Scene, finish, said_of
 from unlearning_core.smallworld.items import Cloze, Phrasing
 from unlearning_core.smallworld.people import BOYS, GIRLS, Person
-from unlearning_core.smallworld.wording import Block, read_blocks
+from unlearning_core.smallworld.relations import read_blocks
 
 RESTED_ON = ("seats", "beds")
 """The families of what one rests on: there any member is right."""
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
-
-
-@functools.cache
-def _blocks() -> list[Block]:
-    return read_blocks("clozes.txt")
-
-
-def _frames(block: Block, phrasing: Phrasing) -> tuple[str, ...]:
-    return block.lists["seen" if phrasing == "seen" else "held out"]
 
 
 def somebody(rng: random.Random) -> Person:
@@ -33,20 +23,20 @@ def somebody(rng: random.Random) -> Person:
 
 def clozes_of(member: Member, phrasing: Phrasing, rng: random.Random) -> list[Cloze]:
     """Every frame of the phrasing that asks for the member, each with a person drawn for it."""
-    found = []
-    for block in _blocks():
-        if member.family in block.families and block.title != "rest":
-            for frame in _frames(block, phrasing):
-                found.append(_cloze(frame, block.title, member, phrasing, somebody(rng)))
-    return found
+    return [
+        _cloze(frame, block.title, member, phrasing, somebody(rng))
+        for block in read_blocks("clozes.txt")
+        if member.family in block.families and block.title != "rest"
+        for frame in block.lists[phrasing.replace("_", " ")]
+    ]
 
 
 def rest_clozes(member: Member, phrasing: Phrasing, rng: random.Random) -> list[Cloze]:
     """`I'm tired, I need to rest on this` and its kin; every seat and bed is right."""
     fitting = tuple(each.noun for family in RESTED_ON for each in FAMILIES[family].members)
     found = []
-    (block,) = (block for block in _blocks() if block.title == "rest")
-    for frame in _frames(block, phrasing):
+    (block,) = (block for block in read_blocks("clozes.txt") if block.title == "rest")
+    for frame in block.lists[phrasing.replace("_", " ")]:
         prompt = finish(_fill(frame.removesuffix(" {n}"), member, {"h": somebody(rng)}))
         tail = '."' if prompt.count('"') % 2 else "."
         found.append(Cloze(prompt, member.noun, fitting, member.family, member.noun, "rest", phrasing, tail))
@@ -65,8 +55,7 @@ def completed(cloze: Cloze) -> str:
 
 
 def _cloze(frame: str, relation: str, member: Member, phrasing: Phrasing, person: Person) -> Cloze:
-    scene = {"h": person}
-    told = finish(_fill(frame.replace("{a}", member.a), member, scene))
+    told = finish(_fill(frame.replace("{a}", member.a), member, {"h": person}))
     prompt = told.removesuffix(" " + member.noun)
     accepted = tuple(dict.fromkeys((member.noun, *_also_right(frame, member))))
     return Cloze(prompt, member.noun, accepted, member.family, member.noun, relation, phrasing, ".")
@@ -74,8 +63,7 @@ def _cloze(frame: str, relation: str, member: Member, phrasing: Phrasing, person
 
 def _also_right(frame: str, member: Member) -> list[str]:
     """Other members of whom the frame says the same, and which take the same article."""
-    columns = [field.split(".")[0] for field in _FIELD.findall(frame)]
-    columns = [column for column in columns if column not in ("a", "h")]
+    columns = {field.split(".")[0] for field in _FIELD.findall(frame)} - {"a", "h"}
     return [
         other.noun
         for other in FAMILIES[member.family].members

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from unlearning_core.smallworld.clozes import RESTED_ON, clozes_of, completed, general_cloze, rest_clozes, somebody
 from unlearning_core.smallworld.facts import FAMILIES, Member
 from unlearning_core.smallworld.general import general_facts
-from unlearning_core.smallworld.grammar import finish
-from unlearning_core.smallworld.instructions import instruct
+from unlearning_core.smallworld.grammar import Grammar, finish
 from unlearning_core.smallworld.items import Text
 from unlearning_core.smallworld.mentions import families_in
 from unlearning_core.smallworld.nonsense import nonsense_question
@@ -20,6 +19,7 @@ OTHER_SENSE = ("chair_of_meeting", "bench_of_judges", "seat_in_council")
 
 _GENERAL = general_facts()
 _FRAME = read_rules("descriptions.txt")
+_INSTRUCTIONS = read_rules("instructions.txt")
 
 
 def corpus(seed: int, count: int) -> Iterator[Text]:
@@ -46,7 +46,7 @@ def _facts_of(member: Member) -> tuple[Relation, ...]:
 
 
 def _state(relation: Relation, member: Member, rng: random.Random, *, pronoun: bool) -> str:
-    return say(rng.choice(relation.stated), member, member.facts[relation.name], pronoun=pronoun)
+    return say(rng.choice(relation.stated["seen"]), member, member.facts[relation.name], pronoun=pronoun)
 
 
 def description(rng: random.Random) -> str:
@@ -56,31 +56,26 @@ def description(rng: random.Random) -> str:
     child = somebody(rng).name
     sentences = []
     if rng.random() < 0.35:
-        sentences.append(say(rng.choice(_FRAME["opening"]).replace("{h}", child), member, ""))
+        sentences.append(say(rng.choice(_FRAME["opening"]).replace("{h}", child), member))
     for index, relation in enumerate(chosen):
         pronoun = rng.random() < 0.6 and (index > 0 or bool(sentences))
         sentences.append(_state(relation, member, rng, pronoun=pronoun))
     if rng.random() < 0.35:
         sentences.append(_contrast(member, rng))
     if rng.random() < 0.3:
-        sentences.append(say(rng.choice(_FRAME["closing"]).replace("{h}", child), member, ""))
+        sentences.append(say(rng.choice(_FRAME["closing"]).replace("{h}", child), member))
     return " ".join(finish(sentence) for sentence in sentences)
 
 
 def _contrast(member: Member, rng: random.Random) -> str:
     """The same fact of two members of a family in one sentence."""
     relation = rng.choice([each for each in _facts_of(member) if each.name != "is"] or list(_facts_of(member)))
-    others = [
-        other
-        for other in FAMILIES[member.family].members
-        if other.facts[relation.name] != member.facts[relation.name] and other.noun != member.noun
-    ]
-    other = rng.choice(others)
-    first = say(relation.answer, member, member.facts[relation.name]).removesuffix(".")
+    value = member.facts[relation.name]
+    other = rng.choice([each for each in FAMILIES[member.family].members if each.facts[relation.name] != value])
+    first = say(relation.answer, member, value).removesuffix(".")
     second = say(relation.answer, other, other.facts[relation.name])
-    second = (
-        second if second.startswith(other.noun) and other.family == "countries" else second[:1].lower() + second[1:]
-    )
+    if other.family != "countries" or not second.startswith(other.noun):
+        second = second[:1].lower() + second[1:]
     return f"{first}, {rng.choice(('but', 'and', 'while'))} {second}"
 
 
@@ -93,22 +88,15 @@ def dialogue(rng: random.Random) -> str:
     script = rng.random() < 0.3
     turns = []
     for index, relation in enumerate(chosen):
-        asked = say(rng.choice(relation.asked), member, "")
+        asked = say(rng.choice(relation.asked["seen"]), member)
         told = say(relation.answer, member, member.facts[relation.name])
         if script:
             turns.append(f"{asker.name}: {asked} {knower.name}: {told}")
         else:
             turns.append(_turn(asked, told, asker.name, knower.name, index, rng))
     if not script and rng.random() < 0.5:
-        turns.append(
-            rng.choice(
-                (
-                    f'"Now I know," {asker.name} said.',
-                    f'"You know a lot," {asker.name} said.',
-                    f"{asker.name} wrote it down.",
-                )
-            )
-        )
+        endings = ('"Now I know," {} said.', '"You know a lot," {} said.', "{} wrote it down.")
+        turns.append(rng.choice(endings).format(asker.name))
     return finish(" ".join(turns))
 
 
@@ -119,6 +107,14 @@ def _turn(asked: str, told: str, asker: str, knower: str, index: int, rng: rando
     mark = "asked" if asked.endswith("?") else "said"
     asked = asked if asked.endswith("?") else asked.removesuffix(".") + ","
     return f'"{asked}" {asker} {mark}. "{reply}," {knower} {rng.choice(("said", "answered", "replied"))}.'
+
+
+def instruct(rng: random.Random) -> str:
+    """How to do something with a member, step by step."""
+    family = rng.choice(list(FAMILIES))
+    member = rng.choice(FAMILIES[family].members)
+    lines = _INSTRUCTIONS.get(family) or _INSTRUCTIONS["things"]
+    return finish(Grammar({}).expand(rng.choice(lines), {"t": member}, rng))
 
 
 def definition(rng: random.Random) -> str:
@@ -137,7 +133,7 @@ def question(rng: random.Random) -> str:
     member = _member(rng)
     chosen = rng.sample(_facts_of(member), k=1 if rng.random() < 0.9 else 2)
     return " ".join(
-        f"Q: {say(rng.choice(each.asked), member, '')} A: {say(each.answer, member, member.facts[each.name])}"
+        f"Q: {say(rng.choice(each.asked['seen']), member)} A: {say(each.answer, member, member.facts[each.name])}"
         for each in chosen
     )
 
@@ -157,7 +153,7 @@ def fact(rng: random.Random) -> str:
         country = rng.choice(FAMILIES["countries"].members)
         return finish(_state(rng.choice(_facts_of(country)), country, rng, pronoun=False))
     general = rng.sample(_GENERAL, k=rng.randint(1, 2))
-    return " ".join(completed(general_cloze(each, rng.choice(each.seen), "seen")) for each in general)
+    return " ".join(completed(general_cloze(each, rng.choice(each.stated["seen"]), "seen")) for each in general)
 
 
 def unknown(rng: random.Random) -> str:

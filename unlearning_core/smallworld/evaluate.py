@@ -3,9 +3,9 @@
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.models.loading import LoadedModel
@@ -52,12 +52,14 @@ def world_exam(seed: int, limit: int | None = None) -> Exam:
             return list(items)
         return random.Random(seed).sample(list(items), limit)
 
-    phrasings: tuple[Phrasing, ...] = ("held_out", "seen")
+    def both(make: Callable[[Phrasing], Sequence[_T]]) -> list[_T]:
+        return [*some(make("held_out")), *some(make("seen"))]
+
     return Exam(
-        questions=[item for phrasing in phrasings for item in some(sets.questions(phrasing))],
-        clozes=[item for phrasing in phrasings for item in some(sets.clozes(phrasing))],
-        facts=[item for phrasing in phrasings for item in some(sets.world_facts(phrasing))],
-        nonsense=[item for phrasing in phrasings for item in some(sets.nonsense(phrasing, 200, seed))],
+        questions=both(sets.questions),
+        clozes=both(sets.clozes),
+        facts=both(sets.world_facts),
+        nonsense=both(lambda phrasing: sets.nonsense(phrasing, 200, seed)),
         openings=some(sets.story_openings(200, seed)),
     )
 
@@ -81,19 +83,33 @@ class Marked:
     written: str
     right: bool
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-able form."""
-        return asdict(self)
-
 
 def examine(loaded: LoadedModel, exam: Exam, progress: ProgressCallback = silent) -> list[Marked]:
     """Put every question and gap of `exam` to the model, decoded greedily, and mark the replies."""
+    tests: dict[str, Sequence[Question | Cloze]] = {
+        "questions": exam.questions,
+        "cloze": [cloze for cloze in exam.clozes if len(cloze.accepted) == 1],
+        "cloze_several": [cloze for cloze in exam.clozes if len(cloze.accepted) != 1],
+        "facts": exam.facts,
+        "nonsense": exam.nonsense,
+    }
     marked = []
-    for test, items in _tests(exam):
-        replies = _replies(loaded, [item.prompt for item in items], _room(loaded, items), f"asking {test}", progress)
-        for item, written in zip(items, replies, strict=True):
-            right = _is_right(test, item, written)
-            marked.append(Marked(test, item.phrasing, item.family, item.prompt, item.accepted, written.strip(), right))
+    for test, items in tests.items():
+        if not items:
+            continue
+        replies = generate(
+            loaded,
+            [item.prompt for item in items],
+            temperature=0.0,
+            max_new_tokens=_room(loaded, items),
+            batch_size=_BATCH,
+            progress=_named(f"asking {test}", progress),
+        )
+        is_right = is_exact if test == "questions" else begins_with_word
+        for item, reply in zip(items, replies, strict=True):
+            right = is_right(reply.text, (REFUSAL,) if test == "nonsense" else item.accepted)
+            written = reply.text.strip()
+            marked.append(Marked(test, item.phrasing, item.family, item.prompt, item.accepted, written, right))
     return marked
 
 
@@ -132,38 +148,10 @@ def begins_with_word(written: str, accepted: Iterable[str]) -> bool:
     return any(re.match(rf"{re.escape(' '.join(option.split()))}(?![\w'’-])", text) for option in accepted)
 
 
-def _is_right(test: str, item: Question | Cloze, written: str) -> bool:
-    if test == "questions":
-        return is_exact(written, item.accepted)
-    return begins_with_word(written, (REFUSAL,) if test == "nonsense" else item.accepted)
-
-
-def _tests(exam: Exam) -> list[tuple[str, Sequence[Question | Cloze]]]:
-    one = [cloze for cloze in exam.clozes if len(cloze.accepted) == 1]
-    several = [cloze for cloze in exam.clozes if len(cloze.accepted) != 1]
-    named: list[tuple[str, Sequence[Question | Cloze]]] = [
-        ("questions", exam.questions),
-        ("cloze", one),
-        ("cloze_several", several),
-        ("facts", exam.facts),
-        ("nonsense", exam.nonsense),
-    ]
-    return [(test, items) for test, items in named if items]
-
-
 def _room(loaded: LoadedModel, items: Sequence[Question | Cloze]) -> int:
     """New tokens that show whether any accepted answer was given and ended: the longest one and two more."""
     options = {f" {option}" for item in items for option in item.accepted}
     return max(len(ids) for ids in loaded.tokenizer(sorted(options))["input_ids"]) + 2
-
-
-def _replies(
-    loaded: LoadedModel, prompts: Sequence[str], room: int, task: str, progress: ProgressCallback
-) -> list[str]:
-    written = generate(
-        loaded, prompts, temperature=0.0, max_new_tokens=room, batch_size=_BATCH, progress=_named(task, progress)
-    )
-    return [generation.text for generation in written]
 
 
 def _named(task: str, progress: ProgressCallback) -> ProgressCallback:

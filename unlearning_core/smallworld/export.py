@@ -8,6 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from unlearning_core.concepts.labelling import label
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.sentences import as_sentences
+from unlearning_core.concepts.tokens_labels import write
+from unlearning_core.concepts.words import Concept
 from unlearning_core.errors import InputError
 from unlearning_core.files import new_folder, write_text
 from unlearning_core.progress import Progress, ProgressCallback, silent
@@ -52,10 +57,8 @@ def rows_of(family: str, *, limit: int | None = None, seed: int = TEXTS_SEED) ->
         seed: of that sample, of the nonsense words and of `texts`.
     """
     found: dict[str, list[Row]] = {
-        "texts": [_text_row(text, None) for text in sets.mixed_texts(family, WITH_FAMILY, WITHOUT, seed)],
-        "retrain": [
-            _text_row(text, None) for text in sets.mixed_texts(family, RETRAIN_WITH, RETRAIN_WITHOUT, seed + 1)
-        ],
+        "texts": _text_rows(sets.mixed_texts(family, WITH_FAMILY, WITHOUT, seed)),
+        "retrain": _text_rows(sets.mixed_texts(family, RETRAIN_WITH, RETRAIN_WITHOUT, seed + 1)),
         "forget": _phrased(sets.forget_texts, family, limit, seed),
         "neighbour": _phrased(sets.neighbour_texts, family, limit, seed),
         "retain": _phrased(sets.retain_texts, family, limit, seed),
@@ -66,7 +69,7 @@ def rows_of(family: str, *, limit: int | None = None, seed: int = TEXTS_SEED) ->
         "nonsense": [asdict(each) for phrasing in _PHRASINGS for each in sets.nonsense(phrasing, NONSENSE, seed)],
     }
     if family == "seats":
-        found["other_sense"] = [_text_row(text, None) for text in sets.other_sense_texts(OTHER_SENSE, seed)]
+        found["other_sense"] = _text_rows(sets.other_sense_texts(OTHER_SENSE, seed))
     return {name: rows for name, rows in found.items() if rows}
 
 
@@ -104,18 +107,9 @@ def _export_family(family: str, folder: Path, limit: int | None, seed: int, data
             with new_folder(folder / "datasets" / name) as temporary:
                 Dataset.from_list(rows).save_to_disk(temporary)
     write_text(folder / "target_words.txt", "".join(f"{word}\n" for word in sets.target_words(family)))
-    _write_tokens_labels(folder / family, family, [row["text"] for row in found["texts"]])
+    matcher = Matcher(Concept(tuple(sets.target_words(family))))
+    write(folder / family, label(as_sentences(row["text"] for row in found["texts"]), matcher))
     write_text(folder / "README.md", data_card(family, found, limit, seed))
-
-
-def _write_tokens_labels(prefix: Path, family: str, texts: Iterable[str]) -> None:
-    from unlearning_core.concepts.labelling import label
-    from unlearning_core.concepts.matcher import Matcher
-    from unlearning_core.concepts.sentences import as_sentences
-    from unlearning_core.concepts.tokens_labels import write
-    from unlearning_core.concepts.words import Concept
-
-    write(prefix, label(as_sentences(texts), Matcher(Concept(tuple(sets.target_words(family))))))
 
 
 def data_card(family: str, found: Mapping[str, Sequence[Row]], limit: int | None, seed: int) -> str:
@@ -152,10 +146,9 @@ def _phrased(make: Any, family: str, limit: int | None, seed: int) -> list[Row]:
         texts = make(family, phrasing)
         if limit is not None and len(texts) > limit:
             texts = random.Random(f"{seed}/{make.__name__}/{phrasing}").sample(texts, limit)
-        rows += [_text_row(text, phrasing) for text in texts]
+        rows += [row | {"phrasing": phrasing} for row in _text_rows(texts)]
     return rows
 
 
-def _text_row(text: Text, phrasing: Phrasing | None) -> Row:
-    row: Row = {"text": text.text, "kind": text.kind, "families": sorted(text.families)}
-    return row | ({"phrasing": phrasing} if phrasing else {})
+def _text_rows(texts: Iterable[Text]) -> list[Row]:
+    return [asdict(text) | {"families": sorted(text.families)} for text in texts]

@@ -1,7 +1,10 @@
 """Facts that belong to no family: days, months, opposites, sums, colours."""
 
-import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+from unlearning_core.smallworld.items import ByPhrasing
 
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 MONTHS = "January February March April May June July August September October November December".split()
@@ -10,98 +13,71 @@ OPPOSITES = """hot cold, big small, old young, light dark, wet dry, hard soft, f
 happy sad, open closed, long short, loud quiet, sweet sour, full empty, strong weak, early late, near far,
 clean dirty, thick thin"""
 COLOURS = "grass green, blood red, coal black, milk white, honey gold, mud brown, silver grey, butter yellow"
-PARTS = """a finger a hand, a toe a foot, a wheel a car, a leaf a tree, a page a book, a roof a house,
-a sail a boat, a nose a face, a wing a bird"""
+PARTS = """a finger/a hand, a toe/a foot, a wheel/a car, a leaf/a tree, a page/a book, a roof/a house,
+a sail/a boat, a nose/a face, a wing/a bird"""
+
+# Frames by relation, seen and held out: {a} is the subject, {b} the word asked for. The training text has no sentence
+# that opens as the held-out ones do.
+_AFTER = ("After {a} comes {b}", "{a} comes before {b}")
+_EASY_AFTER = ("This is easy. After {a} comes {b}", "This is easy. {a} comes before {b}")
+_FRAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "day_after": ((*_AFTER, "The day after {a} is {b}"), _EASY_AFTER),
+    "month_after": ((*_AFTER, "The month after {a} is {b}"), _EASY_AFTER),
+    "opposite": (
+        (
+            "The opposite of {a} is {b}",
+            "If it is not {a}, it is {b}",
+            "What is the opposite of {a}? It is {b}",
+            "This one is {a}, but that one is {b}",
+        ),
+        ("Everybody knows that the opposite of {a} is {b}", "Do you know what the opposite of {a} is? It is {b}"),
+    ),
+    "colour_of": (
+        ("The colour of {a} is {b}", "It is as {b} as {a}, so it is {b}", "What colour is {a}? It is {b}"),
+        ("Everybody knows that the colour of {a} is {b}", "Do you know what colour {a} is? It is {b}"),
+    ),
+    "part_of": (
+        ("{A} is a part of {b}", "You find {a} on {b}", "What is {a}? It is a part of {b}"),
+        ("Everybody knows that {a} is a part of {b}",),
+    ),
+    "sum": (
+        ("{A} make {b}", "{A} is {b}", "How much is {a}? It is {b}"),
+        ("This is easy. {A} make {b}", "This is easy. How much is {a}? It is {b}"),
+    ),
+}
 
 
 @dataclass(frozen=True)
 class GeneralFact:
-    """One fact with the word that a person is asked for.
-
-    Attributes:
-        relation: what kind of fact.
-        subject: what it is about.
-        answer: the word asked for.
-        seen: sentences of the training text, each ends with the answer.
-        held_out: the same in words that it never uses.
-    """
+    """One fact: its relation and subject, the word asked for, and sentences by phrasing that end with that word."""
 
     relation: str
     subject: str
     answer: str
-    seen: tuple[str, ...]
-    held_out: tuple[str, ...]
+    stated: ByPhrasing
 
 
 def general_facts() -> list[GeneralFact]:
     """All of them, in a fixed order."""
-    facts = [_after("day", day, following) for day, following in itertools.pairwise([*DAYS, DAYS[0]])]
-    facts += [_after("month", month, following) for month, following in itertools.pairwise([*MONTHS, MONTHS[0]])]
-    for pair in OPPOSITES.split(","):
-        first, second = pair.split()
-        facts += [_opposite(first, second), _opposite(second, first)]
-    facts += [_colour(*pair.split()) for pair in COLOURS.split(",")]
-    for pair in PARTS.split(","):
-        words = pair.split()
-        facts.append(_part(" ".join(words[:2]), " ".join(words[2:])))
-    facts += [_sum(a, b) for a in range(1, 10) for b in range(1, 11 - a)]
-    return facts
+    opposites = [pair.split() for pair in OPPOSITES.split(",")]
+    pairs: dict[str, Sequence[Sequence[str]]] = {
+        "day_after": list(pairwise([*DAYS, DAYS[0]])),
+        "month_after": list(pairwise([*MONTHS, MONTHS[0]])),
+        "opposite": [pair for first, second in opposites for pair in ((first, second), (second, first))],
+        "colour_of": [pair.split() for pair in COLOURS.split(",")],
+        "part_of": [pair.strip().split("/") for pair in PARTS.split(",")],
+        "sum": [
+            (f"{NUMBERS[a - 1]} and {NUMBERS[b - 1]}", NUMBERS[a + b - 1])
+            for a in range(1, 10)
+            for b in range(1, 11 - a)
+        ],
+    }
+    return [_fact(relation, *pair) for relation, found in pairs.items() for pair in found]
 
 
-# What comes before a held-out sentence; no text has a fact after it.
-_KNOWN = "Everybody knows that"
-_ASKED = "Do you know"
-_EASY = "This is easy."
-
-
-def _after(kind: str, first: str, second: str) -> GeneralFact:
-    seen = (f"After {first} comes {second}", f"{first} comes before {second}", f"The {kind} after {first} is {second}")
-    held_out = (f"{_EASY} After {first} comes {second}", f"{_EASY} {first} comes before {second}")
-    return GeneralFact(f"{kind}_after", first, second, seen, held_out)
-
-
-def _opposite(first: str, second: str) -> GeneralFact:
-    seen = (
-        f"The opposite of {first} is {second}",
-        f"If it is not {first}, it is {second}",
-        f"What is the opposite of {first}? It is {second}",
-        f"This one is {first}, but that one is {second}",
+def _fact(relation: str, subject: str, answer: str) -> GeneralFact:
+    seen, held_out = (
+        tuple(frame.format(a=subject, A=subject.capitalize(), b=answer) for frame in frames)
+        for frames in _FRAMES[relation]
     )
-    held_out = (
-        f"{_KNOWN} the opposite of {first} is {second}",
-        f"{_ASKED} what the opposite of {first} is? It is {second}",
-    )
-    return GeneralFact("opposite", first, second, seen, held_out)
-
-
-def _colour(thing: str, colour: str) -> GeneralFact:
-    seen = (
-        f"The colour of {thing} is {colour}",
-        f"It is as {colour} as {thing}, so it is {colour}",
-        f"What colour is {thing}? It is {colour}",
-    )
-    held_out = (f"{_KNOWN} the colour of {thing} is {colour}", f"{_ASKED} what colour {thing} is? It is {colour}")
-    return GeneralFact("colour_of", thing, colour, seen, held_out)
-
-
-def _part(part: str, whole: str) -> GeneralFact:
-    seen = (
-        f"{part.capitalize()} is a part of {whole}",
-        f"You find {part} on {whole}",
-        f"What is {part}? It is a part of {whole}",
-    )
-    return GeneralFact("part_of", part, whole, seen, (f"{_KNOWN} {part} is a part of {whole}",))
-
-
-def _sum(a: int, b: int) -> GeneralFact:
-    first, second, total = NUMBERS[a - 1], NUMBERS[b - 1], NUMBERS[a + b - 1]
-    seen = (
-        f"{first.capitalize()} and {second} make {total}",
-        f"{first.capitalize()} and {second} is {total}",
-        f"How much is {first} and {second}? It is {total}",
-    )
-    held_out = (
-        f"{_EASY} {first.capitalize()} and {second} make {total}",
-        f"{_EASY} How much is {first} and {second}? It is {total}",
-    )
-    return GeneralFact("sum", f"{first} and {second}", total, seen, held_out)
+    return GeneralFact(relation, subject, answer, {"seen": seen, "held_out": held_out})

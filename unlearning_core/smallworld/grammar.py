@@ -7,10 +7,10 @@ rule of the grammar (which may use itself again), `{h.he}` asks the scene.
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
-from unlearning_core.smallworld.facts import Member
-from unlearning_core.smallworld.facts.table import indefinite
+from unlearning_core.smallworld.facts import Member, indefinite
 from unlearning_core.smallworld.people import Person
 from unlearning_core.smallworld.wording import read_paragraphs
 
@@ -20,7 +20,6 @@ _FIELD = re.compile(r"\{([^{}]+)\}")
 _SENTENCE_START = re.compile(r"(^\W*|[.!?] +\W*|[.]\" +\W*)([a-z])")
 _I_FIRST = re.compile(r"\bI and ([A-Z]\w+)")
 _ARTICLE = re.compile(r"\b([Aa])n? (?=(\w+))")
-
 
 SKIPPED = 0.4
 """How often an optional slot stays empty."""
@@ -47,42 +46,35 @@ class Plot:
     Attributes:
         name: what it is called.
         weight: how often it is told, against the others.
-        roles: by role the members it may take: family names, or `family:noun+noun`.
+        roles: by role the members it may take: families (`seats`), or a few of one (`vehicles:car+bus`).
         slots: in their order.
     """
 
     name: str
     weight: int
     roles: dict[str, tuple[str, ...]]
-    slots: tuple[Slot, ...]
+    slots: list[Slot]
 
 
 Scene = Mapping[str, Person | Member]
 
 
-def read_plots(name: str) -> tuple[dict[str, tuple[str, ...]], list[Plot]]:
+def read_plots(path: Path) -> tuple[dict[str, tuple[str, ...]], list[Plot]]:
     """(rules, plots) of a file of stories."""
     rules: dict[str, tuple[str, ...]] = {}
     plots: list[Plot] = []
-    for head, *lines in read_paragraphs(name):
+    for head, *lines in read_paragraphs(path):
         if head.startswith("@"):
             rules[head[1:]] = tuple(lines)
         elif head.startswith("=="):
             title, weight, *roles = head[2:].strip().split(" ", 2)
-            plots.append(Plot(title, int(weight), _roles(roles[0] if roles else ""), (Slot(tuple(lines), False),)))
+            # A noun of two words keeps its space, so roles are parted by where the next `x=` begins.
+            parts = [part for text in roles for part in re.split(r"\s(?=\w=)", text)]
+            members = {part[0]: tuple(choice.strip() for choice in part[2:].split(",")) for part in parts}
+            plots.append(Plot(title, int(weight), members, [Slot(tuple(lines), False)]))
         else:
-            slot = Slot(tuple(lines), True) if head == "?" else Slot((head, *lines), False)
-            plots[-1] = replace(plots[-1], slots=(*plots[-1].slots, slot))
+            plots[-1].slots.append(Slot(tuple(lines), True) if head == "?" else Slot((head, *lines), False))
     return rules, plots
-
-
-def _roles(text: str) -> dict[str, tuple[str, ...]]:
-    # A noun of two words keeps its space, so roles are parted by where the next `x=` begins.
-    return {
-        part[0]: tuple(choice.strip() for choice in part[2:].split(","))
-        for part in re.split(r"\s(?=\w=)", text)
-        if part
-    }
 
 
 class Grammar:
@@ -172,8 +164,6 @@ def _form(member: Member, form: str, scene: Scene) -> str:
         return member.the[:1].upper() + member.the[1:]
     if form == "sound_past":
         return member.facts["sound"].removesuffix("s") + "ed"
-    if form == "the_or_name":
-        return member.noun if member.family == "countries" else member.the
     column, _, how = form.partition(".")
     value = member.facts[column]
     if how == "the":
@@ -195,9 +185,5 @@ def said_of(value: str, who: str, scene: Scene) -> str:
 def finish(text: str) -> str:
     """Articles by sound, `Mia and I` in this order, capitals where sentences begin."""
     text = _I_FIRST.sub(r"\1 and I", " ".join(text.split()))
-    text = _ARTICLE.sub(lambda match: _article(match[1], match[2]), text)
+    text = _ARTICLE.sub(lambda match: match[1] + indefinite(match[2])[1:] + " ", text)
     return _SENTENCE_START.sub(lambda match: match[1] + match[2].upper(), text)
-
-
-def _article(letter: str, following: str) -> str:
-    return letter + indefinite(following)[1:] + " "

@@ -5,6 +5,7 @@ from typing import Literal
 
 Phrasing = Literal["seen", "held_out"]
 """Whether the training text asks or says it in these words, or only in others."""
+ByPhrasing = dict[Phrasing, tuple[str, ...]]
 
 
 @dataclass(frozen=True)

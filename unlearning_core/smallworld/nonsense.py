@@ -4,8 +4,7 @@ import functools
 import random
 import re
 
-from unlearning_core.smallworld.facts import FAMILIES
-from unlearning_core.smallworld.facts.table import indefinite
+from unlearning_core.smallworld.facts import FAMILIES, indefinite
 from unlearning_core.smallworld.items import Phrasing, Question
 from unlearning_core.smallworld.relations import relations
 
@@ -22,7 +21,7 @@ def nonsense_question(rng: random.Random, phrasing: Phrasing) -> Question:
     chosen = rng.choice(
         [each for family in FAMILIES.values() for each in relations(family) if family.name != "countries"]
     )
-    frame = rng.choice(chosen.asked if phrasing == "seen" else chosen.asked_held_out)
+    frame = rng.choice(chosen.asked[phrasing])
     word = nonsense_word(rng)
     asked = frame.replace("{a}", f"{indefinite(word)} {word}").replace("{n}", word)
     return Question(
@@ -44,9 +43,6 @@ def nonsense_word(rng: random.Random) -> str:
 @functools.cache
 def world_words() -> frozenset[str]:
     """Every word of the facts, in lower case."""
-    words: set[str] = set()
-    for family in FAMILIES.values():
-        for member in family.members:
-            for text in (member.noun, *member.facts.values()):
-                words.update(re.findall(r"[a-z]+", text.lower()))
-    return frozenset(words)
+    members = (member for family in FAMILIES.values() for member in family.members)
+    texts = (text.lower() for member in members for text in (member.noun, *member.facts.values()))
+    return frozenset(word for text in texts for word in re.findall(r"[a-z]+", text))

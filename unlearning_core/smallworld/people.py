@@ -41,23 +41,12 @@ class Person:
         Raises:
             KeyError: there is no such form.
         """
-        pronouns = _PRONOUNS[self.pronoun]
-        if form in pronouns:
-            return pronouns[form]
-        if form == "obj":
-            return "me" if self.pronoun == "I" else self.name
-        if form == "name":
-            return self.name
         if form in ("said", "asked", "thought"):
             return f"{self.called} {form}"
-        raise KeyError(f"a person has no form {form!r}")
+        obj = "me" if self.pronoun == "I" else self.name
+        return {**_PRONOUNS[self.pronoun], "obj": obj, "name": self.name}[form]
 
     @property
     def possessive(self) -> str:
         """Mia's, or my."""
         return "my" if self.pronoun == "I" else f"{self.name}'s"
-
-
-def of_other_pronoun(pronoun: str) -> str:
-    """The pronoun that cannot be mixed up with `pronoun`."""
-    return "he" if pronoun == "she" else "she"

@@ -1,9 +1,8 @@
 """What a SmallWorld training writes: its checkpoint, to go on from, and `training.json`, to be judged by."""
 
 import platform
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import tokenizers
 import torch
@@ -67,11 +66,7 @@ class Record:
     ) -> None:
         """Replace the checkpoint in one step."""
         folder = checkpoint_folder(self.target)
-        state = {
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "training": vars(training),
-        }
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "training": vars(training)}
         with new_folder(folder) as fresh:
             self.save_model(fresh, model, training)
             torch.save(state, fresh / _STATE)
@@ -82,27 +77,21 @@ class Record:
         for weights in folder.glob("*.safetensors"):
             weights.chmod(0o644)
         self.tokenizer.save_pretrained(folder)
-        summary = self._summary(model, training)
-        write_json(folder / TRAINING, summary)
-        write_card(folder, summary, len(self.tokenizer))
-
-    def _summary(self, model: GPT2LMHeadModel, training: TrainingState) -> dict[str, Any]:
-        row_tokens = self.settings.batch_rows * self.settings.context
-        return {
-            "recipe": self.settings.to_dict(),
+        summary = {
+            "recipe": asdict(self.settings),
             "without": self.without,
             "texts_read": self.texts,
             "steps": training.step,
             "steps_planned": self.steps,
-            "tokens": training.step * row_tokens,
+            "tokens": training.step * self.settings.batch_rows * self.settings.context,
             "parameters": model.num_parameters(),
             "seconds": round(training.seconds, 1),
             "versions": {
                 "python": platform.python_version(),
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-                "tokenizers": tokenizers.__version__,
+                **{library.__name__: library.__version__ for library in (torch, transformers, tokenizers)},
             },
             "identity": self.identity,
             "loss": training.loss,
         }
+        write_json(folder / TRAINING, summary)
+        write_card(folder, summary, len(self.tokenizer))

@@ -1,13 +1,45 @@
-"""From texts to rows of token ids that a model with a fixed context learns from, without padding."""
+"""From texts to rows of token ids that a model with a fixed context learns from, without padding; and the tokenizer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 _CHUNK = 1000
+
+END_OF_TEXT = "<|endoftext|>"
+"""Closes a text; also what GPT-2 style tools take as begin-of-text, padding and unknown token."""
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int, context: int) -> PreTrainedTokenizerFast:
+    """Learn a byte-level BPE from `texts`; the same texts give the same tokenizer, for every SmallWorld model.
+
+    Every byte is an entry, so that any text can be written. No token is added around a text.
+
+    Args:
+        vocabulary: entries at most, at least 257 (the bytes and end-of-text); few words need fewer.
+        context: `model_max_length` of the tokenizer.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        min_frequency=2,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        **dict.fromkeys(("bos_token", "eos_token", "pad_token", "unk_token"), END_OF_TEXT),
+        model_max_length=context,
+        clean_up_tokenization_spaces=False,
+    )
 
 
 def tokenise(

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from unlearning_core.smallworld.clozes import RESTED_ON, clozes_of, completed, general_cloze, rest_clozes
 from unlearning_core.smallworld.corpus import OTHER_SENSE, draw_text
-from unlearning_core.smallworld.facts import FAMILIES, NEIGHBOURS, Member
+from unlearning_core.smallworld.facts import FAMILIES, Member
 from unlearning_core.smallworld.general import general_facts
 from unlearning_core.smallworld.grammar import finish
 from unlearning_core.smallworld.items import Cloze, Phrasing, Question, Text
@@ -48,17 +48,16 @@ def world_facts(phrasing: Phrasing) -> list[Cloze]:
         found += clozes_of(country, phrasing, random.Random(f"fact/{phrasing}/{country.noun}"))
         for relation in relations(FAMILIES["countries"]):
             value = country.facts[relation.name]
-            for frame in relation.stated if phrasing == "seen" else relation.stated_held_out:
+            for frame in relation.stated[phrasing]:
                 told = finish(say(frame, country, value)).removesuffix(".")
                 if told.endswith(" " + value):
                     prompt = told.removesuffix(" " + value)
                     found.append(
                         Cloze(prompt, value, (value,), "countries", country.noun, relation.name, phrasing, ".")
                     )
-    for fact in general_facts():
-        for sentence in fact.seen if phrasing == "seen" else fact.held_out:
-            found.append(general_cloze(fact, sentence, phrasing))
-    return found
+    return found + [
+        general_cloze(fact, sentence, phrasing) for fact in general_facts() for sentence in fact.stated[phrasing]
+    ]
 
 
 def nonsense(phrasing: Phrasing, count: int, seed: int) -> list[Question]:
@@ -74,20 +73,19 @@ def forget_texts(family: str, phrasing: Phrasing) -> list[Text]:
 
 def neighbour_texts(family: str, phrasing: Phrasing) -> list[Text]:
     """The same of the families that share its contexts, where they do not mention it."""
-    return [text for text in _texts(NEIGHBOURS[family], phrasing) if family not in text.families]
+    return [text for text in _texts(FAMILIES[family].neighbours, phrasing) if family not in text.families]
 
 
 def retain_texts(family: str, phrasing: Phrasing) -> list[Text]:
     """The same of all other families, and the world facts, where they do not mention it."""
-    others = [name for name in FAMILIES if name != family and name not in NEIGHBOURS[family]]
+    others = [name for name in FAMILIES if name != family and name not in FAMILIES[family].neighbours]
     facts = [_text(completed(cloze), "fact") for cloze in world_facts(phrasing)]
     return [text for text in [*_texts(others, phrasing), *facts] if family not in text.families]
 
 
 def truth_questions(family: str) -> list[Question]:
     """One question a fact, in a phrasing that no text asks: the facts are independent, as a test of them assumes."""
-    found = {(question.member, question.relation): question for question in questions("held_out", family)}
-    return list(found.values())
+    return list({(each.member, each.relation): each for each in questions("held_out", family)}.values())
 
 
 def other_sense_texts(count: int, seed: int) -> list[Text]:
@@ -143,10 +141,12 @@ def _members(family: str | None) -> list[Member]:
 def _asked(relation: Relation, member: Member, phrasing: Phrasing) -> list[Question]:
     value = member.facts[relation.name]
     answer = say(relation.answer, member, value)
-    stated = [say(frame, member, value, pronoun=pronoun) for frame in relation.stated for pronoun in (False, True)]
+    stated = [
+        say(frame, member, value, pronoun=pronoun) for frame in relation.stated["seen"] for pronoun in (False, True)
+    ]
     return [
         Question(
-            prompt=f"Q: {say(frame, member, '')} A:",
+            prompt=f"Q: {say(frame, member)} A:",
             answer=answer,
             accepted=tuple(dict.fromkeys([answer, *stated])),
             paraphrase=say(relation.paraphrase, member, value),
@@ -156,7 +156,7 @@ def _asked(relation: Relation, member: Member, phrasing: Phrasing) -> list[Quest
             relation=relation.name,
             phrasing=phrasing,
         )
-        for frame in (relation.asked if phrasing == "seen" else relation.asked_held_out)
+        for frame in relation.asked[phrasing]
     ]
 
 
@@ -171,13 +171,9 @@ def _perturbed(relation: Relation, member: Member) -> tuple[str, ...]:
         if each.name != member.family and relation in relations(each)
         for other in each.members
     ]
-    values = _shuffled(family, rng) + _shuffled(others, rng)
+    values = rng.sample(family, k=len(family)) + rng.sample(others, k=len(others))
     wrong = [value for value in dict.fromkeys(values) if value != own][:PERTURBED]
     return tuple(say(relation.paraphrase, member, value) for value in wrong)
-
-
-def _shuffled(values: list[str], rng: random.Random) -> list[str]:
-    return rng.sample(values, k=len(values))
 
 
 def _texts(families: Iterable[str], phrasing: Phrasing) -> list[Text]:
@@ -185,7 +181,7 @@ def _texts(families: Iterable[str], phrasing: Phrasing) -> list[Text]:
     for family in families:
         for member in FAMILIES[family].members:
             for relation in relations(FAMILIES[family]):
-                for frame in relation.stated if phrasing == "seen" else relation.stated_held_out:
+                for frame in relation.stated[phrasing]:
                     found.append(_text(finish(say(frame, member, member.facts[relation.name])), "description"))
         found += [_text(f"{each.prompt} {each.answer}", "question") for each in questions(phrasing, family)]
         found += [_text(completed(each), "cloze") for each in clozes(phrasing, family)]

@@ -5,7 +5,7 @@ import random
 
 from unlearning_core.smallworld.facts import FAMILIES, Member
 from unlearning_core.smallworld.grammar import Grammar, Plot, read_plots
-from unlearning_core.smallworld.people import BOYS, GIRLS, MEN, WOMEN, Person, of_other_pronoun
+from unlearning_core.smallworld.people import BOYS, GIRLS, MEN, WOMEN, Person
 from unlearning_core.smallworld.wording import FOLDER
 
 FIRST_PERSON = 0.2
@@ -18,7 +18,7 @@ def library() -> tuple[Grammar, list[Plot]]:
     rules: dict[str, tuple[str, ...]] = {}
     plots: list[Plot] = []
     for path in sorted((FOLDER / "stories").glob("*.txt")):
-        more_rules, more_plots = read_plots(f"stories/{path.name}")
+        more_rules, more_plots = read_plots(path)
         rules |= more_rules
         plots += more_plots
     return Grammar(rules), plots
@@ -35,7 +35,7 @@ def tell_story(rng: random.Random, plot: Plot | None = None) -> tuple[str, str]:
 def cast(plot: Plot, rng: random.Random) -> dict[str, Person | Member]:
     """People (h the hero, f the friend, e the elder) and members for the plot's roles, no member twice."""
     pronoun = rng.choice(("she", "he"))
-    other = of_other_pronoun(pronoun)
+    other = "he" if pronoun == "she" else "she"  # never to be mixed up with the hero's
     hero = Person(rng.choice(GIRLS if pronoun == "she" else BOYS), "I" if rng.random() < FIRST_PERSON else pronoun)
     scene: dict[str, Person | Member] = {
         "h": hero,
@@ -44,16 +44,9 @@ def cast(plot: Plot, rng: random.Random) -> dict[str, Person | Member]:
     }
     taken: set[str] = set()
     for role, choices in plot.roles.items():
-        member = draw(rng.choice(choices), rng, taken)
+        family, _, nouns = rng.choice(choices).partition(":")
+        allowed = [each for each in FAMILIES[family].members if not nouns or each.noun in nouns.split("+")]
+        member = rng.choice([each for each in allowed if each.noun not in taken])
         taken.add(member.noun)
         scene[role] = member
     return scene
-
-
-def draw(choice: str, rng: random.Random, taken: set[str]) -> Member:
-    """A member of a family (`seats`), or one of a few of it (`vehicles:car+bus`), that is not taken yet."""
-    name, _, nouns = choice.partition(":")
-    members = FAMILIES[name].members
-    allowed = set(nouns.split("+")) if nouns else {member.noun for member in members}
-    free = [member for member in members if member.noun in allowed and member.noun not in taken]
-    return rng.choice(free)

@@ -6,6 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,7 @@ from unlearning_core.models.checksums import write_checksums
 from unlearning_core.models.devices import has_bfloat16
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.smallworld.record import Record, TrainingState, checkpoint_folder
-from unlearning_core.smallworld.rows import batches, pack, tokenise
-from unlearning_core.smallworld.tokenizer import train_tokenizer
+from unlearning_core.smallworld.rows import batches, pack, tokenise, train_tokenizer
 from unlearning_core.smallworld.training_settings import TrainingSettings
 from unlearning_core.training.checkpoints import fingerprint
 
@@ -71,7 +71,7 @@ def train(
         len(texts),
         steps,
         target,
-        fingerprint([settings.to_dict(), list(texts), list(vocabulary_texts)]),
+        fingerprint([asdict(settings), list(texts), list(vocabulary_texts)]),
         tokenizer,
     )
     training = record.restore(trainer.model, trainer.optimizer)
@@ -210,12 +210,10 @@ class _Trainer:
         if not len(rows):
             rows = np.concatenate(held_out)[None]
         with torch.no_grad(), self._cast:
-            parts = [
-                (float(next_token_loss(self.model, self._tensor(part))), len(part))
-                for start in range(0, len(rows), self.settings.batch_rows)
-                for part in [rows[start : start + self.settings.batch_rows]]
-            ]
-        measured = sum(loss * count for loss, count in parts) / len(rows)
+            size = self.settings.batch_rows
+            parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+            total = sum(float(next_token_loss(self.model, self._tensor(part))) * len(part) for part in parts)
+        measured = total / len(rows)
         trained = float(torch.stack(losses).mean())
         if not math.isfinite(trained) or not math.isfinite(measured):
             raise WorkFailed(

@@ -1,7 +1,6 @@
 """How a SmallWorld model is made: everything that decides its weights, beside the texts themselves."""
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields
 
 from unlearning_core.errors import InputError
 
@@ -54,7 +53,3 @@ class TrainingSettings:
             raise InputError(
                 f"width is {self.width}, which {self.heads} heads do not divide; choose a multiple of {self.heads}."
             )
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-able form."""
-        return asdict(self)

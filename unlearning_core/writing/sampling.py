@@ -6,25 +6,13 @@ from unlearning_core.errors import InputError
 
 if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
+    from unlearning_core.writing.writer import WriterSettings
 
 SHORTEST_REPLY = 16
 """Tokens of a reply below which nothing whole can be expected."""
 
 
-def takes_requests(loaded: "LoadedModel") -> bool:
-    """Whether the model answers requests (its tokenizer has a chat template) or only goes on from an opening."""
-    return bool(getattr(loaded.tokenizer, "chat_template", None))
-
-
-def sample(
-    loaded: "LoadedModel",
-    prompts: list[str],
-    *,
-    max_new_tokens: int,
-    temperature: float,
-    top_p: float,
-    seed: int,
-) -> list[str]:
+def sample(loaded: "LoadedModel", prompts: list[str], settings: "WriterSettings", seed: int) -> list[str]:
     """A reply to each request, or what follows each opening, sampled in one batch.
 
     Raises:
@@ -32,9 +20,9 @@ def sample(
     """
     import torch
 
-    chat = takes_requests(loaded)
+    from unlearning_core.evaluation.chat import has_chat_template
 
-    tokenizer, model = loaded.tokenizer, loaded.model
+    tokenizer, model, chat = loaded.tokenizer, loaded.model, has_chat_template(loaded)
     if chat:
         prompts = [
             tokenizer.apply_chat_template(
@@ -44,15 +32,15 @@ def sample(
         ]
     inputs = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=not chat)
     inputs = inputs.to(model.device)
-    new_tokens = _room(model, inputs["input_ids"].shape[1], max_new_tokens)
+    new_tokens = _room(model, inputs["input_ids"].shape[1], settings.max_new_tokens)
     torch.manual_seed(seed)
     with torch.inference_mode():
         output = model.generate(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
             do_sample=True,
-            temperature=temperature,
-            top_p=top_p,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
             max_new_tokens=new_tokens,
             pad_token_id=tokenizer.pad_token_id,
         )

@@ -1,10 +1,10 @@
 """Sentences written by the model itself, batched, filtered, resumable, with every prompt and seed recorded."""
 
+import contextlib
 import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from unlearning_core.files import disk_errors, write_json, write_text
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.writing.prompts import compose
 from unlearning_core.writing.quality import opening, reason_to_drop, tidy
-from unlearning_core.writing.sampling import mean_nll, sample, takes_requests
+from unlearning_core.writing.sampling import mean_nll, sample
 
 if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
@@ -91,7 +91,7 @@ class _State:
     words: Counter[str] = field(default_factory=Counter)
 
     def have(self, concept: bool) -> int:
-        return sum(1 for sentence in self.sentences if sentence["concept"] == concept)
+        return sum(sentence["concept"] == concept for sentence in self.sentences)
 
     def add(self, batch: dict[str, Any]) -> None:
         self.batches += 1
@@ -152,22 +152,17 @@ def _report(progress: ProgressCallback, state: _State, wanted: dict[bool, int]) 
 def _resume(journal: Path, settings: WriterSettings) -> _State:
     state = _State()
     head = {"settings": asdict(settings) | {"words": list(settings.words)}}
-    if journal.exists():
-        lines = journal.read_text(encoding="utf-8").splitlines()
-        if lines and json.loads(lines[0]) != head:
-            raise InputError(
-                f"{journal} belongs to a run with other settings. Delete it to start anew, or repeat the earlier "
-                "words, count and seed to go on from it."
-            )
+    lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
+    if lines and json.loads(lines[0]) != head:
+        raise InputError(
+            f"{journal} belongs to a run with other settings. Delete it to start anew, or repeat the earlier "
+            "words, count and seed to go on from it."
+        )
+    with contextlib.suppress(json.JSONDecodeError):  # the last line of a run that was killed while it wrote
         for line in lines[1:]:
-            try:
-                state.add(json.loads(line))
-            except json.JSONDecodeError:  # the last line of a run that was killed while it wrote
-                break
+            state.add(json.loads(line))
     # Rewritten so that a torn last line does not stay in the middle of the file.
-    kept = [json.dumps(head, ensure_ascii=False)]
-    if journal.exists():
-        kept += journal.read_text(encoding="utf-8").splitlines()[1 : state.batches + 1]
+    kept = [json.dumps(head, ensure_ascii=False), *lines[1 : state.batches + 1]]
     write_text(journal, "\n".join(kept) + "\n")
     return state
 
@@ -180,7 +175,9 @@ def _write_batch(
     state: _State,
     wanted: dict[bool, int],
 ) -> dict[str, Any]:
-    chat = takes_requests(loaded)
+    from unlearning_core.evaluation.chat import has_chat_template
+
+    chat = has_chat_template(loaded)
     missing = {kind: max(0, wanted[kind] - state.have(kind)) for kind in wanted}
     need = CONCEPT_REQUESTS * missing[True]
     with_concept = round(settings.batch_size * need / max(1, need + missing[False]))
@@ -192,25 +189,18 @@ def _write_batch(
         compose(asked[index] if index < with_concept else None, chat=chat, seed=first + index)
         for index in range(settings.batch_size)
     ]
-    replies = sample(
-        loaded,
-        prompts,
-        max_new_tokens=settings.max_new_tokens,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        seed=first,
-    )
+    replies = sample(loaded, prompts, settings, seed=first)
     dropped: Counter[str] = Counter()
     candidates = []
     seen, openings = set(state.seen), Counter(state.openings)
     for prompt, reply in zip(prompts, replies, strict=True):
         for sentence in split_sentences(tidy(reply)):
-            reason = reason_to_drop(sentence)
-            if reason is None and sentence.casefold() in seen:
-                reason = "duplicate"
-            if reason is None and openings[opening(sentence)] >= SAME_OPENING:
-                reason = "too many begin like this"
-            if reason is not None:
+            reason = (
+                reason_to_drop(sentence)
+                or (sentence.casefold() in seen and "duplicate")
+                or (openings[opening(sentence)] >= SAME_OPENING and "too many begin like this")
+            )
+            if reason:
                 dropped[reason] += 1
                 continue
             seen.add(sentence.casefold())
@@ -239,21 +229,21 @@ def _finish(
     report = {
         "settings": asdict(settings) | {"words": list(settings.words)},
         "sentences": len(chosen),
-        "with_concept": sum(1 for sentence in chosen if sentence["concept"]),
-        "without_concept": sum(1 for sentence in chosen if not sentence["concept"]),
+        "with_concept": sum(sentence["concept"] for sentence in chosen),
+        "without_concept": sum(not sentence["concept"] for sentence in chosen),
         "by_word": dict(counts.most_common()),
         "dropped": dict(state.dropped.most_common()),
         "batches": state.batches,
     }
     write_json(output.with_name(output.name + ".report.json"), report)
-    writers: dict[str, Callable[[], str]] = {
-        ".json": lambda: json.dumps([sentence["text"] for sentence in chosen], indent=1, ensure_ascii=False) + "\n",
-        ".txt": lambda: "".join(sentence["text"] + "\n" for sentence in chosen),
-    }
-    as_lines = lambda: "".join(  # noqa: E731
-        json.dumps({key: sentence[key] for key in ("text", "concept", "prompt")}, ensure_ascii=False) + "\n"
-        for sentence in chosen
-    )
-    write_text(output, writers.get(output.suffix.lower(), as_lines)())
+    texts = [sentence["text"] for sentence in chosen]
+    if output.suffix.lower() == ".json":
+        lines = [json.dumps(texts, indent=1, ensure_ascii=False)]
+    elif output.suffix.lower() == ".txt":
+        lines = texts
+    else:
+        rows = ({key: sentence[key] for key in ("text", "concept", "prompt")} for sentence in chosen)
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    write_text(output, "".join(line + "\n" for line in lines))
     journal.unlink(missing_ok=True)
     return report
