@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:
     from unlearning_core.concepts.labelling import LabelledText
+    from unlearning_core.config import NeuralProbingSection
     from unlearning_core.models.loading import LoadedModel
 
 WINDOW = 2048
@@ -68,6 +70,17 @@ class Activations:
     alignment: Alignment
     aggregation: Aggregation
     skip_first: bool
+
+    @classmethod
+    def load(cls, folder: Path, probing: NeuralProbingSection) -> Activations:
+        """What a run keeps of a pass made with these settings: no rows, and 0 for the tokens that were read.
+
+        Raises:
+            InputError: there are no statistics in `folder`.
+        """
+        statistics = Statistics.load(folder / "statistics.npz")
+        massive, skip_first = pd.read_parquet(folder / "massive.parquet"), probing.skip_first_position
+        return cls(probing.site, statistics, None, massive, 0, probing.alignment, probing.aggregation, skip_first)
 
 
 def collect(
