@@ -1,7 +1,12 @@
-"""Benchmarks against named peers: python -m bench NAME [options]. NAME is a file of this folder with a `main`."""
+"""Benchmarks against named peers: python -m bench NAME [options].
 
+NAME is a file of this folder with `add_options(add)` and `main(given)`, which returns the figures for `--json`.
+"""
+
+import argparse
 import importlib
 import sys
+from pathlib import Path
 
 NAMES = {
     "extraction": "the whole ranking against NeuroX's extractor, loader and probeless",
@@ -12,21 +17,34 @@ NAMES = {
     "retraining": "retraining against a bare padded-batch loop",
     "ui": "the dashboard in Chromium: first page, page switch, heatmap, slider to refreshed preview",
 }
+OWN_FILES = ("model", "rankers")
+"""Those that write files of their own in place of figures."""
 
 
 def main(arguments: list[str]) -> int:
-    """Run one benchmark; the exit code is 0, 1 (failed) or 2 (wrong input)."""
+    """Run one benchmark; the exit code is 0, 1 (failed, or memory that is not flat) or 2 (wrong input)."""
     if not arguments or arguments[0] not in NAMES:
         print("usage: python -m bench NAME [options]   (NAME --help lists them)\n")
         print("\n".join(f"  {name:<12}{text}" for name, text in NAMES.items()))
         return 0 if arguments[:1] in ([], ["-h"], ["--help"]) else 2
     from unlearning_core.errors import WorkbenchError
+    from unlearning_core.files import write_json
 
+    name = arguments[0]
     try:
-        return int(importlib.import_module(f"bench.{arguments[0]}").main(arguments[1:]))
+        module = importlib.import_module(f"bench.{name}")
+        parser = argparse.ArgumentParser(prog=f"python -m bench {name}", description=module.__doc__)
+        module.add_options(parser.add_argument)
+        if name not in OWN_FILES:
+            parser.add_argument("--json", type=Path, help="file to write the figures to")
+        given = parser.parse_args(arguments[1:])
+        figures = module.main(given) or {}
+        if figures and given.json:
+            write_json(given.json, figures)
     except WorkbenchError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    return 0 if figures.get("flat", True) else 1
 
 
 if __name__ == "__main__":

@@ -82,7 +82,10 @@ class Tab:
 
     def go_to(self, title: str) -> float:
         """Open a page by the navigation; returns the seconds it took."""
-        return self._timed(lambda: self._link(title).click())
+        started = self._now()
+        self._link(title).click()
+        self._idle()
+        return float(self._page.evaluate("window.bench.at") - started) / 1000
 
     def until_heatmap(self, title: str) -> float:
         """Open a page by the navigation; returns the seconds until its heatmap was drawn."""
@@ -117,12 +120,6 @@ class Tab:
 
     def _link(self, title: str) -> Any:
         return self._page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True)
-
-    def _timed(self, action: Callable[[], None]) -> float:
-        started = self._now()
-        action()
-        self._idle()
-        return float(self._page.evaluate("window.bench.at") - started) / 1000
 
     def _now(self) -> float:
         return float(self._page.evaluate("() => { window.bench.ended = 0; return performance.now(); }"))

@@ -10,42 +10,27 @@ does slows all alike; `ratio_of_processor_time` compares the processor time that
 import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from bench.sentences import DEFAULT_WORDS, labelled_sentences
+from bench.sentences import add_text_options, labelled_sentences
 from unlearning_core.concepts.labelling import LabelledText
-from unlearning_core.files import write_json
 
 SLICE = 100
 """Sentences that each side runs before it is the next one's turn."""
 
 
-def main(argv: list[str]) -> int:
-    """Entry point of `python -m bench forward`."""
-    parser = argparse.ArgumentParser(prog="python -m bench forward", description=__doc__)
-    parser.add_argument("--model", required=True, help="folder, .gguf file, Hub id or starter")
-    parser.add_argument("--sentences", required=True)
-    parser.add_argument("--words", default=str(DEFAULT_WORDS), help="concept words")
-    parser.add_argument("--limit", type=int, default=300, help="sentences")
-    parser.add_argument("--site", default="mlp", choices=["mlp", "head", "residual"])
-    parser.add_argument("--repeats", type=int, default=1, help="times each slice is run by each side")
-    parser.add_argument("--threads", type=int, help="torch threads; default: torch's own choice")
-    parser.add_argument("--json", type=Path, help="file to write the figures to")
-    arguments = parser.parse_args(argv)
-    result = compare(arguments)
-    print(
-        f"ours {result['ours_tokens_per_second']:.0f} tokens/s, bare body {result['bare_body_tokens_per_second']:.0f}, "
-        f"bare full model {result['bare_full_model_tokens_per_second']:.0f}: "
-        f"ratio {result['ratio']:.3f} (of the {result['bare_is']}), {result['ratio_full_model']:.3f} of the full model"
-    )
-    if arguments.json:
-        write_json(arguments.json, result)
-    return 0
+def add_options(add: Callable[..., Any]) -> None:
+    """The options of `python -m bench forward`."""
+    add("--model", required=True, help="folder, .gguf file, Hub id or starter")
+    add_text_options(add)
+    add("--limit", type=int, default=300, help="sentences")
+    add("--site", default="mlp", choices=["mlp", "head", "residual"])
+    add("--repeats", type=int, default=1, help="times each slice is run by each side")
+    add("--threads", type=int, help="torch threads; default: torch's own choice")
 
 
-def compare(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Time the three and return the figures."""
+def main(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Time the three, print and return the figures."""
     import torch
 
     from unlearning_core.activations.collect import collect, default_token_budget
@@ -62,15 +47,15 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     batches = [bare_batches(loaded, part, budget) for part in slices]
     sides: dict[str, Callable[[int], object]] = {
         "ours": lambda i: collect(loaded, slices[i], site=arguments.site, token_budget=budget),
-        "body": lambda i: _run(loaded, loaded.map.body, batches[i]),
-        "full": lambda i: _run(loaded, loaded.model, batches[i]),
+        "body": lambda i: run_bare(loaded.map.body, batches[i]),
+        "full": lambda i: run_bare(loaded.model, batches[i]),
     }
     for run in sides.values():
         run(len(slices) - 1)  # the first call of each side pays for allocations
-    seconds, busy = _in_turn(loaded, sides, len(slices), arguments.repeats)
+    seconds, busy = _in_turn(sides, len(slices), arguments.repeats)
     tokens = arguments.repeats * sum(int(batch["attention_mask"].sum()) for part in batches for batch in part)
     rate = {side: tokens / spent for side, spent in seconds.items()}
-    return {
+    result = {
         "ours_tokens_per_second": rate["ours"],
         "bare_tokens_per_second": rate["body"],
         "ratio": rate["ours"] / rate["body"],
@@ -86,6 +71,11 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": str(loaded.model.device),
     }
+    print(
+        f"ours {rate['ours']:.0f} tokens/s, bare body {rate['body']:.0f}, bare full model {rate['full']:.0f}: "
+        f"ratio {result['ratio']:.3f} (of the {result['bare_is']}), {result['ratio_full_model']:.3f} of the full model"
+    )
+    return result
 
 
 def bare_batches(loaded: Any, items: list[LabelledText], budget: int) -> list[dict[str, Any]]:
@@ -97,37 +87,34 @@ def bare_batches(loaded: Any, items: list[LabelledText], budget: int) -> list[di
     from unlearning_core.activations.collect import context_length
 
     encoded = encode(loaded.tokenizer, items, context_length(loaded))
+    names, device = ("input_ids", "attention_mask"), loaded.model.device
     return [
-        {
-            "input_ids": torch.from_numpy(batch.input_ids).to(loaded.model.device),
-            "attention_mask": torch.from_numpy(batch.attention_mask).to(loaded.model.device),
-        }
+        {name: torch.from_numpy(getattr(batch, name)).to(device) for name in names}
         for batch in batches(encoded, budget, "before", "token")
     ]
 
 
-def _run(loaded: Any, module: Any, batches: list[dict[str, Any]]) -> None:
+def run_bare(module: Any, batches: list[dict[str, Any]]) -> None:
+    """Run the batches, keeping nothing; returns when a GPU has finished too."""
     import torch
 
     with torch.no_grad():
         for batch in batches:
             module(**batch, use_cache=False)
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def _in_turn(
-    loaded: Any, sides: dict[str, Callable[[int], object]], slices: int, repeats: int
+    sides: dict[str, Callable[[int], object]], slices: int, repeats: int
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Seconds of each side over all slices, by the clock and by the processor; who goes first changes every time."""
-    import torch
-
     seconds, busy = dict.fromkeys(sides, 0.0), dict.fromkeys(sides, 0.0)
     names = list(sides)
     for turn in range(repeats * slices):
         for name in names[turn % 3 :] + names[: turn % 3]:
             started, worked = time.perf_counter(), time.process_time()
             sides[name](turn % slices)
-            if loaded.model.device.type == "cuda":
-                torch.cuda.synchronize()
             seconds[name] += time.perf_counter() - started
             busy[name] += time.process_time() - worked
     return seconds, busy

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,19 @@ SHAPES: dict[str, dict[str, Any]] = {
 VOCABULARY = 50257
 
 
-def main(argv: list[str]) -> int:
-    """Entry point of `python -m bench model`."""
-    parser = argparse.ArgumentParser(prog="python -m bench model", description=__doc__)
-    parser.add_argument("--shape", choices=SHAPES, default="gpt2-small")
-    parser.add_argument("--output", required=True, type=Path, help="folder to write")
-    parser.add_argument("--tokenizer", help="folder with a tokenizer.json; default: train one on --sentences")
-    parser.add_argument("--sentences", help="text to train the tokenizer on")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args(argv)
-    write_model(arguments.shape, arguments.output, arguments.tokenizer, arguments.sentences, arguments.seed)
-    print(arguments.output)
-    return 0
+def add_options(add: Callable[..., Any]) -> None:
+    """The options of `python -m bench model`."""
+    add("--shape", choices=SHAPES, default="gpt2-small")
+    add("--output", required=True, type=Path, help="folder to write")
+    add("--tokenizer", help="folder with a tokenizer.json; default: train one on --sentences")
+    add("--sentences", help="text to train the tokenizer on")
+    add("--seed", type=int, default=0)
+
+
+def main(given: argparse.Namespace) -> None:
+    """Write the model and print where it is."""
+    write_model(given.shape, given.output, given.tokenizer, given.sentences, given.seed)
+    print(given.output)
 
 
 def write_model(shape: str, output: Path, tokenizer: str | None, sentences: str | None, seed: int = 0) -> None:

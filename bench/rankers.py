@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ from bench.rankers_figure import figure
 from bench.rankers_rows import Contest, Entry, Texts
 from bench.rankers_summary import CASE, KEYS, default_entry, in_markdown, summarise, with_overlap
 from unlearning_core.concepts.words import read_utf8
-from unlearning_core.errors import InputError, Stopped, WorkbenchError
+from unlearning_core.errors import InputError, Stopped, WorkbenchError, WorkFailed
 from unlearning_core.evaluation.sweep import RATIOS
 from unlearning_core.files import write_json, write_text
 from unlearning_core.models.loading import load_model
@@ -33,9 +33,8 @@ Concepts = Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field
 CUTS = tuple(ratio for ratio in RATIOS if ratio > 0)
 
 
-def main(argv: list[str]) -> int:
-    """Entry point of `python -m bench rankers`."""
-    given = _parser().parse_args(argv)
+def main(given: argparse.Namespace) -> None:
+    """Measure what is missing, write the rows and the figure, print the table."""
     tournament = Tournament(given.json, read_concepts(given.concepts), _settings(given))
     texts = Texts(given.corpus, given.texts, given.train, given.held_out, given.seed)
     rankers = [get_ranker(name).name for name in _listed(given.rankers)] if given.rankers else _available()
@@ -50,12 +49,10 @@ def main(argv: list[str]) -> int:
         picture = given.figure or given.json.with_suffix(".svg")
         write_text(picture, figure(tournament.rows, summary))
         print(f"\n{picture}")
-    return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench rankers", description=__doc__)
-    add = parser.add_argument
+def add_options(add: Callable[..., Any]) -> None:
+    """The options of `python -m bench rankers`."""
     add("--models", required=True, nargs="+", help="folders, .gguf files, Hub ids or starters")
     add("--concepts", required=True, type=Path, help='JSON: {"name": ["word", ...]}')
     add("--corpus", required=True, type=Path, help="text to rank on and to measure on")
@@ -69,7 +66,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--held-out", type=int, default=100, help="sentences of each kind to measure on, at most")
     add("--seed", type=int, default=0, help="of splits, draws and rankers")
     add("--dtype", default="auto", help="float32, bfloat16, float16 or auto (default), as in a run")
-    return parser
 
 
 def read_concepts(path: Path) -> dict[str, list[str]]:
@@ -163,9 +159,7 @@ class Tournament:
     def _measure(self, contest: Contest, source: str, concept: str, entry: Entry) -> None:
         try:
             figures = contest.row(entry)
-        except Stopped:
-            raise
-        except WorkbenchError as error:
+        except (InputError, WorkFailed) as error:
             self._leave_out(source, concept, entry, error)
             return
         self.rows.append({"model": source, "concept": concept} | vars(entry) | figures)

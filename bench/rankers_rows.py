@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.forward import bare_batches
+from bench.forward import bare_batches, run_bare
 from unlearning_core.concepts.labelling import LabelledText, label
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.sentences import as_sentences
@@ -151,21 +151,14 @@ class Contest:
     @cached_property
     def _forward_seconds(self) -> float:
         """What calling the model on the ranking's sentences costs, in ready-made batches, keeping nothing."""
-        import torch
-
         from unlearning_core.activations.collect import default_token_budget
 
-        device = self.loaded.model.device.type
-        batches = bare_batches(self.loaded, self.split.train, default_token_budget(device))
+        batches = bare_batches(self.loaded, self.split.train, default_token_budget(self.loaded.model.device.type))
         seconds = []
-        with torch.no_grad():
-            for _ in range(2):  # the first call pays for allocations
-                begun = time.perf_counter()
-                for batch in batches:
-                    self.loaded.model(**batch, use_cache=False)
-                if device == "cuda":
-                    torch.cuda.synchronize()
-                seconds.append(time.perf_counter() - begun)
+        for _ in range(2):  # the first call pays for allocations
+            begun = time.perf_counter()
+            run_bare(self.loaded.model, batches)
+            seconds.append(time.perf_counter() - begun)
         return min(seconds)
 
     def _activations(self, entry: Entry, rows: bool) -> "tuple[Activations, float]":

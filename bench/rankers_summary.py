@@ -70,8 +70,7 @@ def summarise(rows: Sequence[dict[str, Any]], default: Entry) -> dict[str, Any]:
 
 def _figures(group: pd.DataFrame, seed: pd.DataFrame) -> dict[str, Any]:
     beside = group.merge(seed[[*CASE, "site", "log"]], on=[*CASE, "site"], suffixes=("", "_seed"))
-    mean, error = _over_concepts(group, "selectivity")
-    area, area_error = _over_concepts(group, "area")
+    (mean, error), (area, area_error) = (_over_concepts(group, column) for column in ("selectivity", "area"))
     figures = {
         "rows": len(group),
         "concepts": group["concept"].nunique(),
@@ -90,9 +89,8 @@ def _figures(group: pd.DataFrame, seed: pd.DataFrame) -> dict[str, Any]:
 
 def _geometric(name: str, log: float, error: float) -> dict[str, float]:
     """A geometric mean and its 95 % interval, from the mean of logarithms and its standard error."""
-    return {f"{name}{end}": math.exp(log + by * error) for end, by in (("_low", -1.96), ("_high", 1.96))} | {
-        name: math.exp(log)
-    }
+    ends = {"_low": log - 1.96 * error, "_high": log + 1.96 * error, "": log}
+    return {f"{name}{end}": math.exp(value) for end, value in ends.items()}
 
 
 def _over_concepts(group: pd.DataFrame, column: str) -> tuple[float, float]:

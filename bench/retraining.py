@@ -13,11 +13,8 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
-
-from unlearning_core.files import write_json
 
 
 class BareLoop:
@@ -33,10 +30,8 @@ class BareLoop:
 
         self._model, self._ids, self._pad_id, self._dtype = model.train(), ids, pad_id, dtype
         self._optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.01)
-        order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed)).tolist()
-        self._batches: Iterator[list[int]] = iter(
-            [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-        )
+        order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))
+        self._batches: Iterator[Any] = iter(order.split(batch_size))
         self.tokens = 0
         self.seconds = 0.0
 
@@ -63,28 +58,25 @@ class BareLoop:
         self.seconds += time.perf_counter() - started
 
 
-def main(argv: list[str] | None = None) -> int:
-    """`python -m bench retraining --model DIR --sentences FILE [--limit N] [--json OUT]`."""
-    parser = argparse.ArgumentParser(prog="python -m bench retraining", description=__doc__)
-    parser.add_argument("--model", required=True, help="folder, .gguf file, Hub id or starter's name")
-    parser.add_argument("--sentences", required=True, help="text file, JSON list, JSON lines, CSV or dataset folder")
-    parser.add_argument("--limit", type=int, default=64, help="texts to train on, once each (%(default)s)")
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--max-length", type=int, default=None)
-    parser.add_argument(
-        "--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="of the maths, of both"
-    )
-    parser.add_argument("--bare-dtype", choices=("float32", "bfloat16"), help="of the bare loop, if it is to differ")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    arguments = parser.parse_args(argv)
+def add_options(add: Callable[..., Any]) -> None:
+    """The options of `python -m bench retraining`."""
+    add("--model", required=True, help="folder, .gguf file, Hub id or starter's name")
+    add("--sentences", required=True, help="text file, JSON list, JSON lines, CSV or dataset folder")
+    add("--limit", type=int, default=64, help="texts to train on, once each (%(default)s)")
+    add("--batch-size", type=int, default=8)
+    add("--max-length", type=int, default=None)
+    add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="of the maths, of both")
+    add("--bare-dtype", choices=("float32", "bfloat16"), help="of the bare loop, if it is to differ")
+    add("--seed", type=int, default=0)
+
+
+def main(given: argparse.Namespace) -> dict[str, Any]:
+    """Train both, print and return the figures."""
     # Threads that spin while they wait take the processor from whoever else has work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    figures = compare(arguments)
+    figures = compare(given)
     print(json.dumps(figures, indent=2))
-    if arguments.json:
-        write_json(arguments.json, figures)
-    return 0
+    return figures
 
 
 def compare(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -156,7 +148,3 @@ def _in_turn(trainer: Any, bare: BareLoop) -> tuple[float, float]:
     trainer.add_callback(InTurn())
     trainer.train()
     return ours["tokens"] / ours["seconds"], bare.tokens / bare.seconds
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

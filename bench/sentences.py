@@ -1,11 +1,19 @@
 """The sentences that a benchmark runs on, labelled with a concept."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
 
 DEFAULT_WORDS = Path(__file__).resolve().parent.parent / "data" / "target_words.txt"
+
+
+def add_text_options(add: Callable[..., Any]) -> None:
+    """The options that name the sentences and the concept."""
+    add("--sentences", required=True)
+    add("--words", default=str(DEFAULT_WORDS), help="concept words")
 
 
 def labelled_sentences(source: str, words: str, limit: int | None) -> list[LabelledText]:

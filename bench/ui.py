@@ -21,6 +21,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,31 +29,28 @@ from typing import Any
 
 from bench.browser import SETTLED, Tab, open_browser
 from unlearning_core.errors import InputError, WorkFailed
-from unlearning_core.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 STARTERS = ("smallworld", "smollm2")
+_GOALS = {"first_page_seconds": 3.0, "page_switch_seconds": 1.0, "heatmap_seconds": 1.0}
 GOALS = {
-    "smallworld": {
-        "first_page_seconds": 3.0, "page_switch_seconds": 1.0, "heatmap_seconds": 1.0, "slider_preview_seconds": 0.5,
-    },
-    "smollm2": {
-        "first_page_seconds": 3.0, "page_switch_seconds": 1.0, "heatmap_seconds": 1.0, "first_words_seconds": 1.0,
-    },
-}  # fmt: skip
+    "smallworld": _GOALS | {"slider_preview_seconds": 0.5},
+    "smollm2": _GOALS | {"first_words_seconds": 1.0},
+}
 _PAGES = ("Model", "Concept", "Neurons", "Prune", "Retrain", "Compare")
 _FEW = {"max_concept_sentences": 60, "max_retain_sentences": 60}
 """Sentences that the run is prepared on: what is measured depends neither on how many there were nor on the ranker."""
 
 
-def main(argv: list[str]) -> int:
-    """Entry point of `python -m bench ui`."""
-    parser = argparse.ArgumentParser(prog="python -m bench ui", description=__doc__)
-    parser.add_argument("--starters", nargs="+", choices=STARTERS, default=list(STARTERS))
-    parser.add_argument("--repeats", type=int, default=5, help="measurements of each kind (%(default)s)")
-    parser.add_argument("--port", type=int, default=8599)
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    arguments = parser.parse_args(argv)
+def add_options(add: Callable[..., Any]) -> None:
+    """The options of `python -m bench ui`."""
+    add("--starters", nargs="+", choices=STARTERS, default=list(STARTERS))
+    add("--repeats", type=int, default=5, help="measurements of each kind (%(default)s)")
+    add("--port", type=int, default=8599)
+
+
+def main(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Measure every starter, print and return the figures."""
     if arguments.repeats < 1:
         raise InputError(f"--repeats is {arguments.repeats}; at least 1 measurement of each kind is needed.")
     figures = {}
@@ -64,9 +62,7 @@ def main(argv: list[str]) -> int:
             for figure, seconds in figures[name].items():
                 goal = GOALS[name].get(figure)
                 print(f"{name:<12}{figure:<24}{seconds:8.2f} s" + (f"   (goal {goal:g} s)" if goal else ""), flush=True)
-    if arguments.json:
-        write_json(arguments.json, figures)
-    return 0
+    return figures
 
 
 def prepare(starter: str, runs: Path) -> str:
@@ -84,9 +80,9 @@ def prepare(starter: str, runs: Path) -> str:
 
 def measure(new_tab: Callable[[], Tab], run: str, runs: Path, repeats: int, port: int) -> dict[str, float]:
     """All figures of one run."""
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[float]] = defaultdict(list)
     for _ in range(repeats):
-        found.setdefault("first_page_seconds", []).append(first_page(new_tab, runs, port))
+        found["first_page_seconds"].append(first_page(new_tab, runs, port))
     with server(runs, port) as url:
         tab = new_tab()
         # The last of them, for a click on the page that one is on draws nothing.
@@ -94,16 +90,16 @@ def measure(new_tab: Callable[[], Tab], run: str, runs: Path, repeats: int, port
         for page in _PAGES:
             tab.go_to(page)
         for _ in range(repeats):
-            found.setdefault("page_switch_seconds", []).extend(tab.go_to(page) for page in _PAGES)
+            found["page_switch_seconds"].extend(tab.go_to(page) for page in _PAGES)
         for _ in range(repeats):
             tab.go_to("Model")
-            found.setdefault("heatmap_seconds", []).append(tab.until_heatmap("Neurons"))
+            found["heatmap_seconds"].append(tab.until_heatmap("Neurons"))
         tab.go_to("Prune")
         tab.wider_range()
         for _ in range(repeats):
             names = ("first_words_seconds", "slider_preview_seconds", "slider_everything_seconds")
             for name, seconds in zip(names, tab.move_slider(), strict=True):
-                found.setdefault(name, []).append(seconds)
+                found[name].append(seconds)
         tab.close()
     return {name: round(statistics.median(values), 3) for name, values in found.items()}
 

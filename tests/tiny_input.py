@@ -10,6 +10,7 @@ from transformers.pytorch_utils import Conv1D
 
 from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.activations.collect import collect
+from unlearning_core.activations.statistics import Statistics
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.hooks import applied
 from unlearning_core.edits.mask import Mask
@@ -36,6 +37,19 @@ ITEMS = [
     _item("The dog barks at the chairs near the window.", "chairs"),
     LabelledText("A small boat crossed the river before the rain, and nobody saw it."),
 ]
+
+
+def statistics_of(rows: np.ndarray, classes: np.ndarray) -> Statistics:
+    """Statistics of activations `[rows, layers, width]` at hand; the class of each row is 0 or 1."""
+    own = [rows[classes == label].astype(np.float64) for label in (0, 1)]
+    sums = (np.stack([figure(part).sum(0) for part in own]) for figure in (np.array, np.square, np.abs))
+    ends = (
+        np.stack([part.min(0, initial=np.inf) for part in own]),
+        np.stack([part.max(0, initial=-np.inf) for part in own]),
+    )
+    return Statistics(
+        np.array([len(part) for part in own]), *sums, *ends, np.stack([(part > 0).sum(0) for part in own]) * 1.0
+    )
 
 
 def tiny_input(family: str, site: str = "mlp", seed: int = 0, **overrides: Any) -> RankingInput:

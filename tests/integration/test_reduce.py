@@ -42,7 +42,7 @@ result = collect(loaded, [LabelledText(t, spans(t)) for t in texts], token_budge
 given = RankingInput(result, seed=4)
 rankings = {n: rank(given, n) for n in ("activation_ratio", "probeless", "linear_probe", "random")}
 with open(f"{output}.{number}", "wb") as file:
-    pickle.dump((result.statistics.to_arrays(), result.rows, result.massive, result.tokens, rankings), file)
+    pickle.dump((vars(result.statistics), result.rows, result.massive, result.tokens, rankings), file)
 if world > 1:
     dist.destroy_process_group()
 """

@@ -13,7 +13,7 @@ from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.progress import Progress
 from unlearning_core.rankers.ablation import merged
-from unlearning_core.rankers.candidates import first
+from unlearning_core.rankers.gain_for_cost import first
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import RANKERS

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.tiny_input import statistics_of
 from tests.tiny_models import FAMILIES, tiny_model, tiny_tokenizer
 from unlearning_core.activations.alignment import Aggregation, Alignment
 from unlearning_core.activations.collect import collect
@@ -82,13 +83,13 @@ def by_hand(
             if reads:
                 rows.append(values[reads].mean(0))
                 classes.append(int(concept[key]))
-    return Statistics.of_rows(np.stack(rows), np.array(classes)), np.mean(first, axis=0)
+    return statistics_of(np.stack(rows), np.array(classes)), np.mean(first, axis=0)
 
 
 def assert_same(found: Statistics, expected: Statistics) -> None:
     assert found.count.tolist() == expected.count.tolist()
-    for name, value in expected.to_arrays().items():
-        np.testing.assert_allclose(found.to_arrays()[name], value, rtol=2e-4, atol=2e-4, err_msg=name)
+    for name, value in vars(expected).items():
+        np.testing.assert_allclose(vars(found)[name], value, rtol=2e-4, atol=2e-4, err_msg=name)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -148,7 +149,7 @@ def test_sampled_rows_are_rows_of_the_pass(aggregation: Aggregation) -> None:
     assert everything.rows is not None
     concept = int(everything.statistics.count[1])
     assert np.bincount(everything.rows.y).tolist() == [concept, concept]
-    own = Statistics.of_rows(everything.rows.X, everything.rows.y)
+    own = statistics_of(everything.rows.X, everything.rows.y)
     np.testing.assert_allclose(own.sum[1], everything.statistics.sum[1], rtol=1e-4, atol=1e-4)
     few = collect(model, ITEMS, aggregation=aggregation, rows=4, seed=1).rows
     other = collect(model, ITEMS, aggregation=aggregation, rows=4, seed=2).rows

@@ -15,7 +15,7 @@ from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.neurons.lens import lens, no_lens, token_logits
 from unlearning_core.neurons.neuron import Neuron
-from unlearning_core.neurons.single_ablation import cut_alone
+from unlearning_core.neurons.single_ablation import ablate
 
 ITEMS = [
     LabelledText("She put the chair beside the wooden table and sat down.", ((12, 17), (46, 49))),
@@ -94,7 +94,7 @@ def test_cutting_a_neuron_alone_is_what_zeroing_its_column_does(family: str) -> 
         else:
             edited.model.layers[1].mlp.down_proj.weight[:, 7] = 0
     after = measure(loaded(family, edited), ITEMS)
-    found = cut_alone(model, ITEMS, neuron, before)
+    found = ablate(model, ITEMS, neuron, before)
     assert found.sentences == 3
     assert found.concept.value == pytest.approx(after.nll("concept").value - before.nll("concept").value, abs=1e-5)
     assert found.retain.value == pytest.approx(after.nll("retain").value - before.nll("retain").value, abs=1e-5)

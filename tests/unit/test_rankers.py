@@ -9,10 +9,9 @@ import torch
 from neurox.interpretation import linear_probe as neurox_linear_probe
 from neurox.interpretation import probeless as neurox_probeless
 
+from tests.tiny_input import statistics_of
 from unlearning_core.activations.collect import Activations
-from unlearning_core.activations.massive import COLUMNS
 from unlearning_core.activations.reservoir import Rows
-from unlearning_core.activations.statistics import Statistics
 from unlearning_core.config import NeuralProbingSection
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
@@ -38,8 +37,8 @@ def rows() -> tuple[np.ndarray, np.ndarray]:
 def activations(rows: tuple[np.ndarray, np.ndarray]) -> Activations:
     values, classes = rows
     sample = Rows(values, classes, np.arange(COUNT, dtype=np.uint64))
-    empty = pd.DataFrame(columns=COLUMNS)
-    return Activations("mlp", Statistics.of_rows(values, classes), sample, empty, COUNT, "before", "token", True)
+    empty = pd.DataFrame(columns=["layer", "index"])
+    return Activations("mlp", statistics_of(values, classes), sample, empty, COUNT, "before", "token", True)
 
 
 def score(name: str, activations: Activations, seed: int = 0, **params: Any) -> np.ndarray:
@@ -158,8 +157,8 @@ def test_a_silent_neuron_has_ratio_one_and_one_that_only_the_concept_wakes_has_t
     values[:, 0, 1:] = 1.0
     values[classes == 1, 0, 3] = 9.0
     values[classes == 1, 1, 2] = 1.0
-    statistics = Statistics.of_rows(values, classes)
-    silent = Activations("mlp", statistics, None, pd.DataFrame(columns=COLUMNS), 6, "before", "token", True)
+    statistics = statistics_of(values, classes)
+    silent = Activations("mlp", statistics, None, pd.DataFrame(columns=["layer", "index"]), 6, "before", "token", True)
     found = RANKERS["activation_ratio"].score(RankingInput(silent))
     assert np.isfinite(found).all()
     assert found[0, 0] == 1.0

@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, jaccard_score, mutual_info_score
 
+from tests.tiny_input import statistics_of
 from unlearning_core.activations.collect import Activations
-from unlearning_core.activations.massive import COLUMNS
 from unlearning_core.activations.reservoir import Rows
-from unlearning_core.activations.statistics import Statistics
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
 from unlearning_core.rankers.ranking_input import RankingInput
@@ -41,8 +40,10 @@ CLASSES = np.tile([1, 0], COUNT // 2)
 
 def seen(values: np.ndarray, classes: np.ndarray = CLASSES) -> Activations:
     rows = Rows(values, classes, np.arange(len(classes), dtype=np.uint64))
-    statistics = Statistics.of_rows(values, classes)
-    return Activations("mlp", statistics, rows, pd.DataFrame(columns=COLUMNS), COUNT, "before", "token", True)
+    statistics = statistics_of(values, classes)
+    return Activations(
+        "mlp", statistics, rows, pd.DataFrame(columns=["layer", "index"]), COUNT, "before", "token", True
+    )
 
 
 def score(name: str, values: np.ndarray, classes: np.ndarray = CLASSES, **params: Any) -> np.ndarray:

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from tests.tiny_input import statistics_of
 from unlearning_core.activations.collect import Activations
-from unlearning_core.activations.massive import COLUMNS
-from unlearning_core.activations.statistics import Statistics
 from unlearning_core.errors import InputError
 from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import get_ranker
@@ -33,8 +32,8 @@ def drawn(retain: int, concept: int) -> Rows:
 
 def score(name: str, rows: Rows, norm: np.ndarray | None = None, **params: Any) -> np.ndarray:
     values, classes = rows
-    empty = pd.DataFrame(columns=COLUMNS)
-    seen = Activations("mlp", Statistics.of_rows(values, classes), None, empty, len(classes), "before", "token", True)
+    empty = pd.DataFrame(columns=["layer", "index"])
+    seen = Activations("mlp", statistics_of(values, classes), None, empty, len(classes), "before", "token", True)
     return get_ranker(name).score(RankingInput(seen, norm), params)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.tiny_input import statistics_of
 from unlearning_core.activations.collect import Activations
-from unlearning_core.activations.statistics import Statistics
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.rankers.ranking import COLUMNS, rank
 from unlearning_core.rankers.ranking_input import RankingInput
@@ -36,7 +36,7 @@ def of_shape(layers: int, width: int) -> Any:
 def given() -> RankingInput:
     generator = np.random.default_rng(0)
     classes = np.array([0, 1] * 5)
-    statistics = Statistics.of_rows(generator.normal(size=(10, LAYERS, WIDTH)), classes)
+    statistics = statistics_of(generator.normal(size=(10, LAYERS, WIDTH)), classes)
     massive = pd.DataFrame(
         {"site": "mlp", "layer": [1, 0], "index": [2, 4], "contribution": [900.0, 800.0], "typical": [1.0, 1.0]}
     )
@@ -92,7 +92,7 @@ def test_activations_of_another_model_are_refused(given: RankingInput) -> None:
 
 @pytest.mark.parametrize(("label", "word"), [(0, "retain"), (1, "concept")])
 def test_a_class_without_rows_is_named(given: RankingInput, label: int, word: str) -> None:
-    statistics = Statistics.of_rows(np.ones((4, LAYERS, WIDTH)), np.full(4, 1 - label))
+    statistics = statistics_of(np.ones((4, LAYERS, WIDTH)), np.full(4, 1 - label))
     with pytest.raises(InputError, match=f"no {word} rows"):
         rank(replace(given, activations=replace(given.activations, statistics=statistics)), "probeless")
 

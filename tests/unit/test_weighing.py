@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.tiny_input import statistics_of
 from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.activations.collect import collect
-from unlearning_core.activations.statistics import Statistics
 from unlearning_core.activations.weighing import weigh_neighbours, weighed
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.models.loading import LoadedModel
@@ -83,8 +83,8 @@ def test_a_share_they_have_already_or_no_neighbour_changes_nothing(loaded: Loade
 def test_what_cannot_be_negative_stays_so_where_all_of_it_is_the_neighbours() -> None:
     rows = np.zeros((10, 1, 1))
     rows[:2] = 0.1
-    whole = Statistics.of_rows(rows, np.zeros(10, int))
-    near = Statistics.of_rows(rows * (1 + 1e-12), np.array([1, 1] + [0] * 8))
+    whole = statistics_of(rows, np.zeros(10, int))
+    near = statistics_of(rows * (1 + 1e-12), np.array([1, 1] + [0] * 8))
     found = weighed(whole, near, 0.5)
     assert found.sumsq.min() >= 0
     assert found.rms()[0, 0, 0] == pytest.approx(0.1 * 0.5**0.5)

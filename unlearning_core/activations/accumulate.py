@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
 from unlearning_core.activations.batches import Batch
-from unlearning_core.activations.statistics import CONCEPT, RETAIN, ByClass, Statistics
+from unlearning_core.activations.statistics import CONCEPT, RETAIN, Statistics
 
 CHUNK_VALUES = 2**20
 """Activations reduced at once on a CPU: 8 MB in float64, which a last-level cache still holds through all the sums, and
@@ -42,8 +43,8 @@ def plan(
     batch: Batch,
     width: int,
     device: torch.device,
-    picked: Int64[np.ndarray, " picked"] | None = None,
-    slots: Int64[np.ndarray, " picked"] | None = None,
+    picked: Int64[np.ndarray, " picked"],
+    slots: Int64[np.ndarray, " picked"],
 ) -> list[Chunk]:
     """Cut a batch's rows into chunks, once for all layers; `picked` are the rows that enter the reservoir."""
     step = max(16, (CHUNK_VALUES if device.type == "cpu" else CHUNK_VALUES_GPU) // width)
@@ -57,9 +58,8 @@ def plan(
                 for place in range(int(count.max()))
             ]
             scale = torch.from_numpy(count.astype(np.float64))[:, None].to(device) if len(reads) > 1 else None
-            inside = np.zeros(0, bool) if picked is None else (picked >= start) & (picked < stop)
-            own = np.zeros(0, np.int64) if picked is None else picked[inside] - start
-            chunks.append(Chunk(label, reads, scale, own, np.zeros(0, np.int64) if slots is None else slots[inside]))
+            inside = (picked >= start) & (picked < stop)
+            chunks.append(Chunk(label, reads, scale, picked[inside] - start, slots[inside]))
     return chunks
 
 
@@ -74,11 +74,11 @@ class LayerSums:
         self.heads = heads
         # Apple's GPUs have no float64: there a chunk is summed in float32 and only the running sum is in float64.
         self.dtype = torch.float32 if device.type == "mps" else torch.float64
-        home = torch.device("cpu") if device.type == "mps" else device
-        self.sums = torch.zeros(4, 2, width, dtype=torch.float64, device=home)
-        self.min = torch.full((2, width), torch.inf, dtype=torch.float64, device=home)
-        self.max = torch.full((2, width), -torch.inf, dtype=torch.float64, device=home)
-        self.first_abs = torch.zeros(width, dtype=torch.float64, device=home)
+        exact: Any = {"dtype": torch.float64, "device": "cpu" if device.type == "mps" else device}
+        self.sums = torch.zeros(4, 2, width, **exact)
+        self.min = torch.full((2, width), torch.inf, **exact)
+        self.max = torch.full((2, width), -torch.inf, **exact)
+        self.first_abs = torch.zeros(width, **exact)
 
     def add(
         self,
@@ -137,16 +137,6 @@ class LayerSums:
 def to_statistics(layers: list[LayerSums], count: Int64[np.ndarray, " 2"]) -> Statistics:
     """Gather the layers' sums; `count` is rows by class."""
 
-    def gather(tensors: list[Float64[Tensor, "2 width"]]) -> ByClass:
-        return np.stack([tensor.cpu().numpy() for tensor in tensors], axis=1)
-
-    total, squares, absolute, positive = (gather([layer.sums[i] for layer in layers]) for i in range(4))
-    return Statistics(
-        count,
-        total,
-        squares,
-        absolute,
-        gather([layer.min for layer in layers]),
-        gather([layer.max for layer in layers]),
-        positive,
-    )
+    parts = [torch.stack([*layer.sums, layer.min, layer.max]).cpu().numpy() for layer in layers]
+    total, squares, absolute, positive, least, most = np.stack(parts, axis=2)
+    return Statistics(count, total, squares, absolute, least, most, positive)

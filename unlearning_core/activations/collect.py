@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,18 +17,19 @@ import pandas as pd
 import torch
 
 from unlearning_core.activations.accumulate import LayerSums, plan, to_statistics
-from unlearning_core.activations.alignment import Aggregation, Alignment, Encoded, encode
+from unlearning_core.activations.alignment import Aggregation, Alignment, encode
 from unlearning_core.activations.batches import Batch, batches
 from unlearning_core.activations.hooks import listening
 from unlearning_core.activations.massive import massive_neurons
 from unlearning_core.activations.reduce import all_reduced, all_rows, all_statistics, processes
-from unlearning_core.activations.reservoir import BYTES_DEFAULT, Reservoir, Rows
+from unlearning_core.activations.reservoir import Reservoir, Rows
 from unlearning_core.activations.statistics import Statistics
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:
     from unlearning_core.concepts.labelling import LabelledText
+    from unlearning_core.config import NeuralProbingSection
     from unlearning_core.models.loading import LoadedModel
 
 WINDOW = 2048
@@ -69,6 +71,17 @@ class Activations:
     aggregation: Aggregation
     skip_first: bool
 
+    @classmethod
+    def load(cls, folder: Path, probing: NeuralProbingSection) -> Activations:
+        """What a run keeps of a pass made with these settings: no rows, and 0 for the tokens that were read.
+
+        Raises:
+            InputError: there are no statistics in `folder`.
+        """
+        statistics = Statistics.load(folder / "statistics.npz")
+        massive, skip_first = pd.read_parquet(folder / "massive.parquet"), probing.skip_first_position
+        return cls(probing.site, statistics, None, massive, 0, probing.alignment, probing.aggregation, skip_first)
+
 
 def collect(
     loaded: LoadedModel,
@@ -80,7 +93,6 @@ def collect(
     skip_first: bool = True,
     token_budget: int | None = None,
     rows: int = 0,
-    row_bytes: int = BYTES_DEFAULT,
     seed: int = 0,
     final_normed: bool = False,
     progress: ProgressCallback = silent,
@@ -101,7 +113,6 @@ def collect(
         skip_first: leave position 0 out (the begin-of-text token where the tokenizer adds one).
         token_budget: padded tokens a batch.
         rows: how many rows to sample for the rankers that need them, half of each class; 0 for none.
-        row_bytes: memory those rows may take.
         seed: of that sample.
         final_normed: site "residual": read the last hidden state after the final norm, as NeuroX does.
         progress: told the tokens done. May raise `Stopped`; the hooks are removed all the same.
@@ -118,17 +129,20 @@ def collect(
     layers, width = loaded.map.require(site)
     device = next(loaded.model.parameters()).device
     budget = token_budget or default_token_budget(device.type)
-    reader = _Pass(
-        loaded, site, device, Reservoir(rows, layers, width, seed=seed, max_bytes=row_bytes) if rows else None
-    )
+    reader = _Pass(loaded, site, device, Reservoir(rows, layers, width, seed=seed) if rows else None)
+    read_at = alignment, aggregation, skip_first
     rank, world = processes()
     with listening(loaded.map, site, reader.take, final_normed=final_normed), torch.no_grad():
-        stream = _stream(loaded, items, budget, alignment, aggregation, skip_first)
-        for number, (batch, done, total) in enumerate(stream):
+        for number, (batch, done, total) in enumerate(_stream(loaded, items, budget, read_at)):
             if number % world == rank:
                 reader.run(batch)
             progress(Progress(TASK, done, total, "tokens"))
-    return _finish(reader, loaded, alignment, aggregation, skip_first)
+    found = reader.finished(*read_at)
+    log.info(
+        "Read %d tokens at site %s (%s, %s): %d retain and %d concept rows, %d massive neurons",
+        *(found.tokens, site, alignment, aggregation, *found.statistics.count.tolist(), len(found.massive)),
+    )
+    return found
 
 
 def default_token_budget(device_type: str) -> int:
@@ -148,7 +162,7 @@ class _Pass:
 
     def run(self, batch: Batch) -> None:
         """Send one batch through the body of the model; the hooks call `take`."""
-        picked = slots = None
+        picked = slots = np.zeros(0, np.int64)
         if self.reservoir is not None:
             picked, slots = self.reservoir.admit(batch.row_text, batch.row_number, batch.retain)
         self.chunks = plan(batch, self.width, self.device, picked, slots)
@@ -171,42 +185,27 @@ class _Pass:
         buffer = None if self.reservoir is None else self.reservoir.buffer[:, layer]
         sums.add(values, self.chunks, self.side_by_side, buffer)
 
-    def finished(self) -> tuple[Statistics, np.ndarray]:
-        """Statistics of every process, and the mean absolute activation at position 0."""
+    def finished(self, *read_at: Any) -> Activations:
+        """What the passes of all processes kept."""
         sums = [layer or LayerSums(self.width, self.device) for layer in self.sums]
         statistics = all_statistics(to_statistics(sums, self.count))
         first = all_reduced(np.stack([layer.first_abs.cpu().numpy() for layer in sums]))
-        return statistics, first / max(1, int(all_reduced(np.array([self.texts]))[0]))
-
-
-def _finish(
-    reader: _Pass, loaded: LoadedModel, alignment: Alignment, aggregation: Aggregation, skip_first: bool
-) -> Activations:
-    statistics, first = reader.finished()
-    broken = np.flatnonzero(~np.isfinite(statistics.sumsq).all(axis=(0, 2)))
-    if len(broken):
-        raise WorkFailed(
-            f"The activations of layer {broken[0]} ({reader.site}) are not finite numbers. Load the model in float32, "
-            "or check its weights."
-        )
-    elsewhere = statistics.sumabs.sum(0) / max(1, int(statistics.count.sum()))
-    massive = massive_neurons(reader.site, first, elsewhere, loaded.map.outgoing_norm(reader.site))
-    rows = None if reader.reservoir is None else all_rows(reader.reservoir)
-    tokens = int(all_reduced(np.array([reader.tokens]))[0])
-    log.info(
-        "Read %d tokens at site %s (%s, %s): %d retain and %d concept rows, %d massive neurons",
-        *(tokens, reader.site, alignment, aggregation, *statistics.count.tolist(), len(massive)),
-    )
-    return Activations(reader.site, statistics, rows, massive, tokens, alignment, aggregation, skip_first)
+        texts, tokens = all_reduced(np.array([self.texts, self.tokens])).tolist()
+        broken = np.flatnonzero(~np.isfinite(statistics.sumsq).all(axis=(0, 2)))
+        if len(broken):
+            raise WorkFailed(
+                f"The activations of layer {broken[0]} ({self.site}) are not finite numbers. Load the model in "
+                "float32, or check its weights."
+            )
+        elsewhere = statistics.sumabs.sum(0) / max(1, int(statistics.count.sum()))
+        norm = self.loaded.map.outgoing_norm(self.site)
+        massive = massive_neurons(self.site, first / max(1, texts), elsewhere, norm)
+        rows = None if self.reservoir is None else all_rows(self.reservoir)
+        return Activations(self.site, statistics, rows, massive, tokens, *read_at)
 
 
 def _stream(
-    loaded: LoadedModel,
-    items: Sequence[LabelledText],
-    budget: int,
-    alignment: Alignment,
-    aggregation: Aggregation,
-    skip_first: bool,
+    loaded: LoadedModel, items: Sequence[LabelledText], budget: int, read_at: tuple[Alignment, Aggregation, bool]
 ) -> Iterator[tuple[Batch, int, int]]:
     """Yield batches with (tokens done after them, tokens in all, estimated while texts are still to be tokenised)."""
     characters = sum(len(item.text) for item in items)
@@ -215,11 +214,12 @@ def _stream(
     for start in range(0, len(items), WINDOW):
         window = items[start : start + WINDOW]
         encoded = encode(loaded.tokenizer, window, context)
-        _tell_cut(encoded, context)
+        if cut := sum(context is not None and len(text) >= context for text in encoded):
+            log.warning("%d texts reach the model's %s tokens; what goes beyond is left out", cut, context)
         seen_characters += sum(len(item.text) for item in window)
         seen_tokens += sum(len(text) for text in encoded)
         total = round(seen_tokens * characters / max(1, seen_characters))
-        for batch in batches(encoded, budget, alignment, aggregation, skip_first, offset=start):
+        for batch in batches(encoded, budget, *read_at, offset=start):
             done += batch.tokens
             yield batch, done, total
 
@@ -229,9 +229,3 @@ def context_length(loaded: LoadedModel) -> int | None:
     config: Any = loaded.model.config.get_text_config()
     length = getattr(config, "max_position_embeddings", None)
     return int(length) if length else None
-
-
-def _tell_cut(encoded: Sequence[Encoded], context: int | None) -> None:
-    cut = sum(context is not None and len(text) >= context for text in encoded)
-    if cut:
-        log.warning("%d texts reach the model's %s tokens; what goes beyond is left out", cut, context)

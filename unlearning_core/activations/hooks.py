@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from jaxtyping import Float
@@ -36,29 +37,24 @@ def listening(model_map: ModelMap, site: str, listener: Listener, *, final_norme
         if _listening.get() is token:
             listener(layer, value)
 
-    def before(layer: int) -> Callable[..., None]:
-        return lambda module, args, kwargs: tell(layer, args[0] if args else next(iter(kwargs.values())))
+    def before(layer: int, module: nn.Module, args: Any, kwargs: Any) -> None:
+        tell(layer, args[0] if args else next(iter(kwargs.values())))
 
-    def after(layer: int) -> Callable[..., None]:
-        return lambda module, args, output: tell(layer, output)
+    def after(layer: int, module: nn.Module, args: Any, output: Tensor) -> None:
+        tell(layer, output)
 
     previous = _listening.set(token)
     try:
         layers, _ = model_map.require(site)
         for layer in range(layers):
-            module, last = _module(model_map, site, layer), site == "residual" and layer == layers - 1
-            if last and final_normed:
-                handles.append(module.register_forward_hook(after(layer)))
+            block = site == "residual" and layer < len(model_map.blocks)
+            module = model_map.blocks[layer] if block else model_map.readers(site, layer)[0]
+            if final_normed and site == "residual" and not block:
+                handles.append(module.register_forward_hook(partial(after, layer)))
             else:
-                handles.append(module.register_forward_pre_hook(before(layer), with_kwargs=True))
+                handles.append(module.register_forward_pre_hook(partial(before, layer), with_kwargs=True))
         yield
     finally:
         for handle in handles:
             handle.remove()
         _listening.reset(previous)
-
-
-def _module(model_map: ModelMap, site: str, layer: int) -> nn.Module:
-    if site == "residual" and layer < len(model_map.blocks):
-        return model_map.blocks[layer]
-    return model_map.readers(site, layer)[0]

@@ -26,8 +26,6 @@ also forms at a few later positions, which weigh in the mean of a small corpus."
 LARGEST_SHARE = 0.002
 """At most this share of a site's neurons is called massive (rounded up): the strongest ones."""
 
-COLUMNS = ["site", "layer", "index", "contribution", "typical"]
-
 
 def massive_neurons(
     site: str,
@@ -54,11 +52,12 @@ def massive_neurons(
     strongest = candidates[np.argsort(-contribution.ravel()[candidates], kind="stable")]
     strongest = strongest[: math.ceil(LARGEST_SHARE * contribution.size)]
     layer, index = np.unravel_index(strongest, contribution.shape)
-    columns = [
-        np.full(len(strongest), site, dtype=object),
-        layer.astype(np.int64),
-        index.astype(np.int64),
-        contribution.ravel()[strongest],
-        typical.ravel()[strongest],
-    ]
-    return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
+    return pd.DataFrame(
+        {
+            "site": np.full(len(strongest), site, dtype=object),
+            "layer": layer.astype(np.int64),
+            "index": index.astype(np.int64),
+            "contribution": contribution.ravel()[strongest],
+            "typical": typical.ravel()[strongest],
+        }
+    )

@@ -22,23 +22,18 @@ def processes() -> tuple[int, int]:
 
 def all_statistics(own: Statistics) -> Statistics:
     """The sum of every process's statistics, the same in each."""
-    arrays = own.to_arrays()
-    operations = {"min": "min", "max": "max"}
-    return Statistics.from_arrays(
-        {name: all_reduced(value, operations.get(name, "sum")) for name, value in arrays.items()}
-    )
+    operations = {"min": dist.ReduceOp.MIN, "max": dist.ReduceOp.MAX} if processes()[1] > 1 else {}
+    return Statistics(**{name: all_reduced(value, operations.get(name)) for name, value in vars(own).items()})
 
 
-def all_reduced(array: Shaped[np.ndarray, "*shape"], operation: str = "sum") -> Shaped[np.ndarray, "*shape"]:
-    """Element by element the "sum", "min" or "max" over processes."""
+def all_reduced(array: Shaped[np.ndarray, "*shape"], operation: Any = None) -> Shaped[np.ndarray, "*shape"]:
+    """The sum, or what another operation of torch.distributed makes, element by element over processes."""
     if processes()[1] == 1:
         return array
     # NCCL moves only what is on a GPU; gloo takes the CPU.
     device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
     tensor = torch.from_numpy(np.array(array)).to(device)
-    dist.all_reduce(
-        tensor, op={"sum": dist.ReduceOp.SUM, "min": dist.ReduceOp.MIN, "max": dist.ReduceOp.MAX}[operation]
-    )
+    dist.all_reduce(tensor, op=operation or dist.ReduceOp.SUM)
     return tensor.cpu().numpy()
 
 

@@ -102,13 +102,10 @@ def merged(samples: Sequence[Rows], half: int) -> Rows:
 
 def _balanced_order(keys: np.ndarray, classes: np.ndarray, half: int) -> np.ndarray:
     """The smallest keys of each class, as many of one as of the other, at most `half`, sorted by key."""
-    each = min(half, int((classes == RETAIN).sum()), int((classes == CONCEPT).sum()))
-    kept = []
-    for label in (RETAIN, CONCEPT):
-        own = np.flatnonzero(classes == label)
-        kept.append(own[np.argsort(keys[own], kind="stable")[:each]])
-    order = np.concatenate(kept)
-    return order[np.argsort(keys[order], kind="stable")]
+    each = min(half, *np.bincount(classes, minlength=2).tolist())
+    order = np.argsort(keys, kind="stable")
+    kept = [np.flatnonzero(classes[order] == label)[:each] for label in (RETAIN, CONCEPT)]
+    return order[np.sort(np.concatenate(kept))]
 
 
 def row_keys(

@@ -6,12 +6,11 @@ statistics of the same neurons add, so batches, files and processes can be summe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int64, Real
+from jaxtyping import Float64, Int64
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file
@@ -48,36 +47,6 @@ class Statistics:
     max: ByClass
     positive: ByClass
 
-    @classmethod
-    def empty(cls, layers: int, width: int) -> Statistics:
-        """Statistics of no rows: the zero of `+`."""
-        shape = (2, layers, width)
-        return cls(
-            np.zeros(2, np.int64),
-            np.zeros(shape),
-            np.zeros(shape),
-            np.zeros(shape),
-            np.full(shape, np.inf),
-            np.full(shape, -np.inf),
-            np.zeros(shape),
-        )
-
-    @classmethod
-    def of_rows(cls, rows: Real[np.ndarray, "rows layers width"], classes: Real[np.ndarray, " rows"]) -> Statistics:
-        """Statistics of activations at hand; `classes` is 0 or 1 for each row."""
-        total = cls.empty(*rows.shape[1:])
-        for label in (RETAIN, CONCEPT):
-            chosen = rows[classes == label].astype(np.float64)
-            total.count[label] = len(chosen)
-            if len(chosen):
-                total.sum[label] = chosen.sum(0)
-                total.sumsq[label] = (chosen**2).sum(0)
-                total.sumabs[label] = np.abs(chosen).sum(0)
-                total.min[label] = chosen.min(0)
-                total.max[label] = chosen.max(0)
-                total.positive[label] = (chosen > 0).sum(0)
-        return total
-
     @property
     def shape(self) -> tuple[int, int]:
         """(layers, width)."""
@@ -91,15 +60,8 @@ class Statistics:
         """
         if self.shape != other.shape:
             raise ValueError(f"statistics of {self.shape} and of {other.shape} neurons do not add")
-        return Statistics(
-            self.count + other.count,
-            self.sum + other.sum,
-            self.sumsq + other.sumsq,
-            self.sumabs + other.sumabs,
-            np.minimum(self.min, other.min),
-            np.maximum(self.max, other.max),
-            self.positive + other.positive,
-        )
+        join = {"min": np.minimum, "max": np.maximum}
+        return Statistics(**{name: join.get(name, np.add)(own, vars(other)[name]) for name, own in vars(self).items()})
 
     def mean(self) -> ByClass:
         """Mean activation by class; NaN for a class without rows."""
@@ -137,34 +99,12 @@ class Statistics:
         mean = self.sum.sum(0) / rows
         return np.sqrt(np.maximum(self.sumsq.sum(0) / rows - mean**2, 0.0))
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """The fields by name, for an archive or a reduction over processes."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Statistics:
-        """Inverse of `to_arrays`.
-
-        Raises:
-            InputError: a field is missing.
-        """
-        names = [field.name for field in fields(cls)]
-        if "positive" not in arrays and "sum" in arrays:
-            arrays = {**arrays, "positive": np.full_like(arrays["sum"], np.nan)}
-        missing = [name for name in names if name not in arrays]
-        if missing:
-            raise InputError(
-                f"These are not activation statistics: {', '.join(missing)} missing, found {sorted(arrays)}. "
-                "Rank the corpus again."
-            )
-        return cls(**{name: np.asarray(arrays[name]) for name in names})
-
     def save(self, path: Path) -> None:
         """Write a `.npz` archive, whole or not at all."""
 
         def write(temporary: Path) -> None:
             with temporary.open("wb") as file:
-                np.savez_compressed(file, **self.to_arrays())  # type: ignore[arg-type]
+                np.savez_compressed(file, **vars(self))
 
         write_file(path, write)
 
@@ -177,9 +117,18 @@ class Statistics:
         """
         try:
             with np.load(path, allow_pickle=False) as archive:
-                return cls.from_arrays(dict(archive))
+                arrays = dict(archive)
         except (OSError, ValueError) as error:
             raise InputError(f"{path} holds no activation statistics ({error}). Rank the corpus again.") from error
+        if "positive" not in arrays and "sum" in arrays:
+            arrays["positive"] = np.full_like(arrays["sum"], np.nan)
+        names = [field.name for field in fields(cls)]
+        if missing := ", ".join(name for name in names if name not in arrays):
+            raise InputError(
+                f"These are not activation statistics: {missing} missing, found {sorted(arrays)}. Rank the corpus "
+                "again."
+            )
+        return cls(**{name: arrays[name] for name in names})
 
     def _per_row(self, total: ByClass) -> ByClass:
         count = self.count.astype(np.float64)[:, None, None]

@@ -13,7 +13,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,22 +49,15 @@ def weigh_neighbours(
     near = [as_concept(item) for item in (_apart(item) for item in items) if item.neighbours]
     if not near or not share:
         return activations
-    apart = collect(
-        loaded,
-        near,
-        site=activations.site,
-        alignment=activations.alignment,
-        aggregation=activations.aggregation,
-        skip_first=activations.skip_first,
-        progress=progress,
-    )
+    settings: Any = {name: getattr(activations, name) for name in ("site", "alignment", "aggregation", "skip_first")}
+    apart = collect(loaded, near, **settings, progress=progress)
     return replace(activations, statistics=weighed(activations.statistics, apart.statistics, share))
 
 
 def _apart(item: LabelledText) -> LabelledText:
     """Without the neighbours that share a space-separated word with the concept ("chair/table"): a row of such a word
     counts for the concept."""
-    words = [(word.start(), word.end()) for word in re.finditer("[^ ]+", item.text)]
+    words = [word.span() for word in re.finditer("[^ ]+", item.text)]
     mixed = [word for word in words if any(_overlap(word, span) for span in item.spans)]
     kept = tuple(near for near in item.neighbours if not any(_overlap(near, word) for word in mixed))
     return replace(item, neighbours=kept, neighbour_words=())

@@ -123,7 +123,7 @@ def evaluate_command(
     if json:
         write_json(json, summary(models["smallworld"], models.get("never knew"), exam.questions))
     if answers:
-        replies = [{"model": name, **reply.to_dict()} for name, figures in models.items() for reply in figures.marked]
+        replies = [{"model": name, **vars(reply)} for name, figures in models.items() for reply in figures.marked]
         write_text(answers, "".join(json_text.dumps(reply, ensure_ascii=False) + "\n" for reply in replies))
     if stories:
         write_text(stories, "\n\n".join(models["smallworld"].stories) + "\n")

@@ -6,9 +6,10 @@ A new thread starts with an empty context: run it through `contextvars.copy_cont
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,27 +106,16 @@ def _register(model_map: ModelMap, site: str, layer: int, factor: Tensor, token:
     for module in model_map.readers(site, layer):
         weight = module.weight
         assert isinstance(weight, Tensor)
-        placed = factor.to(device=weight.device, dtype=weight.dtype)
-        if site == "residual":
-            handles.append(module.register_forward_hook(_on_output(placed, token)))
-        else:
-            handles.append(module.register_forward_pre_hook(_on_input(placed, token)))
+        multiply = partial(_multiply, factor.to(weight), token)
+        on_output = site == "residual"
+        handles.append((module.register_forward_hook if on_output else module.register_forward_pre_hook)(multiply))
     return handles
 
 
-def _on_input(factor: Tensor, token: object) -> Callable[..., Any]:
-    def multiply(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if token not in _active.get():
-            return None
-        return (args[0] * factor.to(device=args[0].device, dtype=args[0].dtype), *args[1:])
-
-    return multiply
-
-
-def _on_output(factor: Tensor, token: object) -> Callable[..., Any]:
-    def multiply(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        if token not in _active.get():
-            return None
-        return output * factor.to(device=output.device, dtype=output.dtype)
-
-    return multiply
+def _multiply(factor: Tensor, token: object, module: nn.Module, args: tuple[Any, ...], *output: Tensor) -> Any:
+    """Multiplies a module's output or, before it has one, its first input."""
+    if token not in _active.get():
+        return None
+    if output:
+        return output[0] * factor.to(output[0])
+    return (args[0] * factor.to(args[0]), *args[1:])

@@ -72,7 +72,11 @@ class Mask:
         """
         if not (isinstance(ratio, Real) and math.isfinite(ratio) and 0 <= ratio <= 1):
             raise InputError(f"The prune ratio is {ratio!r}; it must be a number from 0 (cut none) to 1 (cut all).")
-        _check_columns(ranking)
+        if missing := ", ".join(column for column in _COLUMNS if column not in ranking.columns):
+            expected = ", ".join(_COLUMNS)
+            raise InputError(f"The ranking has no column {missing}; expected {expected}. Rank the neurons again.")
+        if ranking["rank"].isna().any():
+            raise InputError("The ranking has a neuron without a rank. Rank the neurons again.")
         positions = _positions(ranking, shapes)
         if positions.size and np.bincount(positions).max() > 1:
             raise InputError("The ranking names a neuron twice. Rank the neurons again.")
@@ -118,13 +122,10 @@ class Mask:
 
     def neurons(self) -> pd.DataFrame:
         """The neurons cut: columns site, layer, index, in that order."""
-        parts = []
-        for site, array in self.kept.items():
-            layer, index = np.nonzero(~array)
-            parts.append(pd.DataFrame({"site": [site] * len(layer), "layer": layer, "index": index}))
-        if not parts:
-            return pd.DataFrame({"site": [], "layer": [], "index": []}).astype({"layer": int, "index": int})
-        return pd.concat(parts, ignore_index=True)
+        cut = {site: np.argwhere(~kept) for site, kept in self.kept.items()}
+        where = np.concatenate([np.zeros((0, 2), np.int64), *cut.values()])
+        sites = [site for site, own in cut.items() for _ in own]
+        return pd.DataFrame({"site": sites, "layer": where[:, 0], "index": where[:, 1]})
 
     def __and__(self, other: "Mask") -> "Mask":
         """Keep what both keep; a site that only one of them has is taken from it.
@@ -160,15 +161,6 @@ class Mask:
             sha.update(f"{site} {array.shape[0]}x{array.shape[1]}\n".encode())
             sha.update(np.packbits(array).tobytes())
         return sha.hexdigest()
-
-
-def _check_columns(ranking: pd.DataFrame) -> None:
-    missing = ", ".join(column for column in _COLUMNS if column not in ranking.columns)
-    if missing:
-        expected = ", ".join(_COLUMNS)
-        raise InputError(f"The ranking has no column {missing}; expected {expected}. Rank the neurons again.")
-    if ranking["rank"].isna().any():
-        raise InputError("The ranking has a neuron without a rank. Rank the neurons again.")
 
 
 def _positions(neurons: pd.DataFrame, shapes: Shapes) -> Int64[np.ndarray, " neurons"]:

@@ -18,23 +18,13 @@ FORMAT_VERSION = 1
 RECIPE_FILE = "recipe.json"
 MASK_FILE = "mask.safetensors"
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "format_version": (int,),
-    "model": (str,),
-    "revision": (str, type(None)),
-    "fingerprint": (str, type(None)),
-    "ranking": (dict,),
-    "ratio": (int, float),
-    "per_layer": (bool,),
-    "created": (str,),
-    "shapes": (dict,),
-    "cut": (int,),
-    "mask_digest": (str,),
-}
+_OWN: dict[str, tuple[type, ...]] = {
+    "model": (str,), "revision": (str, type(None)), "fingerprint": (str, type(None)), "ranking": (dict,),
+    "ratio": (int, float), "per_layer": (bool,), "created": (str,),
+}  # fmt: skip
+"""Those fields of a recipe that stand in its JSON as they are."""
 
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+_TYPES = {"format_version": (int,), **_OWN, "shapes": (dict,), "cut": (int,), "mask_digest": (str,)}
 
 
 @dataclass(frozen=True)
@@ -59,7 +49,7 @@ class Recipe:
     revision: str | None = None
     fingerprint: str | None = None
     per_layer: bool = False
-    created: str = field(default_factory=_now)
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def save(self, folder: Path) -> None:
         """Write `recipe.json` and `mask.safetensors` into `folder`, which may hold other files.
@@ -69,22 +59,9 @@ class Recipe:
         tensors = {site: np.flatnonzero(~kept).astype(np.int32) for site, kept in self.mask.kept.items()}
         # The mask first: its digest in the JSON then tells a half-replaced pair.
         write_file(folder / MASK_FILE, lambda path: save_file(tensors, path))
-        write_json(
-            folder / RECIPE_FILE,
-            {
-                "format_version": FORMAT_VERSION,
-                "model": self.model,
-                "revision": self.revision,
-                "fingerprint": self.fingerprint,
-                "ranking": self.ranking,
-                "ratio": self.ratio,
-                "per_layer": self.per_layer,
-                "created": self.created,
-                "shapes": {site: list(shape) for site, shape in self.mask.shapes.items()},
-                "cut": self.mask.cut,
-                "mask_digest": self.mask.digest(),
-            },
-        )
+        own = {name: getattr(self, name) for name in _OWN}
+        of_mask = {"shapes": self.mask.shapes, "cut": self.mask.cut, "mask_digest": self.mask.digest()}
+        write_json(folder / RECIPE_FILE, {"format_version": FORMAT_VERSION} | own | of_mask)
 
     @classmethod
     def load(cls, folder: Path, shapes: Shapes | None = None) -> "Recipe":
@@ -93,19 +70,9 @@ class Recipe:
         Raises:
             InputError: a file is missing, damaged, of another format version, or not for this model.
         """
-        folder = Path(folder)
         content = _read_json(folder / RECIPE_FILE)
         mask = _read_mask(folder / MASK_FILE, content)
-        recipe = cls(
-            mask=mask,
-            model=content["model"],
-            ranking=content["ranking"],
-            ratio=float(content["ratio"]),
-            revision=content["revision"],
-            fingerprint=content["fingerprint"],
-            per_layer=content["per_layer"],
-            created=content["created"],
-        )
+        recipe = cls(mask, **{name: content[name] for name in _OWN} | {"ratio": float(content["ratio"])})
         if shapes is not None:
             recipe.check(shapes)
         return recipe

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -52,9 +51,8 @@ class Cut:
         with torch.no_grad():
             self.parameter.index_fill_(self.axis, self.positions.to(self.parameter.device), self.value)
 
-    def alive(self, tensor: Shaped[Tensor, "..."] | None = None) -> Int64[np.ndarray, " neurons"]:
-        """The neurons (sorted, unique) whose entries in `tensor`, by default the parameter, are not silent."""
-        tensor = self.parameter.detach() if tensor is None else tensor
+    def alive(self, tensor: Shaped[Tensor, "..."]) -> Int64[np.ndarray, " neurons"]:
+        """The neurons (sorted, unique) whose entries in `tensor`, of the parameter's shape, are not silent."""
         entries = tensor.index_select(self.axis, self.positions.to(tensor.device)).movedim(self.axis, 0)
         changed = (entries != self.value).reshape(len(self.positions), -1).any(dim=1)
         return np.unique(self.neurons[changed.cpu().numpy()])
@@ -115,10 +113,16 @@ def survivors(model_or_folder: nn.Module | str | Path, mask: Mask, model_map: Mo
         InputError: the mask is not of this model, or the folder is not a readable model folder.
     """
     if isinstance(model_or_folder, nn.Module):
-        places = cuts(model_map or map_model(model_or_folder), mask)
-        return _alive(places, lambda cut: cut.parameter.detach())
+        return _alive(cuts(model_map or map_model(model_or_folder), mask), lambda cut: cut.parameter.detach())
     folder = Path(model_or_folder)
-    config = _config(folder)
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            f"{folder} has no config.json: it is not a model folder. Give the folder the model was saved in."
+        )
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder / 'config.json'} cannot be read ({error}). Save the model again.") from error
     if config.model_type not in TABLE and "residual" in mask.kept:
         return survivors(AutoModelForCausalLM.from_pretrained(folder, local_files_only=True), mask)
     with torch.device("meta"):
@@ -130,17 +134,6 @@ def survivors(model_or_folder: nn.Module | str | Path, mask: Mask, model_map: Mo
 
 def _alive(places: list[Cut], tensor: Callable[[Cut], Tensor]) -> list[Neuron]:
     return sorted({(cut.site, cut.layer, int(index)) for cut in places for index in cut.alive(tensor(cut))})
-
-
-def _config(folder: Path) -> Any:
-    if not (folder / "config.json").is_file():
-        raise InputError(
-            f"{folder} has no config.json: it is not a model folder. Give the folder the model was saved in."
-        )
-    try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder / 'config.json'} cannot be read ({error}). Save the model again.") from error
 
 
 def _reader(folder: Path, prefix: str) -> Callable[[str, torch.Size], Tensor]:

@@ -1,1 +1,1 @@
-"""One neuron by itself: its standing in every ranking, when it is active, what it promotes, what its cut does."""
+"""One neuron by itself: its rank by every method, when it is active, what it promotes, what its cut does."""

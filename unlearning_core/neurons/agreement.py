@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,7 @@ _POINTS = 120
 """Lengths of the top, evenly spread over the logarithm, at which a curve is told; fewer where numbers repeat."""
 
 
-@dataclass(frozen=True)
-class Overlap:
+class Overlap(NamedTuple):
     """What the first neurons of two rankings share.
 
     Attributes:
@@ -87,10 +87,7 @@ class Agreement:
     def curve(self) -> pd.DataFrame:
         """The overlap (columns first, both, share, chance) of ever longer tops, from one neuron to all."""
         lengths = np.unique(np.geomspace(1, len(self), _POINTS).round().astype(int))
-        both = np.searchsorted(self._joint, lengths)
-        return pd.DataFrame(
-            {"first": lengths, "both": both, "share": both / lengths, "chance": lengths / len(self)},
-        )
+        return pd.DataFrame([self.overlap(int(first)) for first in lengths])
 
     def correlation(self) -> float:
         """Spearman's rank correlation over all neurons (1904): 1 the same order, 0 no relation, -1 upside down.

@@ -75,7 +75,6 @@ def passages(
 
 
 def _counted(trace: Trace, skip_first: bool) -> np.ndarray:
-    """Positions whose activation counts."""
     counted = ~trace.encoded.special
     if skip_first:
         counted[:1] = False

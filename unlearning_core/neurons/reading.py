@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
 from unlearning_core.activations.alignment import Aggregation, Alignment, Encoded, encode, readings
 from unlearning_core.activations.batches import length_sorted
@@ -17,16 +18,15 @@ from unlearning_core.activations.hooks import listening
 from unlearning_core.activations.statistics import CONCEPT, RETAIN
 from unlearning_core.errors import WorkFailed
 from unlearning_core.neurons.neuron import Neuron
+from unlearning_core.neurons.passages import Passage, passages
 
 if TYPE_CHECKING:
-    from unlearning_core.concepts.labelling import LabelledText
+    from unlearning_core.concepts.labelling import LabelledSet, LabelledText
+    from unlearning_core.config import ExperimentConfig
     from unlearning_core.models.loading import LoadedModel
 
 TOKEN_BUDGET = 2048
 """Padded tokens a batch."""
-
-_LEAST, _MOST = 16, 200
-_PARAMETER_SENTENCES = 6_000_000_000
 
 
 def sample_size(parameters: int) -> int:
@@ -34,7 +34,7 @@ def sample_size(parameters: int) -> int:
 
     About a second of a two-core machine: 200 up to 30 million parameters, 45 of SmolLM2's 135 million, never under 16.
     """
-    return max(_LEAST, min(_MOST, _PARAMETER_SENTENCES // max(1, parameters)))
+    return max(16, min(200, 6_000_000_000 // max(1, parameters)))
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ def read_neuron(loaded: LoadedModel, items: Sequence[LabelledText], neuron: Neur
     traces: list[Trace] = []
     with listening(loaded.map, neuron.site, take), torch.inference_mode():
         for group in length_sorted([len(text) for text in encoded], TOKEN_BUDGET):
-            ids, mask = _padded([encoded[i].input_ids for i in group])
+            texts = [torch.from_numpy(encoded[i].input_ids) for i in group]
+            ids = nn.utils.rnn.pad_sequence(texts, batch_first=True)
+            mask = nn.utils.rnn.pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
             with contextlib.suppress(_Seen):
                 loaded.map.body(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
             values = seen.pop().cpu().numpy()
@@ -91,15 +93,6 @@ def read_neuron(loaded: LoadedModel, items: Sequence[LabelledText], neuron: Neur
                 Trace(items[i], encoded[i], values[row, : len(encoded[i])].copy()) for row, i in enumerate(group)
             ]
     return traces
-
-
-def _padded(texts: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
-    longest = max(map(len, texts))
-    ids, mask = (torch.zeros(len(texts), longest, dtype=torch.long) for _ in range(2))
-    for row, text in enumerate(texts):
-        ids[row, : len(text)] = torch.from_numpy(text)
-        mask[row, : len(text)] = 1
-    return ids, mask
 
 
 def rows_of(
@@ -143,3 +136,29 @@ def histogram(values: np.ndarray, classes: np.ndarray, bins: int = 40) -> Histog
         counts.append(np.histogram(own, edges)[0])
         means.append(float(own.mean()) if len(own) else float("nan"))
     return Histogram(edges, counts[0], counts[1], means[0], means[1])
+
+
+@dataclass(frozen=True)
+class Activity:
+    """When a neuron was active in a sample of so many `sentences`, and the passages where it was most and least so."""
+
+    histogram: Histogram
+    most: list[Passage]
+    least: list[Passage]
+    sentences: int
+
+
+def read_activity(loaded: LoadedModel, labelled: LabelledSet, neuron: Neuron, config: ExperimentConfig) -> Activity:
+    """Read `neuron` in a sample of the labelled sentences, where the settings let a ranking read it.
+
+    Raises:
+        InputError: there is no such neuron.
+        WorkFailed: an activation is not finite.
+    """
+    probing, few = config.neural_probing, sample_size(loaded.info.parameters)
+    items = labelled.take(few, few, config.seed).items
+    traces = read_neuron(loaded, items, neuron)
+    skip = probing.skip_first_position
+    values, classes = rows_of(traces, probing.alignment, probing.aggregation, skip)
+    most, least = passages(loaded.tokenizer, traces, skip_first=skip)
+    return Activity(histogram(values, classes), most, least, len(items))

@@ -41,9 +41,8 @@ def search(
     if protected is not None:
         rows = rows[rows["protected"] == protected]
     if among is not None:
-        wanted = {neuron.key for neuron in among}
-        named = zip(rows["site"], rows["layer"], rows["index"], strict=True)
-        rows = rows[np.fromiter((neuron in wanted for neuron in named), bool, len(rows))]
+        wanted = [neuron.key for neuron in among]
+        rows = rows[pd.MultiIndex.from_frame(rows[["site", "layer", "index"]]).isin(wanted)]
     return rows.sort_values("rank", kind="stable")
 
 

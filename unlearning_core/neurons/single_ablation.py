@@ -12,16 +12,14 @@ from unlearning_core.models.loading import LoadedModel
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.reading import sample_size
 
-_LEAST, _MOST = 16, 50
-
 
 def held_out_size(parameters: int) -> int:
     """How many held-out sentences of each kind are measured for one neuron: fewer, the larger the model."""
-    return max(_LEAST, min(_MOST, sample_size(parameters) // 2))
+    return max(16, min(50, sample_size(parameters) // 2))
 
 
 @dataclass(frozen=True)
-class CutAlone:
+class SingleAblation:
     """Change of the mean negative log-likelihood, nats a token, with its standard error.
 
     Attributes:
@@ -35,7 +33,7 @@ class CutAlone:
     sentences: int
 
 
-def cut_alone(loaded: LoadedModel, items: Sequence[LabelledText], neuron: Neuron, base: Measurement) -> CutAlone:
+def ablate(loaded: LoadedModel, items: Sequence[LabelledText], neuron: Neuron, base: Measurement) -> SingleAblation:
     """Measure `items` with the neuron cut, against `base`, the measurement of the same sentences with none cut.
 
     Raises:
@@ -45,4 +43,4 @@ def cut_alone(loaded: LoadedModel, items: Sequence[LabelledText], neuron: Neuron
     shape = loaded.map.require(neuron.site)
     neuron.check(shape)
     cut = measure(loaded, items, mask=Mask.from_neurons({neuron.site: shape}, [neuron.key]))
-    return CutAlone(nll_delta(base, cut, "concept"), nll_delta(base, cut, "retain"), len(items))
+    return SingleAblation(nll_delta(base, cut, "concept"), nll_delta(base, cut, "retain"), len(items))

@@ -15,14 +15,11 @@ from jaxtyping import Float, Int
 from pydantic import Field
 
 from unlearning_core.rankers import parameters, taylor
-from unlearning_core.rankers.candidates import first, positions
-from unlearning_core.rankers.gain_for_cost import gain_for_cost, rise
+from unlearning_core.rankers.gain_for_cost import first, gain_for_cost, positions, rise
 from unlearning_core.rankers.ranking_input import RankingInput
 
 
 class Params(parameters.Params):
-    """Parameters of the method."""
-
     candidates: int = Field(300, ge=1, description="Neurons that are tried: the first of the cheap ranking.")
     cost: parameters.CostParameter = "loss"
     eps: parameters.EpsParameter = 3.0

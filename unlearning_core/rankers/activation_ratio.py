@@ -24,8 +24,6 @@ from unlearning_core.rankers.ranking_input import RankingInput
 
 
 class Params(parameters.Params):
-    """Parameters of the method."""
-
     measure: Literal["rms", "mean_absolute", "standard_deviation", "firing_frequency"] = Field(
         "rms",
         description="How activity is measured: root mean square (rare strong activations count more), mean absolute, "

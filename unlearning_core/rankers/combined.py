@@ -31,8 +31,7 @@ from pydantic import Field
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText
 from unlearning_core.progress import ProgressCallback, duration
 from unlearning_core.rankers import parameters
-from unlearning_core.rankers.candidates import first
-from unlearning_core.rankers.gain_for_cost import gain_for_cost, rise
+from unlearning_core.rankers.gain_for_cost import first, gain_for_cost, rise
 from unlearning_core.rankers.ranking_input import RankingInput
 
 if TYPE_CHECKING:
@@ -55,8 +54,6 @@ activations alone."""
 
 
 class Params(parameters.Params):
-    """Parameters of the method."""
-
     rounds: int = Field(4, ge=1, le=100, description="How often neurons are ranked, tried and cut.")
     most: int = Field(100, ge=1, description="Neurons that are cut each round, at most.")
     tests: int = Field(8, ge=1, description="Sets that are cut and measured each round, at most.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,11 +93,5 @@ def gradients_by_kind(
     """For each of `batch.kinds` that occurs: its number, its positions, and the gradients of its summed loss."""
     present = [(kind, chosen) for kind, chosen in enumerate(batch.kinds) if bool(chosen.any())]
     for kind, chosen in present:
-        more = kind != present[-1][0]
-        yield (
-            kind,
-            chosen,
-            torch.autograd.grad(
-                nll[chosen].sum(), leaves, retain_graph=more, allow_unused=True, materialize_grads=True
-            ),
-        )
+        settings: Any = {"retain_graph": kind != present[-1][0], "allow_unused": True, "materialize_grads": True}
+        yield kind, chosen, torch.autograd.grad(nll[chosen].sum(), leaves, **settings)

@@ -11,7 +11,7 @@ with a share s, s / (1 - s) times. What one of the two gains pays for nothing at
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from unlearning_core.rankers.parameters import Cost
 
@@ -58,3 +58,18 @@ def gain_for_cost(
     paid = {"loss": rise, "divergence": divergence, "both": rise + DIVERGENCE_SHARE * divergence}[cost]
     # Where the middle neuron does nothing at all (ReLU), the smallest float keeps the ratio defined.
     return gain / np.maximum(paid + eps * np.median(divergence), np.finfo(np.float64).tiny)
+
+
+def first(
+    score: Float[np.ndarray, "layers width"], count: int, excluded: Bool[np.ndarray, "layers width"]
+) -> Int[np.ndarray, "count 2"]:
+    """(layer, index) of the `count` neurons with the largest score, or of all where fewer are not `excluded`."""
+    order = np.lexsort((-score.ravel(), excluded.ravel()))[: min(count, int((~excluded).sum()))]
+    return np.stack(np.unravel_index(order, score.shape), axis=1)
+
+
+def positions(score: Float[np.ndarray, "layers width"]) -> Int[np.ndarray, "layers width"]:
+    """Where each neuron stands by `score`: 0 for the largest; equal ones stand in the order of (layer, index)."""
+    found = np.empty(score.size, np.int64)
+    found[np.argsort(-score.ravel(), kind="stable")] = np.arange(score.size)
+    return found.reshape(score.shape)

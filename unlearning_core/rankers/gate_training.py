@@ -8,7 +8,6 @@ import logging
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ from unlearning_core.rankers.token_batches import Sentences, TokenBatch
 log = logging.getLogger(__name__)
 
 TASK = "training gates"
-CHECKPOINT = "gates.npz"
+CHECKPOINT = "gates.pt"
 SAVE_EVERY = 5
 """Steps between checkpoints."""
 
@@ -115,7 +114,7 @@ class GateTraining:
         self._base = self._read_base()
         of_all = 2 * params.batch * params.steps / len(given.items)
         self.expected_seconds = PASSES * of_all * (time.monotonic() - begun)
-        self._identity = self._made_from(chosen)
+        self._fingerprint = self._made_from(chosen)
         self.history: list[Step] = []
 
     def run(self) -> Float[np.ndarray, " gates"]:
@@ -227,38 +226,22 @@ class GateTraining:
         """Keep the state before `step`."""
         if self._given.folder is None or not wanted:
             return
-        state = self._optimizer.state[self._log_alpha]
-
-        def write(path: Path) -> None:
-            with path.open("wb") as file:
-                np.savez(
-                    file,
-                    identity=np.array(self._identity),
-                    step=np.array(step),
-                    log_alpha=self._log_alpha.detach().cpu().numpy(),
-                    mean=state["exp_avg"].cpu().numpy(),
-                    square=state["exp_avg_sq"].cpu().numpy(),
-                )
-
-        write_file(self._given.folder / CHECKPOINT, write)
+        state = {"made_from": self._fingerprint, "step": step, "log_alpha": self._log_alpha.detach()}
+        state["optimizer"] = self._optimizer.state_dict()
+        write_file(self._given.folder / CHECKPOINT, lambda path: torch.save(state, path))
 
     def _resume(self) -> int:
         """The step to go on from, with everything as it was before it; 0 without a checkpoint of this training."""
         folder = self._given.folder
         if folder is None or not (folder / CHECKPOINT).is_file():
             return 0
-        with np.load(folder / CHECKPOINT, allow_pickle=False) as kept:
-            if str(kept["identity"]) != self._identity:
-                return 0
-            step = int(kept["step"])
-            log_alpha, mean, square = (torch.from_numpy(kept[name]) for name in ("log_alpha", "mean", "square"))
+        kept = torch.load(folder / CHECKPOINT, map_location=self._device, weights_only=True)
+        if kept["made_from"] != self._fingerprint:
+            return 0
+        step = int(kept["step"])
         with torch.no_grad():
-            self._log_alpha.copy_(log_alpha)
-        self._optimizer.state[self._log_alpha] = {
-            "step": torch.tensor(float(step)),
-            "exp_avg": mean.to(self._device),
-            "exp_avg_sq": square.to(self._device),
-        }
+            self._log_alpha.copy_(kept["log_alpha"])
+        self._optimizer.load_state_dict(kept["optimizer"])
         self.history = [line for line in read_history(folder) if line["step"] < step]
         log.info("Going on with the gates from step %d", step)
         return step

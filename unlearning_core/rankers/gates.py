@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from unlearning_core.rankers import taylor
-from unlearning_core.rankers.candidates import first, positions
+from unlearning_core.rankers.gain_for_cost import first, positions
 from unlearning_core.rankers.parameters import GateParams as Params
 from unlearning_core.rankers.ranking_input import RankingInput
 

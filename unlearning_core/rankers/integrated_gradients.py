@@ -25,8 +25,6 @@ from unlearning_core.rankers.ranking_input import RankingInput
 
 
 class Params(parameters.Params):
-    """Parameters of the method."""
-
     steps: int = Field(4, ge=1, le=1000, description="Steps from the whole activation to none.")
     eps: parameters.EpsParameter = 1.0
     sentences: parameters.SentencesParameter = 24

@@ -19,8 +19,6 @@ from unlearning_core.rankers.ranking_input import RankingInput
 
 
 class Params(parameters.Params):
-    """Parameters of the method."""
-
     active_share: float = Field(
         0.2,
         gt=0,
@@ -35,12 +33,8 @@ def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers widt
     """Intersection over union; raises InputError where the pass sampled no rows."""
     concept = given.rows.y == CONCEPT
     most = max(1, round(params.active_share * len(concept)))
-    return np.stack(
-        [
-            parameters.directed(_iou(values, concept, most), _iou(-values, concept, most), params.direction)
-            for values in given.rows_by_layer()
-        ]
-    )
+    both = ((_iou(values, concept, most), _iou(-values, concept, most)) for values in given.rows_by_layer())
+    return np.stack([parameters.directed(higher, lower, params.direction) for higher, lower in both])
 
 
 def _iou(

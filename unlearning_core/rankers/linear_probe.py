@@ -121,19 +121,7 @@ def _neurox(progress: ProgressCallback) -> ModuleType:
     names: dict[str, Any] = {
         "print": lambda *words: log.debug("%s", " ".join(str(word) for word in words)),
         "utils": SimpleNamespace(get_progress_bar=lambda: bar, batch_generator=module.utils.batch_generator),
-        "torch": _OnCpu(torch),
+        "torch": SimpleNamespace(**vars(torch) | {"cuda": SimpleNamespace(is_available=lambda: False)}),
     }
     module.__dict__.update(names)
     return module
-
-
-class _OnCpu:
-    """torch, except that no GPU is to be seen."""
-
-    cuda = SimpleNamespace(is_available=lambda: False)
-
-    def __init__(self, torch: ModuleType) -> None:
-        self._torch = torch
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._torch, name)

@@ -17,8 +17,6 @@ from unlearning_core.rankers.ranking_input import RankingInput
 
 
 class Params(parameters.Params):
-    """Parameters of the method."""
-
     bins: int = Field(8, ge=2, le=100, description="Bins of as many rows each that an activation is sorted into.")
 
 

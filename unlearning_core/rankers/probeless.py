@@ -14,8 +14,6 @@ from unlearning_core.rankers.ranking_input import RankingInput
 
 
 class Params(parameters.Params):
-    """Parameters of the method."""
-
     standardise: bool = Field(
         False,
         description="Divide each neuron's difference by its standard deviation, so that layers of different scale "

@@ -189,16 +189,13 @@ def ranker_table() -> list[dict[str, str]]:
     `needs` also says what is missing here, where something is.
     """
     table = []
-    for name, ranker in RANKERS.items():
+    for ranker in RANKERS.values():
+        row = {field: getattr(ranker, field) for field in ("name", "title", "group", "answers")}
         needs = "the model" if ranker.needs_model else "activation rows" if ranker.needs_rows else "statistics"
-        if reason := ranker.unavailable():
-            needs += f". {reason}"
         defaults = ranker.check().model_dump(mode="json")
-        parameters = ", ".join(f"{parameter}={value}" for parameter, value in defaults.items())
-        table.append(
-            {"name": name, "title": ranker.title, "group": ranker.group, "answers": ranker.answers, "needs": needs}
-            | {"parameters": parameters}
-        )
+        row["needs"] = ". ".join(filter(None, [needs, ranker.unavailable()]))
+        row["parameters"] = ", ".join(f"{parameter}={value}" for parameter, value in defaults.items())
+        table.append(row)
     return table
 
 

@@ -23,8 +23,6 @@ from unlearning_core.rankers.ranking_input import RankingInput
 
 
 class Params(parameters.Params):
-    """Parameters of the method."""
-
     against: Literal["retain", "nothing"] = Field(
         "retain",
         description="Divide the gain on the concept by the cost to everything else, or rank by the gain alone.",

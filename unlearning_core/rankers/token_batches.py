@@ -118,10 +118,8 @@ class Sentences:
             for array, known in ((concept, self._concept), (retain, self._retain), (neighbour, self._neighbour)):
                 array[row, : size - 1] = known[index]
         weight = np.where(neighbour, *self.weights).astype(np.float32)
-        a, b, c, d, e, f = (
-            torch.from_numpy(array).to(self.device)
-            for array in (ids, attention_mask, concept, retain, neighbour, weight)
-        )
+        arrays = ids, attention_mask, concept, retain, neighbour, weight
+        a, b, c, d, e, f = (torch.from_numpy(array).to(self.device) for array in arrays)
         return TokenBatch(a, b, c, d, e, f, list(indices))
 
     def grouped(self, token_budget: int | None = None) -> list[TokenBatch]:

@@ -17,8 +17,6 @@ from unlearning_core.rankers.ranking_input import RankingInput
 
 
 class Params(parameters.Params):
-    """Parameters of the method."""
-
     relative: bool = Field(
         True,
         description="Divide by what the mean neuron of the layer puts out for other text, so that layers of different "

@@ -190,7 +190,7 @@ class OtherRanking:
         self.run.manifest.keep(artifact, ranker=self.ranker, alignment=self.alignment, parameters=self.parameters)
 
     def _rank_statistics(self, folder: Path, base: "LoadedModel | None") -> dict[str, Any]:
-        from unlearning_core.neurons.other_ranks import kept_pass
+        from unlearning_core.activations.collect import Activations
         from unlearning_core.rankers.ranking import rank
         from unlearning_core.rankers.ranking_input import RankingInput
 
@@ -198,7 +198,7 @@ class OtherRanking:
         assert earlier is not None
         probing, loaded = self.config.neural_probing, self._context(silent, base).model("base")
         norm = loaded.map.outgoing_norm(probing.site)
-        given = RankingInput(kept_pass(earlier.folder, self.config), norm, self.config.seed, model=loaded)
+        given = RankingInput(Activations.load(earlier.folder, probing), norm, self.config.seed, model=loaded)
         ranking = rank(given, self.ranker, self.parameters, protect=probing.protect_massive)
         write_file(folder / "ranking.parquet", lambda path: ranking.to_parquet(path, index=False))
         for name in OUTPUTS:

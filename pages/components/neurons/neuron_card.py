@@ -22,16 +22,14 @@ from unlearning_core.figures.distributions import activation_histogram
 from unlearning_core.figures.style import SITE_NAMES
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.rankers.registry import RANKERS
-from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
 if TYPE_CHECKING:
     from unlearning_core.concepts.labelling import LabelledText
     from unlearning_core.evaluation.measurement import Measurement
     from unlearning_core.models.loading import LoadedModel
-    from unlearning_core.neurons.activity import Activity
-    from unlearning_core.neurons.other_ranks import Standing
-    from unlearning_core.neurons.single_ablation import CutAlone
+    from unlearning_core.neurons.reading import Activity
+    from unlearning_core.neurons.single_ablation import SingleAblation
 
 
 def show_card(run: Run, neuron: Neuron) -> None:
@@ -84,19 +82,19 @@ def _heading(run: Run, neuron: Neuron) -> None:
         st.caption(":material/lock: This neuron is excluded from every cut.")
 
 
-def _show_ranks(ranks: "dict[str, Standing]", neuron: Neuron, numbers: DeltaGenerator) -> None:
-    rows = []
+def _show_ranks(ranks: "dict[str, pd.DataFrame]", neuron: Neuron, numbers: DeltaGenerator) -> None:
+    rows, size = [], len(next(iter(ranks.values())))
     for number, (name, found) in enumerate(ranks.items()):
-        place, score = int(found.place[neuron.layer, neuron.index]), found.score[neuron.layer, neuron.index]
+        place, score = found.loc[neuron.layer, neuron.index]
         if number == 0:
-            numbers.metric("Rank", f"{place + 1:,}", help=f"Of {found.place.size:,}, by this run's method.")
+            numbers.metric("Rank", f"{place + 1:,.0f}", help=f"Of {size:,}, by this run's method.")
             numbers.metric("Score", f"{score:.3g}")
         title = RANKERS[name].title + (" (this ranking)" if number == 0 else "")
-        rows.append((title, f"{score:.3g}", f"{place + 1:,}", f"{100 * (place + 1) / found.place.size:.2g} %"))
+        rows.append((title, f"{score:.3g}", f"{place + 1:,.0f}", f"{100 * (place + 1) / size:.2g} %"))
     st.markdown("**By every method**", help="Other methods with their defaults, on what the same pass kept.")
     table = pd.DataFrame(rows, columns=["Method", "Score", "Rank", "In the first"])
     st.table(table.set_index("Method"))
-    st.caption(f"Of {next(iter(ranks.values())).place.size:,} {SITE_NAMES[neuron.site]}; rank 1 comes first.")
+    st.caption(f"Of {size:,} {SITE_NAMES[neuron.site]}; rank 1 comes first.")
 
 
 def _show_histogram(activity: "Activity") -> None:
@@ -146,7 +144,7 @@ def _show_passages(activity: "Activity") -> None:
     st.caption(LEGEND)
 
 
-def _show_cut(found: "CutAlone", place: DeltaGenerator) -> None:
+def _show_cut(found: "SingleAblation", place: DeltaGenerator) -> None:
     with place.container(horizontal=True, gap="large"):
         for title, change, meaning in (
             ("Its cut alone: concept", found.concept, "Change of the loss on the concept's words: more is forgotten."),
@@ -163,25 +161,30 @@ def _show_cut(found: "CutAlone", place: DeltaGenerator) -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _ranks(folder: str, ranking: str | None, _run: Run, _loaded: "LoadedModel") -> "dict[str, Standing]":
-    from unlearning_core.neurons.other_ranks import by_every_ranker
+def _ranks(folder: str, ranking: str | None, _run: Run, _loaded: "LoadedModel") -> "dict[str, pd.DataFrame]":
+    from unlearning_core.activations.collect import Activations
+    from unlearning_core.neurons.method_ranks import ranks_by_method
 
-    return by_every_ranker(RunContext(_run), _loaded.map.outgoing_norm(_run.config.neural_probing.site))
+    probing = _run.config.neural_probing
+    kept, norm = Activations.load(_run.ranking_folder(), probing), _loaded.map.outgoing_norm(probing.site)
+    return ranks_by_method(_run.ranking(), kept, norm, _run.config)
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
 def _activity(folder: str, ranking: str | None, _run: Run, _loaded: "LoadedModel", neuron: Neuron) -> "Activity":
-    from unlearning_core.neurons.activity import read_activity
+    from unlearning_core.neurons.reading import read_activity
 
     return read_activity(_loaded, _run.sentences("train"), neuron, _run.config)
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
-def _single_ablation(folder: str, ranking: str | None, _run: Run, _loaded: "LoadedModel", neuron: Neuron) -> "CutAlone":
-    from unlearning_core.neurons.single_ablation import cut_alone
+def _single_ablation(
+    folder: str, ranking: str | None, _run: Run, _loaded: "LoadedModel", neuron: Neuron
+) -> "SingleAblation":
+    from unlearning_core.neurons.single_ablation import ablate
 
     base = _base_measurement(folder, ranking, _run, _loaded)
-    return cut_alone(_loaded, _held_out(_run, _loaded), neuron, base)
+    return ablate(_loaded, _held_out(_run, _loaded), neuron, base)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

@@ -1,4 +1,4 @@
-"""A ranked run keeps what shows where a neuron stands by every method; pins and excluded neurons stay with the run."""
+"""A ranked run keeps what shows the rank of a neuron by every method; pins and excluded neurons stay with the run."""
 
 from pathlib import Path
 
@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tests.tiny_experiment import write_experiment
+from unlearning_core.activations.collect import Activations
 from unlearning_core.config import load_config
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.errors import InputError
-from unlearning_core.neurons.other_ranks import by_every_ranker
+from unlearning_core.neurons.method_ranks import ranks_by_method
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.run import Run
@@ -25,25 +26,24 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_each_cheap_method_ranks_the_kept_statistics(run: Run) -> None:
-    context = RunContext(run)
-    shape = (3, 48)
-    found = by_every_ranker(context, np.ones(shape))
+    shape, own = (3, 48), run.ranking()
+    found = ranks_by_method(
+        own, Activations.load(run.ranking_folder(), run.config.neural_probing), np.ones(shape), run.config
+    )
     assert list(found) == [
         "activation_ratio", "wanda_difference", "probeless", "mean_difference", "mean_select", "random",
     ]  # fmt: skip
-    own = context.ranking
-    np.testing.assert_array_equal(found["activation_ratio"].score[own["layer"], own["index"]], own["score"])
-    np.testing.assert_array_equal(found["activation_ratio"].place[own["layer"], own["index"]], own["rank"])
+    np.testing.assert_array_equal(found["activation_ratio"].reset_index(), own[["layer", "index", "rank", "score"]])
     kept = np.load(run.folder / "statistics.npz")
     mean = kept["sum"] / kept["count"][:, None, None]
     difference = np.abs(mean[1] - mean[0])
-    np.testing.assert_allclose(found["probeless"].score, difference, rtol=1e-12)
+    np.testing.assert_allclose(found["probeless"]["score"].sort_index(), difference.ravel(), rtol=1e-12)
     protected = np.zeros(shape, bool)
     protected[own["layer"][own["protected"]], own["index"][own["protected"]]] = True
     for layer, index in ((0, 0), (1, 7), (2, 47)):
         if not protected[layer, index]:
             above = (difference > difference[layer, index]) & ~protected
-            assert found["probeless"].place[layer, index] == above.sum()
+            assert found["probeless"]["rank"][layer, index] == above.sum()
 
 
 def test_a_run_without_statistics_says_what_to_do(run: Run, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_run_without_statistics_says_what_to_do(run: Run, tmp_path: Path) -> N
     away = kept.rename(tmp_path / "away.npz")
     try:
         with pytest.raises(InputError, match="not ranked yet"):
-            by_every_ranker(RunContext(run), np.ones((3, 48)))
+            run.ranking_folder()
     finally:
         away.rename(kept)
 
