@@ -1,9 +1,23 @@
 """Finding elements of a page in Streamlit's test harness."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
+
+from unlearning_core.runs.run import Run
+
+OpenPage = Callable[..., AppTest]
+NewRun = Callable[..., Run]
+"""What the fixtures open_page and new_run give."""
+
+
+def fine(app: AppTest) -> AppTest:
+    """The page, which shows no error."""
+    assert not [error.value for error in app.error]
+    assert not app.exception
+    return app
 
 
 def labelled(elements: Any, label: str) -> Any:

@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from transformers import AutoModelForCausalLM
 
 from tests.ui.conftest import ROOT
-from tests.ui.pieces import button, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors
@@ -20,7 +19,6 @@ from unlearning_core.evaluation.curves import curve
 from unlearning_core.evaluation.search import Target
 from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.models.packing import packed, packed_bytes
-from unlearning_core.runs.run import Run
 from unlearning_core.runs.search import RunSearch
 from unlearning_core.runs.sweep import RunSweep
 
@@ -40,14 +38,7 @@ def messages(app: AppTest) -> list[str]:
     return [message.value.replace("\\", "") for message in [*app.success, *app.warning]]
 
 
-def fine(app: AppTest) -> None:
-    assert not [error.value for error in app.error]
-    assert not app.exception
-
-
-def test_the_cut_is_in_the_url_and_a_new_visit_with_it_finds_it(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_the_cut_is_in_the_url_and_a_new_visit_with_it_finds_it(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     app = open_page("prune", run)
     labelled(app.slider, SLIDER).set_value(8.0).run()
@@ -66,9 +57,7 @@ def test_the_cut_is_in_the_url_and_a_new_visit_with_it_finds_it(
 
 
 @pytest.mark.parametrize("wrong", [{"ratio": "many"}, {"ratio": "7"}, {"protect": "9"}, {"protect": "x"}])
-def test_a_url_that_makes_no_sense_is_not_believed(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], wrong: dict[str, str]
-) -> None:
+def test_a_url_that_makes_no_sense_is_not_believed(open_page: OpenPage, new_run: NewRun, wrong: dict[str, str]) -> None:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     app.query_params.update({"run": new_run("rank").id} | wrong)
     app.switch_page("pages/prune.py").run()
@@ -76,7 +65,7 @@ def test_a_url_that_makes_no_sense_is_not_believed(
     assert slider(app) == 5.0
 
 
-def test_undo_and_redo_walk_through_the_cuts(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+def test_undo_and_redo_walk_through_the_cuts(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("prune", new_run("rank"))
     assert button(app, "Undo").disabled
     labelled(app.slider, SLIDER).set_value(8.0).run()
@@ -93,7 +82,7 @@ def test_undo_and_redo_walk_through_the_cuts(open_page: Callable[..., AppTest], 
     fine(app)
 
 
-def test_a_narrower_range_takes_the_cut_along(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+def test_a_narrower_range_takes_the_cut_along(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("prune", new_run("rank"))
     labelled(app.get("button_group"), "Range").set_value("up to 1 %").run()
     fine(app)
@@ -102,7 +91,7 @@ def test_a_narrower_range_takes_the_cut_along(open_page: Callable[..., AppTest],
     assert slider(app) == 5.0
 
 
-def test_a_recipe_is_saved_and_loaded_again(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+def test_a_recipe_is_saved_and_loaded_again(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     app = open_page("prune", run)
     labelled(app.slider, SLIDER).set_value(9.0).run()
@@ -123,9 +112,7 @@ def test_a_recipe_is_saved_and_loaded_again(open_page: Callable[..., AppTest], n
     assert labelled(app.multiselect, "Protect layers").value == [0]
 
 
-def test_curves_give_a_verdict_and_a_ratio_to_go_to(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_curves_give_a_verdict_and_a_ratio_to_go_to(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     found = RunSweep.of(run, CutSettings(0.05))
     summary = found.compute()
@@ -143,16 +130,14 @@ def test_curves_give_a_verdict_and_a_ratio_to_go_to(
     fine(app)
 
 
-def test_curves_that_were_stopped_can_be_gone_on_with(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_curves_that_were_stopped_can_be_gone_on_with(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("prune", new_run("rank"))
     fine(app)
     assert any(one.label.startswith("Go on with the curves") for one in app.button)
 
 
 def test_the_pruned_model_is_taken_along_as_a_zip_that_transformers_loads(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
+    open_page: OpenPage, new_run: NewRun, tmp_path: Path
 ) -> None:
     run = new_run("measure pruned")
     app = open_page("prune", run)
@@ -173,9 +158,7 @@ def test_the_pruned_model_is_taken_along_as_a_zip_that_transformers_loads(
     assert survivors(loaded, run.recipe().mask) == []
 
 
-def test_the_smallest_cut_that_works_is_found_and_said(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_the_smallest_cut_that_works_is_found_and_said(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     app = open_page("prune", run)
     labelled(app.number_input, "Forget at least, nats").set_value(0.02).run()
@@ -192,9 +175,7 @@ def test_the_smallest_cut_that_works_is_found_and_said(
     assert found.sentence not in messages(app)
 
 
-def test_a_target_out_of_reach_is_answered_with_how_close_it_came(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_a_target_out_of_reach_is_answered_with_how_close_it_came(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("prune", new_run("rank", search={"forget": 15.0, "retain": 1.0}))
     button(app, "Find the smallest cut").click().run()
     fine(app)

@@ -1,23 +1,16 @@
 """The Neurons page: another ranking beside the run's own, kept with the run, and able to take its place."""
 
-from collections.abc import Callable
-
 import pandas as pd
 from scipy import stats
 from streamlit.testing.v1 import AppTest
 
 from pages.components.neurons.ranking_comparison import about
-from tests.ui.pieces import button, chart, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.rankings import OtherRanking, kept_rankings
 from unlearning_core.runs.run import Run
 
 KEY = ["site", "layer", "index"]
-
-
-def fine(app: AppTest) -> None:
-    assert not [error.value for error in app.error]
-    assert not app.exception
 
 
 def choose(app: AppTest, ranker: str) -> None:
@@ -36,7 +29,7 @@ def names_of_lines(app: AppTest) -> list[str]:
 
 
 def test_another_method_is_compared_at_once_and_is_there_on_the_next_visit(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+    open_page: OpenPage, new_run: NewRun
 ) -> None:
     run = new_run("rank")
     own = RunContext(run).ranking
@@ -64,9 +57,7 @@ def test_another_method_is_compared_at_once_and_is_there_on_the_next_visit(
     assert labelled(again.metric, "Rank correlation").value == f"{expected:.2f}"
 
 
-def test_another_place_needs_a_pass_says_how_long_and_is_done_on_demand(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_another_place_needs_a_pass_says_how_long_and_is_done_on_demand(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     own = RunContext(run).ranking
     app = open_page("neurons", run)
@@ -85,9 +76,7 @@ def test_another_place_needs_a_pass_says_how_long_and_is_done_on_demand(
     assert labelled(open_page("neurons", run).radio, "Its activation is read").value == "at"
 
 
-def test_a_method_that_runs_the_model_has_no_place_to_choose(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_a_method_that_runs_the_model_has_no_place_to_choose(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("neurons", new_run("rank"))
     choose(app, "taylor")
     assert labelled(app.radio, "Its activation is read").disabled
@@ -97,9 +86,7 @@ def test_a_method_that_runs_the_model_has_no_place_to_choose(
     assert shown(app)
 
 
-def test_the_other_ranking_can_take_the_place_of_the_runs_own(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_the_other_ranking_can_take_the_place_of_the_runs_own(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     app = open_page("neurons", run)
     choose(app, "probeless")

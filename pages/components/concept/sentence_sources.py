@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from pages.components.current_run import changed, keep_upload
-from pages.components.experiments import experiment_of
 from pages.components.model_cache import base_model
+from pages.components.new_run import experiment_of
 from pages.components.progress import run_and_redraw
 from unlearning_core.concepts.words import Concept
 from unlearning_core.config import find_path
