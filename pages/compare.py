@@ -8,13 +8,13 @@ import streamlit as st
 
 from pages.components.compare.chat import chat
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics, show_never_knew
-from pages.components.compare.state_texts import show_generations, write_live, written_by_never_knew
+from pages.components.compare.state_texts import show_texts, write_live, written_by_never_knew
 from pages.components.frame import show
 from pages.components.marked_text import escaped
-from pages.components.navigation import PRUNE, RETRAIN, is_done, run_beyond
+from pages.components.navigation import PRUNE, RETRAIN, finished_stages, is_done, run_beyond
 from pages.components.progress import show_errors
 from pages.components.rows import download_buttons
-from pages.components.states import measured_states
+from pages.components.states import texts_by_prompt
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.methods.registry import NEVER_KNEW, state_title
 from unlearning_core.reports.csv import generations_csv, metrics_csv
@@ -33,14 +33,18 @@ def main() -> None:
     run = run_beyond(PRUNE)
     if run is None:
         return
-    states = measured_states(run)
+    done = finished_stages(run)
+    states = [state for state in run.states() if f"measure {state}" in done]
     if not is_done(run, RETRAIN):
         compared = " and ".join(state_title(state).lower() for state in states)
         st.info(f"The model is not retrained yet: {compared} are compared.", icon=":material/info:")
         st.page_link(RETRAIN.file, label="Go to Retrain", icon=RETRAIN.icon)
     with show_errors():
         metrics = metrics_so_far(run, states)
-        show_verdict(metrics)
+        # The answer in words, before the numbers.
+        with st.container(border=True):
+            st.markdown(f"**{escaped(verdict(metrics))}**")
+            st.markdown("\n".join(f"- {escaped(sentence)}" for sentence in findings(metrics)))
         show_metrics(metrics)
         show_never_knew(metrics)
     st.subheader("What they write")
@@ -48,7 +52,7 @@ def main() -> None:
     texts: dict[str, list[dict[str, Any]]] = {state: run.written(state) or [] for state in states}
     with prompts, show_errors():
         texts |= never_knew_texts(run)
-        show_generations(run, texts)
+        show_texts(run, list(texts), texts_by_prompt(texts))
     writers = states if run.config.never_knew.model is None else [*states, NEVER_KNEW]
     with typed, show_errors():
         write_live(run, writers)
@@ -57,13 +61,6 @@ def main() -> None:
     st.subheader("Take it along")
     with show_errors():
         downloads(run, metrics, texts)
-
-
-def show_verdict(metrics: dict[str, Any]) -> None:
-    """The answer in words, before the numbers."""
-    with st.container(border=True):
-        st.markdown(f"**{escaped(verdict(metrics))}**")
-        st.markdown("\n".join(f"- {escaped(sentence)}" for sentence in findings(metrics)))
 
 
 def never_knew_texts(run: Run) -> dict[str, list[dict[str, Any]]]:

@@ -8,7 +8,7 @@ from pages.components.frame import show
 from pages.components.model_cache import base_is_at_hand, base_model
 from pages.components.navigation import NEURONS, PRUNE, is_done, link_to_next, run_beyond
 from pages.components.progress import run_and_redraw, show_errors
-from pages.components.prune.cut_curves import curves, suggestion
+from pages.components.prune.cut_curves import curves
 from pages.components.prune.cut_preview import Prompts, pictures_of_cut, quick_numbers, size_of_cut, write_side_by_side
 from pages.components.prune.cut_settings import choose_cut, history
 from pages.components.prune.cut_sources import find_smallest, recipes
@@ -16,6 +16,7 @@ from pages.components.states import PRUNED
 from pages.components.work import bring_up_to_date
 from unlearning_core.models.packing import packed, packed_bytes
 from unlearning_core.runs.run import Run
+from unlearning_core.runs.sweep import RunSweep
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ def preview(run: Run) -> None:
         ranking = run.ranking()
         layers = int(ranking["layer"].max()) + 1
         past = history(run, layers)
-        cut = choose_cut(run, layers, suggestion(run, past.now))
+        cut = choose_cut(run, layers, (RunSweep.of(run, past.now).summary() or {}).get("suggested_ratio"))
         find_smallest(run, past)
         mask = cut.mask(ranking, loaded.map.shapes)
         prompts = choose_prompts(run)

@@ -6,10 +6,10 @@ import streamlit as st
 
 from pages.components.current_run import close_run, current_run, runs_root, show_run
 from pages.components.frame import show
-from pages.components.guide import begin, is_guided
+from pages.components.guide import is_guided, set_guided
 from pages.components.marked_text import escaped
 from pages.components.navigation import COMPARE, MODEL, PATH_PAGES, is_done
-from pages.components.new_run import experiment_of, load_and_start
+from pages.components.new_run import REAL_ENGLISH, experiment_of, load_and_start
 from pages.components.progress import run_with_progress, show_errors
 from pages.components.run_summary import described
 from pages.components.work import go_on_in_background
@@ -25,8 +25,6 @@ DEMOS = {
     "smollm2": "Real English, 135 million parameters. The slow steps are prepared in the background while you read: "
     "less than ten minutes in all on two processor cores.",
 }
-# Starters whose stages are too slow to wait for.
-PREPARED = ("smollm2",)
 
 
 def main() -> None:
@@ -74,12 +72,12 @@ def start_demo(name: str) -> None:
 
     def load(bar: ProgressCallback) -> None:
         run = load_and_start(experiment_of(name), bar)
-        begin(run)
+        set_guided(run)
         show_run(run)
 
     if run_with_progress("Loading the model", load, only_one=None):
         run = current_run()
-        if name in PREPARED and run is not None:
+        if name == REAL_ENGLISH and run is not None:  # its stages are too slow to wait for
             go_on_in_background(run)
         st.switch_page(MODEL.file)
 

@@ -66,14 +66,9 @@ TEXTS = {
 }  # fmt: skip
 
 
-def begin(run: Run) -> None:
-    """From now on the run is guided."""
-    run.write_note("guide", {"guided": True})
-
-
-def end(run: Run) -> None:
-    """From now on it is not."""
-    run.write_note("guide", None)
+def set_guided(run: Run, guided: bool = True) -> None:
+    """From now on the run is guided, or is not."""
+    run.write_note("guide", {"guided": True} if guided else None)
 
 
 def is_guided(run: Run | None) -> bool:
@@ -91,7 +86,7 @@ def guide(run: Run | None, title: str) -> None:
         head, leave = st.columns([5, 1], vertical_alignment="center")
         head.markdown(f":material/explore: **Guided demo, step {number + 1} of {len(TEXTS)}**")
         if leave.button("Leave", key="leave guide", type="tertiary", help="The run stays; only this box goes."):
-            end(run)
+            set_guided(run, False)
             st.rerun()
         done = is_done(run, page)
         st.markdown(text.after if done else text.before)
@@ -112,7 +107,7 @@ def _offer_next(run: Run, number: int) -> None:
     label = "End the demo and use my own model" if last else f"Go on to {following.title}"
     if st.button(label, key="guide on", type="primary", icon=":material/arrow_forward:"):
         if last:
-            end(run)
+            set_guided(run, False)
             close_run()
         st.switch_page(following.file)
 

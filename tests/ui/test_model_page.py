@@ -78,7 +78,7 @@ def test_well_known_models_say_whether_they_fit(
     labelled(app.radio, "Where is the model?").set_value("A well-known model of the Hub").run()
     labelled(app.selectbox, "Number format").set_value(dtype).run()
     assert not [error.value for error in app.error]
-    assert labelled(app.selectbox, "Model of the Hub").value == "openai-community/gpt2"
+    assert labelled(app.selectbox, "Model of the Hub").value.source == "openai-community/gpt2"
     table = app.table[0].value.set_index("Model")
     assert list(table.loc["openai-community/gpt2", ["Parameters", "Fits"]]) == ["124\N{NO-BREAK SPACE}M", fits]
     assert bool([warning for warning in app.warning if "498\N{NO-BREAK SPACE}MB" in warning.value]) is (fits == "no")

@@ -101,10 +101,7 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
     run = new_run("report", neural_probing={"neighbours": neighbours}, retraining={"enabled": False})
     app, metrics = fine(open_page("compare", run)), run.metrics()
     rows = metrics_rows(app)
-    titles = {
-        "neighbour_nll": "Loss on neighbours (nats/token)",
-        "rest_nll": "Loss on everything else (nats/token)",
-    }
+    titles = {"neighbour_nll": "Loss on neighbours (nats/token)", "rest_nll": "Loss on everything else (nats/token)"}
     for name, title in titles.items():
         assert (title in rows["pruned"]) == (name in metrics["pruned"]) == bool(neighbours)
         for stage, cells in rows.items() if neighbours else ():

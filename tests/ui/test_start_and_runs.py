@@ -7,7 +7,7 @@ import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.components.guide import TEXTS, begin, is_guided
+from pages.components.guide import TEXTS, is_guided, set_guided
 from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import identity
@@ -76,7 +76,7 @@ def test_the_guide_waits_for_what_is_prepared_in_the_background_and_can_be_left(
     open_page: OpenPage, new_run: NewRun
 ) -> None:
     run = new_run()
-    begin(run)
+    set_guided(run)
     run.job_folder("background").mkdir(parents=True)
     write_json(run.job_folder("background") / "process.json", identity(psutil.Process().pid))
     run.event("progress", task="ranking neurons", done=3, total=4, unit="sentences")
@@ -124,6 +124,18 @@ def test_a_run_that_is_worked_on_cannot_be_deleted(open_page: OpenPage, new_run:
     assert len(app.error) == 1
     assert "being worked on" in app.error[0].value
     assert [one.id for one in list_runs(runs)] == [run.id]
+
+
+def test_a_damaged_run_says_so_on_every_page(open_page: OpenPage, new_run: NewRun) -> None:
+    run = new_run()
+    assert not open_page("model", run).sidebar.warning
+    run.manifest.set_stage("prune", state="finished", summary={"cut": 17, "of": 144})
+    write_json(run.folder / "recipe" / "recipe.json", {"cut": 86})
+    (warning,) = open_page("model", run).sidebar.warning
+    assert "cut 17 neurons, but its recipe names 86" in warning.value.replace("\\", "")
+    (run.folder / "status.json").write_text("{", encoding="utf-8")
+    (warning,) = open_page("concept", run).sidebar.warning
+    assert "is damaged" in warning.value
 
 
 def test_two_runs_are_compared_in_numbers_and_settings(open_page: OpenPage, new_run: NewRun) -> None:

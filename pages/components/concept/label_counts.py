@@ -1,7 +1,7 @@
 """What labelling has found, on the Concept page: counts, words, files of them; and what the filter drops elsewhere."""
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,13 @@ def _table(facts: dict[str, Any], times: str, matched: str, alt: str, height: in
         {
             "word": [word for word, _ in found],
             times: [count for _, count in found],
-            matched: [_counted(list(forms.get(word, {}).items())[:most]) for word, _ in found],
+            matched: [
+                ", ".join(f"{form} {count}" for form, count in list(forms.get(word, {}).items())[:most])
+                for word, _ in found
+            ],
         },
         hide_index=True, height="content" if 36 * len(found) < height else height, alt=alt,
     )  # fmt: skip
-
-
-def _counted(forms: Iterable[tuple[str, int]]) -> str:
-    return ", ".join(f"{form} {count}" for form, count in forms)
 
 
 def label_files(run: Run) -> dict[str, bytes]:

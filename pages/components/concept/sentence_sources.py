@@ -17,14 +17,10 @@ from unlearning_core.files import ROOT
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.run import Run
 
-SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN = (
-    "The sentences that come with it",
-    "A file, folder or dataset name",
-    "Upload a file",
-    "Tokens and labels files",
+SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN = KINDS = (
+    "The sentences that come with it", "A file, folder or dataset name", "Upload a file", "Tokens and labels files",
     "Let the model write them",
-)
-KINDS = (SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN)
+)  # fmt: skip
 ORIGINS = {
     ROOT / "data" / "smallworld" / "texts.jsonl": "Written by SmallWorld's own grammar, from facts that are known.",
     ROOT / "data" / "seats" / "sentences.jsonl": "Written by SmolLM2 about seats and about everything else.",

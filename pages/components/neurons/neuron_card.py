@@ -45,7 +45,14 @@ def show_card(run: Run, neuron: Neuron) -> None:
             with st.spinner("Reading where it is active"):
                 activity = _activity(run, loaded, neuron)
             with place:
-                _show_histogram(activity)
+                st.markdown(
+                    "**When it is active**",
+                    help=f"In {activity.sentences} of the run's training sentences, read where this ranking reads it.",
+                )
+                st.plotly_chart(
+                    activation_histogram(activity.histogram), key="activation histogram",
+                    alt="Share of concept tokens and of other tokens by the neuron's activation",
+                )  # fmt: skip
             with tokens:
                 _show_tokens(loaded, neuron, activity.histogram.concept_mean)
             _show_passages(activity)
@@ -91,17 +98,6 @@ def _show_ranks(ranks: "dict[str, Standing]", neuron: Neuron, numbers: DeltaGene
     table = pd.DataFrame(rows, columns=["Method", "Score", "Rank", "In the first"])
     st.table(table.set_index("Method"))
     st.caption(f"Of {next(iter(ranks.values())).place.size:,} {SITE_NAMES[neuron.site]}; rank 1 comes first.")
-
-
-def _show_histogram(activity: "Activity") -> None:
-    st.markdown(
-        "**When it is active**",
-        help=f"In {activity.sentences} of the run's training sentences, read where this ranking reads it.",
-    )
-    st.plotly_chart(
-        activation_histogram(activity.histogram), key="activation histogram",
-        alt="Share of concept tokens and of other tokens by the neuron's activation",
-    )  # fmt: skip
 
 
 def _show_tokens(loaded: "LoadedModel", neuron: Neuron, concept_mean: float) -> None:

@@ -21,12 +21,6 @@ AT_ONCE = 120.0
 """Seconds up to which curves are computed without being asked for."""
 
 
-def suggestion(run: Run, cut: CutSettings) -> float | None:
-    """The ratio that the finished curves suggest; None while there are none, or where nothing is forgotten."""
-    summary = RunSweep.of(run, cut).summary()
-    return None if summary is None else summary["suggested_ratio"]
-
-
 def curves(run: Run, cut: CutSettings, seconds_a_sentence: float) -> None:
     """The curves with the visitor's place on them, the verdict, and how far their computation is.
 
