@@ -20,6 +20,13 @@ def fine(app: AppTest) -> AppTest:
     return app
 
 
+def only_error(app: AppTest) -> str:
+    """The page's one error, as it is read."""
+    assert not app.exception
+    (error,) = app.error
+    return error.value.replace("\\", "")
+
+
 def labelled(elements: Any, label: str) -> Any:
     """The element with that label."""
     return next(element for element in elements if element.label == label)

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import sentences
-from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error
 from unlearning_core.runs import background
 from unlearning_core.runs.run import Run
 
@@ -35,8 +35,7 @@ def test_ticked_sentences_are_left_out_and_come_back(open_page: OpenPage, labell
     app = open_page("concept", labelled_run)
     tick = next(one for one in app.checkbox if "sofa" in one.label)
     tick.check()
-    button(app, TICKS).click().run()
-    fine(app)
+    fine(button(app, TICKS).click().run())
     (gone,) = labelled_run.config.neural_probing.dropped_sentences
     assert "sofa" in gone
     assert sorted(texts(labelled_run)) == sorted(text for text in sentences() if text != gone)
@@ -44,8 +43,7 @@ def test_ticked_sentences_are_left_out_and_come_back(open_page: OpenPage, labell
     assert labelled(app.metric, "With the concept").value == "23"
 
     next(one for one in app.checkbox if one.label.replace("\\", "") == gone).check()
-    button(app, "Take the ticked ones back").click().run()
-    fine(app)
+    fine(button(app, "Take the ticked ones back").click().run())
     assert labelled_run.config.neural_probing.dropped_sentences == []
     assert sorted(texts(labelled_run)) == sorted(sentences())
 
@@ -67,8 +65,7 @@ def test_a_word_or_a_sense_is_seen_and_then_left_out_whole(
     assert all("bench" in one.label for one in app.checkbox if one.label.startswith("She"))
     title = starting(app, "Leave out all")
     assert f"all {count} sentences" in title
-    button(app, title).click().run()
-    fine(app)
+    fine(button(app, title).click().run())
     assert len(getattr(labelled_run.config.neural_probing, key)) == 1
     assert sorted(texts(labelled_run)) == sorted(filter(kept, sentences()))
 
@@ -78,13 +75,10 @@ def test_what_leaves_nothing_is_said_and_can_be_taken_back(open_page: OpenPage, 
     app = open_page("concept", run)
     labelled(app.selectbox, "Word").set_value("bench").run()
     button(app, starting(app, "Leave out all")).click().run()
-    assert len(app.error) == 1
-    assert "none with the concept is left" in app.error[0].value
-    assert not app.exception
+    assert "none with the concept is left" in only_error(app)
     app.run()
     next(one for one in app.checkbox if one.label.startswith("**bench**")).check()
-    button(app, "Take the ticked ones back").click().run()
-    fine(app)
+    fine(button(app, "Take the ticked ones back").click().run())
     assert labelled(app.metric, "With the concept").value == "8"
 
 
@@ -95,8 +89,7 @@ def test_a_run_at_work_is_not_labelled_anew(
     monkeypatch.setattr(background, "is_running", lambda run: True)
     app.checkbox[0].check()
     button(app, TICKS).click().run()
-    assert len(app.error) == 1
-    assert "is being retrained" in app.error[0].value
+    assert "is being retrained" in only_error(app)
     assert labelled_run.config.neural_probing.dropped_sentences == []
 
 
@@ -121,8 +114,7 @@ def test_the_filter_says_what_it_drops_and_why(open_page: OpenPage, new_run: New
     (tmp_path / "more.txt").write_text("\n".join(lines), encoding="utf-8")
     run = new_run("label", retraining={"dataset": str(tmp_path / "more.txt")})
     app = open_page("concept", run)
-    button(app, "See what the filter drops").click().run()
-    fine(app)
+    fine(button(app, "See what the filter drops").click().run())
     assert labelled(app.metric, "Texts kept").value == "6"
     assert labelled(app.metric, "Texts dropped").value == "3"
     table = next(one.value for one in app.dataframe if "texts dropped" in one.value)
@@ -132,8 +124,7 @@ def test_the_filter_says_what_it_drops_and_why(open_page: OpenPage, new_run: New
     again = open_page("concept", run)
     assert labelled(again.metric, "Texts dropped").value == "3"
     labelled(again.text_area, "Concept words").set_value("chair").run()
-    button(again, "Label the sentences").click().run()
-    fine(again)
+    fine(button(again, "Label the sentences").click().run())
     assert button(again, "See what the filter drops")
 
 

@@ -26,8 +26,7 @@ def captions(app: AppTest) -> str:
 
 
 def test_without_another_ranking_the_page_says_where_one_comes_from(open_page: OpenPage, new_run: NewRun) -> None:
-    app = open_page("prune", new_run("rank"))
-    fine(app)
+    app = fine(open_page("prune", new_run("rank")))
     assert "compared with on the Neurons page can be drawn here too" in captions(app)
 
 
@@ -40,13 +39,11 @@ def test_the_curve_of_another_ranking_is_offered_and_drawn_once_it_is_there(
     other.compute()
     app = open_page("prune", run)
     assert "other rankings" not in captions(app)
-    labelled(app.multiselect, "Also draw").set_value([NAME]).run()
-    fine(app)
+    fine(labelled(app.multiselect, "Also draw").set_value([NAME]).run())
     assert any(one.label.startswith(f"Go on with the curve of {NAME}") for one in app.button)
     found = RunSweep.of(run, CutSettings(0.05), other.path)
     summary = found.compute()
-    app.run()
-    fine(app)
+    fine(app.run())
     assert not any("the curve of" in one.label for one in app.button)
     assert f"**{NAME}** " in captions(app)
     assert f"{summary['selectivity']:.2f} nats" in captions(app)
@@ -65,8 +62,7 @@ def test_the_own_curves_are_offered_apart_from_the_others(open_page: OpenPage, n
     if state == "stopped":
         RunSweep.of(run, CutSettings(0.05)).start()
     app = open_page("prune", run)
-    labelled(app.multiselect, "Also draw").set_value([NAME]).run()
-    fine(app)
+    fine(labelled(app.multiselect, "Also draw").set_value([NAME]).run())
     labels = [one.label for one in app.button if "curve" in one.label]
     assert [label.split(" (")[0] for label in labels] == ["Go on with the curves", f"Go on with the curve of {NAME}"]
 
@@ -78,7 +74,6 @@ def test_the_curve_of_another_ranking_is_drawn_before_there_are_own_ones(open_pa
     RunSweep.of(run, CutSettings(0.05)).start()  # begun, and nothing measured
     RunSweep.of(run, CutSettings(0.05), other.path).compute()
     app = open_page("prune", run)
-    labelled(app.multiselect, "Also draw").set_value([NAME]).run()
-    fine(app)
+    fine(labelled(app.multiselect, "Also draw").set_value([NAME]).run())
     charts = (chart(app, number) for number in range(len(app.get("plotly_chart"))))
     assert sum(trace.get("name") == NAME for spec in charts for trace in spec["data"]) == 2

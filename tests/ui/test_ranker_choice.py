@@ -27,8 +27,7 @@ def test_a_question_shows_its_methods_and_the_choice_is_kept(open_page: OpenPage
     assert method.options == titles("fires on it")
     method.set_value("average_precision").run()
     labelled(app.selectbox, "Direction").set_value("higher").run()
-    button(app, "Rank the neurons").click().run()
-    fine(app)
+    fine(button(app, "Rank the neurons").click().run())
     probing = run.config.neural_probing
     assert (probing.ranker, probing.ranker_parameters) == ("average_precision", {"direction": "higher"})
     again = open_page("neurons", run)

@@ -44,8 +44,7 @@ def test_the_time_is_estimated_from_timed_steps_and_the_length_of_the_filtered_t
     assert "About" not in words(app)
     labelled(app.number_input, "Steps at most").set_value(0).run()
     labelled(app.number_input, "Texts a step").set_value(2).run()
-    button(app, "Estimate the time").click().run()
-    fine(app)
+    fine(button(app, "Estimate the time").click().run())
     kept = run.status()["stages"]["filter"]["summary"]["kept"]["train"]
     steps = -(-kept // 2)
     messages = words(app)
@@ -89,8 +88,7 @@ def test_a_training_that_waits_says_so_and_can_be_stopped(open_page: OpenPage, n
     run = new_run("measure pruned")
     log = at_work(run)
     log.state("queued", "Waiting: another retraining is running.", ahead=2, step=0, total_steps=None)
-    app = open_page("retrain", run)
-    fine(app)
+    app = fine(open_page("retrain", run))
     assert "Waiting for its turn" in words(app)
     assert "Number 3 in the queue" in words(app)
     button(app, "Stop").click().run()
@@ -107,8 +105,7 @@ def test_curves_and_samples_are_shown_while_it_learns(open_page: OpenPage, new_r
         log.event("sample", step=step, prompt="The", text=text)
     log.event("train", step=20, loss=3.5)
     log.step(step=20, loss=3.5, tokens_per_second=100.0, eta_seconds=12.0)
-    app = open_page("retrain", run)
-    fine(app)
+    app = fine(open_page("retrain", run))
     messages = words(app)
     assert "After step 20" in messages
     assert ":orange-background[**chair**]" in messages

@@ -16,7 +16,7 @@ import pytest
 from pages.components.model_cache import base_model, forget_models, model_of
 from tests.tiny_models import save_tiny
 from tests.ui.conftest import ROOT
-from tests.ui.pieces import NewRun, OpenPage
+from tests.ui.pieces import NewRun, OpenPage, fine
 from unlearning_core.config import BaseModelSection
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
@@ -179,7 +179,7 @@ def test_two_windows_on_one_run_load_its_model_once_and_both_are_drawn(
         assert waiting.wait(60)
         go_on.set()
         for app in (one.result(120), other.result(120)):
-            assert not [error.value for error in app.error]
+            fine(app)
             assert not app.exception
             assert [metric.label for metric in app.metric][:2] == ["Neurons cut", "Concept loss"]
     assert len(loads) == 1
