@@ -53,7 +53,6 @@ def choose_source(run: Run, words: tuple[str, ...], inflections: bool) -> dict[s
 
 
 def _shipped(run: Run) -> Path:
-    """The sentences of the experiment that fits the run's model."""
     return Path(str(experiment_of(run.config.base_model.base_model_path).neural_probing.sentences))
 
 

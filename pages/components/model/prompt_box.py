@@ -61,7 +61,6 @@ def _use_example(box: str, example: str) -> None:
 
 
 def _answers(run: Run) -> bool:
-    """Whether the model was trained to answer messages."""
     from unlearning_core.evaluation.chat import has_chat_template
 
     with base_model(run) as loaded:

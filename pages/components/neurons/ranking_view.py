@@ -85,7 +85,6 @@ def _show_cell(ranking: pd.DataFrame, neuron: Neuron, order: OrderBy) -> None:
 
 
 def _show_first(run: Run, ranking: pd.DataFrame, site: str) -> None:
-    """The first neurons that fit the search, and where they lie."""
     st.subheader("First neurons")
     most = st.slider("How many", 10, 500, 50, 10, key="first neurons")
     marks = {"pinned": pinned_neurons(run), "never cut": excluded_neurons(run)}

@@ -70,7 +70,6 @@ def watch(run: Run) -> None:
 
 
 def _show_queue(training: JobStatus) -> None:
-    """Who comes first, and how long that one still takes."""
     from unlearning_core.runs.training_time import queue_of
 
     before = queue_of(training.pid)
@@ -157,7 +156,6 @@ def _levels(run: Run) -> dict[str, float]:
 
 
 def _samples(run: Run, samples: list[dict[str, Any]]) -> None:
-    """The prompts as they were continued before the first step and last."""
     if not samples:
         return
     first, last = _newest_of(samples, samples[0]["step"]), _newest_of(samples, samples[-1]["step"])
