@@ -1,21 +1,24 @@
 """Compare: every state of the model and the one that never knew side by side, in numbers and in what they write."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
 from pages.components.compare.chat import chat
-from pages.components.compare.downloads import downloads
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics, show_never_knew
-from pages.components.compare.state_texts import show_generations, write_live, written_by_never_knew
-from pages.components.current_run import current_run
+from pages.components.compare.state_texts import show_texts, write_live, written_by_never_knew
 from pages.components.frame import show
 from pages.components.marked_text import escaped
-from pages.components.navigation import PRUNE, RETRAIN, is_done, needs
+from pages.components.navigation import PRUNE, RETRAIN, finished_stages, is_done, run_beyond
 from pages.components.progress import show_errors
-from pages.components.states import measured_states
+from pages.components.rows import download_buttons
+from pages.components.states import texts_by_prompt
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.methods.registry import NEVER_KNEW, state_title
+from unlearning_core.reports.csv import generations_csv, metrics_csv
+from unlearning_core.reports.run_report import run_report
 from unlearning_core.reports.verdict import findings, verdict
 from unlearning_core.runs.run import Run
 
@@ -27,17 +30,21 @@ def main() -> None:
     """Draw the page."""
     st.title("Compare")
     st.markdown("How much of the concept is gone, what did it cost, does it come back?")
-    run = current_run()
-    if not needs(run, PRUNE) or run is None:
+    run = run_beyond(PRUNE)
+    if run is None:
         return
-    states = measured_states(run)
+    done = finished_stages(run)
+    states = [state for state in run.states() if f"measure {state}" in done]
     if not is_done(run, RETRAIN):
         compared = " and ".join(state_title(state).lower() for state in states)
         st.info(f"The model is not retrained yet: {compared} are compared.", icon=":material/info:")
         st.page_link(RETRAIN.file, label="Go to Retrain", icon=RETRAIN.icon)
     with show_errors():
         metrics = metrics_so_far(run, states)
-        show_verdict(metrics)
+        # The answer in words, before the numbers.
+        with st.container(border=True):
+            st.markdown(f"**{escaped(verdict(metrics))}**")
+            st.markdown("\n".join(f"- {escaped(sentence)}" for sentence in findings(metrics)))
         show_metrics(metrics)
         show_never_knew(metrics)
     st.subheader("What they write")
@@ -45,7 +52,7 @@ def main() -> None:
     texts: dict[str, list[dict[str, Any]]] = {state: run.written(state) or [] for state in states}
     with prompts, show_errors():
         texts |= never_knew_texts(run)
-        show_generations(run, texts)
+        show_texts(run, list(texts), texts_by_prompt(texts))
     writers = states if run.config.never_knew.model is None else [*states, NEVER_KNEW]
     with typed, show_errors():
         write_live(run, writers)
@@ -54,13 +61,6 @@ def main() -> None:
     st.subheader("Take it along")
     with show_errors():
         downloads(run, metrics, texts)
-
-
-def show_verdict(metrics: dict[str, Any]) -> None:
-    """The answer in words, before the numbers."""
-    with st.container(border=True):
-        st.markdown(f"**{escaped(verdict(metrics))}**")
-        st.markdown("\n".join(f"- {escaped(sentence)}" for sentence in findings(metrics)))
 
 
 def never_knew_texts(run: Run) -> dict[str, list[dict[str, Any]]]:
@@ -78,6 +78,29 @@ def never_knew_texts(run: Run) -> dict[str, list[dict[str, Any]]]:
     except WorkbenchError as error:
         st.warning(escaped(str(error)))
         return {}
+
+
+def downloads(run: Run, metrics: Mapping[str, Any], texts: Mapping[str, list[dict[str, Any]]]) -> None:
+    """A button for each file; metrics of the states that are measured, texts of those that are shown."""
+    st.download_button(
+        "Report for everyone (one HTML file)", run_report(run, metrics, texts), f"{run.id}.html", "text/html",
+        type="primary", on_click="ignore", icon=":material/description:",
+    )  # fmt: skip
+    st.caption("What was forgotten, what it cost, and what the models write, in one page that needs nothing else.")
+    files: dict[str, str | bytes] = {
+        "metrics.json": json.dumps(metrics, indent=2),
+        "metrics.csv": metrics_csv(metrics),
+        "generations.json": json.dumps(texts, indent=2, ensure_ascii=False),
+        "generations.csv": generations_csv(texts),
+        "config.json": run.config_bytes(),
+    }
+    download_buttons(files | run.recipe_files())
+    st.caption(
+        "config.json runs the same without a screen: python -m unlearning_core run config.json. The recipe "
+        "(recipe.json with mask.safetensors) says which neurons were cut."
+    )
+    models = ", ".join(f"{state}: {run.model(state)}" for state in run.states() if state != "base")
+    st.caption(f"The models, for AutoModelForCausalLM.from_pretrained. {models}")
 
 
 show(main)

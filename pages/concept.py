@@ -4,20 +4,18 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.concept.concept_words import choose_amounts, choose_words
-from pages.components.concept.filter_report import show_filter
-from pages.components.concept.label_counts import counts, label_files, words_table
-from pages.components.concept.labelled_sentences import show_left_out, show_sentences
-from pages.components.concept.labelling import KINDS, relabel
-from pages.components.concept.neighbours import check_neighbours, choose_neighbours
+from pages.components.concept.corrections import KINDS, relabel, show_left_out, show_sentences
+from pages.components.concept.label_counts import counts, label_files, show_filter, words_table
 from pages.components.concept.sentence_sources import choose_source
-from pages.components.current_run import current_run
-from pages.components.download_buttons import download_buttons
+from pages.components.concept.words import choose_amounts, choose_neighbours, choose_words
 from pages.components.frame import show
 from pages.components.marked_text import escaped
-from pages.components.navigation import CONCEPT, MODEL, is_done, link_to_next, needs
+from pages.components.navigation import CONCEPT, MODEL, is_done, link_to_next, run_beyond
 from pages.components.progress import show_errors
+from pages.components.rows import download_buttons
 from pages.components.run_summary import concept_words
+from unlearning_core.concepts.neighbours import given_words, neighbour_words
+from unlearning_core.concepts.words import Concept
 from unlearning_core.config import NeverKnewSection
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
@@ -27,8 +25,8 @@ def main() -> None:
     """Draw the page."""
     st.title("Concept")
     st.markdown("The concept is a list of words. Sentences with and without them show which neurons carry it.")
-    run = current_run()
-    if not needs(run, MODEL) or run is None:
+    run = run_beyond(MODEL)
+    if run is None:
         return
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -44,8 +42,7 @@ def main() -> None:
         with show_errors():
             st.divider()
             show_labelled(run)
-    probing = run.config.neural_probing
-    if any(getattr(probing, key) for key in KINDS.values()):
+    if any(getattr(run.config.neural_probing, key) for key in KINDS.values()):
         with st.expander("Left out by hand", expanded=not labelled), show_errors():
             show_left_out(run, run.concept_facts() if labelled else None)
     if labelled:
@@ -60,7 +57,9 @@ def label(
         raise InputError("The list of concept words is empty. Write at least one word, for example: chair.")
     if not source["sentences"] and not (source["tokens_input_path"] and source["labels_input_path"]):
         raise InputError("No sentences are chosen. Give a file, folder or dataset, or let the model write them.")
-    check_neighbours(source, words, inflections, run.config.neural_probing.language)
+    if near := given_words(source["neighbours"]):
+        # Raises where a word is to be forgotten and to stay, before anything is saved.
+        neighbour_words(near, Concept(words, inflections, run.config.neural_probing.language))
     probing: dict[str, Any] = {"inflections": inflections} | source | amounts["neural_probing"]
     known = concept_words(run)
     if words != known:

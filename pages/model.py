@@ -2,19 +2,19 @@
 
 import streamlit as st
 
-from pages.components.current_run import current_run, runs_root, show_run
+from pages.components.current_run import current_run, show_run
 from pages.components.frame import show
 from pages.components.marked_text import escaped
-from pages.components.model.choose_model import choose_model, experiment, import_config, reopen_run
+from pages.components.model.choose_model import choose_model, import_config, reopen_run
 from pages.components.model.model_card import facts, memory
 from pages.components.model.prompt_box import prompt_box
-from pages.components.model_cache import base_is_loaded, how_to_load, load_base, model_of
+from pages.components.model_cache import base_is_loaded, how_to_load, load_base
 from pages.components.navigation import MODEL, link_to_next
+from pages.components.new_run import experiment, load_and_start
 from pages.components.progress import run_and_redraw, show_errors
 from pages.components.run_summary import model_name
 from unlearning_core.config import BaseModelSection
 from unlearning_core.progress import ProgressCallback
-from unlearning_core.runs.pipeline import create_run
 from unlearning_core.runs.run import Run
 
 
@@ -59,17 +59,13 @@ def inspect_and_load(model: BaseModelSection) -> None:
 
 def load(model: BaseModelSection) -> None:
     """A new run on that model, which is loaded first."""
-    config = experiment(model)
 
-    def load_and_create(bar: ProgressCallback) -> None:
-        with model_of(config.base_model, bar) as loaded:
-            run = create_run(config, runs_root())
-            run.write_note("model", loaded.info.to_dict())
-        show_run(run)
+    def work(bar: ProgressCallback) -> None:
+        show_run(load_and_start(experiment(model), bar))
         st.session_state.pop("inspected", None)
 
     message = "The model is loaded. Next: name the concept."
-    run_and_redraw("Loading the model", load_and_create, only_one=None, message=message)
+    run_and_redraw("Loading the model", work, only_one=None, message=message)
 
 
 def show_model(run: Run) -> None:

@@ -3,20 +3,20 @@
 import streamlit as st
 
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics
-from pages.components.current_run import changed, current_run
+from pages.components.current_run import changed
 from pages.components.frame import show
 from pages.components.model_cache import base_is_at_hand, base_model
-from pages.components.navigation import NEURONS, PRUNE, is_done, link_to_next, needs
+from pages.components.navigation import NEURONS, PRUNE, is_done, link_to_next, run_beyond
 from pages.components.progress import run_and_redraw, show_errors
-from pages.components.prune.cut_curves import curves, suggestion
-from pages.components.prune.cut_preview import pictures_of_cut, quick_numbers, size_of_cut, write_side_by_side
-from pages.components.prune.cut_recipes import recipes
-from pages.components.prune.cut_search import find_smallest
+from pages.components.prune.cut_curves import curves
+from pages.components.prune.cut_preview import Prompts, pictures_of_cut, quick_numbers, size_of_cut, write_side_by_side
 from pages.components.prune.cut_settings import choose_cut, history
+from pages.components.prune.cut_sources import find_smallest, recipes
 from pages.components.states import PRUNED
 from pages.components.work import bring_up_to_date
 from unlearning_core.models.packing import packed, packed_bytes
 from unlearning_core.runs.run import Run
+from unlearning_core.runs.sweep import RunSweep
 
 
 def main() -> None:
@@ -26,8 +26,8 @@ def main() -> None:
         "Cut the first neurons of the ranking. The preview cuts them only while it writes; the model stays whole until "
         "the cut is kept."
     )
-    run = current_run()
-    if not needs(run, NEURONS) or run is None:
+    run = run_beyond(NEURONS)
+    if run is None:
         return
     if base_is_at_hand(run):
         with show_errors():
@@ -52,22 +52,22 @@ def preview(run: Run) -> None:
         ranking = run.ranking()
         layers = int(ranking["layer"].max()) + 1
         past = history(run, layers)
-        cut = choose_cut(run, layers, suggestion(run, past.now))
+        cut = choose_cut(run, layers, (RunSweep.of(run, past.now).summary() or {}).get("suggested_ratio"))
         find_smallest(run, past)
         mask = cut.mask(ranking, loaded.map.shapes)
-        prompts, tokens, greedy = choose_prompts(run)
+        prompts = choose_prompts(run)
         row, below = st.container(horizontal=True, gap="large"), st.container()
         # Words and numbers first: drawing the pictures takes as long as both.
         size_of_cut(ranking, mask, row.container(width="content"))
-        write_side_by_side(run, loaded, mask, prompts, tokens, greedy)
+        write_side_by_side(run, loaded, mask, prompts)
         seconds = quick_numbers(run, loaded, mask, row, below)
         curves(run, cut, seconds)
         pictures_of_cut(ranking, mask)
         recipes(run, past, mask)
 
 
-def choose_prompts(run: Run) -> tuple[list[str], int, bool]:
-    """The prompts that are continued, how far, and whether by the likeliest token each time."""
+def choose_prompts(run: Run) -> Prompts:
+    """The prompts that are continued, and how."""
     with st.expander("Prompts"):
         text = st.text_area(
             "One prompt a line", "\n".join(run.config.test_prompts), key=f"prompts {run.id}", height=130
@@ -75,7 +75,7 @@ def choose_prompts(run: Run) -> tuple[list[str], int, bool]:
         left, right = st.columns(2)
         tokens = left.slider("Tokens to write", 5, 100, 16, key=f"tokens {run.id}")
         greedy = right.toggle("Always the likeliest token", True, key=f"greedy {run.id}", wrap=True)
-    return [line for line in (text or "").splitlines() if line.strip()], tokens, greedy
+    return Prompts(tuple(line for line in (text or "").splitlines() if line.strip()), tokens, greedy)
 
 
 def keep(run: Run) -> None:

@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from pages.components.current_run import current_run
 from pages.components.frame import show
-from pages.components.navigation import PRUNE, RETRAIN, is_done, link_to_next, needs
+from pages.components.navigation import PRUNE, RETRAIN, is_done, link_to_next, run_beyond
 from pages.components.retrain.method_choice import choose_method, save_method
 from pages.components.retrain.training_settings import choose_settings, save_settings
 from pages.components.retrain.training_time import find_out, time_before
@@ -20,8 +19,8 @@ def main() -> None:
         "The pruned model reads text without the concept and recovers what the cut has cost. It goes on when this "
         "page is closed."
     )
-    run = current_run()
-    if not needs(run, PRUNE) or run is None:
+    run = run_beyond(PRUNE)
+    if run is None:
         return
     if background.is_running(run):
         watch(run)

@@ -4,21 +4,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.components.current_run import changed, close_run, current_run, runs_root, show_run
-from pages.components.experiments import experiment_of
+from pages.components.current_run import close_run, current_run, runs_root, show_run
 from pages.components.frame import show
-from pages.components.guide import begin, is_guided
+from pages.components.guide import is_guided, set_guided
 from pages.components.marked_text import escaped
-from pages.components.model_cache import model_of
 from pages.components.navigation import COMPARE, MODEL, PATH_PAGES, is_done
+from pages.components.new_run import REAL_ENGLISH, experiment_of, load_and_start
 from pages.components.progress import run_with_progress, show_errors
 from pages.components.run_summary import described
 from pages.components.work import go_on_in_background
 from unlearning_core.models.sources.starters import offered
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.listing import list_runs
-from unlearning_core.runs.pipeline import create_run
-from unlearning_core.runs.run import Run
 
 PICTURE = Path(__file__).with_name("start.svg")
 RECENT = 5
@@ -28,8 +25,6 @@ DEMOS = {
     "smollm2": "Real English, 135 million parameters. The slow steps are prepared in the background while you read: "
     "less than ten minutes in all on two processor cores.",
 }
-# Starters whose stages are too slow to wait for.
-PREPARED = ("smollm2",)
 
 
 def main() -> None:
@@ -74,20 +69,16 @@ def offer_demo(name: str) -> None:
 
 def start_demo(name: str) -> None:
     """A guided run of the starter's own experiment, its model loaded; then on to the first page of the path."""
-    config = changed(experiment_of(name), output_dir=str(runs_root()))
-    made: list[Run] = []
 
     def load(bar: ProgressCallback) -> None:
-        with model_of(config.base_model, bar) as loaded:
-            run = create_run(config, runs_root())
-            run.write_note("model", loaded.info.to_dict())
-        begin(run)
-        made.append(run)
+        run = load_and_start(experiment_of(name), bar)
+        set_guided(run)
+        show_run(run)
 
     if run_with_progress("Loading the model", load, only_one=None):
-        if name in PREPARED:
-            go_on_in_background(made[0])
-        show_run(made[0])
+        run = current_run()
+        if name == REAL_ENGLISH and run is not None:  # its stages are too slow to wait for
+            go_on_in_background(run)
         st.switch_page(MODEL.file)
 
 
@@ -100,17 +91,11 @@ def recent_runs() -> None:
     opened = current_run()
     for run in runs:
         line, place = st.columns([5, 1], vertical_alignment="center")
-        here = ", open now" if opened is not None and opened.id == run.id else ""
-        guided = ", guided" if is_guided(run) else ""
-        line.markdown(escaped(described(run) + guided + here))
+        marks = (", guided" if is_guided(run) else "") + (", open now" if run == opened else "")
+        line.markdown(escaped(described(run) + marks))
         if place.button("Open", key=f"open {run.id}", help=f"Open the run {run.id} where it was left."):
             show_run(run)
-            st.switch_page(where_left(run))
-
-
-def where_left(run: Run) -> str:
-    """The first page that is not done, or the last page."""
-    return next((page.file for page in PATH_PAGES if not is_done(run, page)), COMPARE.file)
+            st.switch_page(next((page.file for page in PATH_PAGES if not is_done(run, page)), COMPARE.file))
 
 
 show(main)

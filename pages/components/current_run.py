@@ -1,6 +1,7 @@
 """Which run the visitor is looking at: its id lives in the URL, everything else in the run."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,11 @@ def changed(config: ExperimentConfig, **sections: Any) -> ExperimentConfig:
     for name, change in sections.items():
         values[name] = values[name] | change if isinstance(change, dict) else change
     return build_config(values, origin="These settings")
+
+
+def by_results(*stages: str) -> dict[str | type[Any], Callable[[Any], Any]]:
+    """How Streamlit's caches tell runs apart (hash_funcs): by folder and the results of these stages."""
+    return {Run: lambda run: (str(run.folder), *map(run.fingerprint, stages))}
 
 
 def keep_upload(run: Run, upload: Any) -> str:

@@ -10,7 +10,6 @@ from pages.components.guide import guide
 from pages.components.navigation import PAGES, START, icon_of
 from pages.components.progress import show_errors, show_flash
 from pages.components.run_summary import sidebar
-from unlearning_core.errors import WorkbenchError
 from unlearning_core.logs import quiet_libraries, start_app_log
 
 _framed: ContextVar[bool] = ContextVar("framed", default=False)
@@ -21,22 +20,17 @@ def frame() -> None:
     st.set_page_config(page_title="Unlearning Workbench", page_icon=":material/psychology:", layout="wide")
     quiet_libraries()
     start_app_log()
-    run, wrong = None, None
-    try:
+    run = None
+    # A place of their own: a message that goes must not move what is below it, or open expanders close.
+    with st.container(), show_errors():
+        show_flash()
         run = current_run()
-    except WorkbenchError as error:
-        wrong = error
     page = st.navigation(
         [
             st.Page(one.file, title=one.title, icon=icon_of(run, one), url_path=one.title.lower(), default=one is START)
             for one in PAGES
         ]
     )
-    # A place of their own: a message that goes must not move what is below it, or open expanders close.
-    with st.container(), show_errors():
-        show_flash()
-        if wrong is not None:
-            raise wrong
     with st.sidebar, show_errors():
         sidebar(run)
     with show_errors():

@@ -3,7 +3,7 @@
 Whether a run is guided is kept in the run, so that a refresh or a second window is guided too.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -15,19 +15,9 @@ from pages.components.work import bring_up_to_date, go_on_in_background, last_pr
 from unlearning_core.runs import background
 from unlearning_core.runs.run import Run
 
-_IN_BACKGROUND = (RETRAIN, COMPARE)
-"""Pages whose stages take a training: they go on when the page is closed."""
 
-
-@dataclass(frozen=True)
-class GuideText:
-    """What the guide says on one page.
-
-    Attributes:
-        before: what the page's stages will do.
-        button: that runs them.
-        after: what to look at once they are done.
-    """
+class GuideText(NamedTuple):
+    """What the guide says before the page's stages are run, on the button that runs them, and once they are done."""
 
     before: str
     button: str
@@ -76,14 +66,9 @@ TEXTS = {
 }  # fmt: skip
 
 
-def begin(run: Run) -> None:
-    """From now on the run is guided."""
-    run.write_note("guide", {"guided": True})
-
-
-def end(run: Run) -> None:
-    """From now on it is not."""
-    run.write_note("guide", None)
+def set_guided(run: Run, guided: bool = True) -> None:
+    """From now on the run is guided, or is not."""
+    run.write_note("guide", {"guided": True} if guided else None)
 
 
 def is_guided(run: Run | None) -> bool:
@@ -101,16 +86,15 @@ def guide(run: Run | None, title: str) -> None:
         head, leave = st.columns([5, 1], vertical_alignment="center")
         head.markdown(f":material/explore: **Guided demo, step {number + 1} of {len(TEXTS)}**")
         if leave.button("Leave", key="leave guide", type="tertiary", help="The run stays; only this box goes."):
-            end(run)
+            set_guided(run, False)
             st.rerun()
-        if is_done(run, page):
-            st.markdown(text.after)
+        done = is_done(run, page)
+        st.markdown(text.after if done else text.before)
+        if done:
             _offer_next(run, number)
         elif background.is_running(run):
-            st.markdown(text.before)
             _watch(run, page)
         else:
-            st.markdown(text.before)
             _offer_work(run, page, text.button)
         # What the page before has further down in its box would stand there, dimmed, until this page is done.
         for _ in range(3):
@@ -118,25 +102,23 @@ def guide(run: Run | None, title: str) -> None:
 
 
 def _offer_next(run: Run, number: int) -> None:
-    """The button to the next page, or to a model of one's own after the last."""
     last = PATH_PAGES[number] is COMPARE
     following = PATH_PAGES[0] if last else PATH_PAGES[number + 1]
     label = "End the demo and use my own model" if last else f"Go on to {following.title}"
     if st.button(label, key="guide on", type="primary", icon=":material/arrow_forward:"):
         if last:
-            end(run)
+            set_guided(run, False)
             close_run()
         st.switch_page(following.file)
 
 
 def _offer_work(run: Run, page: Page, button: str) -> None:
-    """The button that brings the run to the end of this page's stages."""
     status = run.status()
     if status["state"] == "failed":
         st.warning(escaped(status["message"]))
     if not st.button(button, key="guide do", type="primary", icon=page.icon):
         return
-    if page in _IN_BACKGROUND:
+    if page in (RETRAIN, COMPARE):  # a training goes on when the page is closed
         go_on_in_background(run)
         st.rerun()
     else:

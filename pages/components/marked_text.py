@@ -36,12 +36,14 @@ def highlighted(
         colour: of the ground, by Streamlit's name.
     """
     first, end = len(text) - len(text.lstrip()), len(text.rstrip())
-    concept, others = ([(int(span[0]), int(span[1])) for span in given] for given in (spans, changed))
-    edges = {first, max(first, end), *(edge for span in (*concept, *others) for edge in span)}
+    marks = {f":{colour}-background[**{{}}**]": [*spans], f":{CHANGED}[*{{}}*]": [*changed]}
+    edges = {first, max(first, end), *(int(edge) for given in marks.values() for span in given for edge in span)}
     parts = []
     for start, stop in pairwise(sorted(edge for edge in edges if first <= edge <= end)):
-        inside = [any(begin <= start and stop <= last for begin, last in given) for given in (concept, others)]
-        parts.append(_piece(text[start:stop], inside[0], inside[1], colour))
+        inside = [
+            mark for mark, given in marks.items() if any(begin <= start and stop <= last for begin, last in given)
+        ]
+        parts.append(styled(text[start:stop], *inside))
     return "".join(parts)
 
 
@@ -51,17 +53,15 @@ def with_concept(text: str, matcher: Matcher, other: str | None = None) -> str:
     return highlighted(text, [(span.start, span.end) for span in matcher.spans(text)], changed) or NOTHING
 
 
-def _piece(text: str, concept: bool, changed: bool, colour: str) -> str:
-    # Markdown's signs must touch a letter: white space stays outside of them.
-    inner = text.strip() if concept or changed else text
+def styled(text: str, *marks: str) -> str:
+    """Markdown of `text`, in each of the marks ("**{}**"), which touch a letter: white space stays outside of them."""
+    inner = text.strip() if marks else text
     if not inner:
         return _escape(text)
-    before, after = text[: text.index(inner)], text[text.index(inner) + len(inner) :]
+    before, after = text.split(inner, 1)
     shown = _escape(inner)
-    if concept:
-        shown = f":{colour}-background[**{shown}**]"
-    if changed:
-        shown = f":{CHANGED}[*{shown}*]"
+    for mark in marks:
+        shown = mark.format(shown)
     return _escape(before) + shown + _escape(after)
 
 

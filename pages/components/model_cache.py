@@ -24,18 +24,13 @@ MOST = 2
 
 
 @st.cache_resource(show_spinner=False)
-def _models() -> ModelCache:
-    return ModelCache(MOST)
-
-
-@st.cache_resource(show_spinner=False)
-def _never_knew_models() -> ModelCache:
-    """For a model that never knew the concept: it must not push out those that it is compared with."""
-    return ModelCache(1)
+def _models(never_knew: bool) -> ModelCache:
+    """A model that never knew the concept has a cache of its own: it must not push out those it is compared with."""
+    return ModelCache(1 if never_knew else MOST)
 
 
 def model_of(
-    section: BaseModelSection, progress: ProgressCallback = silent, cache: ModelCache | None = None
+    section: BaseModelSection, progress: ProgressCallback = silent, *, never_knew: bool = False
 ) -> "AbstractContextManager[LoadedModel]":
     """The model that the settings name, loaded if it is not in memory; raises InputError when it cannot be had."""
 
@@ -44,7 +39,7 @@ def model_of(
 
         return load_model(section.base_model_path, progress=progress, **how_to_load(section))
 
-    return (cache or _models()).hold(_key(section), load, progress)
+    return _models(never_knew).hold(_key(section), load, progress)
 
 
 def how_to_load(section: BaseModelSection) -> dict[str, Any]:
@@ -66,7 +61,7 @@ def base_model(run: Run, progress: ProgressCallback = silent) -> "AbstractContex
 
 def base_is_loaded(run: Run) -> bool:
     """Whether `base_model` would return at once."""
-    return _models().has(_key(run.config.base_model))
+    return _models(False).has(_key(run.config.base_model))
 
 
 def base_is_at_hand(run: Run) -> bool:
@@ -97,22 +92,21 @@ def state_model(
     Raises:
         InputError: it is not there yet, or cannot be had; the settings name no model that never knew.
     """
-    base, cache = run.config.base_model, None
+    base = run.config.base_model
     if state == NEVER_KNEW:
         other = run.config.never_knew
         if other.model is None:
             raise InputError("The settings of this run name no model that never knew the concept (never_knew.model).")
         base = base.model_copy(update={"base_model_path": other.model, "revision": other.revision})
-        cache = _never_knew_models()
     elif state not in ("base", PRUNED):
         saved = {"base_model_path": str(run.model(state)), "revision": None, "allow_pickle": False}
         base = base.model_copy(update=saved)
-    with model_of(base, progress, cache) as loaded:
+    with model_of(base, progress, never_knew=state == NEVER_KNEW) as loaded:
         # The base under the recipe's mask is the same edit as the pruned model that is saved, without loading that too.
         yield loaded, run.recipe(loaded.map.shapes).mask if state == PRUNED else None
 
 
 def forget_models() -> None:
     """Free the memory of all models that nobody uses now; a step that needs one loads it again."""
-    _models().clear()
-    _never_knew_models().clear()
+    for never_knew in (False, True):
+        _models(never_knew).clear()

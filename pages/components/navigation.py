@@ -1,25 +1,18 @@
 """The pages of the path, which of them are done, and what a page says when an earlier one is missing."""
 
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import streamlit as st
 
+from pages.components.current_run import current_run
 from unlearning_core.methods.registry import METHODS, states_of
+from unlearning_core.runs import pipeline
 from unlearning_core.runs.run import Run
 
 
-@dataclass(frozen=True)
-class Page:
-    """A page of the dashboard.
-
-    Attributes:
-        file: its source.
-        title: what the navigation calls it.
-        icon: of the navigation.
-        stage: the stage of the pipeline that it ends with; None for the model, which is there once a run is.
-        when_missing: what has to be done there, for the page that builds on it.
-    """
+class Page(NamedTuple):
+    """A page, the stage that it ends with (the model is there once a run is), and what a page after it says without."""
 
     file: str
     title: str
@@ -45,32 +38,25 @@ PAGES = (START, *PATH_PAGES, RUNS)
 """In the order of the navigation."""
 
 
+def _as_it_is(run: Run) -> tuple[str, bytes, str]:
+    return str(run.folder), run.config_bytes(), json.dumps(run.status())
+
+
+@st.cache_data(show_spinner=False, max_entries=64, hash_funcs={Run: _as_it_is})
 def finished_stages(run: Run) -> frozenset[str]:
     """Stages whose result is there and belongs to the settings as they are now."""
-    return _finished(run, str(run.folder), run.config_bytes(), json.dumps(run.status()))
-
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def _finished(_run: Run, folder: str, config: bytes, status: str) -> frozenset[str]:
-    from unlearning_core.runs.pipeline import finished_stages
-
-    return finished_stages(_run)
+    return pipeline.finished_stages(run)
 
 
 def is_done(run: Run | None, page: Page) -> bool:
     """Whether what the page is for has been done."""
     if run is None:
         return False
-    stage = last_stage(run, page)
+    stage = page.stage
+    # Retrain ends with the last of the run's methods, whichever follow the cut.
+    if page is RETRAIN and (last := states_of(run.config)[-1]) not in ("base", METHODS["prune"].state):
+        stage = f"measure {last}"
     return stage is None or stage in finished_stages(run)
-
-
-def last_stage(run: Run, page: Page) -> str | None:
-    """The stage that the page ends with: Retrain with the last of the run's methods, whichever follow the cut."""
-    if page is not RETRAIN:
-        return page.stage
-    last = states_of(run.config)[-1]
-    return page.stage if last in ("base", METHODS["prune"].state) else f"measure {last}"
 
 
 def icon_of(run: Run | None, page: Page) -> str:
@@ -78,14 +64,15 @@ def icon_of(run: Run | None, page: Page) -> str:
     return ":material/check_circle:" if page in PATH_PAGES and is_done(run, page) else page.icon
 
 
-def needs(run: Run | None, page: Page) -> bool:
-    """Whether `page` is done; if not, says what is needed and links there."""
+def run_beyond(page: Page) -> Run | None:
+    """The open run if `page` is done in it; if not, says what is needed and links there."""
+    run = current_run()
     if is_done(run, page):
-        return True
+        return run
     first = MODEL if run is None else page
     st.info(f"{first.when_missing}: this page builds on it.", icon=":material/arrow_back:")
     st.page_link(first.file, label=f"Go to {first.title}", icon=first.icon)
-    return False
+    return None
 
 
 def link_to_next(page: Page) -> None:

@@ -55,13 +55,10 @@ def show_flash() -> None:
 
 
 class _Bar:
-    """A progress callback that draws a bar; whatever the visitor does meanwhile stops the work.
-
-    Attributes:
-        left: whether the visitor did something in a fragment of the page.
-    """
+    """A progress callback that draws a bar; whatever the visitor does meanwhile stops the work."""
 
     left = False
+    """Whether the visitor did something in a fragment of the page."""
 
     def __init__(self, title: str) -> None:
         self._bar = st.progress(0.0, text=title)

@@ -1,11 +1,14 @@
 """A run in a few words: in one line of a list, and in the sidebar."""
 
+import re
+
 import streamlit as st
 
 from pages.components.marked_text import escaped
 from pages.components.navigation import PATH_PAGES, is_done
 from unlearning_core.errors import InputError
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.manifest import DAMAGED
 from unlearning_core.runs.run import Run
 
 
@@ -17,19 +20,21 @@ def described(run: Run) -> str:
         return f"{run.id} (damaged)"
     stages = [name for name, known in status["stages"].items() if known.get("state") == "finished"]
     reached = f"up to {stages[-1]!r}" if stages else "nothing done yet"
-    day, clock = run.id[:8], run.id[9:15]
-    time = f"{day[:4]}-{day[4:6]}-{day[6:]} {clock[:2]}:{clock[2:4]}"
+    time = re.sub(r"^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d).*", r"\1-\2-\3 \4:\5", run.id)
     label = config.neural_probing.activations_label or "concept"
     return f"{time}  {model_name(config.base_model.base_model_path)}, {label}: {status['state']}, {reached}"
 
 
 def sidebar(run: Run | None) -> None:
-    """Model, concept, cut and run, and which pages are done."""
+    """Model, concept, cut and run, which pages are done, and whether the run is damaged."""
     if run is None:
         st.caption("No run is open. Load a model to start one, or reopen one on the Runs page.")
         return
+    status = run.status()
+    if damage := status["message"] if status["state"] == DAMAGED else run.damage():
+        st.warning(escaped(damage), icon=":material/broken_image:")
     words = concept_words(run)
-    cut = run.status()["stages"].get("prune", {}).get("summary") or {}
+    cut = status["stages"].get("prune", {}).get("summary") or {}
     lines = {
         "Model": model_name(run.config.base_model.base_model_path),
         "Concept": ", ".join(words[:5]) + (f" and {len(words) - 5} more" if len(words) > 5 else "") if words else "-",

@@ -6,11 +6,8 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pages.components.marked_text import CHANGED, with_concept
-from pages.components.navigation import finished_stages
-from unlearning_core.concepts.matcher import Matcher
+from pages.components.marked_text import CHANGED
 from unlearning_core.methods.registry import METHODS, NEVER_KNEW, state_title
-from unlearning_core.runs.run import Run
 
 PRUNED = METHODS["prune"].state
 """The state that the Prune page makes: the base model with neurons cut."""
@@ -36,18 +33,6 @@ def headings(states: Sequence[str]) -> None:
     """The names of the states, a column each."""
     for state, column in columns(states).items():
         column.markdown(heading(state))
-
-
-def show_texts(matcher: Matcher, texts: Mapping[str, str]) -> None:
-    """A text for each state, a column each, with what the base model wrote otherwise marked."""
-    for state, column in columns(list(texts)).items():
-        column.markdown(with_concept(texts[state], matcher, texts.get("base") if state != "base" else None))
-
-
-def measured_states(run: Run) -> list[str]:
-    """The states that are measured with the settings as they are now, the base first."""
-    done = finished_stages(run)
-    return [state for state in run.states() if f"measure {state}" in done]
 
 
 def texts_by_prompt(written: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, str]]]:

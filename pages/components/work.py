@@ -1,5 +1,6 @@
 """Bringing a run up to date from a page: here under a bar, or in a process of its own that outlives the page."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from pages.components.model_cache import base_model, forget_models
@@ -9,9 +10,6 @@ from unlearning_core.runs import background
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import execute
 from unlearning_core.runs.run import Run
-
-LAST = "report"
-"""The stage with which a run in the background ends."""
 
 
 def refuse_if_busy(run: Run) -> None:
@@ -27,10 +25,7 @@ def bring_up_to_date(run: Run, until: str, progress: ProgressCallback, *, with_m
         InputError: a process in the background works on the run.
     """
     refuse_if_busy(run)
-    if not with_model:
-        execute(run, progress, until=until, context=RunContext(run, progress))
-        return
-    with base_model(run, progress) as base:
+    with base_model(run, progress) if with_model else nullcontext() as base:
         execute(run, progress, until=until, context=RunContext(run, progress, base=base))
 
 
@@ -43,7 +38,7 @@ def go_on_in_background(run: Run) -> None:
     # The process needs the memory that the dashboard's models would keep.
     forget_models()
     run.manifest.update(state="running", stage=None, message="")
-    background.start(run, LAST)
+    background.start(run, "report")
 
 
 def last_progress(run: Run) -> tuple[float, dict[str, Any]]:

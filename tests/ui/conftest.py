@@ -2,13 +2,13 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.tiny_models import save_tiny
+from tests.ui.pieces import NewRun, OpenPage
 from unlearning_core.config import build_config
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.run import Run
@@ -79,7 +79,7 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def new_run(runs: Path, tiny_folder: Path, sentence_file: Path) -> Callable[..., Run]:
+def new_run(runs: Path, tiny_folder: Path, sentence_file: Path) -> NewRun:
     """Makes a run of the tiny model, brought up to date through a stage."""
 
     def make(until: str | None = None, **sections: dict) -> Run:
@@ -105,7 +105,7 @@ def new_run(runs: Path, tiny_folder: Path, sentence_file: Path) -> Callable[...,
 
 
 @pytest.fixture
-def open_page(runs: Path) -> Callable[..., AppTest]:
+def open_page(runs: Path) -> OpenPage:
     """The app at a page, on a run or on none."""
 
     def open_at(page: str, run: Run | None = None) -> AppTest:

@@ -1,9 +1,30 @@
 """Finding elements of a page in Streamlit's test harness."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
+
+from unlearning_core.runs.run import Run
+
+OpenPage = Callable[..., AppTest]
+NewRun = Callable[..., Run]
+"""What the fixtures open_page and new_run give."""
+
+
+def fine(app: AppTest) -> AppTest:
+    """The page, which shows no error."""
+    assert not [error.value for error in app.error]
+    assert not app.exception
+    return app
+
+
+def only_error(app: AppTest) -> str:
+    """The page's one error, as it is read."""
+    assert not app.exception
+    (error,) = app.error
+    return error.value.replace("\\", "")
 
 
 def labelled(elements: Any, label: str) -> Any:

@@ -1,28 +1,19 @@
 """The Compare page beside a model that never knew: marked differences, a typed prompt, a talk, a report."""
 
-from collections.abc import Callable
-
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.pieces import button, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.methods.registry import NEVER_KNEW
 from unlearning_core.models.loading import load_model
-from unlearning_core.runs.run import Run
 
 
 def page_text(app: AppTest) -> str:
     return "\n".join(text.value for text in app.markdown)
 
 
-def fine(app: AppTest) -> AppTest:
-    assert not [error.value for error in app.error]
-    assert not app.exception
-    return app
-
-
 def test_four_models_side_by_side_write_and_talk(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], never_knew: dict[str, str]
+    open_page: OpenPage, new_run: NewRun, never_knew: dict[str, str]
 ) -> None:
     # Half of the neurons cut: the texts differ.
     run = new_run("report", never_knew=never_knew, neural_probing={"prune_ratio": 0.5})
@@ -64,9 +55,7 @@ def test_four_models_side_by_side_write_and_talk(
     assert app.session_state[f"chat {run.id} base retrained"] == []
 
 
-def test_a_never_knew_model_that_is_gone_is_said_and_the_rest_is_shown(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_a_never_knew_model_that_is_gone_is_said_and_the_rest_is_shown(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("measure pruned")
     run.save_config(
         run.config.model_copy(update={"never_knew": run.config.never_knew.model_copy(update={"model": "/gone"})})

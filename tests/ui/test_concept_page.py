@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import sentences
-from tests.ui.pieces import button, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error
 from unlearning_core.runs import background
 from unlearning_core.runs.run import Run
 
@@ -21,26 +21,21 @@ def texts(run: Run) -> list[str]:
     return [json.loads(line)["text"] for path in paths for line in path.read_text().splitlines()]
 
 
-def fine(app: AppTest) -> bool:
-    return not app.exception and not [error.value for error in app.error]
-
-
 def starting(app: AppTest, title: str) -> str:
     """The whole label of the button that begins so."""
     return next(one.label for one in app.button if one.label.startswith(title))
 
 
 @pytest.fixture
-def labelled_run(new_run: Callable[..., Run]) -> Run:
+def labelled_run(new_run: NewRun) -> Run:
     return new_run("label")
 
 
-def test_ticked_sentences_are_left_out_and_come_back(open_page: Callable[..., AppTest], labelled_run: Run) -> None:
+def test_ticked_sentences_are_left_out_and_come_back(open_page: OpenPage, labelled_run: Run) -> None:
     app = open_page("concept", labelled_run)
     tick = next(one for one in app.checkbox if "sofa" in one.label)
     tick.check()
-    button(app, TICKS).click().run()
-    assert fine(app)
+    fine(button(app, TICKS).click().run())
     (gone,) = labelled_run.config.neural_probing.dropped_sentences
     assert "sofa" in gone
     assert sorted(texts(labelled_run)) == sorted(text for text in sentences() if text != gone)
@@ -48,8 +43,7 @@ def test_ticked_sentences_are_left_out_and_come_back(open_page: Callable[..., Ap
     assert labelled(app.metric, "With the concept").value == "23"
 
     next(one for one in app.checkbox if one.label.replace("\\", "") == gone).check()
-    button(app, "Take the ticked ones back").click().run()
-    assert fine(app)
+    fine(button(app, "Take the ticked ones back").click().run())
     assert labelled_run.config.neural_probing.dropped_sentences == []
     assert sorted(texts(labelled_run)) == sorted(sentences())
 
@@ -62,7 +56,7 @@ def test_ticked_sentences_are_left_out_and_come_back(open_page: Callable[..., Ap
     ],
 )
 def test_a_word_or_a_sense_is_seen_and_then_left_out_whole(
-    open_page: Callable[..., AppTest], labelled_run: Run, beside: str, count: int, key: str, kept: Callable[[str], bool]
+    open_page: OpenPage, labelled_run: Run, beside: str, count: int, key: str, kept: Callable[[str], bool]
 ) -> None:
     app = open_page("concept", labelled_run)
     labelled(app.selectbox, "Word").set_value("bench").run()
@@ -71,44 +65,35 @@ def test_a_word_or_a_sense_is_seen_and_then_left_out_whole(
     assert all("bench" in one.label for one in app.checkbox if one.label.startswith("She"))
     title = starting(app, "Leave out all")
     assert f"all {count} sentences" in title
-    button(app, title).click().run()
-    assert fine(app)
+    fine(button(app, title).click().run())
     assert len(getattr(labelled_run.config.neural_probing, key)) == 1
     assert sorted(texts(labelled_run)) == sorted(filter(kept, sentences()))
 
 
-def test_what_leaves_nothing_is_said_and_can_be_taken_back(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_what_leaves_nothing_is_said_and_can_be_taken_back(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("label", neural_probing={"dropped_words": ["chair", "sofa"]})
     app = open_page("concept", run)
     labelled(app.selectbox, "Word").set_value("bench").run()
     button(app, starting(app, "Leave out all")).click().run()
-    assert len(app.error) == 1
-    assert "none with the concept is left" in app.error[0].value
-    assert not app.exception
+    assert "none with the concept is left" in only_error(app)
     app.run()
     next(one for one in app.checkbox if one.label.startswith("**bench**")).check()
-    button(app, "Take the ticked ones back").click().run()
-    assert fine(app)
+    fine(button(app, "Take the ticked ones back").click().run())
     assert labelled(app.metric, "With the concept").value == "8"
 
 
 def test_a_run_at_work_is_not_labelled_anew(
-    open_page: Callable[..., AppTest], labelled_run: Run, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, labelled_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = open_page("concept", labelled_run)
     monkeypatch.setattr(background, "is_running", lambda run: True)
     app.checkbox[0].check()
     button(app, TICKS).click().run()
-    assert len(app.error) == 1
-    assert "is being retrained" in app.error[0].value
+    assert "is being retrained" in only_error(app)
     assert labelled_run.config.neural_probing.dropped_sentences == []
 
 
-def test_every_form_of_a_word_is_counted(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
-) -> None:
+def test_every_form_of_a_word_is_counted(open_page: OpenPage, new_run: NewRun, tmp_path: Path) -> None:
     lines = ["She sat here.", "They were sitting there.", "He sat down.", "Sit!", "A seat.", "The seats.", "Nothing."]
     (tmp_path / "texts.txt").write_text("\n".join([*lines, "Not a thing."]), encoding="utf-8")
     run = new_run(
@@ -123,16 +108,13 @@ def test_every_form_of_a_word_is_counted(
     assert any("expect an unsteady ranking" in warning.value for warning in app.warning)
 
 
-def test_the_filter_says_what_it_drops_and_why(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
-) -> None:
+def test_the_filter_says_what_it_drops_and_why(open_page: OpenPage, new_run: NewRun, tmp_path: Path) -> None:
     lines = [f"A day by the river, number {number}." for number in range(6)]
     lines += ["He bought *two* chairs.", "The sofa and the chair.", "Bench press."]
     (tmp_path / "more.txt").write_text("\n".join(lines), encoding="utf-8")
     run = new_run("label", retraining={"dataset": str(tmp_path / "more.txt")})
     app = open_page("concept", run)
-    button(app, "See what the filter drops").click().run()
-    assert fine(app)
+    fine(button(app, "See what the filter drops").click().run())
     assert labelled(app.metric, "Texts kept").value == "6"
     assert labelled(app.metric, "Texts dropped").value == "3"
     table = next(one.value for one in app.dataframe if "texts dropped" in one.value)
@@ -142,13 +124,10 @@ def test_the_filter_says_what_it_drops_and_why(
     again = open_page("concept", run)
     assert labelled(again.metric, "Texts dropped").value == "3"
     labelled(again.text_area, "Concept words").set_value("chair").run()
-    button(again, "Label the sentences").click().run()
-    assert fine(again)
+    fine(button(again, "Label the sentences").click().run())
     assert button(again, "See what the filter drops")
 
 
-def test_without_a_text_of_its_own_there_is_nothing_to_filter(
-    open_page: Callable[..., AppTest], labelled_run: Run
-) -> None:
+def test_without_a_text_of_its_own_there_is_nothing_to_filter(open_page: OpenPage, labelled_run: Run) -> None:
     app = open_page("concept", labelled_run)
     assert any("Nothing has to be filtered out" in text.value for text in app.markdown)

@@ -1,15 +1,12 @@
 """A method that the pages know nothing of: the state that it makes is on Compare, and Retrain counts as done."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from pydantic import BaseModel
-from streamlit.testing.v1 import AppTest
 
 from pages.components.current_run import changed
 from pages.components.model_cache import base_model, state_model
-from tests.ui.pieces import button, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled
 from unlearning_core.methods.method import Method, MethodInput, Summary
 from unlearning_core.methods.registry import METHODS
 from unlearning_core.runs.pipeline import execute
@@ -29,7 +26,7 @@ def blur(given: MethodInput, parameters: Parameters) -> Summary:
 
 
 @pytest.fixture
-def blurred_run(new_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> Run:
+def blurred_run(new_run: NewRun, monkeypatch: pytest.MonkeyPatch) -> Run:
     method = Method("blur", "Blur", "Makes the embeddings larger.", "blurred", Parameters, blur)
     monkeypatch.setitem(METHODS, "blur", method)
     run = new_run()
@@ -38,13 +35,7 @@ def blurred_run(new_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) ->
     return run
 
 
-def fine(app: AppTest) -> AppTest:
-    assert not [error.value for error in app.error]
-    assert not app.exception
-    return app
-
-
-def test_a_further_state_is_compared_and_writes(open_page: Callable[..., AppTest], blurred_run: Run) -> None:
+def test_a_further_state_is_compared_and_writes(open_page: OpenPage, blurred_run: Run) -> None:
     app = fine(open_page("compare", blurred_run))
     assert list(app.dataframe[0].value.columns) == ["", "base", "pruned", "blurred"]
     assert any("[**Blurred**]" in text.value for text in app.markdown)
@@ -57,7 +48,7 @@ def test_a_further_state_is_compared_and_writes(open_page: Callable[..., AppTest
     assert written["blurred"] != written["base"]
 
 
-def test_the_retrain_page_offers_it_and_leads_on(open_page: Callable[..., AppTest], blurred_run: Run) -> None:
+def test_the_retrain_page_offers_it_and_leads_on(open_page: OpenPage, blurred_run: Run) -> None:
     app = fine(open_page("retrain", blurred_run))
     choice = labelled(app.selectbox, "What is done to the pruned model")
     assert choice.options == ["Retrain on filtered text", "Blur"]

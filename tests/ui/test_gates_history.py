@@ -1,12 +1,10 @@
 """The Neurons page shows how gates were trained, and nothing of it for other methods."""
 
 import json
-from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.pieces import button, labelled
-from unlearning_core.runs.run import Run
+from tests.ui.pieces import NewRun, OpenPage, button, labelled
 from unlearning_core.runs.stages.rank import WORK
 
 
@@ -14,9 +12,7 @@ def history(app: AppTest) -> list[str]:
     return [expander.label for expander in app.expander if "closed the gates" in expander.label]
 
 
-def test_the_history_of_the_gates_is_shown_beside_their_ranking(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_the_history_of_the_gates_is_shown_beside_their_ranking(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("label", neural_probing={"ranker": "gates", "ranker_parameters": {"steps": 7}})
     app = open_page("neurons", run)
     assert history(app) == []

@@ -1,6 +1,5 @@
 """The Model page: nothing chosen, bad input, a model loaded, runs reopened, settings imported."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -8,29 +7,26 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.components.marked_text import escaped
-from pages.components.model.choose_model import experiment
+from pages.components.new_run import experiment
 from tests.ui.conftest import ROOT
-from tests.ui.pieces import button, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error
 from unlearning_core.config import BaseModelSection
 from unlearning_core.runs.listing import list_runs
-from unlearning_core.runs.run import Run
 
 
-def test_without_a_run_it_offers_models_and_says_that_no_run_is_open(open_page: Callable[..., AppTest]) -> None:
-    app = open_page("model")
-    assert not app.exception
-    assert not [error.value for error in app.error]
+def test_without_a_run_it_offers_models_and_says_that_no_run_is_open(open_page: OpenPage) -> None:
+    app = fine(open_page("model"))
     assert [title.value for title in app.title] == ["Model"]
     assert any("No run is open" in caption.value for caption in app.sidebar.caption)
 
 
-def test_it_opens_on_smallworld_with_smollm2_one_click_away(open_page: Callable[..., AppTest]) -> None:
+def test_it_opens_on_smallworld_with_smollm2_one_click_away(open_page: OpenPage) -> None:
     app = open_page("model")
     choice = labelled(app.radio, "Model")
     assert choice.value == "smallworld"
     assert choice.options == ["SmallWorld", "SmolLM2-135M-Instruct"]
     choice.set_value("smollm2").run()
-    assert not [error.value for error in app.error]
+    fine(app)
     assert button(app, "Check size and memory")
 
 
@@ -47,13 +43,12 @@ def test_a_model_begins_with_the_experiment_that_fits_it(source: str, never_knew
 
 
 def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
-    open_page: Callable[..., AppTest], tiny_folder: Path, runs: Path
+    open_page: OpenPage, tiny_folder: Path, runs: Path
 ) -> None:
     app = open_page("model")
     labelled(app.radio, "Where is the model?").set_value("A folder, .gguf file or Hub id").run()
     labelled(app.text_input, "Folder, .gguf file or Hub id").set_value(str(tiny_folder)).run()
-    button(app, "Check size and memory").click().run()
-    assert not [error.value for error in app.error]
+    fine(button(app, "Check size and memory").click().run())
     assert labelled(app.metric, "Family").value == "llama"
     assert labelled(app.metric, "Layers").value == "3"
     assert labelled(app.metric, "Context").value == "128"
@@ -61,9 +56,7 @@ def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
     widths = dict(zip(app.table[0].value["Neurons"], app.table[0].value["Width"], strict=True))
     assert widths == {"MLP neurons": "48", "Attention heads": "4", "Residual dimensions": "32"}
     assert list_runs(runs) == []
-    button(app, "Load the model").click().run()
-    assert not [error.value for error in app.error]
-    assert not app.exception
+    fine(button(app, "Load the model").click().run())
     (run,) = list_runs(runs)
     assert app.query_params["run"] == run.id
     assert run.config.base_model.base_model_path == str(tiny_folder)
@@ -73,31 +66,26 @@ def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
 
 @pytest.mark.parametrize(("dtype", "fits"), [("auto", "no"), ("bfloat16", "yes")])
 def test_well_known_models_say_whether_they_fit(
-    open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch, dtype: str, fits: str
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, dtype: str, fits: str
 ) -> None:
     # GPT-2's 124,439,808 parameters take 498 MB as float32 and 249 MB as bfloat16.
     free = psutil.virtual_memory()._replace(available=300_000_000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     app = open_page("model")
     labelled(app.radio, "Where is the model?").set_value("A well-known model of the Hub").run()
-    labelled(app.selectbox, "Number format").set_value(dtype).run()
-    assert not [error.value for error in app.error]
-    assert labelled(app.selectbox, "Model of the Hub").value == "openai-community/gpt2"
+    fine(labelled(app.selectbox, "Number format").set_value(dtype).run())
+    assert labelled(app.selectbox, "Model of the Hub").value.source == "openai-community/gpt2"
     table = app.table[0].value.set_index("Model")
     assert list(table.loc["openai-community/gpt2", ["Parameters", "Fits"]]) == ["124\N{NO-BREAK SPACE}M", fits]
     assert bool([warning for warning in app.warning if "498\N{NO-BREAK SPACE}MB" in warning.value]) is (fits == "no")
 
 
-def test_the_loaded_model_is_talked_to_at_once(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tiny_folder: Path
-) -> None:
+def test_the_loaded_model_is_talked_to_at_once(open_page: OpenPage, new_run: NewRun, tiny_folder: Path) -> None:
     app = open_page("model", new_run())
     assert labelled(app.text_area, "Prompt").value == "The chair"
     labelled(app.text_area, "Prompt").set_value("She put")
     labelled(app.number_input, "Tokens").set_value(5)
-    button(app, "Write").click().run()
-    assert not [error.value for error in app.error]
-    assert not app.exception
+    fine(button(app, "Write").click().run())
     messages = next(text.value for text in app.markdown if text.value.startswith("**She put**"))
     assert messages == f"**She put**  \n{escaped(_likeliest(tiny_folder, 'She put', 5))}"
 
@@ -113,7 +101,7 @@ def _likeliest(folder: Path, prompt: str, tokens: int) -> str:
     return tokenizer.decode(ids[inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
 
-def test_an_empty_prompt_gives_one_sentence(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+def test_an_empty_prompt_gives_one_sentence(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("model", new_run())
     labelled(app.text_area, "Prompt").set_value("  ")
     button(app, "Write").click().run()
@@ -123,51 +111,43 @@ def test_an_empty_prompt_gives_one_sentence(open_page: Callable[..., AppTest], n
     assert not app.exception
 
 
-def test_a_folder_that_is_no_model_gives_one_sentence(open_page: Callable[..., AppTest], tmp_path: Path) -> None:
+def test_a_folder_that_is_no_model_gives_one_sentence(open_page: OpenPage, tmp_path: Path) -> None:
     app = open_page("model")
     labelled(app.radio, "Where is the model?").set_value("A folder, .gguf file or Hub id").run()
     labelled(app.text_input, "Folder, .gguf file or Hub id").set_value(str(tmp_path)).run()
     button(app, "Check size and memory").click().run()
-    assert len(app.error) == 1
-    assert "config" in app.error[0].value
-    assert not app.exception
+    assert "config" in only_error(app)
 
 
-def test_a_run_that_is_not_there_gives_one_sentence_and_the_page_goes_on(open_page: Callable[..., AppTest]) -> None:
+def test_a_run_that_is_not_there_gives_one_sentence_and_the_page_goes_on(open_page: OpenPage) -> None:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     app.query_params["run"] = "20200101-000000-none-abcdef"
     app.run()
-    assert len(app.error) == 1
-    assert "There is no run" in app.error[0].value
+    assert "There is no run" in only_error(app)
     assert "run" not in app.query_params
     assert [title.value for title in app.title] == ["Unlearning Workbench"]
 
 
-def test_an_earlier_run_is_reopened(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+def test_an_earlier_run_is_reopened(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("label")
     app = open_page("model")
-    button(app, "Open this run").click().run()
-    assert not [error.value for error in app.error]
+    fine(button(app, "Open this run").click().run())
     assert app.query_params["run"] == run.id
     assert any(run.id.replace("-", "\\-") in text.value for text in app.sidebar.markdown)
 
 
-def test_a_config_file_becomes_a_run(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], runs: Path
-) -> None:
+def test_a_config_file_becomes_a_run(open_page: OpenPage, new_run: NewRun, runs: Path) -> None:
     exported = (new_run().folder / "config.json").read_bytes()
     app = open_page("model")
     labelled(app.file_uploader, "config.json").set_value(("mine.json", exported, "application/json")).run()
-    button(app, "Start a run with these settings").click().run()
-    assert not [error.value for error in app.error]
+    fine(button(app, "Start a run with these settings").click().run())
     assert len(list_runs(runs)) == 2
 
 
-def test_a_config_with_a_typing_error_names_the_file_and_the_key(open_page: Callable[..., AppTest]) -> None:
+def test_a_config_with_a_typing_error_names_the_file_and_the_key(open_page: OpenPage) -> None:
     app = open_page("model")
     bad = b'{"neural_probing": {"prune_ration": 0.1}}'
     labelled(app.file_uploader, "config.json").set_value(("mine.json", bad, "application/json")).run()
-    assert len(app.error) == 1
-    assert "prune" in app.error[0].value
+    assert "prune" in only_error(app)
     assert "mine" in app.error[0].value
     assert "/tmp" not in app.error[0].value

@@ -1,13 +1,12 @@
 """Neighbours on screen: typed, counted, shown in their sentences, refused where they are of the concept, measured."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import sentences
-from tests.ui.pieces import button, chart, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled, only_error
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.curves import curve
@@ -16,17 +15,10 @@ from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.reports.run_report import run_report
 from unlearning_core.runs.context import RunContext
-from unlearning_core.runs.run import Run
 from unlearning_core.runs.sweep import RunSweep
 
 FIELD, LABEL = "Neighbours: words that must stay", "Label the sentences"
 COUNT, NEAR = "Of these with a neighbour", "With a neighbour"
-
-
-def fine(app: AppTest) -> AppTest:
-    assert not [error.value for error in app.error]
-    assert not app.exception
-    return app
 
 
 def metrics_rows(app: AppTest) -> dict[str, dict[str, str]]:
@@ -35,9 +27,7 @@ def metrics_rows(app: AppTest) -> dict[str, dict[str, str]]:
     return {stage: dict(zip(table[""], table[stage], strict=True)) for stage in table.columns if stage}
 
 
-def test_typed_words_are_saved_counted_and_shown_in_their_sentences(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_typed_words_are_saved_counted_and_shown_in_their_sentences(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("label")
     app = open_page("concept", run)
     assert COUNT not in [metric.label for metric in app.metric]
@@ -68,19 +58,18 @@ def test_typed_words_are_saved_counted_and_shown_in_their_sentences(
     ("typed", "sentence"), [("sofa", "'sofa' is a word of the concept too"), ("benches", "'bench'")]
 )
 def test_a_word_that_is_to_go_and_to_stay_is_named_and_nothing_is_saved(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], typed: str, sentence: str
+    open_page: OpenPage, new_run: NewRun, typed: str, sentence: str
 ) -> None:
     run = new_run("label", neural_probing={"neighbours": ["window"]})
     app = open_page("concept", run)
     labelled(app.text_area, FIELD).set_value(f"window\n{typed}").run()
     button(app, LABEL).click().run()
     assert not app.exception
-    assert len(app.error) == 1
-    assert sentence in app.error[0].value.replace("\\", "")
+    assert sentence in only_error(app)
     assert run.config.neural_probing.neighbours == ["window"]
 
 
-def test_an_emptied_field_takes_them_back(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+def test_an_emptied_field_takes_them_back(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("label", neural_probing={"neighbours": ["window"]})
     app = open_page("concept", run)
     assert labelled(app.text_area, FIELD).value == "window"
@@ -91,9 +80,7 @@ def test_an_emptied_field_takes_them_back(open_page: Callable[..., AppTest], new
     assert COUNT not in [metric.label for metric in app.metric]
 
 
-def test_a_file_of_words_and_a_text_stay_what_they_are(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
-) -> None:
+def test_a_file_of_words_and_a_text_stay_what_they_are(open_page: OpenPage, new_run: NewRun, tmp_path: Path) -> None:
     (tmp_path / "near.txt").write_text("window\nriver\n", encoding="utf-8")
     (tmp_path / "more.txt").write_text("A window is open.\nThe river is wide.\nA chair.\n", encoding="utf-8")
     run = new_run("label", neural_probing={"neighbours": str(tmp_path / "near.txt")})
@@ -108,15 +95,12 @@ def test_a_file_of_words_and_a_text_stay_what_they_are(
 
 @pytest.mark.parametrize("neighbours", [["window", "river"], None])
 def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], neighbours: list[str] | None
+    open_page: OpenPage, new_run: NewRun, neighbours: list[str] | None
 ) -> None:
     run = new_run("report", neural_probing={"neighbours": neighbours}, retraining={"enabled": False})
     app, metrics = fine(open_page("compare", run)), run.metrics()
     rows = metrics_rows(app)
-    titles = {
-        "neighbour_nll": "Loss on neighbours (nats/token)",
-        "rest_nll": "Loss on everything else (nats/token)",
-    }
+    titles = {"neighbour_nll": "Loss on neighbours (nats/token)", "rest_nll": "Loss on everything else (nats/token)"}
     for name, title in titles.items():
         assert (title in rows["pruned"]) == (name in metrics["pruned"]) == bool(neighbours)
         for stage, cells in rows.items() if neighbours else ():
@@ -128,9 +112,7 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
     assert panels[1] == ("Loss on neighbours (nats/token)" if neighbours else "Loss elsewhere (nats/token)")
 
 
-def test_the_preview_of_a_cut_says_what_the_neighbours_pay(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_the_preview_of_a_cut_says_what_the_neighbours_pay(open_page: OpenPage, new_run: NewRun) -> None:
     alone = fine(open_page("prune", new_run("rank")))
     assert "Loss on neighbours" not in [metric.label for metric in alone.metric]
     run = new_run("rank", neural_probing={"neighbours": ["window", "river"]})
@@ -143,9 +125,7 @@ def test_the_preview_of_a_cut_says_what_the_neighbours_pay(
     assert shown == f"{nll_delta(base, pruned, 'neighbour').value:+z.2f}"
 
 
-def test_the_verdict_over_the_curves_says_what_the_neighbours_pay(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_the_verdict_over_the_curves_says_what_the_neighbours_pay(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank", neural_probing={"neighbours": ["window", "river"]})
     found = RunSweep.of(run, CutSettings(0.05))
     found.compute()
@@ -156,7 +136,7 @@ def test_the_verdict_over_the_curves_says_what_the_neighbours_pay(
 
 
 def test_a_file_of_neighbours_that_is_gone_is_said_and_can_be_left(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
+    open_page: OpenPage, new_run: NewRun, tmp_path: Path
 ) -> None:
     words = tmp_path / "near.txt"
     words.write_text("window\nriver\n")

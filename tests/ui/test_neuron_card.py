@@ -1,7 +1,5 @@
 """The Neurons page with a neuron chosen: its card, the search, pins and neurons that are never cut."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -9,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 from pages.components.model_cache import base_model
 from pages.components.neurons.neuron_choice import pinned_neurons, toggle_pin
 from tests.ui.conftest import ROOT
-from tests.ui.pieces import button, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled
 from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.measurement import nll_delta
@@ -19,7 +17,7 @@ from unlearning_core.runs.run import Run
 
 
 @pytest.fixture
-def at_neuron(runs: object) -> Callable[..., AppTest]:
+def at_neuron(runs: object) -> OpenPage:
     """The Neurons page of a run with a neuron in its link."""
 
     def open_at(run: Run, neuron: str) -> AppTest:
@@ -37,13 +35,10 @@ def texts(app: AppTest) -> str:
     return "\n".join(element.value for kind in (app.markdown, app.caption, app.subheader) for element in kind)
 
 
-def test_a_card_shows_ranks_tokens_passages_and_what_the_cut_alone_does(
-    at_neuron: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_a_card_shows_ranks_tokens_passages_and_what_the_cut_alone_does(at_neuron: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     app = at_neuron(run, "1.7")
-    assert not app.exception
-    assert not [error.value for error in app.error]
+    fine(app)
     ranking = run.ranking()
     own = ranking[(ranking["layer"] == 1) & (ranking["index"] == 7)].iloc[0]
     assert labelled(app.metric, "Rank").value == f"{own['rank'] + 1}"
@@ -65,19 +60,14 @@ def test_a_card_shows_ranks_tokens_passages_and_what_the_cut_alone_does(
 
 
 @pytest.mark.parametrize("neuron", ["9.7", "1.48", "chair", "-1.2"])
-def test_a_link_to_no_neuron_shows_no_card(
-    at_neuron: Callable[..., AppTest], new_run: Callable[..., Run], neuron: str
-) -> None:
+def test_a_link_to_no_neuron_shows_no_card(at_neuron: OpenPage, new_run: NewRun, neuron: str) -> None:
     app = at_neuron(new_run("rank"), neuron)
-    assert not app.exception
-    assert not [error.value for error in app.error]
+    fine(app)
     assert "neuron" not in app.query_params
     assert any("Click a cell" in caption.value for caption in app.caption)
 
 
-def test_the_table_is_searched_by_layer_index_and_protection(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_the_table_is_searched_by_layer_index_and_protection(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("neurons", new_run("rank"))
     labelled(app.multiselect, "Layers").set_value([1]).run()
     labelled(app.text_input, "Index").set_value("3-5, 40").run()
@@ -88,7 +78,7 @@ def test_the_table_is_searched_by_layer_index_and_protection(
     assert not app.exception
 
 
-def test_pins_stay_in_the_run_in_their_order(new_run: Callable[..., Run]) -> None:
+def test_pins_stay_in_the_run_in_their_order(new_run: NewRun) -> None:
     run, neurons = new_run(), [Neuron("mlp", 2, 7), Neuron("mlp", 0, 3), Neuron("mlp", 1, 1)]
     for neuron in neurons:
         toggle_pin(run, neuron)
@@ -97,15 +87,12 @@ def test_pins_stay_in_the_run_in_their_order(new_run: Callable[..., Run]) -> Non
     assert pinned_neurons(Run(run.folder)) == [neurons[0], neurons[2]]
 
 
-def test_pins_and_exclusions_stay_with_the_run_and_are_found_in_the_table(
-    at_neuron: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_pins_and_exclusions_stay_with_the_run_and_are_found_in_the_table(at_neuron: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     app = at_neuron(run, "2.11")
     button(app, "Pin").click().run()
     assert pinned_neurons(run) == [Neuron("mlp", 2, 11)]
-    button(app, "Never cut it").click().run()
-    assert not [error.value for error in app.error]
+    fine(button(app, "Never cut it").click().run())
     assert run.config.neural_probing.excluded_neurons == [("mlp", 2, 11)]
     for show in ("pinned", "never cut"):
         labelled(app.selectbox, "Show").set_value(show).run()

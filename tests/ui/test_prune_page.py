@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from transformers import AutoModelForCausalLM
 
 from tests.ui.conftest import ROOT
-from tests.ui.pieces import button, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors
@@ -20,7 +19,6 @@ from unlearning_core.evaluation.curves import curve
 from unlearning_core.evaluation.search import Target
 from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.models.packing import packed, packed_bytes
-from unlearning_core.runs.run import Run
 from unlearning_core.runs.search import RunSearch
 from unlearning_core.runs.sweep import RunSweep
 
@@ -40,20 +38,12 @@ def messages(app: AppTest) -> list[str]:
     return [message.value.replace("\\", "") for message in [*app.success, *app.warning]]
 
 
-def fine(app: AppTest) -> None:
-    assert not [error.value for error in app.error]
-    assert not app.exception
-
-
-def test_the_cut_is_in_the_url_and_a_new_visit_with_it_finds_it(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_the_cut_is_in_the_url_and_a_new_visit_with_it_finds_it(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     app = open_page("prune", run)
     labelled(app.slider, SLIDER).set_value(8.0).run()
     labelled(app.toggle, "Same share in every layer").set_value(True).run()
-    labelled(app.multiselect, "Protect layers").set_value([0, 2]).run()
-    fine(app)
+    fine(labelled(app.multiselect, "Protect layers").set_value([0, 2]).run())
     assert neurons(app) == str(round(0.08 * 48))
     again = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     again.query_params.update({name: app.query_params[name] for name in app.query_params})
@@ -66,9 +56,7 @@ def test_the_cut_is_in_the_url_and_a_new_visit_with_it_finds_it(
 
 
 @pytest.mark.parametrize("wrong", [{"ratio": "many"}, {"ratio": "7"}, {"protect": "9"}, {"protect": "x"}])
-def test_a_url_that_makes_no_sense_is_not_believed(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], wrong: dict[str, str]
-) -> None:
+def test_a_url_that_makes_no_sense_is_not_believed(open_page: OpenPage, new_run: NewRun, wrong: dict[str, str]) -> None:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     app.query_params.update({"run": new_run("rank").id} | wrong)
     app.switch_page("pages/prune.py").run()
@@ -76,7 +64,7 @@ def test_a_url_that_makes_no_sense_is_not_believed(
     assert slider(app) == 5.0
 
 
-def test_undo_and_redo_walk_through_the_cuts(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+def test_undo_and_redo_walk_through_the_cuts(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("prune", new_run("rank"))
     assert button(app, "Undo").disabled
     labelled(app.slider, SLIDER).set_value(8.0).run()
@@ -93,16 +81,15 @@ def test_undo_and_redo_walk_through_the_cuts(open_page: Callable[..., AppTest], 
     fine(app)
 
 
-def test_a_narrower_range_takes_the_cut_along(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+def test_a_narrower_range_takes_the_cut_along(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("prune", new_run("rank"))
-    labelled(app.get("button_group"), "Range").set_value("up to 1 %").run()
-    fine(app)
+    fine(labelled(app.get("button_group"), "Range").set_value("up to 1 %").run())
     assert slider(app) == 1.0
     button(app, "Undo").click().run()
     assert slider(app) == 5.0
 
 
-def test_a_recipe_is_saved_and_loaded_again(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+def test_a_recipe_is_saved_and_loaded_again(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     app = open_page("prune", run)
     labelled(app.slider, SLIDER).set_value(9.0).run()
@@ -112,25 +99,20 @@ def test_a_recipe_is_saved_and_loaded_again(open_page: Callable[..., AppTest], n
     assert "written" not in str(app.error)
     assert "letters, digits" in app.error[0].value.replace("\\", "")
     labelled(app.text_input, "Name of this cut").set_value("seats first").run()
-    button(app, "Save the recipe").click().run()
-    fine(app)
+    fine(button(app, "Save the recipe").click().run())
     recipe = Recipe.load(run.folder / "recipes" / "seats first")
     assert recipe.mask.cut == round(0.09 * 96)
     labelled(app.slider, SLIDER).set_value(1.0).run()
-    button(app, "Load the recipe").click().run()
-    fine(app)
+    fine(button(app, "Load the recipe").click().run())
     assert slider(app) == 9.0
     assert labelled(app.multiselect, "Protect layers").value == [0]
 
 
-def test_curves_give_a_verdict_and_a_ratio_to_go_to(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_curves_give_a_verdict_and_a_ratio_to_go_to(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     found = RunSweep.of(run, CutSettings(0.05))
     summary = found.compute()
-    app = open_page("prune", run)
-    fine(app)
+    app = fine(open_page("prune", run))
     top = curve(to_frame(found.points()), "top")
     messages = [message.value for message in [*app.warning, *app.success]]
     assert any(f"concept loss by {top.at('forget', 0.05):+z.2f} nats" in text for text in messages)
@@ -143,16 +125,13 @@ def test_curves_give_a_verdict_and_a_ratio_to_go_to(
     fine(app)
 
 
-def test_curves_that_were_stopped_can_be_gone_on_with(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
-    app = open_page("prune", new_run("rank"))
-    fine(app)
+def test_curves_that_were_stopped_can_be_gone_on_with(open_page: OpenPage, new_run: NewRun) -> None:
+    app = fine(open_page("prune", new_run("rank")))
     assert any(one.label.startswith("Go on with the curves") for one in app.button)
 
 
 def test_the_pruned_model_is_taken_along_as_a_zip_that_transformers_loads(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
+    open_page: OpenPage, new_run: NewRun, tmp_path: Path
 ) -> None:
     run = new_run("measure pruned")
     app = open_page("prune", run)
@@ -173,31 +152,24 @@ def test_the_pruned_model_is_taken_along_as_a_zip_that_transformers_loads(
     assert survivors(loaded, run.recipe().mask) == []
 
 
-def test_the_smallest_cut_that_works_is_found_and_said(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_the_smallest_cut_that_works_is_found_and_said(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     app = open_page("prune", run)
     labelled(app.number_input, "Forget at least, nats").set_value(0.02).run()
     labelled(app.number_input, "Lose elsewhere at most, nats").set_value(1.0).run()
-    button(app, "Find the smallest cut").click().run()
-    fine(app)
+    fine(button(app, "Find the smallest cut").click().run())
     found = RunSearch(run, CutSettings(0.05)).compute(Target(0.02, 1.0), most=1)
     assert found.smallest is not None
     assert neurons(app) == str(found.smallest.neurons)
     assert found.sentence in messages(app)
-    button(app, "Undo").click().run()
-    fine(app)
+    fine(button(app, "Undo").click().run())
     assert slider(app) == 5.0
     assert found.sentence not in messages(app)
 
 
-def test_a_target_out_of_reach_is_answered_with_how_close_it_came(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_a_target_out_of_reach_is_answered_with_how_close_it_came(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("prune", new_run("rank", search={"forget": 15.0, "retain": 1.0}))
-    button(app, "Find the smallest cut").click().run()
-    fine(app)
+    fine(button(app, "Find the smallest cut").click().run())
     assert any(
         "forgets 15 nats for at most 1 elsewhere: within that budget the most is" in text for text in messages(app)
     )

@@ -1,13 +1,11 @@
 """The Neurons page: a method is chosen by the question it answers, and the choice stays with the run."""
 
-from collections.abc import Callable
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.pieces import button, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled
 from unlearning_core.rankers.registry import GROUPS, RANKERS
-from unlearning_core.runs.run import Run
 
 
 def question(app: AppTest) -> Any:
@@ -18,9 +16,7 @@ def titles(group: str) -> list[str]:
     return [ranker.title for ranker in RANKERS.values() if ranker.group == group and not ranker.unavailable()]
 
 
-def test_a_question_shows_its_methods_and_the_choice_is_kept(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_a_question_shows_its_methods_and_the_choice_is_kept(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("label")
     app = open_page("neurons", run)
     assert [option for option in GROUPS if titles(option)] == [choice.content for choice in question(app).proto.options]
@@ -31,9 +27,7 @@ def test_a_question_shows_its_methods_and_the_choice_is_kept(
     assert method.options == titles("fires on it")
     method.set_value("average_precision").run()
     labelled(app.selectbox, "Direction").set_value("higher").run()
-    button(app, "Rank the neurons").click().run()
-    assert not app.exception
-    assert not [error.value for error in app.error]
+    fine(button(app, "Rank the neurons").click().run())
     probing = run.config.neural_probing
     assert (probing.ranker, probing.ranker_parameters) == ("average_precision", {"direction": "higher"})
     again = open_page("neurons", run)

@@ -1,13 +1,11 @@
 """The Neurons page: another ranking beside the run's own, kept with the run, and able to take its place."""
 
-from collections.abc import Callable
-
 import pandas as pd
 from scipy import stats
 from streamlit.testing.v1 import AppTest
 
 from pages.components.neurons.ranking_comparison import about
-from tests.ui.pieces import button, chart, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.rankings import OtherRanking, kept_rankings
 from unlearning_core.runs.run import Run
@@ -15,14 +13,8 @@ from unlearning_core.runs.run import Run
 KEY = ["site", "layer", "index"]
 
 
-def fine(app: AppTest) -> None:
-    assert not [error.value for error in app.error]
-    assert not app.exception
-
-
 def choose(app: AppTest, ranker: str) -> None:
-    labelled(app.selectbox, "Other method").set_value(ranker).run()
-    fine(app)
+    fine(labelled(app.selectbox, "Other method").set_value(ranker).run())
 
 
 def shown(app: AppTest) -> bool:
@@ -36,15 +28,14 @@ def names_of_lines(app: AppTest) -> list[str]:
 
 
 def test_another_method_is_compared_at_once_and_is_there_on_the_next_visit(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+    open_page: OpenPage, new_run: NewRun
 ) -> None:
     run = new_run("rank")
     own = RunContext(run).ranking
     app = open_page("neurons", run)
     assert not shown(app)
     choose(app, "probeless")
-    labelled(app.select_slider, "Look at the first").set_value(20).run()
-    fine(app)
+    fine(labelled(app.select_slider, "Look at the first").set_value(20).run())
     other = OtherRanking(run, "probeless", "before").read()
     both = own[own["rank"] < 20].merge(other[other["rank"] < 20], on=KEY)
     beside = own.merge(other, on=KEY)
@@ -58,26 +49,21 @@ def test_another_method_is_compared_at_once_and_is_there_on_the_next_visit(
         f"In both ({len(both)})", f"Only in this one ({20 - len(both)})", f"Only in the other ({20 - len(both)})",
     ]  # fmt: skip
     pd.testing.assert_frame_equal(RunContext(Run(run.folder)).ranking, own)
-    again = open_page("neurons", run)
-    fine(again)
+    again = fine(open_page("neurons", run))
     assert labelled(again.selectbox, "Other method").value == "probeless"
     assert labelled(again.metric, "Rank correlation").value == f"{expected:.2f}"
 
 
-def test_another_place_needs_a_pass_says_how_long_and_is_done_on_demand(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_another_place_needs_a_pass_says_how_long_and_is_done_on_demand(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     own = RunContext(run).ranking
     app = open_page("neurons", run)
     choose(app, "activation_ratio")
     assert any("That is this ranking itself" in info.value for info in app.info)
-    labelled(app.radio, "Its activation is read").set_value("at").run()
-    fine(app)
+    fine(labelled(app.radio, "Its activation is read").set_value("at").run())
     assert not shown(app)
     assert any("another pass over the sentences: about 1 s" in text.value for text in app.markdown)
-    button(app, "Rank by it too").click().run()
-    fine(app)
+    fine(button(app, "Rank by it too").click().run())
     assert shown(app)
     assert not any("another pass" in text.value for text in app.markdown)
     pd.testing.assert_frame_equal(RunContext(Run(run.folder)).ranking, own)
@@ -85,26 +71,20 @@ def test_another_place_needs_a_pass_says_how_long_and_is_done_on_demand(
     assert labelled(open_page("neurons", run).radio, "Its activation is read").value == "at"
 
 
-def test_a_method_that_runs_the_model_has_no_place_to_choose(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_a_method_that_runs_the_model_has_no_place_to_choose(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("neurons", new_run("rank"))
     choose(app, "taylor")
     assert labelled(app.radio, "Its activation is read").disabled
     assert any("It runs the model many times: " in text.value for text in app.markdown)
-    button(app, "Rank by it too").click().run()
-    fine(app)
+    fine(button(app, "Rank by it too").click().run())
     assert shown(app)
 
 
-def test_the_other_ranking_can_take_the_place_of_the_runs_own(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_the_other_ranking_can_take_the_place_of_the_runs_own(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
     app = open_page("neurons", run)
     choose(app, "probeless")
-    button(app, "Use the other ranking instead").click().run()
-    fine(app)
+    fine(button(app, "Use the other ranking instead").click().run())
     assert any("ranked by another method now: Probeless" in message.value for message in app.success)
     assert run.config.neural_probing.ranker == "probeless"
     assert labelled(app.radio, "Method").value == "probeless"

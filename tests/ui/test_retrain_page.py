@@ -1,13 +1,12 @@
 """The Retrain page before, during and after a training; what runs beside it is put there by hand, without a process."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.pieces import button, chart, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled
 from unlearning_core.jobs.device_queue import VARIABLE, hold_device
 from unlearning_core.jobs.events import EventLog
 from unlearning_core.jobs.liveness import record
@@ -27,11 +26,6 @@ def words(app: AppTest) -> str:
     return "\n".join(part.value for kind in (app.markdown, app.caption, app.info) for part in kind)
 
 
-def no_errors(app: AppTest) -> None:
-    assert not app.exception
-    assert not [error.value for error in app.error]
-
-
 def at_work(run: Run) -> EventLog:
     """Make the run look as if this very process trained it."""
     record(run.job_folder("background"), os.getpid())
@@ -42,7 +36,7 @@ def at_work(run: Run) -> EventLog:
 
 
 def test_the_time_is_estimated_from_timed_steps_and_the_length_of_the_filtered_text(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, new_run: NewRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timing, "measure_rate", lambda job, progress: Rate(10.0, 5.0, job.batch_size, 3))
     run = new_run("measure pruned")
@@ -50,8 +44,7 @@ def test_the_time_is_estimated_from_timed_steps_and_the_length_of_the_filtered_t
     assert "About" not in words(app)
     labelled(app.number_input, "Steps at most").set_value(0).run()
     labelled(app.number_input, "Texts a step").set_value(2).run()
-    button(app, "Estimate the time").click().run()
-    no_errors(app)
+    fine(button(app, "Estimate the time").click().run())
     kept = run.status()["stages"]["filter"]["summary"]["kept"]["train"]
     steps = -(-kept // 2)
     messages = words(app)
@@ -65,12 +58,12 @@ def test_the_time_is_estimated_from_timed_steps_and_the_length_of_the_filtered_t
 
 
 def test_the_time_of_an_earlier_training_is_remembered_and_the_queue_is_told_of(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
+    open_page: OpenPage, new_run: NewRun, tmp_path: Path
 ) -> None:
     run = new_run("report")
     with hold_device("cpu", tmp_path / "other" / "retraining", waiting=lambda before: None, should_stop=never):
         app = open_page("retrain", run)
-    no_errors(app)
+    fine(app)
     messages = words(app)
     assert "for 4 steps" in messages
     assert "as it went in this run before" in messages
@@ -91,14 +84,11 @@ def test_the_time_of_an_earlier_training_is_remembered_and_the_queue_is_told_of(
     assert "Another retraining" not in words(again)
 
 
-def test_a_training_that_waits_says_so_and_can_be_stopped(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path
-) -> None:
+def test_a_training_that_waits_says_so_and_can_be_stopped(open_page: OpenPage, new_run: NewRun, tmp_path: Path) -> None:
     run = new_run("measure pruned")
     log = at_work(run)
     log.state("queued", "Waiting: another retraining is running.", ahead=2, step=0, total_steps=None)
-    app = open_page("retrain", run)
-    no_errors(app)
+    app = fine(open_page("retrain", run))
     assert "Waiting for its turn" in words(app)
     assert "Number 3 in the queue" in words(app)
     button(app, "Stop").click().run()
@@ -106,9 +96,7 @@ def test_a_training_that_waits_says_so_and_can_be_stopped(
     assert "Stopping" in words(app)
 
 
-def test_curves_and_samples_are_shown_while_it_learns(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_curves_and_samples_are_shown_while_it_learns(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("measure pruned")
     log = at_work(run)
     log.state("running", step=0, total_steps=40)
@@ -117,8 +105,7 @@ def test_curves_and_samples_are_shown_while_it_learns(
         log.event("sample", step=step, prompt="The", text=text)
     log.event("train", step=20, loss=3.5)
     log.step(step=20, loss=3.5, tokens_per_second=100.0, eta_seconds=12.0)
-    app = open_page("retrain", run)
-    no_errors(app)
+    app = fine(open_page("retrain", run))
     messages = words(app)
     assert "After step 20" in messages
     assert ":orange-background[**chair**]" in messages

@@ -1,33 +1,25 @@
 """Start and Runs: nothing there yet, the guided demo from its first button to its last, runs compared and deleted."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.components.guide import TEXTS, begin, is_guided
-from tests.ui.pieces import button, labelled
+from pages.components.guide import TEXTS, is_guided, set_guided
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import identity
 from unlearning_core.runs import background
 from unlearning_core.runs.listing import list_runs
-from unlearning_core.runs.run import Run
-
-
-def fine(app: AppTest) -> AppTest:
-    assert not [error.value for error in app.error]
-    assert not app.exception
-    return app
 
 
 def headings(app: AppTest) -> list[str]:
     return [title.value for title in app.title]
 
 
-def test_start_offers_two_demos_and_the_visitors_own_model(open_page: Callable[..., AppTest]) -> None:
+def test_start_offers_two_demos_and_the_visitors_own_model(open_page: OpenPage) -> None:
     app = fine(open_page("start"))
     shown = "\n".join(text.value for text in app.markdown)
     assert "Show me on SmallWorld" in shown
@@ -37,7 +29,7 @@ def test_start_offers_two_demos_and_the_visitors_own_model(open_page: Callable[.
     assert headings(fine(app)) == ["Model"]
 
 
-def test_a_recent_run_opens_where_it_was_left(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+def test_a_recent_run_opens_where_it_was_left(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("label")
     app = fine(open_page("start"))
     button(app, "Open").click().run()
@@ -46,12 +38,12 @@ def test_a_recent_run_opens_where_it_was_left(open_page: Callable[..., AppTest],
 
 
 def test_the_guided_demo_goes_from_page_to_page_by_its_one_button(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, new_run: NewRun, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The demo's experiment on a tiny model: the same path, in seconds.
     other = new_run()
     tiny = other.config
-    monkeypatch.setattr("pages.components.experiments.starter_config", lambda name: tiny)
+    monkeypatch.setattr("pages.components.new_run.starter_config", lambda name: tiny)
     monkeypatch.setattr("unlearning_core.models.sources.starters.BundledStarter.unavailable", lambda self: None)
     app = fine(open_page("start"))
     button(app, "Show me SmallWorld").click().run()
@@ -81,10 +73,10 @@ def test_the_guided_demo_goes_from_page_to_page_by_its_one_button(
 
 
 def test_the_guide_waits_for_what_is_prepared_in_the_background_and_can_be_left(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
+    open_page: OpenPage, new_run: NewRun
 ) -> None:
     run = new_run()
-    begin(run)
+    set_guided(run)
     run.job_folder("background").mkdir(parents=True)
     write_json(run.job_folder("background") / "process.json", identity(psutil.Process().pid))
     run.event("progress", task="ranking neurons", done=3, total=4, unit="sentences")
@@ -96,18 +88,18 @@ def test_the_guide_waits_for_what_is_prepared_in_the_background_and_can_be_left(
     assert not any("Guided demo" in text.value for text in fine(app).markdown)
 
 
-def test_a_run_without_a_guide_has_no_box(open_page: Callable[..., AppTest], new_run: Callable[..., Run]) -> None:
+def test_a_run_without_a_guide_has_no_box(open_page: OpenPage, new_run: NewRun) -> None:
     app = fine(open_page("concept", new_run()))
     assert not any("Guided demo" in text.value for text in app.markdown)
 
 
-def test_without_runs_the_runs_page_says_so(open_page: Callable[..., AppTest]) -> None:
+def test_without_runs_the_runs_page_says_so(open_page: OpenPage) -> None:
     app = fine(open_page("runs"))
     assert any("no runs" in message.value for message in app.info)
 
 
 def test_one_run_is_listed_exported_and_deleted_after_a_second_question(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], runs: Path
+    open_page: OpenPage, new_run: NewRun, runs: Path
 ) -> None:
     run = new_run()
     run.manifest.set_stage("report", state="finished")
@@ -124,21 +116,28 @@ def test_one_run_is_listed_exported_and_deleted_after_a_second_question(
     assert any("is deleted" in message.value for message in app.success)
 
 
-def test_a_run_that_is_worked_on_cannot_be_deleted(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], runs: Path
-) -> None:
+def test_a_run_that_is_worked_on_cannot_be_deleted(open_page: OpenPage, new_run: NewRun, runs: Path) -> None:
     run = new_run()
     with run.manifest.working("retraining it"):
         app = fine(open_page("runs", run))
         button(app, "Yes, delete this run").click().run()
-    assert len(app.error) == 1
-    assert "being worked on" in app.error[0].value
+    assert "being worked on" in only_error(app)
     assert [one.id for one in list_runs(runs)] == [run.id]
 
 
-def test_two_runs_are_compared_in_numbers_and_settings(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run]
-) -> None:
+def test_a_damaged_run_says_so_on_every_page(open_page: OpenPage, new_run: NewRun) -> None:
+    run = new_run()
+    assert not open_page("model", run).sidebar.warning
+    run.manifest.set_stage("prune", state="finished", summary={"cut": 17, "of": 144})
+    write_json(run.folder / "recipe" / "recipe.json", {"cut": 86})
+    (warning,) = open_page("model", run).sidebar.warning
+    assert "cut 17 neurons, but its recipe names 86" in warning.value.replace("\\", "")
+    (run.folder / "status.json").write_text("{", encoding="utf-8")
+    (warning,) = open_page("concept", run).sidebar.warning
+    assert "is damaged" in warning.value
+
+
+def test_two_runs_are_compared_in_numbers_and_settings(open_page: OpenPage, new_run: NewRun) -> None:
     one, other = new_run(), new_run(neural_probing={"prune_ratio": 0.1})
     one.manifest.set_stage("report", state="finished")
     write_json(one.folder / "metrics.json", {"base": {"concept_nll": 2.0, "concept_nll_stderr": 0.5}})

@@ -1,18 +1,17 @@
 """The model of each state, as the pages hold it: base, the base under the recipe's mask, or a saved one."""
 
-from collections.abc import Callable
-
 import pytest
 
 from pages.components.model_cache import base_is_loaded, base_model, forget_models, state_model
 from pages.components.states import heading, texts_by_prompt
+from tests.ui.pieces import NewRun
 from unlearning_core.errors import InputError
 from unlearning_core.methods.registry import NEVER_KNEW
 from unlearning_core.runs.run import Run
 
 
 @pytest.fixture
-def run(new_run: Callable[..., Run]) -> Run:
+def run(new_run: NewRun) -> Run:
     return new_run("prune")
 
 

@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from pages.components.model_cache import base_model, forget_models, model_of
 from tests.tiny_models import save_tiny
 from tests.ui.conftest import ROOT
+from tests.ui.pieces import NewRun, OpenPage, fine
 from unlearning_core.config import BaseModelSection
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
@@ -48,7 +47,7 @@ def baked(loaded: LoadedModel, mask: Mask) -> LoadedModel:
     return replace(loaded, model=model, map=own)
 
 
-def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: Callable[..., Run]) -> None:
+def test_visitors_at_once_on_one_cached_model_each_see_their_own_mask(new_run: NewRun) -> None:
     run = new_run("rank")
     context = RunContext(run)
     with base_model(run) as shared:
@@ -122,7 +121,7 @@ def test_a_model_that_makes_room_for_another_gives_its_memory_back(tmp_path: Pat
 
 
 def test_a_page_is_drawn_while_another_visitors_model_loads(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, new_run: NewRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, other = new_run("rank"), str(save_tiny("llama", tmp_path / "other", seed=1))
     begun, go_on = threading.Event(), threading.Event()
@@ -154,7 +153,7 @@ def test_a_page_is_drawn_while_another_visitors_model_loads(
 
 
 def test_two_windows_on_one_run_load_its_model_once_and_both_are_drawn(
-    open_page: Callable[..., AppTest], new_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, new_run: NewRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = new_run("rank")
     forget_models()
@@ -180,7 +179,7 @@ def test_two_windows_on_one_run_load_its_model_once_and_both_are_drawn(
         assert waiting.wait(60)
         go_on.set()
         for app in (one.result(120), other.result(120)):
-            assert not [error.value for error in app.error]
+            fine(app)
             assert not app.exception
             assert [metric.label for metric in app.metric][:2] == ["Neurons cut", "Concept loss"]
     assert len(loads) == 1

@@ -69,7 +69,6 @@ def _show_message(message: str) -> None:
 
 
 def _bubbles(pair: tuple[str, str]) -> dict[str, DeltaGenerator]:
-    """A speech bubble for each of the two, side by side."""
     found = {}
     for state, column in columns(pair).items():
         with column, st.chat_message(state_title(state), avatar=":material/psychology:"):

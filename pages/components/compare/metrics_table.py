@@ -50,5 +50,4 @@ def show_never_knew(metrics: Values) -> None:
 
 
 def _cells(metrics: Values, rows: Sequence[Metric]) -> dict[str, list[str]]:
-    """A column a state."""
     return {state: [formatted(values, metric.name) for metric in rows] for state, values in metrics.items()}

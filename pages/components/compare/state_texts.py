@@ -10,7 +10,7 @@ import streamlit as st
 from pages.components.marked_text import escaped, with_concept
 from pages.components.model_cache import state_model
 from pages.components.progress import run_with_progress
-from pages.components.states import LEGEND, columns, headings, show_texts, texts_by_prompt
+from pages.components.states import LEGEND, columns, headings
 from unlearning_core.errors import InputError
 from unlearning_core.methods.registry import NEVER_KNEW, state_title
 from unlearning_core.progress import ProgressCallback
@@ -55,22 +55,20 @@ def written_by_never_knew(run: Run) -> list[dict[str, Any]]:
     return _written_by_never_knew(run, json.dumps(settings))
 
 
-def show_generations(run: Run, written: Mapping[str, list[dict[str, Any]]]) -> None:
-    """Every prompt and sample, a column a state."""
-    st.caption(LEGEND)
-    headings(list(written))
-    for prompt, samples in texts_by_prompt(written).items():
-        _show_samples(run, prompt, samples)
-
-
-def _show_samples(run: Run, prompt: str, samples: Sequence[Mapping[str, str]]) -> None:
+def show_texts(run: Run, states: Sequence[str], samples: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
+    """Every sample by prompt, a column a state, with what the base model wrote otherwise marked."""
     matcher = RunContext(run).matcher
-    with st.container(border=True):
-        st.markdown(f"**{escaped(prompt)}**")
-        for number, sample in enumerate(samples):
-            if number:
-                st.divider()
-            show_texts(matcher, sample)
+    st.caption(LEGEND)
+    headings(states)
+    for prompt, texts in samples.items():
+        with st.container(border=True):
+            st.markdown(f"**{escaped(prompt)}**")
+            for number, sample in enumerate(texts):
+                if number:
+                    st.divider()
+                for state, column in columns(states).items():
+                    other = sample.get("base") if state != "base" else None
+                    column.markdown(with_concept(sample[state], matcher, other))
 
 
 def write_live(run: Run, states: Sequence[str]) -> None:
@@ -88,10 +86,8 @@ def write_live(run: Run, states: Sequence[str]) -> None:
         st.session_state[key] = (typed, written)
     if key in st.session_state:
         typed, written = st.session_state[key]
-        st.caption(LEGEND)
-        headings(list(written))
         samples = [dict(zip(written, texts, strict=True)) for texts in zip(*written.values(), strict=True)]
-        _show_samples(run, typed.prompt, samples)
+        show_texts(run, list(written), {typed.prompt: samples})
 
 
 def ask() -> Typed | None:

@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from pages.components.current_run import changed, keep_upload
-from pages.components.experiments import experiment_of
 from pages.components.model_cache import base_model
+from pages.components.new_run import experiment_of
 from pages.components.progress import run_and_redraw
 from unlearning_core.concepts.words import Concept
 from unlearning_core.config import find_path
@@ -17,14 +17,10 @@ from unlearning_core.files import ROOT
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.run import Run
 
-SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN = (
-    "The sentences that come with it",
-    "A file, folder or dataset name",
-    "Upload a file",
-    "Tokens and labels files",
+SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN = KINDS = (
+    "The sentences that come with it", "A file, folder or dataset name", "Upload a file", "Tokens and labels files",
     "Let the model write them",
-)
-KINDS = (SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN)
+)  # fmt: skip
 ORIGINS = {
     ROOT / "data" / "smallworld" / "texts.jsonl": "Written by SmallWorld's own grammar, from facts that are known.",
     ROOT / "data" / "seats" / "sentences.jsonl": "Written by SmolLM2 about seats and about everything else.",
@@ -57,7 +53,6 @@ def choose_source(run: Run, words: tuple[str, ...], inflections: bool) -> dict[s
 
 
 def _shipped(run: Run) -> Path:
-    """The sentences of the experiment that fits the run's model."""
     return Path(str(experiment_of(run.config.base_model.base_model_path).neural_probing.sentences))
 
 

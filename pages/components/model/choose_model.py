@@ -5,24 +5,20 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.components.current_run import changed, current_run, runs_root, show_run
-from pages.components.experiments import experiment_of
+from pages.components.current_run import current_run, runs_root, show_run
 from pages.components.marked_text import escaped
 from pages.components.model.model_card import choose_well_known, starter_caption
+from pages.components.new_run import start_run
 from pages.components.progress import flash
 from pages.components.run_summary import described
-from unlearning_core.config import BaseModelSection, ExperimentConfig, find_path, load_config
+from unlearning_core.config import BaseModelSection, find_path, load_config
 from unlearning_core.errors import InputError
 from unlearning_core.models.sources.starters import offered
 from unlearning_core.runs.listing import list_runs
-from unlearning_core.runs.pipeline import create_run
 
-STARTER, HUB, PATH, ZIP = (
-    "A model that comes with it",
-    "A well-known model of the Hub",
-    "A folder, .gguf file or Hub id",
-    "Upload a zip",
-)
+STARTER, HUB, PATH, ZIP = KINDS = (
+    "A model that comes with it", "A well-known model of the Hub", "A folder, .gguf file or Hub id", "Upload a zip",
+)  # fmt: skip
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -33,7 +29,7 @@ def choose_model() -> BaseModelSection | None:
     Raises:
         InputError: an uploaded zip is not a model.
     """
-    kind = st.radio("Where is the model?", (STARTER, HUB, PATH, ZIP), horizontal=True)
+    kind = st.radio("Where is the model?", KINDS, horizontal=True)
     source, revision, allow_pickle = "", "", False
     form = st.session_state.get("number format", "auto")
     if kind == STARTER:
@@ -92,23 +88,15 @@ def _uploaded() -> str:
     return known[1]
 
 
-def experiment(model: BaseModelSection) -> ExperimentConfig:
-    """Settings for that model; all others are those of the experiment that fits it."""
-    fitting = experiment_of(model.base_model_path)
-    return changed(fitting, base_model=model.model_dump(), output_dir=str(runs_root()))
-
-
 def reopen_run() -> None:
     """Choose among the runs that are there."""
     runs = list_runs(runs_root())
     if not runs:
         st.caption(f"There are no runs in {runs_root()} yet.")
         return
-    names = {run.id: described(run) for run in runs[:100]}
-    chosen = st.selectbox("Run", list(names), format_func=lambda run_id: names[run_id])
-    opened = current_run()
-    if st.button("Open this run", disabled=opened is not None and opened.id == chosen):
-        show_run(next(run for run in runs if run.id == chosen))
+    chosen = st.selectbox("Run", runs[:100], format_func=described)
+    if st.button("Open this run", disabled=current_run() == chosen):
+        show_run(chosen)
         st.rerun()
 
 
@@ -126,6 +114,6 @@ def import_config() -> None:
             # The visitor knows the file by its own name, not by where it lies for a moment.
             raise InputError(str(error).replace(str(path), upload.name)) from error
     if st.button("Start a run with these settings"):
-        show_run(create_run(changed(config, output_dir=str(runs_root())), runs_root()))
+        show_run(start_run(config))
         flash(f"{upload.name} was read; its settings are on the pages.")
         st.rerun()

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from pages.components.marked_text import escaped
-from pages.components.metric_row import metric_row
+from pages.components.rows import metric_row
 from pages.components.run_summary import model_name
 from unlearning_core.models.devices import available, bytes_needed, fits
 from unlearning_core.models.sources.starters import HUB, STARTERS
@@ -17,18 +17,14 @@ def facts(info: dict[str, Any]) -> None:
     """The card of a model, from `ModelInfo.to_dict`; older runs lack some of it."""
     source = info["source"]
     st.subheader(escaped(STARTERS[source].title if source in STARTERS else model_name(source)))
-    row = metric_row(
+    meanings = {"context": "Tokens that it reads at most.", "vocabulary": "Different tokens that it knows."}
+    metric_row(
         ("Parameters", count(info["parameters"])),
         ("Memory for the weights", in_bytes(info["bytes_in_memory"])),
         ("Layers", str(info["layers"])),
         ("Family", info["model_type"]),
+        *((name.title(), f"{info[name]:,}", meaning) for name, meaning in meanings.items() if info.get(name)),
     )
-    for title, name, meaning in (
-        ("Context", "context", "Tokens that it reads at most."),
-        ("Vocabulary", "vocabulary", "Different tokens that it knows."),
-    ):
-        if info.get(name):
-            row.metric(title, f"{info[name]:,}", width="content", help=meaning)
     shapes = info["shapes"]
     st.table(
         {
@@ -62,9 +58,7 @@ def memory(info: dict[str, Any]) -> None:
 
 def starter_caption(name: str, dtype: str) -> str:
     """What a starter is, how large it is, whether it fits and its licence."""
-    starter = STARTERS[name]
-    parameters = _parameters(name)
-    size = ""
+    starter, parameters, size = STARTERS[name], _parameters(name), ""
     if parameters:
         verdict = "fits" if fits(parameters, dtype) else "does not fit in the memory that is free"
         size = f" {count(parameters)} parameters, {in_bytes(bytes_needed(parameters, dtype))} of memory: {verdict}."
@@ -79,8 +73,7 @@ def _parameters(name: str) -> int | None:
 def choose_well_known(dtype: str) -> str:
     """A model of the Hub that many people know; the table says which of them fit."""
     free = available("cpu")
-    labels = {known.source: f"{known.source}: {known.about}" for known in HUB}
-    source = st.selectbox("Model of the Hub", list(labels), index=1, format_func=lambda source: labels[source])
+    known = st.selectbox("Model of the Hub", HUB, index=1, format_func=lambda known: f"{known.source}: {known.about}")
     needed = [bytes_needed(known.parameters, dtype) for known in HUB]
     with st.expander(f"How large they are; {in_bytes(free)} of memory are free here"):
         st.table(
@@ -93,13 +86,12 @@ def choose_well_known(dtype: str) -> str:
             },
             border="horizontal",
         )
-    known = next(known for known in HUB if known.source == source)
     if not fits(known.parameters, dtype):
         st.warning(
             f"It needs {in_bytes(bytes_needed(known.parameters, dtype))}, and {in_bytes(free)} are free. Choose "
             "bfloat16 below, which takes half, or a smaller model."
         )
-    return source
+    return known.source
 
 
 def count(number: int) -> str:

@@ -50,7 +50,9 @@ def prompt_box(run: Run) -> None:
     if pressed:
         with place:
             _write(run, prompt or "", 0.0 if how == GREEDY else temperature, tokens, seed, bool(asked))
-    _show(run)
+    for text in _written(run):
+        with st.container(border=True):
+            st.markdown(f"**{escaped(text['prompt'])}**  \n{escaped(text['text']) or NOTHING}")
 
 
 def _use_example(box: str, example: str) -> None:
@@ -59,7 +61,6 @@ def _use_example(box: str, example: str) -> None:
 
 
 def _answers(run: Run) -> bool:
-    """Whether the model was trained to answer messages."""
     from unlearning_core.evaluation.chat import has_chat_template
 
     with base_model(run) as loaded:
@@ -97,9 +98,3 @@ def _write(run: Run, prompt: str, temperature: float, tokens: int, seed: int, as
 
 def _written(run: Run) -> list[dict[str, Any]]:
     return st.session_state.setdefault(f"written by the model {run.id}", [])
-
-
-def _show(run: Run) -> None:
-    for text in _written(run):
-        with st.container(border=True):
-            st.markdown(f"**{escaped(text['prompt'])}**  \n{escaped(text['text']) or NOTHING}")

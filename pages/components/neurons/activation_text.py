@@ -1,9 +1,10 @@
 """A passage with each token on a ground that says how active a neuron is there, and tokens as badges."""
 
+import re
 from collections.abc import Iterable
 from itertools import groupby
 
-from pages.components.marked_text import escaped
+from pages.components.marked_text import escaped, styled
 from unlearning_core.neurons.passages import Passage, Piece
 
 LEGEND = (
@@ -21,11 +22,11 @@ def coloured(passage: Passage, scale: float) -> str:
     Args:
         scale: the largest absolute activation of all passages that are compared; steps of colour are shares of it.
     """
-    styled = [(_style(piece, scale), piece.text) for piece in passage.pieces]
-    parts = [
-        _marked("".join(text for _, text in pieces), *style)
-        for style, pieces in groupby(styled, key=lambda pair: pair[0])
-    ]
+    parts = []
+    for marks, pieces in groupby(passage.pieces, key=lambda piece: _marks(piece, scale)):
+        text = "".join(piece.text for piece in pieces)
+        # A colon that two pieces share would become an icon: a word joiner after it keeps it text.
+        parts.append(styled(re.sub(r"\s+", " ", text).replace(":", ":\u2060"), *marks))
     return ("… " if passage.opens else "") + "".join(parts).strip() + (" …" if passage.goes_on else "")
 
 
@@ -34,25 +35,10 @@ def badges(tokens: Iterable[tuple[str, float]], colour: str) -> str:
     return " ".join(f":{colour}-badge[{_visible(token)} {value:+.2f}]" for token, value in tokens)
 
 
-def _style(piece: Piece, scale: float) -> tuple[str, bool]:
+def _marks(piece: Piece, scale: float) -> list[str]:
     share = 0.0 if piece.value is None or scale <= 0 else piece.value / scale
-    steps = _STEPS if share > 0 else _BELOW
-    return next((colour for least, colour in steps if abs(share) >= least), ""), piece.concept
-
-
-def _marked(text: str, colour: str, concept: bool) -> str:
-    """`text` in a style; markdown's signs must touch a letter, so white space stays outside of them."""
-    inner = text.strip()
-    if not inner:
-        return " " if text else ""
-    before, after = text[: text.index(inner)], text[text.index(inner) + len(inner) :]
-    # A colon that two pieces share would become an icon: a word joiner after it keeps it text.
-    shown = escaped(" ".join(inner.split("\n")).replace(":", ":\u2060"))
-    if concept:
-        shown = f"**{shown}**"
-    if colour:
-        shown = f":{colour}[{shown}]"
-    return (" " if before else "") + shown + (" " if after else "")
+    colours = [f":{colour}[{{}}]" for least, colour in (_STEPS if share > 0 else _BELOW) if abs(share) >= least]
+    return (["**{}**"] if piece.concept else []) + colours[:1]
 
 
 def _visible(token: str) -> str:

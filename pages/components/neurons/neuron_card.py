@@ -7,15 +7,10 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pages.components.current_run import by_results
 from pages.components.model_cache import base_is_at_hand, base_model
+from pages.components.neurons import neuron_choice
 from pages.components.neurons.activation_text import LEGEND, badges, coloured
-from pages.components.neurons.neuron_choice import (
-    choose_neuron,
-    excluded_neurons,
-    pinned_neurons,
-    set_excluded,
-    toggle_pin,
-)
 from pages.components.progress import flash, show_errors
 from unlearning_core.evaluation.ratio import Z95
 from unlearning_core.figures.distributions import activation_histogram
@@ -39,31 +34,37 @@ def show_card(run: Run, neuron: Neuron) -> None:
         if not base_is_at_hand(run):
             return
         with show_errors(), base_model(run) as loaded:
-            made_from = str(run.folder), run.fingerprint("rank"), run, loaded
             numbers = st.container(horizontal=True, gap="large")
             changes = numbers.container(horizontal=True, gap="large", width="content").empty()
             left, right = st.columns(2, gap="large")
             with left:
-                _show_ranks(_ranks(*made_from), neuron, numbers)
+                _show_ranks(_ranks(run, loaded), neuron, numbers)
             place, tokens = right.container(), st.container()
             with st.spinner("Reading where it is active"):
-                activity = _activity(*made_from, neuron)
+                activity = _activity(run, loaded, neuron)
             with place:
-                _show_histogram(activity)
+                st.markdown(
+                    "**When it is active**",
+                    help=f"In {activity.sentences} of the run's training sentences, read where this ranking reads it.",
+                )
+                st.plotly_chart(
+                    activation_histogram(activity.histogram), key="activation histogram",
+                    alt="Share of concept tokens and of other tokens by the neuron's activation",
+                )  # fmt: skip
             with tokens:
                 _show_tokens(loaded, neuron, activity.histogram.concept_mean)
             _show_passages(activity)
             with st.spinner("Measuring what its cut alone does"):
-                _show_cut(_single_ablation(*made_from, neuron), changes)
+                _show_cut(_single_ablation(run, loaded, neuron), changes)
 
 
 def _heading(run: Run, neuron: Neuron) -> None:
     row = st.container(horizontal=True, vertical_alignment="center")
     row.subheader(f"Layer {neuron.layer}, neuron {neuron.index}", anchor="neuron-card", width="stretch")
-    pinned, excluded = neuron in pinned_neurons(run), neuron in excluded_neurons(run)
+    pinned, excluded = neuron in neuron_choice.pinned_neurons(run), neuron in neuron_choice.excluded_neurons(run)
     row.button(
         "Unpin" if pinned else "Pin", icon=":material/keep_off:" if pinned else ":material/keep:",
-        on_click=toggle_pin, args=(run, neuron), key="pin neuron",
+        on_click=neuron_choice.toggle_pin, args=(run, neuron), key="pin neuron",
         help="Pinned neurons stay with the run; the table of neurons can show them alone.",
     )  # fmt: skip
     if row.button(
@@ -72,12 +73,12 @@ def _heading(run: Run, neuron: Neuron) -> None:
         help="A neuron that is never cut stays whole at any ratio; the next one of the ranking takes its place.",
     ):  # fmt: skip
         with show_errors():
-            set_excluded(run, neuron, not excluded)
+            neuron_choice.set_excluded(run, neuron, not excluded)
             name = f"Layer {neuron.layer} neuron {neuron.index}"
             again = "A cut that was kept before has to be kept again on the Prune page."
             flash(f"{name} may be cut again." if excluded else f"{name} will not be cut. {again}")
             st.rerun()
-    row.button("Close", icon=":material/close:", on_click=choose_neuron, args=(None,), key="close neuron")
+    row.button("Close", icon=":material/close:", on_click=neuron_choice.choose_neuron, args=(None,), key="close neuron")
     if excluded:
         st.caption(":material/lock: This neuron is excluded from every cut.")
 
@@ -95,17 +96,6 @@ def _show_ranks(ranks: "dict[str, pd.DataFrame]", neuron: Neuron, numbers: Delta
     table = pd.DataFrame(rows, columns=["Method", "Score", "Rank", "In the first"])
     st.table(table.set_index("Method"))
     st.caption(f"Of {size:,} {SITE_NAMES[neuron.site]}; rank 1 comes first.")
-
-
-def _show_histogram(activity: "Activity") -> None:
-    st.markdown(
-        "**When it is active**",
-        help=f"In {activity.sentences} of the run's training sentences, read where this ranking reads it.",
-    )
-    st.plotly_chart(
-        activation_histogram(activity.histogram), key="activation histogram",
-        alt="Share of concept tokens and of other tokens by the neuron's activation",
-    )  # fmt: skip
 
 
 def _show_tokens(loaded: "LoadedModel", neuron: Neuron, concept_mean: float) -> None:
@@ -157,41 +147,35 @@ def _show_cut(found: "SingleAblation", place: DeltaGenerator) -> None:
             )  # fmt: skip
 
 
-# What follows depends on the run's folder, its ranking and the neuron; the run and its model are in hand.
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _ranks(folder: str, ranking: str | None, _run: Run, _loaded: "LoadedModel") -> "dict[str, pd.DataFrame]":
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=by_results("rank"))
+def _ranks(run: Run, _loaded: "LoadedModel") -> "dict[str, pd.DataFrame]":
     from unlearning_core.activations.collect import Activations
     from unlearning_core.neurons.method_ranks import ranks_by_method
 
-    probing = _run.config.neural_probing
-    kept, norm = Activations.load(_run.ranking_folder(), probing), _loaded.map.outgoing_norm(probing.site)
-    return ranks_by_method(_run.ranking(), kept, norm, _run.config)
+    probing = run.config.neural_probing
+    kept, norm = Activations.load(run.ranking_folder(), probing), _loaded.map.outgoing_norm(probing.site)
+    return ranks_by_method(run.ranking(), kept, norm, run.config)
 
 
-@st.cache_resource(show_spinner=False, max_entries=200)
-def _activity(folder: str, ranking: str | None, _run: Run, _loaded: "LoadedModel", neuron: Neuron) -> "Activity":
+@st.cache_resource(show_spinner=False, max_entries=200, hash_funcs=by_results("rank"))
+def _activity(run: Run, _loaded: "LoadedModel", neuron: Neuron) -> "Activity":
     from unlearning_core.neurons.reading import read_activity
 
-    return read_activity(_loaded, _run.sentences("train"), neuron, _run.config)
+    return read_activity(_loaded, run.sentences("train"), neuron, run.config)
 
 
-@st.cache_resource(show_spinner=False, max_entries=200)
-def _single_ablation(
-    folder: str, ranking: str | None, _run: Run, _loaded: "LoadedModel", neuron: Neuron
-) -> "SingleAblation":
+@st.cache_resource(show_spinner=False, max_entries=200, hash_funcs=by_results("rank"))
+def _single_ablation(run: Run, _loaded: "LoadedModel", neuron: Neuron) -> "SingleAblation":
     from unlearning_core.neurons.single_ablation import ablate
 
-    base = _base_measurement(folder, ranking, _run, _loaded)
-    return ablate(_loaded, _held_out(_run, _loaded), neuron, base)
+    return ablate(_loaded, _held_out(run, _loaded), neuron, _base_measurement(run, _loaded))
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _base_measurement(folder: str, ranking: str | None, _run: Run, _loaded: "LoadedModel") -> "Measurement":
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=by_results("rank"))
+def _base_measurement(run: Run, _loaded: "LoadedModel") -> "Measurement":
     from unlearning_core.evaluation.likelihood import measure
 
-    return measure(_loaded, _held_out(_run, _loaded))
+    return measure(_loaded, _held_out(run, _loaded))
 
 
 def _held_out(run: Run, loaded: "LoadedModel") -> "list[LabelledText]":

@@ -5,12 +5,17 @@ from typing import TYPE_CHECKING, cast
 import pandas as pd
 import streamlit as st
 
-from pages.components.metric_row import metric_row
 from pages.components.model_cache import base_is_at_hand, base_model
-from pages.components.neurons.ranking_settings import ALIGNMENTS, ranking_name, reset_settings, settings_key
+from pages.components.neurons.ranking_settings import (
+    ALIGNMENTS,
+    choose_parameters,
+    ranking_name,
+    reset_settings,
+    settings_key,
+)
 from pages.components.neurons.ranking_view import marks_of
-from pages.components.parameter_widgets import choose_parameters
 from pages.components.progress import run_and_redraw, run_with_progress, show_errors, show_flash
+from pages.components.rows import metric_row
 from unlearning_core.figures.agreement import overlap_curve, rank_density
 from unlearning_core.figures.heatmap import heatmap
 from unlearning_core.neurons.agreement import Agreement
@@ -81,22 +86,29 @@ def _choose(run: Run) -> OtherRanking | None:
 
 def _ranked(run: Run, other: OtherRanking) -> bool:
     """Whether it is there now: at once from what the run's pass kept, after a button where it needs passes."""
+
+    def compute(bar: ProgressCallback) -> None:
+        with base_model(run, bar) as base:
+            other.compute(bar, base=base)
+
     if not base_is_at_hand(run):
         return False
     if other.summary() is not None:
         return True
     place = st.empty()
     with place.container():
-        finished = (other.from_statistics or _asked(run, other)) and _compute(run, other)
+        finished = (other.from_statistics or _asked(other)) and run_with_progress(
+            "Ranking by another method", compute, only_one=run.id
+        )
     if finished:
         place.empty()
     return finished
 
 
-def _asked(run: Run, other: OtherRanking) -> bool:
+def _asked(other: OtherRanking) -> bool:
     """Say how long it takes; whether the visitor wants it."""
     with st.spinner("Seeing how long it takes"):
-        least, most = (max(1.0, seconds) for seconds in _expected(*_key(run, other), other))
+        least, most = (max(1.0, seconds) for seconds in _expected(other))
     if RANKERS[other.ranker].needs_model:
         st.markdown(
             f"It runs the model many times: {duration(least)} to {duration(most)}; its bar will tell more closely."
@@ -106,34 +118,26 @@ def _asked(run: Run, other: OtherRanking) -> bool:
     return st.button("Rank by it too", icon=":material/hub:", key="rank by another")
 
 
-def _compute(run: Run, other: OtherRanking) -> bool:
-    def compute(bar: ProgressCallback) -> None:
-        with base_model(run, bar) as base:
-            other.compute(bar, base=base)
-
-    return run_with_progress("Ranking by another method", compute, only_one=run.id)
+def _both(other: OtherRanking) -> tuple[str, str | None, str]:
+    """What tells two rankings from any other two, while the run stays as it is."""
+    return str(other.run.folder), other.run.fingerprint("rank"), other.fingerprint
 
 
-def _key(run: Run, other: OtherRanking) -> tuple[str, str | None, str]:
-    """What tells the other ranking from any other, and the run's own too, while the run stays as it is."""
-    return str(run.folder), run.fingerprint("rank"), other.fingerprint
+@st.cache_data(show_spinner=False, max_entries=64, hash_funcs={OtherRanking: _both})
+def _expected(other: OtherRanking) -> tuple[float, float]:
+    with base_model(other.run) as base:
+        return other.expected_seconds(base)
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
-def _expected(folder: str, ranking: str | None, other: str, _other: OtherRanking) -> tuple[float, float]:
-    with base_model(_other.run) as base:
-        return _other.expected_seconds(base)
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _agreement(folder: str, ranking: str | None, other: str, _other: OtherRanking) -> tuple[Agreement, float, float]:
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs={OtherRanking: _both})
+def _agreement(other: OtherRanking) -> tuple[Agreement, float, float]:
     """Both rankings beside each other, and their rank correlations: over all, and with the top weighing most."""
-    found = Agreement.of(_other.run.ranking(), _other.read())
+    found = Agreement.of(other.run.ranking(), other.read())
     return found, found.correlation(), found.weighted_correlation()
 
 
 def _show(run: Run, other: OtherRanking) -> None:
-    found, alike, top_alike = _agreement(*_key(run, other), other)
+    found, alike, top_alike = _agreement(other)
     names = (ranking_name(OtherRanking.own(run)), ranking_name(other))
     first = _first(run, len(found))
     _numbers(found, first, alike, top_alike)

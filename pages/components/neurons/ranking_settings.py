@@ -1,10 +1,13 @@
 """How the neurons are ranked: kind of neuron, where its activation is read, the method and its parameters."""
 
-from typing import Any
+import typing
+from collections.abc import Callable
+from typing import Any, Literal
 
 import streamlit as st
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from pages.components.parameter_widgets import choose_parameters
 from unlearning_core.figures.style import SITE_NAMES
 from unlearning_core.rankers.registry import DEFAULT_RANKER, GROUPS, RANKERS, Group
 from unlearning_core.runs.rankings import OtherRanking
@@ -54,18 +57,16 @@ def choose_settings(run: Run) -> dict[str, Any]:
     """Site, alignment, method and its parameters as keys of neural_probing."""
     probing = run.config.neural_probing
     info, key = run.note("model"), settings_key(run)
-    sites = list(info["shapes"]) if info else list(SITE_NAMES)
+    sites = info["shapes"] if info else SITE_NAMES
     left, right = st.columns([2, 3], gap="large")
     with left:
-        site = st.selectbox(
-            "Kind of neuron", sites, index=_place(sites, probing.site), key=f"site {key}",
-            format_func=lambda name: SITE_NAMES[name],
+        site = _choose(
+            st.selectbox, "Kind of neuron", {site: SITE_NAMES[site] for site in sites}, probing.site, key=f"site {key}",
             help="MLP: hidden units of the feed-forward layers. Heads: whole attention heads. "
             "Residual: dimensions of the stream that all layers read and write.",
         )  # fmt: skip
-        alignment = st.radio(
-            "Read the activation", list(ALIGNMENTS), index=_place(list(ALIGNMENTS), probing.alignment),
-            format_func=lambda name: ALIGNMENTS[name], key=f"alignment {key}",
+        alignment = _choose(
+            st.radio, "Read the activation", ALIGNMENTS, probing.alignment, key=f"alignment {key}",
             help="A model decides to write a word one position before it: that is where its neurons do their work.",
         )  # fmt: skip
         protect = st.toggle(
@@ -78,23 +79,24 @@ def choose_settings(run: Run) -> dict[str, Any]:
                 "Leave out the first position", probing.skip_first_position, key=f"skip {key}",
                 help="Its activations are far larger than all others and say nothing about the concept.", wrap=True,
             )  # fmt: skip
-            aggregation = st.selectbox(
-                "Words of several tokens", list(AGGREGATIONS), index=_place(list(AGGREGATIONS), probing.aggregation),
-                format_func=lambda name: AGGREGATIONS[name], key=f"aggregation {key}",
-            )  # fmt: skip
+            aggregation = _choose(
+                st.selectbox, "Words of several tokens", AGGREGATIONS, probing.aggregation, key=f"aggregation {key}"
+            )
     with right:
-        ranker, parameters = choose_ranker(run)
+        ranker, parameters = _choose_ranker(run)
     return {
         "site": site, "alignment": alignment, "protect_massive": protect, "skip_first_position": skip,
         "aggregation": aggregation, "ranker": ranker, "ranker_parameters": parameters,
     }  # fmt: skip
 
 
-def _place(options: list[str], value: str) -> int:
-    return options.index(value) if value in options else 0
+def _choose(widget: Callable[..., Any], title: str, options: dict[str, str], value: str, **more: Any) -> str:
+    """A name of `options`, shown by what they say, beginning with `value` or with the first."""
+    start = list(options).index(value) if value in options else 0
+    return widget(title, list(options), index=start, format_func=options.__getitem__, **more)
 
 
-def choose_ranker(run: Run) -> tuple[str, dict[str, Any]]:
+def _choose_ranker(run: Run) -> tuple[str, dict[str, Any]]:
     """The method and its parameters; methods that are not installed are shown with the command that adds them."""
     probing, key = run.config.neural_probing, settings_key(run)
     begun = RANKERS[probing.ranker if probing.ranker in RANKERS else DEFAULT_RANKER].group
@@ -104,19 +106,41 @@ def choose_ranker(run: Run) -> tuple[str, dict[str, Any]]:
         key=f"group {key}", help="Methods answer different questions. Choose the question, then a method.", wrap=True,
     ) or begun  # fmt: skip
     st.caption(GROUP_MEANINGS[group])
-    missing = {name: reason for name, ranker in RANKERS.items() if (reason := ranker.unavailable())}
-    of_group = [name for name, ranker in RANKERS.items() if ranker.group == group]
-    names = [name for name in of_group if name not in missing]
-    name = st.radio(
-        "Method", names, index=_place(names, probing.ranker), key=f"ranker {group} {key}",
-        format_func=lambda name: RANKERS[name].title, captions=[RANKERS[name].answers for name in names],
-    )  # fmt: skip
-    for other in of_group:
-        if other in missing:
-            st.radio(
-                "Not installed", [other], format_func=lambda name: RANKERS[name].title, captions=[missing[other]],
-                index=None, disabled=True, key=f"missing {other}",
-            )  # fmt: skip
-    chosen = name or DEFAULT_RANKER
+    of_group = {name: ranker for name, ranker in RANKERS.items() if ranker.group == group}
+    missing = {name: reason for name, ranker in of_group.items() if (reason := ranker.unavailable())}
+    titles = {name: ranker.title for name, ranker in of_group.items() if name not in missing}
+    chosen = _choose(
+        st.radio, "Method", titles, probing.ranker, key=f"ranker {group} {key}",
+        captions=[RANKERS[name].answers for name in titles],
+    ) or DEFAULT_RANKER  # fmt: skip
+    for name, reason in missing.items():
+        st.radio(
+            "Not installed", [RANKERS[name].title], captions=[reason], index=None, disabled=True, key=f"missing {name}"
+        )
     known = probing.ranker_parameters if chosen == probing.ranker else {}
     return chosen, choose_parameters(RANKERS[chosen].params, known, key=f"{key} {chosen}")
+
+
+def choose_parameters(model: type[BaseModel], known: dict[str, Any], key: str) -> dict[str, Any]:
+    """A widget for each parameter of a method; values by name, beginning with those in `known`."""
+    if not model.model_fields:
+        return {}
+    with st.expander("Parameters of the method"):
+        return {
+            name: _widget(name, field, known.get(name, field.default), f"{key} {name}")
+            for name, field in model.model_fields.items()
+        }
+
+
+def _widget(name: str, field: FieldInfo, value: Any, key: str) -> Any:
+    title, kind = name.replace("_", " ").capitalize(), field.annotation
+    more: dict[str, Any] = {"help": field.description, "key": key}
+    if typing.get_origin(kind) is Literal:
+        return _choose(st.selectbox, title, {option: option for option in typing.get_args(kind)}, value, **more)
+    if kind is bool:
+        return st.toggle(title, bool(value), wrap=True, **more)
+    if kind is int:
+        return int(st.number_input(title, value=int(value), step=1, **more))
+    if kind is float:
+        return st.number_input(title, value=float(value), step=None, format="%g", **more)
+    return st.text_input(title, str(value), **more)

@@ -85,13 +85,12 @@ def _show_cell(ranking: pd.DataFrame, neuron: Neuron, order: OrderBy) -> None:
 
 
 def _show_first(run: Run, ranking: pd.DataFrame, site: str) -> None:
-    """The first neurons that fit the search, and where they lie."""
     st.subheader("First neurons")
     most = st.slider("How many", 10, 500, 50, 10, key="first neurons")
-    found = _search(run, ranking)
+    marks = {"pinned": pinned_neurons(run), "never cut": excluded_neurons(run)}
+    found = _search(ranking, marks)
     rows = found.head(most)
     keys = list(zip(rows["site"], rows["layer"], rows["index"], strict=True))
-    marks = {"pinned": pinned_neurons(run), "never cut": excluded_neurons(run)}
     for name, neurons in marks.items():
         wanted = {neuron.key for neuron in neurons}
         rows = rows.assign(**{name: [key in wanted for key in keys]})
@@ -105,17 +104,16 @@ def _show_first(run: Run, ranking: pd.DataFrame, site: str) -> None:
     st.plotly_chart(layers, key="layers", alt="How many of the first neurons lie in each layer")
 
 
-def _search(run: Run, ranking: pd.DataFrame) -> pd.DataFrame:
+def _search(ranking: pd.DataFrame, marks: Mapping[str, list[Neuron]]) -> pd.DataFrame:
     row = st.container(horizontal=True, vertical_alignment="bottom")
     layers = row.multiselect(
         "Layers", range(int(ranking["layer"].max()) + 1), placeholder="all", key="search layers", width=180
     )
     indices = row.text_input("Index", placeholder="17 or 100-200", key="search index", width=140)
     show = row.selectbox("Show", _SHOW, key="search show", width=150)
-    among = {"pinned": pinned_neurons(run), "never cut": excluded_neurons(run)}.get(show)
     try:
         return search(
-            ranking, layers=layers, indices=indices or "", among=among,
+            ranking, layers=layers, indices=indices or "", among=marks.get(show),
             protected={"protected": True, "not protected": False}.get(show),
         )  # fmt: skip
     except InputError as error:

@@ -21,12 +21,6 @@ AT_ONCE = 120.0
 """Seconds up to which curves are computed without being asked for."""
 
 
-def suggestion(run: Run, cut: CutSettings) -> float | None:
-    """The ratio that the finished curves suggest; None while there are none, or where nothing is forgotten."""
-    summary = RunSweep.of(run, cut).summary()
-    return None if summary is None else summary["suggested_ratio"]
-
-
 def curves(run: Run, cut: CutSettings, seconds_a_sentence: float) -> None:
     """The curves with the visitor's place on them, the verdict, and how far their computation is.
 
@@ -146,14 +140,12 @@ def _say(found: RandomComparison) -> None:
     )
     price = f"The loss elsewhere changes by {found.retain:+z.2f}, at random by {found.random_retain:+z.2f}"
     price += "." if math.isnan(found.neighbour) else f"; that on its neighbours by {found.neighbour:+z.2f}."
-    dear = found.neighbour > BUDGET
     if found.kind == "no better than random":
         st.warning(f"**No better than chance.** {gone} {price}", icon=":material/casino:")
     elif found.kind == "forgets cheaply":
-        st.success(
-            f"**These neurons matter to the concept, and to little else{' but its neighbours' if dear else ''}.** "
-            f"{gone} {price}", icon=":material/check:",
-        )  # fmt: skip
+        but = " but its neighbours'" if found.neighbour > BUDGET else ""
+        matter = f"**These neurons matter to the concept, and to little else{but}.**"
+        st.success(f"{matter} {gone} {price}", icon=":material/check:")
     else:
         st.warning(
             f"**These neurons matter to the concept, and to the rest too.** {gone} {price} More than {BUDGET} is a "

@@ -1,9 +1,8 @@
 """What a cut does, before it is kept: the neurons on the heatmap, text from base and pruned, quick numbers."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -40,6 +39,14 @@ _KINDS: "tuple[tuple[Kind, str, str], ...]" = (
 )
 
 
+class Prompts(NamedTuple):
+    """The prompts that are continued, by how many tokens, and whether by the likeliest each time."""
+
+    texts: tuple[str, ...]
+    tokens: int
+    greedy: bool
+
+
 def size_of_cut(ranking: pd.DataFrame, mask: Mask, place: DeltaGenerator) -> None:
     """How many neurons are cut, in `place`; a warning where they are protected ones."""
     site = str(ranking["site"].iloc[0])
@@ -61,22 +68,20 @@ def pictures_of_cut(ranking: pd.DataFrame, mask: Mask) -> None:
         st.plotly_chart(bars, key="cut layers", alt="Neurons cut in each layer")
 
 
-def write_side_by_side(
-    run: Run, loaded: "LoadedModel", mask: Mask, prompts: list[str], tokens: int, greedy: bool
-) -> None:
+def write_side_by_side(run: Run, loaded: "LoadedModel", mask: Mask, prompts: Prompts) -> None:
     """Base and pruned continue the prompts; what was written before is remembered."""
-    if not prompts:
+    if not prompts.texts:
         raise InputError("There is no prompt. Write at least one in the box of prompts.")
     st.subheader("What it writes")
     slots: dict[str, list[DeltaGenerator]] = {"base": [], PRUNED: []}
     headings(list(slots))
-    for prompt in prompts:
+    for prompt in prompts.texts:
         with st.container(border=True):
             st.markdown(f"**{escaped(prompt)}**")
             for state, column in columns(list(slots)).items():
                 slots[state].append(column.empty())
-    base = _write(run, loaded, None, prompts, tokens, greedy, slots["base"], ())
-    pruned = _write(run, loaded, mask, prompts, tokens, greedy, slots[PRUNED], base)
+    base = _write(run, loaded, None, prompts, slots["base"], ())
+    pruned = _write(run, loaded, mask, prompts, slots[PRUNED], base)
     matcher = RunContext(run).matcher
     for slot, text, other in zip(slots["base"], base, pruned, strict=True):
         slot.markdown(with_concept(text, matcher, other))
@@ -90,9 +95,7 @@ def _write(
     run: Run,
     loaded: "LoadedModel",
     mask: Mask | None,
-    prompts: list[str],
-    tokens: int,
-    greedy: bool,
+    prompts: Prompts,
     slots: list[DeltaGenerator],
     others: Sequence[str],
 ) -> list[str]:
@@ -113,15 +116,16 @@ def _write(
     def write() -> list[str]:
         settings = run.config.generation
         found = generate(
-            loaded, prompts, mask=mask, temperature=0.0 if greedy else settings.temperature or 1.0,
-            top_p=settings.top_p, max_new_tokens=tokens, seed=settings.seed, on_text=grow,
+            loaded, prompts.texts, mask=mask,
+            temperature=0.0 if prompts.greedy else settings.temperature or 1.0, top_p=settings.top_p,
+            max_new_tokens=prompts.tokens, seed=settings.seed, on_text=grow,
         )  # fmt: skip
         return [generation.text for generation in found]
 
-    written: list[str] = _remembered((run.id, _digest(mask), tuple(prompts), tokens, greedy), write)
+    written: list[str] = _remembered((run.id, mask and mask.digest(), prompts), write)
     for number, text in enumerate(written):
         draw(number, text)
-    return list(written)
+    return written
 
 
 def quick_numbers(run: Run, loaded: "LoadedModel", mask: Mask, row: DeltaGenerator, below: DeltaGenerator) -> float:
@@ -144,7 +148,7 @@ def quick_numbers(run: Run, loaded: "LoadedModel", mask: Mask, row: DeltaGenerat
             begun = time.monotonic()
             return measure(loaded, held_out, mask=cut, progress=report), time.monotonic() - begun
 
-        return _remembered((run.id, "measured", run.fingerprint("label"), _digest(cut)), measure_and_time)
+        return _remembered((run.id, "measured", run.fingerprint("label"), cut and cut.digest()), measure_and_time)
 
     (base, seconds), (pruned, _) = measured(None), measured(mask)
     for place, (kind, title, meaning) in zip(places, _KINDS, strict=True):
@@ -158,15 +162,11 @@ def quick_numbers(run: Run, loaded: "LoadedModel", mask: Mask, row: DeltaGenerat
     return seconds / len(held_out)
 
 
-def _digest(mask: Mask | None) -> str:
-    return mask.digest() if mask is not None else ""
-
-
 def _remembered(key: tuple[Any, ...], compute: Any) -> Any:
     """What this visitor saw of a cut before, or what `compute` gives now."""
-    memory: OrderedDict[tuple[Any, ...], Any] = st.session_state.setdefault("previews", OrderedDict())
+    memory: dict[tuple[Any, ...], Any] = st.session_state.setdefault("previews", {})
     if key not in memory:
         memory[key] = compute()
-        while len(memory) > _REMEMBERED:
-            memory.popitem(last=False)
+        if len(memory) > _REMEMBERED:
+            del memory[next(iter(memory))]
     return memory[key]

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.components.current_run import changed
 from pages.components.marked_text import escaped
-from pages.components.parameter_widgets import choose_parameters
+from pages.components.neurons.ranking_settings import choose_parameters
 from unlearning_core.methods.method import Method
 from unlearning_core.methods.registry import METHODS, methods_of
 from unlearning_core.runs.run import Run

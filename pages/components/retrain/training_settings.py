@@ -23,18 +23,18 @@ def choose_settings(run: Run) -> dict[str, Any]:
         text = _choose_text(run)
     with right:
         st.subheader("Settings")
-        numbers = _numbers(run, section)
-        keep = st.toggle(
-            "Keep cut neurons cut", section.keep_pruned, key=f"keep {run.id}",
-            help="On: they are held at zero and the saved model is checked. Off: they may grow back, and with them "
-            "what they knew.", wrap=True,
-        )  # fmt: skip
-        measure = st.toggle(
-            "Measure and write while it learns", section.measure_while_learning, key=f"measure {run.id}",
-            help="Now and then the loss on 48 held-out sentences is measured and the test prompts are continued, in at "
-            "most 5 % of the time. It does not change what the model learns.", wrap=True,
-        )  # fmt: skip
-    return text | numbers | {"keep_pruned": keep, "measure_while_learning": measure}
+        return text | _numbers(run, section) | {
+            "keep_pruned": st.toggle(
+                "Keep cut neurons cut", section.keep_pruned, key=f"keep {run.id}", wrap=True,
+                help="On: they are held at zero and the saved model is checked. Off: they may grow back, and with them "
+                "what they knew.",
+            ),
+            "measure_while_learning": st.toggle(
+                "Measure and write while it learns", section.measure_while_learning, key=f"measure {run.id}", wrap=True,
+                help="Now and then the loss on 48 held-out sentences is measured and the test prompts are continued, "
+                "in at most 5 % of the time. It does not change what the model learns.",
+            ),
+        }  # fmt: skip
 
 
 def save_settings(run: Run, settings: dict[str, Any]) -> None:
@@ -46,7 +46,11 @@ def save_settings(run: Run, settings: dict[str, Any]) -> None:
     if settings["text"] != RETAIN and not (settings["dataset"] or settings["train_dataset_path"]):
         raise InputError("No text is named. Write the path of a file or folder, or the name of a dataset.")
     section = {name: value for name, value in settings.items() if name != "text"}
-    section["learning_rate"] = _number(section["learning_rate"])
+    rate = section["learning_rate"] or ""
+    try:
+        section["learning_rate"] = float(rate.replace(",", "."))
+    except ValueError as error:
+        raise InputError(f"The learning rate is {rate!r}; write a number such as 2e-5.") from error
     run.save_config(changed(run.config, retraining={"enabled": True} | section))
 
 
@@ -88,39 +92,30 @@ def _path(title: str, known: str | None, key: str) -> str | None:
 
 def _numbers(run: Run, section: RetrainingSection) -> dict[str, Any]:
     one, two = st.columns(2)
-    epochs = one.number_input(
-        "Epochs", 0.01, 1000.0, float(section.num_train_epochs), 0.5, key=f"epochs {run.id}",
-        help="How often the whole text is read.",
-    )  # fmt: skip
-    limited = two.number_input(
-        "Steps at most", 0, None, section.max_steps or 0, key=f"steps {run.id}",
-        help="So many steps instead of whole epochs; 0: as many as the epochs have.",
-    )  # fmt: skip
-    rate = one.text_input(
-        "Learning rate", f"{section.learning_rate:g}", key=f"rate {run.id}",
-        help="How far each step moves the weights. 2e-5 is careful, 1e-3 only fits tiny models; too large a rate ruins "
-        "the model.",
-    )  # fmt: skip
-    batch = two.number_input(
-        "Texts a step", 1, 4096, section.batch_size, key=f"batch {run.id}",
-        help="The batch size: texts read before the weights move once. More is steadier and needs more memory.",
-    )  # fmt: skip
-    decay = one.number_input(
-        "Weight decay", 0.0, 10.0, section.weight_decay, 0.01, key=f"decay {run.id}",
-        help="Pulls all weights a little towards zero at each step. 0.01 is usual.",
-    )  # fmt: skip
-    length = two.number_input(
-        "Tokens of a text at most", 2, 65536, section.max_length, key=f"length {run.id}", placeholder="automatic",
-        help="A longer text is read in pieces. A token is a word or a piece of one.",
-    )  # fmt: skip
     return {
-        "num_train_epochs": epochs, "max_steps": int(limited) or None, "learning_rate": rate,
-        "batch_size": batch, "weight_decay": decay, "max_length": length,
+        "num_train_epochs": one.number_input(
+            "Epochs", 0.01, 1000.0, float(section.num_train_epochs), 0.5, key=f"epochs {run.id}",
+            help="How often the whole text is read.",
+        ),
+        "max_steps": int(two.number_input(
+            "Steps at most", 0, None, section.max_steps or 0, key=f"steps {run.id}",
+            help="So many steps instead of whole epochs; 0: as many as the epochs have.",
+        )) or None,
+        "learning_rate": one.text_input(
+            "Learning rate", f"{section.learning_rate:g}", key=f"rate {run.id}",
+            help="How far each step moves the weights. 2e-5 is careful, 1e-3 only fits tiny models; too large a rate "
+            "ruins the model.",
+        ),
+        "batch_size": two.number_input(
+            "Texts a step", 1, 4096, section.batch_size, key=f"batch {run.id}",
+            help="The batch size: texts read before the weights move once. More is steadier and needs more memory.",
+        ),
+        "weight_decay": one.number_input(
+            "Weight decay", 0.0, 10.0, section.weight_decay, 0.01, key=f"decay {run.id}",
+            help="Pulls all weights a little towards zero at each step. 0.01 is usual.",
+        ),
+        "max_length": two.number_input(
+            "Tokens of a text at most", 2, 65536, section.max_length, key=f"length {run.id}", placeholder="automatic",
+            help="A longer text is read in pieces. A token is a word or a piece of one.",
+        ),
     }  # fmt: skip
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float((text or "").replace(",", "."))
-    except ValueError as error:
-        raise InputError(f"The learning rate is {text!r}; write a number such as 2e-5.") from error

@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.current_run import by_results
 from pages.components.marked_text import escaped
 from pages.components.model_cache import forget_models
 from pages.components.navigation import finished_stages
@@ -62,18 +63,17 @@ def _estimated(run: Run, settings: dict[str, Any]) -> Estimate | None:
     rate = known_rate(run, settings["batch_size"])
     if rate is None:
         return None
-    lengths = _lengths(run, str(run.folder), run.fingerprint("filter"), settings["max_length"])
     return estimate(
-        lengths, batch_size=settings["batch_size"], epochs=settings["num_train_epochs"],
+        _lengths(run, settings["max_length"]), batch_size=settings["batch_size"], epochs=settings["num_train_epochs"],
         max_steps=settings["max_steps"], rate=rate,
     )  # fmt: skip
 
 
-@st.cache_data(show_spinner="Counting the tokens of the training text", max_entries=16)
-def _lengths(_run: Run, folder: str, text: str | None, max_length: int | None) -> list[int]:
+@st.cache_data(show_spinner="Counting the tokens of the training text", max_entries=16, hash_funcs=by_results("filter"))
+def _lengths(run: Run, max_length: int | None) -> list[int]:
     from unlearning_core.runs.training_time import training_lengths
 
-    return training_lengths(_run, max_length)
+    return training_lengths(run, max_length)
 
 
 def _say(run: Run, found: Estimate, batch_size: int) -> None:

@@ -5,8 +5,10 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.concept.labelling import KINDS, leave_out, take_back
+from pages.components.current_run import changed
 from pages.components.marked_text import CONCEPT, NEIGHBOUR, escaped, highlighted
+from pages.components.progress import run_and_redraw
+from pages.components.work import bring_up_to_date, refuse_if_busy
 from unlearning_core.concepts.corrections import holds
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.concepts.matcher import Matcher
@@ -14,10 +16,33 @@ from unlearning_core.concepts.words import Concept
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
+KINDS = {"words": "dropped_words", "senses": "dropped_senses", "sentences": "dropped_sentences"}
+"""What can be left out by hand, and its key in neural_probing."""
+
 PER_PAGE = 12
-ANY = ""
 WITH, WITHOUT, WITH_NEIGHBOUR = "With the concept", "Without it", "With a neighbour"
 PARTS = {"To rank on": "train", "To measure on": "held_out"}
+
+
+def relabel(run: Run, message: str, **sections: Any) -> None:
+    """Change keys of the run's settings and label, without any model; the page is then drawn anew and says `message`.
+
+    Raises:
+        InputError: a process works on the run, or a setting is out of range.
+    """
+    refuse_if_busy(run)
+    run.save_config(changed(run.config, **sections))
+    run_and_redraw(
+        "Labelling sentences", lambda bar: bring_up_to_date(run, "label", bar, with_model=False), only_one=run.id,
+        message=message,
+    )  # fmt: skip
+
+
+def _leave_out(run: Run, kind: str, entries: list[Any]) -> None:
+    known = list(getattr(run.config.neural_probing, KINDS[kind]))
+    new = [entry for entry in entries if entry not in known]
+    message = "It is left out. The steps after this one start from the sentences as they are now."
+    relabel(run, message, neural_probing={KINDS[kind]: known + new})
 
 
 def show_sentences(run: Run, facts: dict[str, Any]) -> None:
@@ -36,9 +61,9 @@ def show_sentences(run: Run, facts: dict[str, Any]) -> None:
     beside = right.text_input(
         "Together with", key=f"beside {run.id}", placeholder="meeting",
         help="Another word of the same sentence: it tells one sense of a word from another.",
-    )  # fmt: skip
-    concept = kind == WITH
-    word, beside = (word or ANY) if concept else ANY, (beside or "").strip()
+    ).strip()  # fmt: skip
+    if kind != WITH:
+        word = ""
     if not any(letter.isalnum() for letter in beside):
         beside = ""
     labelled = run.sentences(PARTS[part or "To rank on"])
@@ -50,7 +75,7 @@ def show_sentences(run: Run, facts: dict[str, Any]) -> None:
 
 def _words_and_forms(facts: dict[str, Any]) -> dict[str, str]:
     """What can be chosen, with what is shown for it: every word that occurs, and its forms."""
-    options = {ANY: "any"}
+    options = {"": "any"}
     for word, count in sorted(facts["words"].items(), key=lambda pair: -pair[1]):
         if count:
             options[word] = f"{word} ({count})"
@@ -74,12 +99,11 @@ def _drop_word_or_sense(run: Run, context: RunContext, word: str, beside: str) -
     used = [item for part in PARTS.values() for item in run.sentences(part).items]
     count = len(_found(used, word, beside, context))
     what = f"“{word}” together with “{beside}”" if beside else f"“{word}”"
-    title = f"Leave out all {count:,} sentences with {escaped(what)}"
     if st.button(
-        title, disabled=not count, icon=":material/remove_selection:",
-        help="Those of the whole source, also where it holds more than are used.",
+        f"Leave out all {count:,} sentences with {escaped(what)}", disabled=not count,
+        icon=":material/remove_selection:", help="Those of the whole source, also where it holds more than are used.",
     ):  # fmt: skip
-        leave_out(run, "senses" if beside else "words", [(word, beside) if beside else word])
+        _leave_out(run, "senses" if beside else "words", [(word, beside) if beside else word])
 
 
 def _list(run: Run, items: list[LabelledText]) -> None:
@@ -99,7 +123,7 @@ def _list(run: Run, items: list[LabelledText]) -> None:
         pressed = left.form_submit_button("Leave out the ticked ones", icon=":material/remove_selection:")
         right.caption(f"{len(items):,} sentences, in an order that mixes them.")
     if pressed and ticked:
-        leave_out(run, "sentences", ticked)
+        _leave_out(run, "sentences", ticked)
     elif pressed:
         st.info("No sentence is ticked.")
 
@@ -112,19 +136,21 @@ def _shown(item: LabelledText) -> str:
 
 def show_left_out(run: Run, facts: dict[str, Any] | None) -> None:
     """What is left out by hand, to be taken back; `facts` counts it once the sentences are labelled."""
-    probing = run.config.neural_probing
     counts = (facts or {}).get("corrections", {})
+    left: dict[str, list[Any]] = {}
+    back = False
     with st.form(f"left out {run.id}", border=False):
-        chosen: dict[str, list[int]] = {kind: [] for kind in KINDS}
         for kind, key in KINDS.items():
-            for place, entry in enumerate(getattr(probing, key)):
-                known = counts.get(kind, [])
-                count = known[place] if place < len(known) else None
-                if st.checkbox(_entry(kind, entry, count), key=f"back {run.id} {kind} {entry}", wrap=True):
-                    chosen[kind].append(place)
+            left[key], known = [], counts.get(kind, [])
+            for place, entry in enumerate(getattr(run.config.neural_probing, key)):
+                title = _entry(kind, entry, known[place] if place < len(known) else None)
+                if st.checkbox(title, key=f"back {run.id} {kind} {entry}", wrap=True):
+                    back = True
+                else:
+                    left[key].append(entry)
         pressed = st.form_submit_button("Take the ticked ones back", icon=":material/undo:")
-    if pressed and any(chosen.values()):
-        take_back(run, chosen)
+    if pressed and back:
+        relabel(run, "It is back among the sentences.", neural_probing=left)
 
 
 def _entry(kind: str, entry: Any, count: int | None) -> str:

@@ -1,5 +1,6 @@
-"""Cuts with a name: saved, and loaded again here or on another run of the same ranking."""
+"""Cuts that come from elsewhere than the slider: the smallest that works, and cuts that were saved under a name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
@@ -7,20 +8,63 @@ import streamlit as st
 from pages.components.current_run import changed, runs_root
 from pages.components.marked_text import escaped
 from pages.components.model_cache import base_model
-from pages.components.progress import show_errors
+from pages.components.progress import run_and_redraw, show_errors, show_flash
 from pages.components.prune.cut_settings import History
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.search import Target
+from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.cuts import new_recipe
 from unlearning_core.runs.recipes import load_named, named, save_named
 from unlearning_core.runs.run import Run
+from unlearning_core.runs.search import RunSearch
 
+_FOUND = "smallest cuts"
 _MESSAGE, _SAVED = "recipe message", "recipe saved"
+
+
+def find_smallest(run: Run, past: History) -> None:
+    """Ask for a target, search, show the cut that was found; a cut that is not wanted is undone like any other."""
+    # A fragment that is drawn alone is below the place where the frame says that work was stopped.
+    show_flash()
+    with st.expander("Find the smallest cut that works", icon=":material/target:"):
+        asked = run.config.search
+        left, right = st.columns(2, gap="large")
+        forget = left.number_input(
+            "Forget at least, nats", 0.01, 20.0, asked.forget or 1.0, step=0.1, key=f"forget at least {run.id}",
+            help="How much worse the concept's words are predicted: 1 nat makes each 2.7 times less likely.",
+        )  # fmt: skip
+        retain = right.number_input(
+            "Lose elsewhere at most, nats", 0.0, 5.0, asked.retain, step=0.01, key=f"lose at most {run.id}",
+            help="How much worse all other words may be predicted: 0.05 is 5 % of perplexity.",
+        )  # fmt: skip
+        if st.button("Find the smallest cut", icon=":material/search:", key=f"find smallest {run.id}"):
+            _search(run, past, Target(float(forget), float(retain)))
+    cut, sentence, reached = st.session_state.get(_FOUND, {}).get(run.id, (None, "", False))
+    if cut == past.now:
+        show = st.success if reached else st.warning
+        show(escaped(sentence), icon=":material/check_circle:" if reached else ":material/flag:")
+
+
+def _search(run: Run, past: History, target: Target) -> None:
+    def search(bar: ProgressCallback) -> None:
+        with base_model(run, bar) as base:
+            found = RunSearch(run, past.now, run.config.search.sentences).compute(target, bar, base=base)
+        if found.chosen.neurons:
+            past.go(replace(past.now, ratio=found.chosen.ratio))
+        remembered = (past.now, found.sentence, found.smallest is not None)
+        st.session_state.setdefault(_FOUND, {})[run.id] = remembered
+
+    run_and_redraw("Searching the smallest cut", search, only_one=run.id)
 
 
 def recipes(run: Run, past: History, mask: Mask) -> None:
     """Save the cut that is shown under a name; load one that was saved."""
+
+    def owner(folder: Path) -> str:
+        return folder.parents[1].name
+
     with st.expander("Recipes", icon=":material/receipt_long:"):
         left, right = st.columns(2, gap="large", vertical_alignment="bottom")
         name = left.text_input("Name of this cut", key=f"recipe name {run.id}", placeholder="seats, first try")
@@ -32,19 +76,14 @@ def recipes(run: Run, past: History, mask: Mask) -> None:
         if st.session_state.pop(_SAVED, False) or st.session_state.get(key) not in there:
             st.session_state[key] = there[0] if there else None
         chosen = right.selectbox(
-            "Saved recipes", there, format_func=lambda folder: _title(folder, run), key=key,
-            placeholder="none saved yet",
+            "Saved recipes", there, key=key, placeholder="none saved yet",
+            format_func=lambda folder: folder.name + ("" if owner(folder) == run.id else f" ({owner(folder)})"),
         )  # fmt: skip
         if right.button("Load the recipe", icon=":material/folder_open:", key="load recipe", disabled=not there):
             with show_errors():
                 _load(run, chosen, past)
         if message := st.session_state.pop(_MESSAGE, ""):
             st.success(message, icon=":material/check_circle:")
-
-
-def _title(folder: Path, run: Run) -> str:
-    owner = folder.parents[1].name
-    return folder.name if owner == run.id else f"{folder.name} ({owner})"
 
 
 def _save(run: Run, name: str, past: History, mask: Mask) -> None:

@@ -1,0 +1,102 @@
+"""What is to be forgotten and what is to stay, on the Concept page: words, neighbours, how many sentences are used."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from pages.components.marked_text import escaped
+from pages.components.run_summary import concept_words
+from unlearning_core.concepts.neighbours import given_words
+from unlearning_core.concepts.words import parse_words
+from unlearning_core.config import find_path
+from unlearning_core.errors import InputError
+from unlearning_core.runs.run import Run
+
+
+def choose_words(run: Run) -> tuple[tuple[str, ...], bool]:
+    """The words as they stand in the box, and whether their inflections count."""
+    upload = st.file_uploader("Words from a file", type=["txt", "csv", "tsv"], max_upload_size=10)
+    given = concept_words(run)
+    if upload is not None:
+        table = upload.name.lower().endswith((".csv", ".tsv"))
+        given = parse_words(_utf8(upload.getvalue(), upload.name), name=upload.name, table=table)
+    text = st.text_area(
+        "Concept words", "\n".join(given), height=240, key=f"words {run.id} {upload.file_id if upload else ''}",
+        help="One a line, or with commas between them. A line may be a phrase of several words.",
+    )  # fmt: skip
+    inflections = st.toggle(
+        "Inflected forms too", run.config.neural_probing.inflections, key=f"inflections {run.id}",
+        help="With it, sit also finds sat and sitting, and seat also finds seats.", wrap=True,
+    )  # fmt: skip
+    return parse_words(text or ""), inflections
+
+
+def _utf8(raw: bytes, name: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 text (byte {error.start}). Save it as UTF-8 and try again.") from error
+
+
+def choose_neighbours(run: Run) -> dict[str, Any]:
+    """The words that must stay and the text about them, as keys of neural_probing."""
+    probing = run.config.neural_probing
+    known: tuple[str, ...] = ()
+    gone = False
+    try:
+        known = given_words(probing.neighbours)
+    except InputError as error:
+        gone = True
+        st.warning(f"{escaped(str(error))} Without it, the words below are the neighbours.")
+    text = st.text_area(
+        "Neighbours: words that must stay", "\n".join(known), height=130, key=f"neighbours {run.id}",
+        placeholder="table\nbed",
+        help="Words near the concept that the model has to keep, one a line. Sentences with them are half of the text "
+        "that is ranked against, where there are enough others, and what is lost on them is shown apart from "
+        "everything else. Curves and the search for the smallest cut count them with everything else and show their "
+        "part.",
+    )  # fmt: skip
+    source = st.text_input(
+        "Text about neighbours", probing.neighbour_corpus or "", key=f"neighbour text {run.id}",
+        placeholder="optional",
+        help="A file, folder or dataset. Its sentences without the concept are added to the others. Without "
+        "words of the neighbours all that it says counts as a neighbour.",
+    )  # fmt: skip
+    words, name = parse_words(text or ""), (source or "").strip()
+    percent = round(100 * probing.neighbour_share)
+    if words or name:
+        percent = st.slider(
+            "Their weight in the ranking", 0, max(90, percent), percent, step=10, format="%d %%",
+            key=f"neighbour share {run.id}",
+            help="How much of what a cut costs is what it costs the neighbours. At 0 they count like all other words; "
+            "the higher, the more they are spared, and the less of the concept goes.",
+        )  # fmt: skip
+    return {
+        "neighbour_share": percent / 100,
+        # A file of words stays the file while its words stand in the box as they are.
+        "neighbours": probing.neighbours if words == known and not gone else list(words) or None,
+        "neighbour_corpus": find_path(name, Path.cwd()) if name else None,
+    }
+
+
+def choose_amounts(run: Run) -> dict[str, dict[str, float]]:
+    """How many sentences are used, and what share is kept for measuring."""
+    probing = run.config.neural_probing
+    with st.expander("How many sentences"):
+        one, two, three, four = st.columns(4)
+        concept = one.number_input(
+            "With the concept, at most", 2, None, probing.max_concept_sentences, key=f"with {run.id}"
+        )
+        retain = two.number_input("Without it, at most", 0, None, probing.max_retain_sentences, key=f"out {run.id}")
+        share = three.number_input(
+            "Share held out", 0.01, 0.9, probing.held_out, 0.05, key=f"share {run.id}",
+            help="These sentences are never ranked on; they only measure.",
+        )  # fmt: skip
+        measured = four.number_input(
+            "Held-out sentences measured, each kind", 2, None, run.config.evaluation.max_sentences, key=f"eval {run.id}"
+        )
+    return {
+        "neural_probing": {"max_concept_sentences": concept, "max_retain_sentences": retain, "held_out": share},
+        "evaluation": {"max_sentences": measured},
+    }

@@ -1,0 +1,35 @@
+"""A new run: the ready-made experiment that fits a model, and its run once the model is loaded."""
+
+from pages.components.current_run import changed, runs_root
+from pages.components.model_cache import model_of
+from unlearning_core.config import BaseModelSection, ExperimentConfig, starter_config
+from unlearning_core.models.sources.starters import offered
+from unlearning_core.progress import ProgressCallback
+from unlearning_core.runs.pipeline import create_run
+from unlearning_core.runs.run import Run
+
+REAL_ENGLISH = "smollm2"
+"""The starter whose experiment is that of every model which has none of its own."""
+
+
+def experiment_of(model: str) -> ExperimentConfig:
+    """The experiment to begin with on `model`, which may be a starter's name or anything else."""
+    return starter_config(model if model in offered() else REAL_ENGLISH)
+
+
+def experiment(model: BaseModelSection) -> ExperimentConfig:
+    """Settings for that model; all others are those of the experiment that fits it."""
+    return changed(experiment_of(model.base_model_path), base_model=model.model_dump())
+
+
+def start_run(config: ExperimentConfig) -> Run:
+    """A new run with those settings among the others."""
+    return create_run(changed(config, output_dir=str(runs_root())), runs_root())
+
+
+def load_and_start(config: ExperimentConfig, progress: ProgressCallback) -> Run:
+    """Load the model of the settings, then begin a run with them."""
+    with model_of(config.base_model, progress) as loaded:
+        run = start_run(config)
+        run.write_note("model", loaded.info.to_dict())
+    return run
