@@ -29,7 +29,7 @@ def silent(progress: Progress) -> None:
     """Listen to nothing: the default callback."""
 
 
-def in_words(update: Progress, seconds: float, begun_at: float = 0.0) -> str:
+def describe_progress(update: Progress, seconds: float, begun_at: float = 0.0) -> str:
     """One line for a person: "ranking neurons: 120 of 480 sentences, 40 a second, 9 s left".
 
     Args:

@@ -11,7 +11,7 @@ import streamlit as st
 from pages.components.compat import LeavingPage, clicked_in_fragment
 from pages.components.marked_text import escaped
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
-from unlearning_core.progress import Progress, ProgressCallback, in_words
+from unlearning_core.progress import Progress, ProgressCallback, describe_progress
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class _Bar:
         self._drawn = now
         share = min(1.0, update.done / update.total) if update.total else 0.0
         try:
-            self._bar.progress(share, text=in_words(update, now - self._started[0], self._started[1]))
+            self._bar.progress(share, text=describe_progress(update, now - self._started[0], self._started[1]))
         except LeavingPage as leaving:
             raise Stopped(_STOPPED) from leaving
         if clicked_in_fragment():

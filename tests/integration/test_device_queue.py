@@ -15,7 +15,7 @@ from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import write_json
 from unlearning_core.jobs.device_queue import VARIABLE, all_queues, hold_device, queues_folder, tickets
 from unlearning_core.jobs.events import read_events
-from unlearning_core.jobs.liveness import identity
+from unlearning_core.jobs.liveness import process_identity
 from unlearning_core.jobs.process import wait
 from unlearning_core.jobs.status import status
 from unlearning_core.jobs.stopping import never
@@ -121,7 +121,7 @@ def test_a_ticket_that_came_late_with_an_earlier_time_does_not_get_in(tmp_path: 
         mine = tickets("cpu")[0].path
         write_json(
             mine.with_name(f"{int(mine.name[:20]) + 10**15:020d}-{os.getpid()}.json"),
-            identity(os.getpid()) | {"folder": str(tmp_path)},
+            process_identity(os.getpid()) | {"folder": str(tmp_path)},
         )
         mine.unlink()
         asked: list[bool] = []

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from pages.components.guide import TEXTS, is_guided, set_guided
 from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error
 from unlearning_core.files import write_json
-from unlearning_core.jobs.liveness import identity
+from unlearning_core.jobs.liveness import process_identity
 from unlearning_core.runs import background
 from unlearning_core.runs.listing import list_runs
 
@@ -78,7 +78,7 @@ def test_the_guide_waits_for_what_is_prepared_in_the_background_and_can_be_left(
     run = new_run()
     set_guided(run)
     run.job_folder("background").mkdir(parents=True)
-    write_json(run.job_folder("background") / "process.json", identity(psutil.Process().pid))
+    write_json(run.job_folder("background") / "process.json", process_identity(psutil.Process().pid))
     run.event("progress", task="ranking neurons", done=3, total=4, unit="sentences")
     app = fine(open_page("concept", run))
     assert not [one for one in app.button if one.key in ("guide do", "guide on")]

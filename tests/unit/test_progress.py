@@ -2,7 +2,7 @@
 
 import pytest
 
-from unlearning_core.progress import Progress, duration, in_words
+from unlearning_core.progress import Progress, describe_progress, duration
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from unlearning_core.progress import Progress, duration, in_words
     ],
 )
 def test_progress_in_words(update: Progress, seconds: float, begun_at: float, words: str) -> None:
-    assert in_words(update, seconds, begun_at) == words
+    assert describe_progress(update, seconds, begun_at) == words
 
 
 def test_durations() -> None:

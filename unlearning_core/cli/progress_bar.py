@@ -3,7 +3,7 @@
 import sys
 import time
 
-from unlearning_core.progress import Progress, in_words
+from unlearning_core.progress import Progress, describe_progress
 
 
 class TerminalProgress:
@@ -27,7 +27,7 @@ class TerminalProgress:
         if not finished and now - self._drawn < (0.2 if self.live else 15):
             return
         self._drawn = now
-        line = _bar(update) + in_words(update, now - self._started, self._begun_at)
+        line = _bar(update) + describe_progress(update, now - self._started, self._begun_at)
         if self.live:
             print(f"\r\x1b[2K{line}", end="", file=self.stream, flush=True)
         elif update.done:

@@ -15,7 +15,7 @@ from typing import Any
 
 from unlearning_core.concepts import dataset_sources
 from unlearning_core.concepts.matcher import RULES_VERSION, Matcher
-from unlearning_core.concepts.split_filter import BATCH, Sieve, Source
+from unlearning_core.concepts.split_filter import BATCH, FilteredSplit, Source
 from unlearning_core.concepts.texts import clean_text, file_texts
 from unlearning_core.concepts.words import Concept
 from unlearning_core.errors import InputError
@@ -85,21 +85,21 @@ def filter_dataset(
     fingerprint = source_fingerprint(str(source))
     train, validation = _open_splits(source, settings)
     matcher = Matcher(concept)
-    sieve, held_out = Sieve("train", matcher, progress), Sieve("validation", matcher, progress)
+    training, held_out = FilteredSplit("train", matcher, progress), FilteredSplit("validation", matcher, progress)
     with new_folder(target) as folder, TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as scratch:
-        sieve.run(train, Path(scratch))
+        training.run(train, Path(scratch))
         if validation is None:
-            held_out = sieve.split_off(settings.validation_share, settings.seed)
+            held_out = training.split_off(settings.validation_share, settings.seed)
         else:
             held_out.run(validation, Path(scratch))
-        for part in (sieve, held_out):
+        for part in (training, held_out):
             part.save(folder)
         report = {
-            "train": sieve.counts(),
+            "train": training.counts(),
             "validation": held_out.counts(),
-            "words": {word: sieve.words[word] + held_out.words[word] for word in concept.words},
+            "words": {word: training.words[word] + held_out.words[word] for word in concept.words},
             "forms": matcher.forms(),
-            "examples": [example for part in (sieve, held_out) for _, example in part.examples],
+            "examples": [example for part in (training, held_out) for _, example in part.examples],
             "settings": {"source": str(source), "validation_split_off": validation is None, **asdict(settings)},
             "fingerprint": {"source": fingerprint, **concept_fingerprint(concept)},
         }

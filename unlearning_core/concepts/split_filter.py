@@ -30,7 +30,7 @@ class Source:
 
 
 @dataclass
-class Sieve:
+class FilteredSplit:
     """Filters one split into a temporary file, and tells what it dropped.
 
     Attributes:
@@ -94,8 +94,8 @@ class Sieve:
             "on. Give another dataset, or cut its texts into sentences first."
         )
 
-    def split_off(self, share: float, seed: int) -> "Sieve":
-        """Move a share of the different texts, kept and dropped ones alike, into a validation sieve.
+    def split_off(self, share: float, seed: int) -> "FilteredSplit":
+        """Move a share of the different texts, kept and dropped ones alike, into a validation split.
 
         Raises:
             InputError: fewer than two different texts were kept.
@@ -108,7 +108,7 @@ class Sieve:
             )
         drawn = random.Random(seed)
         chosen = draw_share(self.kept_keys, share, drawn) | draw_share(self.dropped_keys, share, drawn, least=0)
-        other = Sieve("validation", self.matcher, self.progress)
+        other = FilteredSplit("validation", self.matcher, self.progress)
         rows = self.dataset
         for part, moved in ((other, True), (self, False)):
             part.dataset = rows.select([row for row, key in enumerate(self.kept_keys) if (key in chosen) == moved])

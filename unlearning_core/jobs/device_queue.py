@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.files import disk_errors, read_object, write_json
 from unlearning_core.jobs.events import EventLog
-from unlearning_core.jobs.liveness import identity, is_alive
+from unlearning_core.jobs.liveness import is_alive, process_identity
 from unlearning_core.jobs.stopping import ShouldStop
 from unlearning_core.progress import Progress, ProgressCallback
 
@@ -121,7 +121,7 @@ def hold_device(
     with disk_errors(place):
         place.mkdir(parents=True, exist_ok=True)
     ticket = place / f"{time.time_ns():020d}-{os.getpid()}.json"
-    write_json(ticket, identity(os.getpid()) | {"folder": str(folder.resolve())})
+    write_json(ticket, process_identity(os.getpid()) | {"folder": str(folder.resolve())})
     lock = FileLock(place / "lock", timeout=0)
     try:
         seen: list[Ticket] = []

@@ -12,10 +12,10 @@ PROCESS_FILE = "process.json"
 
 def record(folder: Path, pid: int) -> None:
     """Write that process `pid` works in `folder`."""
-    write_json(folder / PROCESS_FILE, identity(pid))
+    write_json(folder / PROCESS_FILE, process_identity(pid))
 
 
-def identity(pid: int) -> dict[str, Any]:
+def process_identity(pid: int) -> dict[str, Any]:
     """Pid and creation time of a process: together they tell it from a later one of the same number."""
     try:
         return {"pid": pid, "created": float(psutil.Process(pid).create_time())}
@@ -24,7 +24,7 @@ def identity(pid: int) -> dict[str, Any]:
 
 
 def is_alive(process: dict[str, Any]) -> bool:
-    """Whether the process that `identity` described still runs; a zombie does not."""
+    """Whether the process that `process_identity` described still runs; a zombie does not."""
     if process.get("exit_code") is not None:
         return False
     try:

@@ -116,7 +116,7 @@ class Method:
         """Files and folders that it leaves."""
         return (*self.leaves, f"models/{self.state}")
 
-    def identity(self, parameters: BaseModel, seed: int) -> Any:
+    def depends_on(self, parameters: BaseModel, seed: int) -> Any:
         """What its result depends on beside the stages before it, JSON-able."""
         if self.inputs is not None:
             return self.inputs(parameters, seed)

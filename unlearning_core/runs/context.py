@@ -11,7 +11,7 @@ from unlearning_core.concepts.words import Concept, read_words
 from unlearning_core.config import ExperimentConfig
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs.run import Run
-from unlearning_core.runs.sources import at_hand, identity_of, text_identity
+from unlearning_core.runs.sources import at_hand, remembered_fingerprint, text_fingerprint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,21 +70,21 @@ class RunContext:
         """Where a file or dataset that the settings name is to be read: there, or from its copy in the run."""
         return at_hand(self.run, named)
 
-    def text_identity(self, named: str | None) -> Any:
+    def text_fingerprint(self, named: str | None) -> Any:
         """What a text that the settings name holds; None where they name none."""
-        return None if named is None else identity_of(self.run, named, text_identity)
+        return None if named is None else remembered_fingerprint(self.run, named, text_fingerprint)
 
-    def model_identity(self, named: str, revision: str | None = None) -> str:
+    def model_fingerprint(self, named: str, revision: str | None = None) -> str:
         """What a model that the settings name is by content, also where it is not at hand any more."""
         from unlearning_core.models.sources.resolve import fingerprint
 
-        return str(identity_of(self.run, named, lambda source: fingerprint(source, revision)))
+        return str(remembered_fingerprint(self.run, named, lambda source: fingerprint(source, revision)))
 
     @cached_property
-    def base_identity(self) -> str:
+    def base_fingerprint(self) -> str:
         """What the base model is by content."""
         section = self.config.base_model
-        return self.model_identity(section.base_model_path, section.revision)
+        return self.model_fingerprint(section.base_model_path, section.revision)
 
     def model(self, state: str) -> "LoadedModel":
         """The model in that state, loaded once and kept until another one is asked for.

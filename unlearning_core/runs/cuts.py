@@ -44,7 +44,7 @@ def new_recipe(context: RunContext, settings: CutSettings, mask: "Mask") -> "Rec
         mask=mask,
         model=base.base_model_path,
         revision=base.revision,
-        fingerprint=context.base_identity,
+        fingerprint=context.base_fingerprint,
         ranking=probing.model_dump(include=ranked)
         | {"protected_layers": list(settings.protected_layers)}
         | {"excluded_neurons": [list(neuron) for neuron in settings.excluded_neurons]}

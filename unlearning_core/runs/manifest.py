@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors, read_object, write_json
-from unlearning_core.jobs.liveness import identity, is_alive
+from unlearning_core.jobs.liveness import is_alive, process_identity
 from unlearning_core.runs.store import Artifact, Key, now
 
 FILE = "status.json"
@@ -168,7 +168,7 @@ class Manifest:
             if not self.folder.is_dir():  # deleted by the one who was waited for
                 raise self._gone()
             worker = Worker(os.getpid(), doing, now(), platform.node())
-            write_json(self.folder / _WORKER, asdict(worker) | identity(os.getpid()))
+            write_json(self.folder / _WORKER, asdict(worker) | process_identity(os.getpid()))
             yield
         finally:
             (self.folder / _WORKER).unlink(missing_ok=True)

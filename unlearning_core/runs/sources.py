@@ -47,25 +47,25 @@ def at_hand(run: Run, source: str) -> str:
     return str(moved) if (copy or own) and moved.is_file() else source
 
 
-def identity_of(run: Run, source: str, look: Callable[[str], Any]) -> Any:
+def remembered_fingerprint(run: Run, source: str, look: Callable[[str], Any]) -> Any:
     """What `look` says that the source holds; where it cannot be seen any more, what it said the last time."""
     place = at_hand(run, source)
     known = _known(run, source)
     gone = Path(source).is_absolute() and not Path(place).exists()
-    if gone and "identity" in known:
-        return known["identity"]
+    if gone and "fingerprint" in known:
+        return known["fingerprint"]
     try:
         found = look(place)
     except WorkbenchError:
-        if "identity" in known:
-            return known["identity"]
+        if "fingerprint" in known:
+            return known["fingerprint"]
         raise
-    if known.get("identity") != found:
-        _remember(run, source, identity=found)
+    if known.get("fingerprint") != found:
+        _remember(run, source, fingerprint=found)
     return found
 
 
-def text_identity(source: str) -> Any:
+def text_fingerprint(source: str) -> Any:
     """What a text holds: a digest for a file, names, sizes and times for a folder, the name of a dataset on the Hub."""
     path = Path(source)
     if path.is_file():

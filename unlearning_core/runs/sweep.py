@@ -85,7 +85,7 @@ class RunSweep:
             {
                 "ranking": sha256_of(self._ranking_file),
                 "held_out": sha256_of(self.run.sentences_file("held_out")),
-                "model": RunContext(self.run).base_identity,
+                "model": RunContext(self.run).base_fingerprint,
                 "dtype": self.run.config.base_model.dtype,
                 "settings": [
                     settings.per_layer, settings.protected_layers, settings.excluded_neurons, settings.seed,

@@ -49,7 +49,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TimeEstimate:
     """What a training will be: optimizer steps, predicted tokens, seconds from its start to the saved model."""
 
     steps: int
@@ -58,13 +58,15 @@ class Estimate:
     rate: Rate
 
 
-def estimate(lengths: Sequence[int], *, batch_size: int, epochs: float, max_steps: int | None, rate: Rate) -> Estimate:
+def estimate(
+    lengths: Sequence[int], *, batch_size: int, epochs: float, max_steps: int | None, rate: Rate
+) -> TimeEstimate:
     """The steps and tokens of a training on sequences of these lengths, and the time at that rate."""
     steps_a_pass = math.ceil(len(lengths) / batch_size)
     steps = max_steps or math.ceil(epochs * steps_a_pass)
     predicted = sum(length - 1 for length in lengths)
     tokens = round(predicted * steps / steps_a_pass)
-    return Estimate(steps, tokens, tokens / rate.tokens_per_second + rate.beside_seconds, rate)
+    return TimeEstimate(steps, tokens, tokens / rate.tokens_per_second + rate.beside_seconds, rate)
 
 
 def conditions(model_folder: str | Path, device: str, dtype: Any) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pages.components.navigation import finished_stages
 from pages.components.progress import run_and_redraw, show_errors
 from unlearning_core.progress import ProgressCallback, duration
 from unlearning_core.runs.run import Run
-from unlearning_core.training.rate import Estimate, estimate
+from unlearning_core.training.rate import TimeEstimate, estimate
 
 _TEXT = ("dataset", "train_dataset_path", "val_dataset_path", "dataset_column", "max_train_texts")
 
@@ -53,7 +53,7 @@ def find_out(run: Run) -> None:
     run_and_redraw("Estimating the time", work, only_one=run.id)
 
 
-def _estimated(run: Run, settings: dict[str, Any]) -> Estimate | None:
+def _estimated(run: Run, settings: dict[str, Any]) -> TimeEstimate | None:
     """None while the text has not been filtered for these settings, or no rate is known."""
     from unlearning_core.runs.training_time import known_rate
 
@@ -76,7 +76,7 @@ def _lengths(run: Run, max_length: int | None) -> list[int]:
     return training_lengths(run, max_length)
 
 
-def _say(run: Run, found: Estimate, batch_size: int) -> None:
+def _say(run: Run, found: TimeEstimate, batch_size: int) -> None:
     from unlearning_core.runs.training_time import seconds_after, steps_done
 
     rate, after, done = found.rate, seconds_after(run), steps_done(run, found.steps)

@@ -25,9 +25,9 @@ def distance_inputs(context: RunContext) -> Any:
     return {
         "model": rank_inputs(context)["model"],
         "dtype": context.config.base_model.dtype,
-        "never_knew": context.model_identity(section.model, section.revision),
-        "questions": context.text_identity(section.questions),
-        "texts": {name: context.text_identity(source) for name, source in _sources(section).items()},
+        "never_knew": context.model_fingerprint(section.model, section.revision),
+        "questions": context.text_fingerprint(section.questions),
+        "texts": {name: context.text_fingerprint(source) for name, source in _sources(section).items()},
         "settings": section.model_dump(include={"questions_only", "texts_only", "max_questions", "max_texts"}),
         "seed": context.config.seed,
     }

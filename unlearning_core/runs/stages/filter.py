@@ -18,7 +18,7 @@ def filter_inputs(context: RunContext) -> Any:
     section = context.config.retraining
     named = (section.train_dataset_path, section.val_dataset_path, section.dataset)
     return {
-        "sources": [context.text_identity(source) for source in named],
+        "sources": [context.text_fingerprint(source) for source in named],
         "settings": section.model_dump(include={"dataset_column", "max_train_texts"}),
         "seed": context.config.seed,
     }

@@ -30,7 +30,7 @@ def label_inputs(context: RunContext) -> Any:
     inputs = {
         "concept": asdict(context.concept),
         "sources": [
-            context.text_identity(source)
+            context.text_fingerprint(source)
             for source in (
                 probing.tokens_input_path,
                 probing.labels_input_path,
@@ -54,7 +54,7 @@ def label_inputs(context: RunContext) -> Any:
     keys = {"neighbour_corpus_split", "neighbour_corpus_column"}
     return inputs | {
         "neighbours": asdict(context.neighbours) if context.neighbours else None,
-        "neighbour_corpus": [context.text_identity(probing.neighbour_corpus), probing.model_dump(include=keys)],
+        "neighbour_corpus": [context.text_fingerprint(probing.neighbour_corpus), probing.model_dump(include=keys)],
     }
 
 

@@ -22,7 +22,7 @@ def method_inputs(method: Method) -> Callable[[RunContext], Any]:
     """What the result of the method depends on, beside the stages before it."""
 
     def inputs(context: RunContext) -> Any:
-        values = method.identity(parameters_of(method, context), context.config.seed)
+        values = method.depends_on(parameters_of(method, context), context.config.seed)
         # Only where there was a search: runs with a fixed ratio stay up to date.
         return values | {"found": found_ratio(context)} if _is_searched(method, context) else values
 

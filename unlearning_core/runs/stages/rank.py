@@ -41,7 +41,7 @@ def rank_inputs(context: RunContext) -> Any:
     checked = ranker.check(probing.ranker_parameters)
     given = checked.model_dump(mode="json", exclude_defaults=True)
     return {
-        "model": context.base_identity,
+        "model": context.base_fingerprint,
         "checked": base.model_dump(include={"model_type", "neurons_per_layer", "num_layers", "dtype"}),
         "settings": probing.model_dump(include=keys) | {"ranker_parameters": given},
         "seed": context.config.seed,
