@@ -11,6 +11,7 @@ from typing import Any
 
 from unlearning_core.config import ExperimentConfig, locations
 from unlearning_core.errors import WorkbenchError
+from unlearning_core.runs.manifest import DAMAGED
 from unlearning_core.runs.run import Run
 
 
@@ -60,7 +61,8 @@ def identity_of(run: Run, source: str, look: Callable[[str], Any]) -> Any:
         if "identity" in known:
             return known["identity"]
         raise
-    if known.get("identity") != found:
+    # A manifest that cannot be read stays as it is, and says so, until the run is gone on with.
+    if known.get("identity") != found and run.status()["state"] != DAMAGED:
         _remember(run, source, identity=found)
     return found
 
