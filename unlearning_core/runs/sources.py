@@ -11,6 +11,7 @@ from typing import Any
 
 from unlearning_core.config import ExperimentConfig, locations
 from unlearning_core.errors import WorkbenchError
+from unlearning_core.runs.manifest import DAMAGED
 from unlearning_core.runs.run import Run
 
 
@@ -60,7 +61,8 @@ def remembered_fingerprint(run: Run, source: str, look: Callable[[str], Any]) ->
         if "fingerprint" in known:
             return known["fingerprint"]
         raise
-    if known.get("fingerprint") != found:
+    # A manifest that cannot be read stays as it is, and says so, until the run is gone on with.
+    if known.get("fingerprint") != found and run.status()["state"] != DAMAGED:
         _remember(run, source, fingerprint=found)
     return found
 
