@@ -118,7 +118,10 @@ def one_run(run: Run) -> None:
     st.markdown(f"**{escaped(run.id)}**")
     damaged = run_table([run])["state"].iloc[0] == DAMAGED
     if damaged:
-        st.warning("A file of this run is damaged; it can only be deleted.")
+        told = run.status()["message"] if run.status()["state"] == DAMAGED else ""
+        st.warning(
+            escaped(told or "The settings of this run (config.json) cannot be read. Mend the file, or delete it.")
+        )
     else:
         with st.container(horizontal=True):
             for page in PATH_PAGES:

@@ -225,7 +225,9 @@ def read_config_values(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8 and try again.") from error
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}.") from error
+        raise InputError(
+            f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}. Mend the file there."
+        ) from error
     if not isinstance(values, dict):
         raise InputError(f"{path} holds a {type(values).__name__}; expected a JSON object with a base_model section.")
     return _without_comments(values)

@@ -31,6 +31,7 @@ def current_run() -> Run | None:
         return None
     try:
         run = open_run(named, runs_root())
+        _ = run.config  # a page needs it at every step: damaged settings are told once, here
     except InputError:
         close_run()
         raise

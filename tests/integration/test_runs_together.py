@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,7 @@ def test_a_run_whose_models_an_earlier_version_mixed_up_says_so_and_is_made_agai
         stage.pop("files", None)
     (mixed / "status.json").write_text(json.dumps(status), encoding="utf-8")
     damaged = Run(mixed)
+    export_run(damaged, tmp_path / "damaged.zip")  # which must not take what is not its own into the store
     assert "cut 14 neurons, but its recipe names 43" in str(damaged.damage())
     execute(damaged)
     assert damaged.damage() is None
@@ -225,3 +227,94 @@ def test_results_that_no_run_needs_go_with_the_last_one(finished: tuple[Path, Ru
     assert set(other.store.artifacts()) == kept
     delete_run(other)
     assert other.store.artifacts() == []
+
+
+@pytest.mark.parametrize("how", ["short", "gone", "folder"])
+def test_a_result_that_was_cut_short_or_removed_is_made_again(
+    finished: tuple[Path, Run], tmp_path: Path, how: str
+) -> None:
+    run = new_run(finished[0], tmp_path)
+    execute(run, until="measure pruned")
+    weights = run.model("pruned") / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.chmod(0o644)
+    if how == "short":
+        weights.write_bytes(whole[:100])
+    elif how == "gone":
+        weights.unlink()
+    else:
+        shutil.rmtree(weights.parents[2])
+    execute(run, until="measure pruned")
+    assert (run.model("pruned") / "model.safetensors").read_bytes() == whole
+    assert (run.folder / "models" / "pruned" / "model.safetensors").read_bytes() == whole
+    assert run.manifest.read()["stages"]["rank"]["state"] == "finished"
+
+
+def test_settings_changed_by_hand_make_it_another_experiment(
+    finished: tuple[Path, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", str(finished[0]), "--set", "retraining.enabled=false", "--output-dir", str(tmp_path)]
+    assert main(words) == 0
+    run = Run(Path(capsys.readouterr().out.splitlines()[-1]))
+    values = json.loads((run.folder / "config.json").read_text())
+    values["neural_probing"]["prune_ratio"] = 0.3
+    (run.folder / "config.json").write_text(json.dumps(values))
+    assert main(["resume", str(run.folder)]) == 0
+    assert main(words) == 0
+    other = Run(Path(capsys.readouterr().out.splitlines()[-1]))
+    assert other.id != run.id
+    assert (run.recipe().mask.cut, other.recipe().mask.cut) == (43, 14)
+
+
+def rewritten(packed: Path, target: Path, change: "dict[str, bytes | None]") -> Path:
+    """A copy of the zip with members replaced, added or left out."""
+    with zipfile.ZipFile(packed) as old, zipfile.ZipFile(target, "w") as new:
+        members = {name: old.read(name) for name in old.namelist()}
+        for name, content in (members | change).items():
+            if content is not None:
+                new.writestr(name, content)
+    return target
+
+
+def test_a_zip_that_is_no_run_or_means_harm_is_refused_and_leaves_nothing(
+    finished: tuple[Path, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = export_run(finished[1], tmp_path / "run.zip")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "x").write_text("precious")
+    status = json.loads((finished[1].folder / "status.json").read_text())
+    outside = json.loads(json.dumps(status))
+    outside["stages"]["prune"]["files"] = {"models/../../../victim/x": {"size": 1, "hash": None}}
+    kind = json.loads(json.dumps(status)) | {"kept": [{"kind": "../..", "fingerprint": "victim"}]}
+    artifact = next(name for name in zipfile.ZipFile(packed).namelist() if name.endswith("metrics.json"))
+    changes: list[dict[str, bytes | None]] = [
+        {"run/status.json": json.dumps(outside).encode()},
+        {"run/status.json": json.dumps(kind).encode()},
+        {"run/status.json": b'{"stages": {"label": 5}}'},
+        {"run/config.json": b"no json"},
+        {"run/../../victim/x": b"other"},
+        {"run/inputs/a": b"1", "run/inputs/a/b": b"2"},
+        {"run.json": b'{"format": 1, "id": null}'},
+        {"run.json": json.dumps({"format": 1, "id": "x" * 300}).encode()},
+        {"run.json": None},
+        {artifact: b"{}"},
+    ]
+    for number, change in enumerate(changes):
+        root = tmp_path / f"runs-{number}"
+        source = rewritten(packed, tmp_path / f"{number}.zip", change)
+        assert main(["import", str(source), "--output-dir", str(root)]) == 2, change
+        assert "unforeseen" not in capsys.readouterr().err
+        assert list_runs(root) == []
+        assert Run(root / "none").store.artifacts() == []
+    assert (victim / "x").read_text() == "precious"
+
+
+def test_a_manifest_that_names_files_outside_the_run_is_damaged(finished: tuple[Path, Run], tmp_path: Path) -> None:
+    run = new_run(finished[0], tmp_path / "runs")
+    (tmp_path / "victim.txt").write_text("precious")
+    stages = {"label": {"state": "finished", "fingerprint": "00", "files": {"../../victim.txt": {"size": 8}}}}
+    (run.folder / "status.json").write_text(json.dumps({"state": "finished", "stages": stages}))
+    assert run.status()["state"] == "damaged"
+    execute(run, until="label")
+    assert (tmp_path / "victim.txt").read_text() == "precious"

@@ -71,4 +71,5 @@ def say_once(sentence: str) -> None:
     """Tell who else works on the run, once."""
     if sentence not in _said:
         _said.add(sentence)
-        print(f"{sentence} Waiting for it; Ctrl-C leaves it alone.", file=sys.stderr, flush=True)
+        sentence = sentence.replace("Wait for it, or stop it there.", "Waiting for it; Ctrl-C leaves it alone.")
+        print(sentence, file=sys.stderr, flush=True)

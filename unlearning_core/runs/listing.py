@@ -66,7 +66,7 @@ def remove_unused(store: Store) -> int:
 
 def is_run_name(name: str) -> bool:
     """Whether a run can be called so: one part of a path, not hidden."""
-    return _NAME.fullmatch(name) is not None
+    return _NAME.fullmatch(name) is not None and len(name.encode()) <= 200
 
 
 def _is_run(folder: Path) -> bool:

@@ -12,6 +12,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from filelock import FileLock, Timeout
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors, read_object, write_json
 from unlearning_core.jobs.liveness import is_alive, process_identity
-from unlearning_core.runs.store import Artifact, Key, now
+from unlearning_core.runs.store import Artifact, Key, is_safe, now
 
 FILE = "status.json"
 _LOCK, _WORK_LOCK, _WORKER = ".lock", ".work.lock", "worker.json"
@@ -33,6 +34,9 @@ _PATIENCE = 5.0
 _STEP_KEYS = ("state", "fingerprint", "seconds", "summary", "files", "taken_from")
 
 DAMAGED = "damaged"
+
+_PART = re.compile(r"[\w-]+")
+"""What a kind and a fingerprint are made of: each is the name of a folder."""
 
 
 class Busy(InputError):
@@ -69,7 +73,7 @@ class Manifest:
         if not path.is_file():
             return empty
         found = read_object(path)
-        if not isinstance(found.get("stages"), dict):
+        if not _is_manifest(found):
             message = f"{path} is damaged. Resume the run: what was finished is found again."
             return empty | {"state": DAMAGED, "message": message}
         return empty | found
@@ -197,6 +201,19 @@ class Manifest:
             f"The run {self.folder.name} is being worked on: {worker.doing}, process {worker.pid}{own}, since "
             f"{worker.since[11:16]}. Wait for it, or stop it there."
         )
+
+
+def _is_manifest(found: dict[str, Any]) -> bool:
+    """Whether everything that is built on has the form it must have; it may have come from anybody, in a zip."""
+    stages, kept = found.get("stages"), found.get("kept", [])
+    if not isinstance(stages, dict) or not isinstance(kept, list) or not isinstance(found.get("sources", {}), dict):
+        return False
+    if not all(isinstance(one, dict) for one in (*stages.values(), *kept, *found.get("sources", {}).values())):
+        return False
+    names = [name for step in stages.values() for name in step.get("files") or {}]
+    parts = [kind_of(name) for name in stages if name.strip()] + [one.get("kind") for one in kept]
+    parts += [one.get("fingerprint") for one in (*stages.values(), *kept) if one.get("fingerprint") is not None]
+    return all(map(is_safe, names)) and all(isinstance(part, str) and _PART.fullmatch(part) for part in parts)
 
 
 def kind_of(step: str) -> str:

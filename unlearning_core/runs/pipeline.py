@@ -21,7 +21,7 @@ from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.manifest import kind_of
-from unlearning_core.runs.run import CONFIG, Run, config_digest
+from unlearning_core.runs.run import BEFORE_A_CUT, CONFIG, Run, config_digest
 from unlearning_core.runs.sources import keep_sources, word_sources
 from unlearning_core.runs.stages.registry import stages_of
 from unlearning_core.runs.stages.stage import Stage
@@ -55,9 +55,6 @@ def create_run(config: ExperimentConfig, root: Path | None = None) -> Run:
     return run
 
 
-_BEFORE_A_CUT = {"label", "rank", "measure base", "distance base", "search", "filter"}
-
-
 def _label(config: ExperimentConfig) -> str:
     """A short name of model and concept for the folder's name."""
     probing = config.neural_probing
@@ -74,8 +71,16 @@ def find_or_create_run(config: ExperimentConfig, root: Path) -> tuple[Run, bool]
     """
     with Store(root).lock():
         wanted = config_digest(config)
-        known = next((run for run in list_runs(root) if run.status().get("config_digest") == wanted), None)
+        known = next((run for run in list_runs(root) if _has(run, wanted)), None)
         return (known, True) if known is not None else (create_run(config, root), False)
+
+
+def _has(run: Run, wanted: str) -> bool:
+    """Whether the run has these settings, and not only was made with them: a person may have changed the file."""
+    try:
+        return run.status().get("config_digest") == wanted == config_digest(run.config)
+    except InputError:
+        return False
 
 
 def stage_names(config: ExperimentConfig) -> list[str]:
@@ -115,7 +120,7 @@ def execute(
         if damage := run.damage():
             log.warning("%s", damage)
             for name in run.status()["stages"]:
-                if name not in _BEFORE_A_CUT:
+                if name not in BEFORE_A_CUT:
                     run.drop(name)
         run.manifest.update(state="running", message="")
         try:

@@ -21,7 +21,7 @@ from unlearning_core.files import disk_errors, read_object, write_file, write_js
 from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive
 from unlearning_core.logs import redact
 from unlearning_core.runs.manifest import Manifest, kind_of
-from unlearning_core.runs.store import Artifact, Store, digest, file_list, is_whole, link, now
+from unlearning_core.runs.store import Artifact, Store, digest, file_list, has_sizes, is_whole, link, now
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from unlearning_core.evaluation.never_knew import Distance
 
 CONFIG, EVENTS, LOG = "config.json", "events.jsonl", "log.txt"
+
+BEFORE_A_CUT = {"label", "rank", "measure base", "distance base", "search", "filter"}
+"""Stages whose results an earlier version never wrote through."""
 _NOTE = re.compile(r"[a-z_]+")
 
 
@@ -156,11 +159,7 @@ class Run:
 
     def shows(self, artifact: Artifact) -> bool:
         """Whether the files of `artifact` are there under their names."""
-        files = artifact.record.get("files", {})
-        return all(
-            (path := self.folder / name).is_file() and path.stat().st_size == known["size"]
-            for name, known in files.items()
-        )
+        return has_sizes(self.folder, artifact.record.get("files", {}))
 
     def adopt(self, step: str, outputs: Iterable[str]) -> Artifact | None:
         """The result of a stage that came with the folder, of a copied run or an earlier version, put into the store.
@@ -172,7 +171,7 @@ class Run:
         files = {path.relative_to(self.folder).as_posix(): path for path in there}
         known = state.get("files")
         whole = is_whole(self.folder, known) if known else all((self.folder / name).exists() for name in outputs)
-        if state.get("state") != "finished" or not whole or not files:
+        if state.get("state") != "finished" or not whole or not files or (self.damage() and step not in BEFORE_A_CUT):
             return None
         chosen = {name: path for name, path in files.items() if not known or name in known}
         fingerprint, summary = state["fingerprint"], state.get("summary") or {}

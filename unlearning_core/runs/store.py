@@ -27,7 +27,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from unlearning_core.errors import WorkFailed
+from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.files import disk_errors, read_object, sync, sync_tree, write_json
 
 log = logging.getLogger(__name__)
@@ -101,18 +101,29 @@ class Store:
         """The finished artifact, or None."""
         if not fingerprint:
             return None
-        folder = self.folder(kind, fingerprint)
-        return Artifact(kind, fingerprint, folder) if (folder / RECORD).is_file() else None
+        artifact = Artifact(kind, fingerprint, self.folder(kind, fingerprint))
+        files = artifact.record.get("files")
+        # A file that somebody removed or cut short makes it one that has to be made again.
+        return artifact if files and has_sizes(artifact.folder, files) else None
 
     def artifacts(self) -> list[Key]:
         """All artifacts that there are."""
         kinds = [path.name for path in _folders(self.root) if not path.name.startswith(".")]
         return [(kind, path.name) for kind in kinds for path in _folders(self.root / kind)]
 
-    def lock(self) -> FileLock:
-        """For `with`: while it is held no artifact is removed, so that a run can begin to point at one."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.root / "lock")
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """While it is held no artifact is removed, so that a run can begin to point at one.
+
+        Raises:
+            InputError: the folder of the runs may not be written, or a file stands where the store is to be.
+        """
+        with disk_errors(self.root):
+            if self.root.is_file():
+                raise InputError(f"{self.root} is a file. Results are kept there: remove or rename it.")
+            self.root.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.root / "lock"):
+                yield
 
     def unfinished(self, kind: str, fingerprint: str) -> Path:
         """Where that artifact is being built, and what a build that was stopped has left."""
@@ -255,15 +266,21 @@ def file_list(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def has_sizes(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether `folder` holds these files, of these sizes."""
+    there = [path.stat().st_size if (path := folder / name).is_file() else None for name in files]
+    return there == [known.get("size") for known in files.values()]
+
+
+def is_safe(name: object) -> bool:
+    """Whether it is the name of a file that stays inside the folder that it is looked up in."""
+    return isinstance(name, str) and "\\" not in name and not {"", ".", ".."} & set(name.split("/"))
+
+
 def is_whole(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether `folder` holds these files, of these sizes and, where it is known, this content."""
-    for name, known in files.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != known["size"]:
-            return False
-        if known["hash"] is not None and _hash(path) != known["hash"]:
-            return False
-    return True
+    hashed = {name: known["hash"] for name, known in files.items() if known["hash"] is not None}
+    return has_sizes(folder, files) and all(_hash(folder / name) == wanted for name, wanted in hashed.items())
 
 
 def link(source: Path, target: Path) -> None:

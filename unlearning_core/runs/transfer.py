@@ -5,21 +5,25 @@ recipes) and `artifacts/<kind>/<fingerprint>/` (every result that the run points
 """
 
 import json
+import os
 import shutil
 import tempfile
 import zipfile
-from pathlib import Path, PurePosixPath
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors, write_file
 from unlearning_core.progress import Progress, ProgressCallback, silent
-from unlearning_core.runs.listing import is_run_name
-from unlearning_core.runs.manifest import kind_of
+from unlearning_core.runs.listing import is_run_name, remove_unused
+from unlearning_core.runs.manifest import DAMAGED, Busy, kind_of
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.sources import keep_sources, text_sources, word_sources
 from unlearning_core.runs.stages.registry import stages_of
-from unlearning_core.runs.store import RECORD, Artifact, Store, is_whole
+from unlearning_core.runs.store import RECORD, Artifact, Store, is_safe, is_whole
 
 FORMAT = 1
 _PACKED = {".safetensors", ".parquet", ".npz", ".arrow", ".bin", ".zip"}
@@ -37,8 +41,11 @@ def export_run(run: Run, target: Path, progress: ProgressCallback = silent) -> P
     """
     if target.is_dir():
         raise InputError(f"{target} is a folder. Name the file to write, such as {target / (run.id + '.zip')}.")
-    with run.manifest.working("exporting it"):
-        keep_sources(run, [*word_sources(run.config), *text_sources(run.config)])
+    writable = os.access(run.folder, os.W_OK)
+    # A run on a disk that cannot be written can be moved off it; nobody can work on it there.
+    with run.manifest.working("exporting it") if writable else nullcontext():
+        if writable:
+            keep_sources(run, [*word_sources(run.config), *text_sources(run.config)])
         files = {f"run/{path.relative_to(run.folder).as_posix()}": path for path in run.own_files()}
         for artifact in _artifacts(run):
             place = f"artifacts/{artifact.kind}/{artifact.fingerprint}"
@@ -71,39 +78,62 @@ def import_run(source: Path, root: Path, progress: ProgressCallback = silent) ->
         InputError: the file is no such zip, is damaged, or a run of its id is there already.
         WorkFailed: the disk is full.
     """
-    try:
-        archive = zipfile.ZipFile(source)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{source} is no run that can be imported ({error}). Give a zip that `unlearn export` wrote."
-        ) from error
-    with archive:
+    if not source.is_file():
+        raise InputError(f"{source} does not exist. Give a zip that `unlearn export` wrote.")
+    with _readable(source), zipfile.ZipFile(source) as archive, disk_errors(root), ExitStack() as stack:
         run = Run(root / _checked_id(archive, source))
-        if run.folder.exists() and run.status()["state"] != _IMPORTING:
-            raise InputError(f"{root} has a run {run.id} already. Delete or rename it, then import again.")
-        with disk_errors(root):
-            root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".importing.", dir=root))
+        stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+        _unpack(archive, "run/", temporary)
+        temporary.chmod(0o755)
+        unpacked = Run(temporary)
+        state = unpacked.status()["state"]
+        if state == DAMAGED:
+            raise InputError(f"{source} is damaged: its status.json is no run's. Export the run again.")
+        _ = unpacked.config  # raises InputError where it is damaged
+        # From here on the run holds what comes next: nothing of it is removed as unused meanwhile.
+        unpacked.manifest.update(state=_IMPORTING, stage=None)
+        _take_place(unpacked, run, stack)
+        try:
+            _unpack_artifacts(archive, run, source, progress)
+            for step, known in run.status()["stages"].items():
+                artifact = run.store.get(kind_of(step), known.get("fingerprint"))
+                if artifact is not None:
+                    run.show(artifact)
+            run.manifest.update(state="stopped" if state == "running" else state)
+        except BaseException:
             shutil.rmtree(run.folder, ignore_errors=True)
-            temporary = Path(tempfile.mkdtemp(prefix=".importing.", dir=root))
-            try:
-                _unpack(archive, "run/", temporary, source)
-                unpacked = Run(temporary)
-                state = unpacked.status()["state"]
-                # From here on the run holds what comes next: nothing of it is removed as unused meanwhile.
-                unpacked.manifest.update(state=_IMPORTING, stage=None)
-                temporary.chmod(0o755)
-                temporary.rename(run.folder)
-                _unpack_artifacts(archive, run, source, progress)
-            except BaseException:
-                shutil.rmtree(temporary, ignore_errors=True)
-                shutil.rmtree(run.folder, ignore_errors=True)
-                raise
-        for step, known in run.status()["stages"].items():
-            artifact = run.store.get(kind_of(step), known.get("fingerprint"))
-            if artifact is not None:
-                run.show(artifact)
-        run.manifest.update(state="stopped" if state == "running" else state)
+            remove_unused(run.store)
+            raise
     return run
+
+
+def _take_place(unpacked: Run, run: Run, stack: ExitStack) -> None:
+    """Give the unpacked folder its name, and work on it until `stack` ends; what an import left that died goes."""
+    with run.store.lock():
+        if run.folder.exists():
+            if run.status()["state"] != _IMPORTING:
+                raise InputError(
+                    f"{run.folder.parent} has a run {run.id} already. Delete or rename it, then import again."
+                )
+            if run.manifest.worker() is not None:
+                raise Busy(run.manifest.busy_sentence())
+            shutil.rmtree(run.folder)
+        unpacked.folder.rename(run.folder)
+        stack.enter_context(run.manifest.working("importing it"))
+
+
+@contextmanager
+def _readable(source: Path) -> Iterator[None]:
+    """Whatever in the zip is not as `export` writes it is an InputError."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, FileExistsError, NotADirectoryError,
+            IsADirectoryError, LookupError, TypeError, ValueError) as error:  # fmt: skip
+        raise InputError(
+            f"{source} is damaged, or no run ({error}). Give a zip that `unlearn export` wrote."
+        ) from error
 
 
 def _unpack_artifacts(archive: zipfile.ZipFile, run: Run, source: Path, progress: ProgressCallback) -> None:
@@ -120,39 +150,34 @@ def _unpack_artifact(archive: zipfile.ZipFile, place: str, store: Store, key: tu
     with store.build(*key) as build:
         if build.artifact is not None:
             return
-        _unpack(archive, place, build.folder, source)
+        _unpack(archive, place, build.folder)
         (build.folder / RECORD).unlink()
         if not is_whole(build.folder, record["files"]):
             raise InputError(f"{source} is damaged: {place} is not what it says. Export the run again.")
         build.summary, build.details = record["summary"], record["details"]
 
 
-def _unpack(archive: zipfile.ZipFile, place: str, folder: Path, source: Path) -> None:
+def _unpack(archive: zipfile.ZipFile, place: str, folder: Path) -> None:
     for name in archive.namelist():
         if name.startswith(place) and not name.endswith("/"):
             target = folder / name.removeprefix(place)
             target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with archive.open(name) as packed, target.open("wb") as file:
-                    shutil.copyfileobj(packed, file, 1 << 20)
-            except zipfile.BadZipFile as error:
-                raise InputError(f"{source} is damaged: {name}: {error}. Export the run again.") from error
+            with archive.open(name) as packed, target.open("wb") as file:
+                shutil.copyfileobj(packed, file, 1 << 20)
 
 
 def _checked_id(archive: zipfile.ZipFile, source: Path) -> str:
     """The run's id, once every name in the zip is known to stay inside the folder that it is unpacked to."""
     advice = "Give a zip that `unlearn export` wrote."
     for name in archive.namelist():
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+        if not is_safe(name.rstrip("/")) or ":" in name:
             raise InputError(f"{source} names {name!r}, which leads out of its folder; nothing was unpacked. {advice}")
-    try:
-        head = json.loads(archive.read("run.json"))
-        needed = head["format"], str(head["id"]), archive.getinfo("run/config.json"), archive.getinfo("run/status.json")
-    except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{source} holds no run ({error}). {advice}") from error
-    if needed[0] != FORMAT:
-        raise InputError(f"{source} has the format {needed[0]!r}; this workbench reads {FORMAT}. Export the run again.")
-    if not is_run_name(needed[1]):
-        raise InputError(f"{source} names the run {needed[1]!r}, which no run can be called. {advice}")
-    return needed[1]
+    head = json.loads(archive.read("run.json"))
+    archive.getinfo("run/config.json"), archive.getinfo("run/status.json")
+    if head["format"] != FORMAT:
+        raise InputError(
+            f"{source} has the format {head['format']!r}; this workbench reads {FORMAT}. Export the run again."
+        )
+    if not isinstance(head["id"], str) or not is_run_name(head["id"]):
+        raise InputError(f"{source} names the run {head['id']!r}, which no run can be called. {advice}")
+    return head["id"]

@@ -105,7 +105,9 @@ def show_last_training(run: Run) -> None:
     known = run.status()
     state, here = known["state"], _after_cut(run, known.get("stage"))
     st.session_state.pop("stopping", None)
-    if state == "running":
+    if state == "running" and run.manifest.worker() is not None:
+        st.info(escaped(run.manifest.busy_sentence()), icon=":material/hourglass_top:")
+    elif state == "running":
         # Nobody works on it, and it never said how it ended: it was killed.
         words = background.last_words(run)
         st.warning(
