@@ -13,6 +13,7 @@ from unlearning_core.config import ExperimentConfig, locations
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.runs.manifest import DAMAGED
 from unlearning_core.runs.run import Run
+from unlearning_core.runs.store import is_safe
 
 
 def word_sources(config: ExperimentConfig) -> list[str]:
@@ -42,7 +43,7 @@ def at_hand(run: Run, source: str) -> str:
     if path.exists():
         return source
     copy = _known(run, source).get("copy")
-    moved = run.kept_inputs_folder / (copy or path.name)
+    moved = run.kept_inputs_folder / (copy if is_safe(copy) else path.name)
     # A path in the run's own folder, as it was called before the run was moved.
     own = path.parent.name == run.kept_inputs_folder.name
     return str(moved) if (copy or own) and moved.is_file() else source
