@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from filelock import FileLock, Timeout
 
@@ -272,7 +272,7 @@ def has_sizes(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
     return there == [known.get("size") for known in files.values()]
 
 
-def is_safe(name: object) -> bool:
+def is_safe(name: object) -> TypeGuard[str]:
     """Whether it is the name of a file that stays inside the folder that it is looked up in."""
     return isinstance(name, str) and "\\" not in name and not {"", ".", ".."} & set(name.split("/"))
 
