@@ -46,14 +46,9 @@ def test_each_cheap_method_ranks_the_kept_statistics(run: Run) -> None:
             assert found["probeless"]["rank"][layer, index] == above.sum()
 
 
-def test_a_run_without_statistics_says_what_to_do(run: Run, tmp_path: Path) -> None:
-    kept = run.ranking_folder() / "statistics.npz"
-    away = kept.rename(tmp_path / "away.npz")
-    try:
-        with pytest.raises(InputError, match="not ranked yet"):
-            run.ranking_folder()
-    finally:
-        away.rename(kept)
+def test_a_run_that_is_not_ranked_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not ranked yet"):
+        create_run(run.config, tmp_path).ranking_folder()
 
 
 def test_an_excluded_neuron_is_left_by_the_prune_stage_and_named_in_the_recipe(run: Run) -> None:

@@ -158,6 +158,8 @@ def test_ctrl_c_or_a_kill_keeps_what_is_finished_and_resume_goes_on(tmp_path: Pa
     process = subprocess.Popen(
         [sys.executable, "-m", "unlearning_core", "run", "config.json"],
         cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell's background job ignores Ctrl-C, and its children with it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 200
     while not list(tmp_path.glob("runs/*/retraining/checkpoints/*")):

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.models import cache, loading
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
+from unlearning_core.progress import Progress
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
@@ -158,7 +159,7 @@ def test_two_windows_on_one_run_load_its_model_once_and_both_are_drawn(
     run = new_run("rank")
     forget_models()
     begun, waiting, go_on = threading.Event(), threading.Event(), threading.Event()
-    load, wait, loads = loading.load_model, cache._wait, []
+    load, loads = loading.load_model, []
 
     def load_at_a_sign(source: str, **settings: Any) -> LoadedModel:
         loads.append(source)
@@ -166,12 +167,12 @@ def test_two_windows_on_one_run_load_its_model_once_and_both_are_drawn(
         assert go_on.wait(120)
         return load(source, **settings)
 
-    def wait_and_tell(model: "Future[LoadedModel]") -> None:
+    def told(*given: Any) -> Progress:
         waiting.set()
-        wait(model)
+        return Progress(*given)
 
     monkeypatch.setattr(loading, "load_model", load_at_a_sign)
-    monkeypatch.setattr(cache, "_wait", wait_and_tell)
+    monkeypatch.setattr(cache, "Progress", told)  # what it says while it waits
     with ThreadPoolExecutor(2) as pool:
         one = pool.submit(open_page, "prune", run)
         assert begun.wait(60)

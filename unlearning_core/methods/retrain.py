@@ -68,6 +68,7 @@ def make(given: MethodInput, parameters: RetrainingSection) -> Summary:
     else:
         _end_orphan(job.folder)
         result = wait(start(job), given.progress)
+    distributed.share(None)  # the other processes of a launch still read what is moved now
     if distributed.is_main():
         given.model_folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(job.final_folder, given.model_folder)
