@@ -1,4 +1,4 @@
-"""What no public part of Streamlit offers: why a page is being left. tests/ui/test_streamlit_internals.py watches it."""
+"""What no public part of Streamlit offers: why a page is left. tests/ui/test_streamlit_internals.py watches it."""
 
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.exceptions import ScriptControlException as LeavingPage
