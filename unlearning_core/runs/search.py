@@ -8,16 +8,16 @@ from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.evaluation.search import MOST, Search, Target, search
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.points import POINTS, PointRecord, read_points
+from unlearning_core.runs.points import SEARCH as KIND
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.store import Artifact, digest
-from unlearning_core.runs.sweep import POINTS, SENTENCES, PointRecord, RunSweep, read_points
+from unlearning_core.runs.sweep import SENTENCES, RunSweep
 
 if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
 
 log = logging.getLogger(__name__)
-
-KIND = "search-points"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +13,15 @@ from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.curves import BUDGET, area_between, curve, selectivity, suggested_ratio
 from unlearning_core.evaluation.sweep import MEASURED, Order, Point, SweepSettings, sweep
-from unlearning_core.files import write_file, write_text
+from unlearning_core.files import write_file
 from unlearning_core.jobs.liveness import is_working_in
 from unlearning_core.jobs.process import launch, request_stop
 from unlearning_core.jobs.status import tail
 from unlearning_core.jobs.worker import JobContext
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.points import POINTS, SEARCH, PointRecord, kept_with, read_points
+from unlearning_core.runs.points import SWEEP as KIND
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.store import Artifact, digest
 
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KIND = "sweep"
-POINTS, TABLE = "points.jsonl", "points.parquet"
+TABLE = "points.parquet"
 SENTENCES = 100
 """Held-out sentences with, and as many without the concept, that a sweep measures on unless told otherwise."""
 
@@ -112,8 +112,6 @@ class RunSweep:
 
     def known(self) -> list[Point]:
         """Every point of the same measurement, of any ratios and draws, also those of searches."""
-        from unlearning_core.runs.search import KIND as SEARCH
-
         here = self.run.store.unfinished(KIND, self.fingerprint)
         folders = [here, *(kept.folder for kept in kept_with(self.run, (KIND, SEARCH), self.measured_on))]
         found: dict[tuple[Any, ...], Point] = {}
@@ -245,35 +243,6 @@ def compute_job(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
 
 def _jsonable(settings: SweepSettings) -> dict[str, Any]:
     return json.loads(json.dumps(vars(settings)))
-
-
-class PointRecord:
-    """The measured points of a build, on the disk as they come, so that a stopped one goes on."""
-
-    def __init__(self, path: Path, known: Sequence[Point] = ()) -> None:
-        self._path, self._points = path, list(known)
-        self._write()
-
-    def __call__(self, point: Point) -> None:
-        """One more."""
-        self._points.append(point)
-        self._write()
-
-    def _write(self) -> None:
-        write_text(self._path, "".join(json.dumps(point.to_dict()) + "\n" for point in self._points))
-
-
-def read_points(path: Path) -> list[Point]:
-    """The points that a `PointRecord` wrote; none while there is no file."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [Point.from_dict(json.loads(line)) for line in lines]
-
-
-def kept_with(run: Run, kinds: Sequence[str], measured_on: str) -> list[Artifact]:
-    """Finished sweeps and searches of the run whose points depend on the same things."""
-    kept = [one for kind in kinds for one in run.manifest.kept(kind) if one.get("measured_on") == measured_on]
-    found = (run.store.get(one["kind"], one["fingerprint"]) for one in kept)
-    return [artifact for artifact in found if artifact is not None]
 
 
 def other_is_running(run: Run) -> bool:
