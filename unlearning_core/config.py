@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unlearning_core.errors import InputError
-from unlearning_core.files import ROOT
+from unlearning_core.files import PROGRAM, ROOT
 from unlearning_core.logs import redact
 
 STARTERS = ROOT / "data" / "starters"
@@ -218,7 +218,7 @@ def read_config_values(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(
             f"Config file {path} does not exist. Give the path of a JSON file, or write a starter with "
-            "`python -m unlearning_core config > config.json`."
+            f"`{PROGRAM} config > config.json`."
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))

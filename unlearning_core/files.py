@@ -26,6 +26,9 @@ INSTALLED = (_PACKAGE / "_bundled").is_dir()
 ROOT = _PACKAGE / "_bundled" if INSTALLED else _PACKAGE.parent
 """The folder that holds `app.py`, `pages/`, `data/` and `models/`: the checkout, or the wheel's copy of them."""
 
+PROGRAM = "unlearn" if INSTALLED else "python -m unlearning_core"
+"""How a person calls the command line here, for sentences that say what to do next."""
+
 
 def child_python_path() -> str:
     """PYTHONPATH for a child process: this process's own, in a checkout with the checkout before it."""

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from unlearning_core.cli.options import Bar, OutputFile, OutputFolder
 from unlearning_core.cli.progress_bar import TerminalProgress
 from unlearning_core.errors import InputError
-from unlearning_core.files import ROOT, write_json, write_text
+from unlearning_core.files import PROGRAM, ROOT, write_json, write_text
 from unlearning_core.progress import Progress
 from unlearning_core.smallworld.training_settings import TrainingSettings
 
@@ -140,9 +140,7 @@ def _figures(folder: Path, exam: "Exam", seed: int, progress: TerminalProgress) 
     from unlearning_core.smallworld.scores import Figures
 
     if not folder.is_dir():
-        raise InputError(
-            f"{folder} is not a folder; train the model first: python -m unlearning_core smallworld train."
-        )
+        raise InputError(f"{folder} is not a folder; train the model first: {PROGRAM} smallworld train.")
     loaded = load_model(str(folder), dtype="float32", progress=progress)
     return Figures(examine(loaded, exam, progress), tell(loaded, exam.openings, seed, progress))
 

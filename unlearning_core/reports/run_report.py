@@ -15,7 +15,7 @@ from unlearning_core.config import ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.ratio import INTERVAL_NOTE
 from unlearning_core.evaluation.registry import Values, formatted, shown
-from unlearning_core.files import ROOT
+from unlearning_core.files import PROGRAM, ROOT
 from unlearning_core.methods.registry import state_title
 from unlearning_core.reports.differences import changed_words
 from unlearning_core.reports.verdict import findings, verdict
@@ -46,7 +46,7 @@ def run_report(run: Run, metrics: Values | None = None, texts: Texts | None = No
     if metrics is None or texts is None:
         raise InputError(
             f"{run.folder} has no metrics.json and generations.json yet, so there is nothing to report. Bring the run "
-            f"to its end first: python -m unlearning_core resume {run.folder}"
+            f"to its end first: {PROGRAM} resume {run.folder}"
         )
     model = short(config.base_model.base_model_path)
     name = config.neural_probing.activations_label or context.concept.words[0]

@@ -17,7 +17,7 @@ from unlearning_core.concepts.labelled_files import read_labelled
 from unlearning_core.concepts.labelling import LabelledSet
 from unlearning_core.config import ExperimentConfig, build_config, read_config_values
 from unlearning_core.errors import InputError
-from unlearning_core.files import disk_errors, read_object, write_file, write_json
+from unlearning_core.files import PROGRAM, disk_errors, read_object, write_file, write_json
 from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive
 from unlearning_core.logs import redact
 from unlearning_core.runs.manifest import Manifest, kind_of
@@ -260,7 +260,7 @@ class Run:
         path = self._model(state)
         if path is None:
             raise InputError(
-                f"The run {self.id} has no {state} model yet. Bring it there first: unlearn resume {self.folder}"
+                f"The run {self.id} has no {state} model yet. Bring it there first: {PROGRAM} resume {self.folder}"
             )
         return path
 
@@ -315,7 +315,7 @@ class Run:
     def _needed(self, step: str, name: str, missing: str) -> Path:
         path = self.file(step, name)
         if path is None:
-            raise InputError(f"{missing} Bring it there first: unlearn resume {self.folder} --until {step}")
+            raise InputError(f"{missing} Bring it there first: {PROGRAM} resume {self.folder} --until {step}")
         return path
 
     def _object(self, step: str, name: str) -> dict[str, Any] | None:

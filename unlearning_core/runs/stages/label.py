@@ -14,7 +14,7 @@ from unlearning_core.concepts.sentences import as_sentences
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.concepts.tokens_labels import read as read_tokens_labels
 from unlearning_core.errors import InputError
-from unlearning_core.files import write_json
+from unlearning_core.files import PROGRAM, write_json
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.stage import Summary
 
@@ -163,7 +163,7 @@ def _whole_source(context: RunContext) -> LabelledSet:
     else:
         raise InputError(
             "The config names no text: give neural_probing.sentences, or neural_probing.tokens_input_path with "
-            "labels_input_path. No text at hand? `python -m unlearning_core sentences` lets the model write it."
+            f"labels_input_path. No text at hand? `{PROGRAM} sentences` lets the model write it."
         )
     if probing.retain_corpus:
         seen = {same_text_key(item.text) for item in labelled.items}
