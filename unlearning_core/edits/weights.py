@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
+from unlearning_core.compat import building_a_model
 from unlearning_core.edits.hooks import check_mask, inputs_kept
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
@@ -124,8 +125,10 @@ def survivors(model_or_folder: nn.Module | str | Path, mask: Mask, model_map: Mo
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder / 'config.json'} cannot be read ({error}). Save the model again.") from error
     if config.model_type not in TABLE and "residual" in mask.kept:
-        return survivors(AutoModelForCausalLM.from_pretrained(folder, local_files_only=True), mask)
-    with torch.device("meta"):
+        with building_a_model():
+            whole = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+        return survivors(whole, mask)
+    with building_a_model(), torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     read = _reader(folder, f"{model.base_model_prefix}.")

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unlearning_core.compat import building_a_model
 from unlearning_core.files import read_object
 from unlearning_core.models.devices import available, bytes_needed, choose_device, choose_dtype
 from unlearning_core.models.sources.folder import find_weights, read_config
@@ -98,7 +99,7 @@ def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: 
 
     from unlearning_core.models.mapping import map_model
 
-    with torch.device("meta"):
+    with building_a_model(), torch.device("meta"):
         model = AutoModelForCausalLM.from_config(read_config(folder), trust_remote_code=False)
     facts |= {"bytes_available": available(device), "licence": _licence(folder)}
     return describe(source, model, map_model(model), device, dtype, **facts)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearning_core.compat import building_a_model
 from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
 from unlearning_core.models.devices import check_fits, choose_device, choose_dtype
 from unlearning_core.models.inspection import ModelInfo, inspect_folder
@@ -66,7 +67,8 @@ def load_model(
     weights = find_weights(folder, allow_pickle=allow_pickle)
     check_fits(source, info.bytes_in_memory, chosen, f"as {form}")
     tokenizer = read_tokenizer(folder)
-    with reporting(f"loading {source}", progress):
+    waiting = Progress("waiting for another model that is being loaded", 0)
+    with building_a_model(lambda: progress(waiting)), reporting(f"loading {source}", progress):
         model = _read(folder, weights[0].suffix == ".safetensors", chosen, form)
     _check_finite(source, model, form, progress)
     rows = int(model.get_input_embeddings().weight.shape[0])

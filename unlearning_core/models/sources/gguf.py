@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from unlearning_core.compat import building_a_model
 from unlearning_core.errors import InputError
 from unlearning_core.models.devices import check_fits
 from unlearning_core.models.loading_bars import reporting
@@ -170,7 +171,8 @@ def _convert(gguf: Path, header: GgufHeader, folder: Path, progress: ProgressCal
         tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
         progress(Progress(f"reading the settings of {name}", 0, None))
         # A second loop hands the arrays to the model at once; it would start the same bar again.
-        with reporting(f"dequantising {name}", lambda report: progress(report) if report.unit == "bytes" else None):
+        told = reporting(f"dequantising {name}", lambda report: progress(report) if report.unit == "bytes" else None)
+        with building_a_model(), told:
             model = AutoModelForCausalLM.from_pretrained(
                 where,
                 gguf_file=name,
