@@ -11,8 +11,6 @@ from unlearning_core.methods.method import Method
 from unlearning_core.methods.registry import METHODS, methods_of
 from unlearning_core.runs.run import Run
 
-_AFTER_PRUNE = "retrain"
-
 
 def choose_method(run: Run) -> tuple[Method, dict[str, Any]]:
     """The method and its own parameters; nothing is asked while there is one method only."""
@@ -35,7 +33,7 @@ def choose_method(run: Run) -> tuple[Method, dict[str, Any]]:
 def save_method(run: Run, method: Method, parameters: dict[str, Any]) -> None:
     """Keep the choice in the run; raises InputError where a parameter is out of range."""
     named = {"name": method.name, "parameters": parameters}
-    methods = None if method.name == _AFTER_PRUNE else [{"name": "prune"}, named]
+    methods = None if method.name == "retrain" else [{"name": "prune"}, named]
     config = changed(run.config, methods=methods)
     methods_of(config)
     run.save_config(config)

@@ -92,6 +92,7 @@ def method_input(method: Method, context: RunContext, folder: Path) -> MethodInp
         recipe=recipe,
         new_recipe=lambda mask, cut: new_recipe(context, cut, mask),
         folder=folder,
+        # `retraining/` is the folder that people and scripts know a retraining by.
         work=run.training_folder if method.name == "retrain" else run.work_folder(method.name),
         progress=context.progress,
     )
