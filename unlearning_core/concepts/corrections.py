@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText, same_text_key
-from unlearning_core.concepts.matcher import Matcher, fold
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.scripts import fold
 from unlearning_core.concepts.words import Concept
 from unlearning_core.errors import InputError
 

@@ -5,35 +5,132 @@ matches when it is any of them. The dictionary is simplemma's (Barbaresi, https:
 English a few rules add the readings it leaves out by keeping one lemma a form ("sitting" is kept as the noun there).
 """
 
+import difflib
 from functools import lru_cache
 
+import regex
+
+from unlearning_core.concepts import glued
 from unlearning_core.errors import InputError
 
 OFF = ""
 """Language argument that means: forms are compared as they are written."""
 
 
+LONGEST_FORM = 100
+"""A longer form is no inflection of anything."""
+
+_LETTERS = regex.compile(r"[\p{L}\p{M}]+")
+_SAME_DICTIONARY = {
+    "hr": "hbs",
+    "sr": "hbs",
+    "bs": "hbs",
+    "cnr": "hbs",
+    "no": "nb",
+    "fil": "tl",
+    "zsm": "ms",
+    "prs": "fa",
+}
+_OF_SCRIPT = {
+    "Greek": ("Grek", "el grc"), "Cyrillic": ("Cyrl", "ru uk bg mk hbs"), "Hebrew": ("Hebr", "he"),
+    "Arabic": ("Arab", "ar fa"), "Devanagari": ("Deva", "hi"), "Malayalam": ("Mlym", "ml"), "Georgian": ("Geor", "ka"),
+    "Armenian": ("Armn", "hy"),
+}  # fmt: skip
+"""By script its code in ISO 15924 and its dictionaries; the first is asked for a concept of another script."""
+
+
 @lru_cache(maxsize=1)
 def languages() -> frozenset[str]:
-    """Two-letter codes of the languages whose inflections are known."""
+    """Codes of the languages whose inflections are known."""
     from simplemma.strategies.dictionaries import dictionary_factory
 
     return frozenset(dictionary_factory.SUPPORTED_LANGUAGES)
 
 
-def check_language(language: str) -> None:
-    """Raises InputError when no inflections are known for `language` (a two-letter code such as "en")."""
-    if language and language not in languages():
-        raise InputError(
-            f"Inflections are not known for the language {language!r}; known are {', '.join(sorted(languages()))}. "
-            "Choose one of these or switch inflections off."
-        )
+@lru_cache(maxsize=256)
+def language_code(language: str) -> str:
+    """The language of a code such as "en", "pt-BR", "zh_Hans" or "deu", as its shortest code ("en", "pt", "zh", "de").
+
+    Raises:
+        InputError: there is no such language; names the codes that are near.
+    """
+    import langcodes
+
+    given = language.strip()
+    if given.casefold() in languages():
+        return given.casefold()
+    try:
+        tag = langcodes.Language.get(given)
+        if tag.language and tag.is_valid():
+            return "zh" if tag.language == "cmn" else tag.language
+    except ValueError:
+        pass
+    raise InputError(
+        f"The language {language!r} is not known; expected a code such as en, de, zh or pt-BR. {_near_codes(given)}"
+    )
+
+
+def _near_codes(given: str) -> str:
+    import langcodes
+
+    try:
+        return f"Did you mean {langcodes.find(given).language}?"
+    except LookupError:
+        pass
+    word = regex.split(r"[-_\s]", given.casefold())[0]
+    near = difflib.get_close_matches(word, sorted(languages() | {"zh", "ja", "ko", "th", "vi"}), n=5, cutoff=0.4)
+    return f"Codes near it are {', '.join(near)}." if near else "Give the two letters of ISO 639-1."
+
+
+def uninflected(language: str) -> str | None:
+    """A sentence for the person where the inflections of `language` are not known, else None.
+
+    Raises:
+        InputError: there is no such language.
+    """
+    code = language_code(language)
+    if _SAME_DICTIONARY.get(code, code) in languages() or code in glued.LANGUAGES | glued.GLUING:
+        return None
+    return (
+        f"No inflections are known for the language {language!r}: its words are found as they are written, and forms "
+        "of them that are written otherwise must be in the list too."
+    )
+
+
+def dictionary(language: str, script: str) -> str:
+    """Which dictionary knows the forms of a word in a script (`scripts.script_of`); OFF where none does."""
+    own = _SAME_DICTIONARY.get(language, language)
+    written = _script_of_language(language)
+    if script:
+        code, known = _OF_SCRIPT.get(script, ("", ""))
+        return own if own in known.split() else OFF if written == code else known.partition(" ")[0]
+    if written != "Latn":
+        # Latin words among words of another script.
+        return "en"
+    return own if own in languages() else OFF
+
+
+@lru_cache(maxsize=256)
+def _script_of_language(language: str) -> str:
+    """The script (ISO 15924) that most of a language is written in."""
+    if language == "en":
+        return "Latn"
+    import langcodes
+
+    return str(langcodes.Language.get(language).maximize().script)
+
+
+def readings(form: str, language: str = "en") -> tuple[str, ...]:
+    """Every word that the lower-case `form` may be a form of: itself first, then the likeliest lemma, then others."""
+    # Outside of the cache, which would keep a text of one long word in memory.
+    if not language or len(form) > LONGEST_FORM:
+        return (form,)
+    return _readings(form, language)
 
 
 @lru_cache(maxsize=200_000)
-def readings(form: str, language: str = "en") -> tuple[str, ...]:
-    """Every word that the lower-case `form` may be a form of: itself first, then the likeliest lemma, then others."""
-    if not language or not form.isalpha():
+def _readings(form: str, language: str) -> tuple[str, ...]:
+    if not form.isalpha() and not _LETTERS.fullmatch(form):
         return (form,)
     lemma = _lemma(form, language)
     found = [form, lemma]
@@ -76,7 +173,9 @@ _WRONG = frozenset({("bare", "bear"), ("maria", "mare"), ("spade", "spay")})
 def _lemma(form: str, language: str) -> str:
     import simplemma
 
-    lemma = simplemma.lemmatize(form, lang=language).casefold()
+    # Case folding has no final sigma, the dictionary has.
+    written = form[:-1] + "ς" if form.endswith("σ") else form
+    lemma = simplemma.lemmatize(written, lang=language).casefold()
     return form if (form, lemma) in _WRONG else lemma
 
 

@@ -1,41 +1,55 @@
-"""Where a concept's words stand in a text: whole words, any case, inflected forms, phrases.
+"""Where a concept's words stand in a text: whole words, any case, inflected forms, phrases, in every script.
 
-What counts as a word:
+What counts as a word, where a script puts spaces between words:
 
-- letters, marks and digits; an underscore is not part of a word ("_chair_" matches "chair");
+- letters, marks and digits; an underscore is not part of a word ("_chair_" matches "chair"); a compound written in one
+  is another word ("Stuhlbein" does not match "Stuhl");
 - an apostrophe, straight or curly, inside a word belongs to it ("can't" is not "can"), but a clitic is taken off:
   "chair's", "chair’s" and "chair'll" match "chair"; outside English each side of it is a word ("l'homme" is "homme");
-- a hyphen separates words ("chair-lift" matches "chair") and joins them ("arm-chair" matches "armchair");
+- a hyphen separates words ("chair-lift" matches "chair") and joins them ("arm-chair" matches "armchair"), and so does
+  an invisible character between letters, such as a zero-width space; a soft hyphen only joins;
+- where the script changes between scripts that are glued together, a word ends ("iPhone을");
 - between the words of a phrase stands white space or a hyphen and nothing else; each of its words may be inflected
-  ("sit down" matches "sat down");
-- a concept word with other signs in it ("C++", "9/11") matches as it is written, in any case.
+  ("sit down" matches "sat down").
 
-A concept word matches the forms that may be *its* inflections: "sit" matches "sat" and "sitting". A word that is itself
-an inflected form stands for itself ("seated" does not bring "seat"), except that a plural stands for its singular too.
+A word in a script without such spaces, a Korean one of two or more syllables, and a word with other signs in it ("C++",
+"9/11") is found wherever it is written (`running`). Spelling is compared as `scripts` says.
+
+A concept word matches the forms that may be *its* inflections: "sit" matches "sat" and "sitting" (`lemmas`, `glued`). A
+word that is itself an inflected form stands for itself ("seated" does not bring "seat"), except that a plural stands for
+its singular too.
+
+The time that a text takes is linear in its length, and what is remembered of a text is short.
 """
 
-import unicodedata
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import regex
 
-from unlearning_core.concepts import lemmas
+from unlearning_core.concepts import glued, lemmas
+from unlearning_core.concepts.running import RunningWords, is_running
+from unlearning_core.concepts.scripts import (
+    BETWEEN, CHAIN, HYPHENS, INVISIBLE, JOINT, SIDE, WORD, fold, loose, script_of, script_runs,
+)  # fmt: skip
 from unlearning_core.concepts.words import Concept
+from unlearning_core.errors import InputError
 
-_LETTERS = r"[\p{L}\p{M}\p{N}\u00ad]"
-_PART = regex.compile(rf"{_LETTERS}+(?:['’ʼ＇]{_LETTERS}+)*")
-_RAW = regex.compile(rf"{_LETTERS}+(?:['’ʼ＇\-‐‑]{_LETTERS}+)*")
-_BETWEEN = regex.compile(r"\s+|[\-‐‑]\s*")
-_REMEMBERED = 500_000
-_HYPHENS = frozenset("-‐‑")
+log = logging.getLogger(__name__)
+
+_REMEMBERED = 200_000
 _CLITICS = ("'s", "'ll", "'d", "'re", "'ve", "'m")
-_APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'", "＇": "'", "\u00ad": None})
+_LONGEST_ENDING = 12
+"""By so many letters a form that was joined from parts may be longer than the word."""
+
+_MOST_JOINED = 24
 
 
-RULES_VERSION = 1
-"""Raised when a change here or in `lemmas` makes another set of words match: filtered data is then made anew."""
+RULES_VERSION = 2
+"""Raised when a change here or in what this imports makes another set of words match: filtered data is then made anew."""
 
 
 @dataclass(frozen=True)
@@ -56,28 +70,32 @@ class _Part:
     form: str
 
 
-def fold(form: str) -> str:
-    """The spelling in which forms are compared: compatibility-composed, case folded, straight apostrophes."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", form).casefold()).translate(_APOSTROPHES)
-
-
 class Matcher:
-    """Finds a concept's words. Made once for a concept, then fed with any number of texts; forms seen are cached."""
+    """Finds a concept's words. Made once for a concept, then fed with any number of texts; forms seen are cached.
+
+    Raises:
+        InputError: the concept's language does not exist, or one of its words consists of invisible characters.
+    """
 
     def __init__(self, concept: Concept) -> None:
         self.concept = concept
-        self._language = concept.language if concept.inflections else lemmas.OFF
-        lemmas.check_language(self._language)
-        self._splits_apostrophes = concept.language != "en"
+        self._language = lemmas.language_code(concept.language) if concept.language else lemmas.OFF
+        self._inflections = concept.inflections and bool(concept.language)
+        if self._inflections:
+            _say_once(concept.language)
+        self._splits_apostrophes = self._language != "en"
         self._entries: dict[str, list[tuple[tuple[str, ...], str]]] = {}
         self._keys: set[str] = set()
-        self._literals: list[tuple[regex.Pattern[str], str]] = []
-        self._joins = False
+        self._stems: dict[str, list[tuple[glued.Follows, str]]] = {}
+        self._dictionaries: dict[str, str] = {}
+        self._running = RunningWords()
+        self._longest_joined = 0
         for word in concept.words:
             self._add(word)
         for entries in self._entries.values():
             entries.sort(key=lambda entry: -len(entry[0]))
         self._dull: set[str] = set()
+        self._known: dict[str, tuple[str, ...]] = {}
         self._seen: dict[str, Counter[str]] = {}
 
     def matches(self, text: str) -> bool:
@@ -86,13 +104,14 @@ class Matcher:
 
     def spans(self, text: str) -> list[Span]:
         """Every match in `text`, left to right, without overlaps; of two that start together the longer one."""
-        raws = _RAW.findall(text)
         found: list[Span] = []
-        if not self._dull.issuperset(raws) and self._interesting(raws):
-            found = list(self._walk(text, self._parts(text)))
-        if self._literals:
-            found += [Span(m.start(), m.end(), word) for sign, word in self._literals for m in sign.finditer(text)]
-            found = _without_overlaps(found)
+        if self._keys:
+            chains = CHAIN.findall(text)
+            if not self._dull.issuperset(chains) and self._interesting(chains):
+                found = list(self._walk(text, self._parts(text)))
+        running = [Span(*place) for place in self._running.find(text)]
+        if running:
+            found = _without_overlaps(found + running)
         for span in found:
             self._seen.setdefault(span.word, Counter())[" ".join(fold(text[span.start : span.end]).split())] += 1
         return found
@@ -102,51 +121,98 @@ class Matcher:
         return {word: dict(self._seen[word].most_common()) for word in self.concept.words if word in self._seen}
 
     def _add(self, word: str) -> None:
-        pieces = _PART.findall(word)
-        if set("".join(_PART.sub("", word).split())) - _HYPHENS:
-            self._literals.append((_literal(word), word))
-            return
-        keys = tuple(fold(piece) for piece in pieces)
+        pieces = [run for match in WORD.finditer(word) for _, run in script_runs(match.group())]
+        keys = tuple(key for key in (loose(fold(piece)) for piece in pieces) if key)
+        signs = HYPHENS.sub("", INVISIBLE.sub("", WORD.sub("", word)))
+        runs = is_running(word) or bool(signs.strip())
+        if not runs and not keys:
+            raise InputError(f"The concept word {word!r} has only invisible characters. Write a word, or remove it.")
+        if runs:
+            self._running.add(word, self._inflections)
+        if not runs or len(keys) == 1 and script_of(keys[0]) == "Hangul":
+            self._add_keys(word, keys)
+
+    def _add_keys(self, word: str, keys: tuple[str, ...]) -> None:
         spellings = {keys}
-        last = lemmas.singular(keys[-1], self._language) if self._language else None
+        last = lemmas.singular(keys[-1], self._language) if self._inflections else None
         if last:
             spellings.add((*keys[:-1], last))
-        if len(keys) > 1 and _HYPHENS.intersection(word) and " " not in word:
+        if len(keys) > 1 and " " not in word:
             spellings |= {("".join(spelling),) for spelling in spellings}
         for spelling in sorted(spellings, key=lambda spelling: spelling != keys):
             self._entries.setdefault(spelling[0], []).append((spelling, word))
             self._keys.update(spelling)
+            if len(spelling) == 1:
+                self._longest_joined = max(self._longest_joined, len(spelling[0]) + _LONGEST_ENDING)
+            for key in spelling:
+                script = script_of(key)
+                if self._inflections:
+                    self._dictionaries[script] = lemmas.dictionary(self._language, script)
+                for stem, follows in glued.endings(key, self._language, self._inflections):
+                    self._stems.setdefault(stem, []).append((follows, key))
 
     def _readings(self, form: str) -> tuple[str, ...]:
-        return lemmas.readings(form, self._language)
+        """The words that `form`, in the spelling of `fold`, may be a form of, in that of `loose`."""
+        if len(form) > lemmas.LONGEST_FORM:
+            return (loose(form),)
+        known = self._known.get(form)
+        if known is None:
+            if len(self._known) > _REMEMBERED:
+                self._known.clear()
+            known = self._known[form] = self._read(form)
+        return known
 
-    def _interesting(self, raws: list[str]) -> bool:
-        """Whether any raw word may take part in a match; those that cannot are remembered."""
+    def _read(self, form: str) -> tuple[str, ...]:
+        language = self._dictionaries.get(script_of(form), lemmas.OFF)
+        found: list[str] = []
+        for bare in (form, *glued.without_prefixes(form)):
+            found += lemmas.readings(bare, language)
+            if self._stems:
+                found += self._stemmed(loose(bare))
+        return tuple(dict.fromkeys(map(loose, found)))
+
+    def _stemmed(self, form: str) -> Iterator[str]:
+        for end in range(1, len(form) + 1):
+            for follows, key in self._stems.get(form[:end], ()):
+                if follows(form, end):
+                    yield key
+
+    def _interesting(self, chains: list[str]) -> bool:
+        """Whether any chain of words may take part in a match; short ones that cannot are remembered."""
         hit = False
         if len(self._dull) > _REMEMBERED:
             self._dull.clear()
-        for raw in dict.fromkeys(raws):
-            if raw in self._dull:
+        for chain in dict.fromkeys(chains):
+            if chain in self._dull:
                 continue
-            forms = [part.form for part in self._parts(raw)]
-            if len(forms) > 1:
-                forms += ["".join(forms[i:j]) for i in range(len(forms)) for j in range(i + 2, len(forms) + 1)]
-            if any(not self._keys.isdisjoint(self._readings(form)) for form in forms):
+            if len(chain) > lemmas.LONGEST_FORM or self._may_match(chain):
                 hit = True
             else:
-                self._dull.add(raw)
+                self._dull.add(chain)
         return hit
 
+    def _may_match(self, chain: str) -> bool:
+        parts = self._parts(chain)
+        forms = [part.form for part in parts]
+        forms += [joined for index in range(len(parts)) for _, joined in self._joined(chain, parts, index)]
+        return any(not self._keys.isdisjoint(self._readings(form)) for form in forms)
+
     def _parts(self, text: str) -> list[_Part]:
-        return [part for match in _PART.finditer(text) for part in self._split(match.start(), match.group())]
+        return [
+            part
+            for match in WORD.finditer(text)
+            for start, run in script_runs(match.group())
+            for part in self._split(match.start() + start, run)
+            if part.form
+        ]
 
     def _split(self, start: int, piece: str) -> Iterator[_Part]:
         """One piece without inner apostrophes as it is; else without its clitic, or outside English by sides."""
         form = fold(piece)
-        if "'" not in form or form in self._keys:
+        if "'" not in form or not self._keys.isdisjoint(self._readings(form)):
             yield _Part(start, start + len(piece), form)
         elif self._splits_apostrophes:
-            for match in regex.finditer(rf"{_LETTERS}+", piece):
+            for match in SIDE.finditer(piece):
                 yield _Part(start + match.start(), start + match.end(), fold(match.group()))
         else:
             clitic = next((ending for ending in _CLITICS if form.endswith(ending)), "")
@@ -170,15 +236,21 @@ class Matcher:
             for keys, word in self._entries.get(reading, ()):
                 if (best is None or len(keys) > best[0]) and self._follows(text, parts, index, keys):
                     best = (len(keys), word)
-        end = index + 1
-        joined = parts[index].form
-        while end < len(parts) and text[parts[end - 1].end : parts[end].start] in _HYPHENS:
-            joined += parts[end].form
-            end += 1
+        for length, joined in self._joined(text, parts, index):
             whole = self._single(joined)
-            if whole and (best is None or end - index > best[0]):
-                best = (end - index, whole)
+            if whole and (best is None or length > best[0]):
+                best = (length, whole)
         return best
+
+    def _joined(self, text: str, parts: list[_Part], index: int) -> Iterator[tuple[int, str]]:
+        """(number of parts, their forms as one) of what hyphens join from part `index` on, no longer than a match."""
+        joined = parts[index].form
+        for end in range(index + 1, min(index + _MOST_JOINED, len(parts))):
+            joined += parts[end].form
+            gap = parts[end - 1].end, parts[end].start
+            if len(joined) > self._longest_joined or gap[0] == gap[1] or not JOINT.fullmatch(text, *gap):
+                return
+            yield end + 1 - index, joined
 
     def _single(self, form: str) -> str | None:
         entries = (entry for reading in self._readings(form) for entry in self._entries.get(reading, ()))
@@ -189,17 +261,21 @@ class Matcher:
             return False
         for offset in range(1, len(keys)):
             before, part = parts[index + offset - 1], parts[index + offset]
-            if keys[offset] not in self._readings(part.form) or not _BETWEEN.fullmatch(text, before.end, part.start):
+            if keys[offset] not in self._readings(part.form) or not _may_stand_between(text, before, part):
                 return False
         return True
 
 
-def _literal(word: str) -> regex.Pattern[str]:
-    """A word with other signs in it ("C++", "9/11", "U.S."): as it is written, in any case, between word borders."""
-    left = rf"(?<!{_LETTERS})" if regex.match(_LETTERS, word[0]) else ""
-    right = rf"(?!{_LETTERS})" if regex.match(_LETTERS, word[-1]) else ""
-    body = r"\s+".join(regex.escape(piece) for piece in word.split())
-    return regex.compile(left + body + right, regex.IGNORECASE)
+def _may_stand_between(text: str, before: _Part, after: _Part) -> bool:
+    """Whether two words of a phrase follow each other: nothing is between them where the script changes."""
+    return before.end == after.start or bool(BETWEEN.fullmatch(text, before.end, after.start))
+
+
+@lru_cache(maxsize=64)
+def _say_once(language: str) -> None:
+    sentence = lemmas.uninflected(language)
+    if sentence:
+        log.warning("%s", sentence)
 
 
 def _without_overlaps(spans: list[Span]) -> list[Span]:

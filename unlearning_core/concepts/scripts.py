@@ -1,0 +1,171 @@
+"""How the world's scripts are told apart, and spelt alike before anything is compared.
+
+Spelt alike are: upper and lower case; composed and decomposed letters; full-width, half-width and other compatibility
+forms (NFKC: ｲｽ is イス); straight and curly apostrophes; texts with and without invisible characters, Hebrew points,
+Arabic vowel signs and the tatweel; ё and е; Greek with and without accents; the Turkish ı, İ and i; an alef with and
+without hamza, Arabic and Persian yeh and kaf; chandrabindu and anusvara. Not alike are look-alikes of two scripts
+(Latin c and Cyrillic с), hiragana and katakana, traditional and simplified characters: a person who means both gives
+both.
+
+Everything here is linear in the length of a text: long runs of combining marks are normalised a piece at a time, as in
+the Stream-Safe Text Format of UAX #15.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+
+import regex
+
+_SPACELESS_EAST = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\u30fc\uff70\uff9e\uff9f"
+UNSPACED = (
+    _SPACELESS_EAST + r"\p{Yi}\p{Nushu}\p{Tangut}\p{Khitan_Small_Script}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
+    r"\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}\p{Tai_Viet}\p{Javanese}\p{Balinese}"
+)
+"""Inside of a character class: letters of scripts that put no space between words."""
+
+_IGNORABLE = r"\p{Default_Ignorable_Code_Point}"
+_SOFT = r"\u200b\u200c\u2060\ufeff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_APOSTROPHES = "'’ʼ＇׳"
+_HYPHENS = r"\-‐‑־﹣－"
+
+# Invisible characters in _SOFT may stand between two words or inside one: they separate and join, as a hyphen does.
+_LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}{_IGNORABLE}]--[{UNSPACED}{_SOFT}]]"
+WORD = regex.compile(rf"{_LETTER}+(?:[{_APOSTROPHES}]{_LETTER}+)*", regex.V1)
+"""One word of a script that puts spaces between words, with the apostrophes inside it."""
+
+CHAIN = regex.compile(rf"{_LETTER}+(?:(?:[{_APOSTROPHES}]|[{_HYPHENS}{_SOFT}]{{1,4}}+){_LETTER}+)*", regex.V1)
+"""Words joined by apostrophes, hyphens or invisible characters."""
+
+SIDE = regex.compile(rf"{_LETTER}+", regex.V1)
+"""What stands on one side of an apostrophe."""
+
+JOINT = regex.compile(rf"[{_SOFT}]*+[{_HYPHENS}]?[{_SOFT}]*+", regex.V1)
+"""What may stand inside one word, or between two."""
+
+BETWEEN = regex.compile(rf"[\s{_SOFT}]++|[{_SOFT}]*+[{_HYPHENS}][\s{_SOFT}]*+", regex.V1)
+"""What may stand between the words of a phrase."""
+
+HYPHENS = regex.compile(rf"[{_HYPHENS}]", regex.V1)
+INVISIBLE = regex.compile(rf"{_IGNORABLE}++", regex.V1)
+RUNNING = regex.compile(rf"[[{UNSPACED}]&&[\p{{L}}\p{{N}}]]", regex.V1)
+"""A letter of a script that puts no space between words."""
+
+BORDERED = regex.compile(rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{UNSPACED}\p{{Hangul}}]]", regex.V1)
+"""A letter beside which a word does not end: of a script with spaces, and of no particle glued on as Korean's are."""
+
+HANGUL = regex.compile(r"\p{Hangul}")
+
+INDIC = tuple("Devanagari Bengali Gurmukhi Gujarati Oriya Tamil Telugu Kannada Malayalam Sinhala".split())
+_APART = ("Hangul", "Hebrew", "Arabic", *INDIC, "Ethiopic", "Georgian", "Armenian")
+_SCRIPT = regex.compile("|".join(rf"(?P<{name}>\p{{{name}}})" for name in (*_APART, "Greek", "Cyrillic")))
+_RUN = regex.compile(
+    "|".join(rf"\p{{{name}}}[\p{{{name}}}\p{{M}}\u0640{_IGNORABLE}{_APOSTROPHES}]*+" for name in _APART)
+    + "|[^" + "".join(rf"\p{{{name}}}" for name in _APART) + "]++",
+    regex.V1,
+)  # fmt: skip
+
+_STRAIGHT = str.maketrans(dict.fromkeys("’ʼ＇׳", "'") | dict.fromkeys("״”“", '"') | dict.fromkeys("‐‑־", "-"))
+_POINTS = regex.compile(
+    r"[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8"
+    r"\u06ea-\u06ed]++"
+)
+_ALIKE = str.maketrans(
+    {"ё": "е", "ı": "i", "أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ي": "ی", "ى": "ی", "ئ": "ی", "ك": "ک", "ة": "ه",
+     "ۀ": "ه", "ؤ": "و", "ँ": "ं", "ঁ": "ং"}
+)  # fmt: skip
+_GREEK = regex.compile(r"\p{Greek}")
+_ACCENTS = regex.compile(r"[\u0300-\u0345]++")
+_MANY_MARKS = regex.compile(r"\p{M}{30}(?=\p{M})")
+_SPACE = regex.compile(
+    rf"(?<=[{_SPACELESS_EAST}])(?P<none>\s++)|(?P<before>\s++)(?=[{_SPACELESS_EAST}])|\s++", regex.V1
+)
+_GRAPHEME = regex.compile(r"\X")
+_REMEMBERED_LENGTH = 8
+
+
+def fold(form: str) -> str:
+    """The spelling of a form by Unicode's rules: NFKC, case folded, straight signs, without what is not seen."""
+    if form.isascii():
+        return form.lower()
+    folded = "".join(_normalised(piece) for piece in _stream_safe(form))
+    return _POINTS.sub("", INVISIBLE.sub("", folded.translate(_STRAIGHT)))
+
+
+def loose(folded: str) -> str:
+    """The spelling in which forms are compared: letters alike that people write for one another (see above)."""
+    if folded.isascii():
+        return folded
+    if _GREEK.search(folded):
+        bare = (_ACCENTS.sub("", unicodedata.normalize("NFD", piece)) for piece in _stream_safe(folded))
+        folded = unicodedata.normalize("NFC", "".join(bare))
+    return folded.translate(_ALIKE).replace("i\u0307", "i")
+
+
+def script_of(form: str) -> str:
+    """The Unicode name of the script of `form` where its words need rules of their own, else ""."""
+    found = None if form.isascii() else _SCRIPT.search(form)
+    return str(found.lastgroup) if found else ""
+
+
+def script_runs(piece: str) -> Iterator[tuple[int, str]]:
+    """(start, run) of one word cut where its script changes: "iPhone을" is two words glued together."""
+    if piece.isascii():
+        yield 0, piece
+        return
+    for match in _RUN.finditer(piece):
+        run = match.group().rstrip(_APOSTROPHES)
+        bare = run.lstrip(_APOSTROPHES)
+        if bare:
+            yield match.start() + len(run) - len(bare), bare
+
+
+def running_text(text: str) -> str:
+    """`text` in the spelling of `loose`, white space single, none beside Chinese and Japanese characters."""
+    return _SPACE.sub(_space, loose(fold(text)))
+
+
+def located_text(text: str) -> tuple[str, list[int], list[int]]:
+    """(`running_text`, where each of its characters starts in `text`, where it ends): exact places of what is found."""
+    letters: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    place = 0
+    for grapheme in _GRAPHEME.findall(text):
+        after = place + len(grapheme)
+        for letter in _spelling(grapheme) if len(grapheme) <= _REMEMBERED_LENGTH else loose(fold(grapheme)):
+            letters.append(letter)
+            starts.append(place)
+            ends.append(after)
+        place = after
+    folded = "".join(letters)
+    kept = [index for run in _kept(folded) for index in run]
+    return _SPACE.sub(_space, folded), [starts[index] for index in kept], [ends[index] for index in kept]
+
+
+@lru_cache(maxsize=50_000)
+def _spelling(grapheme: str) -> str:
+    return loose(fold(grapheme))
+
+
+def _kept(folded: str) -> Iterator[range]:
+    """The characters that `_SPACE.sub(_space, ...)` leaves, of each run of white space the first."""
+    place = 0
+    for match in _SPACE.finditer(folded):
+        yield range(place, match.start() + len(_space(match)))
+        place = match.end()
+    yield range(place, len(folded))
+
+
+def _space(match: regex.Match[str]) -> str:
+    return "" if match.lastgroup else " "
+
+
+def _stream_safe(text: str) -> list[str]:
+    """`text` in pieces with at most 30 combining marks in a row: putting n marks in order takes n² steps."""
+    cuts = [0, *(match.end() for match in _MANY_MARKS.finditer(text)), len(text)]
+    return [text[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+
+
+def _normalised(piece: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", piece).casefold())
