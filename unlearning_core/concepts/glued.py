@@ -19,9 +19,10 @@ Follows = Callable[[str, int], object]
 """Whether what stands from a place of a form on, up to its end, may follow a stem."""
 
 LANGUAGES = frozenset(
-    "ko he yi ar fa ur ps sd ckb hi mr ne bn as pa gu or ta te kn ml si am ti ka hy tr az tk gag id ms jv su tl fil".split()
+    "ja ko he yi ar fa ur ps sd ckb hi mr ne bn as pa gu or ta te kn ml si am ti ka hy tr az tk gag id ms jv su tl fil "
+    "hu fi et".split()
 )
-"""Codes of the languages whose endings are known here."""
+"""Codes of the languages whose endings are known here (of Japanese verbs and adjectives: in `running`)."""
 
 
 def _any(form: str, start: int) -> bool:
@@ -100,6 +101,11 @@ def endings(word: str, language: str, inflections: bool) -> Iterator[tuple[str, 
         yield word, _ARMENIAN
     elif language in ("tr", "az", "tk", "gag"):
         yield from _turkic(word)
+    elif language in _URALIC and len(word) > 2:
+        yield word, _URALIC[language]
+        if language == "hu" and word[-1] in "ae":
+            # alma -> almát
+            yield word[:-1] + {"a": "á", "e": "é"}[word[-1]], _URALIC[language]
     elif language in _CLITICS:
         yield word, _CLITICS[language]
     elif language in GLUING and len(word) > 3:
@@ -111,8 +117,8 @@ _PRONOUN = r"(?:ه|ها|هم|هن|هما|ک|کم|کن|کما|نا|نی|ی)"
 _PARTICLES = {
     "Arabic": _pattern(rf"(?:{_PRONOUN}|(?:های?|ها|ی)?(?:م|ت|ش|مان|تان|شان|ام|ات|اش|یم|یت|یش|ست|را|و))?"),
     "Hangul": _chain(
-        "들 님 이 가 은 는 을 를 의 에 서 게 한테 께 로 으로 써 와 과 랑 도 만 까지 부터 마다 조차 마저 밖에 처럼 보다 같이 나 든지 라 "
-        "라도 야 아 여 요 다 지 뿐 씩 쯤 끼리 하고 대로 만큼 커녕",
+        "들 님 이 가 은 는 을 를 의 에 서 게 한테 께 로 으로 써 와 과 랑 도 만 까지 부터 마다 조차 마저 밖에 처럼 보다 같이 "
+        "나 든지 라 라도 야 아 여 요 다 지 뿐 씩 쯤 끼리 하고 대로 만큼 커녕",
         tail=_pattern(r"(?:이|입|였|인|일|예)\p{Hangul}*+"),
     ),
 }
@@ -168,9 +174,22 @@ _CLITICS = dict.fromkeys(("id", "ms", "jv", "su"), _MALAY) | dict.fromkeys(("tl"
 GLUING = frozenset("uz kk ky tt ba cv sah ug mn bxr xal eu qu ay kl zu xh st tn ss rw rn lg sn ny".split())
 """Languages of long words without a dictionary here: whatever follows a word of four letters is its ending."""
 
+_URALIC = {
+    "hu": _chain(
+        "k ok Ak ök m om Am öm d od Ad öd A jA nk unk ünk tok tAk tök uk ük juk jük i im id ink itek itok ik t ot At öt nAk "
+        "bAn bA ból ből on en ön n rA ról ről nál nél hoz hez höz tól től ig ként ért ul ül vá vé é s os As ös "
+        + " ".join(f"{letter}Al" for letter in "bcdfghjklmnprstvyz")
+    ),
+    "fi": _chain(
+        "n t a ä ta tä tta ttä ssa ssä sta stä lla llä lta ltä lle na nä ksi kse ne in en on un än an hin i j ien jen iden "
+        "ni si nsa nsä mme nne kin kaan kään ko kö han hän pa pä"
+    ),
+    "et": _chain("d de i e le l lt s st sse ga ta ks ni na t id te ki gi de te dele del dest"),
+}
+
 _TURKIC = _chain(
-    "lAr Im m In n ImIz mIz InIz nIz I sI nIn DA DAn nDA nDAn A yA nA yI nI lA ylA ki kü DIr lI lIk lIg lIğ sIz cI yIz sA "
-    "ysA yDI DI mIş ymIş cA cAk cAğ"
+    "lAr Im m In n ImIz mIz InIz nIz I sI nIn DA DAn nDA nDAn A yA nA yI nI lA ylA ki kü DIr lI lIk lIg lIğ sIz cI yIz "
+    "sA ysA yDI DI mIş ymIş cA cAk cAğ"
 )
 _SOFTENED = {"p": "b", "ç": "c", "t": "d", "k": "ğ", "g": "ğ"}
 

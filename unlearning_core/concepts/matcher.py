@@ -24,16 +24,24 @@ The time that a text takes is linear in its length, and what is remembered of a 
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-
-import regex
 
 from unlearning_core.concepts import glued, lemmas
 from unlearning_core.concepts.running import RunningWords, is_running
 from unlearning_core.concepts.scripts import (
-    BETWEEN, CHAIN, HYPHENS, INVISIBLE, JOINT, SIDE, WORD, fold, loose, script_of, script_runs,
+    BETWEEN,
+    CHAIN,
+    HYPHENS,
+    INVISIBLE,
+    JOINT,
+    SIDE,
+    WORD,
+    fold,
+    loose,
+    script_of,
+    script_runs,
 )  # fmt: skip
 from unlearning_core.concepts.words import Concept
 from unlearning_core.errors import InputError
@@ -45,7 +53,8 @@ _CLITICS = ("'s", "'ll", "'d", "'re", "'ve", "'m")
 _LONGEST_ENDING = 12
 """By so many letters a form that was joined from parts may be longer than the word."""
 
-_MOST_JOINED = 24
+_MOST_JOINED = 16
+_LONGEST_JOINT = 8
 
 
 RULES_VERSION = 2
@@ -61,13 +70,14 @@ class Span:
     word: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Part:
-    """One word of a text, in the form in which it is compared."""
+    """One word of a text, in the form in which it is compared; `joined`: a hyphen joins it to the one before it."""
 
     start: int
     end: int
     form: str
+    joined: bool
 
 
 class Matcher:
@@ -112,8 +122,8 @@ class Matcher:
         running = [Span(*place) for place in self._running.find(text)]
         if running:
             found = _without_overlaps(found + running)
-        for span in found:
-            self._seen.setdefault(span.word, Counter())[" ".join(fold(text[span.start : span.end]).split())] += 1
+        for (word, form), count in Counter((span.word, text[span.start : span.end]) for span in found).items():
+            self._seen.setdefault(word, Counter())[" ".join(fold(form).split())] += count
         return found
 
     def forms(self) -> dict[str, dict[str, int]]:
@@ -129,7 +139,7 @@ class Matcher:
             raise InputError(f"The concept word {word!r} has only invisible characters. Write a word, or remove it.")
         if runs:
             self._running.add(word, self._inflections)
-        if not runs or len(keys) == 1 and script_of(keys[0]) == "Hangul":
+        if not runs or (len(keys) == 1 and script_of(keys[0]) == "Hangul"):
             self._add_keys(word, keys)
 
     def _add_keys(self, word: str, keys: tuple[str, ...]) -> None:
@@ -194,29 +204,32 @@ class Matcher:
     def _may_match(self, chain: str) -> bool:
         parts = self._parts(chain)
         forms = [part.form for part in parts]
-        forms += [joined for index in range(len(parts)) for _, joined in self._joined(chain, parts, index)]
+        forms += [joined for index in range(len(parts)) for _, joined in self._joined(parts, index)]
         return any(not self._keys.isdisjoint(self._readings(form)) for form in forms)
 
     def _parts(self, text: str) -> list[_Part]:
-        return [
-            part
-            for match in WORD.finditer(text)
-            for start, run in script_runs(match.group())
-            for part in self._split(match.start() + start, run)
-            if part.form
-        ]
+        parts: list[_Part] = []
+        before = 0
+        for match in WORD.finditer(text):
+            for place, run in script_runs(match.group()):
+                for start, end, form in self._split(match.start() + place, run):
+                    if form:
+                        near = before and before < start <= before + _LONGEST_JOINT
+                        parts.append(_Part(start, end, form, bool(near and JOINT.fullmatch(text, before, start))))
+                        before = end
+        return parts
 
-    def _split(self, start: int, piece: str) -> Iterator[_Part]:
-        """One piece without inner apostrophes as it is; else without its clitic, or outside English by sides."""
+    def _split(self, start: int, piece: str) -> Iterator[tuple[int, int, str]]:
+        """(start, end, form) of one piece without inner apostrophes; else without its clitic, outside English by sides."""
         form = fold(piece)
         if "'" not in form or not self._keys.isdisjoint(self._readings(form)):
-            yield _Part(start, start + len(piece), form)
+            yield start, start + len(piece), form
         elif self._splits_apostrophes:
             for match in SIDE.finditer(piece):
-                yield _Part(start + match.start(), start + match.end(), fold(match.group()))
+                yield start + match.start(), start + match.end(), fold(match.group())
         else:
             clitic = next((ending for ending in _CLITICS if form.endswith(ending)), "")
-            yield _Part(start, start + len(piece) - len(clitic), form.removesuffix(clitic) if clitic else form)
+            yield start, start + len(piece) - len(clitic), form.removesuffix(clitic) if clitic else form
 
     def _walk(self, text: str, parts: list[_Part]) -> Iterator[Span]:
         index = 0
@@ -236,25 +249,29 @@ class Matcher:
             for keys, word in self._entries.get(reading, ()):
                 if (best is None or len(keys) > best[0]) and self._follows(text, parts, index, keys):
                     best = (len(keys), word)
-        for length, joined in self._joined(text, parts, index):
-            whole = self._single(joined)
-            if whole and (best is None or length > best[0]):
-                best = (length, whole)
+        if index + 1 < len(parts) and parts[index + 1].joined:
+            for length, joined in self._joined(parts, index):
+                whole = self._single(joined)
+                if whole and (best is None or length > best[0]):
+                    best = (length, whole)
         return best
 
-    def _joined(self, text: str, parts: list[_Part], index: int) -> Iterator[tuple[int, str]]:
+    def _joined(self, parts: list[_Part], index: int) -> Iterator[tuple[int, str]]:
         """(number of parts, their forms as one) of what hyphens join from part `index` on, no longer than a match."""
         joined = parts[index].form
         for end in range(index + 1, min(index + _MOST_JOINED, len(parts))):
             joined += parts[end].form
-            gap = parts[end - 1].end, parts[end].start
-            if len(joined) > self._longest_joined or gap[0] == gap[1] or not JOINT.fullmatch(text, *gap):
+            if not parts[end].joined or len(joined) > self._longest_joined:
                 return
             yield end + 1 - index, joined
 
     def _single(self, form: str) -> str | None:
-        entries = (entry for reading in self._readings(form) for entry in self._entries.get(reading, ()))
-        return next((word for keys, word in entries if len(keys) == 1), None)
+        """The concept word of one word that `form` may be a form of."""
+        for reading in self._readings(form):
+            for keys, word in self._entries.get(reading, ()):
+                if len(keys) == 1:
+                    return word
+        return None
 
     def _follows(self, text: str, parts: list[_Part], index: int, keys: tuple[str, ...]) -> bool:
         if index + len(keys) > len(parts):
@@ -264,6 +281,19 @@ class Matcher:
             if keys[offset] not in self._readings(part.form) or not _may_stand_between(text, before, part):
                 return False
         return True
+
+
+def outside(found: Iterable[Span], taken: Iterable[tuple[int, int]]) -> list[Span]:
+    """The matches that overlap none of the (start, end) in `taken`; both in order, without overlaps among themselves."""
+    kept: list[Span] = []
+    others = iter(taken)
+    other = next(others, None)
+    for span in found:
+        while other is not None and other[1] <= span.start:
+            other = next(others, None)
+        if other is None or span.end <= other[0]:
+            kept.append(span)
+    return kept
 
 
 def _may_stand_between(text: str, before: _Part, after: _Part) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText, same_text_key
-from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.matcher import Matcher, outside
 from unlearning_core.concepts.words import Concept, check_letters, read_words, unique_words
 from unlearning_core.errors import InputError
 
@@ -101,11 +101,7 @@ def as_concept(item: LabelledText) -> LabelledText:
 
 
 def _marked(item: LabelledText, words: Matcher) -> LabelledText:
-    found = [
-        span
-        for span in words.spans(item.text)
-        if all(span.end <= start or end <= span.start for start, end in item.spans)
-    ]
+    found = outside(words.spans(item.text), item.spans)
     return replace(
         item,
         neighbours=tuple((span.start, span.end) for span in found),

@@ -63,10 +63,14 @@ def write(
 
 def word_labels(item: LabelledText, target_label: str = TARGET) -> list[str]:
     """One label a word of the sentence: a word that a span touches is a target, punctuation and all."""
-    return [
-        target_label if any(start < word_end and word_start < end for start, end in item.spans) else OTHER
-        for word_start, word_end in _words(item.text)
-    ]
+    labels: list[str] = []
+    spans = iter(item.spans)
+    span = next(spans, None)
+    for start, end in _words(item.text):
+        while span is not None and span[1] <= start:
+            span = next(spans, None)
+        labels.append(target_label if span is not None and span[0] < end else OTHER)
+    return labels
 
 
 def read(

@@ -8,7 +8,7 @@ from typing import Any
 from unlearning_core.concepts.corrections import Corrections, LeftOut, forms_of, without
 from unlearning_core.concepts.labelled_files import write_labelled
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText, label, label_text, same_text_key
-from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.matcher import Matcher, outside
 from unlearning_core.concepts.neighbours import as_concept, with_neighbours
 from unlearning_core.concepts.sentences import as_sentences
 from unlearning_core.concepts.texts import read_texts
@@ -194,11 +194,8 @@ def _with_matches(labelled: LabelledSet, context: RunContext) -> LabelledSet:
     """Add to a labels file what it leaves among the negatives: further matches and inflected forms of the words."""
     items = []
     for item in labelled.items:
-        found = label_text(item.text, context.matcher)
         new = [
-            (span, word)
-            for span, word in zip(found.spans, found.words, strict=True)
-            if all(span[1] <= start or end <= span[0] for start, end in item.spans)
+            ((span.start, span.end), span.word) for span in outside(context.matcher.spans(item.text), item.spans)
         ]
         pairs = sorted([*zip(item.spans, item.words, strict=True), *new])
         items.append(LabelledText(item.text, tuple(span for span, _ in pairs), tuple(word for _, word in pairs)))
