@@ -5,60 +5,17 @@ from pathlib import Path
 
 import pytest
 from datasets import load_from_disk
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.every_script import TEXTS
 from unlearning_core.concepts.filtering import FilterSettings, filter_dataset
-from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.lemmas import language_code, uninflected
+from unlearning_core.concepts.matcher import Matcher, Span, outside
+from unlearning_core.concepts.scripts import located_text, running_text
+from unlearning_core.concepts.sentences import split_sentences
 from unlearning_core.concepts.words import Concept
-
-# language: (words, what an independent search looks for, sentences with the concept, sentences without it)
-TEXTS: dict[str, tuple[str, str, list[str], list[str]]] = {
-    "zh": ("椅子 凳子", "椅子 凳子", ["他坐在椅子上。", "那把红椅子坏了。", "厨房里有三张凳子，都是新的。", "请把转椅\u200b椅子搬走"],
-           ["狗在跑。", "她走了。", "桌子很大。"]),
-    "ja": ("椅子 イス 座る", "椅子 イス 座", ["彼は椅子に座った。", "木の椅子を買いました。", "ﾊﾟｲﾌﾟｲｽが並ぶ。", "そこに座って待つ。"],
-           ["犬が走る。", "机の上に本がある。", "彼女は帰った。"]),
-    "th": ("เก้าอี้", "เก้าอี้", ["เขานั่งบนเก้าอี้ตัวใหญ่", "ซื้อเก้าอี้มาสองตัว", "เก้าอี้ไม้หักแล้ว"], ["สุนัขกำลังวิ่ง", "โต๊ะใหญ่มาก"]),
-    "lo": ("ຕັ່ງ", "ຕັ່ງ", ["ລາວນັ່ງເທິງຕັ່ງ", "ຕັ່ງໄມ້ຫັກແລ້ວ"], ["ໝາກຳລັງແລ່ນ", "ໂຕະໃຫຍ່ຫຼາຍ"]),
-    "km": ("កៅអី", "កៅអី", ["គាត់អង្គុយលើកៅអី។", "កៅអីឈើបាក់ហើយ។"], ["ឆ្កែកំពុងរត់។", "តុធំណាស់។"]),
-    "my": ("ကုလားထိုင်", "ကုလားထိုင်", ["သူကုလားထိုင်ပေါ်မှာထိုင်သည်။", "ကုလားထိုင်တွေကျိုးသွားပြီ။"], ["ခွေးပြေးနေသည်။", "စားပွဲကြီးသည်။"]),
-    "bo": ("རྐུབ་ཀྱག་", "རྐུབ་ཀྱག", ["ཁོང་རྐུབ་ཀྱག་ཐོག་ལ་བཞུགས།", "རྐུབ་ཀྱག་གསར་པ་ཉོས།"], ["ཁྱི་རྒྱུགས།", "ཅོག་ཙེ་ཆེན་པོ།"]),
-    "ko": ("의자 앉다", "의자 앉", ["그는 의자에 앉았다.", "나무의자를 두 개 샀어요.", "이것은 의자입니다.", "의자들까지도 부서졌다."],
-           ["개가 뛰고 있다.", "책상이 아주 크다."]),
-    "vi": ("ghế", "ghế", ["Anh ấy ngồi trên ghế.", "Ghê\u0301 gỗ bị gãy.", "Hai CHIẾC GHẾ mới."], ["Con chó đang chạy.", "Cái bàn rất to."]),
-    "he": ("כיסא", "כיסא", ["הוא ישב על הכיסא.", "קנינו כיסאות חדשים.", "וכשהכיסא נשבר הלכנו.", "הַכִּיסֵּא ישן.", "שב בכיסאך."],
-           ["הכלב רץ.", "השולחן גדול מאוד."]),
-    "ar": ("كرسي", "كرسي كراسي", ["جلس على الكرسي.", "اشترينا كراسي جديدة.", "والكرسيّ مكسور.", "هذا كُرْسِيُّه.", "للكرسي أرجل.", "كرســـي خشبي."],
-           ["الكلب يجري.", "الطاولة كبيرة جدا."]),
-    "fa": ("صندلی", "صندلی", ["روی صندلی نشست.", "صندلی‌های چوبی شکستند.", "صندليش را برد.", "صندلیها کجاست؟"], ["سگ می‌دود.", "میز خیلی بزرگ است."]),
-    "ur": ("کرسی", "کرسی", ["وہ کرسی پر بیٹھا۔", "کرسیاں ٹوٹ گئیں۔", "کرسیوں کے نیچے دیکھو۔"], ["کتا دوڑ رہا ہے۔", "میز بہت بڑی ہے۔"]),
-    "hi": ("कुर्सी कुत्ता", "कुर्स कुत्त", ["वह कुर्सी पर बैठा।", "कुर्सियाँ टूट गईं।", "कुर्सियों के नीचे देखो।", "दो कुत्ते भौंके।", "कुर्\u200dसी पुरानी है।"],
-           ["घोड़ा दौड़ता है।", "मेज़ बहुत बड़ी है।"]),
-    "mr": ("खुर्ची", "खुर्च", ["तो खुर्चीवर बसला.", "खुर्च्या तुटल्या.", "खुर्चीत बस."], ["कुत्रा धावतो.", "टेबल मोठे आहे."]),
-    "bn": ("চেয়ার", "চেয়ার", ["সে চেয়ারে বসল।", "চেয়ারটি ভাঙা।", "চেয়ারগুলো নতুন।", "চেয়ারের পা।"], ["কুকুর দৌড়াচ্ছে।", "টেবিলটি বড়।"]),
-    "ta": ("நாற்காலி மரம்", "நாற்காலி மரத் மரங்", ["அவன் நாற்காலியில் அமர்ந்தான்.", "நாற்காலிகள் உடைந்தன.", "மரத்தில் பறவை.", "மரங்கள் உயரம்."],
-           ["நாய் ஓடுகிறது.", "மேசை பெரியது."]),
-    "te": ("కుర్చీ", "కుర్చీ", ["అతను కుర్చీలో కూర్చున్నాడు.", "కుర్చీలు విరిగాయి."], ["కుక్క పరుగెత్తుతోంది.", "బల్ల పెద్దది."]),
-    "ka": ("სკამი", "სკამ", ["ის სკამზე ზის.", "სკამები გატყდა.", "სკამის ფეხი."], ["ძაღლი გარბის.", "მაგიდა დიდია."]),
-    "hy": ("աթոռ", "աթոռ", ["Նա նստեց աթոռին։", "Աթոռները կոտրվեցին։", "ԱԹՈՌԸ հին է։"], ["Շունը վազում է։", "Սեղանը մեծ է։"]),
-    "am": ("ወንበር", "ወንበ", ["እሱ በወንበሩ ላይ ተቀመጠ።", "ወንበሮች ተሰበሩ።"], ["ውሻው ይሮጣል።", "ጠረጴዛው ትልቅ ነው።"]),
-    "el": ("καρέκλα", "καρεκλ", ["Κάθισε στην καρέκλα.", "Οι καρέκλες έσπασαν.", "ΚΑΡΕΚΛΑ ΞΥΛΙΝΗ", "Το πόδι της καρέκλας."],
-           ["Ο σκύλος τρέχει.", "Το τραπέζι είναι μεγάλο."]),
-    "ru": ("стул ёлка", "стул елк", ["Он сел на стул.", "Стулья сломались.", "Под стульями пусто.", "Нарядная елка, две ёлки."],
-           ["Собака бежит.", "Стол очень большой."]),
-    "uk": ("стілець", "стіл", ["Він сів на стілець.", "Стільці зламалися.", "Під стільцем порожньо."], ["Собака біжить.", "Шафа дуже велика."]),
-    "pl": ("krzesło", "krzes krześ", ["Usiadł na krześle.", "Krzesła się złamały.", "Pod krzesłami pusto."], ["Pies biegnie.", "Stół jest duży."]),
-    "tr": ("sandalye kapı köpek", "sandalye kapi köpe", ["SANDALYEYE oturdu.", "Sandalyelerimizden biri kırıldı.", "KAPI açık.", "Kapıyı kapat.", "Köpeği gördüm."],
-           ["Masa çok büyük.", "Kedi koşuyor."]),
-    "fi": ("tuoli", "tuol", ["Hän istui tuolilla.", "Tuoleja on kolme.", "Istu tuoliisi."], ["Koira juoksee.", "Pöytä on suuri."]),
-    "hu": ("szék", "szék", ["Leült a székre.", "A székek eltörtek.", "Székeinken ültünk."], ["A kutya fut.", "Az asztal nagy."]),
-    "de": ("Stuhl", "stuhl stühl", ["Er saß auf dem Stuhl.", "Die Stühle sind alt.", "STÜHLEN fehlt ein Bein.", "Des Stuhles Bein."],
-           ["Der Hund rennt.", "Der Tisch ist groß."]),
-    "fr": ("chaise école", "chaise école", ["Il est sur la chaise.", "Les chaises sont là.", "L’E\u0301COLE est finie.", "D'écoles en écoles."],
-           ["Le chien court.", "La table est grande."]),
-    "id": ("kursi", "kursi", ["Dia duduk di kursi.", "Kursinya patah.", "Kursi-kursi itu baru."], ["Anjing berlari.", "Meja itu besar."]),
-    "kk": ("орындық", "орындық", ["Ол орындыққа отырды.", "Орындықтар сынды."], ["Ит жүгіріп жүр.", "Үстел үлкен."]),
-    "en": ("chair sit", "chair", ["He took a chair.", "Two arm\u00adchairs, a cha\u200bir.", "An arm-\u2060chair.", "CHAIR’S leg", "ｃｈａｉｒ", "He sat."],
-           ["The dog runs.", "A visit to the website.", "A large table."]),
-}  # fmt: skip
+from unlearning_core.errors import InputError
 
 
 def plain(text: str) -> str:
@@ -70,32 +27,164 @@ def plain(text: str) -> str:
     return unicodedata.normalize("NFC", seen.replace("ё", "е").replace("ı", "i").replace("ي", "ی").replace("ك", "ک"))
 
 
-def holds_any(text: str, stems: str) -> bool:
-    return any(plain(stem) in plain(text) for stem in stems.split())
+def holds_any(text: str, stems: tuple[str, ...]) -> bool:
+    return any(plain(stem) in plain(text) for stem in stems)
 
 
 @pytest.mark.parametrize("language", TEXTS)
 def test_every_sentence_with_the_concept_is_found_and_no_other(language: str) -> None:
-    words, _, having, lacking = TEXTS[language]
-    matcher = Matcher(Concept(tuple(words.split()), language=language))
-    assert [text for text in having if not matcher.matches(text)] == []
-    assert [text for text in lacking if matcher.matches(text)] == []
+    matcher = Matcher(Concept(TEXTS[language].words, language=language))
+    assert [text for text in TEXTS[language].having if not matcher.matches(text)] == []
+    assert [text for text in TEXTS[language].lacking if matcher.matches(text)] == []
 
 
 @pytest.mark.parametrize("language", "zh ja th lo km my bo ko he ar fa ur hi mr bn ta te ka hy am el ru".split())
 def test_a_script_brings_its_own_rules_whatever_the_language_is_said_to_be(language: str) -> None:
-    words, _, having, lacking = TEXTS[language]
-    matcher = Matcher(Concept(tuple(words.split())))
-    assert [text for text in having if not matcher.matches(text)] == []
-    assert [text for text in lacking if matcher.matches(text)] == []
+    matcher = Matcher(Concept(TEXTS[language].words))
+    assert [text for text in TEXTS[language].having if not matcher.matches(text)] == []
+    assert [text for text in TEXTS[language].lacking if matcher.matches(text)] == []
 
 
 @pytest.mark.parametrize("language", TEXTS)
 def test_filtered_text_holds_no_concept_word_and_all_that_lacks_it(language: str, tmp_path: Path) -> None:
-    words, stems, having, lacking = TEXTS[language]
-    (tmp_path / "texts.txt").write_text("\n".join([*having, *lacking]) + "\n", encoding="utf-8")
-    concept = Concept(tuple(words.split()), language=language)
+    texts = TEXTS[language]
+    (tmp_path / "texts.txt").write_text("\n".join([*texts.having, *texts.lacking]) + "\n", encoding="utf-8")
+    concept = Concept(texts.words, language=language)
     filter_dataset(tmp_path / "texts.txt", concept, tmp_path / "out", FilterSettings(validation_share=0.4))
     kept = [row for part in ("train", "validation") for row in load_from_disk(str(tmp_path / "out" / part))["text"]]
-    assert [text for text in kept if holds_any(text, stems)] == []
-    assert sorted(kept) == sorted(lacking)
+    assert [text for text in kept if holds_any(text, texts.stems)] == []
+    assert sorted(kept) == sorted(texts.lacking)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "found"),
+    [
+        ("我的iPhone很好", "iPhone", ["iPhone"]),
+        ("iPhone을 샀다", "iPhone", ["iPhone"]),
+        ("我的T恤和AT恤", "T恤", ["T恤"]),
+        ("椅\n子 和 iPhone 手机壳", "椅子 iPhone手机", ["椅\n子", "iPhone 手机"]),
+        ("人工智能", "人工智能 人 智能", ["人工智能"]),
+        ("回転 椅子", "回転椅子", ["回転 椅子"]),
+        ("흔들 의자 흔들의자", "의자", ["의자", "의자"]),
+        ("개가 개발 개를", "개", ["개가", "개를"]),
+        ("我们去了北京\ufe00", "北京", ["北京\ufe00"]),
+        ("cha\u200bir, \ufeffchair\u200e, chair\u200bleg, \u202bchair\u202c", "chair",
+         ["cha\u200bir", "chair", "chair", "chair"]),
+        ("a rocking\u200b \u2060chair", "rocking chair", ["rocking\u200b \u2060chair"]),
+        ("сhair cнair", "chair", []),
+        ("c\u200b++ ｃ＋＋ C++", "C++", ["c\u200b++", "ｃ＋＋", "C++"]),
+        ("l\u2019\u00e9cole L'E\u0301COLE", "l'e\u0301cole", ["l\u2019\u00e9cole", "L'E\u0301COLE"]),
+        ("בית־ספר בית ספר", "בית-ספר", ["בית־ספר", "בית ספר"]),
+        ("می\u200cخواهم ميخواهم می خواهم", "می\u200cخواهم", ["می\u200cخواهم", "ميخواهم", "می خواهم"]),
+    ],
+)  # fmt: skip
+def test_places_are_those_of_the_text_as_it_is_written(text: str, words: str, found: list[str]) -> None:
+    matcher = Matcher(Concept(tuple(words.split(" ")) if " chair" not in words else (words,), language="en"))
+    assert [text[span.start : span.end] for span in matcher.spans(text)] == found
+
+
+def test_a_korean_phrase_is_found_with_and_without_its_space_and_not_across_others() -> None:
+    text = "회전의자와 회전 의자"
+    assert [text[s.start : s.end] for s in Matcher(Concept(("회전 의자",))).spans(text)] == ["회전의자", "회전 의자"]
+    assert Matcher(Concept(("의자",))).spans("회의 자료") == []
+
+
+SIGNS = st.sampled_from(
+    ["椅", "子", "椅子", "ｲ", "ス", "\uff9e", "a", "T", "恤", " ", "\n", "\u200b", "\u00ad", "\u0301", "-", "’", "의",
+     "자", "\u1100\u1161", "כ", "\u05b4", "ﬁ", "👩\u200d", "İ", "。", "1"]
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(SIGNS, max_size=25).map("".join))
+def test_each_character_of_the_compared_spelling_has_its_place(text: str) -> None:
+    folded, starts, ends = located_text(text)
+    assert folded == running_text(text)
+    assert len(folded) == len(starts) == len(ends)
+    assert starts == sorted(starts)
+    assert all(0 <= start < end <= len(text) for start, end in zip(starts, ends, strict=True))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(SIGNS, max_size=25).map("".join))
+def test_a_word_of_running_text_is_never_missed(text: str) -> None:
+    spans = Matcher(Concept(("椅子",))).spans(text)
+    bare = "".join(letter for letter in text if unicodedata.category(letter) != "Cf" and not letter.isspace())
+    assert len(spans) == unicodedata.normalize("NFKC", bare).count("椅子")
+    assert all(
+        "椅子" in "".join(text[s.start : s.end].split()).replace("\u200b", "").replace("\u00ad", "") for s in spans
+    )
+
+
+@pytest.mark.parametrize(
+    ("given_code", "code"),
+    [("en", "en"), ("EN", "en"), ("pt-BR", "pt"), ("zh_Hans", "zh"), ("iw", "he"), ("deu", "de"), ("cmn", "zh")],
+)
+def test_a_language_is_known_by_every_code_it_has(given_code: str, code: str) -> None:
+    assert language_code(given_code) == code
+
+
+@pytest.mark.parametrize("code", "zh ja ko th lo km my bo vi ta ug yue sr hr no kk af".split())
+def test_a_language_without_known_inflections_is_allowed_and_a_sentence_says_so(code: str) -> None:
+    assert Matcher(Concept(("椅子",), language=code)).matches("他坐在椅子上。")
+    sentence = uninflected(code)
+    assert sentence is None or repr(code) in sentence
+    assert (sentence is None) == (code in ("ja", "ko", "ta", "ug", "sr", "hr", "no", "kk"))
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [("xx-nonsense", r"Near it are xh \(Xhosa\)"), ("german", "Did you mean de"),
+     ("Chinese", "Did you mean zh"), ("Germn", r"de \(German\)"), ("日本語", "Did you mean ja"),
+     ("☃", "two letters of ISO 639-1"), ("zzzz", "two letters")],
+)  # fmt: skip
+def test_an_unknown_language_is_refused_with_what_is_near(code: str, advice: str) -> None:
+    with pytest.raises(InputError, match=f"The language {code!r} is not known.*{advice}"):
+        Matcher(Concept(("chair",), language=code))
+
+
+def test_a_word_of_invisible_letters_is_refused() -> None:
+    with pytest.raises(InputError, match="only invisible characters"):
+        Matcher(Concept(("chair", "\u3164")))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3)), max_size=12), st.sets(st.integers(0, 30), max_size=9))
+def test_outside_keeps_the_matches_that_overlap_none(lengths: list[tuple[int, int]], starts: set[int]) -> None:
+    place, found = 0, []
+    for length, gap in lengths:
+        found.append(Span(place + gap, place + gap + length, "a"))
+        place += gap + length
+    taken = [(2 * start, 2 * start + 1) for start in sorted(starts)]
+    expected = [f for f in found if not any(f.start < end and start < f.end for start, end in taken)]
+    assert outside(found, taken) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("他坐下。她走了！你呢？好。", ["他坐下。", "她走了！", "你呢？", "好。"]),
+        ("「そうだ！」と言った。次の文。", ["「そうだ！」と言った。", "次の文。"]),
+        ("(椅子很大。)他走了。你好!我来了", ["(椅子很大。)", "他走了。", "你好!", "我来了"]),
+        ("वह बैठा है।कुर्सी टूटी। हाँ॥", ["वह बैठा है।", "कुर्सी टूटी।", "हाँ॥"]),
+        ("كيف حالك؟ هو هنا. مكسور۔ نعم", ["كيف حالك؟", "هو هنا.", "مكسور۔", "نعم"]),
+        ("Նա նստեց։ Աթոռը հին է։", ["Նա նստեց։", "Աթոռը հին է։"]),
+        ("ወንበሩ ተሰበረ። እሱ ሄደ።", ["ወንበሩ ተሰበረ።", "እሱ ሄደ።"]),
+        ("သူထိုင်သည်။ခုံကျိုးသည်။", ["သူထိုင်သည်။", "ခုံကျိုးသည်။"]),
+        ("គាត់អង្គុយ។កៅអីបាក់។", ["គាត់អង្គុយ។", "កៅអីបាក់។"]),
+        ("ཁོང་བཞུགས། ཁྱི་རྒྱུགས།", ["ཁོང་བཞུགས།", "ཁྱི་རྒྱུགས།"]),
+        ("Τι κάνεις; Κάθομαι. Ναι; όχι", ["Τι κάνεις;", "Κάθομαι.", "Ναι;", "όχι"]),
+        ("ის დაჯდა. სკამი გატყდა.", ["ის დაჯდა.", "სკამი გატყდა."]),
+        ("เขานั่งอยู่บนเก้าอี้ตัวใหญ่ สุนัขวิ่งเล่นต่าง ๆ", ["เขานั่งอยู่บนเก้าอี้ตัวใหญ่", "สุนัขวิ่งเล่นต่าง ๆ"]),
+        ("Wait... what? “No.” Dr. Smith left.\n\nHe sat", ["Wait... what?", "“No.”", "Dr. Smith left.", "He sat"]),
+    ],
+)
+def test_sentences_end_with_the_marks_of_their_script(text: str, sentences: list[str]) -> None:
+    assert split_sentences(text) == sentences
+
+
+@pytest.mark.parametrize("text", ["椅，" * 500, "椅" * 1500, "กา" * 700, "a" + "\u0301" * 900, "word " * 300])
+def test_a_long_sentence_is_cut_and_nothing_is_lost(text: str) -> None:
+    pieces = split_sentences(text)
+    assert max(map(len, pieces)) <= 400
+    assert "".join("".join(pieces).split()) == "".join(text.split())

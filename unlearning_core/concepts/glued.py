@@ -117,8 +117,8 @@ _PRONOUN = r"(?:ه|ها|هم|هن|هما|ک|کم|کن|کما|نا|نی|ی)"
 _PARTICLES = {
     "Arabic": _pattern(rf"(?:{_PRONOUN}|(?:های?|ها|ی)?(?:م|ت|ش|مان|تان|شان|ام|ات|اش|یم|یت|یش|ست|را|و))?"),
     "Hangul": _chain(
-        "들 님 이 가 은 는 을 를 의 에 서 게 한테 께 로 으로 써 와 과 랑 도 만 까지 부터 마다 조차 마저 밖에 처럼 보다 같이 "
-        "나 든지 라 라도 야 아 여 요 다 지 뿐 씩 쯤 끼리 하고 대로 만큼 커녕",
+        "들 님 이 가 은 는 을 를 의 에 서 게 한테 께 로 으로 써 와 과 랑 도 만 까지 부터 마다 조차 마저 "
+        "밖에 처럼 보다 같이 나 든지 라 라도 야 아 여 요 다 지 뿐 씩 쯤 끼리 하고 대로 만큼 커녕",
         tail=_pattern(r"(?:이|입|였|인|일|예)\p{Hangul}*+"),
     ),
 }
@@ -176,13 +176,13 @@ GLUING = frozenset("uz kk ky tt ba cv sah ug mn bxr xal eu qu ay kl zu xh st tn 
 
 _URALIC = {
     "hu": _chain(
-        "k ok Ak ök m om Am öm d od Ad öd A jA nk unk ünk tok tAk tök uk ük juk jük i im id ink itek itok ik t ot At öt nAk "
-        "bAn bA ból ből on en ön n rA ról ről nál nél hoz hez höz tól től ig ként ért ul ül vá vé é s os As ös "
+        "k ok Ak ök m om Am öm d od Ad öd A jA nk unk ünk tok tAk tök uk ük juk jük i im id ink itek itok ik t ot At "
+        "öt nAk bAn bA ból ből on en ön n rA ról ről nál nél hoz hez höz tól től ig ként ért ul ül vá vé é s os As ös "
         + " ".join(f"{letter}Al" for letter in "bcdfghjklmnprstvyz")
     ),
     "fi": _chain(
-        "n t a ä ta tä tta ttä ssa ssä sta stä lla llä lta ltä lle na nä ksi kse ne in en on un än an hin i j ien jen iden "
-        "ni si nsa nsä mme nne kin kaan kään ko kö han hän pa pä"
+        "n t a ä ta tä tta ttä ssa ssä sta stä lla llä lta ltä lle na nä ksi kse ne in en on un än an hin i j ien "
+        "jen iden ni si nsa nsä mme nne kin kaan kään ko kö han hän pa pä"
     ),
     "et": _chain("d de i e le l lt s st sse ga ta ks ni na t id te ki gi de te dele del dest"),
 }

@@ -72,14 +72,20 @@ def language_code(language: str) -> str:
 
 def _near_codes(given: str) -> str:
     import langcodes
+    from langcodes.data_dicts import LANGUAGE_ALPHA3
 
     try:
         return f"Did you mean {langcodes.find(given).language}?"
     except LookupError:
         pass
     word = regex.split(r"[-_\s]", given.casefold())[0]
-    near = difflib.get_close_matches(word, sorted(languages() | {"zh", "ja", "ko", "th", "vi"}), n=5, cutoff=0.4)
-    return f"Codes near it are {', '.join(near)}." if near else "Give the two letters of ISO 639-1."
+    names = {code: langcodes.Language.get(code).display_name() for code in sorted(LANGUAGE_ALPHA3)}
+    codes = (
+        {code: code for code in names} if len(word) <= 3 else {name.casefold(): code for code, name in names.items()}
+    )
+    near = [codes[match] for match in difflib.get_close_matches(word, codes, n=3, cutoff=0.5)]
+    named = [f"{code} ({names[code]})" for code in near]
+    return f"Near it are {', '.join(named)}." if named else "Give the two letters of ISO 639-1."
 
 
 def uninflected(language: str) -> str | None:

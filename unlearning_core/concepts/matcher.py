@@ -15,9 +15,9 @@ What counts as a word, where a script puts spaces between words:
 A word in a script without such spaces, a Korean one of two or more syllables, and a word with other signs in it ("C++",
 "9/11") is found wherever it is written (`running`). Spelling is compared as `scripts` says.
 
-A concept word matches the forms that may be *its* inflections: "sit" matches "sat" and "sitting" (`lemmas`, `glued`). A
-word that is itself an inflected form stands for itself ("seated" does not bring "seat"), except that a plural stands for
-its singular too.
+A concept word matches the forms that may be *its* inflections: "sit" matches "sat" and "sitting" (`lemmas`, `glued`).
+A word that is itself an inflected form stands for itself ("seated" does not bring "seat"), except that a plural stands
+for its singular too.
 
 The time that a text takes is linear in its length, and what is remembered of a text is short.
 """
@@ -58,7 +58,7 @@ _LONGEST_JOINT = 8
 
 
 RULES_VERSION = 2
-"""Raised when a change here or in what this imports makes another set of words match: filtered data is then made anew."""
+"""Raised when a change here or in what this imports makes other words match: filtered data is then made anew."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ class Matcher:
         return parts
 
     def _split(self, start: int, piece: str) -> Iterator[tuple[int, int, str]]:
-        """(start, end, form) of one piece without inner apostrophes; else without its clitic, outside English by sides."""
+        """(start, end, form) of a piece: with an apostrophe in it without its clitic, outside English of each side."""
         form = fold(piece)
         if "'" not in form or not self._keys.isdisjoint(self._readings(form)):
             yield start, start + len(piece), form
@@ -284,7 +284,7 @@ class Matcher:
 
 
 def outside(found: Iterable[Span], taken: Iterable[tuple[int, int]]) -> list[Span]:
-    """The matches that overlap none of the (start, end) in `taken`; both in order, without overlaps among themselves."""
+    """The matches that overlap none of the (start, end) in `taken`; both in order, without overlaps of their own."""
     kept: list[Span] = []
     others = iter(taken)
     other = next(others, None)

@@ -1,10 +1,10 @@
 """Words found in running text: of scripts without spaces between words, of Korean, and words with other signs in them.
 
-A word of these stands wherever its characters stand. No dictionary (jieba, budoux, ICU) decides where words begin: each
-of them cuts a share of texts otherwise than a reader would, and every word that it cuts apart would be a sentence with
-the concept that counts as one without it. The price is that 人 is also found in 人工, イス in スイス and 의자 in 주의자;
-such sentences can be listed and taken out by hand ("together with 人工"). So that a longer concept word is not taken for
-a shorter one, the longest of those that begin at a place is the one found.
+Such a word is found wherever its characters stand. No dictionary (jieba, budoux, ICU) decides where words begin: each
+cuts a share of texts otherwise than a reader would, and wherever it cuts a concept word apart a sentence with the
+concept would count as one without it. The price is that 人 is also found in 人工, イス in スイス and 의자 in 주의자; such
+sentences can be listed and taken out by hand ("together with 人工"). The longest of the concept words that begin at a
+place is the one found there.
 
 Where a word begins or ends with a letter of a script that has spaces ("T恤", "9/11"), no other letter of such a script
 may stand beside it.
@@ -86,8 +86,8 @@ def _spellings(word: str) -> Iterable[str]:
 
 
 _GODAN = {
-    "う": "わいうえおっ", "く": "かきくけこい", "ぐ": "がぎぐげごい", "す": "さしすせそ", "つ": "たちつてとっ", "ぬ": "なにぬねのん",
-    "ぶ": "ばびぶべぼん", "む": "まみむめもん", "る": "らりるれろっ", "い": "くかいけさそ",
+    "う": "わいうえおっ", "く": "かきくけこい", "ぐ": "がぎぐげごい", "す": "さしすせそ", "つ": "たちつてとっ",
+    "ぬ": "なにぬねのん", "ぶ": "ばびぶべぼん", "む": "まみむめもん", "る": "らりるれろっ", "い": "くかいけさそ",
 }  # fmt: skip
 _ICHIDAN = "なまたてよらるれさずちと"
 

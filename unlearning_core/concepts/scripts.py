@@ -11,6 +11,7 @@ Everything here is linear in the length of a text: long runs of combining marks 
 the Stream-Safe Text Format of UAX #15.
 """
 
+import itertools
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
@@ -164,7 +165,7 @@ def _space(match: regex.Match[str]) -> str:
 def _stream_safe(text: str) -> list[str]:
     """`text` in pieces with at most 30 combining marks in a row: putting n marks in order takes n² steps."""
     cuts = [0, *(match.end() for match in _MANY_MARKS.finditer(text)), len(text)]
-    return [text[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [text[start:end] for start, end in itertools.pairwise(cuts)]
 
 
 def _normalised(piece: str) -> str:

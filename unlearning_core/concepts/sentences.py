@@ -2,7 +2,7 @@
 
 Where a sentence may end is Unicode's property Sentence_Break (UAX #29), as the library `regex` knows it; the rest is
 rules. After . ! ? or an ellipsis closing quotes and white space must follow, then something that can open a sentence;
-titles, initials and common abbreviations do not end one. Every other sentence terminal of Unicode (。！？ । ؟ ۔ ։ ። ။ ។)
+titles, initials and common abbreviations do not end one. Every other sentence terminal of Unicode (。！？ । ؟ ۔ ։ ። ။)
 and the Tibetan shad ends one without white space. A Greek question ends with ";". Thai and Lao have no mark: a space
 between two of their letters ends a sentence of twenty characters or more. A blank line always ends one; a single line
 break is white space.
