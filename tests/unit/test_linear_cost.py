@@ -17,27 +17,16 @@ from unlearning_core.concepts.words import Concept
 from unlearning_core.progress import silent
 
 CONCEPT = Concept(
-    (
-        "chair",
-        "rocking chair",
-        "anti-disestablishment-arianism",
-        "椅子",
-        "의자",
-        "개",
-        "כיסא",
-        "كرسي",
-        "कुर्सी",
-        "C++",
-        "เก้าอี้",
-    )
+    ("rocking chair", *"chair anti-disestablishment-arianism 椅子 의자 개 כיסא كرسي कुर्सी C++ เก้าอี้".split())
 )
 NEIGHBOURS = Concept(("seat", "桌子"))
 
 UNITS = {
     "one word": "a", "hyphens": "-", "joined letters": "a-", "joined words": "Ala-7-", "joined matches": "chair-",
     "zero-width spaces": "a\u200b", "soft hyphens": "a\u00ad", "only invisible": "\u200b\u00ad", "brackets": "(",
-    "closed brackets": ")]", "digits": "7", "marks": "\u0301\u0323", "apostrophes": "'", "letters and apostrophes": "a'",
-    "clitics": "chair's", "line breaks": "\n", "lines": "\n ", "spaces": " ", "full stops": ".", "sentence ends": "A. ",
+    "closed brackets": ")]", "digits": "7", "marks": "\u0301\u0323", "apostrophes": "'",
+    "letters and apostrophes": "a'", "clitics": "chair's", "line breaks": "\n", "lines": "\n ", "spaces": " ", "full stops": ".",
+    "sentence ends": "A. ",
     "mixed ends": "!?…", "quotes": '."', "Chinese": "椅", "Chinese matches": "椅子", "Chinese stops": "。」",
     "emoji": "👩\u200d", "flags": "🇩", "Korean": "의", "Korean particles": "개에게", "Hebrew": "כ", "Arabic": "كرسي",
     "Hindi": "कुर्सी", "Thai": "ก ", "phrases": "rocking ", "neighbours": "chair seat ", "signs": "c+", "accents": "ά",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter, validators
 
 from unlearning_core.cli.progress_bar import TerminalProgress
+from unlearning_core.concepts.lemmas import uninflected
 from unlearning_core.concepts.words import Concept, read_words
 from unlearning_core.config import DEFAULT_STARTER, starter_names
 from unlearning_core.errors import InputError
@@ -41,7 +42,7 @@ class ConceptOptions:
     Attributes:
         words: a file of concept words, one a line.
         no_inflections: match the words exactly as written.
-        language: of the inflections.
+        language: of the inflections, as a code (en, de, zh, pt-BR).
     """
 
     words: Path
@@ -49,8 +50,15 @@ class ConceptOptions:
     language: str = "en"
 
     def concept(self) -> Concept:
-        """The concept; raises InputError where the file has no words."""
-        return Concept(read_words(self.words), not self.no_inflections, self.language)
+        """The concept; says so where its language has no known inflections.
+
+        Raises:
+            InputError: the file has no words, or there is no such language.
+        """
+        concept = Concept(read_words(self.words), not self.no_inflections, self.language)
+        if concept.inflections and (sentence := uninflected(concept.language)):
+            print(sentence, file=sys.stderr)
+        return concept
 
 
 def open_folder(folder: Path) -> "Run":

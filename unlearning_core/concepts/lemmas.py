@@ -72,20 +72,30 @@ def language_code(language: str) -> str:
 
 def _near_codes(given: str) -> str:
     import langcodes
-    from langcodes.data_dicts import LANGUAGE_ALPHA3
 
     try:
         return f"Did you mean {langcodes.find(given).language}?"
     except LookupError:
         pass
     word = regex.split(r"[-_\s]", given.casefold())[0]
-    names = {code: langcodes.Language.get(code).display_name() for code in sorted(LANGUAGE_ALPHA3)}
+    names = language_names()
     codes = (
         {code: code for code in names} if len(word) <= 3 else {name.casefold(): code for code, name in names.items()}
     )
     near = [codes[match] for match in difflib.get_close_matches(word, codes, n=3, cutoff=0.5)]
     named = [f"{code} ({names[code]})" for code in near]
     return f"Near it are {', '.join(named)}." if named else "Give the two letters of ISO 639-1."
+
+
+@lru_cache(maxsize=1)
+def language_names() -> dict[str, str]:
+    """English names by code: the languages of ISO 639-1 and those whose inflections are known, in order of names."""
+    import langcodes
+    from langcodes.data_dicts import LANGUAGE_ALPHA3
+
+    codes = {language_code(code) for code in LANGUAGE_ALPHA3 if langcodes.tag_is_valid(code)} | languages()
+    names = {code: langcodes.Language.get(code).display_name() for code in codes}
+    return dict(sorted(names.items(), key=lambda pair: pair[1]))
 
 
 def uninflected(language: str) -> str | None:

@@ -2,9 +2,9 @@
 
 Such a word is found wherever its characters stand. No dictionary (jieba, budoux, ICU) decides where words begin: each
 cuts a share of texts otherwise than a reader would, and wherever it cuts a concept word apart a sentence with the
-concept would count as one without it. The price is that 人 is also found in 人工, イス in スイス and 의자 in 주의자; such
-sentences can be listed and taken out by hand ("together with 人工"). The longest of the concept words that begin at a
-place is the one found there.
+concept would count as one without it. The price is that 人 is also found in 人工, イス in スイス and 의자 in 주의자.
+Such sentences can be listed and taken out by hand ("together with 人工"). The longest of the concept words that begin
+at a place is the one found there.
 
 Where a word begins or ends with a letter of a script that has spaces ("T恤", "9/11"), no other letter of such a script
 may stand beside it.
