@@ -37,10 +37,11 @@ class TextSetting:
     options: dict[str, Any]
 
 
-def check_start(context: "RunContext", pending: Collection[str]) -> None:
+def check_start(context: "RunContext", pending: Collection[str], *, with_model: bool = True) -> None:
     """Refuse what the stages `pending`, those that have work to do, would refuse later.
 
-    The base model is loaded first where one of them works with it; it stays in the context.
+    The base model is loaded first where one of them works with it; it stays in the context. Without `with_model` what
+    it alone can tell is left for later.
 
     Raises:
         InputError: a word list, text, prompt, layer, neuron or figure cannot be used; names the setting.
@@ -56,6 +57,8 @@ def check_start(context: "RunContext", pending: Collection[str]) -> None:
         check_push(config)
     if kinds & {"measure", "distance"}:
         check_prompts(config.test_prompts)
+    if not with_model:
+        return
     if pending and not set(pending) <= WITHOUT_MODEL:
         first = min(pending, key=lambda name: name in WITHOUT_MODEL)
         if first in ("rank", "search", "prune") or first.endswith(" base"):

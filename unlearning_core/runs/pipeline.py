@@ -74,7 +74,9 @@ def find_run(config: ExperimentConfig, root: Path) -> Run | None:
     return next((run for run in list_runs(root) if _has(run, wanted)), None)
 
 
-def check_new_run(config: ExperimentConfig, root: Path, progress: ProgressCallback = silent) -> "LoadedModel | None":
+def check_new_run(
+    config: ExperimentConfig, root: Path, progress: ProgressCallback = silent, *, with_model: bool = True
+) -> "LoadedModel | None":
     """Refuse what the start of a new run would refuse, before a folder is made; returns the base model if it was read.
 
     Raises:
@@ -82,7 +84,10 @@ def check_new_run(config: ExperimentConfig, root: Path, progress: ProgressCallba
     """
     _check_choices(config)
     context = RunContext(Run(root / PLANNED), progress, config=config)
-    check_start(context, pending(context, stages_of(config)))
+    stages = stages_of(config)
+    # To tell what is in the store already, the whole model has to be read.
+    names = pending(context, stages) if with_model else [stage.name for stage in stages if stage.applies(context)]
+    check_start(context, names, with_model=with_model)
     return context.in_memory("base")
 
 
