@@ -30,13 +30,13 @@ def main() -> None:
         return
     left, right = st.columns([2, 3], gap="large")
     with left:
-        concept = choose_words(run)
+        words, matching = choose_words(run)
         neighbours = choose_neighbours(run)
     with right:
-        source = choose_source(run, concept)
+        source = choose_source(run, words, matching)
     amounts = choose_amounts(run)
     if st.button("Label the sentences", type="primary", icon=":material/sell:"):
-        label(run, concept, source | neighbours, amounts)
+        label(run, words, matching, source | neighbours, amounts)
     labelled = is_done(run, CONCEPT)
     if labelled:
         with show_errors():
@@ -49,18 +49,23 @@ def main() -> None:
         link_to_next(CONCEPT)
 
 
-def label(run: Run, concept: Concept | None, source: dict[str, Any], amounts: dict[str, dict[str, float]]) -> None:
+def label(
+    run: Run,
+    words: tuple[str, ...],
+    matching: dict[str, Any],
+    source: dict[str, Any],
+    amounts: dict[str, dict[str, float]],
+) -> None:
     """Save the settings and label."""
-    if concept is None:
+    if not words:
         raise InputError("The list of concept words is empty. Write at least one word, for example: chair.")
     if not source["sentences"] and not (source["tokens_input_path"] and source["labels_input_path"]):
         raise InputError("No sentences are chosen. Give a file, folder or dataset, or let the model write them.")
     if near := given_words(source["neighbours"]):
         # Raises where a word is to be forgotten and to stay, before anything is saved.
-        neighbour_words(near, concept)
-    matching = {"inflections": concept.inflections, "language": concept.language}
+        neighbour_words(near, Concept(words, **matching))
     probing: dict[str, Any] = matching | source | amounts["neural_probing"]
-    words, known = concept.words, concept_words(run)
+    known = concept_words(run)
     if words != known:
         probing |= {"concept_definition": list(words), "activations_label": words[0]}
     # A model that never knew one concept is no measure for another.

@@ -25,12 +25,12 @@ UNITS = {
     "one word": "a", "hyphens": "-", "joined letters": "a-", "joined words": "Ala-7-", "joined matches": "chair-",
     "zero-width spaces": "a\u200b", "soft hyphens": "a\u00ad", "only invisible": "\u200b\u00ad", "brackets": "(",
     "closed brackets": ")]", "digits": "7", "marks": "\u0301\u0323", "apostrophes": "'",
-    "letters and apostrophes": "a'", "clitics": "chair's", "line breaks": "\n", "lines": "\n ", "spaces": " ", "full stops": ".",
-    "sentence ends": "A. ",
-    "mixed ends": "!?…", "quotes": '."', "Chinese": "椅", "Chinese matches": "椅子", "Chinese stops": "。」",
-    "emoji": "👩\u200d", "flags": "🇩", "Korean": "의", "Korean particles": "개에게", "Hebrew": "כ", "Arabic": "كرسي",
-    "Hindi": "कुर्सी", "Thai": "ก ", "phrases": "rocking ", "neighbours": "chair seat ", "signs": "c+", "accents": "ά",
-    "other script": "a椅", "surrogates": "\U0001f9d1", "control": "\x00", "carriage returns": "\r\n",
+    "letters and apostrophes": "a'", "clitics": "chair's", "line breaks": "\n", "lines": "\n ", "spaces": " ",
+    "full stops": ".", "sentence ends": "A. ", "mixed ends": "!?…", "quotes": '."', "Chinese": "椅",
+    "Chinese matches": "椅子", "Chinese stops": "。」", "emoji": "👩\u200d", "flags": "🇩", "Korean": "의",
+    "Korean particles": "개에게", "Hebrew": "כ", "Arabic": "كرسي", "Hindi": "कुर्सी", "Thai": "ก ",
+    "phrases": "rocking ", "neighbours": "chair seat ", "signs": "c+", "accents": "ά", "other script": "a椅",
+    "surrogates": "\U0001f9d1", "control": "\x00", "carriage returns": "\r\n",
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ _NONE: dict[str, str | None] = {
 }  # fmt: skip
 
 
-def choose_source(run: Run, concept: Concept | None) -> dict[str, str | None]:
+def choose_source(run: Run, words: tuple[str, ...], matching: dict[str, Any]) -> dict[str, str | None]:
     """The chosen source as keys of neural_probing; those of the sources not chosen are emptied."""
     kind = st.radio("Sentences", KINDS, index=KINDS.index(_kind_of(run)), key=f"source {run.id}")
     if kind == SHIPPED:
@@ -49,7 +49,7 @@ def choose_source(run: Run, concept: Concept | None) -> dict[str, str | None]:
         return _NONE | {"sentences": keep_upload(run, upload) if upload is not None else _uploaded(run)}
     if kind == LABELLED:
         return _NONE | _labelled(run)
-    return _NONE | {"sentences": _written(run, concept)}
+    return _NONE | {"sentences": _written(run, words, matching)}
 
 
 def _shipped(run: Run) -> Path:
@@ -103,20 +103,21 @@ def _labelled(run: Run) -> dict[str, str | None]:
     return found | {"target_label": (label or "").strip() or "target"}
 
 
-def _written(run: Run, concept: Concept | None) -> str | None:
+def _written(run: Run, words: tuple[str, ...], matching: dict[str, Any]) -> str | None:
     """The file with the sentences that the model wrote for these words, or None."""
     left, middle, right = st.columns(3)
     count = int(left.number_input("How many", 20, 20_000, 400, 20, key=f"count {run.id}"))
     share = middle.number_input("Share with the concept", 0.1, 0.9, 0.5, 0.1, key=f"share written {run.id}")
     seed = int(right.number_input("Seed", 0, None, 0, key=f"seed {run.id}"))
-    name = hashlib.sha256(repr((concept, count, share, seed)).encode()).hexdigest()[:10]
+    name = hashlib.sha256(repr((words, matching, count, share, seed)).encode()).hexdigest()[:10]
     target = run.work_folder(_WRITTEN).resolve() / f"{name}.jsonl"
     st.caption("The model writes sentences with and without the words; what is broken or double is dropped.")
     if target.is_file():
         st.success(f"{count} sentences are written.", icon=":material/check_circle:")
     elif st.button("Let the model write sentences", icon=":material/edit_note:"):
-        if concept is None:
+        if not words:
             raise InputError("The list of concept words is empty. Write at least one word, for example: chair.")
+        concept = Concept(words, **matching)
         settings = {"count": count, "concept_share": share, "seed": seed}
         run_and_redraw(
             "Writing sentences", lambda bar: _write(run, concept, target, settings, bar), only_one=run.id,

@@ -9,14 +9,14 @@ from pages.components.marked_text import escaped
 from pages.components.run_summary import concept_words
 from unlearning_core.concepts.lemmas import language_code, language_names, uninflected
 from unlearning_core.concepts.neighbours import given_words
-from unlearning_core.concepts.words import Concept, parse_words
+from unlearning_core.concepts.words import parse_words
 from unlearning_core.config import find_path
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
 
 
-def choose_words(run: Run) -> Concept | None:
-    """The concept as it stands in the box, None where that is empty."""
+def choose_words(run: Run) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The words as they stand in the box, and how they are matched (`inflections` and `language` of a `Concept`)."""
     upload = st.file_uploader("Words from a file", type=["txt", "csv", "tsv"], max_upload_size=10)
     given = concept_words(run)
     if upload is not None:
@@ -31,7 +31,11 @@ def choose_words(run: Run) -> Concept | None:
         help="With it, sit also finds sat and sitting, and seat also finds seats.", wrap=True,
     )  # fmt: skip
     names = language_names()
-    code = language_code(run.config.neural_probing.language)
+    try:
+        code = language_code(run.config.neural_probing.language)
+    except InputError as error:
+        st.warning(escaped(str(error)))
+        code = "en"
     language = st.selectbox(
         "Language", list(names | {code: code}), list(names | {code: code}).index(code), key=f"language {run.id}",
         format_func=lambda name: f"{names.get(name, name)} ({name})", disabled=not inflections,
@@ -39,8 +43,7 @@ def choose_words(run: Run) -> Concept | None:
     )  # fmt: skip
     if inflections and (sentence := uninflected(language)):
         st.caption(escaped(sentence))
-    words = parse_words(text or "")
-    return Concept(words, inflections, language) if words else None
+    return parse_words(text or ""), {"inflections": inflections, "language": language}
 
 
 def _utf8(raw: bytes, name: str) -> str:
