@@ -71,8 +71,12 @@ def check_words(context: "RunContext") -> None:
     """Read the concept's words and its neighbours.
 
     Raises:
-        InputError: a list cannot be used, or a word is in both; names the setting.
+        InputError: a list cannot be used, a word is in both, or there is no such language; names the setting.
     """
+    from unlearning_core.concepts.lemmas import language_code
+
+    with _Of("neural_probing.language"):
+        language_code(context.config.neural_probing.language)
     with _Of("neural_probing.concept_definition"):
         _ = context.concept
     with _Of("neural_probing.neighbours"):
