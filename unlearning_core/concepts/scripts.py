@@ -30,15 +30,16 @@ _SOFT = r"\u200b\u200c\u2060\ufeff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _APOSTROPHES = "'’ʼ＇׳"
 _HYPHENS = r"\-‐‑־﹣－"
 
-# Invisible characters in _SOFT may stand between two words or inside one: they separate and join, as a hyphen does.
-_LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}{_IGNORABLE}]--[{UNSPACED}{_SOFT}]]"
-WORD = regex.compile(rf"{_LETTER}+(?:[{_APOSTROPHES}]{_LETTER}+)*", regex.V1)
-"""One word of a script that puts spaces between words, with the apostrophes inside it."""
+# Invisible characters in _SOFT may stand between two words or inside one: they separate and join, as a hyphen does. The
+# others that are no letters or marks are part of a word. Only unions: a set difference is three times as slow.
+_LETTER = r"[\p{L}\p{M}\p{N}\u00ad\u180e\u200d\u2061-\u2064\u206a-\u206f\U0001bca0-\U0001bca3\U000e0000-\U000e0fff]"
+WORD = regex.compile(rf"{_LETTER}+(?:[{_APOSTROPHES}]{_LETTER}+)*")
+"""One word, with the apostrophes inside it; where its script changes it is several (`script_runs`)."""
 
-CHAIN = regex.compile(rf"{_LETTER}+(?:(?:[{_APOSTROPHES}]|[{_HYPHENS}{_SOFT}]{{1,4}}+){_LETTER}+)*", regex.V1)
+CHAIN = regex.compile(rf"{_LETTER}+(?:(?:[{_APOSTROPHES}]|[{_HYPHENS}{_SOFT}]{{1,4}}+){_LETTER}+)*")
 """Words joined by apostrophes, hyphens or invisible characters."""
 
-SIDE = regex.compile(rf"{_LETTER}+", regex.V1)
+SIDE = regex.compile(rf"{_LETTER}+")
 """What stands on one side of an apostrophe."""
 
 JOINT = regex.compile(rf"[{_SOFT}]*+[{_HYPHENS}]?[{_SOFT}]*+", regex.V1)
@@ -62,11 +63,13 @@ _APART = ("Hangul", "Hebrew", "Arabic", *INDIC, "Ethiopic", "Georgian", "Armenia
 _SCRIPT = regex.compile("|".join(rf"(?P<{name}>\p{{{name}}})" for name in (*_APART, "Greek", "Cyrillic")))
 _RUN = regex.compile(
     "|".join(rf"\p{{{name}}}[\p{{{name}}}\p{{M}}\u0640{_IGNORABLE}{_APOSTROPHES}]*+" for name in _APART)
-    + "|[^" + "".join(rf"\p{{{name}}}" for name in _APART) + "]++",
+    + rf"|(?P<running>[{UNSPACED}]++)|[^{UNSPACED}" + "".join(rf"\p{{{name}}}" for name in _APART) + "]++",
     regex.V1,
 )  # fmt: skip
 
 _STRAIGHT = str.maketrans(dict.fromkeys("’ʼ＇׳", "'") | dict.fromkeys("״”“", '"') | dict.fromkeys("‐‑־", "-"))
+_ONE_FOR_ONE = _STRAIGHT | {0xFF01 + place: 0x21 + place for place in range(94)} | {0x130: None}
+_MARK = regex.compile(r"\p{M}")
 _POINTS = regex.compile(
     r"[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8"
     r"\u06ea-\u06ed]++"
@@ -79,7 +82,7 @@ _GREEK = regex.compile(r"\p{Greek}")
 _ACCENTS = regex.compile(r"[\u0300-\u0345]++")
 _MANY_MARKS = regex.compile(r"\p{M}{30}(?=\p{M})")
 _SPACE = regex.compile(
-    rf"(?<=[{_SPACELESS_EAST}])(?P<none>\s++)|(?P<before>\s++)(?=[{_SPACELESS_EAST}])|\s++", regex.V1
+    rf"(?<=[{_SPACELESS_EAST}])(?P<none>\s++)|(?P<before>\s++)(?=[{_SPACELESS_EAST}])|\s{{2,}}+|[^\S ]", regex.V1
 )
 _GRAPHEME = regex.compile(r"\X")
 _REMEMBERED_LENGTH = 8
@@ -110,11 +113,13 @@ def script_of(form: str) -> str:
 
 
 def script_runs(piece: str) -> Iterator[tuple[int, str]]:
-    """(start, run) of one word cut where its script changes: "iPhone을" is two words glued together."""
+    """(start, run) of one word cut where its script changes ("iPhone을"); running scripts are left out."""
     if piece.isascii():
         yield 0, piece
         return
     for match in _RUN.finditer(piece):
+        if match["running"]:
+            continue
         run = match.group().rstrip(_APOSTROPHES)
         bare = run.lstrip(_APOSTROPHES)
         if bare:
@@ -128,6 +133,9 @@ def running_text(text: str) -> str:
 
 def located_text(text: str) -> tuple[str, list[int], list[int]]:
     """(`running_text`, where each of its characters starts in `text`, where it ends): exact places of what is found."""
+    folded = running_text(text)
+    if folded == text.translate(_ONE_FOR_ONE).lower() and len(folded) == len(text) and not _MARK.search(text):
+        return folded, list(range(len(text))), list(range(1, len(text) + 1))
     letters: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
