@@ -131,3 +131,20 @@ def test_the_filter_says_what_it_drops_and_why(open_page: OpenPage, new_run: New
 def test_without_a_text_of_its_own_there_is_nothing_to_filter(open_page: OpenPage, labelled_run: Run) -> None:
     app = open_page("concept", labelled_run)
     assert any("Nothing has to be filtered out" in text.value for text in app.markdown)
+
+
+def test_the_language_of_a_concept_is_chosen_and_kept(open_page: OpenPage, labelled_run: Run) -> None:
+    app = open_page("concept", labelled_run)
+    assert labelled(app.selectbox, "Language").value == "en"
+    labelled(app.selectbox, "Language").set_value("zh").run()
+    assert any("No inflections are known for the language" in one.value for one in app.caption)
+    fine(button(app, "Label the sentences").click().run())
+    assert labelled_run.config.neural_probing.language == "zh"
+    assert labelled(open_page("concept", labelled_run).selectbox, "Language").value == "zh"
+
+
+def test_a_language_that_there_is_not_is_said_and_another_can_be_chosen(open_page: OpenPage, new_run: NewRun) -> None:
+    run = new_run(neural_probing={"language": "xx-nonsense"})
+    app = fine(open_page("concept", run))
+    assert any("xx" in one.value and "Xhosa" in one.value for one in app.warning)
+    assert labelled(app.selectbox, "Language").value == "en"

@@ -16,6 +16,14 @@ def test_words_are_counted_with_their_apostrophes_and_hyphens() -> None:
     assert count_words(" ... !? ") == 0
 
 
+def test_each_letter_of_a_script_without_spaces_is_a_word() -> None:
+    assert count_words("他坐在iPhone旁的椅子上。") == 9
+    assert count_words("a\u0301 \u0301b") == 2
+    assert concept_words_per_100(["他坐在椅子上。", "她走了。"], Matcher(Concept(("椅子",)))).value == pytest.approx(
+        100 / 9
+    )
+
+
 def test_the_rate_is_matches_over_words_of_all_texts_together() -> None:
     texts = ["He sat on a chair.", "Nothing here at all, my friend, nothing.", "The park bench was wet."]
     # 2 of 5, 0 of 7, 1 (a phrase) of 5.

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.every_script import TEXTS
+from unlearning_core.cli import main
 from unlearning_core.concepts.filtering import FilterSettings, filter_dataset
 from unlearning_core.concepts.lemmas import language_code, uninflected
 from unlearning_core.concepts.matcher import Matcher, Span, outside
@@ -188,3 +189,19 @@ def test_a_long_sentence_is_cut_and_nothing_is_lost(text: str) -> None:
     pieces = split_sentences(text)
     assert max(map(len, pieces)) <= 400
     assert "".join("".join(pieces).split()) == "".join(text.split())
+
+
+def test_the_commands_take_any_language_and_say_once_what_is_not_known_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("椅子\n", encoding="utf-8")
+    (tmp_path / "texts.txt").write_text("他坐在椅子上。她走了。\n", encoding="utf-8")
+    call = ["label", "--words", "words.txt", "--sentences", "texts.txt", "--output-prefix", "x", "--language"]
+    assert main([*call, "zh-TW"]) == 0
+    shown = capsys.readouterr()
+    assert "1 sentences with the concept, 1 without" in shown.out
+    assert shown.err.count("No inflections are known for the language 'zh-TW'") == 1
+    assert (tmp_path / "x-inverse.txt").read_text(encoding="utf-8") == "她走了。\n"
+    assert main([*call, "xx-nonsense"]) == 2
+    assert "The language 'xx-nonsense' is not known" in capsys.readouterr().err

@@ -6,13 +6,18 @@ import numpy as np
 import regex
 
 from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.scripts import UNSPACED
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
 
-_WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{M}\p{N}]*(?:['’\-‐‑][\p{L}\p{M}\p{N}]+)*")
+_SPACED = rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{UNSPACED}]]"
+_WORD = regex.compile(rf"[[{UNSPACED}]&&[\p{{L}}\p{{N}}]]|(?!\p{{M}}){_SPACED}+(?:['’\-‐‑]{_SPACED}+)*", regex.V1)
 
 
 def count_words(text: str) -> int:
-    """Words of `text`: runs of letters and digits; an apostrophe or a hyphen inside a word does not end it."""
+    """Words of `text`: runs of letters and digits; an apostrophe or a hyphen inside a word does not end it.
+
+    In a script without spaces between words each letter counts as one.
+    """
     return len(_WORD.findall(text))
 
 

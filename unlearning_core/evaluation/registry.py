@@ -179,6 +179,7 @@ _ROWS = (
     Metric(
         "concept_words_per_100", "Concept words in 100 written", "How often the concept comes up after the prompts.",
         ("texts", "matcher"), concept_words_per_100, section="texts", better="lower", shown_in=("table", "headline"),
+        version=2,
     ),
     _delta(
         "forget", "concept", "Concept loss", "How much is gone.", better="higher", column="Gone",

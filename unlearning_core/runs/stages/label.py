@@ -194,9 +194,7 @@ def _with_matches(labelled: LabelledSet, context: RunContext) -> LabelledSet:
     """Add to a labels file what it leaves among the negatives: further matches and inflected forms of the words."""
     items = []
     for item in labelled.items:
-        new = [
-            ((span.start, span.end), span.word) for span in outside(context.matcher.spans(item.text), item.spans)
-        ]
+        new = [((span.start, span.end), span.word) for span in outside(context.matcher.spans(item.text), item.spans)]
         pairs = sorted([*zip(item.spans, item.words, strict=True), *new])
         items.append(LabelledText(item.text, tuple(span for span, _ in pairs), tuple(word for _, word in pairs)))
     return LabelledSet(items, labelled.duplicates, context.concept.words)
