@@ -33,7 +33,7 @@ def _pattern(pattern: str) -> Follows:
     return regex.compile(pattern, regex.DOTALL | regex.V1).fullmatch
 
 
-_marked = _pattern(r"(?:\p{M}.*+)?")
+_short_indic = _pattern(r"(?:(?:\p{M}|मा|हर|क[ोाीेु]|मे|से|ल[ेाै]|बाट|वाल|च[ाीे]|ने|शी|त$|ਵਿ|ਨੂੰ|ਦ[ਾੇੀ]).*+)?")
 
 
 def _chained(units: frozenset[str], tail: Follows | None, form: str, start: int) -> bool:
@@ -50,7 +50,7 @@ def _chained(units: frozenset[str], tail: Follows | None, form: str, start: int)
 
 def _chain(units: str, tail: Follows | None = None) -> Follows:
     """`_chained` with the units of a list in which a few letters stand for vowels that follow those of the stem."""
-    harmonies = {"A": "ae", "I": "iuü", "D": "dt"}
+    harmonies = {"A": "aeə", "I": "iuü", "D": "dt"}
     spelt = frozenset(
         "".join(letters)
         for unit in units.split()
@@ -103,13 +103,17 @@ def endings(word: str, language: str, inflections: bool) -> Iterator[tuple[str, 
         yield from _turkic(word)
     elif language in _URALIC and len(word) > 2:
         yield word, _URALIC[language]
+        if language == "fi":
+            yield from ((weak, _URALIC["fi"]) for weak in _weak_grade(word))
         if language == "hu" and word[-1] in "ae":
             # alma -> almát
             yield word[:-1] + {"a": "á", "e": "é"}[word[-1]], _URALIC[language]
     elif language in _CLITICS:
         yield word, _CLITICS[language]
-    elif language in GLUING and len(word) > 3:
-        yield word, _any
+    elif script == "Greek":
+        yield regex.sub("(?:μα|[αηοιυε]σ?)$", "", word) if len(word) > 3 else word, _GREEK
+    elif language in GLUING:
+        yield word, _any if len(word) > 3 else _short_turkic
 
 
 # Persian and Urdu are written in the same script: their endings stand beside the Arabic pronouns.
@@ -117,7 +121,7 @@ _PRONOUN = r"(?:ه|ها|هم|هن|هما|ک|کم|کن|کما|نا|نی|ی)"
 _PARTICLES = {
     "Arabic": _pattern(rf"(?:{_PRONOUN}|(?:های?|ها|ی)?(?:م|ت|ش|مان|تان|شان|ام|ات|اش|یم|یت|یش|ست|را|و))?"),
     "Hangul": _chain(
-        "들 님 이 가 은 는 을 를 의 에 서 게 한테 께 로 으로 써 와 과 랑 도 만 까지 부터 마다 조차 마저 "
+        "들 님 이 가 은 는 을 를 의 에 에서 서 에게 한테 께 로 으로 써 와 과 랑 도 만 까지 부터 마다 조차 마저 "
         "밖에 처럼 보다 같이 나 든지 라 라도 야 아 여 요 다 지 뿐 씩 쯤 끼리 하고 대로 만큼 커녕",
         tail=_pattern(r"(?:이|입|였|인|일|예)\p{Hangul}*+"),
     ),
@@ -161,7 +165,7 @@ def _indic(word: str, script: str) -> Iterator[tuple[str, Follows]]:
     """Case and number are glued on, in most of these languages in chains, and take the place of a last vowel."""
     letters = sum(letter.isalpha() for letter in word)
     least = 3 if script in ("Devanagari", "Gurmukhi") else 2
-    yield word, _any if letters >= least else _marked
+    yield word, _any if letters >= least else _short_indic
     stem = regex.sub(r"(?:[\p{Mn}\p{Mc}--\p{ccc=7}]|ம்)$", "", word, flags=regex.V1)
     if stem != word and letters >= 2:
         yield stem, _MARK_FIRST
@@ -191,6 +195,21 @@ _TURKIC = _chain(
     "lAr Im m In n ImIz mIz InIz nIz I sI nIn DA DAn nDA nDAn A yA nA yI nI lA ylA ki kü DIr lI lIk lIg lIğ sIz cI yIz "
     "sA ysA yDI DI mIş ymIş cA cAk cAğ"
 )
+_short_turkic = _pattern(
+    "(?:(?:[лдт][ае]р|[нд]?[ыі]ң|[дтң]?[ыі]|с[ыі]|[ыі]м|[дт][ае]н?|н[ае]н|[гкғқ][ае]|[мбп]ен).*+)?"
+)
+_GREEK = _pattern("οσ|ου|ο|οι|ων|ουσ|ε|α|η|ασ|ησ|εσ|αν|ην|ι|ια|ιου|ιων|μα|ματοσ|ματα|ματων|ισ|εισ|εωσ|εων|υ|")
+
+
+def _weak_grade(word: str) -> Iterator[str]:
+    """Finnish consonant gradation: katu, kadun; kukka, kukan; kenkä, kengän."""
+    grades = {"kk": "k", "pp": "p", "tt": "t", "nk": "ng", "nt": "nn", "mp": "mm", "lt": "ll", "rt": "rr"}
+    grades |= {"k": "", "p": "v", "t": "d"}
+    strong = next((strong for strong in grades if word[:-1].endswith(strong)), None)
+    if strong is not None and word[-1] in "aeiouyäö":
+        yield word[: -1 - len(strong)] + grades[strong] + word[-1]
+
+
 _SOFTENED = {"p": "b", "ç": "c", "t": "d", "k": "ğ", "g": "ğ"}
 
 
@@ -201,6 +220,8 @@ def _turkic(word: str) -> Iterator[tuple[str, Follows]]:
         yield word[:-1] + _SOFTENED[word[-1]], _TURKIC
     if word.endswith(("mak", "mek")) and len(word) > 5:
         yield word[:-3], _any
+        if word[-4] == "t":
+            yield word[:-4] + "d", _any
 
 
 _KOREAN_VERB = _pattern(r"(?:[가-힣--[가이인]]\p{Hangul}*+)?")

@@ -152,6 +152,9 @@ def _readings(form: str, language: str) -> tuple[str, ...]:
     found = [form, lemma]
     if language == "en":
         found += _english_readings(form, lemma)
+    elif language == "de" and "ss" in form:
+        # Case folding has no ß, the dictionary has: Füße.
+        found.append(_lemma(form.replace("ss", "ß"), language))
     return tuple(dict.fromkeys(found))
 
 

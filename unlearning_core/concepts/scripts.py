@@ -2,19 +2,19 @@
 
 Spelt alike are: upper and lower case; composed and decomposed letters; full-width, half-width and other compatibility
 forms (NFKC: ｲｽ is イス); straight and curly apostrophes; texts with and without invisible characters, Hebrew points,
-Arabic vowel signs and the tatweel; ё and е; Greek with and without accents; the Turkish ı, İ and i; an alef with and
-without hamza, Arabic and Persian yeh and kaf; chandrabindu and anusvara. Not alike are look-alikes of two scripts
-(Latin c and Cyrillic с), hiragana and katakana, traditional and simplified characters: a person who means both gives
-both.
+Arabic vowel signs and the tatweel; struck-through letters; ё and е; Greek with and without accents; the Turkish ı, İ
+and i; an alef with and without hamza, Arabic and Persian yeh and kaf; Devanagari with and without nukta, chandrabindu
+and anusvara; both places of a tone mark in Vietnamese and Thai. Not alike are look-alikes of two scripts (Latin c and
+Cyrillic с), hiragana and katakana, traditional and simplified characters: a person who means both gives both.
 
 Everything here is linear in the length of a text: long runs of combining marks are normalised a piece at a time, as in
 the Stream-Safe Text Format of UAX #15.
 """
 
-import itertools
-import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
+from unicodedata import normalize
 
 import regex
 
@@ -32,7 +32,10 @@ _HYPHENS = r"\-‐‑־﹣－"
 
 # Invisible characters in _SOFT may stand between two words or inside one: they separate and join, as a hyphen does. The
 # others that are no letters or marks are part of a word. Only unions: a set difference is three times as slow.
-_LETTER = r"[\p{L}\p{M}\p{N}\u00ad\u180e\u200d\u2061-\u2064\u206a-\u206f\U0001bca0-\U0001bca3\U000e0000-\U000e0fff]"
+_LETTER = (
+    r"[\p{L}\p{M}\p{N}\u00ad\u180e\u200d\u2061-\u2064\u206a-\u206f\u24b6-\u24e9\U0001bca0-\U0001bca3"
+    r"\U000e0000-\U000e0fff]"
+)
 WORD = regex.compile(rf"{_LETTER}+(?:[{_APOSTROPHES}]{_LETTER}+)*")
 """One word, with the apostrophes inside it; where its script changes it is several (`script_runs`)."""
 
@@ -71,13 +74,21 @@ _STRAIGHT = str.maketrans(dict.fromkeys("’ʼ＇׳", "'") | dict.fromkeys("״�
 _ONE_FOR_ONE = _STRAIGHT | {0xFF01 + place: 0x21 + place for place in range(94)} | {0x130: None}
 _MARK = regex.compile(r"\p{M}")
 _POINTS = regex.compile(
-    r"[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8"
+    r"[\u0334-\u0338\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8"
     r"\u06ea-\u06ed]++"
 )
 _ALIKE = str.maketrans(
     {"ё": "е", "ı": "i", "أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ي": "ی", "ى": "ی", "ئ": "ی", "ك": "ک", "ة": "ه",
-     "ۀ": "ه", "ؤ": "و", "ँ": "ं", "ঁ": "ং"}
+     "ۀ": "ه", "ؤ": "و", "ँ": "ं", "ঁ": "ং", "\u093c": None}
 )  # fmt: skip
+# Vietnamese writes the tone of "hòa" on either vowel; in Thai and Lao the tone mark of "น้ำ" stands on either side.
+_PLACED = {
+    normalize("NFC", first + second + tone): normalize("NFC", first + tone + second)
+    for first, second in ("oa", "oe", "uy")
+    for tone in "\u0300\u0301\u0303\u0309\u0323"
+}
+_TONE = regex.compile("|".join(_PLACED))
+_AM = regex.compile(r"([\u0e4d\u0ecd])([\u0e48-\u0e4b\u0ec8-\u0ecb])")
 _GREEK = regex.compile(r"\p{Greek}")
 _ACCENTS = regex.compile(r"[\u0300-\u0345]++")
 _MANY_MARKS = regex.compile(r"\p{M}{30}(?=\p{M})")
@@ -101,8 +112,9 @@ def loose(folded: str) -> str:
     if folded.isascii():
         return folded
     if _GREEK.search(folded):
-        bare = (_ACCENTS.sub("", unicodedata.normalize("NFD", piece)) for piece in _stream_safe(folded))
-        folded = unicodedata.normalize("NFC", "".join(bare))
+        bare = (_ACCENTS.sub("", normalize("NFD", piece)) for piece in _stream_safe(folded))
+        folded = normalize("NFC", "".join(bare))
+    folded = _TONE.sub(lambda match: _PLACED[match.group()], _AM.sub(r"\2\1", folded))
     return folded.translate(_ALIKE).replace("i\u0307", "i")
 
 
@@ -173,8 +185,8 @@ def _space(match: regex.Match[str]) -> str:
 def _stream_safe(text: str) -> list[str]:
     """`text` in pieces with at most 30 combining marks in a row: putting n marks in order takes n² steps."""
     cuts = [0, *(match.end() for match in _MANY_MARKS.finditer(text)), len(text)]
-    return [text[start:end] for start, end in itertools.pairwise(cuts)]
+    return [text[start:end] for start, end in pairwise(cuts)]
 
 
 def _normalised(piece: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", piece).casefold())
+    return normalize("NFKC", normalize("NFKC", piece).casefold())
