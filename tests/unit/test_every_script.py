@@ -16,7 +16,11 @@ from unlearning_core.concepts.matcher import Matcher, Span, outside
 from unlearning_core.concepts.scripts import located_text, running_text
 from unlearning_core.concepts.sentences import split_sentences
 from unlearning_core.concepts.words import Concept
+from unlearning_core.config import build_config
 from unlearning_core.errors import InputError
+from unlearning_core.runs.checks import check_words
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import create_run
 
 
 def plain(text: str) -> str:
@@ -244,3 +248,10 @@ def test_the_commands_take_any_language_and_say_once_what_is_not_known_of_it(
     assert (tmp_path / "x-inverse.txt").read_text(encoding="utf-8") == "她走了。\n"
     assert main([*call, "xx-nonsense"]) == 2
     assert "The language 'xx-nonsense' is not known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("language", ["xx-nonsense", ""])
+def test_a_run_with_a_language_that_there_is_not_is_refused_before_its_work(language: str, tmp_path: Path) -> None:
+    given_settings = {"neural_probing": {"concept_definition": ["chair"], "language": language}}
+    with pytest.raises(InputError, match=r"neural_probing\.language.*is not known"):
+        check_words(RunContext(create_run(build_config(given_settings), tmp_path)))

@@ -5,6 +5,9 @@ word of the concept and "N/A" for any other:
 
     He sat on the chair.
     N/A target N/A N/A target
+
+In a script without spaces what stands between two spaces may be a clause, which is then a target as a whole: such
+sentences are better given as they are than in these files.
 """
 
 import difflib
