@@ -20,7 +20,9 @@ from unlearning_core.models.checksums import sha256_of
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import load_model
 from unlearning_core.models.sources import prepared, starters
-from unlearning_core.models.sources.gguf import dequantise, read_gguf
+from unlearning_core.models.sources.dequantise import dequantise
+from unlearning_core.models.sources.gguf import read_gguf
+from unlearning_core.models.sources.gguf_parts import whole_gguf
 from unlearning_core.models.sources.prepared import is_complete
 from unlearning_core.models.sources.resolve import fingerprint
 from unlearning_core.models.sources.starters import PackagedStarter
@@ -147,14 +149,14 @@ def test_what_the_header_tells_is_what_loading_finds(file: Path, models: Path) -
 def test_a_folder_is_made_once_and_again_when_a_file_was_lost(file: Path, models: Path) -> None:
     checksum = sha256_of(file)
     target = models / "tiny"
-    dequantise(file, target, checksum)
+    dequantise(whole_gguf(file), target, checksum)
     made = (target / "prepared.json").stat().st_ino
-    dequantise(file, target, checksum)
+    dequantise(whole_gguf(file), target, checksum)
     assert (target / "prepared.json").stat().st_ino == made
     whole = (target / "model.safetensors").read_bytes()
     (target / "model.safetensors").write_bytes(whole[:-1])
     assert not is_complete(target, checksum)
-    dequantise(file, target, checksum)
+    dequantise(whole_gguf(file), target, checksum)
     assert (target / "model.safetensors").read_bytes() == whole
     assert not is_complete(target, "0" * 64)
 
@@ -166,13 +168,13 @@ def test_a_stop_at_any_phase_leaves_nothing(file: Path, models: Path, phase: str
             raise Stopped("stopped")
 
     with pytest.raises(Stopped):
-        dequantise(file, models / "tiny", "0", progress=stop)
+        dequantise(whole_gguf(file), models / "tiny", "0", progress=stop)
     assert [path.name for path in models.iterdir() if not path.name.endswith(".lock")] == []
 
 
 def test_progress_counts_the_bytes_of_the_file(file: Path, models: Path) -> None:
     reports: list[Progress] = []
-    dequantise(file, models / "tiny", "0", progress=reports.append)
+    dequantise(whole_gguf(file), models / "tiny", "0", progress=reports.append)
     counted = [report for report in reports if report.task.startswith("dequantising")]
     assert counted[-1].total == sum(int(tensor.n_bytes) for tensor in gguf.GGUFReader(file).tensors)
     assert [report.done for report in counted] == sorted(report.done for report in counted)
@@ -182,7 +184,7 @@ def test_progress_counts_the_bytes_of_the_file(file: Path, models: Path) -> None
 def _prepare(file: Path, target: Path, start: Any, results: Any) -> None:
     start.wait()
     phases: list[str] = []
-    dequantise(file, target, "0", progress=lambda report: phases.append(report.task))
+    dequantise(whole_gguf(file), target, "0", progress=lambda report: phases.append(report.task))
     results.put(any(phase.startswith("saving") for phase in phases))
 
 
@@ -203,7 +205,7 @@ def test_two_processes_that_prepare_at_once_make_one_folder(file: Path, models: 
 def test_a_full_disk_is_told_before_the_work(file: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepared.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
     with pytest.raises(WorkFailed, match="Free some space"):
-        dequantise(file, models / "tiny", "0")
+        dequantise(whole_gguf(file), models / "tiny", "0")
     assert folders(models) == []
 
 
