@@ -171,7 +171,7 @@ def _left_over(source: str, model: "PreTrainedModel", left: list[str]) -> str:
 
 def _check_ties(source: str, model: "PreTrainedModel") -> None:
     """Refuse two tensors that config.json ties and that differ in the file: which of them is meant nobody can say."""
-    for name, other in getattr(model, "all_tied_weights_keys", {}).items():
+    for name, other in model.get_expanded_tied_weights_keys(all_submodels=True).items():
         if model.get_parameter(name) is not model.get_parameter(other):
             raise InputError(
                 f"The weights in {source} hold {name} and {other} with different numbers, and config.json ties the two "
