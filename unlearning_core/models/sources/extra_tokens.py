@@ -55,7 +55,7 @@ def what_to_do(
         return "drop" if special else None
     if choice == "resize":
         return "resize"
-    if choice == "drop" or set(extra) == {tokenizer.pad_token}:
+    if choice == "drop" or (set(extra) == {tokenizer.pad_token} and _only_pads(tokenizer)):
         return "drop"
     raise InputError(
         f"{source}: its tokenizer gives {_listed(extra)}, and the model has only the rows 0 to {rows - 1:,}: the "
@@ -64,9 +64,16 @@ def what_to_do(
     )
 
 
+def _only_pads(tokenizer: "PreTrainedTokenizerFast") -> bool:
+    """Whether the pad token is nothing else; `read_tokenizer` lets the end-of-text token pad where there is none."""
+    others = [getattr(tokenizer, name, None) for name in _NAMES if name != "pad_token"]
+    return tokenizer.pad_token not in others
+
+
 def extra_tokens(tokenizer: "PreTrainedTokenizerFast", rows: int) -> dict[str, int]:
     """The tokens that the tokenizer can give and that have no row, with their ids."""
-    return {token: index for token, index in tokenizer.get_vocab().items() if index >= rows}
+    found = {token: index for token, index in tokenizer.get_vocab().items() if index >= rows}
+    return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
 def special_ids(folder: Path, rows: int) -> dict[str, int]:
@@ -98,8 +105,9 @@ def told(tokenizer: "PreTrainedTokenizerFast", rows: int, special: dict[str, int
         return f"New rows were made for {_listed(extra)}: each is the mean of the {rows:,} rows there were."
     if not extra:
         return f"The model's settings name ids that have no row ({_listed(special)}); they are left out."
-    pad, template = tokenizer.pad_token, tokenizer.chat_template
-    pads = f" {pad} was its padding; the end-of-text token pads now." if pad in extra else ""
+    pad, end, template = tokenizer.pad_token, tokenizer.eos_token, tokenizer.chat_template
+    pads = f" {pad} was its padding; the end-of-text token pads now." if pad in extra and pad != end else ""
+    pads += f" {end} was its end-of-text token, and it has none now." if end in extra else ""
     chat = next((token for token in extra if isinstance(template, str) and token in template), None)
     chats = f" Its chat template uses {chat}, whose text is now split into ordinary tokens." if chat else ""
     return f"The tokenizer does without {_listed(extra)}, for which the model has no row.{pads}{chats}"
