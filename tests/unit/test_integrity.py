@@ -95,6 +95,8 @@ def test_a_config_that_asks_for_less_or_more_than_the_file_has_is_refused_by_nam
         ("gpt2", "transformer.h.0.attn.bias", torch.ones(96)),
         ("gpt2", "transformer.h.0.crossattention.c_attn.bias", torch.ones(96)),
         ("gpt_neox", "gpt_neox.layers.1.attention.bias", torch.ones(32)),
+        ("gpt_neox", "gpt_neox.layers.1.attention.bias", torch.ones(3, 32)),
+        ("gpt_neox", "gpt_neox.layers.1.attention.bias", torch.ones(2, 8, 8)),
     ],
 )
 def test_a_tensor_that_the_model_has_no_place_for_is_refused_by_name(
@@ -131,6 +133,8 @@ def inverse_frequencies(size: int = 8, base: float = 10_000.0) -> torch.Tensor:
     [
         ("gpt2", "transformer.h.0.attn.bias", triangle()),
         ("gpt2", "transformer.h.0.attn.bias", triangle().to(torch.uint8)),
+        ("gpt2", "transformer.h.2.attn.bias", triangle()[0, 0]),
+        ("gpt2", "transformer.h.2.attn.causal_mask", triangle()),
         ("gpt2", "transformer.h.1.attn.masked_bias", torch.tensor(-1e4)),
         ("gpt_neox", "gpt_neox.layers.0.attention.bias", triangle()),
         ("gpt_neox", "gpt_neox.layers.0.attention.rotary_emb.inv_freq", inverse_frequencies(2)),
@@ -344,6 +348,13 @@ def test_what_does_not_continue_text_is_named_for_what_it_is(tmp_path: Path, fam
     AutoConfig.for_model(family).save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"is not a causal language model: its config\.json says"):
         read_config(tmp_path)
+
+
+def test_a_tokenizer_that_leaves_most_rows_unused_is_told(tmp_path: Path) -> None:
+    folder = save_tiny("llama", tmp_path / "tiny", vocab_size=1000)
+    (note,) = load_model(str(folder), device="cpu").info.notes
+    assert note.startswith("The tokenizer gives 400 of the 1,000 tokens that the model knows.")
+    assert inspect_model(str(folder), device="cpu").notes == (note,)
 
 
 def test_the_tokenizer_of_the_tests_fits_the_models_of_the_tests() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unlearning_core.compat import building_a_model
 from unlearning_core.files import read_object
 from unlearning_core.models.devices import available, bytes_needed, choose_device, choose_dtype
-from unlearning_core.models.sources.extra_tokens import special_ids, special_ids_beyond, told, what_to_do
+from unlearning_core.models.sources.extra_tokens import special_ids, special_ids_beyond, told, unused_rows, what_to_do
 from unlearning_core.models.sources.folder import find_weights, read_config, read_tokenizer, rows_of
 from unlearning_core.models.sources.gguf import GgufHeader
 from unlearning_core.models.sources.gguf_parts import whole_gguf
@@ -133,7 +133,8 @@ def _with_tokens(info: ModelInfo, folder: Path, choice: str) -> ModelInfo:
     rows, tokenizer = info.vocabulary or rows_of(read_config(folder)), read_tokenizer(folder)
     special = special_ids(folder, rows)
     done = what_to_do(info.source, tokenizer, rows, special, choice)
-    return info if done is None else replace(info, notes=(*info.notes, told(tokenizer, rows, special, done)))
+    notes = (*info.notes, *unused_rows(tokenizer, rows))
+    return replace(info, notes=notes if done is None else (*notes, told(tokenizer, rows, special, done)))
 
 
 def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype: str, **facts: Any) -> ModelInfo:

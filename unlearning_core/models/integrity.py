@@ -34,7 +34,8 @@ class Harmless:
 
 
 def _is_square_mask(model: "PreTrainedModel", tensor: FileTensor) -> bool:
-    return len(tensor.shape) == 4 and tensor.shape[:2] == (1, 1) and tensor.shape[2] == tensor.shape[3]
+    *ones, rows, columns = (0, 1, *tensor.shape)
+    return len(tensor.shape) >= 2 and rows == columns and set(ones[2:]) <= {1}
 
 
 def _is_one_number(model: "PreTrainedModel", tensor: FileTensor) -> bool:
@@ -54,26 +55,27 @@ def _is_its_own(model: "PreTrainedModel", tensor: FileTensor) -> bool:
 
     found = tensor.read().float()
     own = [value.detach().float().cpu() for name, value in model.named_buffers() if name.endswith("inv_freq")]
-    # Files in bfloat16 keep three digits of the table.
-    return any(one.shape == found.shape and torch.allclose(one, found, rtol=1e-2, atol=0) for one in own)
+    # Files in bfloat16 keep three digits of the table, and float16 has no number below 6e-8.
+    return any(one.shape == found.shape and torch.allclose(one, found, rtol=1e-2, atol=1e-7) for one in own)
 
 
 def _always(model: "PreTrainedModel", tensor: FileTensor) -> bool:
     return True
 
 
+_MASK = "the causal mask, which follows from the length of a text"
+_TABLE = "the rotary table, computed from config.json to the same numbers"
+_VALUES = "a value head, from training with rewards, which no text passes through"
+_AHEAD = "layers that guess tokens after the next one, which does without"
+
 HARMLESS = (
-    Harmless(r"\.(attn|attention)\.bias$", "the causal mask, which follows from the length of a text", _is_square_mask),
+    Harmless(r"\.(attn|attention)\.(bias|causal_mask)$", _MASK, _is_square_mask),
     Harmless(r"\.(attn|attention)\.masked_bias$", "the number that fills the mask", _is_one_number),
     Harmless(r"(^|\.)position_ids$", "the numbers 0, 1, 2, ...", _counts_up),
-    Harmless(r"rotary_emb\.inv_freq$", "the rotary table, computed from config.json to the same numbers", _is_its_own),
-    Harmless(
-        r"(^|\.)v_head\.", "a value head, from training with rewards, which no text passes through", _always, told=True
-    ),
-    Harmless(
-        r"^(model\.)?mtp\.", "layers that guess tokens after the next one, which does without", _always, told=True
-    ),
-)  # fmt: skip
+    Harmless(r"(rotary|rope)\w*\.inv_freq$", _TABLE, _is_its_own),
+    Harmless(r"(^|\.)v_head\.", _VALUES, _always, told=True),
+    Harmless(r"^(model\.)?mtp\.", _AHEAD, _always, told=True),
+)
 """What is known to be left over. A tied head is not in it: it has its place in the model, and `_check_ties` sees it."""
 
 
@@ -98,15 +100,28 @@ def check_loaded(
         )
     _check_missing(source, model, keys, report)
     _check_twice(source, model, tensors)
-    notes = _check_unexpected(source, model, keys, tensors)
+    unexpected = set(report.get("unexpected_keys") or ()) | {n for n in keys.unexpected if _is_language(model, n)}
+    notes = _check_unexpected(source, model, unexpected, tensors)
     _check_ties(source, model)
     return notes
+
+
+def _is_language(model: "PreTrainedModel", name: str) -> bool:
+    """Whether a tensor is of the language model: all of a usual one, of a multimodal one the decoder and the head.
+
+    Outside it transformers' own report counts, as what reads pictures or sound is not used.
+    """
+    if model.config.get_text_config() is model.config:
+        return True
+    parts = {model.get_decoder(), model.get_output_embeddings()}
+    return any(name.startswith(f"{path}.") for path, module in model.named_modules() if path and module in parts)
 
 
 def _check_missing(source: str, model: "PreTrainedModel", keys: LoadedKeys, report: dict[str, Any]) -> None:
     parameters = dict(model.named_parameters(remove_duplicate=False))
     there = {id(one) for name, one in parameters.items() if name not in keys.missing}
     made_up = {name for name in keys.missing if name in parameters and id(parameters[name]) not in there}
+    made_up = {name for name in made_up if _is_language(model, name)}
     if missing := sorted(made_up | set(report.get("missing_keys") or ())):
         raise InputError(
             f"The weights in {source} lack {len(missing)} tensors that config.json asks for ({missing[0]}, ...); they "
@@ -125,10 +140,10 @@ def _check_twice(source: str, model: "PreTrainedModel", tensors: dict[str, FileT
 
 
 def _check_unexpected(
-    source: str, model: "PreTrainedModel", keys: LoadedKeys, tensors: dict[str, FileTensor]
+    source: str, model: "PreTrainedModel", unexpected: set[str], tensors: dict[str, FileTensor]
 ) -> tuple[str, ...]:
     left, notes = [], {}
-    for name in sorted(keys.unexpected):
+    for name in sorted(unexpected):
         tensor = _in_file(name, model, tensors)
         rules = [rule for rule in HARMLESS if re.search(rule.name, name)]
         rule = next((rule for rule in rules if tensor is not None and rule.holds(model, tensor)), None)

@@ -11,6 +11,7 @@ from unlearning_core.models.inspection import ModelInfo, inspect_folder
 from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.mapping import ModelMap, map_model
 from unlearning_core.models.reading import read_model
+from unlearning_core.models.sources.extra_tokens import unused_rows
 from unlearning_core.models.sources.folder import read_tokenizer
 from unlearning_core.models.sources.hub import commit_of
 from unlearning_core.models.sources.resolve import local_folder, resolve
@@ -81,7 +82,8 @@ def load_model(
             AutoModelForCausalLM, folder, weights, device=chosen, dtype=form, waiting=lambda: progress(waiting)
         )
     _check_finite(source, model, form, progress)
-    info = replace(info, notes=(*info.notes, *weights.notes, *notes))
+    unused = unused_rows(tokenizer, int(model.get_input_embeddings().weight.shape[0]))
+    info = replace(info, notes=(*info.notes, *weights.notes, *notes, *unused))
     for note in info.notes:
         _log.warning("%s: %s", source, note)
     _log.info(

@@ -64,6 +64,15 @@ def what_to_do(
     )
 
 
+def unused_rows(tokenizer: "PreTrainedTokenizerFast", rows: int) -> tuple[str, ...]:
+    """A sentence where the tokenizer gives fewer than half of the ids that the model knows; empty otherwise."""
+    given = len(set(tokenizer.get_vocab().values()))
+    if 2 * given >= rows:
+        return ()
+    sentence = f"The tokenizer gives {given:,} of the {rows:,} tokens that the model knows."
+    return (f"{sentence} Check that it is this model's own.",)
+
+
 def _only_pads(tokenizer: "PreTrainedTokenizerFast") -> bool:
     """Whether the pad token is nothing else; `read_tokenizer` lets the end-of-text token pad where there is none."""
     others = [getattr(tokenizer, name, None) for name in _NAMES if name != "pad_token"]

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 _FULL = ("F64", "F32", "F16", "BF16", "float64", "float32", "float16", "bfloat16")
 """Number formats of weights that can be cut and saved, as safetensors and as PyTorch call them."""
 
-_NOT_WEIGHTS = re.compile(r"(^|\.)(position_ids|num_batches_tracked|(attn|attention)\.(bias|masked_bias))$")
+_NOT_WEIGHTS = re.compile(
+    r"(^|\.)(position_ids|token_type_ids|relative_position_index|num_batches_tracked"
+    r"|(attn|attention)\.(bias|masked_bias|causal_mask))$"
+)
 """Tables of whole numbers and masks that older versions saved; whether one is harmless is checked once it is loaded."""
 
 _PACKED = re.compile(
@@ -223,11 +226,12 @@ def _refuse_second_set(present: list[str], read: list[str], where: str) -> None:
     """Refuse shards beside a single file, and shards that the index does not name."""
     stem = "model" if read[0].endswith(".safetensors") else "pytorch_model"
     shard = re.compile(rf"{stem}-\d+-of-\d+{re.escape(PurePosixPath(read[0]).suffix)}")
-    left = [name for name in present if shard.fullmatch(name) and name not in read]
+    shards = [name for name in present if shard.fullmatch(name)]
+    single = f"{stem}{PurePosixPath(read[0]).suffix}"
+    left = shards if single in present else [name for name in shards if name not in read]
     if not left:
         return
-    single = len(read) == 1 and not shard.fullmatch(read[0])
-    why = f"beside {read[0]}" if single else "that its index does not name"
+    why = f"beside {single}" if single in present else "that its index does not name"
     raise InputError(
         f"{where} holds {left[0]}{f' and {len(left) - 1} more files' if left[1:] else ''} {why}: two models may be "
         f"mixed there. Remove what does not belong to it, or download or save the model again into an empty folder."
