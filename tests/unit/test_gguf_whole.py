@@ -156,6 +156,13 @@ def test_what_the_header_says_is_refused_by_name(
     assert sentence in refusal(rewrite(whole, tmp_path / "other.gguf", **fields), models)
 
 
+def test_a_tensor_of_another_shape_is_named(whole: Path, tmp_path: Path, models: Path) -> None:
+    name = "blk.0.ffn_up.weight"
+    file = rewrite(whole, tmp_path / "wide.gguf", lambda one: one != name, add={name: np.ones((56, 32), np.float32)})
+    assert "mlp.up_proj.weight has the shape [56, 32], and [48, 32] is asked for" in refusal(file, models)
+    assert "[400, 32], and [410, 32]" in refusal(rewrite(whole, tmp_path / "long.gguf", llama__vocab_size=410), models)
+
+
 def test_a_format_that_cannot_be_dequantised_is_named(whole: Path, tmp_path: Path, models: Path) -> None:
     file = rewrite(whole, tmp_path / "ints.gguf", add={"blk.0.attn_q.bias": np.ones(32, np.int8)})
     assert "blk.0.attn_q.bias is stored as I8" in refusal(file, models)

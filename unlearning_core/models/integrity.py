@@ -93,10 +93,17 @@ def check_loaded(
     Raises:
         InputError: a tensor is missing, has another shape, is left over, or should be tied to another and differs.
     """
-    if wrong := [*map(str, report.get("mismatched_keys") or ()), *map(str, report.get("error_msgs") or ())]:
+    if wrong := sorted(report.get("mismatched_keys") or ()):
+        name, found, expected = wrong[0]
         raise InputError(
-            f"The weights in {source} do not fit its config.json: {wrong[0][:200]}. Keep config.json and weights of "
-            "the same model together."
+            f"The weights in {source} do not fit its config.json: {name} has the shape {list(found)}, and "
+            f"{list(expected)} is asked for{f' (and {len(wrong) - 1} more)' if wrong[1:] else ''}. Keep config.json "
+            "and weights of the same model together."
+        )
+    if errors := report.get("error_msgs"):
+        raise InputError(
+            f"The weights in {source} cannot be loaded ({str(errors[0])[:200]}). Keep config.json and weights of the "
+            "same model together."
         )
     _check_missing(source, model, keys, report)
     _check_twice(source, model, tensors)

@@ -52,6 +52,8 @@ def read_model(
                 use_safetensors=weights.files[0].suffix == ".safetensors",
                 weights_only=True,
                 output_loading_info=True,
+                # `check_loaded` names the tensor and its two shapes; transformers alone points at a log.
+                ignore_mismatched_sizes=True,
                 **options,
             )
             found = keys()

@@ -170,6 +170,8 @@ def find_weights(folder: Path, *, allow_pickle: bool = False) -> tuple[Path, ...
             tensor_shapes(path)
         return files
     files = _listed(folder, _PICKLED)
+    if not files and (folder / "adapter_config.json").is_file():
+        raise InputError(f"{folder} holds no weights of a model. {_hint(folder)}")
     if not files:
         raise InputError(
             f"{folder} holds no weights: neither {_SAFE} nor {_SAFE}.index.json is there. "
