@@ -109,7 +109,6 @@ class RunContext:
                     extra_tokens=section.extra_tokens,
                     progress=self.progress,
                 )
-                self.run.write_note("model", self._models[state].info.to_dict())
             else:
                 folder = str(self.run.model(state))
                 self._models[state] = load_model(
