@@ -9,6 +9,7 @@ from unlearning_core.config import ExperimentConfig
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.prompts import check_prompts, prompt_ids
+from unlearning_core.files import PROGRAM
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 WITHOUT_MODEL = frozenset({"label", "filter", "report", "push"})
 """Stages that load no model."""
+
+NO_TEXT = (
+    "The config names no text: give neural_probing.sentences, or neural_probing.tokens_input_path with "
+    f"labels_input_path. No text at hand? `{PROGRAM} sentences` lets the model write it."
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ def check_start(context: "RunContext", pending: Collection[str], *, with_model: 
     config, kinds = context.config, {name.partition(" ")[0] for name in pending}
     if "label" in kinds:
         check_words(context)
+        if not (config.neural_probing.sentences or config.neural_probing.tokens_input_path):
+            raise InputError(NO_TEXT)
     check_texts(config, kinds, context.source)
     if "push" in kinds:
         check_push(config)
@@ -59,6 +67,8 @@ def check_start(context: "RunContext", pending: Collection[str], *, with_model: 
         check_prompts(config.test_prompts)
     if not with_model:
         return
+    if "distance" in kinds:
+        check_never_knew(config)
     if pending and not set(pending) <= WITHOUT_MODEL:
         first = min(pending, key=lambda name: name in WITHOUT_MODEL)
         if first in ("rank", "search", "prune") or first.endswith(" base"):
@@ -230,6 +240,26 @@ def cut_size(config: ExperimentConfig, info: "ModelInfo") -> int:
             f"{1 / (width if probing.per_layer else len(neurons)):.2g}), or write 0 to cut none on purpose."
         )
     return size
+
+
+def check_never_knew(config: ExperimentConfig) -> None:
+    """Look at the never-knew model without reading its weights.
+
+    Raises:
+        InputError: it cannot be had; names the setting.
+    """
+    from unlearning_core.models.inspection import inspect_model
+
+    section, base = config.never_knew, config.base_model
+    if section.model is not None:
+        with _Of("never_knew.model"):
+            inspect_model(
+                section.model,
+                revision=section.revision,
+                device=base.device,
+                dtype=base.dtype,
+                allow_pickle=base.allow_pickle,
+            )
 
 
 def check_push(config: ExperimentConfig) -> None:

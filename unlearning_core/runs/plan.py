@@ -107,6 +107,8 @@ def plan(config: ExperimentConfig, root: Path, progress: ProgressCallback = sile
     if "push" in kinds:
         check_push(config)
     check_prompts(config.test_prompts)
+    if "distance" in kinds:
+        check_never_knew(config)
     info, _in_memory = context.base_facts()
     here = info.download_bytes == 0
     cut = check_model(config, info, _tokenizer(context) if here else None)
