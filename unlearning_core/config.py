@@ -45,6 +45,15 @@ class BaseModelSection(Section):
     allow_pickle: bool = Field(False, description="also load pytorch_model.bin; only from someone you trust")
 
 
+class TextReadingSection(Section):
+    """How a text source is to be read, where it is in doubt."""
+
+    delimiter: str | None = Field(None, description="of a table: a sign or its name; none: each line is one text")
+    header: bool | None = Field(None, description="whether the first row of a table names its columns")
+    encoding: str | None = Field(None, description="of a text file, such as cp1252; UTF-8 unless said")
+    roles: list[str] = Field(default_factory=list, description="whose turns of chat data; all but system and tools")
+
+
 class NeuralProbingSection(Section):
     """What the concept is, where it occurs, how its neurons are found and how many are cut."""
 
@@ -60,6 +69,7 @@ class NeuralProbingSection(Section):
     sentences: Location = Field(None, description="sentences when there is no tokens file: file, folder or dataset")
     sentences_split: str | None = Field(None, description="split of that dataset")
     sentences_column: str | None = Field(None, description="text column of that dataset or CSV")
+    sentences_reading: TextReadingSection = Field(default_factory=TextReadingSection)
     retain_corpus: Location = Field(None, description="more text without the concept, to rank against and measure on")
     neighbours: Annotated[str | list[str] | None, PATH] = Field(
         None, description="words near the concept that must stay, a file or a list: ranked against, measured apart"
@@ -69,6 +79,7 @@ class NeuralProbingSection(Section):
     )
     neighbour_corpus_split: str | None = Field(None, description="split of that dataset")
     neighbour_corpus_column: str | None = Field(None, description="text column of that dataset or CSV")
+    neighbour_corpus_reading: TextReadingSection = Field(default_factory=TextReadingSection)
     neighbour_share: float = Field(
         0.5,
         ge=0,
@@ -119,7 +130,9 @@ class RetrainingSection(Section):
     train_dataset_path: Location = Field(None, description="training text; filtered of the concept once more")
     val_dataset_path: Location = Field(None, description="validation text; filtered too")
     dataset: Location = Field(None, description="or one dataset to filter and split; none: the retain sentences")
+    dataset_split: str | None = Field(None, description="its split to train on; none: train, validated on validation")
     dataset_column: str | None = Field(None, description="its text column")
+    dataset_reading: TextReadingSection = Field(default_factory=TextReadingSection)
     max_train_texts: int | None = Field(None, ge=1, description="training texts at most")
     num_train_epochs: float = Field(1, gt=0, description="passes over the text")
     max_steps: int | None = Field(None, ge=1, description="stop after so many optimizer steps")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from unlearning_core.concepts.file_content import read_text
 from unlearning_core.errors import InputError
 
 
@@ -71,7 +72,7 @@ def read_words(path: Path | str, column: str | None = None) -> tuple[str, ...]:
     """
     path = Path(path)
     words = parse_words(
-        read_utf8(path, "the word list"), column=column, name=str(path), table=path.suffix.lower() in (".csv", ".tsv")
+        read_text(path, "the word list"), column=column, name=str(path), table=path.suffix.lower() in (".csv", ".tsv")
     )
     if not words:
         raise InputError(f"{path} holds no words. Write the concept's words in it, one a line.")
@@ -104,34 +105,6 @@ def _table_words(lines: list[str], column: str | None, name: str) -> list[str]:
         return [row[0] for row in rows]
     asked = f"has no column {column!r}" if column else "does not say which column holds the words"
     raise InputError(f"{name} {asked}; its columns are {', '.join(header)}. Name one of these as the column.")
-
-
-def read_utf8(path: Path, what: str) -> str:
-    """Text of a UTF-8 file, without its byte order mark.
-
-    Raises:
-        InputError: the file is missing, a folder, or not UTF-8 (names the line and the byte).
-    """
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist. Check the path of {what}.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder, but {what} must be a file.") from None
-    except PermissionError:
-        raise InputError(f"{path} may not be read: permission denied. Change the rights of {what}.") from None
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, raw[error.start], error.start, raw.count(b"\n", 0, error.start) + 1) from None
-
-
-def not_utf8(path: Path | str, byte: int, offset: int, line: int) -> InputError:
-    """The sentence for a byte that is not UTF-8: `offset` counts from 0, `line` from 1."""
-    return InputError(
-        f"{path} is not UTF-8 text: byte 0x{byte:02x} at offset {offset}, line {line}. "
-        "Save it again with the encoding UTF-8."
-    )
 
 
 _HEADERS = ("word", "words", "concept", "concepts", "target", "term", "terms", "phrase", "target_word", "target_words")

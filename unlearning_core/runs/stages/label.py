@@ -47,11 +47,15 @@ def label_inputs(context: RunContext) -> Any:
         "evaluation": context.config.evaluation.model_dump(),
         "seed": context.config.seed,
     }  # fmt: skip
+    if said := probing.sentences_reading.model_dump(exclude_defaults=True):
+        inputs["sentences_reading"] = said
     # Only where there are any: runs from before there were corrections or neighbours stay up to date.
     inputs |= {"left out": asdict(corrected)} if corrected else {}
     if not _has_neighbours(context):
         return inputs
     keys = {"neighbour_corpus_split", "neighbour_corpus_column"}
+    if probing.neighbour_corpus_reading.model_dump(exclude_defaults=True):
+        keys.add("neighbour_corpus_reading")
     return inputs | {
         "neighbours": asdict(context.neighbours) if context.neighbours else None,
         "neighbour_corpus": [context.text_fingerprint(probing.neighbour_corpus), probing.model_dump(include=keys)],
@@ -157,6 +161,7 @@ def _whole_source(context: RunContext) -> LabelledSet:
             context.source(probing.sentences),
             split=probing.sentences_split,
             column=probing.sentences_column,
+            **probing.sentences_reading.model_dump(),
             progress=context.progress,
         )
         labelled = label(as_sentences(texts), context.matcher, context.progress)
@@ -184,6 +189,7 @@ def _with_neighbours(labelled: LabelledSet, context: RunContext) -> LabelledSet:
             context.source(probing.neighbour_corpus),
             split=probing.neighbour_corpus_split,
             column=probing.neighbour_corpus_column,
+            **probing.neighbour_corpus_reading.model_dump(),
             progress=context.progress,
         )
     words = Matcher(context.neighbours) if context.neighbours else None
