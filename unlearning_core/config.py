@@ -69,17 +69,19 @@ class NeuralProbingSection(Section):
     sentences: Location = Field(None, description="sentences when there is no tokens file: file, folder or dataset")
     sentences_split: str | None = Field(None, description="split of that dataset")
     sentences_column: str | None = Field(None, description="text column of that dataset or CSV")
-    sentences_reading: TextReadingSection = Field(default_factory=TextReadingSection)
+    sentences_reading: TextReadingSection = Field(default_factory=TextReadingSection, description="where in doubt")
     retain_corpus: Location = Field(None, description="more text without the concept, to rank against and measure on")
     neighbours: Annotated[str | list[str] | None, PATH] = Field(
         None, description="words near the concept that must stay, a file or a list: ranked against, measured apart"
     )
     neighbour_corpus: Location = Field(
-        None, description="more text about neighbours; without words of theirs all of it counts as such"
+        None, description="more text about neighbours; all of it where they have no words"
     )
     neighbour_corpus_split: str | None = Field(None, description="split of that dataset")
     neighbour_corpus_column: str | None = Field(None, description="text column of that dataset or CSV")
-    neighbour_corpus_reading: TextReadingSection = Field(default_factory=TextReadingSection)
+    neighbour_corpus_reading: TextReadingSection = Field(
+        default_factory=TextReadingSection, description="where in doubt"
+    )
     neighbour_share: float = Field(
         0.5,
         ge=0,
@@ -116,9 +118,7 @@ class NeuralProbingSection(Section):
 class SearchSection(Section):
     """The smallest cut that forgets enough at a bearable price, in place of a fixed prune ratio."""
 
-    forget: float | None = Field(
-        None, gt=0, description="nats a concept token to forget at least; none: neural_probing.prune_ratio is cut"
-    )
+    forget: float | None = Field(None, gt=0, description="nats a concept token to forget at least; none: prune_ratio")
     retain: float = Field(0.05, ge=0, description="nats a token that everything else, neighbours too, may lose at most")
     sentences: int = Field(100, ge=2, description="held-out sentences with, and as many without the concept")
 
@@ -132,7 +132,7 @@ class RetrainingSection(Section):
     dataset: Location = Field(None, description="or one dataset to filter and split; none: the retain sentences")
     dataset_split: str | None = Field(None, description="its split to train on; none: train, validated on validation")
     dataset_column: str | None = Field(None, description="its text column")
-    dataset_reading: TextReadingSection = Field(default_factory=TextReadingSection)
+    dataset_reading: TextReadingSection = Field(default_factory=TextReadingSection, description="where in doubt")
     max_train_texts: int | None = Field(None, ge=1, description="training texts at most")
     num_train_epochs: float = Field(1, gt=0, description="passes over the text")
     max_steps: int | None = Field(None, ge=1, description="stop after so many optimizer steps")
