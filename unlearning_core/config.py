@@ -75,22 +75,17 @@ class NeuralProbingSection(Section):
         None, description="words near the concept that must stay, a file or a list: ranked against, measured apart"
     )
     neighbour_corpus: Location = Field(
-        None, description="more text about neighbours; all of it where they have no words"
+        None, description="more text about neighbours; all of it, where they have no words"
     )
     neighbour_corpus_split: str | None = Field(None, description="split of that dataset")
     neighbour_corpus_column: str | None = Field(None, description="text column of that dataset or CSV")
-    neighbour_corpus_reading: TextReadingSection = Field(
-        default_factory=TextReadingSection, description="where in doubt"
-    )
+    neighbour_corpus_reading: TextReadingSection = Field(default_factory=TextReadingSection, description="as above")
     neighbour_share: float = Field(
-        0.5,
-        ge=0,
-        lt=1,
-        description="share of neighbours in the text that is ranked against, by weight; 0: as they come",
+        0.5, ge=0, lt=1, description="share of neighbours in the text that is ranked against, by weight; 0: all alike"
     )
     dropped_sentences: list[str] = Field(default_factory=list, description="sentences of these that are left out")
     dropped_words: list[str] = Field(
-        default_factory=list, description="concept words, or forms of them, whose sentences are left out"
+        default_factory=list, description="concept words, or forms, whose sentences are left out"
     )
     dropped_senses: list[tuple[str, str]] = Field(
         default_factory=list, description='["chair", "meeting"]: left out where both stand in a sentence'
