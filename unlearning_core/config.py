@@ -84,9 +84,7 @@ class NeuralProbingSection(Section):
         0.5, ge=0, lt=1, description="share of neighbours in the text that is ranked against, by weight; 0: all alike"
     )
     dropped_sentences: list[str] = Field(default_factory=list, description="sentences of these that are left out")
-    dropped_words: list[str] = Field(
-        default_factory=list, description="concept words, or forms, whose sentences are left out"
-    )
+    dropped_words: list[str] = Field(default_factory=list, description="words, or forms, whose sentences are left out")
     dropped_senses: list[tuple[str, str]] = Field(
         default_factory=list, description='["chair", "meeting"]: left out where both stand in a sentence'
     )
