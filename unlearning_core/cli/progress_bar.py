@@ -43,15 +43,19 @@ class TerminalProgress:
 
 
 class _ShownLog(logging.Handler):
-    """Prints what is logged on standard error, between two drawings of the bar."""
+    """Prints what is logged on standard error, each sentence once, between two drawings of the bar."""
 
     def __init__(self, progress: TerminalProgress) -> None:
         super().__init__(logging.INFO)
         self._progress = progress
+        self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._progress.close()
-        print(redact(record.getMessage()), file=self._progress.stream, flush=True)
+        sentence = redact(record.getMessage())
+        if sentence not in self._said:
+            self._said.add(sentence)
+            self._progress.close()
+            print(sentence, file=self._progress.stream, flush=True)
 
 
 def show_log(log: logging.Logger, progress: TerminalProgress) -> logging.Handler:

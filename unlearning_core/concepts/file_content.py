@@ -26,6 +26,9 @@ LONGEST_LINE = 16_000_000
 LARGEST_WHOLE = 2_000_000_000
 """Bytes at most of a file that has to be read whole, unpacked."""
 
+SOURCE = "the text source"
+"""How a sentence calls a file of texts, whose encoding a person can name."""
+
 TEXT, EXCEL, WORD, PDF, PARQUET, ARROW = "text", "Excel workbook", "Word document", "PDF", "Parquet", "Arrow"
 
 _START = 65_536
@@ -102,7 +105,7 @@ class FileContent:
         start: the first bytes, unpacked.
     """
 
-    def __init__(self, path: Path, what: str = "the text source", encoding: str | None = None) -> None:
+    def __init__(self, path: Path, what: str = SOURCE, encoding: str | None = None) -> None:
         """Raises InputError: not a readable file, damaged, or of a kind that holds no text to be read; names the kind.
 
         Args:
@@ -311,7 +314,7 @@ class FileContent:
         hint = f" In cp1252 (Windows, Western Europe) it would be {in_windows!r}." if in_windows.isalpha() else ""
         return InputError(
             f"{self.path} is not UTF-8 text: byte 0x{byte:02x} at offset {offset}, line {line}.{hint} Save it again "
-            "with the encoding UTF-8, or name its encoding."
+            f"with the encoding UTF-8{', or name its encoding' if self.what == SOURCE else ''}."
         )
 
     def _checked(self, line: str, number: int) -> str:
