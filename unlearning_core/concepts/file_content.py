@@ -261,7 +261,7 @@ class FileContent:
                 return name
         if b"\0" in self.start:
             odd, even = self.start[1:512:2].count(0), self.start[0:512:2].count(0)
-            few = max(1, len(self.start[:512]) // 8)
+            few = max(2, len(self.start[:512]) // 8)
             if max(odd, even) >= few > min(odd, even):
                 name = "utf-16-le" if odd > even else "utf-16-be"
                 raise InputError(
