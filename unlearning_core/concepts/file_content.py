@@ -139,10 +139,6 @@ class FileContent:
             if not self.packing:
                 raise
             raise self._damaged(error) from error
-        except Exception as error:
-            if type(error).__name__ != "ZstdError":
-                raise
-            raise self._damaged(error) from error
 
     def lines(self) -> Iterator[str]:
         """The lines with their ends, each of which is a line feed whatever it was; streamed.
@@ -186,9 +182,9 @@ class FileContent:
         if self.packing == "xz":
             return lzma.open(self.path, "rb")
         if self.packing == "zstd":
-            import zstandard
+            import pyarrow
 
-            return io.BufferedReader(_Bytes(zstandard.ZstdDecompressor().stream_reader(self.path.open("rb"))))
+            return io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.OSFile(str(self.path)), "zstd"))
         if self.packing == "zip":
             return zipfile.ZipFile(self.path).open(self._member)
         return self.path.open("rb")
@@ -326,25 +322,6 @@ class FileContent:
                 "line breaks between the texts."
             )
         return line
-
-
-class _Bytes(io.RawIOBase):
-    """zstandard's reader as Python's own: it lacks what a buffer asks for."""
-
-    def __init__(self, reader: IO[bytes]) -> None:
-        self._reader = reader
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._reader.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        self._reader.close()
-        super().close()
 
 
 def read_text(path: Path, what: str, encoding: str | None = None) -> str:
