@@ -143,7 +143,8 @@ class FileReader:
             raise InputError(f"{name} names no roles, so roles cannot be chosen. Leave the roles out.")
         place = delimited.text_column(dialect, reading.column, sample, name)
         if dialect.width > 1:
-            self.understood.text = f"text in column {dialect.header[place]}"
+            named = repr(dialect.header[place]) if dialect.has_header else f"column {dialect.header[place]}"
+            self.understood.text = f"text in {named}"
         return place
 
     def _cells(self, dialect: delimited.Dialect, row: list[str], place: int | None, where: str) -> list[str]:

@@ -60,7 +60,14 @@ def _bare(word: str) -> str:
 
 
 def read_words(path: Path | str, column: str | None = None) -> tuple[str, ...]:
-    """Concept words from a file, in any of the forms of `word_lists.parse_list`; what was understood is logged.
+    """Concept words from a file; what it was understood as is logged. Arguments and errors as in `read_list`."""
+    words, said = read_list(path, column)
+    log.info("%s", said)
+    return words
+
+
+def read_list(path: Path | str, column: str | None = None) -> tuple[tuple[str, ...], str]:
+    """Concept words from a file in any of the forms of `word_lists.parse_list`, and what it was understood as.
 
     Repeats that differ in case only are dropped, the order stays.
 
@@ -78,8 +85,7 @@ def read_words(path: Path | str, column: str | None = None) -> tuple[str, ...]:
     words = unique_words(found.words)
     if not words:
         raise InputError(f"{path} holds no words. Write the concept's words in it, one a line.")
-    log.info("%s", described(path.name, found, words))
-    return words
+    return words, described(path.name, found, words)
 
 
 def parse_words(
