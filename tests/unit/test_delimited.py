@@ -101,6 +101,7 @@ def test_encodings_that_are_certain_are_read_and_others_are_named(tmp_path: Path
         (f"nr,body,kind\n1,{THREE},a\n2,{THREE},b\n", "which column holds the text; its columns are nr, body, kind"),
         ("1,2,3\n4,5,6\n", "has no header, and which of its 3 columns holds the text cannot be told"),
         ("id,text\n1,a\0b\n", "NUL"),
+        ("id~text\n1~Mia ran.\n2~Ben sat.\n", "may be the header of a table with the delimiter ~"),
     ],
 )
 def test_what_is_in_doubt_is_asked_and_not_guessed(tmp_path: Path, content: str, message: str) -> None:
@@ -141,13 +142,16 @@ def test_a_person_can_say_how_it_is_read(tmp_path: Path) -> None:
         (f"1\t{ONE}\n2\t{TWO}\n3\t{THREE}\n", "a table with the delimiter tab"),
         ("id;text\n1;Mia ran.\n2;Ben sat.\n", "a table with the delimiter semicolon"),
         ('{"text": "Mia ran."}\n{"text": "Ben sat."}\n', "JSON lines"),
+        ('["Mia ran.", "Ben sat."]\n', "JSON lines"),
+        ('[\n  "Mia ran.",\n  "Ben sat."\n]\n', "JSON"),
+        ("id,text\n1,Mia ran.\n", "a table with the delimiter comma"),
     ],
 )
 def test_a_table_called_txt_is_asked_about(tmp_path: Path, content: str, found: str) -> None:
     path = written(tmp_path, content, "s.txt")
     with pytest.raises(InputError, match=f"s.txt looks like {found}"):
         read(path)
-    assert read(path, delimiter="none") == content.splitlines()
+    assert read(path, delimiter="none") == [line.strip() for line in content.splitlines()]
 
 
 def test_text_with_commas_called_txt_is_text(tmp_path: Path) -> None:

@@ -217,6 +217,7 @@ def test_an_arrow_stream_as_datasets_writes_it(tmp_path: Path) -> None:
         ),
         ("a.epub", zipped(b"application/epub+zip", "mimetype", ("a.xhtml",)), "an e-book"),
         ("a.txt", b"\n<!doctype html>\n<p>A chair.</p>", "a web page"),
+        ("a.txt", b"<?xml version='1.0'?><p>A chair.</p>", "an XML file"),
         ("a.csv", b"\x89PNG\r\n\x1a\n" + bytes(50), "a PNG image"),
         ("a.jsonl", b"\x80\x04\x95" + bytes(50), "a pickle"),
         ("a.txt", b"SQLite format 3\0" + bytes(50), "a SQLite database"),

@@ -1,5 +1,6 @@
 """Lists of words in the forms in which people keep them: understood, or refused with the line."""
 
+import contextlib
 import logging
 from pathlib import Path
 
@@ -57,6 +58,14 @@ THREE = ("chair", "sofa", "bench")
         "chair\r\nsofa\r\n\r\nbench\r\n",
         "chair\rsofa\rbench",
         "chair\n-----\nsofa\n\nbench",
+        "a) chair\nb) sofa\nc) bench",
+        "I. chair\nII. sofa\nIII. bench",
+        "① chair\n② sofa\n③ bench",
+        "1.\tchair\n2.\tsofa\n3.\tbench",
+        "– chair\n– sofa\n– bench",
+        "chair (12)\nsofa (3)\nbench (1)",
+        "chair = 12\nsofa = 3\nbench = 1",
+        "chair、sofa，bench",
     ],
 )
 def test_every_form_of_a_list_gives_its_words(tmp_path: Path, text: str) -> None:
@@ -116,7 +125,7 @@ def test_underscores_are_spaces() -> None:
         ("chair/S\nsofa", "line 1"),
         ("<li>chair</li>\nsofa", "line 1"),
         ("sofa\n1. chair", "line 2"),
-        ("chair\tStuhl\nsofa\t3", "line 2"),
+        ("chair\t3\nsofa\tSofa", "line 2"),
         ("chair 12\nsofa 3", "line 1"),
         ("12 chair\n3 sofa", "line 1"),
         ("chair,12\nsofa", "line 1"),
@@ -130,6 +139,9 @@ def test_underscores_are_spaces() -> None:
         ('{"word": "chair", "word": "sofa"}', "stands twice"),
         ("[" * 100_000, "nested too deep"),
         ("sofa\ncha\ufffdr", "line 2"),
+        ("chair\tStuhl\nsofa\tSofa", "line 1"),
+        ("sofa\nchair_NN", "line 2"),
+        ("chair\tNN\t12\nsofa\tNN\t3", "line 1"),
     ],
 )
 def test_what_no_text_can_hold_is_refused_with_its_place(text: str, place: str) -> None:
@@ -170,3 +182,12 @@ def test_what_was_understood_is_told(tmp_path: Path, caplog: pytest.LogCaptureFi
 def test_a_list_is_read_the_same_a_second_time() -> None:
     words = parse_words("\"1. FC Union\"\nC++\nU.S.\nrock 'n' roll\n#metoo\nYahoo!")
     assert Concept(words).words == words
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text", [" " * 300_000 + "a", '"' * 100_000, "(" * 300_000, "-" * 300_000, "a  " * 60_000 + "#", '"a,' * 50_000]
+)
+def test_the_time_is_linear_in_the_length_of_a_line(text: str) -> None:
+    with contextlib.suppress(InputError):
+        parse_words(text)

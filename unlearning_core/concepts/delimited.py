@@ -153,14 +153,14 @@ def text_column(dialect: Dialect, column: str | None, rows: Sequence[Sequence[st
 def looks_like_table(sample: Sequence[str]) -> str | None:
     """What tells that lines are a table: tabs of the same number in each, or a header that names a column of text."""
     lines = [line for line in sample if line.strip()]
-    if len(lines) < 3:
+    if len(lines) < 2:
         return None
     for sign in NAMES:
         rows = _parsed(lines, sign, _DOUBLED, cut=True) or _parsed(lines, sign, _PLAIN, cut=True)
         if not rows or not (width := _width(rows)) or width < 2:
             continue
         named = any(cell.strip().casefold() in TEXT_COLUMNS for cell in rows[0])
-        if named or sign == "\t":
+        if named or (sign == "\t" and len(lines) > 2):
             return f"a table with the delimiter {delimiter_name(sign)}"
     return None
 
@@ -180,6 +180,11 @@ def _dialect(
     if len(found) == 1 and not _is_prose(found[0], sample):
         return found[0]
     if not found and all(_all_of_one_field(sample, cut, sign) for sign in NAMES if sign in first):
+        if sign := _other_delimiter(first):
+            raise InputError(
+                f"{name} begins with {first[:80]!r}, which may be the header of a table with the delimiter {sign}. Say "
+                f"so with the delimiter {sign}, or say none where each line is one text."
+            )
         one = _reading(sample, cut, ONE_COLUMN, column, header)
         if one is not None:
             return one
@@ -208,6 +213,12 @@ def _all_of_one_field(sample: list[str], cut: bool, sign: str) -> bool:
     """Whether each row is one field, because this sign stands in quotes wherever it stands."""
     rows = _parsed(sample, sign, _DOUBLED, cut)
     return bool(rows) and all(len(row) == 1 for row in rows or ())
+
+
+def _other_delimiter(first: str) -> str | None:
+    """A sign that parts a first line without spaces into names, one of them that of a column of text."""
+    signs = sorted({sign for sign in first.strip() if not sign.isalnum() and sign not in " _-\"'."})
+    return next((sign for sign in signs if {cell.casefold() for cell in first.split(sign)} & set(TEXT_COLUMNS)), None)
 
 
 def _given(sample: list[str], cut: bool, name: str, column: str | None, sign: str, header: bool | None) -> Dialect:

@@ -236,6 +236,8 @@ class FileContent:
         head = start[:1024].removeprefix(codecs.BOM_UTF8).lstrip().lower()
         if head.startswith((b"<!doctype html", b"<html")):
             named = "a web page (HTML)"
+        elif head.startswith(b"<?xml"):
+            named = "an XML file"
         if named is not None:
             raise InputError(f"{self.path} is {named}, which is not read here. {_ADVICE}")
         # A stream of Arrow batches has no mark of its own but the length of its schema.
@@ -257,7 +259,7 @@ class FileContent:
                 return name
         if b"\0" in self.start:
             odd, even = self.start[1:512:2].count(0), self.start[0:512:2].count(0)
-            few = max(2, len(self.start[:512]) // 8)
+            few = max(4, len(self.start[:512]) // 8)
             if max(odd, even) >= few > min(odd, even):
                 name = "utf-16-le" if odd > even else "utf-16-be"
                 raise InputError(

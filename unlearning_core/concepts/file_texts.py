@@ -1,6 +1,7 @@
 """The texts of one file, whatever its form: text, JSON, tables, Parquet and Arrow, workbooks, documents."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -100,7 +101,11 @@ class FileReader:
         sample = list(islice(lines, _SAMPLE))
         found = _json_looking(sample) or delimited.looks_like_table(sample)
         if found and self.reading.delimiter is None:
-            advice = "Name it .jsonl" if "JSON" in found else "Name it .csv, or name its delimiter"
+            advice = (
+                f"Name it .{'jsonl' if 'lines' in found else 'json'}"
+                if "JSON" in found
+                else "Name it .csv, or name its delimiter"
+            )
             raise InputError(
                 f"{content.path} looks like {found}, but each line of a {content.name.suffix or 'text'} file is one "
                 f"text. {advice}; or say with the delimiter none that each line is one text."
@@ -182,13 +187,15 @@ def _called(content: FileContent) -> str:
 
 
 def _json_looking(sample: list[str]) -> str | None:
+    """What tells that a text is JSON: each line is a list or an object, or the first one opens one over several."""
     lines = [line.strip() for line in sample if line.strip()][:5]
-    if not lines or not all(line.startswith("{") and line.endswith("}") for line in lines):
-        return None
+    if len(lines) > 1 and lines[0] in ("{", "[") and re.match(r'"|\{|\[|\d', lines[1]):
+        return "JSON"
     try:
-        return "JSON lines" if all(isinstance(json.loads(line), dict) for line in lines) else None
+        values = [json.loads(line) for line in lines]
     except (ValueError, RecursionError):
         return None
+    return "JSON lines" if values and all(isinstance(value, (dict, list)) for value in values) else None
 
 
 def _turns_in(cell: str) -> Any:

@@ -26,7 +26,7 @@ def parse_json(text: str, where: str, expected: str, line: int = 1) -> Any:
             which the JSON library would keep the last).
     """
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         number = line + error.lineno - 1
         raise InputError(
@@ -112,3 +112,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         raise _TwiceError(next(name for name, _ in pairs if name in seen or seen.add(name)))  # type: ignore[func-returns-value]
     return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+"""Made once: a decoder a line would take most of the time."""

@@ -20,11 +20,16 @@ HEADERS = ("word", "words", "concept", "concepts", "target", "term", "terms", "p
 
 _MOST_WORDS, _MOST_CHARACTERS = 8, 100
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*%?")
-_COMMENT = re.compile(r"\s+(?:#(?=\s|$)|//).*$|(?:\s{2,}|\t)#.*$")
-_BULLET = re.compile(r"^\s*(?:[-*•·‣+>]\s+)?(?:\[[ xX]?\]\s+)?")
-_NUMBERED = re.compile(r"^\(?\d{1,5}[.)\]:]\s+(?=\S)")
-_COUNTED = re.compile(r"^(?P<word>.*\S)\s*[:=]\s*\d+$")
-_CELL = re.compile(r"""\s*(?:"(?P<quoted>(?:[^"]|"")*)"\s*(?=[,;|\t]|$)|(?P<plain>[^,;|\t]*))(?P<end>[,;|\t]|$)""")
+# Where a comment begins, not with the space before it: a long run of spaces would be tried from each of them.
+_COMMENT = re.compile(r"(?<=\s)(?:#(?=\s|$)|//)|(?:(?<=\s\s)|(?<=\t))#")
+_BULLET = re.compile(r"^\s*(?:[-–—*•·‣+>]\s+)?(?:\[[ xX]?\]\s+)?")
+_NUMBERED = re.compile(r"^(?:\(?\d{1,5}[.)\]:]\s+|[①-⑳]\s*)(?=\S)")
+_LETTERED = re.compile(r"^\(?(?:[a-zA-Z]|[ivx]{1,6}|[IVX]{1,6})[.)]\s+(?=\S)")
+_COUNTED = re.compile(r"^(?P<word>.*[^\s:=])\s*(?:[:=]\s*\d+|\(\d+\))$")
+_SIGNS = r",;|\t、，；"
+_CELL = re.compile(
+    rf"""\s*(?:"(?P<quoted>(?:[^"]|"")*)"\s*(?=[{_SIGNS}]|$)|(?P<plain>[^{_SIGNS}]*))(?P<end>[{_SIGNS}]|$)"""
+)
 _RULE = re.compile(r"[-=*_~.#\s]+")
 _EXPLAINED = re.compile(r"\s[-–—=]\s|:\s|->|=>|→")
 _ADVICE = "Write only the word there, or put it in double quotes if it is meant as it stands."
@@ -174,10 +179,15 @@ def _is_comment(line: str) -> bool:
     return bare.startswith("#") and not hashtags
 
 
+def _before_comment(line: str) -> str:
+    found = _COMMENT.search(line)
+    return line[: found.start()].rstrip() if found else line
+
+
 def _lines(lines: Sequence[tuple[int, str]], name: str) -> WordList:
     kept, comments = [], 0
     for number, line in lines:
-        bare = line if _is_comment(line) or line.lstrip().startswith("#") else _COMMENT.sub("", line)
+        bare = line if _is_comment(line) or line.lstrip().startswith("#") else _before_comment(line)
         comments += bare != line or _is_comment(line)
         if not _is_comment(line) and not _RULE.fullmatch(bare):
             kept.append((number, bare))
@@ -192,6 +202,12 @@ def _lines(lines: Sequence[tuple[int, str]], name: str) -> WordList:
     if headings:
         found.notes.append(f"{len(headings)} headings passed over")
     rows = [(number, [cell for cell in _cells(line) if cell.text]) for number, line in kept]
+    for (number, line), (_, cells) in zip(kept, rows, strict=True):
+        if "\t" in line and len(rows) > 1 and sum(not _is_number(cell) for cell in cells) > 1:
+            raise InputError(
+                f"{name}, line {number}: {len(cells)} columns ({line.strip()[:60]!r}), and which holds the words "
+                "cannot be told. Keep one word a line, or give a .csv file with a header that calls the column word."
+            )
     for number, cells in _without_counts(rows, found, name):
         found.words += [_word(cell, f"{name}, line {number}") for cell in cells]
     return found
@@ -231,6 +247,8 @@ def _unnumbered(lines: list[tuple[int, str]], name: str) -> tuple[str, list[tupl
     if numbered:
         return "numbered, one a line", [(number, _NUMBERED.sub("", line)) for number, line in bare]
     several = len(bare) > 1
+    if several and all(_LETTERED.match(line) for _, line in bare):
+        return "lettered, one a line", [(number, _LETTERED.sub("", line)) for number, line in bare]
     if several and all(_COUNTED.match(line) for _, line in bare):
         return "one a line with its count", [(number, _COUNTED.sub(r"\g<word>", line)) for number, line in bare]
     if several and padded and all(re.match(r"\d+ \D", line) for _, line in bare):
@@ -296,12 +314,12 @@ def _word(cell: _Cell, where: str) -> str:
         (re.search(r"[<>{}()\[\]\\^]", text), "holds brackets or other signs of markup"),
         (re.search(r"\w\*|\*\w", text), "holds a wildcard, and inflected forms are found without one"),
         (re.search(r"\s#\w", text) and not text.startswith("#"), "may be a word with a comment"),
-        (re.fullmatch(r"[^\W\d_A-Z]+/[A-Z]+", text), "holds the flags of a spelling dictionary"),
+        (re.fullmatch(r"[^\W\d_A-Z]+[/_][A-Z]+", text), "holds the tag of a tagger or a spelling dictionary"),
         ("\ufffd" in text or any(ord(sign) < 32 for sign in text), "holds signs that are no text"),
     )
     for found, reason in reasons:
         if found:
             raise InputError(f"{where}: {text[:80]!r} {reason}. {_ADVICE}")
-    if re.fullmatch(r"\w[^\W_]*(?:_[^\W_]+)+", text):
+    if re.fullmatch(r"[^\W_]+(?:_[^\W_]+)+", text):
         return text.replace("_", " ")
     return re.sub(r"(?<=\w)[!?…]+$", "", text)
