@@ -133,9 +133,7 @@ class RetrainingSection(Section):
     weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW weight decay")
     warmup_ratio: float = Field(0.05, ge=0, le=0.999, description="fraction of the steps that warm up")
     batch_size: int = Field(4, ge=1, le=65_536, description="texts an optimizer step, over all devices together")
-    max_length: int | None = Field(
-        None, ge=2, le=1_048_576, description="tokens a sequence; none: the model's own, at most 512"
-    )
+    max_length: int | None = Field(None, ge=2, le=1_048_576, description="tokens a sequence; none: up to 512")
     keep_pruned: bool = Field(True, description="hold cut neurons at zero; false lets them regrow")
     measure_while_learning: bool = Field(True, description="measure a few sentences on the way, in 5 % of the time")
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")
