@@ -141,6 +141,7 @@ def test_a_tree_of_replies_gives_each_way_down_as_a_text(
     assert len(expected) == 18
     assert list(read_texts(write(tmp_path / "trees", made))) == expected
     assert list(read_texts(write(tmp_path / "roots", [tree["prompt"] for tree in made]))) == expected
+    assert list(read_texts(write(tmp_path / "bare", [{"prompt": tree["prompt"]} for tree in made]))) == expected
 
 
 def test_of_a_tree_the_texts_of_one_role_are_read_once(tmp_path: Path) -> None:

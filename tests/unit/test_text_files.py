@@ -185,7 +185,7 @@ def test_a_pdf_gives_its_pages_whatever_it_is_called(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a PDF without text, such as a scan"):
         read(tmp_path / "scan.pdf")
     (tmp_path / "scan.pdf").write_bytes(b"%PDF-1.4 nothing more")
-    with pytest.raises(InputError, match=r"scan\.pdf could not be read"):
+    with pytest.raises(InputError, match=r"scan\.pdf is a PDF that cannot be read"):
         read(tmp_path / "scan.pdf")
 
 
@@ -227,8 +227,8 @@ def test_an_arrow_stream_as_datasets_writes_it(tmp_path: Path) -> None:
         ("a.xlsx", b"PK\x03\x04broken", "an Excel workbook, or calls itself one, and cannot be unpacked"),
         ("a.docx", b"plain", "is not a Word file, though its name says so"),
         ("a.arrow", b"ARROW1\0\0broken", "not an Arrow file, or a damaged one"),
-        ("a.xlsx", zipped(b"<broken", "xl/workbook.xml"), r"a\.xlsx could not be read"),
-        ("a.docx", zipped(b"<broken", "word/document.xml"), r"a\.docx could not be read"),
+        ("a.xlsx", zipped(b"<broken", "xl/workbook.xml"), r"a\.xlsx is an Excel workbook that cannot be read"),
+        ("a.docx", zipped(b"<broken", "word/document.xml"), r"a\.docx is a Word document that cannot be read"),
         ("a.txt.gz", gzip.compress(gzip.compress(b"text")), "another compressed file in it"),
         ("a.txt", b"One.\nTwo\0three.\n" + bytes(range(1, 9)) * 50, "is not text: byte 8 is NUL"),
         ("a.txt", b"A line.\n" * 20_000 + b"Two\0three.", "line 20001: holds a NUL"),

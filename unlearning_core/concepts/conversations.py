@@ -119,8 +119,8 @@ def _is_read(role: str, roles: Sequence[str]) -> bool:
 def _conversations(row: Mapping[str, Any], fields: Sequence[str], where: str) -> Iterator[list[Turn]]:
     if "replies" in fields:
         yield from _paths(row, where)
-    elif fields[0] == "prompt" and isinstance(row["prompt"], Mapping):
-        yield from _paths(row["prompt"], where)
+    elif len(fields) == 1 and isinstance(root := row[fields[0]], Mapping) and ("replies" in root or "text" in root):
+        yield from _paths(root, where)
     elif len(fields) == 2 and fields[1] == "role":
         yield [_turn(row, where)]
     elif len(fields) == 1:

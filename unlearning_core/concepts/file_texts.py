@@ -14,7 +14,7 @@ from unlearning_core.concepts.json_texts import items_of, lines_of
 from unlearning_core.concepts.office_files import document_texts, pdf_texts, workbook_rows
 from unlearning_core.concepts.reading import Reading, Understood
 from unlearning_core.concepts.rows import TextOfRow, text_of_row
-from unlearning_core.errors import InputError
+from unlearning_core.errors import InputError, WorkbenchError
 
 _SAMPLE = 200
 _WORKBOOKS = (".xlsx", ".xlsm", ".xlsb")
@@ -38,9 +38,23 @@ class FileReader:
 
         Raises:
             InputError: the file is missing, damaged, of no known kind, or can be read in more than one way; names the
-                file and the line. What a library raises besides is turned into one by `texts.readable`.
+                file and the line. Of text files, what Python raises besides is turned into one by `texts.readable`.
         """
         content = FileContent(path, encoding=self.reading.encoding)
+        try:
+            yield from self._of_kind(content, path)
+        except (WorkbenchError, GeneratorExit):
+            raise
+        except Exception as error:
+            if content.kind == TEXT:
+                raise
+            reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+            raise InputError(
+                f"{path} is {_ARTICLES[content.kind]} that cannot be read: {reason}. It is damaged or of an unknown form: "
+                "save it again, or give its text as JSON lines."
+            ) from error
+
+    def _of_kind(self, content: FileContent, path: Path) -> Iterator[str]:
         if content.kind == TEXT:
             yield from self._text(content)
         elif content.kind in (PARQUET, ARROW):
@@ -176,6 +190,9 @@ class FileReader:
                 yield from self._chosen.texts(row, f"{path}, row {number}")
 
 
+_ARTICLES = {
+    EXCEL: "an Excel workbook", WORD: "a Word document", PDF: "a PDF", PARQUET: "a Parquet file", ARROW: "an Arrow file"
+}  # fmt: skip
 _KINDS = {".parquet": "Parquet", ".docx": "Word", ".pdf": "PDF", ".arrow": "Arrow", ".feather": "Feather"}
 
 
