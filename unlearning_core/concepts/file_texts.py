@@ -50,8 +50,8 @@ class FileReader:
                 raise
             reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
             raise InputError(
-                f"{path} is {_ARTICLES[content.kind]} that cannot be read: {reason}. It is damaged or of an unknown form: "
-                "save it again, or give its text as JSON lines."
+                f"{path} is {_ARTICLES[content.kind]} that cannot be read: {reason}. It is damaged or of an unknown "
+                "form: save it again, or give its text as JSON lines."
             ) from error
 
     def _of_kind(self, content: FileContent, path: Path) -> Iterator[str]:
