@@ -62,10 +62,10 @@ class FileReader:
         elif content.kind == EXCEL:
             yield from self._workbook(path)
         elif content.kind == WORD:
-            self._told("Word document, a paragraph is a text")
+            self._told_without_columns("Word document, a paragraph is a text")
             yield from document_texts(path)
         elif content.kind == PDF:
-            self._told("PDF, a page is a text")
+            self._told_without_columns("PDF, a page is a text")
             yield from pdf_texts(path)
 
     def row(self, value: Any, where: str) -> list[str]:
@@ -77,16 +77,18 @@ class FileReader:
         return chosen.texts(value, where)
 
     def _told(self, form: str) -> None:
-        """Tell the format, that of the first file where there are several; settings that mean nothing are refused."""
+        """Tell the format, that of the first file where there are several."""
         self.understood.format = self.understood.format or form
-        if "a text" in form:
-            reading = self.reading
-            for name, value in (("column", reading.column), ("roles", ", ".join(reading.roles))):
-                if value:
-                    raise InputError(
-                        f"{self.understood.name} has no columns, so {name} {value!r} means nothing ({form}). Leave it "
-                        "out, or name the delimiter where the file is a table."
-                    )
+
+    def _told_without_columns(self, form: str) -> None:
+        """The same of a format without rows; raises InputError where a column or roles are asked for."""
+        self._told(form)
+        for name, value in (("column", self.reading.column), ("roles", ", ".join(self.reading.roles))):
+            if value:
+                raise InputError(
+                    f"{self.understood.name} has no columns, so {name} {value!r} means nothing ({form}). Leave it out, "
+                    "or name the delimiter where the file is a table."
+                )
 
     def _text(self, content: FileContent) -> Iterator[str]:
         suffix, encoding = content.name.suffix.lower(), _called(content)
@@ -124,14 +126,14 @@ class FileReader:
                 f"{content.path} looks like {found}, but each line of a {content.name.suffix or 'text'} file is one "
                 f"text. {advice}; or say with the delimiter none that each line is one text."
             )
-        self._told(f"text, {encoding}, a line is a text")
+        self._told_without_columns(f"text, {encoding}, a line is a text")
         yield from chain(sample, lines)
 
     def _table(self, content: FileContent, encoding: str) -> Iterator[str]:
         reading, name = self.reading, str(content.path)
         dialect, rows = delimited.table_rows(content.lines(), name, reading.column, reading.delimiter, reading.header)
         sample = list(islice(rows, _SAMPLE))
-        self.understood.format = self.understood.format or f"table, {encoding}, {dialect.description()}"
+        self._told(f"table, {encoding}, {dialect.description()}")
         place = self._place(dialect, [row for _, row in sample], name)
         for number, row in chain(sample, rows):
             yield from self._cells(dialect, row, place, f"{name}, line {number}")
@@ -142,7 +144,7 @@ class FileReader:
         width = len(names)
         dialect = delimited.Dialect(delimited.ONE_COLUMN, "", width, names, has_header)
         told = f"columns {', '.join(names)}" if has_header else "no header"
-        self.understood.format = self.understood.format or f"Excel workbook, sheet {sheet}, {told}"
+        self._told(f"Excel workbook, sheet {sheet}, {told}")
         rows = rows[1:] if has_header else rows
         place = self._place(dialect, rows[:_SAMPLE], str(path))
         for number, row in enumerate(rows, start=2 if has_header else 1):
@@ -182,7 +184,7 @@ class FileReader:
                 f"{path} has no column {missing[0]!r}, which the files before it have; its columns are "
                 f"{', '.join(names)}. Give every file the same columns."
             )
-        self.understood.format = self.understood.format or "columns of a Parquet or Arrow file"
+        self._told("columns of a Parquet or Arrow file")
         number = 0
         for batch in batches(self._chosen.fields):
             for row in batch.to_pylist():
