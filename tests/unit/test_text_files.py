@@ -365,3 +365,9 @@ def test_a_folder_of_documents(tmp_path: Path) -> None:
         document.add_paragraph(text)
         document.save(str(tmp_path / f"{number}.docx"))
     assert read(tmp_path) == TEXTS
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_source_without_a_name_is_not_the_folder_of_the_process(name: str) -> None:
+    with pytest.raises(InputError, match="has no name"):
+        read(name)  # type: ignore[arg-type]

@@ -113,8 +113,11 @@ class FileContent:
             encoding: of its text, where the person says; else its byte order mark tells, or it is UTF-8.
         """
         self.path, self.what = checked_file(path, what), what
-        with path.open("rb") as file:
-            first = file.read(16)
+        try:
+            with path.open("rb") as file:
+                first = file.read(16)
+        except OSError as error:
+            raise self._unreadable(error) from error
         self.packing = next((name for mark, name in _PACKED.items() if first.startswith(mark)), "")
         self.name, self.kind, self._member = content_name(path) if self.packing else path, TEXT, ""
         if first.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -136,9 +139,7 @@ class FileContent:
         except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile) as error:
             raise self._damaged(error) from error
         except (RuntimeError, NotImplementedError, OSError) as error:
-            if not self.packing:
-                raise
-            raise self._damaged(error) from error
+            raise (self._damaged(error) if self.packing else self._unreadable(error)) from error
 
     def lines(self) -> Iterator[str]:
         """The lines with their ends, each of which is a line feed whatever it was; streamed.
@@ -188,6 +189,11 @@ class FileContent:
         if self.packing == "zip":
             return zipfile.ZipFile(self.path).open(self._member)
         return self.path.open("rb")
+
+    def _unreadable(self, error: Exception) -> InputError:
+        if isinstance(error, PermissionError):
+            return InputError(f"{self.path} may not be read: permission denied. Change the rights of {self.what}.")
+        return InputError(f"{self.path} cannot be read: {error}. Copy {self.what} to another place and give that.")
 
     def _damaged(self, error: Exception) -> InputError:
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__

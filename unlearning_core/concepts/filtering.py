@@ -99,6 +99,8 @@ def filter_dataset(
     _check_target(target)
     log.info("filtering %s of %d concept words into %s", source, len(concept.words), target)
     understood = Understood(str(source))
+    if not str(source).strip():
+        raise InputError("The dataset has no name. Give a file, a folder or the name of a dataset.")
     with sentences_for_errors(str(source)):
         fingerprint = source_fingerprint(str(source))
         train, validation = _open_splits(source, settings, understood)

@@ -113,6 +113,8 @@ class TextStream(Iterator[str]):
 
 def source_texts(source: str | Path, reading: Reading, understood: Understood) -> Iterator[str]:
     """The texts of a source as they stand in it, blank ones too; raises whatever the libraries raise."""
+    if not str(source).strip():
+        raise InputError("The text source has no name. Give a file, a folder or the name of a dataset.")
     path = Path(source)
     if path.is_dir() and not dataset_sources.is_saved_dataset(path):
         splits, left_out = dataset_sources.data_files(path)
