@@ -43,6 +43,9 @@ class BaseModelSection(Section):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
     dtype: str = Field("auto", description="auto, float32, bfloat16, float16")
     allow_pickle: bool = Field(False, description="also load pytorch_model.bin; only from someone you trust")
+    extra_tokens: Literal["refuse", "resize", "drop"] = Field(
+        "refuse", description="tokens without a row in the embedding: refuse, resize (new rows, the mean), drop them"
+    )
 
 
 class TextReadingSection(Section):
@@ -75,7 +78,7 @@ class NeuralProbingSection(Section):
         None, description="words near the concept that must stay, a file or a list: ranked against, measured apart"
     )
     neighbour_corpus: Location = Field(
-        None, description="more text about neighbours; all of it, where they have no words"
+        None, description="more text about neighbours; without words of theirs, all of it"
     )
     neighbour_corpus_split: str | None = Field(None, description="split of that dataset")
     neighbour_corpus_column: str | None = Field(None, description="text column of that dataset or CSV")
@@ -86,7 +89,7 @@ class NeuralProbingSection(Section):
     dropped_sentences: list[str] = Field(default_factory=list, description="sentences of these that are left out")
     dropped_words: list[str] = Field(default_factory=list, description="words, or forms, whose sentences are left out")
     dropped_senses: list[tuple[str, str]] = Field(
-        default_factory=list, description='["chair", "meeting"]: left out where both stand in a sentence'
+        default_factory=list, description='["chair", "meeting"]: where both stand'
     )
     max_concept_sentences: int = Field(600, ge=2, description="sentences with the concept that are used at most")
     max_retain_sentences: int = Field(600, ge=0, description="sentences without it that are ranked against at most")
@@ -101,7 +104,7 @@ class NeuralProbingSection(Section):
     prune_ratio: float = Field(0.003, ge=0, le=1, description="fraction of the ranked neurons that is cut")
     per_layer: bool = Field(False, description="cut the same fraction of every layer instead of the overall top")
     protected_layers: list[int] = Field(
-        default_factory=list, description="layers, from 0, of which nothing is cut; the ratio is of all others"
+        default_factory=list, description="layers, from 0, that are never cut or counted"
     )
     excluded_neurons: list[tuple[Literal["mlp", "head", "residual"], int, int]] = Field(
         default_factory=list, description='["mlp", 3, 17] is site, layer, index of a neuron that no cut touches'

@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearning_core.errors import InputError
+from unlearning_core.models.sources.multimodal import is_multimodal, language_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 _SAFE = "model.safetensors"
 _PICKLED = "pytorch_model.bin"
+_OTHER_HEADS = ("Classification", "QuestionAnswering", "MaskedLM", "MultipleChoice", "NextSentence", "RewardModel")
+"""Parts of the names of classes whose head does not continue text."""
 _LARGEST_HEADER = 100 << 20
+_QUANTISED = ("quantization_config", "compression_config", "quantization")
+"""Keys of config.json, or of a part of it, under which a quantisation is described."""
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt")
 
 
@@ -34,6 +39,11 @@ def read_config(folder: Path) -> "PreTrainedConfig":
     return config
 
 
+def rows_of(config: "PreTrainedConfig") -> int:
+    """Rows of the embedding, as a configuration says; loading checks that the file agrees."""
+    return int(config.get_text_config().vocab_size)
+
+
 def _raw_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
@@ -51,7 +61,10 @@ def _raw_config(folder: Path) -> dict[str, Any]:
 
 def _hint(folder: Path) -> str:
     if (folder / "adapter_config.json").is_file():
-        return "It is an adapter (LoRA): merge it into its base model, save that, and give the saved folder."
+        return (
+            "It is an adapter (LoRA): merge it into its base model (peft: PeftModel.from_pretrained(...)"
+            ".merge_and_unload(), then save_pretrained), and give the saved folder."
+        )
     ggufs = sorted(folder.glob("*.gguf"))
     if ggufs:
         return f"It holds a GGUF file: give the file itself, {ggufs[0]}."
@@ -76,7 +89,8 @@ def _check_family(folder: Path, raw: dict[str, Any]) -> None:
             f"{folder / 'config.json'}: model_type {raw['model_type']!r} is not known to transformers {__version__}. "
             "Choose a model of a known family, such as llama, gpt2 or qwen3."
         )
-    quantised = raw.get("quantization_config")
+    parts = [raw, *(part for part in raw.values() if isinstance(part, dict))]
+    quantised = next((part[key] for part in parts for key in _QUANTISED if part.get(key)), None)
     if quantised:
         method = quantised.get("quant_method", "unknown") if isinstance(quantised, dict) else "unknown"
         raise InputError(
@@ -91,12 +105,16 @@ def _check_causal(folder: Path, config: "PreTrainedConfig") -> None:
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     )
 
+    if is_multimodal(config):
+        language_config(str(folder), config)
+        return
     family = config.model_type
     named = [str(name) for name in (getattr(config, "architectures", None) or [])]
     # Families such as BERT can be built with a causal head as well; their weights were trained to fill gaps.
     fills_gaps = family in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
-    other_head = any(part in name for name in named for part in ("Classification", "QuestionAnswering", "MaskedLM"))
-    if family not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or fills_gaps or other_head:
+    other_head = any(part in name for name in named for part in _OTHER_HEADS)
+    two_halves = bool(getattr(config, "is_encoder_decoder", False))
+    if family not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or fills_gaps or other_head or two_halves:
         what = ", ".join(named) or family
         raise InputError(
             f"{folder} is not a causal language model: its config.json says {what}. "
@@ -152,6 +170,8 @@ def find_weights(folder: Path, *, allow_pickle: bool = False) -> tuple[Path, ...
             tensor_shapes(path)
         return files
     files = _listed(folder, _PICKLED)
+    if not files and (folder / "adapter_config.json").is_file():
+        raise InputError(f"{folder} holds no weights of a model. {_hint(folder)}")
     if not files:
         raise InputError(
             f"{folder} holds no weights: neither {_SAFE} nor {_SAFE}.index.json is there. "
