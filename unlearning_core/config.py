@@ -77,9 +77,7 @@ class NeuralProbingSection(Section):
     neighbours: Annotated[str | list[str] | None, PATH] = Field(
         None, description="words near the concept that must stay, a file or a list: ranked against, measured apart"
     )
-    neighbour_corpus: Location = Field(
-        None, description="more text about neighbours; without words of theirs, all of it"
-    )
+    neighbour_corpus: Location = Field(None, description="more text about neighbours; without their words all of it")
     neighbour_corpus_split: str | None = Field(None, description="split of that dataset")
     neighbour_corpus_column: str | None = Field(None, description="text column of that dataset or CSV")
     neighbour_corpus_reading: TextReadingSection = Field(default_factory=TextReadingSection, description="as above")
@@ -88,9 +86,7 @@ class NeuralProbingSection(Section):
     )
     dropped_sentences: list[str] = Field(default_factory=list, description="sentences of these that are left out")
     dropped_words: list[str] = Field(default_factory=list, description="words, or forms, whose sentences are left out")
-    dropped_senses: list[tuple[str, str]] = Field(
-        default_factory=list, description='["chair", "meeting"]: where both stand'
-    )
+    dropped_senses: list[tuple[str, str]] = Field(default_factory=list, description='["chair", "meeting"]: both in one')
     max_concept_sentences: int = Field(600, ge=2, description="sentences with the concept that are used at most")
     max_retain_sentences: int = Field(600, ge=0, description="sentences without it that are ranked against at most")
     held_out: float = Field(0.25, gt=0, lt=1, description="fraction of the sentences kept for measuring only")
@@ -104,7 +100,7 @@ class NeuralProbingSection(Section):
     prune_ratio: float = Field(0.003, ge=0, le=1, description="fraction of the ranked neurons that is cut")
     per_layer: bool = Field(False, description="cut the same fraction of every layer instead of the overall top")
     protected_layers: list[int] = Field(
-        default_factory=list, description="layers, from 0, that are never cut or counted"
+        default_factory=list, description="layers, from 0, never cut nor counted in the ratio"
     )
     excluded_neurons: list[tuple[Literal["mlp", "head", "residual"], int, int]] = Field(
         default_factory=list, description='["mlp", 3, 17] is site, layer, index of a neuron that no cut touches'
