@@ -86,7 +86,9 @@ class NeuralProbingSection(Section):
     )
     dropped_sentences: list[str] = Field(default_factory=list, description="sentences of these that are left out")
     dropped_words: list[str] = Field(default_factory=list, description="words, or forms, whose sentences are left out")
-    dropped_senses: list[tuple[str, str]] = Field(default_factory=list, description='["chair", "meeting"]: both in one')
+    dropped_senses: list[tuple[str, str]] = Field(
+        default_factory=list, description='["chair", "meeting"]: left out where both stand in a sentence'
+    )
     max_concept_sentences: int = Field(600, ge=2, description="sentences with the concept that are used at most")
     max_retain_sentences: int = Field(600, ge=0, description="sentences without it that are ranked against at most")
     held_out: float = Field(0.25, gt=0, lt=1, description="fraction of the sentences kept for measuring only")
@@ -100,7 +102,7 @@ class NeuralProbingSection(Section):
     prune_ratio: float = Field(0.003, ge=0, le=1, description="fraction of the ranked neurons that is cut")
     per_layer: bool = Field(False, description="cut the same fraction of every layer instead of the overall top")
     protected_layers: list[int] = Field(
-        default_factory=list, description="layers, from 0, never cut nor counted in the ratio"
+        default_factory=list, description="layers, from 0, of which nothing is cut; the ratio is of all others"
     )
     excluded_neurons: list[tuple[Literal["mlp", "head", "residual"], int, int]] = Field(
         default_factory=list, description='["mlp", 3, 17] is site, layer, index of a neuron that no cut touches'
