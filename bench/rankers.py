@@ -20,7 +20,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from bench.rankers_figure import figure
 from bench.rankers_rows import Contest, Entry, Texts
 from bench.rankers_summary import CASE, KEYS, default_entry, in_markdown, summarise, with_overlap
-from unlearning_core.concepts.words import read_utf8
+from unlearning_core.concepts.file_content import read_text
 from unlearning_core.errors import InputError, Stopped, WorkbenchError, WorkFailed
 from unlearning_core.evaluation.sweep import RATIOS
 from unlearning_core.files import write_json, write_text
@@ -75,7 +75,7 @@ def read_concepts(path: Path) -> dict[str, list[str]]:
         InputError: it is not JSON, or not of the form {"name": ["word", ...]}.
     """
     try:
-        return TypeAdapter(Concepts).validate_json(read_utf8(path, "the concepts"), strict=True)
+        return TypeAdapter(Concepts).validate_json(read_text(path, "the concepts"), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = f" at {first['loc'][0]!r}" if first["loc"] else ""

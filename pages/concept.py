@@ -15,6 +15,7 @@ from pages.components.progress import show_errors
 from pages.components.rows import download_buttons
 from pages.components.run_summary import concept_words
 from unlearning_core.concepts.neighbours import given_words, neighbour_words
+from unlearning_core.concepts.reading import listed
 from unlearning_core.concepts.words import Concept
 from unlearning_core.config import NeverKnewSection
 from unlearning_core.errors import InputError
@@ -33,9 +34,12 @@ def main() -> None:
         words, matching = choose_words(run)
         neighbours = choose_neighbours(run)
     with right:
-        source = choose_source(run, words, matching)
+        source = choose_source(run, words or (), matching)
     amounts = choose_amounts(run)
-    if st.button("Label the sentences", type="primary", icon=":material/sell:"):
+    ready = words is not None and neighbours is not None
+    if st.button("Label the sentences", type="primary", icon=":material/sell:", disabled=not ready):
+        assert words is not None
+        assert neighbours is not None
         label(run, words, matching, source | neighbours, amounts)
     labelled = is_done(run, CONCEPT)
     if labelled:
@@ -80,8 +84,10 @@ def show_labelled(run: Run) -> None:
     # Read before anything is drawn: a button below may label anew, and that may fail.
     contents = label_files(run)
     counts(facts)
+    if "understood" in facts:
+        st.caption(escaped(facts["understood"]))
     if facts["missing_words"]:
-        st.warning("These words never occur: " + escaped(", ".join(facts["missing_words"])))
+        st.warning("These words never occur: " + escaped(listed(facts["missing_words"])))
     sentences, words, text, files = st.tabs(["Sentences", "Words", "Text for retraining", "Download"])
     with sentences, show_errors():
         show_sentences(run, facts)

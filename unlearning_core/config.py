@@ -48,6 +48,15 @@ class BaseModelSection(Section):
     )
 
 
+class TextReadingSection(Section):
+    """How a text source is to be read, where it is in doubt."""
+
+    delimiter: str | None = Field(None, description="of a table: a sign or its name; none: each line is one text")
+    header: bool | None = Field(None, description="whether the first row of a table names its columns")
+    encoding: str | None = Field(None, description="of a text file, such as cp1252; UTF-8 unless said")
+    roles: list[str] = Field(default_factory=list, description="whose turns of chat data; all but system and tools")
+
+
 class NeuralProbingSection(Section):
     """What the concept is, where it occurs, how its neurons are found and how many are cut."""
 
@@ -63,25 +72,20 @@ class NeuralProbingSection(Section):
     sentences: Location = Field(None, description="sentences when there is no tokens file: file, folder or dataset")
     sentences_split: str | None = Field(None, description="split of that dataset")
     sentences_column: str | None = Field(None, description="text column of that dataset or CSV")
+    sentences_reading: TextReadingSection = Field(default_factory=TextReadingSection, description="where in doubt")
     retain_corpus: Location = Field(None, description="more text without the concept, to rank against and measure on")
     neighbours: Annotated[str | list[str] | None, PATH] = Field(
         None, description="words near the concept that must stay, a file or a list: ranked against, measured apart"
     )
-    neighbour_corpus: Location = Field(
-        None, description="more text about neighbours; without words of theirs all of it counts as such"
-    )
+    neighbour_corpus: Location = Field(None, description="more text about neighbours; without their words all of it")
     neighbour_corpus_split: str | None = Field(None, description="split of that dataset")
     neighbour_corpus_column: str | None = Field(None, description="text column of that dataset or CSV")
+    neighbour_corpus_reading: TextReadingSection = Field(default_factory=TextReadingSection, description="as above")
     neighbour_share: float = Field(
-        0.5,
-        ge=0,
-        lt=1,
-        description="share of neighbours in the text that is ranked against, by weight; 0: as they come",
+        0.5, ge=0, lt=1, description="share of neighbours in the text that is ranked against, by weight; 0: all alike"
     )
     dropped_sentences: list[str] = Field(default_factory=list, description="sentences of these that are left out")
-    dropped_words: list[str] = Field(
-        default_factory=list, description="concept words, or forms of them, whose sentences are left out"
-    )
+    dropped_words: list[str] = Field(default_factory=list, description="words, or forms, whose sentences are left out")
     dropped_senses: list[tuple[str, str]] = Field(
         default_factory=list, description='["chair", "meeting"]: left out where both stand in a sentence'
     )
@@ -108,9 +112,7 @@ class NeuralProbingSection(Section):
 class SearchSection(Section):
     """The smallest cut that forgets enough at a bearable price, in place of a fixed prune ratio."""
 
-    forget: float | None = Field(
-        None, gt=0, description="nats a concept token to forget at least; none: neural_probing.prune_ratio is cut"
-    )
+    forget: float | None = Field(None, gt=0, description="nats a concept token to forget at least; none: prune_ratio")
     retain: float = Field(0.05, ge=0, description="nats a token that everything else, neighbours too, may lose at most")
     sentences: int = Field(100, ge=2, description="held-out sentences with, and as many without the concept")
 
@@ -122,7 +124,9 @@ class RetrainingSection(Section):
     train_dataset_path: Location = Field(None, description="training text; filtered of the concept once more")
     val_dataset_path: Location = Field(None, description="validation text; filtered too")
     dataset: Location = Field(None, description="or one dataset to filter and split; none: the retain sentences")
+    dataset_split: str | None = Field(None, description="its split to train on; none: train, validated on validation")
     dataset_column: str | None = Field(None, description="its text column")
+    dataset_reading: TextReadingSection = Field(default_factory=TextReadingSection, description="where in doubt")
     max_train_texts: int | None = Field(None, ge=1, description="training texts at most")
     num_train_epochs: float = Field(1, ge=1e-6, le=10_000, description="passes over the text")
     max_steps: int | None = Field(None, ge=1, le=2**31, description="stop after so many optimizer steps")
@@ -130,9 +134,7 @@ class RetrainingSection(Section):
     weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW weight decay")
     warmup_ratio: float = Field(0.05, ge=0, le=0.999, description="fraction of the steps that warm up")
     batch_size: int = Field(4, ge=1, le=65_536, description="texts an optimizer step, over all devices together")
-    max_length: int | None = Field(
-        None, ge=2, le=1_048_576, description="tokens a sequence; none: the model's own, at most 512"
-    )
+    max_length: int | None = Field(None, ge=2, le=1_048_576, description="tokens a sequence; none: up to 512")
     keep_pruned: bool = Field(True, description="hold cut neurons at zero; false lets them regrow")
     measure_while_learning: bool = Field(True, description="measure a few sentences on the way, in 5 % of the time")
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")

@@ -12,7 +12,8 @@ from typing import Any, get_args
 from cyclopts import App, CoercionError, CycloptsError, Parameter, Token, convert
 
 from unlearning_core import __version__, distributed
-from unlearning_core.cli.progress_bar import TerminalProgress
+from unlearning_core.cli.progress_bar import TerminalProgress, show_log
+from unlearning_core.concepts import reading
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.logs import quiet_libraries, redact, start_app_log
 
@@ -64,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command(*given.args, **given.kwargs)
         return 0 if {"--help", "-h", "--version"} & set(words) else InputError.exit_code
     progress = TerminalProgress()
+    shown = show_log(reading.log, progress)
     try:
         _stop_on_terminate()
         start_app_log()
@@ -75,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         progress.close()
         return _explain(error)
     finally:
+        reading.log.removeHandler(shown)
         progress.close()
         distributed.disconnect()
 

@@ -1,6 +1,6 @@
 """`unlearn filter`: a dataset without the concept."""
 
-from unlearning_core.cli.options import Bar, ConceptOptions, OutputFolder
+from unlearning_core.cli.options import Bar, ConceptOptions, OutputFolder, ReadingOptions
 from unlearning_core.concepts.filtering import FilterSettings, filter_dataset
 
 
@@ -8,7 +8,7 @@ def filter_command(
     *,
     concept: ConceptOptions,
     dataset: str,
-    column: str | None = None,
+    reading: ReadingOptions | None = None,
     seed: int = 0,
     output_dir: OutputFolder,
     progress: Bar,
@@ -17,11 +17,10 @@ def filter_command(
 
     Args:
         dataset: file, folder or name of a dataset.
-        column: its text column.
         seed: of the validation split, where the dataset has none.
         output_dir: where the filtered dataset is written.
     """
-    settings = FilterSettings(column=column, seed=seed)
+    settings = FilterSettings(**(reading or ReadingOptions()).settings(), seed=seed)
     report = filter_dataset(dataset, concept.concept(), output_dir, settings, progress=progress)
     progress.close()
     for part in ("train", "validation"):

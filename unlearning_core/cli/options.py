@@ -2,9 +2,9 @@
 
 import difflib
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
@@ -59,6 +59,32 @@ class ConceptOptions:
         if concept.inflections and (sentence := uninflected(concept.language)):
             print(sentence, file=sys.stderr)
         return concept
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions:
+    """The options by which a command is told how a text source is to be read, where it is in doubt.
+
+    Attributes:
+        split: of a dataset (default: train, or the only one); of a workbook the sheet.
+        column: that holds the text; of a table without a header its number.
+        delimiter: of a table: a sign, or comma, semicolon, tab, pipe; none: each line is one text.
+        header: whether the first row of a table names its columns.
+        encoding: of a text file, such as cp1252 (default: UTF-8, or what its byte order mark says).
+        roles: of chat data: whose turns are read (default: all but system and tools).
+    """
+
+    split: str | None = None
+    column: str | None = None
+    delimiter: str | None = None
+    header: Literal["yes", "no"] | None = None
+    encoding: str | None = None
+    roles: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
+
+    def settings(self) -> dict[str, Any]:
+        """The same as arguments of `read_texts` and of `FilterSettings`."""
+        return asdict(self) | {"header": None if self.header is None else self.header == "yes"}
 
 
 def open_folder(folder: Path) -> "Run":

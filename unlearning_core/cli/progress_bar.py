@@ -1,8 +1,10 @@
 """The progress bar of the command line: what is done, how fast, how long still; quiet when nobody watches."""
 
+import logging
 import sys
 import time
 
+from unlearning_core.logs import redact
 from unlearning_core.progress import Progress, describe_progress
 
 
@@ -38,6 +40,29 @@ class TerminalProgress:
         if self.live and self._task:
             print(file=self.stream, flush=True)
         self._task = ""
+
+
+class _ShownLog(logging.Handler):
+    """Prints what is logged on standard error, each sentence once, between two drawings of the bar."""
+
+    def __init__(self, progress: TerminalProgress) -> None:
+        super().__init__(logging.INFO)
+        self._progress = progress
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sentence = redact(record.getMessage())
+        if sentence not in self._said:
+            self._said.add(sentence)
+            self._progress.close()
+            print(sentence, file=self._progress.stream, flush=True)
+
+
+def show_log(log: logging.Logger, progress: TerminalProgress) -> logging.Handler:
+    """Show a log to the person while a command runs; returns the handler, to be removed from it."""
+    handler = _ShownLog(progress)
+    log.addHandler(handler)
+    return handler
 
 
 def _bar(update: Progress) -> str:

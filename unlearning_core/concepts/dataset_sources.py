@@ -1,6 +1,5 @@
-"""Datasets of the `datasets` library: folders written by `save_to_disk`, and names on the Hub."""
+"""Datasets of the `datasets` library: folders written by `save_to_disk`, names on the Hub, folders of data files."""
 
-import difflib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,19 +9,19 @@ from unlearning_core.errors import InputError
 
 log = logging.getLogger(__name__)
 
-TEXT_COLUMNS = ("text", "sentence", "sentences", "content", "story", "document")
-"""Column names taken for the text, in this order, when none is given."""
-
 _BATCH = 1000
-_FILE_SUFFIXES = (".txt", ".md", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".gz", ".zip")
+_TEXT_SUFFIXES = (".txt", ".md", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".feather")
+_FILE_SUFFIXES = (*_TEXT_SUFFIXES, ".gz", ".bz2", ".xz", ".zst", ".zip", ".xlsx", ".docx", ".pdf")
+_ABOUT = ("readme", "license", "licence", "changelog", "citation", "dataset_infos", "dataset_info", "sha256sums")
+"""Files that tell about a dataset and are no part of it."""
 
 
 def open_dataset(source: str, *, split: str | None = None, streaming: bool = True) -> Any:
     """A `Dataset`, `IterableDataset` or a dict of them by split.
 
     Args:
-        source: a folder written by `save_to_disk`, a folder of such folders (one a split), a folder of data files
-            such as a clone of a Hub dataset, or a Hub dataset, `owner/name` or `owner/name:configuration`.
+        source: a folder written by `save_to_disk`, a folder of such folders (one a split), or a Hub dataset,
+            `owner/name` or `owner/name:configuration`.
         split: read only this split of a Hub dataset.
         streaming: read a Hub dataset as it is used, without downloading it first.
 
@@ -31,7 +30,7 @@ def open_dataset(source: str, *, split: str | None = None, streaming: bool = Tru
     """
     path = Path(source)
     if path.is_dir():
-        return _open_folder(path, split, streaming)
+        return _open_folder(path)
     name = source.partition(":")[0]
     if source.startswith(("/", ".", "~")) or name.count("/") > 1 or Path(source).suffix.lower() in _FILE_SUFFIXES:
         raise InputError(f"{source} does not exist. Check the path of the text source.")
@@ -39,28 +38,11 @@ def open_dataset(source: str, *, split: str | None = None, streaming: bool = Tru
     return _load(name, source.partition(":")[2] or None, split, streaming, trouble)
 
 
-def read_column(source: str, split: str | None = None, column: str | None = None) -> Iterator[str]:
-    """The texts of one split of `open_dataset(source)`, streamed; a missing value is an empty text."""
-    dataset = open_dataset(source, split=split)
-    if isinstance(dataset, dict):
-        dataset = dataset[choose_split(list(dataset), split, source)]
-    chosen = choose_column(column_names(dataset), column, source)
-    for batch in dataset.select_columns([chosen]).iter(batch_size=_BATCH):
-        yield from (_checked(text, chosen, source) for text in batch[chosen])
-
-
-def read_parquet(path: Path, column: str | None = None) -> Iterator[str]:
-    """The texts of a column of a Parquet file, a batch of rows in memory at a time."""
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-    except pyarrow.ArrowException as error:
-        raise InputError(f"{path} is not a Parquet file: {error}.") from None
-    chosen = choose_column(file.schema_arrow.names, column, str(path))
-    for batch in file.iter_batches(batch_size=_BATCH, columns=[chosen]):
-        yield from (_checked(text, chosen, str(path)) for text in batch.column(0).to_pylist())
+def dataset_rows(dataset: Any, fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The rows of a dataset, with these fields alone; streamed."""
+    for batch in dataset.select_columns(list(fields)).iter(batch_size=_BATCH):
+        for values in zip(*(batch[field] for field in fields), strict=True):
+            yield dict(zip(fields, values, strict=True))
 
 
 def column_names(dataset: Any) -> list[str]:
@@ -68,28 +50,34 @@ def column_names(dataset: Any) -> list[str]:
     return list(dataset.column_names or next(iter(dataset), {}))
 
 
-def choose_column(columns: list[str], column: str | None, where: str) -> str:
-    """The asked-for column, or the one that holds text by its name, or the only one.
+def parquet_batches(path: Path) -> tuple[list[str], Any]:
+    """(columns, function of columns that gives the record batches) of a Parquet file; raises InputError for another."""
+    import pyarrow
+    import pyarrow.parquet
 
-    Raises:
-        InputError: there is no such column, or none can be told; lists those there are and the nearest name.
-    """
-    if column is not None:
-        if column in columns:
-            return column
-        near = difflib.get_close_matches(column, columns, n=1)
-        advice = f"Did you mean {near[0]!r}?" if near else "Name one of these."
-        raise InputError(f"{where} has no column {column!r}; its columns are {', '.join(columns)}. {advice}")
-    by_name = {name.strip().casefold(): name for name in columns}
-    for name in TEXT_COLUMNS:
-        if name in by_name:
-            return by_name[name]
-    if len(columns) == 1:
-        return columns[0]
-    raise InputError(
-        f"{where} does not say which column holds the text; its columns are {', '.join(columns) or 'none'}. "
-        "Name one of these as the column."
-    )
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a Parquet file, or a damaged one: {error}. Write it again.") from None
+    return file.schema_arrow.names, lambda fields: file.iter_batches(batch_size=_BATCH, columns=list(fields))
+
+
+def arrow_batches(path: Path) -> tuple[list[str], Any]:
+    """The same of an Arrow or Feather file: one of the library `datasets` is a stream, others have an index."""
+    import pyarrow
+
+    source = pyarrow.memory_map(str(path))
+    try:
+        try:
+            file = pyarrow.ipc.open_file(source)
+            batches = (file.get_batch(number) for number in range(file.num_record_batches))
+        except pyarrow.ArrowInvalid:
+            source.seek(0)
+            file = pyarrow.ipc.open_stream(source)
+            batches = iter(file)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not an Arrow file, or a damaged one: {error}. Write it again.") from None
+    return file.schema.names, lambda fields: (batch.select(list(fields)) for batch in batches)
 
 
 def choose_split(splits: list[str], split: str | None, name: str) -> str:
@@ -101,20 +89,62 @@ def choose_split(splits: list[str], split: str | None, name: str) -> str:
     return wanted
 
 
-def _open_folder(path: Path, split: str | None, streaming: bool) -> Any:
-    from datasets import load_from_disk
+def is_saved_dataset(path: Path) -> bool:
+    """Whether `save_to_disk` wrote the folder, or each part of it."""
+    own = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+    return own or bool(_parts(path))
 
-    parts = sorted(part for part in path.iterdir() if (part / "state.json").is_file())
-    is_dataset = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
-    if not is_dataset and not parts:
-        if any(file.suffix.lower() in _FILE_SUFFIXES for file in path.rglob("*")):
-            return _load(str(path), None, split, streaming, f"{path} is a folder that could not be read as a dataset")
+
+def data_files(path: Path) -> tuple[dict[str, list[Path]], list[Path]]:
+    """The files of a folder of data files, such as a clone of a Hub dataset, by split; and those that are left out.
+
+    Splits are told from names and from the dataset's card, by the rules of the `datasets` library.
+
+    Raises:
+        InputError: there is no data file in the folder, or its card names several configurations.
+    """
+    files = [file for file in sorted(path.rglob("*")) if _is_data(file, path)]
+    if not files:
         raise InputError(
             f"{path} is a folder but not a dataset: it has neither dataset_dict.json nor state.json, and no data "
             "files. Give a folder that `save_to_disk` of the datasets library wrote, or a file of texts."
         )
+    splits = _splits(path) or {"train": files}
+    taken = {file for part in splits.values() for file in part}
+    return splits, [file for file in files if file not in taken]
+
+
+def _is_data(file: Path, root: Path) -> bool:
+    hidden = any(part.startswith((".", "__")) for part in file.relative_to(root).parts)
+    about = file.stem.lower() in _ABOUT
+    return not hidden and not about and file.suffix.lower() in _FILE_SUFFIXES and file.is_file()
+
+
+def _splits(path: Path) -> dict[str, list[Path]]:
+    """As the library finds them; none where it knows no such files."""
+    from datasets import load_dataset_builder
+
     try:
-        return load_from_disk(str(path)) if is_dataset else {part.name: load_from_disk(str(part)) for part in parts}
+        found = load_dataset_builder(str(path)).config.data_files
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0]
+        if "config name" in reason.lower():
+            raise InputError(f"{path} holds several datasets: {reason} Give the folder or files of one.") from error
+        log.info("the datasets library does not know the files of %s: %s", path, reason)
+        return {}
+    return {str(split): [Path(file) for file in files] for split, files in (found or {}).items()}
+
+
+def _parts(path: Path) -> list[Path]:
+    return sorted(part for part in path.iterdir() if (part / "state.json").is_file())
+
+
+def _open_folder(path: Path) -> Any:
+    from datasets import load_from_disk
+
+    whole = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+    try:
+        return load_from_disk(str(path)) if whole else {part.name: load_from_disk(str(part)) for part in _parts(path)}
     except Exception as error:
         raise InputError(
             f"{path} could not be read as a dataset: {error}. Save it again with `save_to_disk`."
@@ -130,9 +160,3 @@ def _load(name: str, configuration: str | None, split: str | None, streaming: bo
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(f"{trouble}: {reason}. Check the name, the split and the connection.") from error
-
-
-def _checked(text: object, column: str, name: str) -> str:
-    if text is not None and not isinstance(text, str):
-        raise InputError(f"{name}: column {column!r} holds {type(text).__name__} values; expected text.")
-    return text or ""

@@ -6,6 +6,7 @@ a cut text would no longer be text. Cut stories into sentences first where that 
 
 import hashlib
 import logging
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import islice
@@ -15,8 +16,19 @@ from typing import Any
 
 from unlearning_core.concepts import dataset_sources
 from unlearning_core.concepts.matcher import RULES_VERSION, Matcher
+from unlearning_core.concepts.reading import Reading, Understood
+from unlearning_core.concepts.rows import TextOfRow
 from unlearning_core.concepts.split_filter import BATCH, FilteredSplit, Source
-from unlearning_core.concepts.texts import clean_text, file_texts
+from unlearning_core.concepts.texts import (
+    TextStream,
+    choose_text,
+    dataset_texts,
+    folder_texts,
+    note_folder,
+    readable,
+    sentences_for_errors,
+    source_texts,
+)
 from unlearning_core.concepts.words import Concept
 from unlearning_core.errors import InputError
 from unlearning_core.files import new_folder, write_json
@@ -28,23 +40,22 @@ VALIDATION_SPLITS = ("validation", "valid", "val", "dev")
 """Names under which a source may hold its validation set; "test" is left alone."""
 
 
-@dataclass(frozen=True)
-class FilterSettings:
-    """What besides the words and the source decides the result.
+@dataclass(frozen=True, kw_only=True)
+class FilterSettings(Reading):
+    """How the source is to be read (`reading.Reading`), and what besides it and the words decides the result.
 
     Attributes:
-        column: column of the text; None for the one that its name tells.
         validation_share: share of the texts held out when the source has no validation split.
         seed: decides which texts these are.
         limit: at most so many texts of each split.
     """
 
-    column: str | None = None
     validation_share: float = 0.1
     seed: int = 0
     limit: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.validation_share < 1:
             raise InputError(f"validation_share is {self.validation_share}; expected above 0 and below 1, such as 0.1.")
         if self.limit is not None and self.limit < 2:
@@ -61,19 +72,24 @@ def filter_dataset(
     *,
     progress: ProgressCallback = silent,
 ) -> dict[str, Any]:
-    """Write DIR/train, DIR/validation (`save_to_disk`, all columns, the text as "text") and DIR/report.json.
+    """Write DIR/train, DIR/validation (`save_to_disk`, the text as "text") and DIR/report.json.
+
+    A saved or Hub dataset keeps its other columns where its text is a column; of files and conversations only the text
+    is kept.
 
     The folder appears whole or not at all. A source without a validation split gets one split off by text, so that
     equal texts are on the same side.
 
     Args:
-        source: as in `texts.read_texts`; both splits are read when it has them.
+        source: as in `texts.read_texts`; a split for training and one for validation are read when it has them, and
+            no split is named.
         output_dir: new, empty, or an earlier result of this function, which is replaced.
 
     Returns:
         The report: {"train": {"kept", "dropped", "total", "blank"}, "validation": the same, "words": dropped texts by
         concept word, "forms": matches by word and form, "examples": [{"split", "word", "found", "text"}] with the
-        match between double asterisks, "settings", "fingerprint"}. `total` leaves the blank texts out.
+        match between double asterisks, "understood": what the source was read as, "settings", "fingerprint"}. `total`
+        leaves the blank texts out.
 
     Raises:
         InputError: the source cannot be read, nothing is left of a split, or `output_dir` holds something else.
@@ -82,8 +98,12 @@ def filter_dataset(
     target = Path(output_dir)
     _check_target(target)
     log.info("filtering %s of %d concept words into %s", source, len(concept.words), target)
-    fingerprint = source_fingerprint(str(source))
-    train, validation = _open_splits(source, settings)
+    understood = Understood(str(source))
+    if not str(source).strip():
+        raise InputError("The dataset has no name. Give a file, a folder or the name of a dataset.")
+    with sentences_for_errors(str(source)):
+        fingerprint = source_fingerprint(str(source))
+        train, validation = _open_splits(source, settings, understood)
     matcher = Matcher(concept)
     training, held_out = FilteredSplit("train", matcher, progress), FilteredSplit("validation", matcher, progress)
     with new_folder(target) as folder, TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as scratch:
@@ -100,7 +120,9 @@ def filter_dataset(
             "words": {word: training.words[word] + held_out.words[word] for word in concept.words},
             "forms": matcher.forms(),
             "examples": [example for part in (training, held_out) for _, example in part.examples],
-            "settings": {"source": str(source), "validation_split_off": validation is None, **asdict(settings)},
+            "understood": understood.sentence(),
+            "settings": {"source": str(source), "validation_split_off": validation is None}
+            | {**asdict(settings), "roles": list(settings.roles)},
             "fingerprint": {"source": fingerprint, **concept_fingerprint(concept)},
         }
         write_json(folder / "report.json", report)
@@ -142,37 +164,73 @@ def concept_fingerprint(concept: Concept) -> dict[str, Any]:
     }
 
 
-def _open_splits(source: str | Path, settings: FilterSettings) -> tuple[Source, Source | None]:
-    path = Path(source)
-    if path.is_file():
-        return _file_source(path, settings), None
-    dataset = dataset_sources.open_dataset(str(source))
+def _open_splits(source: str | Path, settings: FilterSettings, understood: Understood) -> tuple[Source, Source | None]:
+    path, name = Path(source), str(source)
+    if path.is_dir() and not dataset_sources.is_saved_dataset(path):
+        files, left_out = dataset_sources.data_files(path)
+        train, held_out = _split_names(list(files), settings, name)
+        note_folder(understood, files, train, left_out)
+        second = Understood(name)
+        return (
+            _text_source(folder_texts(files[train], settings, understood), understood, settings),
+            _text_source(folder_texts(files[held_out], settings, second), second, settings) if held_out else None,
+        )
+    if not path.is_dir() and (path.exists() or path.is_symlink()):
+        return _text_source(source_texts(source, settings, understood), understood, settings), None
+    return _open_dataset(name, settings, understood)
+
+
+def _open_dataset(name: str, settings: FilterSettings, understood: Understood) -> tuple[Source, Source | None]:
+    dataset = dataset_sources.open_dataset(name)
+    understood.format = "dataset"
     if not isinstance(dataset, dict):
-        return _dataset_source(dataset, str(source), settings), None
-    train = dataset_sources.choose_split(list(dataset), None, str(source))
-    validation = next((name for name in VALIDATION_SPLITS if name in dataset and name != train), None)
-    second = None if validation is None else _dataset_source(dataset[validation], str(source), settings)
-    return _dataset_source(dataset[train], str(source), settings), second
+        return _dataset_source(dataset, name, settings, understood), None
+    train, held_out = _split_names(list(dataset), settings, name)
+    understood.format += f", split {train}"
+    second = _dataset_source(dataset[held_out], name, settings, Understood(name)) if held_out else None
+    return _dataset_source(dataset[train], name, settings, understood), second
 
 
-def _file_source(path: Path, settings: FilterSettings) -> Source:
+def _split_names(splits: list[str], settings: FilterSettings, name: str) -> tuple[str, str | None]:
+    """The split to train on, and the one to validate on where there is one and the person named none."""
+    train = dataset_sources.choose_split(splits, settings.split, name)
+    named = settings.split is not None
+    return train, None if named else next((one for one in VALIDATION_SPLITS if one in splits and one != train), None)
+
+
+def _text_source(texts: Iterator[str], understood: Understood, settings: FilterSettings) -> Source:
+    """Texts alone, as tables of one column."""
     import pyarrow
 
-    texts = islice(filter(None, map(clean_text, file_texts(path, settings.column))), settings.limit)
-    batches = iter(lambda: list(islice(texts, BATCH)), [])
+    stream = TextStream(readable(texts, understood.name), understood, settings.limit, silent)
+    batches = iter(lambda: list(islice(stream, BATCH)), [])
     tables = (pyarrow.table({"text": pyarrow.array(batch, pyarrow.string())}) for batch in batches)
     return Source(tables, "text", settings.limit)
 
 
-def _dataset_source(dataset: Any, name: str, settings: FilterSettings) -> Source:
-    column = dataset_sources.choose_column(dataset_sources.column_names(dataset), settings.column, name)
+def _dataset_source(dataset: Any, name: str, settings: FilterSettings, understood: Understood) -> Source:
+    chosen = choose_text(dataset, name, settings, understood)
+    if chosen.column is None:
+        return _text_source(dataset_texts(dataset, name, chosen), understood, settings)
     total = len(dataset) if hasattr(dataset, "__len__") else None
     if settings.limit is not None:
         total = settings.limit if total is None else min(total, settings.limit)
         dataset = dataset.take(total)
-    if column != "text" and "text" in dataset_sources.column_names(dataset):
+    if chosen.column != "text" and "text" in dataset_sources.column_names(dataset):
         dataset = dataset.remove_columns(["text"])
-    return Source(dataset.with_format("arrow").iter(batch_size=BATCH), column, total)
+    tables = readable(dataset.with_format("arrow").iter(batch_size=BATCH), name)
+    return Source(_told(tables, chosen, understood), chosen.column, total)
+
+
+def _told(tables: Iterator[Any], chosen: TextOfRow, understood: Understood) -> Iterator[Any]:
+    """The tables, whose texts are checked to be text and counted; the first ones are told."""
+    for number, table in enumerate(tables):
+        for text in table[chosen.column].to_pylist():
+            if chosen.texts({chosen.column: text}, understood.name) and text.strip():
+                understood.add(text)
+        if number == 0:
+            understood.tell()
+        yield table
 
 
 def _check_target(target: Path) -> None:

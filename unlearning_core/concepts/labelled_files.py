@@ -36,7 +36,7 @@ def read_labelled(path: Path) -> list[LabelledText]:
                     tuple(row.get("neighbour_words", ())),
                 )
             )
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} holds no labelled sentences ({type(error).__name__}: {error}). Label the sentences again."
         ) from error

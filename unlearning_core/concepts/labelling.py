@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.reading import listed
 from unlearning_core.errors import InputError
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
@@ -164,14 +165,14 @@ def _report(labelled: LabelledSet) -> None:
     if not found:
         raise InputError(
             f"None of the concept's {len(words)} words occurs in the {len(labelled.items)} sentences: "
-            f"{', '.join(words)}. Give text that is about the concept, or other words."
+            f"{listed(words)}. Give text that is about the concept, or other words."
         )
     log.info(
         "labelled %d sentences: %d with the concept, %d without, %d duplicates dropped",
         len(labelled.items), found, len(labelled.items) - found, labelled.duplicates,
     )  # fmt: skip
     if labelled.missing:
-        log.warning("concept words that never occur: %s", ", ".join(labelled.missing))
+        log.warning("concept words that never occur: %s", listed(labelled.missing))
 
 
 def _draw(indices: list[int], wanted: int | None, drawn: random.Random) -> set[int]:

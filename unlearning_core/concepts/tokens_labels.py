@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from unlearning_core.concepts.file_content import read_text
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText, same_text_key
-from unlearning_core.concepts.words import read_utf8
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file
 
@@ -108,8 +108,8 @@ def read(
 
 
 def _aligned_lines(tokens: Path, labels: Path) -> Iterator[tuple[int, list[str], list[str]]]:
-    token_lines = _split_lines(read_utf8(tokens, "the tokens file"))
-    label_lines = _split_lines(read_utf8(labels, "the labels file"))
+    token_lines = _split_lines(read_text(tokens, "the tokens file"))
+    label_lines = _split_lines(read_text(labels, "the labels file"))
     for number, (token_line, label_line) in enumerate(zip(token_lines, label_lines, strict=False), start=1):
         words, marks = token_line.split(), label_line.split()
         if len(words) != len(marks):

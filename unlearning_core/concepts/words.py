@@ -1,11 +1,13 @@
 """A concept in words, and the file a person writes them in."""
 
-import csv
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from unlearning_core.concepts.file_content import read_text
+from unlearning_core.concepts.reading import listed, log
+from unlearning_core.concepts.word_lists import WordList, parse_list
 from unlearning_core.errors import InputError
 
 
@@ -58,85 +60,43 @@ def _bare(word: str) -> str:
 
 
 def read_words(path: Path | str, column: str | None = None) -> tuple[str, ...]:
-    """Concept words from a file: one a line, or comma separated, or a column of a CSV file.
+    """Concept words from a file; what it was understood as is logged. Arguments and errors as in `read_list`."""
+    words, said = read_list(path, column)
+    log.info("%s", said)
+    return words
 
-    A line that starts with "#" is a comment. Repeats that differ in case only are dropped, the order stays.
+
+def read_list(path: Path | str, column: str | None = None) -> tuple[tuple[str, ...], str]:
+    """Concept words from a file in any of the forms of `word_lists.parse_list`, and what it was understood as.
+
+    Repeats that differ in case only are dropped, the order stays.
 
     Args:
-        path: UTF-8 file, with or without a byte order mark.
+        path: UTF-8 file, or UTF-16 with a byte order mark.
         column: name of the CSV column; needed only when a `.csv` file has several columns under a header.
 
     Raises:
-        InputError: the file is missing, not UTF-8, without words, or has no such column.
+        InputError: the file is missing, no text, not UTF-8, without words, has no such column, or a line that is no
+            word.
     """
     path = Path(path)
-    words = parse_words(
-        read_utf8(path, "the word list"), column=column, name=str(path), table=path.suffix.lower() in (".csv", ".tsv")
-    )
+    table = path.suffix.lower() in (".csv", ".tsv")
+    found = parse_list(read_text(path, "the word list"), str(path), column=column, table=table)
+    words = unique_words(found.words)
     if not words:
         raise InputError(f"{path} holds no words. Write the concept's words in it, one a line.")
-    return words
+    return words, described(path.name, found, words)
 
 
 def parse_words(
     text: str, *, column: str | None = None, name: str = "the word list", table: bool = False
 ) -> tuple[str, ...]:
     """Concept words from text as in `read_words`; `table` says that it is a CSV file which may have a header."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    if not table and column is None:
-        return unique_words(cell for line in lines for cell in line.split(","))
-    return unique_words(_table_words(lines, column, name))
+    return unique_words(parse_list(text, name, column=column, table=table).words)
 
 
-def _table_words(lines: list[str], column: str | None, name: str) -> list[str]:
-    first = lines[0] if lines else ""
-    delimiter = next((sign for sign in "\t;," if sign in first), ",")
-    rows = [row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if row]
-    if not rows:
-        return []
-    header = [cell.strip() for cell in rows[0]]
-    if column is None and len(rows) == 1:
-        return header
-    index = _header_column(header) if column is None else header.index(column) if column in header else None
-    if index is not None:
-        return [row[index] for row in rows[1:] if index < len(row)]
-    if column is None and len(header) == 1:
-        return [row[0] for row in rows]
-    asked = f"has no column {column!r}" if column else "does not say which column holds the words"
-    raise InputError(f"{name} {asked}; its columns are {', '.join(header)}. Name one of these as the column.")
-
-
-def read_utf8(path: Path, what: str) -> str:
-    """Text of a UTF-8 file, without its byte order mark.
-
-    Raises:
-        InputError: the file is missing, a folder, or not UTF-8 (names the line and the byte).
-    """
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist. Check the path of {what}.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder, but {what} must be a file.") from None
-    except PermissionError:
-        raise InputError(f"{path} may not be read: permission denied. Change the rights of {what}.") from None
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, raw[error.start], error.start, raw.count(b"\n", 0, error.start) + 1) from None
-
-
-def not_utf8(path: Path | str, byte: int, offset: int, line: int) -> InputError:
-    """The sentence for a byte that is not UTF-8: `offset` counts from 0, `line` from 1."""
-    return InputError(
-        f"{path} is not UTF-8 text: byte 0x{byte:02x} at offset {offset}, line {line}. "
-        "Save it again with the encoding UTF-8."
-    )
-
-
-_HEADERS = ("word", "words", "concept", "concepts", "target", "term", "terms", "phrase", "target_word", "target_words")
-
-
-def _header_column(header: list[str]) -> int | None:
-    names = [cell.casefold() for cell in header]
-    return next((names.index(name) for name in _HEADERS if name in names), None)
+def described(name: str, found: WordList, words: tuple[str, ...]) -> str:
+    """What a list was understood as, in one line."""
+    repeats = sum(bool(unique_words([word])) for word in found.words) - len(words)
+    notes = [found.form, *found.notes, *([f"{repeats} repeats dropped"] if repeats else [])]
+    return f"{name} holds {len(words):,} words ({'; '.join(notes)}): {listed(words)}."

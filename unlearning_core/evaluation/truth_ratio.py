@@ -26,8 +26,8 @@ from jaxtyping import Float
 
 from unlearning_core.activations.alignment import encode
 from unlearning_core.activations.batches import length_sorted
+from unlearning_core.concepts.json_texts import json_lines
 from unlearning_core.concepts.labelling import LabelledText
-from unlearning_core.concepts.texts import json_lines
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.models.loading import LoadedModel

@@ -12,7 +12,10 @@ from unlearning_core.files import write_json
 from unlearning_core.methods.method import MethodInput, Summary
 from unlearning_core.training.job import TrainingJob
 
-TEXT_KEYS = {"enabled", "train_dataset_path", "val_dataset_path", "dataset", "dataset_column", "max_train_texts"}
+TEXT_KEYS = {
+    "enabled", "train_dataset_path", "val_dataset_path", "dataset", "dataset_split", "dataset_column",
+    "dataset_reading", "max_train_texts",
+}  # fmt: skip
 """Settings that say which text is trained on, not how."""
 
 

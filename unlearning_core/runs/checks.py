@@ -104,18 +104,22 @@ def texts_named(config: ExperimentConfig) -> Iterator[TextSetting]:
     given: list[tuple[str, str, str | None, dict[str, Any]]] = [
         (
             "label", "neural_probing.sentences", None if probing.tokens_input_path else probing.sentences,
-            {"split": probing.sentences_split, "column": probing.sentences_column},
+            {"split": probing.sentences_split, "column": probing.sentences_column}
+            | probing.sentences_reading.model_dump(),
         ),
         ("label", "neural_probing.retain_corpus", probing.retain_corpus, {}),
         (
             "label", "neural_probing.neighbour_corpus", probing.neighbour_corpus,
-            {"split": probing.neighbour_corpus_split, "column": probing.neighbour_corpus_column},
+            {"split": probing.neighbour_corpus_split, "column": probing.neighbour_corpus_column}
+            | probing.neighbour_corpus_reading.model_dump(),
         ),
     ]  # fmt: skip
-    column: dict[str, Any] = {"column": training.dataset_column}
+    reading: dict[str, Any] = {
+        "split": training.dataset_split, "column": training.dataset_column, **training.dataset_reading.model_dump()
+    }  # fmt: skip
     for name in ("train_dataset_path", "val_dataset_path"):
-        given.append(("filter", f"retraining.{name}", getattr(training, name), column))
-    given.append(("filter", "retraining.dataset", None if training.train_dataset_path else training.dataset, column))
+        given.append(("filter", f"retraining.{name}", getattr(training, name), reading))
+    given.append(("filter", "retraining.dataset", None if training.train_dataset_path else training.dataset, reading))
     for name in ("forget_texts", "neighbour_texts", "retain_texts"):
         value = getattr(twin, name) if twin.model is not None else None
         given.append(("distance", f"never_knew.{name}", value, {"only": twin.texts_only}))

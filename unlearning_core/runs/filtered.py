@@ -8,6 +8,7 @@ from unlearning_core.concepts.filtering import (
     filter_dataset,
     source_fingerprint,
 )
+from unlearning_core.concepts.reading import READER_VERSION
 from unlearning_core.errors import Stopped
 from unlearning_core.progress import Progress
 from unlearning_core.runs.context import RunContext
@@ -69,7 +70,11 @@ def make_reports(context: RunContext) -> list[dict[str, Any]]:
 
 
 def _settings(context: RunContext) -> FilterSettings:
-    return FilterSettings(column=context.config.retraining.dataset_column, seed=context.config.seed)
+    section = context.config.retraining
+    reading = section.dataset_reading.model_dump()
+    return FilterSettings(
+        split=section.dataset_split, column=section.dataset_column, **reading, seed=context.config.seed
+    )
 
 
 def _key(context: RunContext, source: str) -> str:
@@ -78,6 +83,7 @@ def _key(context: RunContext, source: str) -> str:
         {
             "concept": concept_fingerprint(context.concept),
             "source": source_fingerprint(source),
-            "settings": vars(settings),
+            "settings": {**vars(settings), "roles": list(settings.roles)},
+            "reader": READER_VERSION,
         }
     )

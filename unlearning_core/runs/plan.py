@@ -261,7 +261,12 @@ def _training_texts(context: RunContext, labelled: LabelledSet | None) -> int | 
         place = context.source(named)
         if _bytes(Path(place)) > _COUNTED:
             return training.max_train_texts
-        texts: Iterable[str] = read_texts(place, column=training.dataset_column)
+        texts: Iterable[str] = read_texts(
+            place,
+            split=training.dataset_split,
+            column=training.dataset_column,
+            **training.dataset_reading.model_dump(),
+        )
         count = sum(1 for _ in islice(texts, training.max_train_texts))
     known: Sequence[int] = [number for number in (count, training.max_train_texts) if number is not None]
     return min(known, default=None)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from unlearning_core.concepts.file_content import checked_file
 from unlearning_core.config import ExperimentConfig, locations
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.runs.manifest import DAMAGED
@@ -73,7 +74,7 @@ def text_fingerprint(source: str) -> Any:
     """What a text holds: a digest for a file, names, sizes and times for a folder, the name of a dataset on the Hub."""
     path = Path(source)
     if path.is_file():
-        with path.open("rb") as file:
+        with checked_file(path, "the text source").open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())

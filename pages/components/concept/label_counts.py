@@ -11,6 +11,7 @@ from pages.components.marked_text import escaped, highlighted
 from pages.components.progress import run_and_redraw
 from pages.components.rows import metric_row
 from unlearning_core.concepts import tokens_labels
+from unlearning_core.concepts.reading import listed
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
@@ -42,7 +43,7 @@ def counts(facts: dict[str, Any]) -> None:
         kind = "with" if few == facts["train"][0] else "without"
         st.warning(f"Only {few} sentences {kind} the concept are there to rank on: expect an unsteady ranking.")
     if near and near["missing_words"]:
-        st.warning("These neighbours never occur: " + escaped(", ".join(near["missing_words"])))
+        st.warning("These neighbours never occur: " + escaped(listed(near["missing_words"])))
     if near and near["train"] < FEW:
         st.warning(
             f"Only {near['train']} sentences with a neighbour and without the concept are there to rank on: too "

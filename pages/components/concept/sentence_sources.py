@@ -10,8 +10,9 @@ from pages.components.current_run import changed, keep_upload
 from pages.components.model_cache import base_model
 from pages.components.new_run import experiment_of
 from pages.components.progress import run_and_redraw
+from pages.components.reading import choose_reading, show_understood
 from unlearning_core.concepts.words import Concept
-from unlearning_core.config import find_path
+from unlearning_core.config import TextReadingSection, find_path
 from unlearning_core.errors import InputError
 from unlearning_core.files import ROOT
 from unlearning_core.progress import ProgressCallback
@@ -25,17 +26,20 @@ ORIGINS = {
     ROOT / "data" / "smallworld" / "texts.jsonl": "Written by SmallWorld's own grammar, from facts that are known.",
     ROOT / "data" / "seats" / "sentences.jsonl": "Written by SmolLM2 about seats and about everything else.",
 }
-FORMATS = ["txt", "json", "jsonl", "csv", "tsv", "parquet"]
+FORMATS = [
+    "txt", "md", "json", "jsonl", "ndjson", "csv", "tsv", "parquet", "arrow", "feather", "xlsx", "docx", "pdf", "gz",
+    "bz2", "xz", "zst", "zip",
+]  # fmt: skip
 _WRITTEN = "written"
 """Where the run keeps sentences that the model wrote."""
 
-_NONE: dict[str, str | None] = {
+_NONE: dict[str, Any] = {
     "sentences": None, "sentences_split": None, "sentences_column": None,
-    "tokens_input_path": None, "labels_input_path": None,
+    "tokens_input_path": None, "labels_input_path": None, "sentences_reading": TextReadingSection().model_dump(),
 }  # fmt: skip
 
 
-def choose_source(run: Run, words: tuple[str, ...], matching: dict[str, Any]) -> dict[str, str | None]:
+def choose_source(run: Run, words: tuple[str, ...], matching: dict[str, Any]) -> dict[str, Any]:
     """The chosen source as keys of neural_probing; those of the sources not chosen are emptied."""
     kind = st.radio("Sentences", KINDS, index=KINDS.index(_kind_of(run)), key=f"source {run.id}")
     if kind == SHIPPED:
@@ -46,7 +50,7 @@ def choose_source(run: Run, words: tuple[str, ...], matching: dict[str, Any]) ->
         return _NONE | _path(run)
     if kind == UPLOAD:
         upload = st.file_uploader("Sentences", type=FORMATS, max_upload_size=200, key=f"sentences upload {run.id}")
-        return _NONE | {"sentences": keep_upload(run, upload) if upload is not None else _uploaded(run)}
+        return _NONE | _read(run, keep_upload(run, upload) if upload is not None else _uploaded(run))
     if kind == LABELLED:
         return _NONE | _labelled(run)
     return _NONE | {"sentences": _written(run, words, matching)}
@@ -74,20 +78,28 @@ def _uploaded(run: Run) -> str | None:
     return source if source and Path(source).parent == run.kept_inputs_folder.resolve() else None
 
 
-def _path(run: Run) -> dict[str, str | None]:
+def _path(run: Run) -> dict[str, Any]:
     probing = run.config.neural_probing
     source = st.text_input(
         "File, folder or dataset", probing.sentences or "", key=f"path {run.id}",
-        help="Text, JSON, JSON lines, CSV or Parquet; a folder written by save_to_disk; or owner/name on the Hub.",
+        help="Text, JSON, JSON lines, CSV, Parquet, a workbook or document; a folder; or owner/name on the Hub.",
     )  # fmt: skip
-    left, right = st.columns(2)
-    split = left.text_input("Split", probing.sentences_split or "", key=f"split {run.id}", placeholder="train")
-    column = right.text_input("Text column", probing.sentences_column or "", key=f"column {run.id}", placeholder="text")
     name = (source or "").strip()
+    return _read(run, find_path(name, Path.cwd()) if name else None)
+
+
+def _read(run: Run, source: str | None) -> dict[str, Any]:
+    """The source and how it is read, as keys of neural_probing; what it is understood as is shown."""
+    probing = run.config.neural_probing
+    split, column, reading = choose_reading(
+        run.id, probing.sentences_split, probing.sentences_column, probing.sentences_reading
+    )
+    show_understood(source, split, column, reading)
     return {
-        "sentences": find_path(name, Path.cwd()) if name else None,
-        "sentences_split": (split or "").strip() or None,
-        "sentences_column": (column or "").strip() or None,
+        "sentences": source,
+        "sentences_split": split,
+        "sentences_column": column,
+        "sentences_reading": reading,
     }
 
 

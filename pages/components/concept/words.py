@@ -1,29 +1,39 @@
 """What is to be forgotten and what is to stay, on the Concept page: words, neighbours, how many sentences are used."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import streamlit as st
 
 from pages.components.marked_text import escaped
+from pages.components.progress import show_errors
 from pages.components.run_summary import concept_words
 from unlearning_core.concepts.lemmas import language_code, language_names, uninflected
 from unlearning_core.concepts.neighbours import given_words
-from unlearning_core.concepts.words import parse_words
+from unlearning_core.concepts.words import parse_words, read_list
 from unlearning_core.config import find_path
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
 
 
-def choose_words(run: Run) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """The words as they stand in the box, and how they are matched (`inflections` and `language` of a `Concept`)."""
-    upload = st.file_uploader("Words from a file", type=["txt", "csv", "tsv"], max_upload_size=10)
-    given = concept_words(run)
+def choose_words(run: Run) -> tuple[tuple[str, ...] | None, dict[str, Any]]:
+    """The words as they stand in the box, or None where they are none, and how they are matched.
+
+    The latter are `inflections` and `language` of a `Concept`.
+    """
+    upload = st.file_uploader(
+        "Words from a file", type=["txt", "md", "csv", "tsv", "json", "jsonl", "ndjson"], max_upload_size=10
+    )
+    given, source = concept_words(run), ""
     if upload is not None:
-        table = upload.name.lower().endswith((".csv", ".tsv"))
-        given = parse_words(_utf8(upload.getvalue(), upload.name), name=upload.name, table=table)
+        # A file that is refused leaves the words in the box as they are.
+        with show_errors():
+            given, said = _words_of(upload)
+            source = upload.file_id
+            st.caption(escaped(said))
     text = st.text_area(
-        "Concept words", "\n".join(given), height=240, key=f"words {run.id} {upload.file_id if upload else ''}",
+        "Concept words", "\n".join(given), height=240, key=f"words {run.id} {source}",
         help="One a line, or with commas between them. A line may be a phrase of several words.",
     )  # fmt: skip
     inflections = st.toggle(
@@ -43,18 +53,29 @@ def choose_words(run: Run) -> tuple[tuple[str, ...], dict[str, Any]]:
     )  # fmt: skip
     if inflections and (sentence := uninflected(language)):
         st.caption(escaped(sentence))
-    return parse_words(text or ""), {"inflections": inflections, "language": language}
+    return _parsed(text, "Concept words"), {"inflections": inflections, "language": language}
 
 
-def _utf8(raw: bytes, name: str) -> str:
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name} is not UTF-8 text (byte {error.start}). Save it as UTF-8 and try again.") from error
+def _words_of(upload: Any) -> tuple[tuple[str, ...], str]:
+    """The words in an uploaded file, and what it was understood as; raises InputError that calls it by its name."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / (Path(str(upload.name).replace("\\", "/")).name or "words.txt")
+        path.write_bytes(upload.getvalue())
+        try:
+            return read_list(path)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), path.name)) from error
 
 
-def choose_neighbours(run: Run) -> dict[str, Any]:
-    """The words that must stay and the text about them, as keys of neural_probing."""
+def _parsed(text: str | None, name: str) -> tuple[str, ...] | None:
+    """The words in a box; None, and the reason shown, where a line is no word."""
+    with show_errors():
+        return parse_words(text or "", name=name)
+    return None
+
+
+def choose_neighbours(run: Run) -> dict[str, Any] | None:
+    """The words that must stay and the text about them, as keys of neural_probing; None where a line is no word."""
     probing = run.config.neural_probing
     known: tuple[str, ...] = ()
     gone = False
@@ -77,7 +98,9 @@ def choose_neighbours(run: Run) -> dict[str, Any]:
         help="A file, folder or dataset. Its sentences without the concept are added to the others. Without "
         "words of the neighbours all that it says counts as a neighbour.",
     )  # fmt: skip
-    words, name = parse_words(text or ""), (source or "").strip()
+    words, name = _parsed(text, "Neighbours"), (source or "").strip()
+    if words is None:
+        return None
     percent = round(100 * probing.neighbour_share)
     if words or name:
         percent = st.slider(

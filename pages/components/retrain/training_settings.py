@@ -7,7 +7,8 @@ import streamlit as st
 
 from pages.components.current_run import changed
 from pages.components.navigation import finished_stages
-from unlearning_core.config import RetrainingSection, find_path
+from pages.components.reading import choose_reading, show_understood
+from unlearning_core.config import RetrainingSection, TextReadingSection, find_path
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
 
@@ -54,23 +55,28 @@ def save_settings(run: Run, settings: dict[str, Any]) -> None:
     run.save_config(changed(run.config, retraining={"enabled": True} | section))
 
 
-def _choose_text(run: Run) -> dict[str, str | int | None]:
+def _choose_text(run: Run) -> dict[str, Any]:
     """The chosen text as keys of the section retraining; those not taken are emptied; "text" is the kind."""
     section = run.config.retraining
     kinds = [RETAIN, DATASET, TWO]
     known = TWO if section.train_dataset_path else DATASET if section.dataset else RETAIN
     kind = st.radio("What it reads", kinds, index=kinds.index(known), key=f"text {run.id}")
-    found: dict[str, str | int | None] = dict.fromkeys(
-        ("dataset", "train_dataset_path", "val_dataset_path", "dataset_column")
+    found: dict[str, Any] = dict.fromkeys(
+        ("dataset", "train_dataset_path", "val_dataset_path", "dataset_split", "dataset_column")
     )
     if kind == DATASET:
         found["dataset"] = _path("File, folder or dataset name", section.dataset, f"dataset {run.id}")
     elif kind == TWO:
         found["train_dataset_path"] = _path("Training text", section.train_dataset_path, f"train {run.id}")
         found["val_dataset_path"] = _path("Validation text", section.val_dataset_path, f"validation {run.id}")
+    found["dataset_reading"] = TextReadingSection().model_dump()
     if kind != RETAIN:
-        column = st.text_input("Text column", section.dataset_column or "", key=f"column {run.id}", placeholder="text")
-        found["dataset_column"] = (column or "").strip() or None
+        split, column, reading = choose_reading(
+            run.id, section.dataset_split, section.dataset_column, section.dataset_reading
+        )
+        found |= {"dataset_split": split, "dataset_column": column, "dataset_reading": reading}
+        for name in ("dataset", "train_dataset_path", "val_dataset_path"):
+            show_understood(found[name], split, column, reading)
     most = st.number_input(
         "Texts at most", 0, None, section.max_train_texts or 0, key=f"texts {run.id}", help="0: all of them."
     )

@@ -13,7 +13,10 @@ from unlearning_core.progress import ProgressCallback, duration
 from unlearning_core.runs.run import Run
 from unlearning_core.training.rate import TimeEstimate, estimate
 
-_TEXT = ("dataset", "train_dataset_path", "val_dataset_path", "dataset_column", "max_train_texts")
+_TEXT = (
+    "dataset", "train_dataset_path", "val_dataset_path", "dataset_split", "dataset_column", "dataset_reading",
+    "max_train_texts",
+)  # fmt: skip
 
 
 def time_before(run: Run, settings: dict[str, Any]) -> bool:
@@ -57,8 +60,8 @@ def _estimated(run: Run, settings: dict[str, Any]) -> TimeEstimate | None:
     """None while the text has not been filtered for these settings, or no rate is known."""
     from unlearning_core.runs.training_time import known_rate
 
-    section = run.config.retraining
-    if "filter" not in finished_stages(run) or any(settings[name] != getattr(section, name) for name in _TEXT):
+    known = run.config.retraining.model_dump()
+    if "filter" not in finished_stages(run) or any(settings[name] != known[name] for name in _TEXT):
         return None
     rate = known_rate(run, settings["batch_size"])
     if rate is None:

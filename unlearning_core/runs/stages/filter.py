@@ -6,6 +6,7 @@ from typing import Any
 
 from unlearning_core.concepts.labelling import same_text_key
 from unlearning_core.concepts.sentences import split_sentences
+from unlearning_core.config import RetrainingSection
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json, write_text
 from unlearning_core.runs.context import RunContext
@@ -19,9 +20,15 @@ def filter_inputs(context: RunContext) -> Any:
     named = (section.train_dataset_path, section.val_dataset_path, section.dataset)
     return {
         "sources": [context.text_fingerprint(source) for source in named],
-        "settings": section.model_dump(include={"dataset_column", "max_train_texts"}),
+        "settings": section.model_dump(include={"dataset_column", "max_train_texts"}) | _reading(section),
         "seed": context.config.seed,
     }
+
+
+def _reading(section: RetrainingSection) -> dict[str, Any]:
+    """How the text is to be read; only what is said: runs from before it could be said stay up to date."""
+    said = section.model_dump(include={"dataset_split", "dataset_reading"}, exclude_defaults=True)
+    return {name: value for name, value in said.items() if value}
 
 
 def filter_text(context: RunContext, folder: Path) -> Summary:

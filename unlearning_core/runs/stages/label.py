@@ -10,6 +10,7 @@ from unlearning_core.concepts.labelled_files import write_labelled
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText, label, label_text, same_text_key
 from unlearning_core.concepts.matcher import Matcher, outside
 from unlearning_core.concepts.neighbours import as_concept, with_neighbours
+from unlearning_core.concepts.reading import Understood
 from unlearning_core.concepts.sentences import as_sentences
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.concepts.tokens_labels import read as read_tokens_labels
@@ -47,11 +48,15 @@ def label_inputs(context: RunContext) -> Any:
         "evaluation": context.config.evaluation.model_dump(),
         "seed": context.config.seed,
     }  # fmt: skip
+    if said := probing.sentences_reading.model_dump(exclude_defaults=True):
+        inputs["sentences_reading"] = said
     # Only where there are any: runs from before there were corrections or neighbours stay up to date.
     inputs |= {"left out": asdict(corrected)} if corrected else {}
     if not _has_neighbours(context):
         return inputs
     keys = {"neighbour_corpus_split", "neighbour_corpus_column"}
+    if probing.neighbour_corpus_reading.model_dump(exclude_defaults=True):
+        keys.add("neighbour_corpus_reading")
     return inputs | {
         "neighbours": asdict(context.neighbours) if context.neighbours else None,
         "neighbour_corpus": [context.text_fingerprint(probing.neighbour_corpus), probing.model_dump(include=keys)],
@@ -72,7 +77,7 @@ def label_sentences(context: RunContext, folder: Path) -> Summary:
             is among the sentences that are measured on.
     """
     probing, seed = context.config.neural_probing, context.config.seed
-    whole = _whole_source(context)
+    whole, understood = _whole_source(context)
     left_out = corrections(context).find(whole.items, context.concept)
     labelled = without(whole, left_out.keys)
     train, held_out = (without(part, left_out.keys) for part in whole.split(probing.held_out, seed))
@@ -94,6 +99,8 @@ def label_sentences(context: RunContext, folder: Path) -> Summary:
     details: dict[str, Any] = {
         "words": labelled.counts, "forms": forms_of(labelled.items), "corrections": _counted(left_out)
     }  # fmt: skip
+    if understood is not None:
+        details["understood"] = understood.sentence()
     if _has_neighbours(context):
         details["neighbours"] = _neighbour_facts(context, labelled, train, held_out)
     write_json(folder / "data" / "concept.json", details | summary)
@@ -142,12 +149,13 @@ def _check_left(train: LabelledSet, held_out: LabelledSet, left_out: LeftOut) ->
 
 def labelled_source(context: RunContext) -> LabelledSet:
     """The sentences of the config's source, labelled and corrected; raises InputError when the config names none."""
-    labelled = _whole_source(context)
+    labelled, _ = _whole_source(context)
     return without(labelled, corrections(context).find(labelled.items, context.concept).keys)
 
 
-def _whole_source(context: RunContext) -> LabelledSet:
-    probing = context.config.neural_probing
+def _whole_source(context: RunContext) -> tuple[LabelledSet, Understood | None]:
+    """All sentences, labelled, and what their text was understood as, where it is text."""
+    probing, understood = context.config.neural_probing, None
     if probing.tokens_input_path and probing.labels_input_path:
         files = context.source(probing.tokens_input_path), context.source(probing.labels_input_path)
         labelled = read_tokens_labels(*files, probing.target_label)
@@ -157,9 +165,10 @@ def _whole_source(context: RunContext) -> LabelledSet:
             context.source(probing.sentences),
             split=probing.sentences_split,
             column=probing.sentences_column,
+            **probing.sentences_reading.model_dump(),
             progress=context.progress,
         )
-        labelled = label(as_sentences(texts), context.matcher, context.progress)
+        labelled, understood = label(as_sentences(texts), context.matcher, context.progress), texts.understood
     else:
         raise InputError(
             "The config names no text: give neural_probing.sentences, or neural_probing.tokens_input_path with "
@@ -173,7 +182,7 @@ def _whole_source(context: RunContext) -> LabelledSet:
         )
         added = [item for item in more if not item.spans and same_text_key(item.text) not in seen]
         labelled = LabelledSet([*labelled.items, *added], labelled.duplicates, labelled.vocabulary)
-    return _with_neighbours(labelled, context) if _has_neighbours(context) else labelled
+    return _with_neighbours(labelled, context) if _has_neighbours(context) else labelled, understood
 
 
 def _with_neighbours(labelled: LabelledSet, context: RunContext) -> LabelledSet:
@@ -184,6 +193,7 @@ def _with_neighbours(labelled: LabelledSet, context: RunContext) -> LabelledSet:
             context.source(probing.neighbour_corpus),
             split=probing.neighbour_corpus_split,
             column=probing.neighbour_corpus_column,
+            **probing.neighbour_corpus_reading.model_dump(),
             progress=context.progress,
         )
     words = Matcher(context.neighbours) if context.neighbours else None

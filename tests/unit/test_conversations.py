@@ -1,0 +1,198 @@
+"""Chat data in its forms, from JSON, JSON lines, Parquet, a saved dataset and a folder: a conversation is a text."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset
+
+from tests.chat_data import trees
+from unlearning_core.concepts.texts import read_texts
+from unlearning_core.errors import InputError
+
+Row = dict[str, Any]
+HI, HO = "What is it?", "A chair.\nIt is red."
+WHOLE = f"{HI}\n\n{HO}"
+
+FORMS: dict[str, Row] = {
+    "messages": {"messages": [{"role": "user", "content": HI}, {"role": "assistant", "content": HO}]},
+    "system": {
+        "messages": [
+            {"role": "system", "content": "Be kind."},
+            {"role": "user", "content": HI},
+            {"role": "assistant", "content": HO},
+        ]
+    },
+    "parts": {
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": HI}]},
+            {"role": "assistant", "content": [{"type": "text", "text": HO}]},
+        ]
+    },
+    "sharegpt": {"id": "a", "conversations": [{"from": "human", "value": HI}, {"from": "gpt", "value": HO}]},
+    "completion": {"prompt": HI, "completion": HO},
+    "response": {"prompt": HI, "response": HO},
+    "alpaca": {"instruction": HI, "input": "", "output": HO},
+    "dolly": {"instruction": HI, "context": "", "response": HO, "category": "qa"},
+    "question": {"question": HI, "answer": HO},
+    "preference": {"prompt": HI, "chosen": HO, "rejected": "No."},
+    "preference turns": {
+        "prompt": HI,
+        "chosen": [{"role": "user", "content": HI}, {"role": "assistant", "content": HO}],
+        "rejected": [{"role": "user", "content": HI}, {"role": "assistant", "content": "No."}],
+    },
+    "conversational": {
+        "prompt": [{"role": "user", "content": HI}],
+        "completion": [{"role": "assistant", "content": HO}],
+    },
+    "hh": {"chosen": f"\n\nHuman: {HI}\n\nAssistant: {HO}", "rejected": f"\n\nHuman: {HI}\n\nAssistant: No."},
+    "list of texts": {"dialog": [HI, HO]},
+}
+
+
+def as_json(path: Path, rows: list[Row]) -> Path:
+    path.with_suffix(".json").write_text(json.dumps(rows))
+    return path.with_suffix(".json")
+
+
+def as_lines(path: Path, rows: list[Row]) -> Path:
+    path.with_suffix(".jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path.with_suffix(".jsonl")
+
+
+def as_parquet(path: Path, rows: list[Row]) -> Path:
+    Dataset.from_list(rows).to_parquet(str(path.with_suffix(".parquet")))
+    return path.with_suffix(".parquet")
+
+
+def as_saved(path: Path, rows: list[Row]) -> Path:
+    Dataset.from_list(rows).save_to_disk(str(path))
+    return path
+
+
+def as_folder(path: Path, rows: list[Row]) -> Path:
+    path.mkdir()
+    as_lines(path / "train", rows)
+    return path
+
+
+WAYS = [as_json, as_lines, as_parquet, as_saved, as_folder]
+
+
+@pytest.mark.parametrize("write", WAYS)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_conversation_is_one_text(tmp_path: Path, form: str, write: Callable[[Path, list[Row]], Path]) -> None:
+    source = write(tmp_path / "chat", [FORMS[form], FORMS[form]])
+    assert list(read_texts(source)) == [WHOLE, WHOLE]
+
+
+@pytest.mark.parametrize("form", [name for name in FORMS if name != "list of texts"])
+def test_roles_choose_whose_turns_are_read(tmp_path: Path, form: str) -> None:
+    source = as_lines(tmp_path / "chat", [FORMS[form]])
+    assert list(read_texts(source, roles=["assistant"])) == [HO]
+    assert list(read_texts(source, roles=["user"])) == [HI]
+    assert list(read_texts(source, roles=["human", "gpt"])) == [WHOLE]
+
+
+def test_what_the_system_and_tools_say_is_read_where_it_is_asked_for(tmp_path: Path) -> None:
+    source = as_lines(tmp_path / "chat", [FORMS["system"]])
+    assert list(read_texts(source, roles=["system"])) == ["Be kind."]
+    with pytest.raises(InputError, match="holds no text"):
+        list(read_texts(source, roles=["nobody"]))
+    plain = as_lines(tmp_path / "plain", [{"text": "A chair."}])
+    with pytest.raises(InputError, match="names no roles"):
+        list(read_texts(plain, roles=["user"]))
+
+
+def test_an_older_dataset_stores_turns_as_an_object_of_lists(tmp_path: Path) -> None:
+    row = {"conversations": {"from": ["human", "gpt"], "value": [HI, HO]}}
+    assert list(read_texts(as_lines(tmp_path / "chat", [row]))) == [WHOLE]
+
+
+def test_turns_without_text_are_passed_over(tmp_path: Path) -> None:
+    row = {
+        "messages": [
+            {
+                "role": "user",
+                "content": [{"type": "image_url", "image_url": {"url": "x"}}, {"type": "text", "text": HI}],
+            },
+            {"role": "assistant", "content": None, "tool_calls": [{"name": "look"}]},
+            {"role": "tool", "content": "42"},
+            {"role": "assistant", "content": HO},
+        ]
+    }
+    assert list(read_texts(as_lines(tmp_path / "chat", [row]))) == [WHOLE]
+
+
+def paths(message: Row) -> list[list[str]]:
+    """The texts on every way down a tree, by recursion."""
+    below = [way for reply in message["replies"] for way in paths(reply)] or [[]]
+    return [[message["text"], *way] for way in below]
+
+
+@pytest.mark.parametrize("write", [as_json, as_lines, as_folder])
+def test_a_tree_of_replies_gives_each_way_down_as_a_text(
+    tmp_path: Path, write: Callable[[Path, list[Row]], Path]
+) -> None:
+    made = trees(6)
+    expected = ["\n\n".join(way) for tree in made for way in paths(tree["prompt"])]
+    assert len(expected) == 18
+    assert list(read_texts(write(tmp_path / "trees", made))) == expected
+    assert list(read_texts(write(tmp_path / "roots", [tree["prompt"] for tree in made]))) == expected
+    assert list(read_texts(write(tmp_path / "bare", [{"prompt": tree["prompt"]} for tree in made]))) == expected
+
+
+def test_of_a_tree_the_texts_of_one_role_are_read_once(tmp_path: Path) -> None:
+    made = trees(3)
+    found = list(read_texts(as_lines(tmp_path / "trees", made), roles=["prompter"]))
+    # The root and one later question: two different texts a tree, however many replies.
+    assert len(found) == 6
+    assert found[1] == made[0]["prompt"]["text"]
+
+
+def test_single_messages_are_texts_of_their_own(tmp_path: Path) -> None:
+    rows = [
+        {"message_id": "a", "parent_id": None, "text": HI, "role": "prompter"},
+        {"message_id": "b", "parent_id": "a", "text": HO, "role": "assistant"},
+    ]
+    source = as_parquet(tmp_path / "flat", rows)
+    assert list(read_texts(source)) == [HI, HO]
+    assert list(read_texts(source, roles=["assistant"])) == [HO]
+
+
+def test_a_text_column_comes_before_turns_unless_roles_are_named(tmp_path: Path) -> None:
+    source = as_lines(tmp_path / "both", [{"text": "One.", **FORMS["messages"]}])
+    assert list(read_texts(source)) == ["One."]
+    assert list(read_texts(source, column="messages")) == [WHOLE]
+    assert list(read_texts(source, roles=["assistant"])) == [HO]
+
+
+def test_turns_in_a_cell_of_a_table(tmp_path: Path) -> None:
+    turns = json.dumps(FORMS["messages"]["messages"]).replace('"', '""')
+    (tmp_path / "chat.csv").write_text(f'id,messages\n1,"{turns}"\n2,"{turns}"\n')
+    assert list(read_texts(tmp_path / "chat.csv")) == [WHOLE, WHOLE]
+    (tmp_path / "pairs.csv").write_text(f'question,answer\n{HI},"{HO}"\n')
+    assert list(read_texts(tmp_path / "pairs.csv")) == [WHOLE]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"messages": [3]}, "line 1: messages, turn 1 is 3; expected an object with role and content"),
+        ({"messages": 7}, "line 1: messages is 7; expected a list of turns"),
+        ({"messages": [{"role": "user"}]}, "turn 1 has no content: its fields are role"),
+        ({"messages": [{"role": "user", "content": 5.5}]}, "turn 1, content is 5.5; expected text"),
+        ({"prompt": {"text": "a", "role": "prompter", "replies": 3}, "message_tree_id": "x"}, "replies is 3"),
+    ],
+)
+def test_a_turn_that_is_none_names_its_place(tmp_path: Path, row: Row, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        list(read_texts(as_lines(tmp_path / "chat", [row])))
+
+
+def test_a_row_of_another_form_is_an_error(tmp_path: Path) -> None:
+    source = as_lines(tmp_path / "chat", [FORMS["messages"], FORMS["alpaca"]])
+    with pytest.raises(InputError, match=r"line 2 has no 'messages', .*; its fields are instruction, input, output"):
+        list(read_texts(source))

@@ -1,0 +1,193 @@
+"""Lists of words in the forms in which people keep them: understood, or refused with the line."""
+
+import contextlib
+import logging
+from pathlib import Path
+
+import pytest
+
+from unlearning_core.concepts.words import Concept, parse_words, read_words
+from unlearning_core.errors import InputError
+
+THREE = ("chair", "sofa", "bench")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["chair", "sofa", "bench"]',
+        '[\n  "chair",\n  "sofa",\n  "bench"\n]\n',
+        '{"words": ["chair", "sofa", "bench"]}',
+        '{"concept": ["chair", "sofa", "bench"], "version": 2}',
+        '{"chair": 12, "sofa": 3, "bench": 0.5}',
+        '[{"word": "chair"}, {"word": "sofa", "count": 3}, {"word": "bench"}]',
+        '[["chair", 12], ["sofa", 3], ["bench", 1]]',
+        '{"word": "chair"}\n{"word": "sofa", "lang": "en"}\n\n{"word": "bench"}\n',
+        '{"lemma": "chair"}\n{"lemma": "sofa"}\n{"lemma": "bench"}',
+        "chair;sofa;bench",
+        "chair;sofa\nbench",
+        "chair; sofa, bench",
+        "chair | sofa | bench",
+        "chair\tsofa\tbench",
+        "chair\t12\nsofa\t3\nbench\t1\n",
+        "1\tchair\n2\tsofa\n3\tbench\n",
+        "1\tchair\t0.5\n2\tsofa\t0.25\n3\tbench\t0.1",
+        "chair,12\nsofa,3\nbench,1",
+        "chair: 12\nsofa: 3\nbench: 1",
+        "     12 chair\n      3 sofa\n      1 bench\n",
+        "word\tcount\nchair\t12\nsofa\t3\nbench\t1",
+        "id;word\n1;chair\n2;sofa\n3;bench\n",
+        "1. chair\n2. sofa\n3. bench\n",
+        "1) chair\n2) sofa\n3) bench\n",
+        "(1) chair\n(2) sofa\n(3) bench\n",
+        "- chair\n- sofa\n- bench",
+        "* chair\n\t* sofa\n• bench",
+        "- [ ] chair\n- [x] sofa\n- [ ] bench",
+        "[ ] chair\n[x] sofa\n[ ] bench",
+        "words:\n  - chair\n  - sofa\n  - bench\n",
+        "chair  # a seat\nsofa\nbench # for two\n",
+        "chair // a seat\nsofa\n// the last\nbench",
+        "# seats\nchair\n## and more\nsofa\nbench",
+        "chair\t# a seat\nsofa\nbench",
+        '"chair"\n"sofa"\n"bench"',
+        "'chair', 'sofa', 'bench'",
+        '"chair", "sofa", "bench",',
+        "“chair”\n„sofa“\n«bench»",
+        "chair.\nsofa!\nbench?",
+        "chair,\nsofa,\nbench,\n",
+        "chair\r\nsofa\r\n\r\nbench\r\n",
+        "chair\rsofa\rbench",
+        "chair\n-----\nsofa\n\nbench",
+        "a) chair\nb) sofa\nc) bench",
+        "I. chair\nII. sofa\nIII. bench",
+        "① chair\n② sofa\n③ bench",
+        "1.\tchair\n2.\tsofa\n3.\tbench",
+        "– chair\n– sofa\n– bench",
+        "chair (12)\nsofa (3)\nbench (1)",
+        "chair = 12\nsofa = 3\nbench = 1",
+        "chair、sofa，bench",
+    ],
+)
+def test_every_form_of_a_list_gives_its_words(tmp_path: Path, text: str) -> None:
+    assert parse_words(text) == THREE
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path = tmp_path / "words.txt"
+        path.write_bytes(text.encode(encoding))
+        assert read_words(path) == THREE
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+@pytest.mark.parametrize(
+    "text",
+    ["chair,3\nsofa,2\nbench,1\n", "word;n\nchair;3\nsofa;2\nbench;1", "chair\nsofa\nbench", "chair,sofa,bench"],
+)
+def test_tables_with_and_without_a_header(tmp_path: Path, text: str, suffix: str) -> None:
+    path = tmp_path / f"words{suffix}"
+    path.write_text(text)
+    assert read_words(path) == THREE
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["9/11", "C++", "C#", "U.S.", "rock 'n' roll", "well-known", "AC/DC", ".NET", "AT&T", "l'homme", "3D", "1984",
+     "the C# language", "#metoo", "naïve", "椅子", "كرسي", "rocking chair"],
+)  # fmt: skip
+def test_words_with_signs_stay_words(word: str) -> None:
+    assert parse_words(f"{word}\nsofa") == (word, "sofa")
+    assert parse_words(word) == (word,)
+
+
+def test_hashtags_are_words_and_comments_are_not() -> None:
+    assert parse_words("#chair\n#sofa #bench\n# a comment\n#a comment too") == ("#chair", "#sofa", "#bench")
+    assert parse_words("#chair\n# a comment") == ("#chair",)
+
+
+def test_what_is_quoted_is_taken_as_it_stands() -> None:
+    assert parse_words('"1. FC Union"\n"big, red chair"\n"chair (seat)"') == (
+        "1. FC Union", "big, red chair", "chair (seat)",
+    )  # fmt: skip
+
+
+def test_underscores_are_spaces() -> None:
+    assert parse_words("rocking_chair\nsofa") == ("rocking chair", "sofa")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("sofa\nchair - a seat", "line 2"),
+        ("sofa\nchair: a seat with a back", "line 2"),
+        ("sofa\nchair – seat", "line 2"),
+        ("chiar->chair\nsofa", "line 1"),
+        ("sofa\nchair #seat", "line 2"),
+        ("sofa\nchair(s)", "line 2"),
+        ("sofa\nchair*", "line 2"),
+        ("chair/S\nsofa", "line 1"),
+        ("<li>chair</li>\nsofa", "line 1"),
+        ("sofa\n1. chair", "line 2"),
+        ("chair\t3\nsofa\tSofa", "line 2"),
+        ("chair 12\nsofa 3", "line 1"),
+        ("12 chair\n3 sofa", "line 1"),
+        ("chair,12\nsofa", "line 1"),
+        ("sofa\nShe sat down on the old red chair by the window.", "line 2"),
+        ('["chair", 3]', "item 2"),
+        ('["chair", {"a": "b", "c": "d"}]', "item 2"),
+        ('["chair", "sofa"', "line 1"),
+        ("['chair', 'sofa']", "line 1"),
+        ('{"word": "chair"}\n{"word": "sofa"', "line 2"),
+        ('{"chair": "Stuhl", "sofa": "Sofa"}', "fields chair, sofa"),
+        ('{"word": "chair", "word": "sofa"}', "stands twice"),
+        ("[" * 100_000, "nested too deep"),
+        ("sofa\ncha\ufffdr", "line 2"),
+        ("chair\tStuhl\nsofa\tSofa", "line 1"),
+        ("sofa\nchair_NN", "line 2"),
+        ("chair\tNN\t12\nsofa\tNN\t3", "line 1"),
+    ],
+)
+def test_what_no_text_can_hold_is_refused_with_its_place(text: str, place: str) -> None:
+    with pytest.raises(InputError, match=place):
+        parse_words(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", "PDF"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "PNG image"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "old Office file"),
+        (b"GGUF\x03\0\0\0", "GGUF model"),
+        (b"{\\rtf1\\ansi chair}", "rich text"),
+        (b"<!DOCTYPE html><p>chair", "web page"),
+        (b"chair\n\0\0\0sofa", "is not text: byte 6 is NUL"),
+        ("chair\nsofa\n".encode("utf-16-le"), "looks like UTF-16"),
+    ],
+)
+def test_other_files_called_txt_are_named_for_what_they_are(tmp_path: Path, content: bytes, named: str) -> None:
+    path = tmp_path / "words.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=named):
+        read_words(path)
+
+
+def test_what_was_understood_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("# seats\n1. Chair\n2. sofa\n3. chair\n" + "".join(f"{n}. seat{n}x\n" for n in range(4, 20)))
+    with caplog.at_level(logging.INFO):
+        assert len(read_words(path)) == 18
+    (said,) = [record.message for record in caplog.records if "words.txt holds" in record.message]
+    assert said.startswith("words.txt holds 18 words (numbered, one a line; 1 comments passed over; 1 repeats dropped)")
+    assert said.endswith("and 8 more.")
+
+
+def test_a_list_is_read_the_same_a_second_time() -> None:
+    words = parse_words("\"1. FC Union\"\nC++\nU.S.\nrock 'n' roll\n#metoo\nYahoo!")
+    assert Concept(words).words == words
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text", [" " * 300_000 + "a", '"' * 100_000, "(" * 300_000, "-" * 300_000, "a  " * 60_000 + "#", '"a,' * 50_000]
+)
+def test_the_time_is_linear_in_the_length_of_a_line(text: str) -> None:
+    with contextlib.suppress(InputError):
+        parse_words(text)
