@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from unlearning_core.errors import InputError
 from unlearning_core.files import PROGRAM, ROOT
 from unlearning_core.logs import redact
+from unlearning_core.reading import read_json
 
 STARTERS = ROOT / "data" / "starters"
 """One ready-made config a starter model: what `run` without a file uses."""
@@ -220,14 +221,7 @@ def read_config_values(path: Path) -> dict[str, Any]:
             f"Config file {path} does not exist. Give the path of a JSON file, or write a starter with "
             f"`{PROGRAM} config > config.json`."
         )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8 and try again.") from error
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}. Mend the file there."
-        ) from error
+    values = read_json(path, unique=True, mend="Mend the file there, or save it again as UTF-8.")
     if not isinstance(values, dict):
         raise InputError(f"{path} holds a {type(values).__name__}; expected a JSON object with a base_model section.")
     return _without_comments(values)
@@ -255,7 +249,9 @@ def build_config(values: dict[str, Any], *, origin: str = "config", folder: Path
     try:
         config = ExperimentConfig.model_validate(values)
     except ValidationError as error:
-        raise InputError("\n".join(_sentence(origin, problem) for problem in error.errors())) from error
+        problems = error.errors(include_url=False, include_context=False)
+        more = [f"{origin}: {len(problems) - _SHOWN} more settings are wrong."] if len(problems) > _SHOWN else []
+        raise InputError("\n".join([_sentence(origin, one) for one in problems[:_SHOWN]] + more)) from error
     _refuse_secrets(config, origin)
     for section, given, needed in (
         ("neural_probing", "tokens_input_path", "labels_input_path"),
@@ -344,12 +340,30 @@ def _refuse_secrets(section: BaseModel, origin: str, prefix: str = "") -> None:
         value = getattr(section, name)
         if isinstance(value, BaseModel):
             _refuse_secrets(value, origin, f"{prefix}{name}.")
-        elif isinstance(value, str) and redact(value) != value:
+        elif any(redact(text) != text for text in _texts_in(value)):
             raise InputError(
                 f"{origin}: {prefix}{name} holds what looks like an access token. Remove it from the config; log in "
                 "with `hf auth login` or set HF_TOKEN instead."
             )
 
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Every text of a setting, keys of dictionaries too; a pair of them as `key: text`, as a secret is often given."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, BaseModel):
+        yield from _texts_in(value.model_dump())
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield f"{key}: {inner}" if isinstance(inner, str) else str(key)
+            yield from _texts_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts_in(inner)
+
+
+_SHOWN = 5
+"""Wrong settings that are told one by one."""
 
 _FREE = ("ranker_parameters", "questions_only", "texts_only", "methods")
 """Keys whose value is a dictionary of a person's own."""
@@ -364,17 +378,22 @@ def _without_comments(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(origin: str, problem: Any) -> str:
-    field = ".".join(str(part) for part in problem["loc"] if part not in ("str", "list[str]"))
+    field = ".".join(_plain(part) for part in problem["loc"] if part not in ("str", "list[str]"))
     if problem["type"] == "extra_forbidden":
         known = known_keys(problem["loc"][:-1])
         name = str(problem["loc"][-1])
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+        nearest = difflib.get_close_matches(name[:80], known, n=1, cutoff=0)
         prefix = ".".join(str(part) for part in problem["loc"][:-1])
         hint = f"{prefix}.{nearest[0]}" if prefix else nearest[0]
         return f"{origin}: {field} is not a known key; did you mean {hint}? Known here: {', '.join(known)}."
     seen = json.dumps(problem.get("input"), default=str)
     expected = problem["msg"][0].lower() + problem["msg"][1:]
     return f"{origin}: {field} is {seen[:200]}; {expected}. Correct it and run again."
+
+
+def _plain(part: object) -> str:
+    text = str(part)
+    return text if text.isprintable() and len(text) <= 80 else repr(text[:80])
 
 
 def known_keys(location: tuple[Any, ...]) -> list[str]:

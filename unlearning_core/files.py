@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
+from unlearning_core.reading import parse_json
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL = (
@@ -95,7 +96,7 @@ def write_json(target: Path, value: Any) -> None:
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in `path`; an empty one while there is none, or where it is damaged."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
