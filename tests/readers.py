@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def look_at_run(root: Path) -> None:
     each(run.concept_facts, run.states, run.metrics, run.generations, run.search, run.training_report)
     each(lambda: run.sentences("train"), lambda: run.sentences("held_out"), run.recipe_files, run.training_text)
     for state in ("base", "pruned", "retrained"):
-        each(lambda: run.measurement(state), lambda: run.written(state), lambda: run.distance(state))
+        each(*(partial(ask, state) for ask in (run.measurement, run.written, run.distance)))
     each(run.manifest.worker, run.manifest.references, lambda: run.manifest.kept("rank"), lambda: run.note("shown"))
     each(lambda: status(run.training_folder), lambda: loss_curve(run.training_folder))
     if firsts:

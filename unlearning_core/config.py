@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import PROGRAM, ROOT
-from unlearning_core.logs import redact
-from unlearning_core.reading import read_json
+from unlearning_core.logs import holds_secret
+from unlearning_core.reading import read_json, shown_key
 
 STARTERS = ROOT / "data" / "starters"
 """One ready-made config a starter model: what `run` without a file uses."""
@@ -340,26 +340,11 @@ def _refuse_secrets(section: BaseModel, origin: str, prefix: str = "") -> None:
         value = getattr(section, name)
         if isinstance(value, BaseModel):
             _refuse_secrets(value, origin, f"{prefix}{name}.")
-        elif any(redact(text) != text for text in _texts_in(value)):
+        elif holds_secret(value):
             raise InputError(
                 f"{origin}: {prefix}{name} holds what looks like an access token. Remove it from the config; log in "
                 "with `hf auth login` or set HF_TOKEN instead."
             )
-
-
-def _texts_in(value: Any) -> Iterator[str]:
-    """Every text of a setting, keys of dictionaries too; a pair of them as `key: text`, as a secret is often given."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, BaseModel):
-        yield from _texts_in(value.model_dump())
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield f"{key}: {inner}" if isinstance(inner, str) else str(key)
-            yield from _texts_in(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts_in(inner)
 
 
 _SHOWN = 5
@@ -378,7 +363,7 @@ def _without_comments(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(origin: str, problem: Any) -> str:
-    field = ".".join(_plain(part) for part in problem["loc"] if part not in ("str", "list[str]"))
+    field = ".".join(shown_key(part) for part in problem["loc"] if part not in ("str", "list[str]"))
     if problem["type"] == "extra_forbidden":
         known = known_keys(problem["loc"][:-1])
         name = str(problem["loc"][-1])
@@ -389,11 +374,6 @@ def _sentence(origin: str, problem: Any) -> str:
     seen = json.dumps(problem.get("input"), default=str)
     expected = problem["msg"][0].lower() + problem["msg"][1:]
     return f"{origin}: {field} is {seen[:200]}; {expected}. Correct it and run again."
-
-
-def _plain(part: object) -> str:
-    text = str(part)
-    return text if text.isprintable() and len(text) <= 80 else repr(text[:80])
 
 
 def known_keys(location: tuple[Any, ...]) -> list[str]:

@@ -132,8 +132,14 @@ def check_form(value: Any, form: Any) -> None:
         _adapter(form).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part)[:80] for part in first["loc"]) or "it"
-        raise ValueError(f"{place!r} is {str(first['input'])[:80]!r}, expected otherwise ({first['msg']})") from error
+        place = ".".join(shown_key(part) for part in first["loc"]) or "the whole"
+        raise ValueError(f"{place} is {repr(first['input'])[:80]} ({first['msg'].lower()})") from error
+
+
+def shown_key(key: object) -> str:
+    """A key or place in a sentence; one that nobody could read is quoted and cut."""
+    text = str(key)
+    return text if text.isprintable() and 0 < len(text) <= 80 else repr(text[:80])
 
 
 @lru_cache(maxsize=64)

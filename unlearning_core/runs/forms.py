@@ -34,7 +34,7 @@ class WrittenText(Form):
 
 
 Written = list[WrittenText]
-Generations = dict[str, Written | None]
+Generations = dict[str, Written]
 """`generations.json`: texts by state."""
 
 History = list[dict[str, Number | None]]
@@ -182,6 +182,15 @@ NOTES: dict[str, Any] = {
     "guide": dict[str, Any],
 }
 """The form of each note that a run may have."""
+
+
+class Ranked(Form):
+    """What a recipe's `ranking` says of the cut."""
+
+    protected_layers: list[Whole] = []
+    excluded_neurons: list[tuple[str, Whole, Whole]] = []
+    words: list[str] = []
+
 
 RANKING = {
     "site": "text", "layer": "whole numbers", "index": "whole numbers", "score": "numbers", "rank": "whole numbers",

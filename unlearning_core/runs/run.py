@@ -241,7 +241,10 @@ class Run:
     def recipe_files(self) -> dict[str, bytes]:
         """The files of the recipe, by name."""
         folder = self._needed("prune", "recipe", "This run has no cut yet.")
-        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        try:
+            return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        except OSError as error:
+            raise InputError(f"{folder} cannot be read ({error.strerror or error}). {MEND}") from error
 
     def states(self) -> list[str]:
         """The states of the model that are there, "base" first, then in the order of the methods."""

@@ -64,7 +64,7 @@ class Artifact:
 
     @property
     def record(self) -> dict[str, Any]:
-        """{"summary", "details", "seconds", "created", "files": {name: {"size", "hash"}}}; empty where it is damaged."""
+        """{"summary", "details", "seconds", "created", "files": {name: {"size", "hash"}}}; {} where it is damaged."""
         found = read_object(self.folder / RECORD)
         try:
             check_form(found, Record)
