@@ -5,6 +5,7 @@ check size, depth and form before anything is built on the values.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ MOST_DEPTH = 60
 MOST_ROWS = 50_000_000
 """Of a table. The ranking of the largest open model has fewer; a few packed bytes can claim any number."""
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _KINDS = {"whole numbers": "iu", "numbers": "iuf", "true or false": "b"}
 _TEXT = ("string", "empty")
 
@@ -41,18 +43,15 @@ def parse_json(text: str | bytes, *, unique: bool = False) -> Any:
         value = json.loads(text, object_pairs_hook=_unique if unique else None)
     except RecursionError:
         raise ValueError(f"it is nested more than {MOST_DEPTH} deep") from None
-    waiting = [(value, 0)]
-    while waiting:
-        inner, depth = waiting.pop()
-        if isinstance(inner, str):
-            _check_characters(inner)
-        elif isinstance(inner, dict | list):
-            if depth >= MOST_DEPTH:
-                raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
-            if isinstance(inner, dict):
-                for key in inner:
-                    _check_characters(key)
-            waiting += [(one, depth + 1) for one in (inner.values() if isinstance(inner, dict) else inner)]
+    level, depth = [value], 0
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        if depth > MOST_DEPTH:
+            raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+        # One comprehension a level: a tokenizer.json has a million values.
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    if _SURROGATE.search(text if isinstance(text, str) else text.decode("utf-8", errors="replace")):
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a UnicodeEncodeError is a ValueError
     return value
 
 
@@ -63,11 +62,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"the key {key[:80]!r} stands twice in one object")
         found[key] = value
     return found
-
-
-def _check_characters(text: str) -> None:
-    if not text.isascii():
-        text.encode("utf-8")  # a UnicodeEncodeError is a ValueError
 
 
 def parse_lines(lines: Iterable[str | bytes]) -> Iterator[Any]:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearning_core.compat import building_a_model
+from unlearning_core.errors import InputError, WorkbenchError
 from unlearning_core.files import read_object
-from unlearning_core.models.devices import available, bytes_needed, choose_device, choose_dtype
-from unlearning_core.models.sources.folder import find_weights, read_config
+from unlearning_core.models.bounds import counting_modules
+from unlearning_core.models.devices import available, bytes_needed, check_fits, choose_device, choose_dtype
+from unlearning_core.models.sources.folder import find_weights, first_line, read_config
 from unlearning_core.models.sources.gguf import GgufHeader, read_gguf
 from unlearning_core.models.sources.hub import look
 from unlearning_core.models.sources.prepared import STAMP
@@ -99,8 +101,19 @@ def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: 
 
     from unlearning_core.models.mapping import map_model
 
-    with building_a_model(), torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(read_config(folder), trust_remote_code=False)
+    config = read_config(folder)
+    try:
+        with building_a_model(), counting_modules(source), torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except WorkbenchError:
+        raise
+    except Exception as error:  # sizes that do not go together raise whatever the family's modules raise
+        raise InputError(
+            f"{folder / 'config.json'} describes no model that can be built ({first_line(error)}). Download or copy "
+            "the folder again."
+        ) from error
+    # Tables of positions and their like are not among the parameters, and are filled when the model is loaded.
+    check_fits(source, sum(table.nbytes for table in model.buffers()), device, "for its tables of positions")
     facts |= {"bytes_available": available(device), "licence": _licence(folder)}
     return describe(source, model, map_model(model), device, dtype, **facts)
 
