@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.tiny_experiment import write_experiment
-from unlearning_core.cli.main import main
+from unlearning_core.cli import main
 from unlearning_core.concepts.neighbours import given_words
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.concepts.tokens_labels import read as read_tokens_labels

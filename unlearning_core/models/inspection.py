@@ -138,8 +138,17 @@ def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype:
 
 
 def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelInfo:
-    layers, width = int(header.of_family("block_count") or 0), int(header.of_family("embedding_length") or 0)
-    hidden, heads = header.of_family("feed_forward_length"), header.of_family("attention.head_count")
+    def count(key: str, by_layer: bool = False) -> Any:
+        value = header.of_family(key)
+        for number in value if by_layer and isinstance(value, list) else [value]:
+            if number is not None and (type(number) is not int or not 0 <= number < 1 << 40):
+                raise InputError(
+                    f"{source}: its field {key} is {repr(number)[:80]}, expected a whole number. Download it again."
+                )
+        return value
+
+    layers, width = count("block_count") or 0, count("embedding_length") or 0
+    hidden, heads = count("feed_forward_length", True), count("attention.head_count", True)
     shapes = {"mlp": (layers, hidden), "head": (layers, heads), "residual": (layers + 1, width)}
     # A list means a number for each layer: no single width to show before the model is built.
     known = {site: shape for site, shape in shapes.items() if isinstance(shape[1], int)}
@@ -155,8 +164,8 @@ def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelI
         licence=header.licence,
         download_bytes=4 * header.parameters,
         bytes_available=available(device),
-        context=header.of_family("context_length"),
-        vocabulary=header.tensors.get("token_embd.weight", (0, None))[-1],
+        context=count("context_length"),
+        vocabulary=next(reversed(header.tensors.get("token_embd.weight", ())), None),
     )
 
 
