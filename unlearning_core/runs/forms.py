@@ -4,12 +4,13 @@ Each form is a type that `read_json` of unlearning_core.reading compares with; k
 that a later version may add some.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Whole = Annotated[int, Field(strict=True, ge=0, le=1 << 62)]
 Number = Annotated[float, Field(strict=True)]
+Name = Annotated[str, Field(pattern=r"^[\w.:-]{1,80}$")]
 Metrics = dict[str, dict[str, Number | None]]
 """`metrics.json`: value by state and metric."""
 
@@ -141,13 +142,13 @@ class ModelFacts(Form):
     """The note `model`: facts of the base model, as `ModelInfo.to_dict` gives them."""
 
     source: str
-    model_type: str
+    model_type: Name
     layers: Whole
-    shapes: dict[str, Pair]
+    shapes: dict[Literal["mlp", "head", "residual"], Pair]
     parameters: Whole
     bytes_in_memory: Whole
-    dtype: str
-    device: str = "cpu"
+    dtype: Name
+    device: Name = "cpu"
     licence: str | None = None
     revision: str | None = None
     download_bytes: Whole = 0
