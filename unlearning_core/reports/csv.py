@@ -1,8 +1,9 @@
 """Metrics and texts of a run as CSV, for a spreadsheet.
 
-A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a line break for a formula, which can send what
-stands beside it elsewhere. A text that begins so, or with an apostrophe, has one apostrophe more before it, as the
-spreadsheets' own mark for text; without the first apostrophe it is what it was. Numbers stay numbers, negative ones too.
+A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a line break for a formula, which can send
+what stands beside it elsewhere. A text that begins so, or with an apostrophe, has one apostrophe more before it, the
+spreadsheets' own mark of a text; without the first apostrophe it is what it was. Numbers stay numbers, negative ones
+too.
 (OWASP, CSV Injection: https://owasp.org/www-community/attacks/CSV_Injection.)
 """
 
