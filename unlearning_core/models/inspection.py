@@ -105,6 +105,10 @@ def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: 
     try:
         with building_a_model(), counting_modules(source), torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        # Tables of positions and their like are not among the parameters, and are filled when the model is loaded.
+        check_fits(source, sum(table.nbytes for table in model.buffers()), device, "for its tables of positions")
+        facts |= {"bytes_available": available(device), "licence": _licence(folder)}
+        return describe(source, model, map_model(model), device, dtype, **facts)
     except WorkbenchError:
         raise
     except Exception as error:  # sizes that do not go together raise whatever the family's modules raise
@@ -112,10 +116,6 @@ def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: 
             f"{folder / 'config.json'} describes no model that can be built ({first_line(error)}). Download or copy "
             "the folder again."
         ) from error
-    # Tables of positions and their like are not among the parameters, and are filled when the model is loaded.
-    check_fits(source, sum(table.nbytes for table in model.buffers()), device, "for its tables of positions")
-    facts |= {"bytes_available": available(device), "licence": _licence(folder)}
-    return describe(source, model, map_model(model), device, dtype, **facts)
 
 
 def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype: str, **facts: Any) -> ModelInfo:

@@ -36,12 +36,14 @@ def read_config(folder: Path) -> "PreTrainedConfig":
     _check_family(folder, raw)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        _check_causal(folder, config)
+        check_sizes(folder / "config.json", config)
+    except InputError:
+        raise
     except Exception as error:  # a wrong value raises whatever the family's own check raises
         raise InputError(
             f"{folder / 'config.json'} cannot be used: {first_line(error)}. Download or copy the folder again."
         ) from error
-    _check_causal(folder, config)
-    check_sizes(folder / "config.json", config)
     return config
 
 
