@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,10 @@ class Mutation:
     apply: Callable[[Path], None]
 
 
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
 def mutations(good: Path, others: list[Path], seed: int, count: int) -> Iterator[Mutation]:
     """`count` mutations of the file `good`, the same for the same seed; `others` are files to swap it with."""
     raw = good.read_bytes()
@@ -43,7 +46,7 @@ def mutations(good: Path, others: list[Path], seed: int, count: int) -> Iterator
 
 def _of_the_whole(raw: bytes, others: list[Path]) -> list[Mutation]:
     def becomes(name: str, content: bytes) -> Mutation:
-        return Mutation(name, lambda path: path.write_bytes(content) and None)
+        return Mutation(name, lambda path: _write(path, content))
 
     def folder(path: Path) -> None:
         path.unlink()
@@ -75,7 +78,7 @@ def _of_the_whole(raw: bytes, others: list[Path]) -> list[Mutation]:
         becomes("a zip", b"PK\x05\x06" + b"\0" * 18),
         Mutation("a folder", folder),
         Mutation("a link to itself", itself),
-        *(Mutation(f"swapped with {one.name}", lambda path, one=one: shutil.copy(one, path)) for one in others),
+        *(becomes(f"swapped with {one.name}", one.read_bytes()) for one in others),
     ]
 
 
@@ -96,7 +99,7 @@ def _of_bytes(raw: bytes, pick: random.Random) -> Mutation:
         del content[at : at + pick.choice([1, 8, 1000])]
     else:
         content[at : at + 8] = pick.choice([2**31 - 1, 2**60, 2**64 - 1, 0]).to_bytes(8, "little")
-    return Mutation(f"{kind} at {at}", lambda path: path.write_bytes(bytes(content)) and None)
+    return Mutation(f"{kind} at {at}", lambda path: _write(path, bytes(content)))
 
 
 def _json_values(raw: bytes) -> list[Any] | None:
@@ -133,7 +136,7 @@ def _of_json(values: list[Any], separator: str, pick: random.Random) -> Mutation
     text = separator.join(dump(value) for value in values)
     if kind == "doubled" and isinstance(holder, dict) and text.startswith("{"):
         text = "{" + f"{json.dumps(key)}: null, " + text[1:]
-    return Mutation(name, lambda path: path.write_bytes(text.encode("utf-8", "surrogatepass")) and None)
+    return Mutation(name, lambda path: _write(path, text.encode("utf-8", "surrogatepass")))
 
 
 def _places(holder: Any, key: Any, depth: int = 0) -> Iterator[tuple[Any, Any, int]]:

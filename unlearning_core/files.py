@@ -19,6 +19,8 @@ _FULL = (
     *("PytorchStreamWriter", "unexpected pos", "iostream error"),  # torch: its stream is not where it should be
 )
 
+_IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG)
+
 _PACKAGE = Path(__file__).resolve().parent
 
 INSTALLED = (_PACKAGE / "_bundled").is_dir()
@@ -43,7 +45,7 @@ def disk_errors(target: Path) -> Iterator[None]:
 
     Raises:
         WorkFailed: no space is left where `target` is written.
-        InputError: `target` may not be written by this user.
+        InputError: `target` may not be written by this user, or something else is in its place.
     """
     try:
         yield
@@ -60,6 +62,12 @@ def disk_errors(target: Path) -> Iterator[None]:
         if number in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise InputError(
                 f"{target} cannot be written: permission denied. Choose another output folder or change its rights."
+            ) from error
+        if number in _IN_THE_WAY:
+            assert isinstance(error, OSError)
+            name = error.filename2 or error.filename or target
+            raise InputError(
+                f"{name} cannot be written ({error.strerror}). Remove or rename what is there, or choose another folder."
             ) from error
         raise
 

@@ -109,11 +109,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise InputError(
-            f"{path}: format_version is {version!r}, this workbench reads {FORMAT_VERSION}. Make the recipe again."
+            f"{path}: format_version is {repr(version)[:80]}, this workbench reads {FORMAT_VERSION}. Make the recipe again."
         )
     unknown, missing = sorted(set(content) - set(_TYPES)), sorted(set(_TYPES) - set(content))
     if unknown or missing:
-        what = f"has the unknown key {unknown[0]!r}" if unknown else f"lacks the key {missing[0]!r}"
+        what = f"has the unknown key {unknown[0][:80]!r}" if unknown else f"lacks the key {missing[0]!r}"
         raise InputError(f"{path} {what}; expected exactly {', '.join(_TYPES)}. Save the recipe again.")
     for key, types in _TYPES.items():
         value = content[key]
@@ -121,7 +121,7 @@ def _read_json(path: Path) -> dict[str, Any]:
             expected = " or ".join("null" if t is type(None) else t.__name__ for t in types)
             raise InputError(f"{path}: {key} is {repr(value)[:200]}, expected {expected}. Save the recipe again.")
     if not 0 <= content["ratio"] <= 1:
-        raise InputError(f"{path}: ratio is {content['ratio']}, expected 0 to 1. Save the recipe again.")
+        raise InputError(f"{path}: ratio is {content['ratio']:.6g}, expected 0 to 1. Save the recipe again.")
     return content
 
 
