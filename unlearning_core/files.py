@@ -63,11 +63,11 @@ def disk_errors(target: Path) -> Iterator[None]:
             raise InputError(
                 f"{target} cannot be written: permission denied. Choose another output folder or change its rights."
             ) from error
-        if number in _IN_THE_WAY:
-            assert isinstance(error, OSError)
+        if isinstance(error, OSError) and number in _IN_THE_WAY:
             name = error.filename2 or error.filename or target
             raise InputError(
-                f"{name} cannot be written ({error.strerror}). Remove or rename what is there, or choose another folder."
+                f"{name} cannot be written ({error.strerror}). Remove or rename what is there, or choose another "
+                "folder."
             ) from error
         raise
 

@@ -1,4 +1,4 @@
-"""Two thousand hostile files of each night, and a few hundred of each day: each is read, or refused in a sentence."""
+"""Two thousand hostile files: each is read, or refused in a sentence, within a limit of memory and time."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CASES = int(os.environ.get("UNLEARNING_FUZZ_CASES", "300"))
-"""In all; the slow tier of a release sets 2000, which take some two minutes."""
+CASES = int(os.environ.get("UNLEARNING_FUZZ_CASES", "2000"))
+"""In all, in equal parts of each kind: half a minute on a free core."""
 
 KINDS = ("config.json", "tokenizer.json", "safetensors", "gguf", "recipe", "zip")
 

@@ -109,7 +109,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise InputError(
-            f"{path}: format_version is {repr(version)[:80]}, this workbench reads {FORMAT_VERSION}. Make the recipe again."
+            f"{path}: format_version is {repr(version)[:80]}, this workbench reads {FORMAT_VERSION}. Make the recipe "
+            "again."
         )
     unknown, missing = sorted(set(content) - set(_TYPES)), sorted(set(_TYPES) - set(content))
     if unknown or missing:

@@ -65,7 +65,9 @@ def status(folder: Path) -> JobStatus:
     if not told:
         return JobStatus("absent")
     process = read_object(folder / PROCESS_FILE)
-    known = {name: told[name] for name in ("state", "message", "ahead", "error", "result") if name in told}
+    known: dict[str, Any] = {
+        name: told[name] for name in ("state", "message", "ahead", "error", "result") if name in told
+    }
     begun = told.get("total_steps") or told.get("step")
     progress = {field.name: told[field.name] for field in fields(JobProgress) if field.name in told} if begun else None
     known |= {"progress": progress, "pid": process.get("pid"), "exit_code": process.get("exit_code")}
