@@ -214,7 +214,7 @@ def _is_manifest(found: dict[str, Any]) -> bool:
         return False
     stages, kept = found["stages"], found.get("kept") or []
     names = [name for step in stages.values() for name in step.get("files") or {}]
-    parts = [kind_of(name) for name in stages if name.strip()] + [one.get("kind") for one in kept]
+    parts = [kind_of(name) if name.strip() else "" for name in stages] + [one.get("kind") for one in kept]
     parts += [one.get("fingerprint") for one in (*stages.values(), *kept) if one.get("fingerprint") is not None]
     return all(map(is_safe, names)) and all(isinstance(part, str) and _PART.fullmatch(part) for part in parts)
 
