@@ -1,4 +1,4 @@
-"""Zips that would fill a disk, or are damaged inside: refused in a sentence, as a model and as a run; nothing is left."""
+"""Zips that would fill a disk or are damaged: refused in a sentence, as a model and as a run, with nothing left."""
 
 import json
 import zipfile
