@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.tiny_experiment import write_experiment
+from unlearning_core.activations.statistics import Statistics
 from unlearning_core.cli import main
 from unlearning_core.concepts.neighbours import given_words
 from unlearning_core.concepts.texts import read_texts
@@ -113,6 +114,7 @@ def look_at_run(root: Path) -> None:
     each(lambda: run.sentences("train"), lambda: run.sentences("held_out"), run.recipe_files, run.training_text)
     for state in ("base", "pruned", "retrained"):
         each(*(partial(ask, state) for ask in (run.measurement, run.written, run.distance)))
+    each(lambda: Statistics.load(run.ranking_folder() / "statistics.npz"))
     each(run.manifest.worker, run.manifest.references, lambda: run.manifest.kept("rank"), lambda: run.note("shown"))
     each(lambda: status(run.training_folder), lambda: loss_curve(run.training_folder))
     if firsts:
