@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -79,3 +80,60 @@ def _without_panics(method: Callable[..., Any], raised: type[Exception]) -> Call
             ) from error
 
     return guarded
+
+
+@dataclass(frozen=True)
+class LoadedKeys:
+    """What transformers found while it put the tensors of a file into a model, before it leaves anything out.
+
+    Attributes:
+        missing: names in the model that no tensor of the file was for; a tied one that has its partner is not among
+            them.
+        unexpected: tensors of the file, by the name they would have in the model, that the model has no place for.
+    """
+
+    missing: frozenset[str]
+    unexpected: frozenset[str]
+
+
+@contextmanager
+def watching_loaded_keys() -> Iterator[Callable[[], LoadedKeys]]:
+    """Inside the `with` the report of each model that is loaded is kept whole; call the function for the last one.
+
+    The report that transformers hands out is shorter: each family has patterns of names that it drops without a word,
+    and some match more than was meant (transformers 5.23: GPT-2's "attn.bias" is a regular expression that matches the
+    biases "c_attn.bias" too). Only inside `building_a_model`, as a method of a class of transformers is replaced.
+    """
+    from transformers import PreTrainedModel
+
+    shorten = PreTrainedModel._adjust_missing_and_unexpected_keys
+    seen: list[LoadedKeys] = []
+
+    def keep(model: Any, report: Any) -> None:
+        seen.append(LoadedKeys(frozenset(report.missing_keys), frozenset(report.unexpected_keys)))
+        shorten(model, report)
+
+    PreTrainedModel._adjust_missing_and_unexpected_keys = keep
+    try:
+        yield lambda: seen[-1]
+    finally:
+        PreTrainedModel._adjust_missing_and_unexpected_keys = shorten
+
+
+def gguf_architectures() -> list[str]:
+    """The families of GGUF files that transformers can read, as llama.cpp calls them; some go by two names."""
+    from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
+
+    return sorted(GGUF_SUPPORTED_ARCHITECTURES)
+
+
+def gguf_names_of(model: Any, architecture: str) -> set[str]:
+    """The names of GGUF tensors that have a place in `model`; transformers drops every other one without a word.
+
+    Args:
+        architecture: the family of the file as llama.cpp calls it.
+    """
+    from transformers import modeling_gguf_pytorch_utils as converter
+
+    processor = converter.TENSOR_PROCESSORS.get(architecture, converter.TensorProcessor)(config=model.config.to_dict())
+    return set(converter.get_gguf_hf_weights_map(model, processor))

@@ -44,6 +44,9 @@ class BaseModelSection(Section):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
     dtype: str = Field("auto", description="auto, float32, bfloat16, float16")
     allow_pickle: bool = Field(False, description="also load pytorch_model.bin; only from someone you trust")
+    extra_tokens: Literal["refuse", "resize", "drop"] = Field(
+        "refuse", description="tokens without a row in the embedding: refuse, resize (new rows, the mean), drop them"
+    )
 
 
 class NeuralProbingSection(Section):

@@ -133,12 +133,18 @@ def _bin(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
 
-def _token(folder: Path) -> None:
-    from transformers import AutoTokenizer
+def _token(pads: bool) -> Change:
+    def change(folder: Path) -> None:
+        from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
-    tokenizer.save_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        if pads:
+            tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+        else:
+            tokenizer.add_tokens(["<|im_start|>"])
+        tokenizer.save_pretrained(folder)
+
+    return change
 
 
 def _adapter(alone: bool) -> Change:
@@ -205,7 +211,9 @@ _FOLDERS: list[tuple[str, str, Change, Any]] = [
     ("biases that the config does not ask for", "qwen2",
      _config(model_type="llama", architectures=["LlamaForCausalLM"]), REFUSED),
     ("pickled weights alone", "llama", _bin, REFUSED),
-    ("a token beyond the rows", "llama", _token, REFUSED),
+    ("a token beyond the rows", "llama", _token(False), REFUSED),
+    ("a token beyond the rows that only pads", "llama", _token(True), "loaded"),
+    ("an adapter beside a model", "llama", _adapter(False), REFUSED),
     ("an adapter alone", "llama", _adapter(True), REFUSED),
     ("no tokenizer", "llama", _remove("tokenizer.json", "tokenizer_config.json"), REFUSED),
     ("no config", "llama", _remove("config.json"), REFUSED),

@@ -147,7 +147,9 @@ def hub(tiny: dict[int, dict[str, bytes]]) -> Iterator[Hub]:
         "maker/pickled": Repository({FIRST: {**bare, **weights}}, {"main": FIRST}),
         "maker/gguf": Repository({FIRST: {"README.md": b"", "m.Q4.gguf": b"GGUF"}}, {"main": FIRST}),
         "maker/empty": Repository({FIRST: {"config.json": b"{}"}}, {"main": FIRST}),
-        "maker/adapter": Repository({FIRST: {"model.safetensors": b""}}, {"main": FIRST}),
+        "maker/bare": Repository({FIRST: {"model.safetensors": b""}}, {"main": FIRST}),
+        "maker/adapter": Repository({FIRST: {"adapter_config.json": b"{}"}}, {"main": FIRST}),
+        "maker/both": Repository({FIRST: {**tiny[0], "adapter_config.json": b"{}"}}, {"main": FIRST}),
         "maker/gated": Repository({FIRST: tiny[0]}, {"main": FIRST}, "gated"),
         **{f"maker/{state}": Repository({}, {}, state) for state in ("hidden", "refused", "broken")},
     }
@@ -255,7 +257,9 @@ REFUSED = [
     ("local_folder('maker/pickled')", "InputError", "base_model.allow_pickle=true"),
     ("local_folder('maker/gguf')", "InputError", "hf download maker/gguf m.Q4.gguf"),
     ("local_folder('maker/empty')", "InputError", "holds no weights"),
-    ("inspect_model('maker/adapter')", "InputError", "no config.json"),
+    ("inspect_model('maker/bare')", "InputError", "no config.json"),
+    ("inspect_model('maker/adapter')", "InputError", "maker/adapter is an adapter (LoRA)"),
+    ("local_folder('maker/both')", "InputError", "maker/both holds a whole model and an adapter beside it"),
     ("local_folder('maker--tiny/x')", "InputError", "neither a folder on this machine nor a model on the Hub"),
 ]
 

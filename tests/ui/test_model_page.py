@@ -1,11 +1,13 @@
 """The Model page: nothing chosen, bad input, a model loaded, runs reopened, settings imported."""
 
 import json
+import shutil
 from pathlib import Path
 
 import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
+from transformers import AutoTokenizer
 
 from pages.components.marked_text import escaped
 from pages.components.new_run import experiment
@@ -63,6 +65,28 @@ def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
     assert run.config.base_model.base_model_path == str(tiny_folder)
     assert run.note("model")["model_type"] == "llama"
     assert any("loaded" in message.value for message in app.success)
+
+
+def test_tokens_without_a_row_are_said_and_what_to_do_is_chosen_there(
+    open_page: OpenPage, tiny_folder: Path, tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNLEARNING_MODELS", str(tmp_path / "models"))
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "longer"))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["<|im_start|>"])
+    tokenizer.save_pretrained(folder)
+    app = open_page("model")
+    labelled(app.radio, "Where is the model?").set_value("A folder, .gguf file or Hub id").run()
+    labelled(app.text_input, "Folder, .gguf file or Hub id").set_value(str(folder)).run()
+    button(app, "Check size and memory").click().run()
+    assert 'extra_tokens to "resize"' in only_error(app)
+    labelled(app.selectbox, "Tokens that the model has no row for").set_value("drop").run()
+    fine(button(app, "Check size and memory").click().run())
+    assert any("does without" in info.value for info in app.info)
+    fine(button(app, "Load the model").click().run())
+    (run,) = list_runs(runs)
+    assert run.config.base_model.extra_tokens == "drop"
+    assert "does without" in run.note("model")["notes"][0]
 
 
 @pytest.mark.parametrize(("dtype", "fits"), [("auto", "no"), ("bfloat16", "yes")])

@@ -176,6 +176,11 @@ def adapter(folder: Path) -> None:
     (folder / "config.json").rename(folder / "adapter_config.json")
 
 
+def adapter_weights_alone(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text("{}")
+
+
 def around_a_model(folder: Path) -> None:
     inner = folder / "inner"
     inner.mkdir()
@@ -216,7 +221,7 @@ def no_tokenizer(folder: Path) -> None:
         (lambda folder: (folder / "config.json").write_text("[]"), "names no model_type"),
         (lambda folder: (folder / "config.json").write_text("{}"), "names no model_type"),
         (lambda folder: set_config(folder, num_hidden_layers="three"), r"config\.json cannot be used"),
-        (lambda folder: set_config(folder, intermediate_size=64), "cannot be loaded"),
+        (lambda folder: set_config(folder, intermediate_size=64), r"_proj\.weight has the shape \[\d+, \d+\], and"),
         (lambda folder: set_config(folder, num_hidden_layers=4), r"lack 9 tensors"),
         (lambda folder: set_config(folder, model_type="nonesuch"), "'nonesuch' is not known to transformers"),
         (
@@ -227,6 +232,7 @@ def no_tokenizer(folder: Path) -> None:
         (bert, "not a causal language model: its config.json says BertForMaskedLM"),
         (lambda folder: set_config(folder, architectures=["LlamaForSequenceClassification"]), "not a causal language"),
         (adapter, "merge it into its base model"),
+        (adapter_weights_alone, r"holds no weights of a model\. It is an adapter \(LoRA\): merge it"),
         (around_a_model, r"Did you mean .*inner\?"),
         (other_tokenizer, r"tokenizer has [\d,]+ tokens and the model knows 100"),
         (slow_tokenizer, r"ByT5Tokenizer\) has no fast version"),

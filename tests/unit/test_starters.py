@@ -1,6 +1,5 @@
 """Starters and GGUF files: found without an import, checked, dequantised once, whole or not at all."""
 
-import json
 import multiprocessing
 import struct
 import subprocess
@@ -14,81 +13,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.tiny_gguf import write_gguf
 from tests.tiny_models import tiny_model, tiny_tokenizer
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.models.checksums import sha256_of
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import load_model
 from unlearning_core.models.sources import prepared, starters
-from unlearning_core.models.sources.gguf import dequantise, read_gguf
+from unlearning_core.models.sources.dequantise import dequantise
+from unlearning_core.models.sources.gguf import read_gguf
+from unlearning_core.models.sources.gguf_parts import whole_gguf
 from unlearning_core.models.sources.prepared import is_complete
 from unlearning_core.models.sources.resolve import fingerprint
 from unlearning_core.models.sources.starters import PackagedStarter
 from unlearning_core.progress import Progress
-
-_NAMES = {
-    "model.embed_tokens.weight": "token_embd.weight",
-    "model.norm.weight": "output_norm.weight",
-    "lm_head.weight": "output.weight",
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-    "model.layers.": "blk.",
-}
-"""transformers' name -> llama.cpp's (https://github.com/ggml-org/llama.cpp/blob/master/gguf-py/gguf/constants.py)."""
-
-
-def write_gguf(path: Path, *, quantised: bool = False) -> Path:
-    """The tiny llama (multi-head attention, tied) as llama.cpp's converter would write it."""
-    model, tokenizer = tiny_model("llama", num_key_value_heads=4), tiny_tokenizer()
-    config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_dimension_count(config.head_dim)
-    writer.add_vocab_size(config.vocab_size)
-    writer.add_licence("mit") if hasattr(writer, "add_licence") else writer.add_license("mit")
-    vocabulary = tokenizer.get_vocab()
-    tokens = sorted(vocabulary, key=vocabulary.__getitem__)
-    tokens += [f"<unused{number}>" for number in range(config.vocab_size - len(tokens))]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("default")
-    writer.add_token_list(tokens)
-    writer.add_token_types([3 if number == 0 else 1 for number in range(len(tokens))])
-    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
-    writer.add_token_merges([" ".join(merge) for merge in merges])
-    writer.add_bos_token_id(0)
-    writer.add_eos_token_id(0)
-    for name, weight in model.state_dict().items():
-        array = weight.numpy()
-        if name.endswith(("q_proj.weight", "k_proj.weight")):
-            # llama.cpp interleaves the halves of each head that rotate together.
-            heads, rows, columns = config.num_attention_heads, *array.shape
-            array = array.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
-        for theirs, ours in _NAMES.items():
-            name = name.replace(theirs, ours)
-        array = np.ascontiguousarray(array)
-        if quantised and array.ndim == 2 and array.shape[1] % 32 == 0:
-            kind = gguf.GGMLQuantizationType.Q8_0
-            writer.add_tensor(name, gguf.quants.quantize(array, kind), raw_dtype=kind)
-        else:
-            writer.add_tensor(name, array)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
 
 
 @pytest.fixture
@@ -147,14 +85,14 @@ def test_what_the_header_tells_is_what_loading_finds(file: Path, models: Path) -
 def test_a_folder_is_made_once_and_again_when_a_file_was_lost(file: Path, models: Path) -> None:
     checksum = sha256_of(file)
     target = models / "tiny"
-    dequantise(file, target, checksum)
+    dequantise(whole_gguf(file), target, checksum)
     made = (target / "prepared.json").stat().st_ino
-    dequantise(file, target, checksum)
+    dequantise(whole_gguf(file), target, checksum)
     assert (target / "prepared.json").stat().st_ino == made
     whole = (target / "model.safetensors").read_bytes()
     (target / "model.safetensors").write_bytes(whole[:-1])
     assert not is_complete(target, checksum)
-    dequantise(file, target, checksum)
+    dequantise(whole_gguf(file), target, checksum)
     assert (target / "model.safetensors").read_bytes() == whole
     assert not is_complete(target, "0" * 64)
 
@@ -166,13 +104,13 @@ def test_a_stop_at_any_phase_leaves_nothing(file: Path, models: Path, phase: str
             raise Stopped("stopped")
 
     with pytest.raises(Stopped):
-        dequantise(file, models / "tiny", "0", progress=stop)
+        dequantise(whole_gguf(file), models / "tiny", "0", progress=stop)
     assert [path.name for path in models.iterdir() if not path.name.endswith(".lock")] == []
 
 
 def test_progress_counts_the_bytes_of_the_file(file: Path, models: Path) -> None:
     reports: list[Progress] = []
-    dequantise(file, models / "tiny", "0", progress=reports.append)
+    dequantise(whole_gguf(file), models / "tiny", "0", progress=reports.append)
     counted = [report for report in reports if report.task.startswith("dequantising")]
     assert counted[-1].total == sum(int(tensor.n_bytes) for tensor in gguf.GGUFReader(file).tensors)
     assert [report.done for report in counted] == sorted(report.done for report in counted)
@@ -182,7 +120,7 @@ def test_progress_counts_the_bytes_of_the_file(file: Path, models: Path) -> None
 def _prepare(file: Path, target: Path, start: Any, results: Any) -> None:
     start.wait()
     phases: list[str] = []
-    dequantise(file, target, "0", progress=lambda report: phases.append(report.task))
+    dequantise(whole_gguf(file), target, "0", progress=lambda report: phases.append(report.task))
     results.put(any(phase.startswith("saving") for phase in phases))
 
 
@@ -203,7 +141,7 @@ def test_two_processes_that_prepare_at_once_make_one_folder(file: Path, models: 
 def test_a_full_disk_is_told_before_the_work(file: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepared.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
     with pytest.raises(WorkFailed, match="Free some space"):
-        dequantise(file, models / "tiny", "0")
+        dequantise(whole_gguf(file), models / "tiny", "0")
     assert folders(models) == []
 
 

@@ -1,7 +1,7 @@
 """What a model is and what it needs, told before its weights are loaded (and, for the Hub, before they are fetched)."""
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,17 @@ from unlearning_core.errors import InputError, WorkbenchError
 from unlearning_core.files import read_object
 from unlearning_core.models.bounds import counting_modules
 from unlearning_core.models.devices import available, bytes_needed, check_fits, choose_device, choose_dtype
-from unlearning_core.models.sources.folder import find_weights, first_line, read_config
-from unlearning_core.models.sources.gguf import GgufHeader, read_gguf
+from unlearning_core.models.sources.extra_tokens import special_ids, special_ids_beyond, told, unused_rows, what_to_do
+from unlearning_core.models.sources.folder import find_weights, first_line, read_config, read_tokenizer, rows_of
+from unlearning_core.models.sources.gguf import GgufHeader
+from unlearning_core.models.sources.gguf_parts import whole_gguf
 from unlearning_core.models.sources.hub import look
+from unlearning_core.models.sources.multimodal import language_config
+from unlearning_core.models.sources.plain import notes_of
 from unlearning_core.models.sources.prepared import STAMP
-from unlearning_core.models.sources.resolve import local_folder, refuse_revision, resolve
+from unlearning_core.models.sources.resolve import own_folder, refuse_revision, resolve
 from unlearning_core.models.sources.starters import STARTERS
+from unlearning_core.models.sources.weight_files import weights_of
 from unlearning_core.progress import ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -40,6 +45,7 @@ class ModelInfo:
         vocabulary: tokens that the model knows.
         hidden: width of the hidden state.
         missing: why each site that the model does not offer is not there, as far as is known.
+        notes: what a person has to know of what is used and what is not, a sentence each.
     """
 
     source: str
@@ -58,10 +64,12 @@ class ModelInfo:
     vocabulary: int | None = None
     hidden: int | None = None
     missing: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The same facts as JSON types."""
-        return {**asdict(self), "shapes": {site: list(shape) for site, shape in self.shapes.items()}}
+        shapes = {site: list(shape) for site, shape in self.shapes.items()}
+        return {**asdict(self), "shapes": shapes, "notes": list(self.notes)}
 
 
 def inspect_model(
@@ -71,6 +79,7 @@ def inspect_model(
     device: str = "auto",
     dtype: str = "auto",
     allow_pickle: bool = False,
+    extra_tokens: str = "refuse",
     progress: ProgressCallback = silent,
 ) -> ModelInfo:
     """Tell what `source` is without loading, fetching or dequantising a weight.
@@ -86,32 +95,45 @@ def inspect_model(
     found = resolve(source)
     if found.kind == "hub":
         seen = look(found.name, revision, allow_pickle=allow_pickle)
-        facts = {"revision": seen.folder.name, "download_bytes": seen.missing_bytes}
-        return inspect_folder(source, seen.folder, chosen, form, **facts)
+        facts = {"revision": seen.folder.name, "download_bytes": seen.missing_bytes, "notes": seen.notes}
+        info = inspect_folder(source, seen.folder, chosen, form, **facts)
+        return _with_tokens(info, seen.folder, extra_tokens)
     refuse_revision(found, revision)
     gguf = STARTERS[found.name].unprepared() if found.kind == "starter" else found.path
     if gguf is not None and gguf.is_file():
-        return _of_gguf(source, read_gguf(gguf), chosen, form)
-    folder = local_folder(source, allow_pickle=allow_pickle, progress=progress)
+        return _of_gguf(source, whole_gguf(gguf).header, chosen, form)
+    folder = own_folder(source, allow_pickle=allow_pickle, progress=progress)
     info = inspect_folder(source, folder, chosen, form)
-    find_weights(folder, allow_pickle=allow_pickle)
-    return info
+    # What pickles hold is looked at once they are loaded: telling their names apart needs their unpickler.
+    files = find_weights(folder, allow_pickle=allow_pickle)
+    notes = weights_of(folder).notes if files[0].suffix == ".safetensors" else ()
+    return _with_tokens(replace(info, notes=(*info.notes, *notes)), folder, extra_tokens)
 
 
 def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: Any) -> ModelInfo:
-    """Facts of a folder with a config.json; its weights need not be there."""
+    """Facts of a folder with a config.json; its weights need not be there. Of a multimodal one: of its language model.
+
+    Raises:
+        InputError: it is no causal language model, or one whose neurons cannot be found.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
     from unlearning_core.models.mapping import map_model
 
-    config = read_config(folder)
+    whole = read_config(folder)
     try:
+        config = language_config(source, whole)
+        for key in special_ids_beyond(config.to_dict(), rows_of(config)):
+            setattr(config, key, None)  # torch refuses a padding id without a row; loading does without it too
         with building_a_model(), counting_modules(source), torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
         # Tables of positions and their like are not among the parameters, and are filled when the model is loaded.
         check_fits(source, sum(table.nbytes for table in model.buffers()), device, "for its tables of positions")
-        facts |= {"bytes_available": available(device), "licence": _licence(folder)}
+        notes = (*notes_of(folder), *facts.pop("notes", ()))
+        if config is not whole:
+            notes = (f"This is a multimodal model ({whole.model_type}); its language model alone is used.", *notes)
+        facts |= {"bytes_available": available(device), "licence": _licence(folder), "notes": notes}
         return describe(source, model, map_model(model), device, dtype, **facts)
     except WorkbenchError:
         raise
@@ -120,6 +142,15 @@ def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: 
             f"{folder / 'config.json'} describes no model that can be built ({first_line(error)}). Download or copy "
             "the folder again."
         ) from error
+
+
+def _with_tokens(info: ModelInfo, folder: Path, choice: str) -> ModelInfo:
+    """The same, and what loading will do about tokens without a row; raises InputError where a person has to say."""
+    rows, tokenizer = info.vocabulary or rows_of(read_config(folder)), read_tokenizer(folder)
+    special = special_ids(folder, rows)
+    done = what_to_do(info.source, tokenizer, rows, special, choice)
+    notes = (*info.notes, *unused_rows(tokenizer, rows))
+    return replace(info, notes=notes if done is None else (*notes, told(tokenizer, rows, special, done)))
 
 
 def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype: str, **facts: Any) -> ModelInfo:

@@ -2,18 +2,20 @@
 
 import logging
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from unlearning_core.compat import building_a_model
-from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
+from unlearning_core.errors import InputError
 from unlearning_core.models.devices import check_fits, choose_device, choose_dtype
 from unlearning_core.models.inspection import ModelInfo, inspect_folder
 from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.mapping import ModelMap, map_model
-from unlearning_core.models.sources.folder import find_weights, first_line, read_tokenizer
+from unlearning_core.models.reading import read_model
+from unlearning_core.models.sources.extra_tokens import unused_rows
+from unlearning_core.models.sources.folder import read_tokenizer
+from unlearning_core.models.sources.hub import commit_of
 from unlearning_core.models.sources.resolve import local_folder, resolve
+from unlearning_core.models.sources.weight_files import weights_of
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def load_model(
     device: str = "auto",
     dtype: str = "auto",
     allow_pickle: bool = False,
+    extra_tokens: str = "refuse",
     progress: ProgressCallback = silent,
 ) -> LoadedModel:
     """Load `source`: a folder, a .gguf file, a zip of a folder, a Hub id or a starter's name.
@@ -51,73 +54,43 @@ def load_model(
         device: auto, cpu, cuda, cuda:0, mps.
         dtype: auto (bfloat16 on CUDA, float32 elsewhere), float32, bfloat16, float16.
         allow_pickle: also accept weights stored as pickles, read with PyTorch's restricted unpickler.
+        extra_tokens: what to do about tokens of the tokenizer that have no row in the embedding: refuse, resize (new
+            rows, the mean of the others) or drop (do without these tokens).
         progress: told in bytes and tensors; may raise `Stopped`.
 
     Raises:
-        InputError: it is not a causal language model that can be cut, lacks a file, holds NaN, does not fit in memory,
-            or cannot be had; the sentence says which and what to do.
+        InputError: it is not a causal language model that can be cut, is not whole, holds what config.json does not
+            ask for, holds NaN, does not fit in memory, or cannot be had; the sentence says which and what to do.
         WorkFailed: memory ran out all the same, or the disk is full.
     """
+    from transformers import AutoModelForCausalLM
+
     chosen = choose_device(device)
     form = choose_dtype(dtype, chosen)
     started = time.monotonic()
-    folder = local_folder(source, revision=revision, allow_pickle=allow_pickle, progress=progress)
-    commit = folder.name if resolve(source).kind == "hub" else None
+    folder = local_folder(
+        source, revision=revision, allow_pickle=allow_pickle, extra_tokens=extra_tokens, progress=progress
+    )
+    commit = commit_of(resolve(source).name, revision) if resolve(source).kind == "hub" else None
     info = inspect_folder(source, folder, chosen, form, revision=commit)
-    weights = find_weights(folder, allow_pickle=allow_pickle)
+    weights = weights_of(folder, allow_pickle=allow_pickle)
     check_fits(source, info.bytes_in_memory, chosen, f"as {form}")
     tokenizer = read_tokenizer(folder)
     waiting = Progress("waiting for another model that is being loaded", 0)
-    with building_a_model(lambda: progress(waiting)), reporting(f"loading {source}", progress):
-        model = _read(folder, weights[0].suffix == ".safetensors", chosen, form)
-    _check_finite(source, model, form, progress)
-    rows = int(model.get_input_embeddings().weight.shape[0])
-    if tokenizer.vocab_size > rows:
-        raise InputError(
-            f"{source}: its tokenizer has {tokenizer.vocab_size:,} tokens and the model knows {rows:,}. "
-            "They belong to different models: copy this model's own tokenizer files into the folder."
+    with reporting(f"loading {source}", progress):
+        model, notes = read_model(
+            AutoModelForCausalLM, folder, weights, device=chosen, dtype=form, waiting=lambda: progress(waiting)
         )
+    _check_finite(source, model, form, progress)
+    unused = unused_rows(tokenizer, int(model.get_input_embeddings().weight.shape[0]))
+    info = replace(info, notes=(*info.notes, *weights.notes, *notes, *unused))
+    for note in info.notes:
+        _log.warning("%s: %s", source, note)
     _log.info(
         "loaded %s (%s, %d parameters) on %s as %s in %.1f s",
         *(source, info.model_type, info.parameters, chosen, form, time.monotonic() - started),
     )
     return LoadedModel(model, tokenizer, map_model(model), info)
-
-
-def _read(folder: Path, safe: bool, device: str, dtype: str) -> "PreTrainedModel":
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype,
-            # Straight onto the device: a copy on the CPU first would need its memory twice.
-            device_map=None if device == "cpu" else {"": device},
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=safe,
-            weights_only=True,
-            output_loading_info=True,
-        )
-    except WorkbenchError:
-        raise
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise WorkFailed(
-            f"{device} ran out of memory while {folder} was loaded as {dtype}. Choose dtype bfloat16 or a smaller "
-            "model, or close what else is running."
-        ) from error
-    except Exception as error:  # a damaged pickle or a wrong shape raises whatever the reader raises
-        raise InputError(
-            f"The weights in {folder} cannot be loaded ({first_line(error)}). "
-            "Download or copy the folder again, and keep config.json and weights of the same model together."
-        ) from error
-    if missing := sorted(report.get("missing_keys") or ()):
-        raise InputError(
-            f"The weights in {folder} lack {len(missing)} tensors that config.json asks for ({missing[0]}, ...); they "
-            "would be random numbers. Keep config.json and weights of the same model together."
-        )
-    return model.eval()
 
 
 def _check_finite(source: str, model: "PreTrainedModel", dtype: str, progress: ProgressCallback) -> None:

@@ -7,7 +7,9 @@ from unlearning_core.evaluation.registry import Values, formatted, shown
 
 
 def print_outcome(run: Any) -> None:
-    """What a search found, the metrics as a table and one continuation of every prompt and model state."""
+    """What there is to know of the model, what a search found, the metrics and one continuation of every prompt."""
+    for note in (run.note("model") or {}).get("notes", ()):
+        print(f"\n{note}")
     if run.config.search.forget is not None:
         print("\n" + run.search()["sentence"])
     print("\n" + table(run.metrics()))

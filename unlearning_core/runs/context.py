@@ -83,9 +83,10 @@ class RunContext:
 
     @cached_property
     def base_fingerprint(self) -> str:
-        """What the base model is by content."""
+        """What the base model is by content, and what was done about tokens without a row if a person said so."""
         section = self.config.base_model
-        return self.model_fingerprint(section.base_model_path, section.revision)
+        content = self.model_fingerprint(section.base_model_path, section.revision)
+        return content if section.extra_tokens == "refuse" else f"{content}+{section.extra_tokens}"
 
     def model(self, state: str) -> "LoadedModel":
         """The model in that state, loaded once and kept until another one is asked for.
@@ -105,6 +106,7 @@ class RunContext:
                     device=section.device,
                     dtype=section.dtype,
                     allow_pickle=section.allow_pickle,
+                    extra_tokens=section.extra_tokens,
                     progress=self.progress,
                 )
             else:
@@ -135,6 +137,7 @@ class RunContext:
             device=section.device,
             dtype=section.dtype,
             allow_pickle=section.allow_pickle,
+            extra_tokens=section.extra_tokens,
             progress=self.progress,
         )
         return info, False
@@ -150,6 +153,7 @@ class RunContext:
             section.base_model_path,
             revision=section.revision,
             allow_pickle=section.allow_pickle,
+            extra_tokens=section.extra_tokens,
             progress=self.progress,
         )
 

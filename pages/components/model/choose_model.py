@@ -22,6 +22,12 @@ STARTER, HUB, PATH, ZIP = KINDS = (
 )  # fmt: skip
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+EXTRA_TOKENS = {
+    "refuse": "Say so and stop",
+    "resize": "Give each a new row, the mean of the others",
+    "drop": "Do without these tokens",
+}
+"""Values of `base_model.extra_tokens`, as a person reads them."""
 
 
 def choose_model() -> BaseModelSection | None:
@@ -31,7 +37,7 @@ def choose_model() -> BaseModelSection | None:
         InputError: an uploaded zip is not a model.
     """
     kind = st.radio("Where is the model?", KINDS, horizontal=True)
-    source, revision, allow_pickle = "", "", False
+    source, revision, allow_pickle, extra_tokens = "", "", False, "refuse"
     form = st.session_state.get("number format", "auto")
     if kind == STARTER:
         source = _starter(form)
@@ -43,12 +49,17 @@ def choose_model() -> BaseModelSection | None:
         revision = right.text_input("Revision", placeholder="main", help="Branch, tag or commit of a Hub model.")
     else:
         source = _uploaded()
-    with st.expander("Device, number format, file format"):
+    with st.expander("Device, number format, file format, tokens"):
         left, right = st.columns(2)
         device = left.selectbox("Device", DEVICES, help="auto takes a graphics card when there is one.")
         dtype = right.selectbox(
             "Number format", DTYPES, key="number format", help="auto: bfloat16 on a CUDA card, float32 elsewhere."
         )
+        if kind != STARTER:
+            extra_tokens = st.selectbox(
+                "Tokens that the model has no row for", list(EXTRA_TOKENS), format_func=EXTRA_TOKENS.__getitem__,
+                help="Tokens such as [PAD] or <|im_start|> are often added to a tokenizer without resizing its model.",
+            )  # fmt: skip
         if kind in (PATH, ZIP):
             allow_pickle = st.checkbox(
                 "Also load pytorch_model.bin",
@@ -59,6 +70,7 @@ def choose_model() -> BaseModelSection | None:
     return BaseModelSection(
         base_model_path=source if kind in (STARTER, HUB) else find_path(source, Path.cwd()),
         revision=revision.strip() or None, device=device, dtype=dtype, allow_pickle=allow_pickle,
+        extra_tokens=extra_tokens,
     )  # fmt: skip
 
 

@@ -39,6 +39,8 @@ def facts(info: dict[str, Any]) -> None:
     rest = [f"number format {info['dtype']}", f"device {info['device']}", f"licence {licence}"]
     rest += [f"revision {info['revision'][:12]}"] if info.get("revision") else []
     st.caption(escaped(", ".join(rest)))
+    for note in info.get("notes") or ():
+        st.info(escaped(note))
 
 
 def memory(info: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from unlearning_core.compat import is_panic, tokenizer_panics_raise
 from unlearning_core.errors import InputError
 from unlearning_core.models.bounds import MOST_JSON_BYTES, check_config, check_sizes, check_tokenizer
+from unlearning_core.models.sources.multimodal import is_multimodal, language_config
 from unlearning_core.reading import check_form, parse_json, read_json
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ _TOKENIZER_JSON = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 _TRIED = "She sat down on the chair, 7 metres away: it's a café."
 """Written and read back once by a tokenizer that is new: one that cannot is refused before anything is built on it."""
 
+_OTHER_HEADS = ("Classification", "QuestionAnswering", "MaskedLM", "MultipleChoice", "NextSentence", "RewardModel")
+"""Parts of the names of classes whose head does not continue text."""
+_QUANTISED = ("quantization_config", "compression_config", "quantization")
+"""Keys of config.json, or of a part of it, under which a quantisation is described."""
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt")
 
 
@@ -47,6 +52,11 @@ def read_config(folder: Path) -> "PreTrainedConfig":
     return config
 
 
+def rows_of(config: "PreTrainedConfig") -> int:
+    """Rows of the embedding, as a configuration says; loading checks that the file agrees."""
+    return int(config.get_text_config().vocab_size)
+
+
 def _raw_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
@@ -68,7 +78,10 @@ def _raw_config(folder: Path) -> dict[str, Any]:
 
 def _hint(folder: Path) -> str:
     if (folder / "adapter_config.json").is_file():
-        return "It is an adapter (LoRA): merge it into its base model, save that, and give the saved folder."
+        return (
+            "It is an adapter (LoRA): merge it into its base model (peft: PeftModel.from_pretrained(...)"
+            ".merge_and_unload(), then save_pretrained), and give the saved folder."
+        )
     ggufs = sorted(folder.glob("*.gguf"))
     if ggufs:
         return f"It holds a GGUF file: give the file itself, {ggufs[0]}."
@@ -93,7 +106,8 @@ def _check_family(folder: Path, raw: dict[str, Any]) -> None:
             f"{folder / 'config.json'}: model_type {raw['model_type']!r} is not known to transformers {__version__}. "
             "Choose a model of a known family, such as llama, gpt2 or qwen3."
         )
-    quantised = raw.get("quantization_config")
+    parts = [raw, *(part for part in raw.values() if isinstance(part, dict))]
+    quantised = next((part[key] for part in parts for key in _QUANTISED if part.get(key)), None)
     if quantised:
         method = quantised.get("quant_method", "unknown") if isinstance(quantised, dict) else "unknown"
         raise InputError(
@@ -108,12 +122,16 @@ def _check_causal(folder: Path, config: "PreTrainedConfig") -> None:
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     )
 
+    if is_multimodal(config):
+        language_config(str(folder), config)
+        return
     family = config.model_type
     named = [str(name) for name in (getattr(config, "architectures", None) or [])]
     # Families such as BERT can be built with a causal head as well; their weights were trained to fill gaps.
     fills_gaps = family in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
-    other_head = any(part in name for name in named for part in ("Classification", "QuestionAnswering", "MaskedLM"))
-    if family not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or fills_gaps or other_head:
+    other_head = any(part in name for name in named for part in _OTHER_HEADS)
+    two_halves = bool(getattr(config, "is_encoder_decoder", False))
+    if family not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or fills_gaps or other_head or two_halves:
         what = ", ".join(named) or family
         raise InputError(
             f"{folder} is not a causal language model: its config.json says {what}. "
@@ -195,6 +213,8 @@ def find_weights(folder: Path, *, allow_pickle: bool = False) -> tuple[Path, ...
             tensor_shapes(path)
         return files
     files = _listed(folder, _PICKLED)
+    if not files and (folder / "adapter_config.json").is_file():
+        raise InputError(f"{folder} holds no weights of a model. {_hint(folder)}")
     if not files:
         raise InputError(
             f"{folder} holds no weights: neither {_SAFE} nor {_SAFE}.index.json is there. "

@@ -1,29 +1,19 @@
-"""GGUF files: what one says about itself, and how it becomes a safetensors folder, once.
+"""GGUF files: what one says about itself. Only the header is read, and no weight is touched for it.
 
-Left quantised, a model can be neither edited nor saved. The header is read here, and no weight is touched for it.
 The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. `gguf.GGUFReader` maps the file into memory but
 builds an array for each string of the vocabulary: for the 98 MB of SmolLM2-135M it takes 1.66 s and 159 MB (two cores,
 gguf 0.19), this reader .04 s and less than 1 MB. A page asks whenever a person looks at a model.
 """
 
-import logging
 import math
 import os
 import struct
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from unlearning_core.compat import building_a_model
 from unlearning_core.errors import InputError
-from unlearning_core.models.devices import check_fits
-from unlearning_core.models.loading_bars import reporting
-from unlearning_core.models.sources.folder import first_line
-from unlearning_core.models.sources.prepared import check_space, prepare_once
-from unlearning_core.progress import Progress, ProgressCallback, silent
 
-_log = logging.getLogger(__name__)
 _SCALARS = dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))) | {10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _LIST = 8, 9
 _MOST_DIMENSIONS = 8
@@ -33,10 +23,14 @@ _LEAST_TENSOR, _LEAST_FIELD = 24, 13
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """A file's keys (of a list only its first few entries) and tensors: name -> shape, fastest dimension first."""
+    """A file's keys (of a list only its first few entries) and tensors: name -> shape, fastest dimension first.
+
+    `formats` holds the number format of each tensor, as llama.cpp calls it (F32, Q4_K).
+    """
 
     fields: dict[str, Any]
     tensors: dict[str, tuple[int, ...]]
+    formats: dict[str, str]
 
     @property
     def architecture(self) -> str:
@@ -59,8 +53,11 @@ class GgufHeader:
         return self.fields.get(f"{self.architecture}.{key}")
 
 
-def read_gguf(path: Path) -> GgufHeader:
+def read_gguf(path: Path, *, part: bool = False) -> GgufHeader:
     """Read the header of `path` and check that the file is as long as it promises.
+
+    Args:
+        part: it is one of several files, of which the first alone names the architecture and need hold no tensor.
 
     Raises:
         InputError: the file is missing, is not GGUF, or is damaged or cut short.
@@ -81,7 +78,7 @@ def read_gguf(path: Path) -> GgufHeader:
         raise InputError(
             f"{path} is cut short: it has {size:,} bytes and its header promises {end:,}. Download it again."
         )
-    if not header.tensors or not isinstance(header.fields.get("general.architecture"), str):
+    if not part and (not header.tensors or not isinstance(header.fields.get("general.architecture"), str)):
         raise InputError(f"{path} holds no model: its header names no architecture or no tensors. Choose another file.")
     return header
 
@@ -101,7 +98,7 @@ def _header(file: BinaryIO) -> tuple[GgufHeader, int]:
     for _ in range(field_count):
         key = _string(file)
         fields[key] = _value(file, _take(file, "<I")[0])
-    tensors, ends = {}, [0]
+    tensors, formats, ends = {}, {}, [0]
     for _ in range(tensor_count):
         name = _string(file)
         (dimensions,) = _take(file, "<I")
@@ -109,12 +106,17 @@ def _header(file: BinaryIO) -> tuple[GgufHeader, int]:
             raise ValueError("a tensor of impossibly many dimensions")
         shape = _take(file, f"<{dimensions}Q")
         kind, offset = _take(file, "<IQ")
+        if kind not in set(GGMLQuantizationType):
+            raise InputError(
+                f"{file.name}: the tensor {name} is stored in the format number {kind}, which is not known here. "
+                "Choose a file in a usual format, such as Q8_0 or Q4_K_M, or a safetensors folder."
+            )
         block, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
-        tensors[name] = shape
+        tensors[name], formats[name] = shape, GGMLQuantizationType(kind).name
         ends.append(offset + math.prod(shape) // block * block_bytes)
     alignment = int(fields.get("general.alignment", 32))
     start = -(-file.tell() // alignment) * alignment
-    return GgufHeader(fields, tensors), start + max(ends)
+    return GgufHeader(fields, tensors, formats), start + max(ends)
 
 
 def _take(file: BinaryIO, form: str) -> tuple[Any, ...]:
@@ -147,66 +149,3 @@ def _value(file: BinaryIO, kind: int) -> Any:
         for _ in range(count - len(kept)):
             _value(file, inner)
     return kept
-
-
-def dequantise(
-    gguf: Path, target: Path, sha256: str, *, facts: dict[str, Any] | None = None, progress: ProgressCallback = silent
-) -> Path:
-    """Write `gguf` as float32 safetensors with its tokenizer into `target`, as `prepare_once` does.
-
-    The folder's stamp says `sha256`, which is that of `gguf`, and `facts` (licence, title).
-
-    Raises:
-        InputError: the file is not a causal language model that transformers can read, or does not fit in memory.
-        WorkFailed: the disk has too little space left.
-    """
-
-    def fill(folder: Path) -> dict[str, Any]:
-        header = read_gguf(gguf)
-        # transformers holds the dequantised arrays and the model made from them at the same time.
-        check_fits(gguf.name, 2 * 4 * header.parameters, "cpu", "dequantised to float32")
-        check_space(gguf.name, int(4.2 * header.parameters), target, "dequantised")
-        started = time.monotonic()
-        _convert(gguf, header, folder, progress)
-        _log.info("dequantised %s in %.1f s", gguf, time.monotonic() - started)
-        return {"source": gguf.name, "licence": header.licence, **(facts or {})}
-
-    return prepare_once(target, sha256, fill, progress)
-
-
-def _convert(gguf: Path, header: GgufHeader, folder: Path, progress: ProgressCallback) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    where, name = str(gguf.parent), gguf.name
-    try:
-        # One long call without a sign of life: the vocabulary is read string by string.
-        progress(Progress(f"reading the tokenizer of {name}", 0, None))
-        tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
-        progress(Progress(f"reading the settings of {name}", 0, None))
-        # A second loop hands the arrays to the model at once; it would start the same bar again.
-        told = reporting(f"dequantising {name}", lambda report: progress(report) if report.unit == "bytes" else None)
-        with building_a_model(), told:
-            model = AutoModelForCausalLM.from_pretrained(
-                where,
-                gguf_file=name,
-                quantization_config=GgufConfig(dequantize=True),
-                dtype="float32",
-                local_files_only=True,
-            )
-    except (ValueError, KeyError, NotImplementedError, RuntimeError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"{gguf} cannot be read as a causal language model of the family {header.architecture!r} "
-            f"({first_line(error)}). Choose a GGUF file of a family that transformers can dequantise, or a "
-            "safetensors folder."
-        ) from error
-    # A GGUF names no limit of the tokenizer; the model's own is the true one.
-    if limit := getattr(model.config, "max_position_embeddings", None):
-        tokenizer.model_max_length = limit
-    saving, expected = f"saving {name} as safetensors", 4 * header.parameters
-    progress(Progress(saving, 0, expected, "bytes"))
-    with reporting(saving, silent):
-        model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    for path in folder.iterdir():
-        path.chmod(0o644)
-    progress(Progress(saving, expected, expected, "bytes"))

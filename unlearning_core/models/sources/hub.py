@@ -15,6 +15,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from unlearning_core.errors import InputError, Stopped, WorkbenchError, WorkFailed
+from unlearning_core.models.sources.weight_files import beside
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class HubModel:
     weights: tuple[str, ...]
     missing_bytes: int
     """What a download would still fetch."""
+    notes: tuple[str, ...] = ()
+    """What else is in the repository and is not fetched, a sentence a kind."""
 
 
 def commit_of(name: str, revision: str | None = None) -> str:
@@ -81,7 +84,8 @@ def look(name: str, revision: str | None = None, *, allow_pickle: bool = False) 
     except CachedRepoTreeNotFoundError:  # fetched by an older client, and the Hub cannot be asked
         sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     weights = _weights(name, sizes, allow_pickle)
-    return HubModel(folder, weights, sum(sizes[file] for file in weights if not (folder / file).exists()))
+    notes = beside(sizes, map(Path, weights), f"The Hub model {name}")
+    return HubModel(folder, weights, sum(sizes[file] for file in weights if not (folder / file).exists()), notes)
 
 
 def download(
@@ -106,6 +110,11 @@ def _matching(files: Iterable[str], patterns: tuple[str, ...]) -> tuple[str, ...
 
 def _weights(name: str, files: dict[str, int], allow_pickle: bool) -> tuple[str, ...]:
     ggufs = [file for file in files if file.endswith(".gguf")]
+    if "config.json" not in files and "adapter_config.json" in files:
+        raise InputError(
+            f"The Hub model {name} is an adapter (LoRA), without a model of its own. Merge it into its base model "
+            "(peft: merge_and_unload, then save_pretrained) and give the saved folder."
+        )
     if "config.json" not in files and not ggufs:
         raise InputError(f"The Hub model {name} has no config.json. Choose a model in the transformers format.")
     safe, pickled = _matching(files, _SAFE), _matching(files, _PICKLED)

@@ -14,7 +14,8 @@ from unlearning_core.progress import Progress, ProgressCallback, silent
 STAMP = "prepared.json"
 """Written last into a prepared folder: what it was made from and the size of every file in it."""
 
-_FORMAT = 1
+_FORMAT = 2
+"""Raised when more is checked before a folder counts as prepared: what was made before is then made anew."""
 
 
 def root() -> Path:
@@ -39,7 +40,8 @@ def prepare_once(
 
     Args:
         sha256: checksum of what it is made from, kept in the folder's stamp.
-        fill: writes the files into the empty folder that it is given; returns what else the stamp shall say.
+        fill: writes the files into the empty folder that it is given and checks them; returns what else the stamp
+            shall say, with `checked`, what they were checked against.
     """
     if is_complete(target, sha256):
         return target

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from unlearning_core.errors import InputError
-from unlearning_core.models.checksums import fingerprint_of_folder, sha256_of
-from unlearning_core.models.sources.gguf import dequantise
+from unlearning_core.models.checksums import fingerprint_of_folder
+from unlearning_core.models.sources.dequantise import dequantise
+from unlearning_core.models.sources.gguf_parts import whole_gguf
 from unlearning_core.models.sources.hub import commit_of, download
+from unlearning_core.models.sources.plain import Asked, plain_folder
 from unlearning_core.models.sources.prepared import root
 from unlearning_core.models.sources.starters import STARTERS, offered, prepare
 from unlearning_core.models.sources.zip import unpack_zip
@@ -62,9 +64,32 @@ def resolve(source: str) -> Source:
 
 
 def local_folder(
+    source: str,
+    *,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    extra_tokens: str = "refuse",
+    progress: ProgressCallback = silent,
+) -> Path:
+    """The folder on this machine that transformers loads `source` from, with one causal language model in it.
+
+    Downloaded, dequantised, taken out of a multimodal model or given rows for all its tokens first, where needed.
+
+    Args:
+        extra_tokens: what to do about tokens that have no row in the embedding: refuse, resize or drop.
+
+    Raises:
+        InputError: the source cannot be had or used; the sentence says why.
+    """
+    folder = own_folder(source, revision=revision, allow_pickle=allow_pickle, progress=progress)
+    asked = Asked(source, lambda: fingerprint(source, revision), extra_tokens, allow_pickle)
+    return plain_folder(folder, asked, progress)
+
+
+def own_folder(
     source: str, *, revision: str | None = None, allow_pickle: bool = False, progress: ProgressCallback = silent
 ) -> Path:
-    """The folder on this machine that transformers loads `source` from: downloaded or dequantised when needed.
+    """The folder of `source` as it is: downloaded or dequantised when needed, and changed in nothing.
 
     Raises:
         InputError: the source cannot be had; the sentence says why.
@@ -77,9 +102,9 @@ def local_folder(
         return prepare(found.name, progress)
     if found.kind == "folder":
         return found.path
-    checksum = sha256_of(found.path, progress)
-    target = root() / "gguf" / f"{found.path.stem}-{checksum[:12]}"
-    return dequantise(found.path, target, checksum, progress=progress)
+    whole = whole_gguf(found.path)
+    checksum = whole.checksum(progress)
+    return dequantise(whole, root() / "gguf" / f"{whole.name}-{checksum[:12]}", checksum, progress=progress)
 
 
 def refuse_revision(found: Source, revision: str | None) -> None:
@@ -94,7 +119,8 @@ def refuse_revision(found: Source, revision: str | None) -> None:
 def fingerprint(source: str, revision: str | None = None) -> str:
     """Identity of a model's content: equal for equal bytes, wherever they lie and whenever they were copied.
 
-    A folder: SHA-256 over the names and checksums of the files that loading reads. A GGUF file: its checksum. A
+    A folder: SHA-256 over the names and checksums of the files that loading reads. A GGUF file: its checksum, of all
+    parts where there are several. A
     starter: that of the folder or GGUF file that it is. The Hub: the commit. Checksums are remembered.
 
     Raises:
@@ -107,5 +133,5 @@ def fingerprint(source: str, revision: str | None = None) -> str:
     if found.kind == "starter":
         return STARTERS[found.name].fingerprint()
     if found.kind == "gguf":
-        return f"gguf:{sha256_of(found.path)}"
+        return f"gguf:{whole_gguf(found.path).checksum()}"
     return fingerprint_of_folder(found.path)

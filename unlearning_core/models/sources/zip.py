@@ -43,7 +43,7 @@ def unpack_zip(source: Path | str | BinaryIO, destination_root: Path, progress: 
             members = _checked(file, label)
             check_space(label, sum(member.file_size for member in members.values()), target, "unpacked")
             _write(file, label, members, folder, progress)
-            return {"source": label}
+            return {"source": label, "checked": "size and checksum of every member"}
 
         return prepare_once(target, checksum, fill, progress)
 

@@ -58,6 +58,7 @@ def distance_state(state: str) -> Callable[[RunContext, Path], Summary]:
             device=base.device,
             dtype=base.dtype,
             allow_pickle=base.allow_pickle,
+            extra_tokens=base.extra_tokens,
             progress=context.progress,
         )
         found = distance(

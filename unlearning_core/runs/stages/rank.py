@@ -49,7 +49,9 @@ def rank_inputs(context: RunContext) -> Any:
 
 
 def rank_neurons(context: RunContext, folder: Path) -> Summary:
-    """The run's own ranking."""
+    """The run's own ranking; what the base model is stays with the run, for its page and the terminal."""
+    if distributed.is_main():
+        context.run.write_note("model", context.model("base").info.to_dict())
     return rank_into(context, folder, context.run.work_folder(WORK))
 
 
