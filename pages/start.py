@@ -93,7 +93,7 @@ def recent_runs() -> None:
         line, place = st.columns([5, 1], vertical_alignment="center")
         marks = (", guided" if is_guided(run) else "") + (", open now" if run == opened else "")
         line.markdown(escaped(described(run) + marks))
-        if place.button("Open", key=f"open {run.id}", help=f"Open the run {run.id} where it was left."):
+        if place.button("Open", key=f"open {run.id}", help=escaped(f"Open the run {run.id} where it was left.")):
             show_run(run)
             st.switch_page(next((page.file for page in PATH_PAGES if not is_done(run, page)), COMPARE.file))
 

@@ -26,10 +26,10 @@ def sentences(count: int, seed: int = 0) -> list[str]:
     return list(written)
 
 
-def write_experiment(folder: Path, family: str = "llama", **changes: dict[str, Any]) -> Path:
+def write_experiment(folder: Path, family: str = "llama", **changes: Any) -> Path:
     """A model folder, a word list, a sentence file and a config.json in `folder`; returns the config's path.
 
-    `changes` are merged into the sections of the config.
+    `changes` are merged into the sections of the config, or stand in place of its values.
     """
     save_tiny(family, folder / "model")
     (folder / "words.txt").write_text("\n".join((*SEATS, "sit")) + "\n", encoding="utf-8")
@@ -47,7 +47,7 @@ def write_experiment(folder: Path, family: str = "llama", **changes: dict[str, A
         "test_prompts": ["Anna looked at", "Ben sat on"],
     }
     for section, values in changes.items():
-        config[section] = config.get(section, {}) | values
+        config[section] = config.get(section, {}) | values if isinstance(values, dict) else values
     path = folder / "config.json"
     path.write_text(json.dumps(config), encoding="utf-8")
     return path

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 MakeBar = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
@@ -44,6 +45,41 @@ def building_a_model(waiting: Callable[[], object] = lambda: None) -> Iterator[N
         yield
     finally:
         _BUILDING.release()
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library written in Rust (tokenizers, safetensors) gave up: PyO3's panic is no `Exception`."""
+    return type(error).__name__ == "PanicException"
+
+
+def tokenizer_panics_raise(raised: type[Exception]) -> None:
+    """Let a fast tokenizer that panics at a text raise `raised`, in every thread, from now on; no-op the second time.
+
+    A tokenizer.json may hold a pattern that its regular expressions cannot follow at some texts; the panic is no
+    `Exception` and would pass every guard. All texts and ids go through these two methods (transformers 5.23).
+    """
+    from transformers.tokenization_utils_tokenizers import TokenizersBackend
+
+    for name in ("_encode_plus", "_decode"):
+        method = getattr(TokenizersBackend, name)
+        if not hasattr(method, "__wrapped__"):
+            setattr(TokenizersBackend, name, _without_panics(method, raised))
+
+
+def _without_panics(method: Callable[..., Any], raised: type[Exception]) -> Callable[..., Any]:
+    @wraps(method)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+            raise raised(
+                f"The tokenizer of {self.name_or_path or 'this model'} fails at this text ({str(error)[:200]}). Copy "
+                "the model's own tokenizer.json into its folder, or choose another model."
+            ) from error
+
+    return guarded
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import PROGRAM, ROOT
-from unlearning_core.logs import redact
+from unlearning_core.logs import holds_secret
+from unlearning_core.reading import read_json, shown_key
 
 STARTERS = ROOT / "data" / "starters"
 """One ready-made config a starter model: what `run` without a file uses."""
@@ -227,14 +228,7 @@ def read_config_values(path: Path) -> dict[str, Any]:
             f"Config file {path} does not exist. Give the path of a JSON file, or write a starter with "
             f"`{PROGRAM} config > config.json`."
         )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8 and try again.") from error
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}. Mend the file there."
-        ) from error
+    values = read_json(path, unique=True, mend="Mend the file there, or save it again as UTF-8.")
     if not isinstance(values, dict):
         raise InputError(f"{path} holds a {type(values).__name__}; expected a JSON object with a base_model section.")
     return _without_comments(values)
@@ -262,7 +256,9 @@ def build_config(values: dict[str, Any], *, origin: str = "config", folder: Path
     try:
         config = ExperimentConfig.model_validate(values)
     except ValidationError as error:
-        raise InputError("\n".join(_sentence(origin, problem) for problem in error.errors())) from error
+        problems = error.errors(include_url=False, include_context=False)
+        more = [f"{origin}: {len(problems) - _SHOWN} more settings are wrong."] if len(problems) > _SHOWN else []
+        raise InputError("\n".join([_sentence(origin, one) for one in problems[:_SHOWN]] + more)) from error
     _refuse_secrets(config, origin)
     for section, given, needed in (
         ("neural_probing", "tokens_input_path", "labels_input_path"),
@@ -351,12 +347,15 @@ def _refuse_secrets(section: BaseModel, origin: str, prefix: str = "") -> None:
         value = getattr(section, name)
         if isinstance(value, BaseModel):
             _refuse_secrets(value, origin, f"{prefix}{name}.")
-        elif isinstance(value, str) and redact(value) != value:
+        elif holds_secret(value):
             raise InputError(
                 f"{origin}: {prefix}{name} holds what looks like an access token. Remove it from the config; log in "
                 "with `hf auth login` or set HF_TOKEN instead."
             )
 
+
+_SHOWN = 5
+"""Wrong settings that are told one by one."""
 
 _FREE = ("ranker_parameters", "questions_only", "texts_only", "methods")
 """Keys whose value is a dictionary of a person's own."""
@@ -371,11 +370,11 @@ def _without_comments(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sentence(origin: str, problem: Any) -> str:
-    field = ".".join(str(part) for part in problem["loc"] if part not in ("str", "list[str]"))
+    field = ".".join(shown_key(part) for part in problem["loc"] if part not in ("str", "list[str]"))
     if problem["type"] == "extra_forbidden":
         known = known_keys(problem["loc"][:-1])
         name = str(problem["loc"][-1])
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+        nearest = difflib.get_close_matches(name[:80], known, n=1, cutoff=0)
         prefix = ".".join(str(part) for part in problem["loc"][:-1])
         hint = f"{prefix}.{nearest[0]}" if prefix else nearest[0]
         return f"{origin}: {field} is not a known key; did you mean {hint}? Known here: {', '.join(known)}."

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
+from unlearning_core.reading import parse_json
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL = (
     *(words for number in _NO_SPACE for words in (os.strerror(number), f"os error {number}")),
     *("PytorchStreamWriter", "unexpected pos", "iostream error"),  # torch: its stream is not where it should be
 )
+
+_IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG)
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -42,7 +45,7 @@ def disk_errors(target: Path) -> Iterator[None]:
 
     Raises:
         WorkFailed: no space is left where `target` is written.
-        InputError: `target` may not be written by this user.
+        InputError: `target` may not be written by this user, or something else is in its place.
     """
     try:
         yield
@@ -59,6 +62,12 @@ def disk_errors(target: Path) -> Iterator[None]:
         if number in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise InputError(
                 f"{target} cannot be written: permission denied. Choose another output folder or change its rights."
+            ) from error
+        if isinstance(error, OSError) and number in _IN_THE_WAY:
+            name = error.filename2 or error.filename or target
+            raise InputError(
+                f"{name} cannot be written ({error.strerror}). Remove or rename what is there, or choose another "
+                "folder."
             ) from error
         raise
 
@@ -95,7 +104,7 @@ def write_json(target: Path, value: Any) -> None:
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in `path`; an empty one while there is none, or where it is damaged."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -3,16 +3,18 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
-# The shapes of Hugging Face tokens, of keys in `name=value` form and of bearer headers.
+# The shapes of Hugging Face tokens; then also of keys in `name=value` form and of bearer headers.
+_TOKENS = re.compile(r"\bhf_[A-Za-z0-9]{8,}|\bapi_org_[A-Za-z0-9]{8,}")
 _SECRETS = re.compile(
-    r"\bhf_[A-Za-z0-9]{8,}|\bapi_org_[A-Za-z0-9]{8,}"
+    rf"{_TOKENS.pattern}"
     r"|(?i:\bbearer\s+)[^\s\"',}]+"
     r"|(?i:\b(?:token|secret|password|api_?key|authorization)\b[\"']?\s*[=:]\s*[\"']?)(?!(?i:bearer)\b)(?!None\b|null\b)[^\s\"',}]{6,}"
 )
@@ -20,11 +22,32 @@ _SECRETS = re.compile(
 
 def redact(text: str) -> str:
     """`text` with anything that looks like a token or secret replaced, including this process's own Hub token."""
+    return _strike(text, _SECRETS)
+
+
+def _strike(text: str, shapes: re.Pattern[str]) -> str:
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         value = os.environ.get(name)
         if value:
             text = text.replace(value, "[secret]")
-    return _SECRETS.sub("[secret]", text)
+    return shapes.sub("[secret]", text)
+
+
+def holds_secret(value: Any) -> bool:
+    """Whether a text in `value`, a setting with lists and dictionaries to any depth, looks like a token or secret.
+
+    Of a text in a list (a prompt, a sentence, a word) only a token's own shape counts: "Password: swordfish" may be
+    what is to be forgotten.
+    """
+    if isinstance(value, str):
+        return redact(value) != value
+    if isinstance(value, Mapping):
+        # Together too: a key that is called token makes a secret of what stands under it.
+        pairs = (f"{key}: {inner}" for key, inner in value.items() if isinstance(inner, str))
+        return any(map(holds_secret, (*value, *value.values(), *pairs)))
+    if not isinstance(value, Iterable) or isinstance(value, bytes):
+        return False
+    return any(_strike(one, _TOKENS) != one if isinstance(one, str) else holds_secret(one) for one in value)
 
 
 class RedactingFormatter(logging.Formatter):

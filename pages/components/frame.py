@@ -10,14 +10,18 @@ from pages.components.guide import guide
 from pages.components.navigation import PAGES, START, icon_of
 from pages.components.progress import show_errors, show_flash
 from pages.components.run_summary import sidebar
+from unlearning_core.files import ROOT
 from unlearning_core.logs import quiet_libraries, start_app_log
+
+ICON = ROOT / "pages" / "icon.svg"
+"""A file of ours: for an icon by its name each browser would ask a font server."""
 
 _framed: ContextVar[bool] = ContextVar("framed", default=False)
 
 
 def frame() -> None:
     """Draw the frame and, in it, the page that the URL names."""
-    st.set_page_config(page_title="Unlearning Workbench", page_icon=":material/psychology:", layout="wide")
+    st.set_page_config(page_title="Unlearning Workbench", page_icon=str(ICON), layout="wide")
     quiet_libraries()
     start_app_log()
     run = None

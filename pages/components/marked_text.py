@@ -19,6 +19,8 @@ NOTHING = ":gray[(nothing)]"
 _SIGNS = re.compile(r"([!-/:-@\[-`{-~])")
 # Streamlit turns :name: into an icon even when the colons are escaped; a word joiner after the first keeps it text.
 _SHORTCODE = re.compile(r":(?=[\w+/-]+:)")
+# Addresses in plain text become links whatever is escaped in them; a word joiner inside keeps them text as well.
+_ADDRESS = re.compile(r"(?=://)|(?<=www)(?=\.)|(?<=[\w.+-])(?=@\w)", re.IGNORECASE)
 
 
 def escaped(text: str) -> str:
@@ -66,5 +68,5 @@ def styled(text: str, *marks: str) -> str:
 
 
 def _escape(text: str) -> str:
-    safe = _SIGNS.sub(r"\\\1", _SHORTCODE.sub(":\u2060", text))
+    safe = _SIGNS.sub(r"\\\1", _ADDRESS.sub("\u2060", _SHORTCODE.sub(":\u2060", text)))
     return safe.replace("\r\n", "\n").replace("\n", "\\\n")

@@ -10,6 +10,7 @@ import streamlit as st
 
 from pages.components.compat import LeavingPage, clicked_in_fragment
 from pages.components.marked_text import escaped
+from unlearning_core.compat import is_panic
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.progress import Progress, ProgressCallback, describe_progress
 
@@ -31,7 +32,9 @@ def show_errors() -> Iterator[None]:
         yield
     except WorkbenchError as error:
         st.error(escaped(str(error)), icon=":material/error:")
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):  # Streamlit ends a page's run by an exception too
+            raise
         log.exception("a page failed")
         st.error(
             f"Something unforeseen went wrong ({type(error).__name__}). Nothing in the run was changed by it; the "
@@ -49,9 +52,9 @@ def show_flash() -> None:
     """Show the message of the last `flash`, once."""
     text, stopped = st.session_state.pop(_FLASH, ("", False))
     if stopped:
-        st.info(text, icon=":material/stop_circle:")
+        st.info(escaped(text), icon=":material/stop_circle:")
     elif text:
-        st.success(text, icon=":material/check_circle:")
+        st.success(escaped(text), icon=":material/check_circle:")
 
 
 class _Bar:
@@ -61,7 +64,7 @@ class _Bar:
     """Whether the visitor did something in a fragment of the page."""
 
     def __init__(self, title: str) -> None:
-        self._bar = st.progress(0.0, text=title)
+        self._bar = st.progress(0.0, text=escaped(title))
         self._drawn = 0.0
         self._task = ""
         self._started = (time.monotonic(), 0.0)
@@ -75,7 +78,8 @@ class _Bar:
         self._drawn = now
         share = min(1.0, update.done / update.total) if update.total else 0.0
         try:
-            self._bar.progress(share, text=describe_progress(update, now - self._started[0], self._started[1]))
+            text = describe_progress(update, now - self._started[0], self._started[1])
+            self._bar.progress(share, text=escaped(text))
         except LeavingPage as leaving:
             raise Stopped(_STOPPED) from leaving
         if clicked_in_fragment():

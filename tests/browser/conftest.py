@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
@@ -79,14 +80,14 @@ def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
 
 @pytest.fixture
 def page(browser: Browser, dashboard: Dashboard, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A tab, 1280 pixels wide, whose last sight is kept; no script in it may end with an uncaught error.
+    """A tab, 1280 pixels wide, whose last sight is kept, and which must be `well_behaved`.
 
     It needs the dashboard, so that it is closed before the server is.
     """
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
     tab.set_default_timeout(30_000)
-    with no_script_errors(tab):
+    with well_behaved(tab):
         yield tab
         ARTEFACTS.mkdir(parents=True, exist_ok=True)
         tab.screenshot(path=ARTEFACTS / f"last-{request.node.name}.png")
@@ -94,12 +95,16 @@ def page(browser: Browser, dashboard: Dashboard, request: pytest.FixtureRequest)
 
 
 @contextmanager
-def no_script_errors(tab: Page) -> Iterator[None]:
-    """Fails where a script of the tab ended with an uncaught error meanwhile."""
+def well_behaved(tab: Page) -> Iterator[None]:
+    """Fails where a script of the tab ended with an uncaught error meanwhile, or asked anything of another machine."""
     failures: list[str] = []
+    asked: list[str] = []
     tab.on("pageerror", lambda error: failures.append(str(error)))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("websocket", lambda socket: asked.append(socket.url))
     yield
     assert failures == []
+    assert [url for url in asked if urlsplit(url).hostname not in ("localhost", None)] == []
 
 
 @pytest.fixture(scope="session")

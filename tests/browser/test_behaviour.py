@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import ARTEFACTS, ROOT, Dashboard, no_script_errors
+from tests.browser.conftest import ARTEFACTS, ROOT, Dashboard, well_behaved
 from tests.browser.walking import (
     LONG,
     choose,
@@ -27,6 +27,12 @@ from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.run import Run
 
 pytestmark = pytest.mark.timeout(600)
+
+FOREIGN = [
+    "Anna ![picture](http://example.com/a.png) sat",
+    '<img src="http://example.com/b.png"> <script src="http://example.com/c.js"></script> [link](http://example.com)',
+]
+"""Prompts that would load something from elsewhere, were they more than text."""
 
 PAGES = ("Start", "Model", "Concept", "Neurons", "Prune", "Retrain", "Compare", "Runs")
 
@@ -56,11 +62,11 @@ def ground(theme: str) -> str:
 def test_a_link_opens_every_page_on_its_run_in_both_themes_and_widths(
     browser: Browser, page: Page, dashboard: Dashboard, tmp_path: Path
 ) -> None:
-    run = prepared(dashboard, tmp_path / "case", "report")
+    run = prepared(dashboard, tmp_path / "case", "report", test_prompts=FOREIGN)
     for width in (1280, 800):
         context = browser.new_context(viewport={"width": width, "height": 900})
         tab = context.new_page()
-        with no_script_errors(tab):
+        with well_behaved(tab):
             for title in PAGES:
                 open_at(tab, dashboard, title, run)
                 for theme in ("light", "dark"):
@@ -69,6 +75,12 @@ def test_a_link_opens_every_page_on_its_run_in_both_themes_and_widths(
                     no_errors(tab)
                     overflow = tab.evaluate(
                         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+                    )
+                    assert (
+                        tab.locator('[href*="example.com"], [src*="example.com"]').evaluate_all(
+                            "found => found.map(one => one.parentElement.parentElement.outerHTML)"
+                        )
+                        == []
                     )
                     assert overflow <= 0, f"{title} is {overflow} pixels too wide at {width}"
                     picture(tab, ARTEFACTS / f"{theme}-{width}", title.lower())

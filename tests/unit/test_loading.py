@@ -217,7 +217,7 @@ def no_tokenizer(folder: Path) -> None:
         (infinite, r"model\.norm\.weight holds 1 numbers that are NaN or infinite"),
         (lambda folder: (folder / "model.safetensors").unlink(), "holds no weights"),
         (lambda folder: (folder / "config.json").unlink(), "not a model folder: it has no config.json"),
-        (lambda folder: (folder / "config.json").write_text("{"), r"config\.json is not JSON"),
+        (lambda folder: (folder / "config.json").write_text("{"), r"config\.json, line 1, column 2: not JSON"),
         (lambda folder: (folder / "config.json").write_text("[]"), "names no model_type"),
         (lambda folder: (folder / "config.json").write_text("{}"), "names no model_type"),
         (lambda folder: set_config(folder, num_hidden_layers="three"), r"config\.json cannot be used"),

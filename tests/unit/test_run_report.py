@@ -196,3 +196,18 @@ def test_the_csv_of_the_texts_keeps_line_breaks_and_quotes() -> None:
     text = 'a "quoted",\nsecond line'
     rows = list(csv.DictReader(io.StringIO(generations_csv({"base": [{"prompt": "p", "sample": 1, "text": text}]}))))
     assert rows == [{"stage": "base", "prompt": "p", "sample": "1", "seed": "", "text": text}]
+
+
+@pytest.mark.parametrize("first", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "'quoted'", "＝1", "plain", "", "1"])
+def test_a_text_is_no_formula_in_a_spreadsheet_and_comes_back_whole(first: str) -> None:
+    texts = {first: [{"prompt": first, "sample": 0, "seed": -7, "text": f"{first} and on"}]}
+    (row,) = csv.DictReader(io.StringIO(generations_csv(texts), newline=""))
+    for name, whole in {"stage": first, "prompt": first, "text": f"{first} and on"}.items():
+        assert not row[name].startswith(("=", "+", "-", "@", "\t", "\r", "＝"))
+        assert row[name].removeprefix("'") == whole or row[name] == whole
+    assert (row["sample"], row["seed"]) == ("0", "-7")
+
+
+def test_a_negative_number_stays_one() -> None:
+    (row,) = csv.DictReader(io.StringIO(metrics_csv({"pruned": {"retain_delta": -0.25, "retain_delta_stderr": 0.5}})))
+    assert (float(row["value"]), float(row["stderr"])) == (-0.25, 0.5)

@@ -118,8 +118,9 @@ class Statistics:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 arrays = dict(archive)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} holds no activation statistics ({error}). Rank the corpus again.") from error
+        except Exception as error:  # a damaged zip raises whatever zipfile, zlib or numpy raises
+            reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+            raise InputError(f"{path} holds no activation statistics ({reason}). Rank the corpus again.") from error
         if "positive" not in arrays and "sum" in arrays:
             arrays["positive"] = np.full_like(arrays["sum"], np.nan)
         names = [field.name for field in fields(cls)]

@@ -4,9 +4,22 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_text
+from unlearning_core.reading import check_form, parse_json
+
+_Spans = list[tuple[int, int]]
+
+
+class _Row(BaseModel):
+    text: str
+    spans: _Spans
+    words: list[str]
+    neighbours: _Spans = []
+    neighbour_words: list[str] = []
 
 
 def write_labelled(path: Path, items: Iterable[LabelledText]) -> None:
@@ -26,7 +39,8 @@ def read_labelled(path: Path) -> list[LabelledText]:
     try:
         # Not splitlines: a sentence may hold one of the rarer line breaks, which JSON leaves as it is.
         for line in filter(None, path.read_text(encoding="utf-8").split("\n")):
-            row = json.loads(line)
+            row = parse_json(line)
+            check_form(row, _Row)
             items.append(
                 LabelledText(
                     row["text"],

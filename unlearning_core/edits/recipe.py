@@ -1,20 +1,22 @@
 """A recipe: which neurons were cut, from which model, by which ranking. A few kB that reproduce an edit. No torch."""
 
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from unlearning_core.edits.mask import Mask, Shapes
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
+from unlearning_core.reading import read_json
 
 FORMAT_VERSION = 1
+MOST_NEURONS = 1 << 27
+"""Of all sites together; the largest open models, with all their experts, have less than half as many."""
+
 RECIPE_FILE = "recipe.json"
 MASK_FILE = "mask.safetensors"
 
@@ -71,11 +73,11 @@ class Recipe:
             InputError: a file is missing, damaged, of another format version, or not for this model.
         """
         content = _read_json(folder / RECIPE_FILE)
-        mask = _read_mask(folder / MASK_FILE, content)
-        recipe = cls(mask, **{name: content[name] for name in _OWN} | {"ratio": float(content["ratio"])})
-        if shapes is not None:
-            recipe.check(shapes)
-        return recipe
+        claimed = _claimed_shapes(folder / RECIPE_FILE, content)
+        if shapes is not None:  # before a mask of the size that it claims is made
+            _check_shapes(content["model"], claimed, shapes)
+        mask = _read_mask(folder / MASK_FILE, content, claimed)
+        return cls(mask, **{name: content[name] for name in _OWN} | {"ratio": float(content["ratio"])})
 
     def check(self, shapes: Shapes) -> None:
         """Make sure that the recipe fits a model with these shapes.
@@ -83,60 +85,77 @@ class Recipe:
         Raises:
             InputError: a site is missing there or has another size.
         """
-        for site, (layers, width) in self.mask.shapes.items():
-            there = shapes.get(site)
-            if there is None or tuple(there) != (layers, width):
-                has = f"{there[0]} layers of {there[1]}" if there else "none"
-                raise InputError(
-                    f"This recipe was made for {self.model!r} with {layers} layers of {width} neurons at site "
-                    f"{site!r}; this model has {has}. Load {self.model!r}, or make a new recipe for this model."
-                )
+        _check_shapes(self.model, self.mask.shapes, shapes)
+
+
+def _check_shapes(model: str, claimed: Shapes, shapes: Shapes) -> None:
+    name = repr(model[:200])
+    for site, (layers, width) in claimed.items():
+        there = shapes.get(site)
+        if there is None or tuple(there) != (layers, width):
+            has = f"{there[0]} layers of {there[1]}" if there else "none"
+            raise InputError(
+                f"This recipe was made for {name} with {layers} layers of {width} neurons at site {site[:80]!r}; this "
+                f"model has {has}. Load {name}, or make a new recipe for this model."
+            )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing: a recipe is a folder with {RECIPE_FILE} and {MASK_FILE}.") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not readable JSON ({error}). Save the recipe again.") from error
+    if not path.is_file():
+        raise InputError(f"{path} is missing: a recipe is a folder with {RECIPE_FILE} and {MASK_FILE}.")
+    content = read_json(path, mend="Save the recipe again.")
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, expected an object. Save the recipe again.")
     version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise InputError(
-            f"{path}: format_version is {version!r}, this workbench reads {FORMAT_VERSION}. Make the recipe again."
+            f"{path}: format_version is {repr(version)[:80]}, this workbench reads {FORMAT_VERSION}. Make the recipe "
+            "again."
         )
     unknown, missing = sorted(set(content) - set(_TYPES)), sorted(set(_TYPES) - set(content))
     if unknown or missing:
-        what = f"has the unknown key {unknown[0]!r}" if unknown else f"lacks the key {missing[0]!r}"
+        what = f"has the unknown key {unknown[0][:80]!r}" if unknown else f"lacks the key {missing[0]!r}"
         raise InputError(f"{path} {what}; expected exactly {', '.join(_TYPES)}. Save the recipe again.")
     for key, types in _TYPES.items():
         value = content[key]
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             expected = " or ".join("null" if t is type(None) else t.__name__ for t in types)
-            raise InputError(f"{path}: {key} is {value!r}, expected {expected}. Save the recipe again.")
+            raise InputError(f"{path}: {key} is {repr(value)[:200]}, expected {expected}. Save the recipe again.")
     if not 0 <= content["ratio"] <= 1:
-        raise InputError(f"{path}: ratio is {content['ratio']}, expected 0 to 1. Save the recipe again.")
+        raise InputError(f"{path}: ratio is {content['ratio']:.6g}, expected 0 to 1. Save the recipe again.")
     return content
 
 
-def _read_mask(path: Path, content: dict[str, Any]) -> Mask:
+def _claimed_shapes(path: Path, content: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """(layers, width) of each site, as the JSON says; a bound for what is allocated by it."""
     shapes = {}
     for site, shape in content["shapes"].items():
         if not (isinstance(shape, list) and len(shape) == 2 and all(type(n) is int and n > 0 for n in shape)):
-            raise InputError(f"{path.parent / RECIPE_FILE}: shapes.{site} is {shape!r}, expected [layers, width].")
+            raise InputError(
+                f"{path}: shapes.{site[:80]} is {repr(shape)[:200]}, expected [layers, width]. Save the recipe again."
+            )
         shapes[site] = (shape[0], shape[1])
+    total = sum(layers * width for layers, width in shapes.values())
+    if total > MOST_NEURONS:
+        raise InputError(
+            f"{path} claims a model of {total:.3g} neurons, and at most {MOST_NEURONS:,} are taken. Do not use this "
+            "recipe, or save it again."
+        )
+    return shapes
+
+
+def _read_mask(path: Path, content: dict[str, Any], shapes: Shapes) -> Mask:
     try:
         tensors = load_file(path)
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing: a recipe is a folder with {RECIPE_FILE} and {MASK_FILE}.") from error
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} is not a readable safetensors file ({error}). Save the recipe again.") from error
-    if tensors.keys() != shapes.keys():
+    except Exception as error:  # SafetensorError, or what numpy says to a dtype that it has not
         raise InputError(
-            f"{path} holds the sites {sorted(tensors)}, {RECIPE_FILE} says {sorted(shapes)}. Save it again."
-        )
+            f"{path} is not a readable safetensors file ({str(error)[:200]}). Save the recipe again."
+        ) from error
+    if tensors.keys() != shapes.keys():
+        held, said = (repr(sorted(names))[:200] for names in (tensors, shapes))
+        raise InputError(f"{path} holds the sites {held}, {RECIPE_FILE} says {said}. Save it again.")
     kept = {}
     for site, (layers, width) in shapes.items():
         cut = tensors[site]

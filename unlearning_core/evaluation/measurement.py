@@ -5,6 +5,7 @@ tokens, and the rest. Needs no torch; `likelihood.py` makes measurements.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
+from unlearning_core.reading import read_table
 
 Kind = Literal["concept", "retain", "neighbour", "rest"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -29,6 +31,17 @@ class Measurement:
     """
 
     sentences: pd.DataFrame = field(repr=False)
+
+    @classmethod
+    def load(cls, path: Path) -> "Measurement":
+        """Read the table back; raises InputError where the file is damaged or another table."""
+        kinds = [f"{kind}_{what}" for kind in KINDS[:2] for what in ("tokens", "nats", "hits")]
+        mend = "Delete the file and resume the run: it is measured again."
+        found = cls(read_table(path, {"text": "text", **dict.fromkeys(kinds, "numbers")}, mend=mend))
+        if found.has_neighbours:
+            of_neighbours = [f"{kind}_{what}" for kind in KINDS[2:] for what in ("tokens", "nats", "hits")]
+            read_table(path, dict.fromkeys(of_neighbours, "numbers"), mend=mend)
+        return found
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core.files import disk_errors, read_object, write_json
+from unlearning_core.reading import parse_lines
 
 EVENTS_FILE = "events.jsonl"
 STATUS_FILE = "status.json"
@@ -65,17 +66,10 @@ class EventLog:
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
-    """All whole events so far, as written; a half-written line is left for the next call."""
+    """All whole events so far, as written; a half-written line is left for the next call, one that is none left out."""
     path = folder / EVENTS_FILE
-    events = []
-    for line in path.read_bytes().split(b"\n") if path.is_file() else []:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
-            events.append(event)
-    return events
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    return [event for event in parse_lines(lines) if isinstance(event, dict) and isinstance(event.get("kind"), str)]
 
 
 def loss_curve(folder: Path, kind: str = "train") -> list[dict[str, Any]]:
@@ -85,7 +79,9 @@ def loss_curve(folder: Path, kind: str = "train") -> list[dict[str, Any]]:
     """
     points: dict[int, dict[str, Any]] = {}
     for event in read_events(folder):
-        if event["kind"] == "status" and event.get("state") == "running" and "step" in event:
+        if type(event.get("step")) is not int:
+            continue
+        if event["kind"] == "status" and event.get("state") == "running":
             points = {step: point for step, point in points.items() if step <= event["step"]}
         elif event["kind"] == kind:
             points[event["step"]] = event

@@ -27,10 +27,13 @@ def is_alive(process: dict[str, Any]) -> bool:
     """Whether the process that `process_identity` described still runs; a zombie does not."""
     if process.get("exit_code") is not None:
         return False
+    pid = process.get("pid")
+    if type(pid) is not int or not 0 < pid < 1 << 31:  # a damaged file, or one of another machine
+        return False
     try:
-        there = psutil.Process(process["pid"])
+        there = psutil.Process(pid)
         return there.status() != psutil.STATUS_ZOMBIE and there.create_time() == process.get("created")
-    except (psutil.Error, KeyError):
+    except psutil.Error:
         return False
 
 

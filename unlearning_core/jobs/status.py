@@ -9,6 +9,7 @@ from unlearning_core.files import read_object
 from unlearning_core.jobs.events import LIVE, STATUS_FILE
 from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive
 from unlearning_core.jobs.stopping import STOP_FILE
+from unlearning_core.reading import check_form
 
 JOB_FILE = "job.json"
 LOG_FILE = "worker.log"
@@ -64,10 +65,18 @@ def status(folder: Path) -> JobStatus:
     if not told:
         return JobStatus("absent")
     process = read_object(folder / PROCESS_FILE)
-    known = {name: told[name] for name in ("state", "message", "ahead", "error", "result") if name in told}
+    known: dict[str, Any] = {
+        name: told[name] for name in ("state", "message", "ahead", "error", "result") if name in told
+    }
     begun = told.get("total_steps") or told.get("step")
-    progress = JobProgress(**{f.name: told[f.name] for f in fields(JobProgress) if f.name in told}) if begun else None
-    found = JobStatus(**known, progress=progress, pid=process.get("pid"), exit_code=process.get("exit_code"))
+    progress = {field.name: told[field.name] for field in fields(JobProgress) if field.name in told} if begun else None
+    known |= {"progress": progress, "pid": process.get("pid"), "exit_code": process.get("exit_code")}
+    try:
+        check_form(known, JobStatus)
+    except ValueError as error:
+        message = f"{folder / STATUS_FILE} is damaged: {error}. Start again to go on from what it had kept."
+        return JobStatus("failed", message, error="WorkFailed")
+    found = JobStatus(**known | {"progress": JobProgress(**progress) if progress else None})
     if not found.live or not process or is_alive(process):
         return found
     if read_object(folder / STATUS_FILE).get("state") not in LIVE:  # it said so between the two looks

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
+from unlearning_core.compat import is_panic
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.files import disk_errors, read_object
 from unlearning_core.jobs.events import EventLog
@@ -104,7 +105,9 @@ def main(folder: Path) -> int:
     except KeyboardInterrupt:
         print(_STOPPED, flush=True)
         return Stopped.exit_code
-    except Exception:
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         _log.exception("The job failed by an error that was not foreseen")
         return 1
     return 0

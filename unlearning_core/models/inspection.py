@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearning_core.compat import building_a_model
+from unlearning_core.errors import InputError, WorkbenchError
 from unlearning_core.files import read_object
-from unlearning_core.models.devices import available, bytes_needed, choose_device, choose_dtype
+from unlearning_core.models.bounds import counting_modules
+from unlearning_core.models.devices import available, bytes_needed, check_fits, choose_device, choose_dtype
 from unlearning_core.models.sources.extra_tokens import special_ids, special_ids_beyond, told, unused_rows, what_to_do
-from unlearning_core.models.sources.folder import find_weights, read_config, read_tokenizer, rows_of
+from unlearning_core.models.sources.folder import find_weights, first_line, read_config, read_tokenizer, rows_of
 from unlearning_core.models.sources.gguf import GgufHeader
 from unlearning_core.models.sources.gguf_parts import whole_gguf
 from unlearning_core.models.sources.hub import look
@@ -120,16 +122,26 @@ def inspect_folder(source: str, folder: Path, device: str, dtype: str, **facts: 
     from unlearning_core.models.mapping import map_model
 
     whole = read_config(folder)
-    config = language_config(source, whole)
-    for key in special_ids_beyond(config.to_dict(), rows_of(config)):
-        setattr(config, key, None)  # torch refuses a padding id without a row; loading does without it too
-    with building_a_model(), torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    notes = (*notes_of(folder), *facts.pop("notes", ()))
-    if config is not whole:
-        notes = (f"This is a multimodal model ({whole.model_type}); its language model alone is used.", *notes)
-    facts |= {"bytes_available": available(device), "licence": _licence(folder), "notes": notes}
-    return describe(source, model, map_model(model), device, dtype, **facts)
+    try:
+        config = language_config(source, whole)
+        for key in special_ids_beyond(config.to_dict(), rows_of(config)):
+            setattr(config, key, None)  # torch refuses a padding id without a row; loading does without it too
+        with building_a_model(), counting_modules(source), torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        # Tables of positions and their like are not among the parameters, and are filled when the model is loaded.
+        check_fits(source, sum(table.nbytes for table in model.buffers()), device, "for its tables of positions")
+        notes = (*notes_of(folder), *facts.pop("notes", ()))
+        if config is not whole:
+            notes = (f"This is a multimodal model ({whole.model_type}); its language model alone is used.", *notes)
+        facts |= {"bytes_available": available(device), "licence": _licence(folder), "notes": notes}
+        return describe(source, model, map_model(model), device, dtype, **facts)
+    except WorkbenchError:
+        raise
+    except Exception as error:  # sizes that do not go together raise whatever the family's modules raise
+        raise InputError(
+            f"{folder / 'config.json'} describes no model that can be built ({first_line(error)}). Download or copy "
+            "the folder again."
+        ) from error
 
 
 def _with_tokens(info: ModelInfo, folder: Path, choice: str) -> ModelInfo:
@@ -163,8 +175,17 @@ def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype:
 
 
 def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelInfo:
-    layers, width = int(header.of_family("block_count") or 0), int(header.of_family("embedding_length") or 0)
-    hidden, heads = header.of_family("feed_forward_length"), header.of_family("attention.head_count")
+    def count(key: str, by_layer: bool = False) -> Any:
+        value = header.of_family(key)
+        for number in value if by_layer and isinstance(value, list) else [value]:
+            if number is not None and (type(number) is not int or not 0 <= number < 1 << 40):
+                raise InputError(
+                    f"{source}: its field {key} is {repr(number)[:80]}, expected a whole number. Download it again."
+                )
+        return value
+
+    layers, width = count("block_count") or 0, count("embedding_length") or 0
+    hidden, heads = count("feed_forward_length", True), count("attention.head_count", True)
     shapes = {"mlp": (layers, hidden), "head": (layers, heads), "residual": (layers + 1, width)}
     # A list means a number for each layer: no single width to show before the model is built.
     known = {site: shape for site, shape in shapes.items() if isinstance(shape[1], int)}
@@ -180,9 +201,9 @@ def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelI
         licence=header.licence,
         download_bytes=4 * header.parameters,
         bytes_available=available(device),
-        context=header.of_family("context_length"),
+        context=count("context_length"),
         hidden=width,
-        vocabulary=header.tensors.get("token_embd.weight", (0, None))[-1],
+        vocabulary=next(reversed(header.tensors.get("token_embd.weight", ())), None),
     )
 
 

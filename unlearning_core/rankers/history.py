@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unlearning_core.files import write_text
+from unlearning_core.reading import parse_lines
 
 Step = dict[str, int | float]
 """Figures of one training step, by name; `step` is its number."""
@@ -18,6 +19,7 @@ def write_history(folder: Path, steps: Sequence[Step]) -> None:
 
 
 def read_history(folder: Path) -> list[Step]:
-    """The steps so far, the first one first; empty where no training has begun."""
+    """The steps so far, the first one first; empty where no training has begun; a damaged line is left out."""
     path = folder / FILE
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    return [step for step in parse_lines(lines) if isinstance(step, dict)]

@@ -24,6 +24,8 @@ from filelock import FileLock, Timeout
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors, read_object, write_json
 from unlearning_core.jobs.liveness import is_alive, process_identity
+from unlearning_core.reading import check_form
+from unlearning_core.runs.forms import ManifestForm
 from unlearning_core.runs.store import Artifact, Key, is_safe, now
 
 FILE = "status.json"
@@ -142,7 +144,8 @@ class Manifest:
         process = read_object(self.folder / _WORKER)
         if not process or process.get("host") != platform.node() or not is_alive(process):
             return None
-        return Worker(process["pid"], process["doing"], process["since"], process["host"])
+        doing, since = (process.get(name) if isinstance(process.get(name), str) else "" for name in ("doing", "since"))
+        return Worker(process["pid"], doing or "work", since or "", process["host"])
 
     @contextmanager
     def working(self, doing: str, waiting: Callable[[str], object] | None = None) -> Iterator[None]:
@@ -205,13 +208,13 @@ class Manifest:
 
 def _is_manifest(found: dict[str, Any]) -> bool:
     """Whether everything that is built on has the form it must have; it may have come from anybody, in a zip."""
-    stages, kept = found.get("stages"), found.get("kept", [])
-    if not isinstance(stages, dict) or not isinstance(kept, list) or not isinstance(found.get("sources", {}), dict):
+    try:
+        check_form(found, ManifestForm)
+    except ValueError:
         return False
-    if not all(isinstance(one, dict) for one in (*stages.values(), *kept, *found.get("sources", {}).values())):
-        return False
+    stages, kept = found["stages"], found.get("kept") or []
     names = [name for step in stages.values() for name in step.get("files") or {}]
-    parts = [kind_of(name) for name in stages if name.strip()] + [one.get("kind") for one in kept]
+    parts = [kind_of(name) if name.strip() else "" for name in stages] + [one.get("kind") for one in kept]
     parts += [one.get("fingerprint") for one in (*stages.values(), *kept) if one.get("fingerprint") is not None]
     return all(map(is_safe, names)) and all(isinstance(part, str) and _PART.fullmatch(part) for part in parts)
 

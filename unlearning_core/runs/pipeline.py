@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from unlearning_core import distributed
 from unlearning_core.config import ExperimentConfig
-from unlearning_core.errors import InputError, Stopped, WorkbenchError
-from unlearning_core.files import disk_errors, write_json
+from unlearning_core.errors import InputError, Stopped, WorkbenchError, WorkFailed
+from unlearning_core.files import PROGRAM, disk_errors, write_json
 from unlearning_core.logs import logging_to
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.checks import check_settings, check_start
@@ -322,6 +322,13 @@ def _recording(run: Run, progress: ProgressCallback) -> ProgressCallback:
 
 def _record_failure(run: Run, error: BaseException) -> BaseException:
     """Note in the run how it ended; a stray exception keeps its traceback in the log."""
+    if not isinstance(error, Stopped | KeyboardInterrupt) and not (run.folder / CONFIG).is_file():
+        # Whatever it is that was missing first: a model in the folder, a file of a result, the folder itself.
+        log.error("the run's folder is gone: %s", error)
+        return WorkFailed(
+            f"The run's folder {run.folder} was moved, renamed or deleted while the run was at work. Put it back and "
+            f"run `{PROGRAM} resume {run.folder}`, or begin again in another output folder."
+        )
     if isinstance(error, KeyboardInterrupt):
         error = Stopped(f"Stopped. What was finished is kept in {run.folder}; run the same command again to go on.")
     state = "stopped" if isinstance(error, Stopped) else "failed"

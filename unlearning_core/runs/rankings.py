@@ -18,9 +18,11 @@ from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.rankers.registry import get_ranker
+from unlearning_core.reading import read_table
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.forms import RANKING
 from unlearning_core.runs.pipeline import fingerprint
-from unlearning_core.runs.run import Run
+from unlearning_core.runs.run import MEND, Run
 from unlearning_core.runs.stages.rank import HISTORY, OUTPUTS, rank_into, summarise
 from unlearning_core.runs.stages.registry import stage_called
 from unlearning_core.runs.stages.stage import Stage
@@ -107,9 +109,7 @@ class OtherRanking:
 
     def read(self) -> "pd.DataFrame":
         """The finished ranking (columns site, layer, index, score, rank, protected)."""
-        import pandas as pd
-
-        return pd.read_parquet(self.path)
+        return read_table(self.path, RANKING, mend=MEND)
 
     @property
     def from_statistics(self) -> bool:

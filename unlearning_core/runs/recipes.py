@@ -9,6 +9,8 @@ from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Shapes
 from unlearning_core.edits.recipe import RECIPE_FILE, Recipe
 from unlearning_core.errors import InputError
+from unlearning_core.reading import check_form
+from unlearning_core.runs.forms import Ranked
 from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.run import Run
 
@@ -39,7 +41,15 @@ def named(root: Path) -> list[Path]:
 
 
 def settings_of(recipe: Recipe) -> CutSettings:
-    """The cut that the recipe was made with."""
+    """The cut that the recipe was made with.
+
+    Raises:
+        InputError: its ranking does not say of the cut what it must.
+    """
+    try:
+        check_form(recipe.ranking, Ranked)
+    except ValueError as error:
+        raise InputError(f"The recipe's ranking is damaged: {error}. Save the recipe again.") from error
     layers, neurons = (recipe.ranking.get(key, ()) for key in ("protected_layers", "excluded_neurons"))
     excluded = tuple((str(site), int(layer), int(index)) for site, layer, index in neurons)
     return CutSettings(recipe.ratio, recipe.per_layer, tuple(layers), excluded)

@@ -6,6 +6,7 @@ shows them under the names that people and scripts open (`metrics.json`, `rankin
 """
 
 import json
+import logging
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,8 @@ from unlearning_core.errors import InputError
 from unlearning_core.files import PROGRAM, disk_errors, read_object, write_file, write_json
 from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive
 from unlearning_core.logs import redact
+from unlearning_core.reading import parse_lines, read_json, read_table
+from unlearning_core.runs import forms
 from unlearning_core.runs.manifest import Manifest, kind_of
 from unlearning_core.runs.store import Artifact, Store, digest, file_list, has_sizes, is_whole, link, now
 
@@ -36,6 +39,11 @@ CONFIG, EVENTS, LOG = "config.json", "events.jsonl", "log.txt"
 BEFORE_A_CUT = {"label", "rank", "measure base", "distance base", "search", "filter"}
 """Stages whose results an earlier version never wrote through."""
 _NOTE = re.compile(r"[a-z_]+")
+
+MEND = "Delete the file and resume the run: it is made again."
+"""What to do about a damaged result."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -98,13 +106,11 @@ class Run:
             file.write(line + "\n")
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The events so far; a line still being written is left for the next call."""
+        """The events so far; a line still being written is left for the next call, one that is none is left out."""
         path = self.folder / EVENTS
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                continue
+        for event in parse_lines(path.read_bytes().split(b"\n") if path.is_file() else []):
+            if isinstance(event, dict) and isinstance(event.get("kind"), str):
+                yield event
 
     @property
     def log_file(self) -> Path:
@@ -195,15 +201,12 @@ class Run:
 
     def ranking(self) -> "pd.DataFrame":
         """The ranking (columns site, layer, index, score, rank, protected); raises InputError while there is none."""
-        import pandas as pd
-
-        return pd.read_parquet(self.ranking_file())
+        return read_table(self.ranking_file(), forms.RANKING, mend=MEND)
 
     def massive(self) -> "pd.DataFrame":
         """The neurons that write the attention sink; raises InputError while none are ranked."""
-        import pandas as pd
-
-        return pd.read_parquet(self._needed("rank", "massive.parquet", "The neurons of this run are not ranked yet."))
+        path = self._needed("rank", "massive.parquet", "The neurons of this run are not ranked yet.")
+        return read_table(path, forms.MASSIVE, mend=MEND)
 
     def ranking_folder(self) -> Path:
         """The folder of what a pass kept: `statistics.npz` and `massive.parquet`; raises InputError likewise."""
@@ -211,8 +214,7 @@ class Run:
 
     def ranking_history(self) -> list[dict[str, float]]:
         """How the training behind the ranking went, step by step; empty for a method that trains nothing."""
-        path = self.file("rank", "course.json")
-        return json.loads(path.read_text(encoding="utf-8")) if path is not None else []
+        return self._json("rank", "course.json", forms.History) or []
 
     def ranking_file(self) -> Path:
         """The file of the ranking; raises InputError while there is none."""
@@ -228,7 +230,7 @@ class Run:
 
     def concept_facts(self) -> dict[str, Any] | None:
         """What labelling counted, or None while nothing is labelled."""
-        return self._object("label", "data/concept.json")
+        return self._json("label", "data/concept.json", forms.ConceptFacts)
 
     def recipe(self, shapes: "Shapes | None" = None) -> "Recipe":
         """Which neurons are cut; raises InputError while there is no cut, or where it is not of a model of `shapes`."""
@@ -239,7 +241,10 @@ class Run:
     def recipe_files(self) -> dict[str, bytes]:
         """The files of the recipe, by name."""
         folder = self._needed("prune", "recipe", "This run has no cut yet.")
-        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        try:
+            return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        except OSError as error:
+            raise InputError(f"{folder} cannot be read ({error.strerror or error}). {MEND}") from error
 
     def states(self) -> list[str]:
         """The states of the model that are there, "base" first, then in the order of the methods."""
@@ -272,12 +277,10 @@ class Run:
 
     def measurement(self, state: str) -> "Measurement | None":
         """Losses of that state on the held-out sentences, or None while they are not measured."""
-        import pandas as pd
-
         from unlearning_core.evaluation.measurement import Measurement
 
         path = self.file(f"measure {state}", f"measurements/{state}.parquet")
-        return Measurement(pd.read_parquet(path)) if path is not None else None
+        return Measurement.load(path) if path is not None else None
 
     def distance(self, state: str) -> "Distance | None":
         """How far that state is from the never-knew model, or None while that is not measured."""
@@ -288,20 +291,19 @@ class Run:
 
     def written(self, state: str) -> list[dict[str, Any]] | None:
         """What that state writes after the test prompts, or None while it has not."""
-        path = self.file(f"measure {state}", f"measurements/{state}.json")
-        return json.loads(path.read_text(encoding="utf-8")) if path is not None else None
+        return self._json(f"measure {state}", f"measurements/{state}.json", forms.Written)
 
     def metrics(self) -> dict[str, Any] | None:
         """`metrics.json`: values by state and metric, or None while the run has no report."""
-        return self._object("report", "metrics.json")
+        return self._json("report", "metrics.json", forms.Metrics)
 
     def generations(self) -> dict[str, Any] | None:
         """`generations.json`: texts by state, or None while the run has no report."""
-        return self._object("report", "generations.json")
+        return self._json("report", "generations.json", forms.Generations)
 
     def search(self) -> dict[str, Any] | None:
         """What the search for a cut found, or None where there was none."""
-        return self._object("search", "search.json")
+        return self._json("search", "search.json", forms.Found)
 
     def training_text(self) -> Path:
         """The folder of the filtered text, with `train` and `validation`; raises InputError while there is none."""
@@ -309,8 +311,7 @@ class Run:
 
     def training_report(self) -> list[dict[str, Any]] | None:
         """What the filter dropped, a report a source, or None while nothing is filtered."""
-        path = self.file("filter", "data/training/report.json")
-        return json.loads(path.read_text(encoding="utf-8")) if path is not None else None
+        return self._json("filter", "data/training/report.json", forms.Reports)
 
     def _needed(self, step: str, name: str, missing: str) -> Path:
         path = self.file(step, name)
@@ -318,16 +319,22 @@ class Run:
             raise InputError(f"{missing} Bring it there first: {PROGRAM} resume {self.folder} --until {step}")
         return path
 
-    def _object(self, step: str, name: str) -> dict[str, Any] | None:
+    def _json(self, step: str, name: str, form: Any) -> Any:
         path = self.file(step, name)
-        return read_object(path) if path is not None else None
+        return read_json(path, form, mend=MEND) if path is not None else None
 
     # What is kept beside the results
 
     def note(self, name: str) -> Any:
-        """A small thing that is remembered with the run, JSON-able, or None."""
+        """A small thing that is remembered with the run, JSON-able, or None; one that is damaged is forgotten."""
         path = self._note(name)
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return read_json(path, forms.NOTES.get(name, object), mend=MEND)
+        except InputError as error:
+            log.warning("%s", error)
+            return None
 
     def write_note(self, name: str, value: Any) -> None:
         """Remember it; None forgets it."""

@@ -29,6 +29,8 @@ from filelock import FileLock, Timeout
 
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.files import disk_errors, read_object, sync, sync_tree, write_json
+from unlearning_core.reading import check_form
+from unlearning_core.runs.forms import Record
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +64,13 @@ class Artifact:
 
     @property
     def record(self) -> dict[str, Any]:
-        """{"summary", "details", "seconds", "created", "files": {name: {"size", "hash"}}}."""
-        return read_object(self.folder / RECORD)
+        """{"summary", "details", "seconds", "created", "files": {name: {"size", "hash"}}}; {} where it is damaged."""
+        found = read_object(self.folder / RECORD)
+        try:
+            check_form(found, Record)
+        except ValueError:
+            return {}
+        return found if all(map(is_safe, found["files"])) else {}
 
     def path(self, name: str) -> Path:
         """One of its files or folders."""

@@ -19,7 +19,9 @@ from unlearning_core.jobs.process import launch, request_stop
 from unlearning_core.jobs.status import tail
 from unlearning_core.jobs.worker import JobContext
 from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.reading import read_table
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.forms import RANKING
 from unlearning_core.runs.points import POINTS, SEARCH, PointRecord, kept_with, read_points
 from unlearning_core.runs.points import SWEEP as KIND
 from unlearning_core.runs.run import Run
@@ -212,17 +214,9 @@ class RunSweep:
 
     def _read(self, path: Path) -> "pd.DataFrame":
         """Another ranking of the run's neurons; raises InputError where the file is none, or of other neurons."""
-        import pandas as pd
-
         own, keys = self.run.ranking(), ["site", "layer", "index"]
         advice = "Give the ranking.parquet of a ranking of this run's neurons."
-        try:
-            found = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} is no table that can be read ({error}). {advice}") from error
-        missing = [name for name in (*keys, "rank") if name not in found]
-        if missing:
-            raise InputError(f"{path} has no column {missing[0]!r}. {advice}")
+        found = read_table(path, {name: RANKING[name] for name in (*keys, "rank")}, mend=advice)
         both = found[keys].drop_duplicates().merge(own[keys], on=keys)
         if not len(found) == len(both) == len(own):
             raise InputError(

@@ -9,15 +9,17 @@ import os
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from unlearning_core.archives import check_disk, check_members, extract, opened
 from unlearning_core.errors import InputError
 from unlearning_core.files import disk_errors, write_file
 from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.reading import check_form, parse_json
+from unlearning_core.runs.forms import Record
 from unlearning_core.runs.listing import is_run_name, remove_unused
 from unlearning_core.runs.manifest import DAMAGED, Busy, kind_of
 from unlearning_core.runs.run import Run
@@ -29,6 +31,8 @@ FORMAT = 1
 _PACKED = {".safetensors", ".parquet", ".npz", ".arrow", ".bin", ".zip"}
 """Files that compressing makes no smaller, only slower."""
 _IMPORTING = "importing"
+_MEND = "Give a zip that `unlearn export` wrote."
+_LARGEST_RECORD = 8 << 20
 
 
 def export_run(run: Run, target: Path, progress: ProgressCallback = silent) -> Path:
@@ -80,9 +84,11 @@ def import_run(source: Path, root: Path, progress: ProgressCallback = silent) ->
     """
     if not source.is_file():
         raise InputError(f"{source} does not exist. Give a zip that `unlearn export` wrote.")
-    with _readable(source), zipfile.ZipFile(source) as archive, disk_errors(root), ExitStack() as stack:
+    with _readable(source), opened(source, str(source), _MEND) as archive, disk_errors(root), ExitStack() as stack:
+        check_members(archive.infolist(), str(source))
         run = Run(root / _checked_id(archive, source))
         root.mkdir(parents=True, exist_ok=True)
+        check_disk(str(source), archive.infolist(), root)
         temporary = Path(tempfile.mkdtemp(prefix=".importing.", dir=root))
         stack.callback(shutil.rmtree, temporary, ignore_errors=True)
         _unpack(archive, "run/", temporary)
@@ -129,11 +135,9 @@ def _readable(source: Path) -> Iterator[None]:
     """Whatever in the zip is not as `export` writes it is an InputError."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, FileExistsError, NotADirectoryError,
-            IsADirectoryError, LookupError, TypeError, ValueError) as error:  # fmt: skip
-        raise InputError(
-            f"{source} is damaged, or no run ({error}). Give a zip that `unlearn export` wrote."
-        ) from error
+    except (zipfile.BadZipFile, FileExistsError, NotADirectoryError, IsADirectoryError, LookupError, TypeError,
+            AttributeError, ValueError) as error:  # fmt: skip
+        raise InputError(f"{source} is damaged, or no run ({' '.join(str(error).split())[:200]}). {_MEND}") from error
 
 
 def _unpack_artifacts(archive: zipfile.ZipFile, run: Run, source: Path, progress: ProgressCallback) -> None:
@@ -146,7 +150,8 @@ def _unpack_artifacts(archive: zipfile.ZipFile, run: Run, source: Path, progress
 
 
 def _unpack_artifact(archive: zipfile.ZipFile, place: str, store: Store, key: tuple[str, str], source: Path) -> None:
-    record: dict[str, Any] = json.loads(archive.read(f"{place}{RECORD}"))
+    record = _json(archive, f"{place}{RECORD}")
+    check_form(record, Record)
     with store.build(*key) as build:
         if build.artifact is not None:
             return
@@ -154,30 +159,33 @@ def _unpack_artifact(archive: zipfile.ZipFile, place: str, store: Store, key: tu
         (build.folder / RECORD).unlink()
         if not is_whole(build.folder, record["files"]):
             raise InputError(f"{source} is damaged: {place} is not what it says. Export the run again.")
-        build.summary, build.details = record["summary"], record["details"]
+        build.summary, build.details = record["summary"], record.get("details") or {}
 
 
 def _unpack(archive: zipfile.ZipFile, place: str, folder: Path) -> None:
-    for name in archive.namelist():
-        if name.startswith(place) and not name.endswith("/"):
-            target = folder / name.removeprefix(place)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(name) as packed, target.open("wb") as file:
-                shutil.copyfileobj(packed, file, 1 << 20)
+    for member in archive.infolist():
+        if member.filename.startswith(place) and not member.is_dir():
+            extract(archive, member, folder / member.filename.removeprefix(place))
+
+
+def _json(archive: zipfile.ZipFile, name: str) -> Any:
+    """A small file of the zip; raises ValueError where it is not JSON or not small."""
+    if archive.getinfo(name).file_size > _LARGEST_RECORD:
+        raise ValueError(f"{name} has {archive.getinfo(name).file_size:,} bytes")
+    return parse_json(archive.read(name))
 
 
 def _checked_id(archive: zipfile.ZipFile, source: Path) -> str:
     """The run's id, once every name in the zip is known to stay inside the folder that it is unpacked to."""
-    advice = "Give a zip that `unlearn export` wrote."
     for name in archive.namelist():
         if not is_safe(name.rstrip("/")) or ":" in name:
-            raise InputError(f"{source} names {name!r}, which leads out of its folder; nothing was unpacked. {advice}")
-    head = json.loads(archive.read("run.json"))
+            raise InputError(f"{source} names {name!r}, which leads out of its folder; nothing was unpacked. {_MEND}")
+    head = _json(archive, "run.json")
     archive.getinfo("run/config.json"), archive.getinfo("run/status.json")
     if head["format"] != FORMAT:
         raise InputError(
             f"{source} has the format {head['format']!r}; this workbench reads {FORMAT}. Export the run again."
         )
     if not isinstance(head["id"], str) or not is_run_name(head["id"]):
-        raise InputError(f"{source} names the run {head['id']!r}, which no run can be called. {advice}")
+        raise InputError(f"{source} names the run {head['id']!r}, which no run can be called. {_MEND}")
     return head["id"]

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from pages.components.current_run import changed, keep_upload
+from pages.components.marked_text import escaped
 from pages.components.model_cache import base_model
 from pages.components.new_run import experiment_of
 from pages.components.progress import run_and_redraw
@@ -110,7 +111,7 @@ def _labelled(run: Run) -> dict[str, str | None]:
         upload = st.file_uploader(title, type="txt", max_upload_size=200, key=f"{key} {run.id}")
         found[key] = keep_upload(run, upload) if upload is not None else getattr(probing, key)
         if upload is None and found[key]:
-            st.caption(f"In use: {Path(str(found[key])).name}")
+            st.caption(escaped(f"In use: {Path(str(found[key])).name}"))
     label = st.text_input("Label of concept words", probing.target_label, key=f"label {run.id}")
     return found | {"target_label": (label or "").strip() or "target"}
 

@@ -105,7 +105,7 @@ def reopen_run() -> None:
     """Choose among the runs that are there."""
     runs = list_runs(runs_root())
     if not runs:
-        st.caption(f"There are no runs in {runs_root()} yet.")
+        st.caption(escaped(f"There are no runs in {runs_root()} yet."))
         return
     chosen = st.selectbox("Run", runs[:100], format_func=described)
     if st.button("Open this run", disabled=current_run() == chosen):

@@ -25,7 +25,12 @@ def prompt_box(run: Run) -> None:
     st.session_state.setdefault(box, prompts[0] if prompts else "")
     if prompts:
         st.pills(
-            "To begin with", prompts, key=f"example {run.id}", on_change=_use_example, args=(box, f"example {run.id}")
+            "To begin with",
+            prompts,
+            key=f"example {run.id}",
+            format_func=escaped,
+            on_change=_use_example,
+            args=(box, f"example {run.id}"),
         )
     answers = base_is_loaded(run) and _answers(run)
     with st.form(f"prompt form {run.id}", border=False):

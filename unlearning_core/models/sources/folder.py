@@ -1,21 +1,29 @@
 """Whether a folder is a causal language model that can be loaded, cut and saved; asked before anything is loaded."""
 
-import json
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import BaseModel, Field
+
+from unlearning_core.compat import is_panic, tokenizer_panics_raise
 from unlearning_core.errors import InputError
+from unlearning_core.models.bounds import MOST_JSON_BYTES, check_config, check_sizes, check_tokenizer
 from unlearning_core.models.sources.multimodal import is_multimodal, language_config
+from unlearning_core.reading import check_form, parse_json, read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 _SAFE = "model.safetensors"
 _PICKLED = "pytorch_model.bin"
+_LARGEST_HEADER, _LARGEST_CONFIG = 100 << 20, 8 << 20
+_TOKENIZER_JSON = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+_TRIED = "She sat down on the chair, 7 metres away: it's a café."
+"""Written and read back once by a tokenizer that is new: one that cannot is refused before anything is built on it."""
+
 _OTHER_HEADS = ("Classification", "QuestionAnswering", "MaskedLM", "MultipleChoice", "NextSentence", "RewardModel")
 """Parts of the names of classes whose head does not continue text."""
-_LARGEST_HEADER = 100 << 20
 _QUANTISED = ("quantization_config", "compression_config", "quantization")
 """Keys of config.json, or of a part of it, under which a quantisation is described."""
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt")
@@ -33,9 +41,14 @@ def read_config(folder: Path) -> "PreTrainedConfig":
     _check_family(folder, raw)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        _check_causal(folder, config)
+        check_sizes(folder / "config.json", config)
+    except InputError:
+        raise
     except Exception as error:  # a wrong value raises whatever the family's own check raises
-        raise InputError(f"{folder / 'config.json'} cannot be used: {first_line(error)}.") from error
-    _check_causal(folder, config)
+        raise InputError(
+            f"{folder / 'config.json'} cannot be used: {first_line(error)}. Download or copy the folder again."
+        ) from error
     return config
 
 
@@ -48,14 +61,18 @@ def _raw_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{folder} is not a model folder: it has no config.json. {_hint(folder)}")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({first_line(error)}). Download or copy the folder again.") from error
+    size = path.stat().st_size
+    if size > _LARGEST_CONFIG:
+        raise InputError(
+            f"{path} has {size / 1e6:,.0f} MB; a config has at most {_LARGEST_CONFIG / 1e6:,.0f}. Download or copy the "
+            "folder again, or do not use this model."
+        )
+    raw = read_json(path, mend="Download or copy the folder again.")
     if not isinstance(raw, dict) or not isinstance(raw.get("model_type"), str):
         raise InputError(
             f"{path} names no model_type, so its family is unknown. Give a folder that save_pretrained wrote."
         )
+    check_config(path, raw)
     return raw
 
 
@@ -137,9 +154,13 @@ def read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
             f"{folder} has no tokenizer: none of {', '.join(_TOKENIZER_FILES)} is there. "
             "Copy the tokenizer's files of the same model into it (tokenizer.save_pretrained)."
         )
+    _check_tokenizer_files(folder)
+    tokenizer_panics_raise(InputError)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # a damaged file raises whatever the tokenizers library raises
+    except BaseException as error:  # a damaged file raises whatever the tokenizers library raises, or its panic
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         raise InputError(
             f"The tokenizer in {folder} cannot be read ({first_line(error)}). "
             "Copy the tokenizer's files of the same model into the folder again."
@@ -153,7 +174,29 @@ def read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
         raise InputError(f"The tokenizer in {folder} has an empty vocabulary. Copy the model's tokenizer.json into it.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    try:
+        tokenizer.decode(tokenizer(_TRIED)["input_ids"])
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"The tokenizer in {folder} fails at the text {_TRIED!r} ({first_line(error)}). Copy the tokenizer's files "
+            "of the same model into the folder again."
+        ) from error
     return tokenizer
+
+
+def _check_tokenizer_files(folder: Path) -> None:
+    """Look through the JSON of a tokenizer, where there is any, before the tokenizers library does."""
+    mend = "Copy the tokenizer's files of the same model into the folder again."
+    for path in (folder / name for name in _TOKENIZER_JSON):
+        if not path.exists():
+            continue
+        if path.is_file() and path.stat().st_size > MOST_JSON_BYTES:
+            raise InputError(f"{path} has {path.stat().st_size / 1e6:,.0f} MB, more than any tokenizer. {mend}")
+        values = read_json(path, dict[str, Any], mend=mend)
+        if path.name == "tokenizer.json":
+            check_tokenizer(path, values)
 
 
 def find_weights(folder: Path, *, allow_pickle: bool = False) -> tuple[Path, ...]:
@@ -195,10 +238,10 @@ def _listed(folder: Path, name: str) -> tuple[Path, ...]:
     if not index.is_file():
         return ()
     try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        shards = sorted(set(parse_json(index.read_text(encoding="utf-8"))["weight_map"].values()))
         paths = tuple(folder / shard for shard in shards)
         outside = [shard for shard in shards if Path(shard).name != shard]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{index} is damaged: it should be JSON with a weight_map that names the weight files. Download it again."
         ) from error
@@ -214,9 +257,17 @@ def _listed(folder: Path, name: str) -> tuple[Path, ...]:
 
 
 def _refuse_pointer(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"{path} is not a file that can be read. Download or copy it again.")
     with path.open("rb") as file:
         if file.read(20).startswith(b"version https://git"):
             raise InputError(f"{path} is only a Git LFS pointer, not the weights. Fetch them with: git lfs pull")
+
+
+class _Tensor(BaseModel):
+    dtype: str
+    shape: list[Annotated[int, Field(strict=True, ge=0, lt=1 << 62)]]
+    data_offsets: tuple[Annotated[int, Field(strict=True, ge=0)], Annotated[int, Field(strict=True, ge=0)]]
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -227,6 +278,8 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         InputError: it is not a safetensors file, or is shorter than its header promises.
     """
+    from safetensors import safe_open
+
     _refuse_pointer(path)
     size = path.stat().st_size
     try:
@@ -234,11 +287,12 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > min(size, _LARGEST_HEADER):
                 raise ValueError("header longer than the file")
-            header = json.loads(file.read(length))
+            header = parse_json(file.read(length))
         header.pop("__metadata__", None)
+        check_form(header, dict[str, _Tensor])
         shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
         end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (OSError, struct.error, ValueError, AttributeError) as error:
         raise InputError(
             f"{path} is not a whole safetensors file: its header cannot be read. Download or copy it again."
         ) from error
@@ -246,7 +300,13 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise InputError(
             f"{path} is cut short: it has {size:,} bytes and its header promises {end:,}. Download or copy it again."
         )
-    return shapes
+    try:
+        with safe_open(path, framework="np"):  # gaps, overlaps and sizes that do not go together: its own reader knows
+            return shapes
+    except Exception as error:
+        raise InputError(
+            f"{path} is not a whole safetensors file ({first_line(error)}). Download or copy it again."
+        ) from error
 
 
 def first_line(error: BaseException) -> str:

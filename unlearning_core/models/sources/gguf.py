@@ -6,6 +6,7 @@ gguf 0.19), this reader .04 s and less than 1 MB. A page asks whenever a person 
 """
 
 import math
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from unlearning_core.errors import InputError
 
 _SCALARS = dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))) | {10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _LIST = 8, 9
+_MOST_DIMENSIONS = 8
+_LEAST_TENSOR, _LEAST_FIELD = 24, 13
+"""Bytes that a tensor's entry and a field take at least: a name's length and, with no dimension or a byte, the rest."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ class GgufHeader:
     @property
     def licence(self) -> str | None:
         """`general.license`, where the file names it."""
-        return self.fields.get("general.license")
+        named = self.fields.get("general.license")
+        return named if isinstance(named, str) else None
 
     def of_family(self, key: str) -> Any:
         """The value of `<architecture>.<key>`, or None."""
@@ -64,7 +69,7 @@ def read_gguf(path: Path, *, part: bool = False) -> GgufHeader:
             raise InputError(f"{path} is not a GGUF file: it does not start with the letters GGUF. Download it again.")
         try:
             header, end = _header(file)
-        except (struct.error, ValueError, KeyError, MemoryError, OverflowError) as error:
+        except (struct.error, ArithmeticError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path} is damaged or cut short: its header cannot be read. Download it again."
             ) from error
@@ -73,7 +78,7 @@ def read_gguf(path: Path, *, part: bool = False) -> GgufHeader:
         raise InputError(
             f"{path} is cut short: it has {size:,} bytes and its header promises {end:,}. Download it again."
         )
-    if not part and (not header.tensors or "general.architecture" not in header.fields):
+    if not part and (not header.tensors or not isinstance(header.fields.get("general.architecture"), str)):
         raise InputError(f"{path} holds no model: its header names no architecture or no tensors. Choose another file.")
     return header
 
@@ -82,10 +87,13 @@ def _header(file: BinaryIO) -> tuple[GgufHeader, int]:
     """The header and the position at which the last tensor ends."""
     from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
+    size = os.fstat(file.fileno()).st_size
     (version,) = _take(file, "<I")
     if version not in (2, 3):
         raise ValueError(f"GGUF version {version}")
     tensor_count, field_count = _take(file, "<QQ")
+    if tensor_count * _LEAST_TENSOR + field_count * _LEAST_FIELD > size:
+        raise ValueError("more tensors or fields than there are bytes")
     fields = {}
     for _ in range(field_count):
         key = _string(file)
@@ -93,7 +101,10 @@ def _header(file: BinaryIO) -> tuple[GgufHeader, int]:
     tensors, formats, ends = {}, {}, [0]
     for _ in range(tensor_count):
         name = _string(file)
-        shape = _take(file, f"<{_take(file, '<I')[0]}Q")
+        (dimensions,) = _take(file, "<I")
+        if dimensions > _MOST_DIMENSIONS:
+            raise ValueError("a tensor of impossibly many dimensions")
+        shape = _take(file, f"<{dimensions}Q")
         kind, offset = _take(file, "<IQ")
         if kind not in set(GGMLQuantizationType):
             raise InputError(
@@ -115,7 +126,7 @@ def _take(file: BinaryIO, form: str) -> tuple[Any, ...]:
 
 def _string(file: BinaryIO) -> str:
     (length,) = _take(file, "<Q")
-    if length > 1 << 28:
+    if length > min(1 << 28, os.fstat(file.fileno()).st_size):
         raise ValueError("a string of the header is impossibly long")
     found = file.read(length)
     if len(found) < length:
@@ -129,6 +140,8 @@ def _value(file: BinaryIO, kind: int) -> Any:
     if kind != _LIST:
         return _take(file, _SCALARS[kind])[0]
     inner, count = _take(file, "<IQ")
+    if count > os.fstat(file.fileno()).st_size:
+        raise ValueError("a list of more entries than there are bytes")
     kept = [_value(file, inner) for _ in range(min(count, 4))]
     if inner in _SCALARS:
         file.seek(struct.calcsize(_SCALARS[inner]) * (count - len(kept)), 1)

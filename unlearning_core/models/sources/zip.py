@@ -2,27 +2,24 @@
 
 import logging
 import re
-import stat
 import zipfile
-import zlib
 from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+from unlearning_core.archives import check_members, extract, opened
 from unlearning_core.errors import InputError
 from unlearning_core.models.checksums import sha256_of, sha256_of_open
 from unlearning_core.models.sources.prepared import check_space, prepare_once
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
-_CHUNK = 4 << 20
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, NotADirectoryError, FileExistsError)
 _log = logging.getLogger(__name__)
 
 MOST_FILES = 1000
 MOST_BYTES = 40 << 30
 """All files together, unpacked."""
-MOST_RATIO, RATIO_FROM_BYTES = 200.0, 10 << 20
-"""Unpacked bytes for each packed byte of a file at least that large: weights hardly shrink, a bomb a thousandfold."""
+
+_MEND = "Zip the model folder again."
 
 
 def unpack_zip(source: Path | str | BinaryIO, destination_root: Path, progress: ProgressCallback = silent) -> Path:
@@ -53,40 +50,10 @@ def unpack_zip(source: Path | str | BinaryIO, destination_root: Path, progress: 
 
 def _checked(file: BinaryIO, label: str) -> dict[str, zipfile.ZipInfo]:
     """Path inside the model folder -> member, after every check."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-        raise InputError(f"{label} is not a zip file, or a damaged one. Zip the model folder again.") from error
-    if len(members) > MOST_FILES:
-        raise InputError(f"{label} holds {len(members):,} files; a model folder has at most {MOST_FILES:,}.")
-    for member in members:
-        _check_member(member, label)
-    total = sum(member.file_size for member in members)
-    if total > MOST_BYTES:
-        raise InputError(f"{label} unpacks to {total / 1e9:.1f} GB; at most {MOST_BYTES / 1e9:.1f} GB are taken.")
+    with opened(file, label, _MEND) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+    check_members(members, label, most_files=MOST_FILES, most_bytes=MOST_BYTES)
     return _model_files(members, label)
-
-
-def _check_member(member: zipfile.ZipInfo, label: str) -> None:
-    # orig_filename: zipfile cuts a name at a NUL and turns backslashes into slashes on Windows only.
-    name = member.orig_filename
-    parts = PurePosixPath(name).parts
-    if name.startswith("/") or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name) or ".." in parts:
-        raise InputError(f"{label} holds the path {name!r}, which leaves the folder. Do not use this zip.")
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG):
-        raise InputError(f"{label}: {name} is a link or a device, not a file. Zip the files themselves.")
-    if member.flag_bits & 0x1:
-        raise InputError(f"{label} is encrypted ({name}). Zip the model folder without a password.")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise InputError(f"{label}: {name} is packed in a way that cannot be read. Zip it with the usual method.")
-    ratio = member.file_size / max(member.compress_size, 1)
-    if member.file_size > RATIO_FROM_BYTES and ratio > MOST_RATIO:
-        raise InputError(
-            f"{label}: {name} unpacks to {ratio:,.0f} times its packed size, which no model does (at most "
-            f"{MOST_RATIO:,.0f}). Do not use this zip."
-        )
 
 
 def _model_files(members: list[zipfile.ZipInfo], label: str) -> dict[str, zipfile.ZipInfo]:
@@ -119,18 +86,13 @@ def _write(
 ) -> None:
     total = sum(member.file_size for member in members.values())
     done = 0
-    with zipfile.ZipFile(file) as archive:
+
+    def wrote(size: int) -> None:
+        nonlocal done
+        done += size
+        progress(Progress(f"unpacking {label}", done, total, "bytes"))
+
+    with opened(file, label, _MEND) as archive:
         for inside, member in members.items():
-            path = folder / inside
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(member) as packed, path.open("xb") as unpacked:
-                    while chunk := packed.read(_CHUNK):
-                        unpacked.write(chunk)
-                        done += len(chunk)
-                        progress(Progress(f"unpacking {label}", done, total, "bytes"))
-            except _DAMAGED as error:
-                raise InputError(f"{label} is damaged at {member.filename}. Zip the model folder again.") from error
-            if path.stat().st_size != member.file_size:
-                raise InputError(f"{label} is damaged at {member.filename}: its size is wrong. Zip the folder again.")
+            extract(archive, member, folder / inside, wrote)
     _log.info("unpacked %s (%d bytes)", label, done)
