@@ -86,7 +86,9 @@ def tiny_model(family: str, seed: int = 0, **overrides: Any) -> Any:
     """
     settings = {**_SETTINGS.get(family, _GROUPED), "vocab_size": VOCABULARY, **overrides}
     settings = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None, **settings}
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **settings))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **settings))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Int64, Shaped
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 
 from unlearning_core.compat import building_a_model
 from unlearning_core.edits.hooks import check_mask, inputs_kept
@@ -158,16 +159,16 @@ def survivors(model_or_folder: nn.Module | str | Path, mask: Mask, model_map: Mo
     with building_a_model(), torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    read = _reader(folder, f"{model.base_model_prefix}.")
-    return _alive(cuts(map_model(model), mask), lambda cut: read(names[id(cut.parameter)], cut.parameter.shape))
+    read = _reader(folder, model)
+    return _alive(cuts(map_model(model), mask), lambda cut: read(names[id(cut.parameter)], cut.parameter))
 
 
 def _alive(places: list[Cut], tensor: Callable[[Cut], Tensor]) -> list[Neuron]:
     return sorted({(cut.site, cut.layer, int(index)) for cut in places for index in cut.alive(tensor(cut))})
 
 
-def _reader(folder: Path, prefix: str) -> Callable[[str, torch.Size], Tensor]:
-    """A function (name, shape) -> tensor over the folder's safetensors files."""
+def _reader(folder: Path, model: PreTrainedModel) -> Callable[[str, Tensor], Tensor]:
+    """A function (name, parameter of `model`) -> tensor over the folder's safetensors files."""
     index = folder / "model.safetensors.index.json"
     try:
         files = {*json.loads(index.read_text())["weight_map"].values()} if index.is_file() else {"model.safetensors"}
@@ -181,9 +182,9 @@ def _reader(folder: Path, prefix: str) -> Callable[[str, torch.Size], Tensor]:
             "model.safetensors.index.json. Save the model again with save_pretrained."
         ) from error
 
-    def read(name: str, shape: torch.Size) -> Tensor:
+    def one(name: str, shape: torch.Size) -> Tensor:
         # Some published files leave out the prefix of the model's body ("h.0" for "transformer.h.0").
-        key = name if name in where else name.removeprefix(prefix)
+        key = name if name in where else name.removeprefix(f"{model.base_model_prefix}.")
         if key not in where:
             raise InputError(
                 f"The weights in {folder} have no tensor {name}. Save the model again with save_pretrained."
@@ -196,5 +197,12 @@ def _reader(folder: Path, prefix: str) -> Callable[[str, torch.Size], Tensor]:
                 "Save the model again with save_pretrained."
             )
         return tensor
+
+    def read(name: str, parameter: Tensor) -> Tensor:
+        # Most families save each expert of a fused weight as a tensor of its own, under another name.
+        saved = revert_weight_conversion(model, {name: parameter})
+        if name in where or len(saved) < 2:
+            return one(name, parameter.shape)
+        return torch.stack([one(expert, tensor.shape) for expert, tensor in saved.items()])
 
     return read
