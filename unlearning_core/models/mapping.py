@@ -3,6 +3,8 @@
 import logging
 import math
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -200,7 +202,8 @@ def map_model(model: Any) -> ModelMap:
     config = model.config.get_text_config()
     row = TABLE.get(config.model_type) or _probed.get(model)
     if row is None:
-        row = _probed[model] = probe(model, config)
+        with _running(model):
+            row = _probed[model] = probe(model, config)
         _log.info("Model family %s is not in the table; recognised as %s", config.model_type, row)
     try:
         blocks = list(model.get_submodule(row.blocks))
@@ -232,9 +235,24 @@ def map_model(model: Any) -> ModelMap:
         experts=None if whys["mlp"] else _layout(mlps[0]),
         missing={site: why for site, why in whys.items() if why is not None},
     )
-    measured = not_silenced(model, found, [heads, mlps])
+    with _running(model):
+        measured = not_silenced(model, found, [heads, mlps])
     shapes = {site: shape for site, shape in found.shapes.items() if site not in measured}
     return replace(found, shapes=shapes, missing=found.missing | measured)
+
+
+@contextmanager
+def _running(model: Any) -> Iterator[None]:
+    """Say what it means that the model fails at a few tokens: its configuration contradicts itself."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, AssertionError) as error:
+        raise InputError(
+            f"The model {type(model).__name__} cannot read a few tokens ({str(error).splitlines()[0][:200]}). "
+            "Its config.json asks for sizes that do not fit together; take the one the model was published with."
+        ) from error
 
 
 def _whole(module: nn.Module) -> Part:

@@ -46,7 +46,7 @@ def probe(model: nn.Module, config: Any) -> Architecture:
     model_type = str(config.model_type)
     d_model = int(config.hidden_size)
     blocks_path, blocks = _find_blocks(model, int(config.num_hidden_layers), model_type)
-    if is_mixture(config) and not any(map(is_experts, blocks.modules())):
+    if _has_experts(blocks, config) and not any(map(is_experts, blocks.modules())):
         raise _unknown(model_type, "it is a mixture of experts, and its experts are not kept in a form that is known")
     found = [_find_projections(block, d_model, model_type) for block in blocks]
     # The first layers of a mixture of experts often have a plain MLP: the row is that of the layers with experts.
@@ -64,10 +64,14 @@ def probe(model: nn.Module, config: Any) -> Architecture:
     return Architecture(model_type, blocks_path, mlp_out, attn_out, norms, final_norm, offset, *shared)
 
 
-def is_mixture(config: Any) -> bool:
-    """Whether a text configuration says that the model is a mixture of experts, under any of the names in use."""
+def _has_experts(blocks: nn.ModuleList, config: Any) -> bool:
+    """Whether it is a mixture of experts: its configuration counts experts, and a module is named for them.
+
+    Neither alone tells: some configurations count experts that are switched off.
+    """
     counts = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_experts_per_tok")
-    return any(isinstance(count := getattr(config, name, None), int) and count > 1 for name in counts)
+    counted = any(isinstance(count := getattr(config, name, None), int) and count > 1 for name in counts)
+    return counted and any("expert" in f"{name} {type(one).__name__}".lower() for name, one in blocks.named_modules())
 
 
 def _unknown(model_type: str, why: str) -> InputError:
@@ -113,8 +117,8 @@ def _find_projections(block: nn.Module, d_model: int, model_type: str) -> tuple[
     # Where the MLP is wider than the stream, only the way back has its width as the input.
     wide = [name for name in mlp if shapes[name][0] != d_model]
     experts = [name for name, module in block.named_modules() if is_experts(module)]
-    shared = mlp if experts else []
-    mlp = experts or wide or mlp
+    mlp = wide or mlp
+    mlp, shared = (experts, mlp) if experts else (mlp, [])
     for what, names, fewest in (
         ("attention output projection", attention, 1),
         ("MLP down projection", mlp, 1),

@@ -123,7 +123,13 @@ def _keeps_a_branch(module: nn.Module, block: _Block) -> bool:
     }
     with torch.no_grad():
         bare = torch.func.functional_call(module, nothing, block.args, block.kwargs)
-    return not constant((bare[0] if isinstance(bare, tuple) else bare).float())
+    return not constant((_state(bare)).float())
+
+
+def _state(output: Any) -> Tensor:
+    """The hidden state in what a block returns; some families return more beside it."""
+    found: Tensor = output[0] if isinstance(output, (tuple, list)) else output
+    return found
 
 
 def _written(block: _Block) -> Float[Tensor, "sequences positions d_model"]:
@@ -167,7 +173,7 @@ def _silent(
 
     def wrote(block: _Block) -> Callable[..., Any]:
         def note(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            block.output = output[0] if isinstance(output, tuple) else output
+            block.output = _state(output)
 
         return own(note)
 
