@@ -122,7 +122,8 @@ def _multiply(factor: Tensor, token: object, module: nn.Module, args: tuple[Any,
     if output:
         return output[0] * factor.to(output[0])
     if isinstance(module, ExpertNeurons):
-        return (module.multiplied(*args, factor.to(args[0])), *args[1:])
+        inner, routing = args
+        return module.multiplied(inner, routing, factor.to(inner)), routing
     if factor.dim() > args[0].dim():  # a shared expert may be given all texts one after the other
         by_text = args[0].unflatten(0, (factor.shape[0], -1)) * factor.to(args[0])
         return (by_text.flatten(0, 1), *args[1:])

@@ -73,7 +73,7 @@ def not_silenced(model: Any, model_map: "ModelMap", branches: Sequence[list[list
         whole = all(layer for layer in branches[1])
         if mixing is not None:
             why = f"with all neurons found in it at 0, layer {mixing} still carries something from token to token"
-            whys = {site: f"{why}, so an attention of it is not known" for site in ("mlp", "head")}
+            whys = dict.fromkeys(("mlp", "head"), f"{why}, so an attention of it is not known")
         elif whole and (left := _first(model_map, blocks, _keeps_a_branch)) is not None:
             whys["mlp"] = (
                 f"with all neurons found in it at 0, layer {left} still writes something that depends on what it "
@@ -91,9 +91,7 @@ def not_silenced(model: Any, model_map: "ModelMap", branches: Sequence[list[list
     return {site: why for site, why in whys.items() if site in model_map.shapes}
 
 
-def _first(
-    model_map: "ModelMap", blocks: list[_Block], fails: Callable[[nn.Module, _Block], bool]
-) -> int | None:
+def _first(model_map: "ModelMap", blocks: list[_Block], fails: Callable[[nn.Module, _Block], bool]) -> int | None:
     """The first layer that `fails`."""
     pairs = zip(model_map.blocks, blocks, strict=True)
     return next((number for number, (module, block) in enumerate(pairs) if fails(module, block)), None)
