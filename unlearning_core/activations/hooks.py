@@ -31,8 +31,8 @@ def listening(model_map: ModelMap, site: str, listener: Listener, *, final_norme
 
     mlp: the down projection's input; in a mixture of experts that of all experts side by side, 0 where the router did
     not send the token, `[texts, positions, width]` as elsewhere. head: the attention output projection's input, all
-    heads side by side. residual: hidden states 0 (the embedding) to n_layer (what the final norm reads, or with `final_normed` what it
-    writes, which is the last hidden state that transformers and NeuroX report).
+    heads side by side. residual: hidden states 0 (the embedding) to n_layer (what the final norm reads, or with
+    `final_normed` what it writes, which is the last hidden state that transformers and NeuroX report).
     """
     token = object()
     handles: list[Any] = []
