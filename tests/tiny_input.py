@@ -65,6 +65,9 @@ def scaled(of: RankingInput, site: str, neurons: list[tuple[int, int]], factor: 
     found = map_model(model)
     with torch.no_grad():
         for layer, index in neurons:
+            if site == "mlp" and found.experts:
+                _scale_expert(model.model.layers[layer].mlp, index, factor)
+                continue
             for module in found.readers(site, layer):
                 _scale(module, site, index, factor, found.head_dim, found.gain_offset)
     return replace(of.loaded, model=model, map=found)
@@ -92,6 +95,14 @@ def _divergence(of: RankingInput, mask: Mask) -> float:
         nats += kl_of_logits(*logits).sum()
         tokens += int(batch.retain.sum())
     return nats / tokens
+
+
+def _scale_expert(mlp: Any, index: int, factor: float) -> None:
+    experts, _, width = mlp.experts.down_proj.shape
+    if index < experts * width:
+        mlp.experts.down_proj[index // width, :, index % width] *= factor
+    else:
+        mlp.shared_expert.down_proj.weight[:, index - experts * width] *= factor
 
 
 def _scale(module: Any, site: str, index: int, factor: float, head_dim: int, gain_offset: float) -> None:

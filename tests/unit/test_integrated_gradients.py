@@ -21,7 +21,7 @@ KINDS = ("concept", "retain")
 
 
 @pytest.mark.parametrize("site", ["mlp", "head", "residual"])
-@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2_moe"])
 def test_the_shares_of_a_layer_add_up_to_what_cutting_it_does(family: str, site: str) -> None:
     of = tiny_input(family, site)
     found = shares(of, token_batches(of), 64)

@@ -32,7 +32,7 @@ def difference(of: RankingInput, site: str, layer: int, index: int) -> tuple[Mea
 
 
 @pytest.mark.parametrize("site", ["mlp", "head", "residual"])
-@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "qwen2_moe"])
 def test_the_derivatives_are_those_of_the_loss_when_a_neuron_is_scaled(family: str, site: str) -> None:
     of = tiny_input(family, site)
     found = found_for(of)

@@ -11,7 +11,7 @@ one, an adapter, or norms that only some branches read. Three token sequences go
 
 Where a block scales or normalises the stream itself (post-norms, layer scalars) `y - x` is no constant though all
 branches are silent. There `x` is replaced by what the same block makes of `x` when all its matrices are zero: the
-block without any branch, its adapters and gates included.
+block without any branch, its adapters and gates included. (A function without matrices has no neurons to find.)
 
 The output bias of an expert comes and goes with the routing; it belongs to no neuron and is taken off first.
 """
@@ -35,7 +35,10 @@ TOKENS = 4
 """Positions of each sequence."""
 
 ROUNDINGS = 8
-"""How many roundings, in the precision of the model, two equal results may be apart."""
+"""How many roundings, in the precision of the model, one number of two equal results may be apart."""
+
+MEAN_ROUNDINGS = 0.5
+"""And all of them in the mean, as root mean square: a weak branch is in no number alone larger than rounding."""
 
 
 @dataclass
@@ -115,7 +118,7 @@ def _keeps_a_branch(module: nn.Module, block: _Block) -> bool:
     if constant(block.input.float()):
         return False
     nothing = {
-        name: torch.zeros((), dtype=weight.dtype, device=weight.device).expand(weight.shape)
+        name: torch.zeros_like(weight)
         for name, weight in module.named_parameters()
         if weight.dim() > 1 and weight.is_floating_point()
     }
@@ -137,7 +140,9 @@ def _written(block: _Block) -> Float[Tensor, "sequences positions d_model"]:
 
 def _same(one: Tensor, other: Tensor, size: Tensor, dtype: torch.dtype) -> bool:
     """Equal up to rounding of numbers of this size. Numbers that are not finite tell nothing: others look for them."""
-    return not bool(((one - other).abs() > ROUNDINGS * torch.finfo(dtype).eps * size).any())
+    apart, rounding = (one - other).abs(), torch.finfo(dtype).eps * size
+    far = bool((apart > ROUNDINGS * rounding).any())
+    return not far and not bool(apart.norm() > MEAN_ROUNDINGS * rounding.norm())
 
 
 def _run(model: Any, model_map: "ModelMap", parts: list["Part"], norms: list[nn.Module]) -> list[_Block]:
