@@ -39,6 +39,10 @@ ITEMS = [
 ]
 
 
+SMOOTH: dict[str, dict[str, Any]] = {"qwen2_moe": {"num_experts_per_tok": 4}}
+"""Settings with which a family's loss has a derivative everywhere: a router that chooses among experts jumps."""
+
+
 def statistics_of(rows: np.ndarray, classes: np.ndarray) -> Statistics:
     """Statistics of activations `[rows, layers, width]` at hand; the class of each row is 0 or 1."""
     own = [rows[classes == label].astype(np.float64) for label in (0, 1)]

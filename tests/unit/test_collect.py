@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny_input import statistics_of
 from tests.experts_by_hand import neurons_by_hand
+from tests.tiny_input import statistics_of
 from tests.tiny_models import FAMILIES, tiny_model, tiny_tokenizer
 from unlearning_core.activations.alignment import Aggregation, Alignment
 from unlearning_core.activations.collect import collect

@@ -120,7 +120,7 @@ def test_one_neuron_of_one_expert_is_one_column_of_its_down_projection(family):
 @pytest.mark.parametrize("family", ["qwen2_moe", "glm4_moe"])
 def test_each_text_has_its_own_factors_and_gradients_flow_to_them(family):
     loaded = tiny(family)
-    layers, width = loaded.map.shapes["mlp"]
+    _, width = loaded.map.shapes["mlp"]
     factors = torch.rand(2, 1, width, generator=torch.Generator().manual_seed(0)).requires_grad_()
     with multiplied(loaded.map, {("mlp", 1): factors}):
         both = loaded.model(IDS).logits
