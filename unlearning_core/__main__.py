@@ -8,7 +8,7 @@ from typing import NoReturn
 # Threads that wait by spinning take the cores from whatever else runs; read by OpenMP when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from unlearning_core.cli.main import main as run_command
+from unlearning_core.cli.app import main as run_command
 from unlearning_core.distributed import world_size
 
 

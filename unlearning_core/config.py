@@ -121,16 +121,18 @@ class RetrainingSection(Section):
     dataset: Location = Field(None, description="or one dataset to filter and split; none: the retain sentences")
     dataset_column: str | None = Field(None, description="its text column")
     max_train_texts: int | None = Field(None, ge=1, description="training texts at most")
-    num_train_epochs: float = Field(1, gt=0, description="passes over the text")
-    max_steps: int | None = Field(None, ge=1, description="stop after so many optimizer steps")
-    learning_rate: float = Field(2e-5, gt=0, description="peak learning rate")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
-    warmup_ratio: float = Field(0.05, ge=0, lt=1, description="fraction of the steps that warm up")
-    batch_size: int = Field(4, ge=1, description="texts an optimizer step, over all devices together")
-    max_length: int | None = Field(None, ge=2, description="tokens a sequence; none: the model's own, at most 512")
+    num_train_epochs: float = Field(1, ge=1e-6, le=10_000, description="passes over the text")
+    max_steps: int | None = Field(None, ge=1, le=2**31, description="stop after so many optimizer steps")
+    learning_rate: float = Field(2e-5, ge=1e-12, le=1, description="peak learning rate (2e-5 is usual)")
+    weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW weight decay")
+    warmup_ratio: float = Field(0.05, ge=0, le=0.999, description="fraction of the steps that warm up")
+    batch_size: int = Field(4, ge=1, le=65_536, description="texts an optimizer step, over all devices together")
+    max_length: int | None = Field(
+        None, ge=2, le=1_048_576, description="tokens a sequence; none: the model's own, at most 512"
+    )
     keep_pruned: bool = Field(True, description="hold cut neurons at zero; false lets them regrow")
     measure_while_learning: bool = Field(True, description="measure a few sentences on the way, in 5 % of the time")
-    checkpoint_steps: int = Field(100, ge=1, description="optimizer steps between checkpoints")
+    checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")
 
 
 class MethodSection(Section):
@@ -169,11 +171,11 @@ class NeverKnewSection(Section):
 class GenerationSection(Section):
     """How the test prompts are continued."""
 
-    temperature: float = Field(0.8, ge=0, description="0 is greedy")
+    temperature: float = Field(0.8, ge=0, le=1000, description="0 is greedy")
     top_p: float = Field(0.95, gt=0, le=1, description="probability mass sampled from")
-    max_new_tokens: int = Field(40, ge=1, description="length of a continuation")
-    samples: int = Field(3, ge=1, description="continuations a prompt")
-    seed: int = Field(0, ge=0, description="of the samples")
+    max_new_tokens: int = Field(40, ge=1, le=100_000, description="length of a continuation")
+    samples: int = Field(3, ge=1, le=10_000, description="continuations a prompt")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the samples")
 
 
 class ExperimentConfig(Section):
@@ -199,7 +201,7 @@ class ExperimentConfig(Section):
         description="continued by the base, the pruned and the retrained model",
     )
     output_dir: str = Field("runs", description="where run folders are made")
-    seed: int = Field(0, ge=0, description="of splits, samples and training")
+    seed: int = Field(0, ge=0, lt=2**32, description="of splits, samples and training")
     push_to_hub: str | None = Field(None, description="Hub id to push the retrained model to, with the Hub's own login")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.tiny_experiment import write_experiment
-from unlearning_core.cli.main import main
+from unlearning_core.cli.app import main
 
 
 @pytest.fixture

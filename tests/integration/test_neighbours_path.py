@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.tiny_experiment import write_experiment
-from unlearning_core.cli.main import main
+from unlearning_core.cli.app import main
 from unlearning_core.runs.run import Run
 
 STOP = {"retraining": {"enabled": False}, "generation": {"samples": 1, "max_new_tokens": 2}}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.tiny_experiment import sentences, write_experiment
 from tests.tiny_models import save_tiny
-from unlearning_core.cli.main import main
+from unlearning_core.cli.app import main
 from unlearning_core.runs.run import Run
 
 KEYS = ("never_knew_kl_forget", "never_knew_kl_neighbour", "never_knew_kl_retain")

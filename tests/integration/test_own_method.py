@@ -8,7 +8,7 @@ import torch
 from pydantic import BaseModel, Field
 
 from tests.tiny_experiment import write_experiment
-from unlearning_core.cli.main import main
+from unlearning_core.cli.app import main
 from unlearning_core.methods.method import Method, MethodInput, Summary
 from unlearning_core.methods.registry import METHODS
 from unlearning_core.runs.run import Run

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.tiny_experiment import write_experiment
-from unlearning_core.cli.main import main
+from unlearning_core.cli.app import main
 from unlearning_core.config import load_config
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.recipe import Recipe

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.test_path import environment, stage_states
 from tests.tiny_experiment import write_experiment
-from unlearning_core.cli.main import main
+from unlearning_core.cli.app import main
 from unlearning_core.config import build_config
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import tiny_world
-from unlearning_core.cli.main import main
+from unlearning_core.cli.app import main
 from unlearning_core.models.checksums import verify
 from unlearning_core.smallworld.evaluate import world_exam
 from unlearning_core.smallworld.train import train

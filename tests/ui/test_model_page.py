@@ -1,5 +1,6 @@
 """The Model page: nothing chosen, bad input, a model loaded, runs reopened, settings imported."""
 
+import json
 from pathlib import Path
 
 import psutil
@@ -151,3 +152,14 @@ def test_a_config_with_a_typing_error_names_the_file_and_the_key(open_page: Open
     assert "prune" in only_error(app)
     assert "mine" in app.error[0].value
     assert "/tmp" not in app.error[0].value
+
+
+def test_a_config_whose_text_is_not_there_starts_no_run(open_page: OpenPage, new_run: NewRun, runs: Path) -> None:
+    config = json.loads((new_run().folder / "config.json").read_text(encoding="utf-8"))
+    config["retraining"]["dataset"] = "gone.jsonl"
+    app = open_page("model")
+    content = json.dumps(config).encode()
+    labelled(app.file_uploader, "config.json").set_value(("mine.json", content, "application/json")).run()
+    button(app, "Start a run with these settings").click().run()
+    assert only_error(app).startswith("retraining.dataset: gone.jsonl does not exist.")
+    assert len(list_runs(runs)) == 1

@@ -12,7 +12,7 @@ import pytest
 from cyclopts import App
 
 from unlearning_core import __version__
-from unlearning_core.cli.main import app, main
+from unlearning_core.cli.app import app, main
 from unlearning_core.cli.options import open_folder
 from unlearning_core.config import build_config
 from unlearning_core.errors import InputError
@@ -71,7 +71,7 @@ def test_every_option_has_a_sentence(path: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("words", [["--help"], ["sweep", "--help"], ["config"], ["config", "--schema"], ["families"]])
 def test_help_and_config_load_no_heavy_library(words: list[str]) -> None:
     program = (
-        "import sys; from unlearning_core.cli.main import main; code = main(sys.argv[1:]); "
+        "import sys; from unlearning_core.cli.app import main; code = main(sys.argv[1:]); "
         "print(code, *(name for name in sys.modules if '.' not in name))"
     )
     call = [sys.executable, "-c", program, *words]

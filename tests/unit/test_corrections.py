@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unlearning_core.cli.main import main
+from unlearning_core.cli.app import main
 from unlearning_core.concepts.corrections import Corrections, forms_of, without
 from unlearning_core.concepts.labelling import LabelledSet, label, same_text_key
 from unlearning_core.concepts.matcher import Matcher

@@ -99,7 +99,7 @@ def test_the_library_imports_no_streamlit_and_figures_no_torch() -> None:
 
 def test_importing_the_library_and_its_registries_loads_no_torch() -> None:
     code = (
-        "import sys, unlearning_core, unlearning_core.cli.main, unlearning_core.methods.registry, "
+        "import sys, unlearning_core, unlearning_core.cli.app, unlearning_core.methods.registry, "
         "unlearning_core.rankers.registry, unlearning_core.evaluation.registry, unlearning_core.runs.run\n"
         "print(sorted({'torch', 'transformers', 'streamlit', 'datasets'} & set(sys.modules)))"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from unlearning_core.cli.main import main
+from unlearning_core.cli.app import main
 from unlearning_core.config import build_config
 from unlearning_core.files import write_json
 from unlearning_core.reports.csv import generations_csv, metrics_csv

@@ -24,6 +24,7 @@ def run_command(
     output_dir: OutputFolder | None = None,
     fresh: bool = False,
     no_wait: bool = False,
+    dry_run: bool = False,
     progress: Bar,
 ) -> None:
     """The whole path: label, rank, prune, retrain, measure.
@@ -36,9 +37,10 @@ def run_command(
         output_dir: where the run folder is made (default: the config's output_dir, "runs").
         fresh: make a new run folder even where an equal run could go on.
         no_wait: leave at once where another process works on that run.
+        dry_run: check everything, print what would be done with times and sizes, and write nothing.
     """
     from unlearning_core.reports.terminal import print_outcome
-    from unlearning_core.runs.pipeline import create_run, execute, find_or_create_run
+    from unlearning_core.runs.pipeline import check_new_run, create_run, execute, find_or_create_run, find_run
     from unlearning_core.runs.run import Run
 
     if config is not None and starter is not None:
@@ -46,10 +48,21 @@ def run_command(
     path = config or starter_file(starter or DEFAULT_STARTER)
     values = override(read_config_values(path), assignments)
     settings = build_config(values, origin=str(path), folder=path.resolve().parent)
+    root = output_dir or Path(settings.output_dir)
+    if dry_run:
+        from unlearning_core.cli.dry_run import print_plan
+        from unlearning_core.runs.plan import plan
+
+        planned = plan(settings, root, progress)
+        progress.close()
+        print_plan(planned, settings, root)
+        return
     distributed.connect()
     folder: Path | None = None
+    base = None
     if distributed.is_main():
-        root = output_dir or Path(settings.output_dir)
+        if fresh or find_run(settings, root) is None:
+            base = check_new_run(settings, root, progress)
         run, known = (create_run(settings, root), False) if fresh else find_or_create_run(settings, root)
         folder = run.folder.resolve()
         log.info("run folder %s%s", folder, " (going on)" if known else "")
@@ -58,7 +71,7 @@ def run_command(
         execute(run)
         return
     print(f"Run folder: {run.folder}", file=sys.stderr, flush=True)
-    execute(run, progress, waiting=None if no_wait else say_once)
+    execute(run, progress, base=base, waiting=None if no_wait else say_once)
     progress.close()
     print_outcome(run)
     print(run.folder)

@@ -22,6 +22,7 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 from unlearning_core.edits.hooks import applied
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.prompts import check_prompts, prompt_ids
 from unlearning_core.evaluation.sampling import Sampler
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
@@ -105,11 +106,7 @@ def generate(
 
 
 def _check(prompts: Sequence[str], samples: int, temperature: float, top_p: float, max_new_tokens: int) -> None:
-    if isinstance(prompts, str) or not prompts:
-        raise InputError("test_prompts is empty: give at least one prompt for the model to go on from.")
-    for number, prompt in enumerate(prompts, 1):
-        if not prompt.strip():
-            raise InputError(f"test_prompts: prompt {number} is empty; write a few words or remove it.")
+    check_prompts(prompts)
     if samples < 1:
         raise InputError(f"samples is {samples}; at least 1 text a prompt is needed.")
     if max_new_tokens < 1:
@@ -161,26 +158,12 @@ class _Writer:
         """Every (prompt, sample), the shortest prompts first."""
         rows = []
         for index, prompt in enumerate(prompts):
-            ids = self._prompt_ids(prompt, index + 1)
+            ids = prompt_ids(self.loaded.tokenizer, prompt, index + 1, self.ends, self.context)
             for sample in range(samples):
                 own = None if seed is None else sample_seed(seed, prompt, sample)
                 uniforms = np.empty(0) if own is None else np.random.default_rng(own).random(self.new_tokens)
                 rows.append(_Row(index, sample, ids, own, uniforms))
         return sorted(rows, key=lambda row: len(row.ids))
-
-    def _prompt_ids(self, prompt: str, number: int) -> list[int]:
-        ids = list(self.loaded.tokenizer(prompt, verbose=False)["input_ids"])
-        if len(ids) > 1 and ids[-1] in self.ends:
-            # A tokenizer that closes every text would have the model start a new one.
-            ids = ids[:-1]
-        if not ids:
-            raise InputError(f"test_prompts: the model's tokenizer finds no token in prompt {number}: {prompt!r}.")
-        if self.context and len(ids) >= self.context:
-            raise InputError(
-                f"test_prompts: prompt {number} is {len(ids)} tokens long, but the model reads {self.context} at most, "
-                "what it writes included; shorten the prompt."
-            )
-        return ids
 
     def batches(self, rows: list[_Row], size: int) -> Iterator[list[_Row]]:
         """Rows of like length; the longest of a batch must leave the shortest all the room that it would have alone."""

@@ -1,7 +1,7 @@
 """What a model is and what it needs, told before its weights are loaded (and, for the Hub, before they are fetched)."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ class ModelInfo:
         bytes_available: memory free on the device when it was asked.
         context: tokens that the model reads at most, or None where its position code has no end.
         vocabulary: tokens that the model knows.
+        hidden: width of the hidden state.
+        missing: why each site that the model does not offer is not there, as far as is known.
     """
 
     source: str
@@ -52,6 +54,8 @@ class ModelInfo:
     bytes_available: int | None = None
     context: int | None = None
     vocabulary: int | None = None
+    hidden: int | None = None
+    missing: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The same facts as JSON types."""
@@ -120,6 +124,8 @@ def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype:
         device=device,
         context=getattr(text, "max_position_embeddings", None),
         vocabulary=getattr(text, "vocab_size", None),
+        hidden=getattr(text, "hidden_size", None),
+        missing=dict(model_map.missing),
         **facts,
     )
 
@@ -143,6 +149,7 @@ def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelI
         download_bytes=4 * header.parameters,
         bytes_available=available(device),
         context=header.of_family("context_length"),
+        hidden=width,
         vocabulary=header.tensors.get("token_embd.weight", (0, None))[-1],
     )
 

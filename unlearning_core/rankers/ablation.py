@@ -26,6 +26,11 @@ class Params(parameters.Params):
     sentences: parameters.SentencesParameter = 24
 
 
+def passes(params: Params, sentences: int) -> float:
+    """Forward passes over so many sentences that a ranking costs, roughly: `taylor`, and half a pass a neuron."""
+    return 5 + 0.5 * params.candidates * parameters.share(params.sentences, sentences)
+
+
 def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
     """Gain over cost where it was measured, and the cheap ranking's order elsewhere."""
     from unlearning_core.rankers.single_ablations import ablate_each

@@ -65,6 +65,12 @@ class Params(parameters.Params):
     sentences: parameters.SentencesParameter = 200
 
 
+def passes(params: Params, sentences: int) -> float:
+    """Forward passes over so many sentences that a ranking costs, roughly: half of the tests are made."""
+    a_round = PASSES * (1 - CHECKED) + params.tests / 2 * CHECKED
+    return 1 + params.rounds * a_round * parameters.share(params.sentences, sentences)
+
+
 class Change(NamedTuple):
     """What a cut changes: rise of the concept tokens' mean negative log-likelihood and of the others', nats a token.
 

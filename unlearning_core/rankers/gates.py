@@ -18,10 +18,15 @@ difference.
 import numpy as np
 from jaxtyping import Float
 
-from unlearning_core.rankers import taylor
+from unlearning_core.rankers import parameters, taylor
 from unlearning_core.rankers.gain_for_cost import first, positions
 from unlearning_core.rankers.parameters import GateParams as Params
 from unlearning_core.rankers.ranking_input import RankingInput
+
+
+def passes(params: Params, sentences: int) -> float:
+    """Forward passes over so many sentences that a ranking costs, roughly: `taylor`, and three for each batch."""
+    return taylor.passes(taylor.Params(), sentences) + 3 * params.steps * parameters.share(params.batch, sentences)
 
 
 def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:

@@ -30,6 +30,11 @@ class Params(parameters.Params):
     sentences: parameters.SentencesParameter = 24
 
 
+def passes(params: Params, sentences: int) -> float:
+    """Forward passes over so many sentences that a ranking costs, roughly: one, and a gradient pass a step."""
+    return 1 + 4 * params.steps * parameters.share(params.sentences, sentences)
+
+
 def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
     """Gain over cost."""
     from unlearning_core.rankers.path_gradients import shares

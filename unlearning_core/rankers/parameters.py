@@ -71,6 +71,11 @@ class GateParams(Params):
     )
 
 
+def share(sample: int, sentences: int) -> float:
+    """Which part of so many sentences `sample` of each kind are, at most 1."""
+    return min(1.0, 2 * sample / max(1, sentences))
+
+
 def directed(
     higher: Float[np.ndarray, "*neurons"], lower: Float[np.ndarray, "*neurons"], direction: Direction
 ) -> Float[np.ndarray, "*neurons"]:

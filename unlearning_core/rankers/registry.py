@@ -58,6 +58,8 @@ class Ranker:
         needs_rows: whether it needs sampled activation rows beside the statistics.
         needs_model: whether it runs the model itself.
         trains: whether it trains something and keeps a history of that (rankers/history.py).
+        passes: forward passes over so many sentences that it costs with these parameters, roughly; what statistics
+            take by default (docs/rankers.md).
         unavailable: None, or a sentence that says what is missing and the command that adds it.
     """
 
@@ -71,6 +73,7 @@ class Ranker:
     needs_rows: bool = False
     needs_model: bool = False
     trains: bool = False
+    passes: Callable[[Any, int], float] = lambda params, sentences: 1.5
     unavailable: Callable[[], str | None] = lambda: None
 
     def check(self, params: Mapping[str, Any] | BaseModel | None = None) -> Params:
@@ -115,7 +118,7 @@ class Ranker:
 _ROWS = (
     Ranker("combined", "Combined", "causes it", combined.score, combined.Params,
            "Which neurons together raise the concept's loss most within a budget for everything else?",
-           version=2, needs_model=True),
+           version=2, needs_model=True, passes=combined.passes),
     Ranker("activation_ratio", "Activation ratio", "fires only on it", activation_ratio.score, activation_ratio.Params,
            "Which neurons are much more active for the concept than for everything else?",
            version=2),
@@ -127,7 +130,7 @@ _ROWS = (
            version=2),
     Ranker("linear_probe", "Linear probe", "fires on it", linear_probe.score, linear_probe.Params,
            "Which neurons does a linear classifier use to tell concept words from others?",
-           version=2, needs_rows=True, unavailable=linear_probe.unavailable),
+           version=2, needs_rows=True, passes=linear_probe.passes, unavailable=linear_probe.unavailable),
     Ranker("mean_difference", "Standardised mean difference", "fires on it", mean_difference.score,
            mean_difference.Params,
            "Which neurons have class means the most standard deviations apart?",
@@ -147,17 +150,17 @@ _ROWS = (
            version=2, needs_rows=True),
     Ranker("taylor", "Gradient x activation", "causes it", taylor.score, taylor.Params,
            "Whose cut would raise the concept's loss most for what it costs elsewhere, going by the gradient?",
-           version=2, needs_model=True),
+           version=2, needs_model=True, passes=taylor.passes),
     Ranker("ablation", "Exact ablation", "causes it", ablation.score, ablation.Params,
            "Whose cut, tried one by one, raises the concept's loss most for what it costs elsewhere?",
-           version=2, needs_model=True),
+           version=2, needs_model=True, passes=ablation.passes),
     Ranker("gates", "Learned gates", "learned to matter", gates.score, gates.Params,
            "Which neurons does a training choose to close to lose the concept and keep everything else?",
-           version=2, needs_model=True, trains=True),
+           version=2, needs_model=True, trains=True, passes=gates.passes),
     Ranker("integrated_gradients", "Integrated gradients", "causes it", integrated_gradients.score,
            integrated_gradients.Params,
            "Whose activation, scaled step by step to nothing, takes the concept's words away?",
-           version=2, needs_model=True),
+           version=2, needs_model=True, passes=integrated_gradients.passes),
     Ranker("random", "Random", "control", random.score, random.Params,
            "What does cutting as many neurons anywhere do? (the control that a method must beat)",
            version=2),

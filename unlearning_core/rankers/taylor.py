@@ -32,6 +32,11 @@ class Params(parameters.Params):
     sentences: parameters.SentencesParameter = 150
 
 
+def passes(params: Params, sentences: int) -> float:
+    """Forward passes over so many sentences that a ranking costs, roughly: one, and a gradient pass of about four."""
+    return 1 + 4 * parameters.share(params.sentences, sentences)
+
+
 def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
     """Gain, or gain over cost."""
     from unlearning_core.rankers.derivatives import derivatives

@@ -16,6 +16,7 @@ from unlearning_core.runs.sources import at_hand, remembered_fingerprint, text_f
 if TYPE_CHECKING:
     import pandas as pd
 
+    from unlearning_core.models.inspection import ModelInfo
     from unlearning_core.models.loading import LoadedModel
 
 
@@ -112,6 +113,31 @@ class RunContext:
                     folder, device=section.device, dtype=section.dtype, progress=self.progress
                 )
         return self._models[state]
+
+    def in_memory(self, state: str) -> "LoadedModel | None":
+        """The model in that state if it is loaded."""
+        return self._models.get(state)
+
+    def base_facts(self) -> "tuple[ModelInfo, bool]":
+        """What the base model is, and whether it is in memory; where it is not, its weights are not read.
+
+        Raises:
+            InputError: it cannot be had.
+        """
+        from unlearning_core.models.inspection import inspect_model
+
+        if (loaded := self._models.get("base")) is not None:
+            return loaded.info, True
+        section = self.config.base_model
+        info = inspect_model(
+            section.base_model_path,
+            revision=section.revision,
+            device=section.device,
+            dtype=section.dtype,
+            allow_pickle=section.allow_pickle,
+            progress=self.progress,
+        )
+        return info, False
 
     def saved_model(self, state: str) -> Path:
         """The folder that a process of its own can load that state from; of the base it is made where it has none."""

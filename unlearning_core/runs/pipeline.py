@@ -8,9 +8,10 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unlearning_core import distributed
 from unlearning_core.config import ExperimentConfig
@@ -18,6 +19,7 @@ from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.files import disk_errors, write_json
 from unlearning_core.logs import logging_to
 from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.runs.checks import check_start
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.manifest import kind_of
@@ -27,7 +29,13 @@ from unlearning_core.runs.stages.registry import stages_of
 from unlearning_core.runs.stages.stage import Stage
 from unlearning_core.runs.store import Artifact, Store, digest, now
 
+if TYPE_CHECKING:
+    from unlearning_core.models.loading import LoadedModel
+
 log = logging.getLogger(__name__)
+
+PLANNED = "planned"
+"""Where a run would be that is only looked ahead to; the folder is never made."""
 
 FORMAT = 1
 """Part of every fingerprint: raised when a stage's outcome changes for the same inputs."""
@@ -39,11 +47,7 @@ def create_run(config: ExperimentConfig, root: Path | None = None) -> Run:
     Raises:
         InputError: there is no such ranker or method, or its parameters are not its own; nothing is made then.
     """
-    from unlearning_core.methods.registry import methods_of
-    from unlearning_core.rankers.registry import get_ranker
-
-    get_ranker(config.neural_probing.ranker).check(config.neural_probing.ranker_parameters)
-    methods_of(config)
+    _check_choices(config)
     base = root if root is not None else Path(config.output_dir)
     folder = base / f"{datetime.now():%Y%m%d-%H%M%S}-{_label(config)}-{secrets.token_hex(3)}"
     with disk_errors(folder):
@@ -64,14 +68,44 @@ def _label(config: ExperimentConfig) -> str:
     return re.sub(r"[^\w.-]+", "_", f"{model}-{probing.activations_label or words}")[:60].strip("-_.") or "run"
 
 
+def find_run(config: ExperimentConfig, root: Path) -> Run | None:
+    """The newest run of exactly these settings, finished or not."""
+    wanted = config_digest(config)
+    return next((run for run in list_runs(root) if _has(run, wanted)), None)
+
+
+def check_new_run(
+    config: ExperimentConfig, root: Path, progress: ProgressCallback = silent, *, with_model: bool = True
+) -> "LoadedModel | None":
+    """Refuse what the start of a new run would refuse, before a folder is made; returns the base model if it was read.
+
+    Raises:
+        InputError, WorkFailed: as `check_start`.
+    """
+    _check_choices(config)
+    context = RunContext(Run(root / PLANNED), progress, config=config)
+    stages = stages_of(config)
+    # To tell what is in the store already, the whole model has to be read.
+    names = pending(context, stages) if with_model else [stage.name for stage in stages if stage.applies(context)]
+    check_start(context, names, with_model=with_model)
+    return context.in_memory("base")
+
+
+def _check_choices(config: ExperimentConfig) -> None:
+    from unlearning_core.methods.registry import methods_of
+    from unlearning_core.rankers.registry import get_ranker
+
+    get_ranker(config.neural_probing.ranker).check(config.neural_probing.ranker_parameters)
+    methods_of(config)
+
+
 def find_or_create_run(config: ExperimentConfig, root: Path) -> tuple[Run, bool]:
     """The newest run of exactly these settings, finished or not, else a new one; and whether it was there.
 
     Two processes that ask at the same time get the same run.
     """
     with Store(root).lock():
-        wanted = config_digest(config)
-        known = next((run for run in list_runs(root) if _has(run, wanted)), None)
+        known = find_run(config, root)
         return (known, True) if known is not None else (create_run(config, root), False)
 
 
@@ -94,11 +128,13 @@ def execute(
     *,
     until: str | None = None,
     context: RunContext | None = None,
+    base: "LoadedModel | None" = None,
     waiting: Callable[[str], object] | None = None,
 ) -> None:
     """Bring the run up to date, to the end or through the stage `until`.
 
     Args:
+        base: the base model where it is in memory already; it is not changed.
         waiting: told, again and again, who else works on the run until that one has ended; None: do not wait.
 
     Raises:
@@ -125,8 +161,9 @@ def execute(
         run.manifest.update(state="running", message="")
         try:
             # The settings may have changed while it waited.
-            context = context or RunContext(run, _recording(run, progress))
+            context = context or RunContext(run, _recording(run, progress), base=base)
             keep_sources(run, word_sources(context.config))
+            check_start(context, pending(context, wanted))
             _execute(run, context, wanted)
         except BaseException as error:
             raise _record_failure(run, error) from error
@@ -150,10 +187,14 @@ def _execute(run: Run, context: RunContext, stages: Iterable[Stage]) -> None:
         distributed.share(None)
 
 
-def fingerprint(stage: Stage, context: RunContext) -> str:
-    """Digest of the stage's own inputs and of the fingerprints of the stages it builds on."""
-    known = context.run.status()["stages"]
-    above = {name: known.get(name, {}).get("fingerprint") for name in stage.needs}
+def fingerprint(stage: Stage, context: RunContext, found: Mapping[str, str] | None = None) -> str:
+    """Digest of the stage's own inputs and of the fingerprints of the stages it builds on.
+
+    `found` are fingerprints of stages that go before what the run knows of them.
+    """
+    known = {name: state.get("fingerprint") for name, state in context.run.status()["stages"].items()}
+    known |= found or {}
+    above = {name: known.get(name) for name in stage.needs}
     return digest({"format": FORMAT, "stage": stage.name, "inputs": stage.inputs(context), "above": above})
 
 
@@ -178,6 +219,26 @@ def finished_stages(run: Run) -> frozenset[str]:
         except (WorkbenchError, OSError):  # its source is gone: not up to date
             continue
     return frozenset(done)
+
+
+def pending(context: RunContext, stages: Iterable[Stage]) -> list[str]:
+    """Those of the stages that have work to do: neither up to date in the run nor with a result in the store."""
+    run, waiting, found = context.run, list[str](), dict[str, str]()
+    for stage in stages:
+        if not stage.applies(context):
+            continue
+        if waiting and set(stage.needs) & set(waiting):
+            waiting.append(stage.name)
+            continue
+        try:
+            wanted = fingerprint(stage, context, found)
+        except (WorkbenchError, OSError):  # what it works on is gone or wrong: the check says so
+            wanted = ""
+        if is_finished(run, stage, wanted) or run.store.get(kind_of(stage.name), wanted) is not None:
+            found[stage.name] = wanted
+        else:
+            waiting.append(stage.name)
+    return waiting
 
 
 def _finish_without_work(run: Run, stage: Stage, wanted: str) -> bool:

@@ -63,7 +63,8 @@ def remembered_fingerprint(run: Run, source: str, look: Callable[[str], Any]) ->
             return known["fingerprint"]
         raise
     # A manifest that cannot be read stays as it is, and says so, until the run is gone on with.
-    if known.get("fingerprint") != found and run.status()["state"] != DAMAGED:
+    seen = known.get("fingerprint") == found or not run.folder.is_dir()  # a run that is only planned
+    if not seen and run.status()["state"] != DAMAGED:
         _remember(run, source, fingerprint=found)
     return found
 

@@ -15,6 +15,7 @@ from unlearning_core.config import BaseModelSection, find_path, load_config
 from unlearning_core.errors import InputError
 from unlearning_core.models.sources.starters import offered
 from unlearning_core.runs.listing import list_runs
+from unlearning_core.runs.pipeline import check_new_run
 
 STARTER, HUB, PATH, ZIP = KINDS = (
     "A model that comes with it", "A well-known model of the Hub", "A folder, .gguf file or Hub id", "Upload a zip",
@@ -114,6 +115,7 @@ def import_config() -> None:
             # The visitor knows the file by its own name, not by where it lies for a moment.
             raise InputError(str(error).replace(str(path), upload.name)) from error
     if st.button("Start a run with these settings"):
+        check_new_run(config, runs_root(), with_model=False)
         show_run(start_run(config))
         flash(f"{upload.name} was read; its settings are on the pages.")
         st.rerun()

@@ -53,6 +53,8 @@ def size_of_cut(ranking: pd.DataFrame, mask: Mask, place: DeltaGenerator) -> Non
     cut = ~mask.kept[site]
     place.metric("Neurons cut", f"{mask.cut:,}")
     place.caption(f"of {mask.total:,}, in {int(cut.any(axis=1).sum())} of {len(cut)} layers")
+    if not mask.cut:
+        st.info("No neuron is cut at this share: move the slider to the right.")
     protected = ranking[ranking["protected"] & (ranking["site"] == site)]
     if hit := int(np.count_nonzero(cut[protected["layer"], protected["index"]])):
         st.warning(f"{hit} protected neurons are among them: expect broken text.")

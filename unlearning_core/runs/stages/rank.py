@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearning_core import distributed
-from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
 from unlearning_core.neurons.neuron import row_name
 from unlearning_core.rankers.registry import get_ranker
@@ -72,7 +71,6 @@ def rank_into(context: RunContext, folder: Path, work: Path) -> Summary:
     probing = context.config.neural_probing
     ranker = get_ranker(probing.ranker)
     loaded, items = context.model("base"), context.sentences("train").items
-    check_model_figures(context)
     activations = collect(
         loaded,
         items,
@@ -119,30 +117,3 @@ def summarise(ranking: "pd.DataFrame", tokens: int) -> Summary:
         # No comma within a name: the list is shown with commas between them.
         "top": [row_name(row).replace(",", "") for row in top.to_dict("records")],
     }
-
-
-def check_model_figures(context: RunContext) -> None:
-    """Compare the optional figures of the config (the seed's) with the model.
-
-    Raises:
-        InputError: one is wrong; names the right one.
-    """
-    section, loaded = context.config.base_model, context.model("base")
-    config = loaded.model.config.get_text_config()
-    site = context.config.neural_probing.site
-    hidden, width = config.hidden_size, loaded.map.require(site)[1]
-    if section.model_type not in (None, config.model_type):
-        raise InputError(
-            f"base_model.model_type is {section.model_type!r}, but {section.base_model_path} is a "
-            f"{config.model_type!r} model. Write {config.model_type!r} or leave the key out."
-        )
-    if section.num_layers not in (None, config.num_hidden_layers):
-        raise InputError(
-            f"base_model.num_layers is {section.num_layers}, but {section.base_model_path} has "
-            f"{config.num_hidden_layers}. Write {config.num_hidden_layers} or leave the key out."
-        )
-    if section.neurons_per_layer not in (None, hidden, width):
-        raise InputError(
-            f"base_model.neurons_per_layer is {section.neurons_per_layer}, but {section.base_model_path} has "
-            f"{hidden} (its hidden size; the site {site!r} has {width}). Write {hidden} or leave the key out."
-        )

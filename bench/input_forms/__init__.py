@@ -1,0 +1,1 @@
+"""What people bring, by kind: each file has `forms()`."""

@@ -1,0 +1,253 @@
+"""What can be known before the work of a run begins is refused then, and not when its stage comes an hour later."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unlearning_core.config import ExperimentConfig
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.errors import InputError
+from unlearning_core.evaluation.prompts import check_prompts, prompt_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from unlearning_core.models.inspection import ModelInfo
+    from unlearning_core.runs.context import RunContext
+
+WITHOUT_MODEL = frozenset({"label", "filter", "report", "push"})
+"""Stages that load no model."""
+
+
+@dataclass(frozen=True)
+class TextSetting:
+    """A text that the settings name.
+
+    Attributes:
+        stage: the one that reads it; its first word.
+        field: of the config.
+        value: what is written there.
+        options: how it is read (`read_texts`).
+    """
+
+    stage: str
+    field: str
+    value: str
+    options: dict[str, Any]
+
+
+def check_start(context: "RunContext", pending: Collection[str], *, with_model: bool = True) -> None:
+    """Refuse what the stages `pending`, those that have work to do, would refuse later.
+
+    The base model is loaded first where one of them works with it; it stays in the context. Without `with_model` what
+    it alone can tell is left for later.
+
+    Raises:
+        InputError: a word list, text, prompt, layer, neuron or figure cannot be used; names the setting.
+        WorkFailed: there is not enough memory or disk space.
+    """
+    from unlearning_core.runs.room import check_room
+
+    config, kinds = context.config, {name.partition(" ")[0] for name in pending}
+    if "label" in kinds:
+        check_words(context)
+    check_texts(config, kinds, context.source)
+    if "push" in kinds:
+        check_push(config)
+    if kinds & {"measure", "distance"}:
+        check_prompts(config.test_prompts)
+    if not with_model:
+        return
+    if pending and not set(pending) <= WITHOUT_MODEL:
+        first = min(pending, key=lambda name: name in WITHOUT_MODEL)
+        if first in ("rank", "search", "prune") or first.endswith(" base"):
+            loaded = context.model("base")
+            check_model(config, loaded.info, loaded.tokenizer)
+    check_room(context, pending)
+
+
+def check_words(context: "RunContext") -> None:
+    """Read the concept's words and its neighbours.
+
+    Raises:
+        InputError: a list cannot be used, or a word is in both; names the setting.
+    """
+    with _Of("neural_probing.concept_definition"):
+        _ = context.concept
+    with _Of("neural_probing.neighbours"):
+        _ = context.neighbours
+
+
+def texts_named(config: ExperimentConfig) -> Iterator[TextSetting]:
+    """The texts that the stages read, in their order."""
+    probing, training, twin = config.neural_probing, config.retraining, config.never_knew
+    given: list[tuple[str, str, str | None, dict[str, Any]]] = [
+        (
+            "label", "neural_probing.sentences", None if probing.tokens_input_path else probing.sentences,
+            {"split": probing.sentences_split, "column": probing.sentences_column},
+        ),
+        ("label", "neural_probing.retain_corpus", probing.retain_corpus, {}),
+        (
+            "label", "neural_probing.neighbour_corpus", probing.neighbour_corpus,
+            {"split": probing.neighbour_corpus_split, "column": probing.neighbour_corpus_column},
+        ),
+    ]  # fmt: skip
+    column: dict[str, Any] = {"column": training.dataset_column}
+    for name in ("train_dataset_path", "val_dataset_path"):
+        given.append(("filter", f"retraining.{name}", getattr(training, name), column))
+    given.append(("filter", "retraining.dataset", None if training.train_dataset_path else training.dataset, column))
+    for name in ("forget_texts", "neighbour_texts", "retain_texts"):
+        value = getattr(twin, name) if twin.model is not None else None
+        given.append(("distance", f"never_knew.{name}", value, {"only": twin.texts_only}))
+    yield from (TextSetting(stage, field, value, options) for stage, field, value, options in given if value)
+
+
+def check_texts(
+    config: ExperimentConfig, kinds: Collection[str], source: Callable[[str], str] = str
+) -> dict[str, list[str]]:
+    """The first three texts of each source that these kinds of stages read, by field.
+
+    Raises:
+        InputError: one is not there, cannot be read or has no such column; names the setting.
+    """
+    from unlearning_core.concepts.texts import read_texts
+
+    first: dict[str, list[str]] = {}
+    for text in texts_named(config):
+        if text.stage in kinds:
+            with _Of(text.field):
+                first[text.field] = list(read_texts(source(text.value), limit=3, **text.options))
+    probing, twin = config.neural_probing, config.never_knew
+    if "label" in kinds:
+        for name in ("tokens_input_path", "labels_input_path"):
+            place = getattr(probing, name)
+            if place and not Path(source(place)).is_file():
+                raise InputError(f"neural_probing.{name}: {place} does not exist. Give the path of that file.")
+    if "distance" in kinds and twin.model is not None and twin.questions:
+        from unlearning_core.evaluation.truth_ratio import read_questions
+
+        with _Of("never_knew.questions"):
+            read_questions(Path(source(twin.questions)), twin.questions_only)
+    return first
+
+
+class _Of:
+    """Puts the name of a setting before what is wrong with its value."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, InputError) and not str(error).startswith(self.field):
+            raise InputError(f"{self.field}: {error}") from error
+
+
+def check_model(config: ExperimentConfig, info: "ModelInfo", tokenizer: "PreTrainedTokenizerFast | None") -> int:
+    """Compare with the model what the settings say of it; returns how many neurons are cut, of a fixed ratio.
+
+    Args:
+        tokenizer: None leaves the length of the prompts unchecked.
+
+    Raises:
+        InputError: a figure, site, layer, neuron or length does not fit the model, a prompt fills its context, or the
+            ratio is so small that it cuts nothing.
+    """
+    _check_figures(config, info)
+    if tokenizer is not None:
+        ends = {tokenizer.eos_token_id} - {None}
+        for number, prompt in enumerate(config.test_prompts, 1):
+            prompt_ids(tokenizer, prompt, number, ends, info.context)
+    asked = config.retraining.max_length
+    if config.retraining.enabled and asked and info.context and asked > info.context:
+        raise InputError(
+            f"retraining.max_length is {asked}, but {info.source} has positions for {info.context} tokens; use "
+            f"{info.context} or fewer, or leave it out."
+        )
+    return cut_size(config, info)
+
+
+def _check_figures(config: ExperimentConfig, info: "ModelInfo") -> None:
+    """The optional figures of the config, the seed system's."""
+    section, site = config.base_model, config.neural_probing.site
+    if section.model_type not in (None, info.model_type):
+        raise InputError(
+            f"base_model.model_type is {section.model_type!r}, but {section.base_model_path} is a "
+            f"{info.model_type!r} model. Write {info.model_type!r} or leave the key out."
+        )
+    if section.num_layers not in (None, info.layers):
+        raise InputError(
+            f"base_model.num_layers is {section.num_layers}, but {section.base_model_path} has {info.layers}. Write "
+            f"{info.layers} or leave the key out."
+        )
+    hidden, width = info.hidden, info.shapes.get(site, (0, None))[1]
+    if section.neurons_per_layer not in (None, hidden, width):
+        raise InputError(
+            f"base_model.neurons_per_layer is {section.neurons_per_layer}, but {section.base_model_path} has "
+            f"{hidden} (its hidden size; the site {site!r} has {width}). Write {hidden} or leave the key out."
+        )
+
+
+def cut_size(config: ExperimentConfig, info: "ModelInfo") -> int:
+    """How many neurons the settings cut of this model; 0 where none are, or a search finds the ratio.
+
+    Raises:
+        InputError: the model has no such site, layer or neuron, all of them are protected, or the ratio rounds to none.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from unlearning_core.methods.registry import methods_of
+
+    probing = config.neural_probing
+    if not any(method.name == "prune" for method, _ in methods_of(config)):
+        return 0
+    if (shape := info.shapes.get(probing.site)) is None:
+        # A GGUF file's header does not tell the width of every site.
+        if info.missing.get(probing.site) is None:
+            return 0
+        raise InputError(
+            f"neural_probing.site is {probing.site!r}, but {info.source} has no neurons there: "
+            f"{info.missing[probing.site]}. Choose one of {', '.join(info.shapes)}."
+        )
+    layers, width = shape
+    layer, index = np.divmod(np.arange(layers * width), width)
+    neurons = pd.DataFrame({"site": probing.site, "layer": layer, "index": index, "rank": layer * width + index})
+    cut = CutSettings(
+        probing.prune_ratio, probing.per_layer, tuple(probing.protected_layers), tuple(probing.excluded_neurons)
+    )
+    size = cut.mask(neurons, {probing.site: shape}).cut
+    if config.search.forget is not None:
+        return 0
+    if size == 0 and probing.prune_ratio > 0:
+        of = f"the {width:,} of each layer" if probing.per_layer else f"{len(cut.candidates(neurons)):,}"
+        raise InputError(
+            f"neural_probing.prune_ratio is {probing.prune_ratio:g}, which cuts 0 neurons of {of}. Raise it (one of "
+            f"{width if probing.per_layer else len(neurons):,} is "
+            f"{1 / (width if probing.per_layer else len(neurons)):.2g}), or write 0 to cut none on purpose."
+        )
+    return size
+
+
+def check_push(config: ExperimentConfig) -> None:
+    """Refuse a name that the Hub would not take, or a push that nobody is logged in for.
+
+    Raises:
+        InputError: one of these, or the Hub is switched off by HF_HUB_OFFLINE.
+    """
+    from huggingface_hub import constants, get_token
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    name = str(config.push_to_hub)
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise InputError(f"push_to_hub is {name!r}, which is no name on the Hub: {error} Write owner/name.") from error
+    if constants.HF_HUB_OFFLINE:
+        raise InputError(f"push_to_hub {name}: HF_HUB_OFFLINE switches the Hub off. Unset it or leave the key out.")
+    if get_token() is None:
+        raise InputError(f"push_to_hub {name}: nobody is logged in. Run `hf auth login` and run again.")
