@@ -3,6 +3,7 @@
 import copy
 import threading
 
+import gguf
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from tests.experts_by_hand import MIXTURES, array, neurons_by_hand, shared_expert
 from tests.tiny_input import tiny_input
-from tests.tiny_models import LAYERS, tiny, tiny_model
+from tests.tiny_models import LAYERS, save_tiny, tiny, tiny_model
 from unlearning_core.activations.hooks import listening
 from unlearning_core.edits.hooks import applied, multiplied
 from unlearning_core.edits.mask import Mask
@@ -18,6 +19,8 @@ from unlearning_core.edits.weights import bake
 from unlearning_core.errors import InputError
 from unlearning_core.figures.heatmap import PAYLOAD, heatmap, neurons_of_cell
 from unlearning_core.models.experts import ExpertLayout, experts_read
+from unlearning_core.models.inspection import inspect_model
+from unlearning_core.models.loading import load_model
 from unlearning_core.models.mapping import map_model
 from unlearning_core.neurons.agreement import Agreement
 from unlearning_core.neurons.lens import token_logits
@@ -226,6 +229,36 @@ def test_experts_of_another_form_are_refused_by_that_word(family):
     model = tiny_model(family, num_local_experts=4, num_experts_per_tok=2)
     with pytest.raises(InputError, match="is a mixture of experts, and its experts are not kept"):
         map_model(model)
+
+
+def test_what_is_told_before_loading_counts_the_experts(tmp_path):
+    folder = save_tiny("qwen2_moe", tmp_path / "model")
+    loaded = load_model(str(folder), device="cpu")
+    assert inspect_model(str(folder), device="cpu").experts == {"count": 4, "width": 12, "shared": 16}
+    assert loaded.info.experts == {"count": 4, "width": 12, "shared": 16}
+    assert inspect_model(str(save_tiny("llama", tmp_path / "plain")), device="cpu").experts is None
+
+
+@pytest.mark.parametrize(("fields", "width"), [({}, 4 * 48), ({"each": 12, "shared": 16}, 4 * 12 + 16)])
+def test_the_header_of_a_gguf_file_counts_every_experts_neurons(tmp_path, fields, width):
+    writer = gguf.GGUFWriter(tmp_path / "m.gguf", "qwen2moe")
+    for add, value in (
+        (writer.add_block_count, 2),
+        (writer.add_embedding_length, 32),
+        (writer.add_feed_forward_length, 48),
+        (writer.add_head_count, 4),
+        (writer.add_expert_count, 4),
+        (writer.add_expert_feed_forward_length, fields.get("each")),
+        (writer.add_expert_shared_feed_forward_length, fields.get("shared")),
+    ):
+        if value is not None:
+            add(value)
+    writer.add_tensor("token_embd.weight", np.zeros((400, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert inspect_model(str(tmp_path / "m.gguf"), device="cpu").shapes["mlp"] == (2, width)
 
 
 @pytest.mark.parametrize("ranker", ["mean_select", "wanda_difference", "taylor", "random"])

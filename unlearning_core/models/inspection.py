@@ -36,6 +36,8 @@ class ModelInfo:
         bytes_available: memory free on the device when it was asked.
         context: tokens that the model reads at most, or None where its position code has no end.
         vocabulary: tokens that the model knows.
+        experts: of a mixture of experts that offers the site mlp: experts that the router chooses from (count), neurons
+            of each (width) and of the shared expert (shared, 0 without one); None for other models.
         hidden: width of the hidden state.
         missing: why each site that the model does not offer is not there, as far as is known.
     """
@@ -54,6 +56,7 @@ class ModelInfo:
     bytes_available: int | None = None
     context: int | None = None
     vocabulary: int | None = None
+    experts: dict[str, int] | None = None
     hidden: int | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
@@ -124,6 +127,7 @@ def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype:
         device=device,
         context=getattr(text, "max_position_embeddings", None),
         vocabulary=getattr(text, "vocab_size", None),
+        experts=None if model_map.experts is None else asdict(model_map.experts),
         hidden=getattr(text, "hidden_size", None),
         missing=dict(model_map.missing),
         **facts,
@@ -133,6 +137,9 @@ def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype:
 def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelInfo:
     layers, width = int(header.of_family("block_count") or 0), int(header.of_family("embedding_length") or 0)
     hidden, heads = header.of_family("feed_forward_length"), header.of_family("attention.head_count")
+    if experts := header.of_family("expert_count"):
+        shared = header.of_family("expert_shared_feed_forward_length") or 0
+        hidden = experts * (header.of_family("expert_feed_forward_length") or hidden) + shared
     shapes = {"mlp": (layers, hidden), "head": (layers, heads), "residual": (layers + 1, width)}
     # A list means a number for each layer: no single width to show before the model is built.
     known = {site: shape for site, shape in shapes.items() if isinstance(shape[1], int)}
