@@ -114,7 +114,8 @@ def _search(ranking: pd.DataFrame, marks: Mapping[str, list[Neuron]]) -> pd.Data
     layers = row.multiselect(
         "Layers", range(int(ranking["layer"].max()) + 1), placeholder="all", key="search layers", width=180
     )
-    indices = row.text_input("Index", placeholder="17 or 100-200", key="search index", width=140)
+    example = "5:17 (expert 5)" if expert_columns(ranking) else "17 or 100-200"
+    indices = row.text_input("Index", placeholder=example, key="search index", width=140)
     show = row.selectbox("Show", _SHOW, key="search show", width=150)
     try:
         return search(
