@@ -66,6 +66,16 @@ def test_an_opened_model_gives_the_logits_it_gave_read_or_not(family):
         torch.testing.assert_close(logits(model), base, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe"])
+def test_half_precision_runs_with_experts_of_a_width_that_grouped_products_refuse(family):
+    model, eager = tiny_model(family).to(torch.bfloat16), tiny_model(family).to(torch.bfloat16)
+    with pytest.raises(RuntimeError, match="16 bytes"):
+        logits(model)
+    map_model(model)
+    eager.set_experts_implementation("eager")
+    torch.testing.assert_close(logits(model), logits(eager), rtol=2e-2, atol=2e-2)
+
+
 @pytest.mark.parametrize("family", MIXTURES)
 def test_neurons_hold_what_the_weights_say_with_zeros_where_no_token_was_sent(family):
     loaded = tiny(family)

@@ -23,8 +23,10 @@ _listening: ContextVar[object] = ContextVar("listening", default=None)
 
 
 @contextmanager
-def listening(model_map: ModelMap, site: str, listener: Listener, *, final_normed: bool = False) -> Iterator[None]:
-    """While open, runs of the model in this context call `listener` for each layer of `site`, in order.
+def listening(
+    model_map: ModelMap, site: str, listener: Listener, *, final_normed: bool = False, only: int | None = None
+) -> Iterator[None]:
+    """While open, runs of the model in this context call `listener` for each layer of `site`, or `only` one, in order.
 
     The hooks stay silent for anyone else who runs the same model meanwhile (a cached model is shared), and are removed
     at the end, also after an exception.
@@ -67,7 +69,7 @@ def listening(model_map: ModelMap, site: str, listener: Listener, *, final_norme
     previous = _listening.set(token)
     try:
         layers, _ = model_map.require(site)
-        for layer in range(layers):
+        for layer in range(layers) if only is None else (only,):
             if site == "mlp" and model_map.experts:
                 handles.append(model_map.blocks[layer].register_forward_pre_hook(texts, with_kwargs=True))
                 for number, part in enumerate(parts := model_map.parts(site, layer)):

@@ -243,7 +243,7 @@ def map_model(model: Any) -> ModelMap:
 
 @contextmanager
 def _running(model: Any) -> Iterator[None]:
-    """Say what it means that the model fails at a few tokens: its configuration contradicts itself."""
+    """Say what it means that the model fails at a few tokens: its configuration or number format does not suit it."""
     try:
         yield
     except torch.OutOfMemoryError:
@@ -251,7 +251,7 @@ def _running(model: Any) -> Iterator[None]:
     except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, AssertionError) as error:
         raise InputError(
             f"The model {type(model).__name__} cannot read a few tokens ({str(error).splitlines()[0][:200]}). "
-            "Its config.json asks for sizes that do not fit together; take the one the model was published with."
+            "Choose dtype float32 if it was another; else take the config.json that the model was published with."
         ) from error
 
 

@@ -51,8 +51,7 @@ class _Block:
 
     @property
     def input(self) -> Tensor:
-        found: Tensor = self.args[0] if self.args else self.kwargs["hidden_states"]
-        return found
+        return next(given for given in (*self.args, *self.kwargs.values()) if isinstance(given, Tensor))
 
 
 def not_silenced(model: Any, model_map: "ModelMap", branches: Sequence[list[list["Part"]]]) -> dict[str, str]:
