@@ -161,7 +161,10 @@ def _cut(name: str, keep: float) -> Change:
 
 
 def _write(name: str, content: bytes) -> Change:
-    return lambda folder: (folder / name).write_bytes(content) and None
+    def change(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+
+    return change
 
 
 def _panic(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.input_forms.form import REFUSED, Form, form
 
-_GOOD = [
+_GOOD: list[dict[str, Any]] = [
     {}, {"seed": 7}, {"neural_probing.prune_ratio": 0}, {"neural_probing.prune_ratio": 1},
     {"neural_probing.ranker": "probeless"}, {"neural_probing.site": "residual"}, {"neural_probing.per_layer": True},
     {"neural_probing.protected_layers": [0]}, {"neural_probing.excluded_neurons": [["mlp", 0, 3]]},
@@ -18,7 +18,7 @@ _GOOD = [
     {"_comment": "seed configs have some"},
 ]  # fmt: skip
 
-_BAD = [
+_BAD: list[dict[str, Any]] = [
     {"retraining.learning_rate": 2}, {"retraining.learning_rate": -1}, {"retraining.learning_rate": "fast"},
     {"retraining.num_train_epochs": 1e-9}, {"retraining.num_train_epochs": 0}, {"retraining.num_train_epochs": 1e12},
     {"retraining.batch_size": 0}, {"retraining.batch_size": 2.5}, {"retraining.batch_size": 10**9},

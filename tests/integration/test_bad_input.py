@@ -152,3 +152,21 @@ def test_a_token_in_the_environment_reaches_no_file(
     for path in folder.rglob("*"):
         if path.is_file():
             assert secret.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ("sentences", "--model", "model", "--words", "words.txt", "--count", "5", "--output", "s.pdf"),
+            "ends in .jsonl",
+        ),
+        (("smallworld", "train", "--threads", "0"), "threads"),
+    ],
+)
+def test_an_option_that_cannot_go_well_is_refused_before_the_work(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], expected: str
+) -> None:
+    before = set(folder.rglob("*"))
+    assert expected in fails(capsys, *arguments)
+    assert {path.relative_to(folder).parts[0] for path in set(folder.rglob("*")) - before} <= {"logs"}

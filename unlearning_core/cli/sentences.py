@@ -1,6 +1,7 @@
 """`unlearn sentences`: text for a concept where there is none."""
 
 from unlearning_core.cli.options import Bar, ConceptOptions, OutputFile
+from unlearning_core.errors import InputError
 from unlearning_core.writing.writer import WriterSettings, write_sentences, writing_dtype
 
 
@@ -25,6 +26,8 @@ def sentences_command(
     """
     from unlearning_core.models.loading import load_model
 
+    if output.suffix.lower() not in (".jsonl", ".json", ".txt"):
+        raise InputError(f"--output is {output}; expected a name that ends in .jsonl, .json or .txt.")
     wanted = concept.concept()
     settings = WriterSettings(model=model, words=wanted.words, count=count, concept_share=concept_share, seed=seed)
     loaded = load_model(model, dtype=writing_dtype(), progress=progress)

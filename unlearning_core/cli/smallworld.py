@@ -4,7 +4,7 @@ import json as json_text
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
 from unlearning_core.cli.options import Bar, OutputFile, OutputFolder
 from unlearning_core.cli.progress_bar import TerminalProgress
@@ -27,7 +27,7 @@ def train_command(
     without: str | None = None,
     output_dir: Path | None = None,
     recipe: Annotated[TrainingSettings, Parameter(name="*")] = TrainingSettings(),  # noqa: B008 (frozen)
-    threads: int | None = None,
+    threads: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
     device: str = "auto",
     no_compile: bool = False,
     progress: Bar,
