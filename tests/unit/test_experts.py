@@ -208,8 +208,9 @@ def test_one_neuron_is_read_as_the_whole_layer_is():
         ("deepseek_v3", {"first_k_dense_replace": 1}),
     ],
 )
-def test_layers_without_experts_leave_heads_and_residual_alone(family, settings):
-    mapped = map_model(tiny_model(family, **settings))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_layers_without_experts_leave_heads_and_residual_alone(family, settings, dtype):
+    mapped = map_model(tiny_model(family, **settings).to(dtype))
     assert set(mapped.shapes) == {"head", "residual"}
     with pytest.raises(InputError, match="mixture of experts in which not every layer has experts"):
         mapped.require("mlp")

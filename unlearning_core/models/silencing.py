@@ -70,7 +70,10 @@ def not_silenced(model: Any, model_map: "ModelMap", branches: Sequence[list[list
     parts = [part for layers in branches for layer in layers for part in layer]
     whys = {}
     if {"mlp", "head"} & set(model_map.shapes):
-        blocks = _run(model, model_map, parts, [])
+        # A plain MLP among mixtures of experts has no parts here: it is kept silent as a whole.
+        name = model_map.architecture.mlp_out.split(".")[0]
+        pairs = zip(model_map.blocks, branches[1], strict=True)
+        blocks = _run(model, model_map, parts, [block.get_submodule(name) for block, own in pairs if not own])
         mixing = _first(model_map, blocks, _hears_others)
         whole = all(layer for layer in branches[1])
         if mixing is not None:
@@ -144,24 +147,24 @@ def _same(one: Tensor, other: Tensor, size: Tensor, dtype: torch.dtype) -> bool:
     return not far and not bool(apart.norm() > MEAN_ROUNDINGS * rounding.norm())
 
 
-def _run(model: Any, model_map: "ModelMap", parts: list["Part"], norms: list[nn.Module]) -> list[_Block]:
-    """One pass of the three sequences with the neurons of `parts` and what `norms` write at 0."""
+def _run(model: Any, model_map: "ModelMap", parts: list["Part"], silent: list[nn.Module]) -> list[_Block]:
+    """One pass of the three sequences with the neurons of `parts` and what the `silent` modules write at 0."""
     blocks = [_Block() for _ in model_map.blocks]
     embedding = model.get_input_embeddings().weight
     # Spread over the vocabulary: neighbours in it (unused tokens, say) may share a row.
     ids = torch.linspace(1, 2 * len(embedding) / 3, 2 * TOKENS).long().view(2, TOKENS)
     other_start = torch.cat([ids[1, :1], ids[0, 1:]])
     ids = torch.cat([ids, other_start[None]]).to(embedding.device)
-    with _silent(model_map.blocks, blocks, parts, norms), experts_read(), torch.no_grad():
+    with _silenced(model_map.blocks, blocks, parts, silent), experts_read(), torch.no_grad():
         model_map.body(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
     return blocks
 
 
 @contextmanager
-def _silent(
-    modules: list[nn.Module], blocks: list[_Block], parts: list["Part"], norms: list[nn.Module]
+def _silenced(
+    modules: list[nn.Module], blocks: list[_Block], parts: list["Part"], silent: list[nn.Module]
 ) -> Iterator[None]:
-    """Zero parts and norms and record the blocks, in this thread only: others may run the same model."""
+    """Zero parts and silent modules and record the blocks, in this thread only: others may run the same model."""
     here = threading.get_ident()
 
     def own(hook: Callable[..., Any]) -> Callable[..., Any]:
@@ -199,7 +202,7 @@ def _silent(
             handles.append(part.module.register_forward_pre_hook(own(no_input)))
             if isinstance(part.module, ExpertNeurons):
                 handles.append(part.projection.register_forward_hook(own(no_bias), with_kwargs=True))
-        handles += [norm.register_forward_hook(own(no_output)) for norm in norms]
+        handles += [module.register_forward_hook(own(no_output)) for module in silent]
         yield
     finally:
         for handle in handles:
