@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from dataclasses import replace
 
 import gguf
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 import torch
 
 from tests.experts_by_hand import MIXTURES, array, neurons_by_hand, shared_expert
-from tests.tiny_input import tiny_input
+from tests.tiny_input import ITEMS, tiny_input
 from tests.tiny_models import LAYERS, save_tiny, tiny, tiny_model
+from unlearning_core.activations.collect import collect
 from unlearning_core.activations.hooks import listening
 from unlearning_core.edits.hooks import applied, multiplied
 from unlearning_core.edits.mask import Mask
@@ -27,6 +29,7 @@ from unlearning_core.neurons.lens import token_logits
 from unlearning_core.neurons.neuron import Neuron, neuron_name
 from unlearning_core.neurons.reading import read_neuron
 from unlearning_core.rankers.ranking import rank
+from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs.cuts import numbering
 
 IDS = torch.tensor([[5, 9, 2, 77, 31, 8, 250], [11, 3, 3, 98, 301, 40, 1]])
@@ -272,11 +275,26 @@ def test_the_header_of_a_gguf_file_counts_every_experts_neurons(tmp_path, fields
     assert inspect_model(str(tmp_path / "m.gguf"), device="cpu").shapes["mlp"] == (2, width)
 
 
-@pytest.mark.parametrize("ranker", ["mean_select", "wanda_difference", "taylor", "random"])
-def test_a_ranking_names_the_expert_of_every_neuron(ranker):
+QUICK = {
+    "ablation": {"candidates": 6},
+    "gates": {"steps": 3, "candidates": 20},
+    "combined": {"rounds": 1, "most": 5, "tests": 1},
+    "linear_probe": {"num_epochs": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def ranked_input():
     of = tiny_input("qwen2_moe")
-    ranking = rank(of, ranker)
+    return replace(of, activations=collect(of.loaded, ITEMS, rows=200))
+
+
+@pytest.mark.parametrize("ranker", RANKERS)
+def test_every_ranker_ranks_the_neurons_of_all_experts_and_names_them(ranker, ranked_input):
+    of = ranked_input
+    ranking = rank(of, ranker, QUICK.get(ranker, {}))
     assert len(ranking) == LAYERS * 64
+    assert np.isfinite(ranking["score"]).all()
     for row in ranking.itertuples():
         expert = "shared" if row.index >= 48 else str(row.index // 12)
         assert (row.expert, row.neuron) == (expert, row.index - 48 if row.index >= 48 else row.index % 12)
