@@ -9,6 +9,7 @@ from unlearning_core.config import ExperimentConfig
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.prompts import check_prompts, prompt_ids
+from unlearning_core.files import PROGRAM
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 WITHOUT_MODEL = frozenset({"label", "filter", "report", "push"})
 """Stages that load no model."""
+
+NO_TEXT = (
+    "The config names no text: give neural_probing.sentences, or neural_probing.tokens_input_path with "
+    f"labels_input_path. No text at hand? `{PROGRAM} sentences` lets the model write it."
+)
 
 
 @dataclass(frozen=True)
@@ -37,11 +43,10 @@ class TextSetting:
     options: dict[str, Any]
 
 
-def check_start(context: "RunContext", pending: Collection[str], *, with_model: bool = True) -> None:
+def check_start(context: "RunContext", pending: Collection[str]) -> None:
     """Refuse what the stages `pending`, those that have work to do, would refuse later.
 
-    The base model is loaded first where one of them works with it; it stays in the context. Without `with_model` what
-    it alone can tell is left for later.
+    The base model is loaded first where one of them works with it; it stays in the context.
 
     Raises:
         InputError: a word list, text, prompt, layer, neuron or figure cannot be used; names the setting.
@@ -49,22 +54,32 @@ def check_start(context: "RunContext", pending: Collection[str], *, with_model: 
     """
     from unlearning_core.runs.room import check_room
 
+    check_settings(context, pending)
+    if any(name.startswith("distance ") for name in pending):
+        check_never_knew(context.config)
+    first = next((name for name in pending if name not in WITHOUT_MODEL), "")
+    if first in ("rank", "search", "prune") or first.endswith(" base"):
+        loaded = context.model("base")
+        check_model(context.config, loaded.info, loaded.tokenizer)
+    check_room(context, pending)
+
+
+def check_settings(context: "RunContext", pending: Collection[str]) -> dict[str, list[str]]:
+    """What can be checked without any model; returns the first texts of each source, by the setting's name.
+
+    Raises:
+        InputError: a word list, text or prompt cannot be used, or nothing could be pushed; names the setting.
+    """
     config, kinds = context.config, {name.partition(" ")[0] for name in pending}
     if "label" in kinds:
         check_words(context)
-    check_texts(config, kinds, context.source)
+        if not (config.neural_probing.sentences or config.neural_probing.tokens_input_path):
+            raise InputError(NO_TEXT)
     if "push" in kinds:
         check_push(config)
     if kinds & {"measure", "distance"}:
         check_prompts(config.test_prompts)
-    if not with_model:
-        return
-    if pending and not set(pending) <= WITHOUT_MODEL:
-        first = min(pending, key=lambda name: name in WITHOUT_MODEL)
-        if first in ("rank", "search", "prune") or first.endswith(" base"):
-            loaded = context.model("base")
-            check_model(config, loaded.info, loaded.tokenizer)
-    check_room(context, pending)
+    return check_texts(config, kinds, context.source)
 
 
 def check_words(context: "RunContext") -> None:
@@ -230,6 +245,26 @@ def cut_size(config: ExperimentConfig, info: "ModelInfo") -> int:
             f"{1 / (width if probing.per_layer else len(neurons)):.2g}), or write 0 to cut none on purpose."
         )
     return size
+
+
+def check_never_knew(config: ExperimentConfig) -> None:
+    """Look at the never-knew model without reading its weights.
+
+    Raises:
+        InputError: it cannot be had; names the setting.
+    """
+    from unlearning_core.models.inspection import inspect_model
+
+    section, base = config.never_knew, config.base_model
+    if section.model is not None:
+        with _Of("never_knew.model"):
+            inspect_model(
+                section.model,
+                revision=section.revision,
+                device=base.device,
+                dtype=base.dtype,
+                allow_pickle=base.allow_pickle,
+            )
 
 
 def check_push(config: ExperimentConfig) -> None:

@@ -19,7 +19,7 @@ from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.files import disk_errors, write_json
 from unlearning_core.logs import logging_to
 from unlearning_core.progress import Progress, ProgressCallback, silent
-from unlearning_core.runs.checks import check_start
+from unlearning_core.runs.checks import check_settings, check_start
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.manifest import kind_of
@@ -85,9 +85,11 @@ def check_new_run(
     _check_choices(config)
     context = RunContext(Run(root / PLANNED), progress, config=config)
     stages = stages_of(config)
-    # To tell what is in the store already, the whole model has to be read.
-    names = pending(context, stages) if with_model else [stage.name for stage in stages if stage.applies(context)]
-    check_start(context, names, with_model=with_model)
+    if with_model:
+        check_start(context, pending(context, stages))
+    else:
+        # To tell what is in the store already, the whole model would have to be read.
+        check_settings(context, [stage.name for stage in stages if stage.applies(context)])
     return context.in_memory("base")
 
 

@@ -14,7 +14,7 @@ from unlearning_core.methods.registry import methods_of
 from unlearning_core.models.devices import available
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.rankers.registry import get_ranker
-from unlearning_core.runs.checks import WITHOUT_MODEL, check_model, check_prompts, check_push, check_texts, check_words
+from unlearning_core.runs.checks import WITHOUT_MODEL, check_model, check_never_knew, check_settings
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.pace import Pace, measure_pace
@@ -101,12 +101,9 @@ def plan(config: ExperimentConfig, root: Path, progress: ProgressCallback = sile
     context = RunContext(run, progress, config=config)
     names = pending(context, stages_of(config))
     stages = [stage for stage in stages_of(config) if stage.name in names]
-    kinds = {name.partition(" ")[0] for name in names}
-    check_words(context)
-    texts = check_texts(config, kinds, context.source)
-    if "push" in kinds:
-        check_push(config)
-    check_prompts(config.test_prompts)
+    texts = check_settings(context, names)
+    if any(name.startswith("distance ") for name in names):
+        check_never_knew(config)
     info, _in_memory = context.base_facts()
     here = info.download_bytes == 0
     cut = check_model(config, info, _tokenizer(context) if here else None)
