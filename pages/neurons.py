@@ -14,6 +14,7 @@ from pages.components.rows import metric_row
 from pages.components.work import bring_up_to_date
 from unlearning_core.figures.distributions import score_histogram
 from unlearning_core.figures.training_curves import gate_history
+from unlearning_core.neurons.neuron import expert_columns
 from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.rank import WORK
@@ -87,7 +88,8 @@ def show_ranking(run: Run) -> None:
             st.caption("No neuron of this model has a massive activation.")
         else:
             st.markdown("**Massive neurons**: what they put out at the first position, and elsewhere.")
-            st.dataframe(massive, hide_index=True)
+            names = ranking[["site", "layer", "index", *expert_columns(ranking)]]
+            st.dataframe(massive.merge(names, on=["site", "layer", "index"], how="left"), hide_index=True)
 
 
 show(main)

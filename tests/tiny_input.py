@@ -39,6 +39,10 @@ ITEMS = [
 ]
 
 
+SMOOTH: dict[str, dict[str, Any]] = {"qwen2_moe": {"num_experts_per_tok": 4}}
+"""Settings with which a family's loss has a derivative everywhere: a router that chooses among experts jumps."""
+
+
 def statistics_of(rows: np.ndarray, classes: np.ndarray) -> Statistics:
     """Statistics of activations `[rows, layers, width]` at hand; the class of each row is 0 or 1."""
     own = [rows[classes == label].astype(np.float64) for label in (0, 1)]
@@ -65,6 +69,9 @@ def scaled(of: RankingInput, site: str, neurons: list[tuple[int, int]], factor: 
     found = map_model(model)
     with torch.no_grad():
         for layer, index in neurons:
+            if site == "mlp" and found.experts:
+                _scale_expert(model.model.layers[layer].mlp, index, factor)
+                continue
             for module in found.readers(site, layer):
                 _scale(module, site, index, factor, found.head_dim, found.gain_offset)
     return replace(of.loaded, model=model, map=found)
@@ -92,6 +99,14 @@ def _divergence(of: RankingInput, mask: Mask) -> float:
         nats += kl_of_logits(*logits).sum()
         tokens += int(batch.retain.sum())
     return nats / tokens
+
+
+def _scale_expert(mlp: Any, index: int, factor: float) -> None:
+    experts, _, width = mlp.experts.down_proj.shape
+    if index < experts * width:
+        mlp.experts.down_proj[index // width, :, index % width] *= factor
+    else:
+        mlp.shared_expert.down_proj.weight[:, index - experts * width] *= factor
 
 
 def _scale(module: Any, site: str, index: int, factor: float, head_dim: int, gain_offset: float) -> None:

@@ -34,6 +34,11 @@ _WIDE = {
 _GROUPED = {**_WIDE, "num_key_value_heads": 2}
 _GPT = {"n_embd": 32, "n_layer": LAYERS, "n_head": 4, "n_inner": 48, "n_positions": 128}
 
+_ROUTED = {**_GROUPED, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 12}
+_LOCAL = {**_GROUPED, "intermediate_size": 12, "num_local_experts": 4, "num_experts_per_tok": 2}
+_GROUPS = {"n_routed_experts": 4, "n_group": 1, "topk_group": 1, "n_shared_experts": 1, "first_k_dense_replace": 0}
+_LATENT = {"q_lora_rank": None, "kv_lora_rank": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8}
+
 _SETTINGS: dict[str, dict[str, Any]] = {
     "gpt2": _GPT,
     "gpt_neo": {
@@ -58,6 +63,15 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "gemma3_text": {**_GROUPED, "head_dim": 16, "sliding_window": 16, "query_pre_attn_scalar": 16},
     "phi3": _GROUPED,
     "falcon": {**_WIDE, "ffn_hidden_size": 48},
+    "mixtral": _LOCAL,
+    "qwen2_moe": {**_ROUTED, "shared_expert_intermediate_size": 16},
+    "qwen3_moe": {**_ROUTED, "head_dim": 8},
+    "olmoe": {**_ROUTED, "intermediate_size": 12},
+    "phimoe": _LOCAL,
+    "gpt_oss": {**_LOCAL, "head_dim": 8, "sliding_window": 16},
+    "deepseek_v2": {**_ROUTED, **_GROUPS, **_LATENT, "num_key_value_heads": 4},
+    "deepseek_v3": {**_ROUTED, **_GROUPS, **_LATENT, "num_key_value_heads": 4},
+    "glm4_moe": {**_ROUTED, **_GROUPS, "head_dim": 8},
 }
 
 FAMILIES: tuple[str, ...] = tuple(_SETTINGS)
@@ -72,7 +86,9 @@ def tiny_model(family: str, seed: int = 0, **overrides: Any) -> Any:
     """
     settings = {**_SETTINGS.get(family, _GROUPED), "vocab_size": VOCABULARY, **overrides}
     settings = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None, **settings}
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **settings))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **settings))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():

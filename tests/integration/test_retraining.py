@@ -57,6 +57,20 @@ def test_cut_weights_are_silent_in_the_saved_file_and_others_moved(
     assert result["regrown"] == 0
 
 
+def test_cut_neurons_of_every_expert_stay_silent_in_the_saved_file_and_others_move(tmp_path: Path) -> None:
+    mask = pruned(tmp_path, "mixtral")
+    result = train(make_job(tmp_path))
+    before, after = weights(tmp_path / "pruned"), weights(result["model_folder"])
+    moved = []
+    for layer in range(3):
+        for expert, kept in enumerate(mask.kept["mlp"][layer].reshape(4, 12)):
+            name = f"model.layers.{layer}.block_sparse_moe.experts.{expert}.w2.weight"
+            assert not after[name][:, ~kept].any()
+            moved.append((after[name][:, kept] != before[name][:, kept]).mean())
+    assert np.mean(moved) > 0.9
+    assert (result["cut"], result["regrown"]) == (mask.cut, 0)
+
+
 def test_cut_neurons_grow_back_only_when_asked_and_are_counted(tmp_path: Path) -> None:
     mask = pruned(tmp_path)
     result = train(make_job(tmp_path, keep_pruned=False))

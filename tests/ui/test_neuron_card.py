@@ -1,11 +1,14 @@
 """The Neurons page with a neuron chosen: its card, the search, pins and neurons that are never cut."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.components.model_cache import base_model
 from pages.components.neurons.neuron_choice import pinned_neurons, toggle_pin
+from tests.tiny_models import save_tiny
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled
 from unlearning_core.edits.mask import Mask
@@ -57,6 +60,21 @@ def test_a_card_shows_ranks_tokens_passages_and_what_the_cut_alone_does(at_neuro
         mask = Mask.from_neurons({"mlp": loaded.map.shapes["mlp"]}, [("mlp", 1, 7)])
         change = nll_delta(measure(loaded, items), measure(loaded, items, mask=mask), "concept")
     assert labelled(app.metric, "Its cut alone: concept").value == f"{change.value:+.4f} ± {1.96 * change.stderr:.4f}"
+
+
+def test_a_neuron_of_an_expert_is_named_by_it_on_the_card_and_in_the_table(
+    at_neuron: OpenPage, new_run: NewRun, tmp_path: Path
+) -> None:
+    folder = save_tiny("qwen2_moe", tmp_path / "mixture")
+    app = at_neuron(new_run("rank", base_model={"base_model_path": str(folder)}), "1.29")
+    fine(app)
+    assert "Layer 1, expert 2, neuron 5" in texts(app)
+    assert "Framed: layer 1, expert 2, neuron 5." in texts(app)
+    labelled(app.text_input, "Index").set_value("2:5, shared:0-1").run()
+    fine(app)
+    shown = next(table.value for table in app.dataframe if "pinned" in table.value)
+    names = zip(shown["expert"], shown["neuron"], shown["index"], strict=True)
+    assert {(str(expert), *place) for expert, *place in names} == {("2", 5, 29), ("shared", 0, 48), ("shared", 1, 49)}
 
 
 @pytest.mark.parametrize("neuron", ["9.7", "1.48", "chair", "-1.2"])

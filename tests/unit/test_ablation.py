@@ -28,7 +28,7 @@ def neurons_of(of: RankingInput, site: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("site", ["mlp", "head", "residual"])
-@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2_moe"])
 def test_each_cut_is_what_its_mask_measures_by_itself(family: str, site: str) -> None:
     of = tiny_input(family, site)
     neurons = neurons_of(of, site)

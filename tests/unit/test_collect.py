@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.experts_by_hand import neurons_by_hand
 from tests.tiny_input import statistics_of
 from tests.tiny_models import FAMILIES, tiny_model, tiny_tokenizer
 from unlearning_core.activations.alignment import Aggregation, Alignment
@@ -37,6 +38,8 @@ def loaded(family: str = "llama", **overrides: Any) -> Any:
 
 def alone(model: Any, site: str, ids: list[int]) -> np.ndarray:
     """Activations of one text without padding, `[tokens, layers, width]`, by a separate way for each site."""
+    if site == "mlp" and model.map.experts:
+        return neurons_by_hand(model.model, ids)
     seen: list[torch.Tensor] = []
     handles = []
     if site != "residual":

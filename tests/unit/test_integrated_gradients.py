@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.tiny_input import ITEMS, scaled, tiny_input
+from tests.tiny_input import ITEMS, SMOOTH, scaled, tiny_input
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.likelihood import measure
@@ -20,10 +20,12 @@ STEP = 0.01
 KINDS = ("concept", "retain")
 
 
-@pytest.mark.parametrize("site", ["mlp", "head", "residual"])
-@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize(
+    ("family", "site"),
+    [*((family, site) for family in ("llama", "gpt2") for site in ("mlp", "head", "residual")), ("qwen2_moe", "mlp")],
+)
 def test_the_shares_of_a_layer_add_up_to_what_cutting_it_does(family: str, site: str) -> None:
-    of = tiny_input(family, site)
+    of = tiny_input(family, site, **SMOOTH.get(family, {}))
     found = shares(of, token_batches(of), 64)
     layers, width = shape = of.loaded.map.shapes[site]
     base = measure(of.loaded, ITEMS)

@@ -35,7 +35,7 @@ def test_indices_are_numbers_and_ranges(typed: str, wanted: set[int]) -> None:
     assert found["rank"].is_monotonic_increasing
 
 
-@pytest.mark.parametrize("typed", ["chair", "3-", "-1", "1.5"])
+@pytest.mark.parametrize("typed", ["chair", "3-", "-1", "1.5", "2:5", ":5", "shared:"])
 def test_what_is_no_number_is_named(typed: str) -> None:
     with pytest.raises(InputError, match="100-200"):
         search(ranking_of(), indices=typed)

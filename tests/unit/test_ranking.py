@@ -29,7 +29,7 @@ def fixed(score: np.ndarray) -> Ranker:
 
 def of_shape(layers: int, width: int) -> Any:
     """What a ranking asks of a model that it does not run."""
-    return SimpleNamespace(map=SimpleNamespace(shapes={"mlp": (layers, width)}))
+    return SimpleNamespace(map=SimpleNamespace(shapes={"mlp": (layers, width)}, experts=None))
 
 
 @pytest.fixture

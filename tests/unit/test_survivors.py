@@ -29,13 +29,18 @@ def regrow(model, neuron):
             target = module.bias if getattr(module, "bias", None) is not None else module.weight
             target[index] = 0.25
         else:
+            if site == "mlp" and mapped.experts:
+                expert, column = divmod(index, mapped.experts.width)
+                weight = mapped.blocks[layer].mlp.experts.down_proj[expert]
+                (weight if mapped.architecture.model_type == "gpt_oss" else weight.T)[column, 3] = 1e-6
+                return
             column = index * mapped.head_dim + 1 if site == "head" else index
             entry = (column, 3) if type(module).__name__ == "Conv1D" else (3, column)
             module.weight[entry] = 1e-6
 
 
 @pytest.mark.parametrize("shard", ["5GB", "20KB"])
-@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2", "starcoder2"])
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2", "starcoder2", "mixtral", "gpt_oss"])
 @pytest.mark.parametrize("site", SITES)
 def test_survivors_finds_a_regrown_neuron_in_memory_and_in_the_saved_folder(family, site, shard, tmp_path):
     model = tiny_model(family)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny_input import ITEMS, scaled, tiny_input
+from tests.tiny_input import ITEMS, SMOOTH, scaled, tiny_input
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.evaluation.likelihood import measure
@@ -32,9 +32,9 @@ def difference(of: RankingInput, site: str, layer: int, index: int) -> tuple[Mea
 
 
 @pytest.mark.parametrize("site", ["mlp", "head", "residual"])
-@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "qwen2_moe"])
 def test_the_derivatives_are_those_of_the_loss_when_a_neuron_is_scaled(family: str, site: str) -> None:
-    of = tiny_input(family, site)
+    of = tiny_input(family, site, **SMOOTH.get(family, {}))
     found = found_for(of)
     layers, width = of.loaded.map.shapes[site]
     for layer, index in {(0, 1), (layers - 1, width - 1)}:

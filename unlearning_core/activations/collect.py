@@ -42,6 +42,9 @@ make the same batches."""
 
 TOKEN_BUDGET_GPU = 16_384
 
+MOST_VALUES = 2**30
+"""Activations of one layer that stand side by side at most: the layers of a mixture of experts are very wide."""
+
 TASK = "reading activations"
 
 log = logging.getLogger(__name__)
@@ -128,7 +131,7 @@ def collect(
         )
     layers, width = loaded.map.require(site)
     device = next(loaded.model.parameters()).device
-    budget = token_budget or default_token_budget(device.type)
+    budget = token_budget or min(default_token_budget(device.type), max(TOKEN_BUDGET, MOST_VALUES // width))
     reader = _Pass(loaded, site, device, Reservoir(rows, layers, width, seed=seed) if rows else None)
     read_at = alignment, aggregation, skip_first
     rank, world = processes()

@@ -5,6 +5,7 @@ something only where its own token is in the current context, so two threads can
 A new thread starts with an empty context: run it through `contextvars.copy_context().run` to take the mask along.
 """
 
+import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from torch.utils.hooks import RemovableHandle
 
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
+from unlearning_core.models.experts import ExpertNeurons, experts_read
 from unlearning_core.models.mapping import ModelMap, map_model
 
 _active: ContextVar[frozenset[object]] = ContextVar("active_masks", default=frozenset())
@@ -31,7 +33,8 @@ _registering = threading.Lock()
 def applied(model: nn.Module, mask: Mask, model_map: ModelMap | None = None) -> Iterator[None]:
     """Inside the `with`, `model` computes as if the cut neurons of `mask` were gone; nothing is copied or changed.
 
-    mlp and head: the output projection's input is multiplied by the mask. residual: the output of the norms that read
+    mlp and head: the output projection's input is multiplied by the mask (in a mixture of experts that of every
+    expert's). residual: the output of the norms that read
     the hidden state is. Nested masks all hold. On exit and on an exception every hook is removed.
 
     Args:
@@ -70,7 +73,8 @@ def multiplied(
             for (site, layer), factor in factors.items():
                 handles += _register(model_map, site, layer, factor, token)
         _active.set(_active.get() | {token})
-        yield
+        with experts_read() if any(site == "mlp" for site, _ in factors) else contextlib.nullcontext():
+            yield
     finally:
         _active.set(_active.get() - {token})
         with _registering:
@@ -103,12 +107,11 @@ def _register(model_map: ModelMap, site: str, layer: int, factor: Tensor, token:
     if site == "head":
         factor = factor.repeat_interleave(model_map.head_dim, dim=-1)
     handles = []
-    for module in model_map.readers(site, layer):
-        weight = module.weight
-        assert isinstance(weight, Tensor)
-        multiply = partial(_multiply, factor.to(weight), token)
-        on_output = site == "residual"
-        handles.append((module.register_forward_hook if on_output else module.register_forward_pre_hook)(multiply))
+    for part in model_map.parts(site, layer):
+        own = factor if site == "head" else factor[..., part.neurons]
+        multiply = partial(_multiply, own.to(next(part.projection.parameters())), token)
+        register = part.module.register_forward_hook if site == "residual" else part.module.register_forward_pre_hook
+        handles.append(register(multiply))
     return handles
 
 
@@ -118,4 +121,10 @@ def _multiply(factor: Tensor, token: object, module: nn.Module, args: tuple[Any,
         return None
     if output:
         return output[0] * factor.to(output[0])
+    if isinstance(module, ExpertNeurons):
+        inner, routing = args
+        return module.multiplied(inner, routing, factor.to(inner)), routing
+    if factor.dim() > args[0].dim():  # a shared expert may be given all texts one after the other
+        by_text = args[0].unflatten(0, (factor.shape[0], -1)) * factor.to(args[0])
+        return (by_text.flatten(0, 1), *args[1:])
     return (args[0] * factor.to(args[0]), *args[1:])

@@ -11,15 +11,16 @@ import torch
 from jaxtyping import Int64, Shaped
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM
-from transformers.pytorch_utils import Conv1D
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.core_model_loading import revert_weight_conversion
 
 from unlearning_core.compat import building_a_model
 from unlearning_core.edits.hooks import check_mask, inputs_kept
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
 from unlearning_core.models.architectures import TABLE
-from unlearning_core.models.mapping import ModelMap, map_model
+from unlearning_core.models.experts import ExpertNeurons
+from unlearning_core.models.mapping import ModelMap, Part, map_model
 
 _log = logging.getLogger(__name__)
 Neuron = tuple[str, int, int]
@@ -37,6 +38,7 @@ class Cut:
         positions: entries along `axis`.
         neurons: the neuron each position belongs to (a head has head_dim of them).
         value: what is written: 0, or minus the gain offset for a norm's gain.
+        experts: of a weight that holds all experts, the entry along its first axis that each position is of.
     """
 
     site: str
@@ -46,15 +48,28 @@ class Cut:
     positions: Int64[Tensor, " entries"]
     neurons: Int64[np.ndarray, " entries"]
     value: float
+    experts: Int64[Tensor, " entries"] | None = None
 
     def write(self) -> None:
         """Silence the neurons in place; cheap enough for every optimizer step."""
         with torch.no_grad():
-            self.parameter.index_fill_(self.axis, self.positions.to(self.parameter.device), self.value)
+            if self.experts is None:
+                self.parameter.index_fill_(self.axis, self.positions.to(self.parameter.device), self.value)
+            else:
+                self.parameter[self._entries(self.parameter.device)] = self.value
+
+    def _entries(self, device: torch.device) -> tuple[Tensor | slice, ...]:
+        """Index of the entries in a weight that holds all experts; selects [entries, outputs]."""
+        assert self.experts is not None
+        experts, positions = self.experts.to(device), self.positions.to(device)
+        return (experts, positions) if self.axis == 1 else (experts, slice(None), positions)
 
     def alive(self, tensor: Shaped[Tensor, "..."]) -> Int64[np.ndarray, " neurons"]:
         """The neurons (sorted, unique) whose entries in `tensor`, of the parameter's shape, are not silent."""
-        entries = tensor.index_select(self.axis, self.positions.to(tensor.device)).movedim(self.axis, 0)
+        if self.experts is None:
+            entries = tensor.index_select(self.axis, self.positions.to(tensor.device)).movedim(self.axis, 0)
+        else:
+            entries = tensor[self._entries(tensor.device)]
         changed = (entries != self.value).reshape(len(self.positions), -1).any(dim=1)
         return np.unique(self.neurons[changed.cpu().numpy()])
 
@@ -69,23 +84,36 @@ def cuts(model_map: ModelMap, mask: Mask) -> list[Cut]:
     found = []
     for site, kept in mask.kept.items():
         for layer in np.flatnonzero(~kept.all(axis=1)):
-            positions = np.flatnonzero(~inputs_kept(kept[layer], site, model_map))
-            neurons = positions // model_map.head_dim if site == "head" else positions
-            for module in model_map.readers(site, int(layer)):
-                for parameter, axis, value in _places(module, site, model_map.gain_offset):
-                    where = torch.from_numpy(positions)
-                    where = where if parameter.is_meta else where.to(parameter.device)
-                    found.append(Cut(site, int(layer), parameter, axis, where, neurons, value))
+            for part in model_map.parts(site, int(layer)):
+                own = kept[layer] if site == "head" else kept[layer, part.neurons]
+                positions = np.flatnonzero(~inputs_kept(own, site, model_map))
+                neurons = positions // model_map.head_dim if site == "head" else positions + part.neurons.start
+                if len(positions):
+                    found += _of_part(part, site, int(layer), positions, neurons, model_map.gain_offset)
     return found
 
 
-def _places(module: nn.Module, site: str, gain_offset: float) -> list[tuple[nn.Parameter, int, float]]:
-    weight, bias = module.weight, getattr(module, "bias", None)
-    assert isinstance(weight, nn.Parameter)
-    if site != "residual":
-        return [(weight, 0 if isinstance(module, Conv1D) else 1, 0.0)]
-    # A norm's bias would leak a constant through a zeroed gain.
-    return [(weight, 0, -gain_offset)] + ([(bias, 0, 0.0)] if isinstance(bias, nn.Parameter) else [])
+def _of_part(
+    part: Part, site: str, layer: int, positions: np.ndarray, neurons: np.ndarray, gain_offset: float
+) -> list[Cut]:
+    weight, axis, value = part.weight, part.inputs_axis, 0.0
+    experts = None
+    if isinstance(part.module, ExpertNeurons):
+        experts, positions = np.divmod(positions, part.module.width)
+    if site == "residual":
+        axis, value = 0, -gain_offset
+
+    def there(numbers: np.ndarray) -> Tensor:
+        return torch.from_numpy(numbers) if weight.is_meta else torch.from_numpy(numbers).to(weight.device)
+
+    where = there(positions)
+    of_experts = None if experts is None else there(experts)
+    found = [Cut(site, layer, weight, axis, where, neurons, value, of_experts)]
+    bias = getattr(part.module, "bias", None)
+    if site == "residual" and isinstance(bias, nn.Parameter):
+        # A norm's bias would leak a constant through a zeroed gain.
+        found.append(Cut(site, layer, bias, 0, where, neurons, 0.0))
+    return found
 
 
 def bake(model: nn.Module, mask: Mask, model_map: ModelMap | None = None) -> None:
@@ -131,16 +159,16 @@ def survivors(model_or_folder: nn.Module | str | Path, mask: Mask, model_map: Mo
     with building_a_model(), torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    read = _reader(folder, f"{model.base_model_prefix}.")
-    return _alive(cuts(map_model(model), mask), lambda cut: read(names[id(cut.parameter)], cut.parameter.shape))
+    read = _reader(folder, model)
+    return _alive(cuts(map_model(model), mask), lambda cut: read(names[id(cut.parameter)], cut.parameter))
 
 
 def _alive(places: list[Cut], tensor: Callable[[Cut], Tensor]) -> list[Neuron]:
     return sorted({(cut.site, cut.layer, int(index)) for cut in places for index in cut.alive(tensor(cut))})
 
 
-def _reader(folder: Path, prefix: str) -> Callable[[str, torch.Size], Tensor]:
-    """A function (name, shape) -> tensor over the folder's safetensors files."""
+def _reader(folder: Path, model: PreTrainedModel) -> Callable[[str, Tensor], Tensor]:
+    """A function (name, parameter of `model`) -> tensor over the folder's safetensors files."""
     index = folder / "model.safetensors.index.json"
     try:
         files = {*json.loads(index.read_text())["weight_map"].values()} if index.is_file() else {"model.safetensors"}
@@ -154,9 +182,9 @@ def _reader(folder: Path, prefix: str) -> Callable[[str, torch.Size], Tensor]:
             "model.safetensors.index.json. Save the model again with save_pretrained."
         ) from error
 
-    def read(name: str, shape: torch.Size) -> Tensor:
+    def one(name: str, shape: torch.Size) -> Tensor:
         # Some published files leave out the prefix of the model's body ("h.0" for "transformer.h.0").
-        key = name if name in where else name.removeprefix(prefix)
+        key = name if name in where else name.removeprefix(f"{model.base_model_prefix}.")
         if key not in where:
             raise InputError(
                 f"The weights in {folder} have no tensor {name}. Save the model again with save_pretrained."
@@ -169,5 +197,12 @@ def _reader(folder: Path, prefix: str) -> Callable[[str, torch.Size], Tensor]:
                 "Save the model again with save_pretrained."
             )
         return tensor
+
+    def read(name: str, parameter: Tensor) -> Tensor:
+        # Most families save each expert of a fused weight as a tensor of its own, under another name.
+        saved = revert_weight_conversion(model, {name: parameter})
+        if name in where or len(saved) < 2:
+            return one(name, parameter.shape)
+        return torch.stack([one(expert, tensor.shape) for expert, tensor in saved.items()])
 
     return read

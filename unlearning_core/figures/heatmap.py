@@ -13,10 +13,12 @@ from unlearning_core.figures.style import SITE_NAMES, styled
 PAYLOAD = 340_000
 
 # Cells that fit. Each costs 4 bytes of score, 2 of neuron number where its place does not tell it, 15 where it can be
-# clicked and 1 under a veil; base64 and its escapes add almost half.
+# clicked and 1 under a veil; base64 and its escapes add almost half. The name of an expert's neuron takes up to 25.
 _CELLS_PLAIN = 47_000
 _CELLS_NUMBERED = 26_000
 _CELLS_SELECTABLE = 9_000
+_CELLS_NAMED = 9_000
+_CELLS_NAMED_SELECTABLE = 4_500
 _COLUMNS = 2_000
 _MARKERS = 2_000
 
@@ -48,12 +50,13 @@ def heatmap(
     scores = standardise(raw) if standardised else raw
     cut = np.zeros(raw.shape, bool) if cut is None else np.asarray(cut, bool)
     plain = order_by == "index" and raw.size <= _CELLS_PLAIN and np.count_nonzero(cut) <= _MARKERS
-    most = _CELLS_SELECTABLE if selectable else _CELLS_PLAIN if plain else _CELLS_NUMBERED
-    bins = _bins(scores, most, order_by)
+    names = _expert_names(ranking, site, raw.shape)
+    most = _most_selectable(names is not None) if selectable else _CELLS_PLAIN if plain else _CELLS_NUMBERED
+    bins = _bins(scores, most if names is None else min(most, _CELLS_NAMED), order_by)
     numbered = not selectable and (bins.size > 1 or order_by == "score")
-    figure = go.Figure(_cells(bins, order_by, standardised, numbered=numbered))
+    figure = go.Figure(_cells(bins, order_by, standardised, None if selectable else names, numbered=numbered))
     if selectable:
-        figure.add_trace(_clickable(bins, order_by))
+        figure.add_trace(_clickable(bins, order_by, names))
         figure.data[0].update(hoverinfo="skip", hovertemplate=None)
         figure.update_layout(hoverdistance=-1)
     if cut.any():
@@ -77,24 +80,41 @@ def neurons_of_cell(
     ranking: pd.DataFrame, site: str, chosen: tuple[int, int], *, order_by: OrderBy = "index"
 ) -> np.ndarray:
     """Indices of the neurons that a selectable heatmap draws in the cell of `chosen`, (layer, neuron), itself too."""
-    cells = _bins(score_matrix(ranking, site), _CELLS_SELECTABLE, order_by).cells
+    cells = _bins(score_matrix(ranking, site), _most_selectable("expert" in ranking.columns), order_by).cells
     return np.flatnonzero(cells[chosen[0]] == cells[chosen])
+
+
+def _most_selectable(named: bool) -> int:
+    return _CELLS_NAMED_SELECTABLE if named else _CELLS_SELECTABLE
+
+
+def _expert_names(ranking: pd.DataFrame | np.ndarray, site: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    """What each place of a layer is called in a mixture of experts, str [width]: "5, neuron 17"; None elsewhere."""
+    if not isinstance(ranking, pd.DataFrame) or "expert" not in ranking.columns:
+        return None
+    rows = ranking[(ranking["site"] == site) & (ranking["layer"] == ranking["layer"].iloc[0])]
+    names = np.full(shape[1], "", dtype=object)
+    names[rows["index"]] = rows["expert"].astype(str) + ", neuron " + rows["neuron"].astype(str)
+    return names
 
 
 def _bins(scores: np.ndarray, most: int, order_by: OrderBy) -> Bins:
     return bin_scores(scores, min(most, _COLUMNS * len(scores)), order_by)
 
 
-def _cells(bins: Bins, order_by: OrderBy, standardised: bool, *, numbered: bool) -> go.Heatmap:
+def _cells(
+    bins: Bins, order_by: OrderBy, standardised: bool, names: np.ndarray | None, *, numbered: bool
+) -> go.Heatmap:
     finite = bins.values[np.isfinite(bins.values)]
     # A few neurons stand far out: without a limit they alone would have a colour.
     high = float(np.quantile(np.abs(finite) if standardised else finite, 0.995)) if finite.size else 1.0
     low = -high if standardised else float(finite.min()) if finite.size else 0.0
     places = np.arange(bins.values.shape[1]) * bins.size
-    neuron = "%{customdata}" if numbered else "%{x}"
+    neuron = "expert %{hovertext}" if names is not None else "neuron %{customdata}" if numbered else "neuron %{x}"
     return go.Heatmap(
         z=bins.values.astype(np.float32), x=_small(places), zmin=low, zmax=high if high > low else low + 1.0,
-        customdata=_small(np.maximum(bins.neurons, 0)) if numbered else None, name="score",
+        customdata=_small(np.maximum(bins.neurons, 0)) if numbered and names is None else None, name="score",
+        hovertext=None if names is None else names[np.maximum(bins.neurons, 0)],
         colorscale="RdBu_r" if standardised else "Cividis", hovertemplate=_hover(neuron, "%{z:.3g}", order_by),
         colorbar={"title": "SD above layer" if standardised else "score", "thickness": 12},
     )  # fmt: skip
@@ -102,18 +122,20 @@ def _cells(bins: Bins, order_by: OrderBy, standardised: bool, *, numbered: bool)
 
 def _hover(neuron: str, score: str, order_by: OrderBy) -> str:
     place = "<br>place %{x}" if order_by == "score" else ""
-    return f"layer %{{y}}<br>neuron {neuron}<br>score {score}{place}<extra></extra>"
+    return f"layer %{{y}}<br>{neuron}<br>score {score}{place}<extra></extra>"
 
 
-def _clickable(bins: Bins, order_by: OrderBy) -> go.Scattergl:
+def _clickable(bins: Bins, order_by: OrderBy, names: np.ndarray | None) -> go.Scattergl:
     layers, cells = np.nonzero(bins.neurons >= 0)
     facts = np.column_stack([layers, bins.neurons[layers, cells], bins.values[layers, cells]])
+    neuron = "neuron %{customdata[1]:d}" if names is None else "expert %{hovertext}"
     unseen = {"marker": {"opacity": 0}}
     return go.Scattergl(
         x=_small(cells * bins.size), y=_small(layers), mode="markers", selected=unseen, unselected=unseen,
         customdata=facts.astype(np.float32),  # exact for every number of a neuron
         marker={"symbol": "square", "size": 7, "opacity": 0}, showlegend=False, name="neurons",
-        hovertemplate=_hover("%{customdata[1]:d}", "%{customdata[2]:.3g}", order_by),
+        hovertext=None if names is None else names[bins.neurons[layers, cells]],
+        hovertemplate=_hover(neuron, "%{customdata[2]:.3g}", order_by),
     )  # fmt: skip
 
 

@@ -15,11 +15,12 @@ class Architecture:
     Attributes:
         model_type: `config.model_type` of the family.
         blocks: dotted path from the causal language model to the list of blocks.
-        mlp_out: path in a block to the MLP's down projection.
+        mlp_out: path in a block to the MLP's down projection; in a mixture of experts to the module of all experts.
         attn_out: path in a block to the attention output projection.
         norms: paths in a block to the norms that read the residual stream; a variant of the family may lack some.
         final_norm: dotted path from the causal language model to the norm that the language model head reads.
         gain_offset: a norm multiplies by `gain_offset + weight`, so a dimension is cut at `weight = -gain_offset`.
+        shared_out: path in a block to the down projection of the expert that every token goes to, if there is one.
     """
 
     model_type: str
@@ -29,6 +30,7 @@ class Architecture:
     norms: tuple[str, ...]
     final_norm: str
     gain_offset: float = 0.0
+    shared_out: str = ""
 
 
 _NORMS = ("input_layernorm", "post_attention_layernorm")
@@ -40,6 +42,13 @@ _FALCON_NORMS = (*_NORMS, "ln_attn", "ln_mlp")
 def _llama_like(model_type: str, *, norms: tuple[str, ...] = _NORMS, gain_offset: float = 0.0) -> Architecture:
     return Architecture(
         model_type, "model.layers", "mlp.down_proj", "self_attn.o_proj", norms, "model.norm", gain_offset
+    )
+
+
+def _experts(model_type: str, *, shared_out: str = "") -> Architecture:
+    """A mixture of experts; see `unlearning_core.models.experts`."""
+    return Architecture(
+        model_type, "model.layers", "mlp.experts", "self_attn.o_proj", _NORMS, "model.norm", shared_out=shared_out
     )
 
 
@@ -64,6 +73,9 @@ _ROWS = (
     _llama_like("gemma", gain_offset=1.0),
     _llama_like("gemma2", norms=_GEMMA2_NORMS, gain_offset=1.0),
     _llama_like("gemma3_text", norms=_GEMMA2_NORMS, gain_offset=1.0),
+    *map(_experts, ("mixtral", "qwen3_moe", "olmoe", "phimoe", "gpt_oss")),
+    _experts("qwen2_moe", shared_out="mlp.shared_expert.down_proj"),
+    *(_experts(name, shared_out="mlp.shared_experts.down_proj") for name in ("deepseek_v2", "deepseek_v3", "glm4_moe")),
 )
 
 TABLE: dict[str, Architecture] = {row.model_type: row for row in _ROWS}
@@ -85,7 +97,7 @@ def family_table() -> list[dict[str, str]]:
     return [
         {
             "family": row.model_type,
-            "MLP": row.mlp_out,
+            "MLP": ", ".join(filter(None, (row.mlp_out, row.shared_out))),
             "attention": row.attn_out,
             "norms": ", ".join((*row.norms, row.final_norm)),
             "sites": "mlp, head, residual" if row.norms and row.final_norm else "mlp, head",

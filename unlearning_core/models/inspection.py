@@ -43,6 +43,8 @@ class ModelInfo:
         bytes_available: memory free on the device when it was asked.
         context: tokens that the model reads at most, or None where its position code has no end.
         vocabulary: tokens that the model knows.
+        experts: of a mixture of experts that offers the site mlp: experts that the router chooses from (count), neurons
+            of each (width) and of the shared expert (shared, 0 without one); None for other models.
         hidden: width of the hidden state.
         missing: why each site that the model does not offer is not there, as far as is known.
         notes: what a person has to know of what is used and what is not, a sentence each.
@@ -62,6 +64,7 @@ class ModelInfo:
     bytes_available: int | None = None
     context: int | None = None
     vocabulary: int | None = None
+    experts: dict[str, int] | None = None
     hidden: int | None = None
     missing: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -168,6 +171,7 @@ def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype:
         device=device,
         context=getattr(text, "max_position_embeddings", None),
         vocabulary=getattr(text, "vocab_size", None),
+        experts=None if model_map.experts is None else asdict(model_map.experts),
         hidden=getattr(text, "hidden_size", None),
         missing=dict(model_map.missing),
         **facts,
@@ -186,6 +190,9 @@ def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelI
 
     layers, width = count("block_count") or 0, count("embedding_length") or 0
     hidden, heads = count("feed_forward_length", True), count("attention.head_count", True)
+    if experts := count("expert_count"):
+        shared = count("expert_shared_feed_forward_length") or 0
+        hidden = experts * (count("expert_feed_forward_length") or hidden or 0) + shared
     shapes = {"mlp": (layers, hidden), "head": (layers, heads), "residual": (layers + 1, width)}
     # A list means a number for each layer: no single width to show before the model is built.
     known = {site: shape for site, shape in shapes.items() if isinstance(shape[1], int)}

@@ -1,25 +1,73 @@
 """Where the neurons of one loaded model are: the modules that read them, their shapes, what leaves them."""
 
 import logging
+import math
 import weakref
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
-from torch import nn
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from unlearning_core.errors import InputError
 from unlearning_core.models.architectures import TABLE, Architecture, row_to_add
+from unlearning_core.models.experts import ExpertLayout, ExpertNeurons, expert_shape, is_experts, open_experts
 from unlearning_core.models.probing import parameter, probe, projection_shape
+from unlearning_core.models.silencing import not_silenced
 
 SITES = ("mlp", "head", "residual")
 """The three kinds of neuron, in the order they are always listed."""
 
 _log = logging.getLogger(__name__)
 _probed: "weakref.WeakKeyDictionary[nn.Module, Architecture]" = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Neurons of one layer that one module reads: all of a plain layer, or those of one kind of expert.
+
+    Attributes:
+        module: where hooks see them: its input (of a norm: its output), or the `ExpertNeurons` that they pass.
+        projection: the module whose weight they leave through: `module` itself, or the experts it belongs to.
+        neurons: which of the layer's neurons they are.
+    """
+
+    module: nn.Module
+    projection: nn.Module
+    neurons: slice
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """The weight they leave through: [outputs, inputs], [inputs, outputs] or, of experts, with an axis more."""
+        found = parameter(self.projection, "down_proj" if isinstance(self.module, ExpertNeurons) else "weight")
+        assert isinstance(found, nn.Parameter)
+        return found
+
+    @property
+    def inputs_axis(self) -> int:
+        """The axis of `weight` that runs over the neurons of a layer or of an expert."""
+        if isinstance(self.module, ExpertNeurons):
+            return 1 if self.projection.is_transposed else 2
+        return 0 if isinstance(self.module, Conv1D) else 1
+
+    def column(self, index: int) -> Float[Tensor, " d_model"]:
+        """What one unit of neuron `index` of this part adds to the output of `projection`."""
+        weight, axis = self.weight.detach(), self.inputs_axis
+        if isinstance(self.module, ExpertNeurons):
+            expert, index = divmod(index, self.module.width)
+            weight, axis = weight[expert], axis - 1
+        return weight.select(axis, index)
+
+    def column_norms(self) -> Float64[Tensor, " inputs"]:
+        """L2 norm of the column of each input."""
+        outputs_axis = (3 if isinstance(self.module, ExpertNeurons) else 1) - self.inputs_axis
+        weight = self.weight.detach().cpu().float()
+        return torch.linalg.vector_norm(weight, dim=outputs_axis, dtype=torch.float64).flatten()
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +83,7 @@ class ModelMap:
             `body(input_ids=, attention_mask=, use_cache=False).last_hidden_state`.
         final_norm: the norm that the language model head reads, or None.
         head_dim: inputs of the attention output projection that belong to one head.
+        experts: in a mixture of experts, how the neurons of the site mlp are numbered; None elsewhere.
         missing: why each absent site is absent.
     """
 
@@ -44,6 +93,7 @@ class ModelMap:
     body: nn.Module
     final_norm: nn.Module | None
     head_dim: int
+    experts: ExpertLayout | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -66,25 +116,43 @@ class ModelMap:
             )
         raise InputError(f"The site {site!r} is not known. Choose one of: {', '.join(SITES)}.")
 
-    def readers(self, site: str, layer: int) -> list[nn.Module]:
-        """The modules that read the neurons of one layer.
+    def parts(self, site: str, layer: int) -> list[Part]:
+        """The modules that read the neurons of one layer, and which of them each reads.
 
-        mlp: the down projection. head: the attention output projection. residual: the norms of block `layer` that read
-        hidden state `layer`; for the last layer the final norm.
+        mlp: the down projection; in a mixture of experts all experts together, then the shared one. head: the
+        attention output projection. residual: the norms of block `layer` that read hidden state `layer` (each reads
+        all of it); for the last layer the final norm.
 
         Raises:
             InputError: this model does not have the site.
         """
-        layers, _ = self.require(site)
+        layers, width = self.require(site)
         if not 0 <= layer < layers:
             raise InputError(f"Layer {layer} is outside 0 to {layers - 1} of the site {site!r}.")
         if site == "mlp":
-            return [self.blocks[layer].get_submodule(self.architecture.mlp_out)]
+            return mlp_parts(self.blocks[layer], self.architecture)
         if site == "head":
-            return [self.blocks[layer].get_submodule(self.architecture.attn_out)]
-        if layer == len(self.blocks):
-            return [self.final_norm] if self.final_norm is not None else []
-        return _present(self.blocks[layer], self.architecture.norms)
+            modules = [self.blocks[layer].get_submodule(self.architecture.attn_out)]
+        elif layer == len(self.blocks):
+            modules = [self.final_norm] if self.final_norm is not None else []
+        else:
+            modules = _present(self.blocks[layer], self.architecture.norms)
+        return [Part(module, module, slice(0, width)) for module in modules]
+
+    def readers(self, site: str, layer: int) -> list[nn.Module]:
+        """The modules of `parts`, as hooks need them; raises as that does."""
+        return [part.module for part in self.parts(site, layer)]
+
+    def outgoing(self, layer: int, index: int) -> Float[Tensor, " d_model"]:
+        """What one unit of an MLP neuron adds to what the MLP writes.
+
+        In a mixture of experts this is before the routing weight, a number between 0 and 1 that is each token's own.
+
+        Raises:
+            InputError: this model does not have the site mlp.
+        """
+        (part,) = (part for part in self.parts("mlp", layer) if part.neurons.start <= index < part.neurons.stop)
+        return part.column(index - part.neurons.start)
 
     def outgoing_norm(self, site: str) -> Float64[np.ndarray, "layers width"]:
         """L2 norm of the weights that leave each neuron.
@@ -100,12 +168,28 @@ class ModelMap:
             return np.ones((layers, width))
         norms = np.empty((layers, width))
         for layer in range(layers):
-            (module,) = self.readers(site, layer)
-            weight = parameter(module, "weight").detach().cpu()
-            inputs_axis = 0 if isinstance(module, Conv1D) else 1
-            squares = torch.linalg.vector_norm(weight.float(), dim=1 - inputs_axis, dtype=torch.float64).square()
+            squares = torch.cat([part.column_norms() for part in self.parts(site, layer)]).square()
             norms[layer] = squares.reshape(width, -1).sum(dim=1).sqrt().numpy()
         return norms
+
+
+def mlp_parts(block: nn.Module, row: Architecture) -> list[Part]:
+    """The parts of a block's MLP, experts opened.
+
+    Raises:
+        AttributeError: the block is not laid out as the row says.
+    """
+    parts, start = [], 0
+    for path in filter(None, (row.mlp_out, row.shared_out)):
+        projection = block.get_submodule(path)
+        if is_experts(projection):
+            module: nn.Module = open_experts(projection)
+            size = math.prod(expert_shape(projection))
+        else:
+            module, size = projection, (projection_shape(projection) or (0, 0))[0]
+        parts.append(Part(module, projection, slice(start, start + size)))
+        start += size
+    return parts
 
 
 def map_model(model: Any) -> ModelMap:
@@ -118,39 +202,83 @@ def map_model(model: Any) -> ModelMap:
     config = model.config.get_text_config()
     row = TABLE.get(config.model_type) or _probed.get(model)
     if row is None:
-        row = _probed[model] = probe(model, config)
+        with _running(model):
+            row = _probed[model] = probe(model, config)
         _log.info("Model family %s is not in the table; recognised as %s", config.model_type, row)
     try:
         blocks = list(model.get_submodule(row.blocks))
-        projections = {
-            site: [block.get_submodule(path) for block in blocks]
-            for site, path in (("mlp", row.mlp_out), ("head", row.attn_out))
-        }
+        heads = [[_whole(block.get_submodule(row.attn_out))] for block in blocks]
+        mlps = [_mlp_of(block, row) for block in blocks]
     except AttributeError as error:
         raise InputError(
             f"The model {type(model).__name__} is not laid out as the row {row.model_type!r} says ({error}). "
             f"It must be a causal language model; load it with its head, or mend {row_to_add(row.model_type)}."
         ) from error
-    final_norm = _submodule(model, row.final_norm)
-    heads = int(config.num_attention_heads)
-    missing = {site: why for site in ("mlp", "head") if (why := _no_projection(projections[site], config))}
-    if why := _no_residual(row, blocks, final_norm, config):
-        missing["residual"] = why
-    inputs = {site: (projection_shape(modules[0]) or (0, 0))[0] for site, modules in projections.items()}
+    final_norm, n_head = _submodule(model, row.final_norm), int(config.num_attention_heads)
+    whys = {
+        "mlp": _no_projection(mlps, config),
+        "head": _no_projection(heads, config),
+        "residual": _no_residual(row, blocks, final_norm, config),
+    }
     shapes = {
-        "mlp": (len(blocks), inputs["mlp"]),
-        "head": (len(blocks), heads),
+        "mlp": (len(blocks), mlps[0][-1].neurons.stop if mlps[0] else 0),
+        "head": (len(blocks), n_head),
         "residual": (len(blocks) + 1, int(config.hidden_size)),
     }
-    return ModelMap(
+    found = ModelMap(
         architecture=row,
-        shapes={site: shape for site, shape in shapes.items() if site not in missing},
+        shapes={site: shape for site, shape in shapes.items() if whys[site] is None},
         blocks=blocks,
         body=model.base_model,
         final_norm=final_norm,
-        head_dim=inputs["head"] // heads,
-        missing=missing,
+        head_dim=heads[0][0].neurons.stop // n_head,
+        experts=None if whys["mlp"] else _layout(mlps[0]),
+        missing={site: why for site, why in whys.items() if why is not None},
     )
+    with _running(model):
+        measured = not_silenced(model, found, [heads, mlps])
+    shapes = {site: shape for site, shape in found.shapes.items() if site not in measured}
+    return replace(found, shapes=shapes, missing=found.missing | measured)
+
+
+@contextmanager
+def _running(model: Any) -> Iterator[None]:
+    """Say what it means that the model fails at a few tokens: its configuration or number format does not suit it."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, ValueError, AttributeError, IndexError, AssertionError) as error:
+        raise InputError(
+            f"The model {type(model).__name__} cannot read a few tokens ({str(error).splitlines()[0][:200]}). "
+            "Choose dtype float32 if it was another; else take the config.json that the model was published with."
+        ) from error
+
+
+def _whole(module: nn.Module) -> Part:
+    """The part of a module that reads all that its layer has of a site."""
+    return Part(module, module, slice(0, (projection_shape(module) or (0, 0))[0]))
+
+
+def _mlp_of(block: nn.Module, row: Architecture) -> list[Part]:
+    """The parts of a block's MLP; none where this block of a mixture of experts has a plain MLP.
+
+    Raises:
+        AttributeError: the block is not laid out as the row says.
+    """
+    try:
+        return mlp_parts(block, row)
+    except AttributeError:
+        if row.mlp_out.endswith("experts"):
+            return []
+        raise
+
+
+def _layout(parts: list[Part]) -> ExpertLayout | None:
+    neurons = parts[0].module
+    if not isinstance(neurons, ExpertNeurons):
+        return None
+    return ExpertLayout(neurons.experts, neurons.width, parts[-1].neurons.stop - parts[0].neurons.stop)
 
 
 def _submodule(module: nn.Module, path: str) -> nn.Module | None:
@@ -166,16 +294,24 @@ def _present(block: nn.Module, paths: tuple[str, ...]) -> list[nn.Module]:
     return [norm for path in paths if (norm := _submodule(block, path)) is not None]
 
 
-def _no_projection(modules: list[nn.Module], config: Any) -> str | None:
-    """Why these projections cannot be cut with an exact weight form, or None if they can."""
+def _no_projection(layers: list[list[Part]], config: Any) -> str | None:
+    """Why the projections of a site's layers cannot be cut with an exact weight form, or None if they can."""
     if getattr(config, "slow_but_exact", False) and getattr(config, "pretraining_tp", 1) > 1:
         return "with slow_but_exact it reads the projection's weight in slices; set slow_but_exact to false"
-    for module in modules:
-        shape = projection_shape(module)
-        if shape is None or not parameter(module, "weight").is_floating_point() or not _is_linear(module):
+    if plain := [str(number) for number, parts in enumerate(layers) if not parts]:
+        return (
+            "it is a mixture of experts in which not every layer has experts (plain MLPs in layer "
+            f"{', '.join(plain)}), so its layers differ in width, and a ranking needs the same width in all"
+        )
+    for part in (part for parts in layers for part in parts):
+        shape, module = projection_shape(part.projection), part.projection
+        if is_experts(module):
+            if not parameter(module, "down_proj").is_floating_point():
+                return "the experts of this mixture of experts are quantised; load the model with full weights"
+        elif shape is None or not parameter(module, "weight").is_floating_point() or not _is_linear(module):
             return f"its projection {type(module).__name__} is quantised; load the model with full weights"
-        if shape != projection_shape(modules[0]):
-            return "its layers differ in width"
+    if len({parts[-1].neurons.stop for parts in layers}) > 1:
+        return "its layers differ in width"
     return None
 
 

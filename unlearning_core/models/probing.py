@@ -11,6 +11,7 @@ from transformers.pytorch_utils import Conv1D
 
 from unlearning_core.errors import InputError
 from unlearning_core.models.architectures import Architecture, row_to_add
+from unlearning_core.models.experts import is_experts
 
 
 def parameter(module: nn.Module, name: str) -> Tensor:
@@ -45,16 +46,32 @@ def probe(model: nn.Module, config: Any) -> Architecture:
     model_type = str(config.model_type)
     d_model = int(config.hidden_size)
     blocks_path, blocks = _find_blocks(model, int(config.num_hidden_layers), model_type)
-    attn_out, mlp_out = _find_projections(blocks[0], d_model, model_type)
+    if _has_experts(blocks, config) and not any(map(is_experts, blocks.modules())):
+        raise _unknown(model_type, "it is a mixture of experts, and its experts are not kept in a form that is known")
+    found = [_find_projections(block, d_model, model_type) for block in blocks]
+    # The first layers of a mixture of experts often have a plain MLP: the row is that of the layers with experts.
+    mixed = (paths for paths, block in zip(found, blocks, strict=True) if is_experts(block.get_submodule(paths[1])))
+    attn_out, mlp_out, *shared = next(mixed, found[0])
     if parameter(blocks[0].get_submodule(attn_out), "weight").is_meta:
         branches = {path.split(".")[0] for path in (attn_out, mlp_out)}
         norms = tuple(name for name in _norm_names(blocks[0], d_model) if name.split(".")[0] not in branches)
         outside = [name for name in _norm_names(model, d_model) if not name.startswith(f"{blocks_path}.")]
         final_norm = outside[-1] if outside else ""
     else:
-        norms, final_norm = _norms_by_watching(model, blocks, attn_out, mlp_out, d_model)
+        silenced = [block.get_submodule(path) for block, paths in zip(blocks, found, strict=True) for path in paths]
+        norms, final_norm = _norms_by_watching(model, blocks, silenced, d_model)
     offset = _gain_offset(model.get_submodule(final_norm), model_type) if final_norm else 0.0
-    return Architecture(model_type, blocks_path, mlp_out, attn_out, norms, final_norm, offset)
+    return Architecture(model_type, blocks_path, mlp_out, attn_out, norms, final_norm, offset, *shared)
+
+
+def _has_experts(blocks: nn.ModuleList, config: Any) -> bool:
+    """Whether it is a mixture of experts: its configuration counts experts, and a module is named for them.
+
+    Neither alone tells: some configurations count experts that are switched off.
+    """
+    counts = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_experts_per_tok")
+    counted = any(isinstance(count := getattr(config, name, None), int) and count > 1 for name in counts)
+    return counted and any("expert" in f"{name} {type(one).__name__}".lower() for name, one in blocks.named_modules())
 
 
 def _unknown(model_type: str, why: str) -> InputError:
@@ -80,8 +97,11 @@ def _find_blocks(model: nn.Module, layers: int, model_type: str) -> tuple[str, n
     return outer[0]
 
 
-def _find_projections(block: nn.Module, d_model: int, model_type: str) -> tuple[str, str]:
-    """Paths of the attention output and of the MLP's down projection: the maps to d_model of each branch."""
+def _find_projections(block: nn.Module, d_model: int, model_type: str) -> tuple[str, ...]:
+    """Paths of the attention output and of the MLP's down projection: the maps to d_model of each branch.
+
+    In a mixture of experts the second is the module of the experts, and a third the shared expert's down projection.
+    """
     shapes = {name: shape for name, module in block.named_modules() if (shape := projection_shape(module))}
 
     def is_attention(name: str) -> bool:
@@ -96,11 +116,17 @@ def _find_projections(block: nn.Module, d_model: int, model_type: str) -> tuple[
     mlp = [name for name in to_stream if not is_attention(name)]
     # Where the MLP is wider than the stream, only the way back has its width as the input.
     wide = [name for name in mlp if shapes[name][0] != d_model]
+    experts = [name for name, module in block.named_modules() if is_experts(module)]
     mlp = wide or mlp
-    for what, names in (("attention output projection", attention), ("MLP down projection", mlp)):
-        if len(names) != 1:
+    mlp, shared = (experts, mlp) if experts else (mlp, [])
+    for what, names, fewest in (
+        ("attention output projection", attention, 1),
+        ("MLP down projection", mlp, 1),
+        ("shared expert's down projection in this mixture of experts", shared, 0),
+    ):
+        if not fewest <= len(names) <= 1:
             raise _unknown(model_type, f"{len(names)} candidates for the {what} ({', '.join(names) or 'none'})")
-    return attention[0], mlp[0]
+    return attention[0], mlp[0], *shared
 
 
 def _norm_names(module: nn.Module, d_model: int) -> list[str]:
@@ -112,7 +138,7 @@ def _norm_names(module: nn.Module, d_model: int) -> list[str]:
 
 
 def _norms_by_watching(
-    model: nn.Module, blocks: nn.ModuleList, attn_out: str, mlp_out: str, d_model: int
+    model: nn.Module, blocks: nn.ModuleList, silenced: list[nn.Module], d_model: int
 ) -> tuple[tuple[str, ...], str]:
     """Silence what attention and MLP write: the stream then equals the block's input, and its readers are seen.
 
@@ -124,7 +150,6 @@ def _norms_by_watching(
     every = {model.get_submodule(name): name for name in _norm_names(model, d_model)}
     outside = {part: name for part, name in every.items() if part not in inside}
     seen: dict[nn.Module, Tensor] = {}
-    silenced = [one.get_submodule(path) for one in blocks for path in (attn_out, mlp_out)]
     with _watching([block, *in_block, *outside], silenced, seen), torch.no_grad():
         device = next(model.parameters()).device
         model(input_ids=torch.zeros(1, 3, dtype=torch.long, device=device), use_cache=False)

@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from unlearning_core.errors import InputError
+from unlearning_core.neurons.neuron import expert_columns
 
 _KEY = ["site", "layer", "index"]
 _POINTS = 120
@@ -41,7 +42,7 @@ class Agreement:
 
     Attributes:
         neurons: a line a neuron in the order of the first ranking: site, layer, index, rank_one, rank_other, score_one,
-            score_other, protected (in either).
+            score_other, protected (in either); in a mixture of experts also expert and neuron.
     """
 
     neurons: pd.DataFrame
@@ -59,14 +60,15 @@ class Agreement:
                     f"The {name} ranking does not give its {len(ranking):,} neurons the ranks 0 to {len(ranking) - 1:,}"
                     ", each once. Compare rankings of one kind of neuron, as a run keeps them."
                 )
-        beside = one.merge(other, on=_KEY, suffixes=("_one", "_other"))
+        names = expert_columns(one)
+        beside = one.merge(other.drop(columns=names, errors="ignore"), on=_KEY, suffixes=("_one", "_other"))
         if not len(one) == len(other) == len(beside):
             raise InputError(
                 f"The rankings are of different neurons: {_described(one)} and {_described(other)}, of which "
                 f"{len(beside):,} are the same. Compare rankings of the same model and kind of neuron."
             )
         beside["protected"] = beside["protected_one"] | beside["protected_other"]
-        columns = [*_KEY, "rank_one", "rank_other", "score_one", "score_other", "protected"]
+        columns = [*_KEY, "rank_one", "rank_other", "score_one", "score_other", "protected", *names]
         return cls(beside[columns].sort_values("rank_one", ignore_index=True))
 
     def __len__(self) -> int:

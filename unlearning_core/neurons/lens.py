@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from unlearning_core.errors import InputError
 from unlearning_core.models.loading import LoadedModel
@@ -94,8 +93,6 @@ def _written(loaded: LoadedModel, neuron: Neuron) -> Tensor:
         hidden = loaded.map.require("residual")[1]
         device = loaded.model.get_output_embeddings().weight.device
         return nn.functional.one_hot(torch.tensor(neuron.index, device=device), hidden).float()
-    (module,) = loaded.map.readers("mlp", neuron.layer)
-    weight: Any = module.weight
-    column = (weight[neuron.index] if isinstance(module, Conv1D) else weight[:, neuron.index]).float()
+    column = loaded.map.outgoing(neuron.layer, neuron.index).float()
     after: Any = getattr(loaded.map.blocks[neuron.layer], _AFTER_MLP, None)
     return column if after is None else column * (loaded.map.gain_offset + after.weight.float())

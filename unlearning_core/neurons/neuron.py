@@ -1,6 +1,10 @@
 """The name of one neuron."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
 
 from unlearning_core.errors import InputError
 
@@ -33,3 +37,27 @@ class Neuron:
                 f"layers of {width}, counted from 0. Choose one of them."
             )
         return self
+
+
+EXPERT_COLUMNS = ("expert", "neuron")
+"""What a ranking of a mixture of experts says beside a neuron's index in its layer."""
+
+
+def expert_columns(ranking: pd.DataFrame) -> list[str]:
+    """Those of `EXPERT_COLUMNS` that the ranking has: both or none."""
+    return [name for name in EXPERT_COLUMNS if name in ranking.columns]
+
+
+def row_name(row: Mapping[str, Any]) -> str:
+    """What the neuron of a ranking's row is called: "layer 3, neuron 17", or "layer 3, expert 5, neuron 17"."""
+    if "expert" not in row:
+        return f"layer {row['layer']}, neuron {row['index']}"
+    expert = "shared expert" if row["expert"] == "shared" else f"expert {row['expert']}"
+    return f"layer {row['layer']}, {expert}, neuron {row['neuron']}"
+
+
+def neuron_name(neuron: Neuron, ranking: pd.DataFrame) -> str:
+    """What `neuron` is called, as `row_name` says it, where `ranking` ranks it."""
+    here = ranking[(ranking["layer"] == neuron.layer) & (ranking["index"] == neuron.index)]
+    row = here[here["site"] == neuron.site][["layer", "index", *expert_columns(ranking)]]
+    return row_name(row.to_dict("records")[0] if len(row) else {"layer": neuron.layer, "index": neuron.index})

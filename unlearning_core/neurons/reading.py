@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 TOKEN_BUDGET = 2048
 """Padded tokens a batch."""
 
+MOST_VALUES = 2**26
+"""Activations of the neuron's layer that a batch has at most."""
+
 
 def sample_size(parameters: int) -> int:
     """How many sentences of each kind show when a neuron is active without a long wait: fewer, the larger the model.
@@ -73,14 +76,15 @@ def read_neuron(loaded: LoadedModel, items: Sequence[LabelledText], neuron: Neur
     seen: list[torch.Tensor] = []
 
     def take(layer: int, values: torch.Tensor) -> None:
-        if layer == neuron.layer:
-            part = values[..., own].float()
-            seen.append(torch.linalg.vector_norm(part, dim=-1) if neuron.site == "head" else part[..., 0])
-            raise _Seen
+        part = values[..., own].float()
+        seen.append(torch.linalg.vector_norm(part, dim=-1) if neuron.site == "head" else part[..., 0])
+        raise _Seen
 
     traces: list[Trace] = []
-    with listening(loaded.map, neuron.site, take), torch.inference_mode():
-        for group in length_sorted([len(text) for text in encoded], TOKEN_BUDGET):
+    # All neurons of the layer stand side by side for a moment, which of a mixture of experts are many.
+    budget = min(TOKEN_BUDGET, max(1, MOST_VALUES // loaded.map.require(neuron.site)[1]))
+    with listening(loaded.map, neuron.site, take, only=neuron.layer), torch.inference_mode():
+        for group in length_sorted([len(text) for text in encoded], budget):
             texts = [torch.from_numpy(encoded[i].input_ids) for i in group]
             ids = nn.utils.rnn.pad_sequence(texts, batch_first=True)
             mask = nn.utils.rnn.pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)

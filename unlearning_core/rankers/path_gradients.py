@@ -30,6 +30,9 @@ def shares(
     neighbours' where these have a share of their own (else they are in the second). Steps stand side by side as copies
     of the batch, as many as the budget has room for, and begin at the layer's block.
 
+    In a mixture of experts the shares add up but for what changes where a router sends a token elsewhere on the way:
+    there the loss jumps, and no gradient sees a jump.
+
     Args:
         given: the model, whose weights get no gradient, and the site; its progress is told after every layer.
         batches: the sentences.

@@ -37,7 +37,8 @@ def rank(
 
     Returns:
         site (str), layer, index, score, rank (0 is the most concept-relevant), protected (bool), sorted by rank.
-        Equal scores stand in the order of (layer, index).
+        Equal scores stand in the order of (layer, index). In a mixture of experts the MLP's neurons are named too:
+        expert (its number, or "shared") and neuron (its place in that expert).
 
     Raises:
         InputError: an unknown method or parameter, a class without rows, activations of another model, or no model
@@ -58,7 +59,7 @@ def rank(
         "Ranked %d %s neurons with %s %s, %d protected, seed %d",
         *(score.size, given.site, method.name, checked.model_dump(), protected.sum(), given.seed),
     )
-    return pd.DataFrame(
+    ranking = pd.DataFrame(
         {
             "site": pd.Series([given.site] * len(order), dtype=object),
             "layer": layer.astype(np.int64),
@@ -68,6 +69,10 @@ def rank(
             "protected": protected.ravel()[order],
         }
     )
+    experts = given.model.map.experts if given.model is not None and given.site == "mlp" else None
+    if experts is not None:
+        ranking["expert"], ranking["neuron"] = experts.split(index.astype(np.int64))
+    return ranking
 
 
 def _check(given: RankingInput) -> None:

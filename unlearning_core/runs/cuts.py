@@ -10,6 +10,8 @@ from unlearning_core.runs.stages.rank import rank_inputs
 from unlearning_core.runs.store import digest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from unlearning_core.edits.mask import Mask
     from unlearning_core.edits.recipe import Recipe
 
@@ -48,7 +50,20 @@ def new_recipe(context: RunContext, settings: CutSettings, mask: "Mask") -> "Rec
         ranking=probing.model_dump(include=ranked)
         | {"protected_layers": list(settings.protected_layers)}
         | {"excluded_neurons": [list(neuron) for neuron in settings.excluded_neurons]}
+        | numbering(context.run.ranking())
         | {"words": list(context.concept.words), "digest": digest(rank_inputs(context))},
         ratio=settings.ratio,
         per_layer=settings.per_layer,
     )
+
+
+def numbering(ranking: "pd.DataFrame") -> dict[str, dict[str, int]]:
+    """How the neurons of a mixture of experts are numbered, for those who read a recipe; empty for other models.
+
+    Neuron `i` of expert `e` has the index `e * width + i`; those of the shared expert follow.
+    """
+    if "expert" not in ranking.columns:
+        return {}
+    sizes = ranking.loc[ranking["layer"] == 0, "expert"].value_counts()
+    routed = sizes.drop("shared", errors="ignore")
+    return {"experts": {"count": len(routed), "width": int(routed.max()), "shared": int(sizes.get("shared", 0))}}

@@ -28,7 +28,7 @@ def facts(info: dict[str, Any]) -> None:
     shapes = info["shapes"]
     st.table(
         {
-            "Neurons": [SITES.get(site, site) for site in shapes],
+            "Neurons": [_neurons(site, info.get("experts")) for site in shapes],
             "Layers": [f"{layers:,}" for layers, _ in shapes.values()],
             "Width": [f"{width:,}" for _, width in shapes.values()],
             "In all": [f"{layers * width:,}" for layers, width in shapes.values()],
@@ -41,6 +41,14 @@ def facts(info: dict[str, Any]) -> None:
     st.caption(escaped(", ".join(rest)))
     for note in info.get("notes") or ():
         st.info(escaped(note))
+
+
+def _neurons(site: str, experts: dict[str, int] | None) -> str:
+    """What a site's neurons are; of a mixture of experts also how many experts they are of."""
+    if site != "mlp" or not experts:
+        return SITES.get(site, site)
+    shared = f" and a shared one of {experts['shared']:,}" if experts["shared"] else ""
+    return f"{SITES[site]} of {experts['count']:,} experts of {experts['width']:,}{shared}"
 
 
 def memory(info: dict[str, Any]) -> None:

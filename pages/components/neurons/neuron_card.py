@@ -15,7 +15,7 @@ from pages.components.progress import flash, show_errors
 from unlearning_core.evaluation.ratio import Z95
 from unlearning_core.figures.distributions import activation_histogram
 from unlearning_core.figures.style import SITE_NAMES
-from unlearning_core.neurons.neuron import Neuron
+from unlearning_core.neurons.neuron import Neuron, neuron_name
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs.run import Run
 
@@ -60,7 +60,8 @@ def show_card(run: Run, neuron: Neuron) -> None:
 
 def _heading(run: Run, neuron: Neuron) -> None:
     row = st.container(horizontal=True, vertical_alignment="center")
-    row.subheader(f"Layer {neuron.layer}, neuron {neuron.index}", anchor="neuron-card", width="stretch")
+    name = neuron_name(neuron, run.ranking()).capitalize()
+    row.subheader(name, anchor="neuron-card", width="stretch")
     pinned, excluded = neuron in neuron_choice.pinned_neurons(run), neuron in neuron_choice.excluded_neurons(run)
     row.button(
         "Unpin" if pinned else "Pin", icon=":material/keep_off:" if pinned else ":material/keep:",
@@ -74,7 +75,6 @@ def _heading(run: Run, neuron: Neuron) -> None:
     ):  # fmt: skip
         with show_errors():
             neuron_choice.set_excluded(run, neuron, not excluded)
-            name = f"Layer {neuron.layer} neuron {neuron.index}"
             again = "A cut that was kept before has to be kept again on the Prune page."
             flash(f"{name} may be cut again." if excluded else f"{name} will not be cut. {again}")
             st.rerun()

@@ -19,6 +19,7 @@ from pages.components.rows import metric_row
 from unlearning_core.figures.agreement import overlap_curve, rank_density
 from unlearning_core.figures.heatmap import heatmap
 from unlearning_core.neurons.agreement import Agreement
+from unlearning_core.neurons.neuron import expert_columns
 from unlearning_core.progress import ProgressCallback, duration
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs.rankings import OtherRanking, kept_rankings
@@ -234,9 +235,10 @@ def _tables(found: Agreement, first: int) -> None:
             if rows.empty:
                 st.caption("None.")
                 continue
+            columns = {name: name for name in expert_columns(rows)} | _COLUMNS
             shown = rows.assign(rank_one=rows["rank_one"] + 1, rank_other=rows["rank_other"] + 1)
             st.dataframe(
-                shown[list(_COLUMNS)].rename(columns=_COLUMNS), hide_index=True, height=min(280, 38 + 35 * len(rows)),
+                shown[list(columns)].rename(columns=columns), hide_index=True, height=min(280, 38 + 35 * len(rows)),
                 column_config={
                     f"score {place}": st.column_config.NumberColumn(format="%.4g") for place in ("here", "there")
                 },

@@ -15,11 +15,11 @@ from unlearning_core.errors import InputError
 from unlearning_core.figures.distributions import layer_summary
 from unlearning_core.figures.heatmap import heatmap, neurons_of_cell
 from unlearning_core.figures.score_grid import OrderBy
-from unlearning_core.neurons.neuron import Neuron
+from unlearning_core.neurons.neuron import Neuron, expert_columns, neuron_name
 from unlearning_core.neurons.search import search
 from unlearning_core.runs.run import Run
 
-_COLUMNS = ["rank", "layer", "index", "score", "protected", "pinned", "never cut"]
+_MARKS = ["score", "protected", "pinned", "never cut"]
 _SHOW = ("all", "protected", "not protected", "pinned", "never cut")
 _TABLES = "neuron tables"
 """How often a neuron was chosen elsewhere than in a table: tables with another key have no row ticked."""
@@ -61,7 +61,7 @@ def _show_heatmap(run: Run, ranking: pd.DataFrame, site: str, neuron: Neuron | N
     if neuron is None:
         st.caption("Click a cell, or tick a row of the table, to see what that neuron does.")
     else:
-        st.caption(f"Framed: layer {neuron.layer}, neuron {neuron.index}. [Its card](#neuron-card) is below.")
+        st.caption(f"Framed: {neuron_name(neuron, ranking)}. [Its card](#neuron-card) is below.")
     return order
 
 
@@ -82,7 +82,12 @@ def _show_cell(ranking: pd.DataFrame, neuron: Neuron, order: OrderBy) -> None:
         return
     rows = ranking[(ranking["layer"] == neuron.layer) & ranking["index"].isin(members)].sort_values("rank")
     with st.expander(f"The framed cell holds {len(members)} neurons of layer {neuron.layer}", expanded=True):
-        _pick(rows[["rank", "index", "score", "protected"]], rows, "cell", min(280, 38 + 35 * len(rows)))
+        _pick(
+            rows[["rank", *expert_columns(rows), "index", "score", "protected"]],
+            rows,
+            "cell",
+            min(280, 38 + 35 * len(rows)),
+        )
 
 
 def _show_first(run: Run, ranking: pd.DataFrame, site: str) -> None:
@@ -95,7 +100,7 @@ def _show_first(run: Run, ranking: pd.DataFrame, site: str) -> None:
     for name, neurons in marks.items():
         wanted = {neuron.key for neuron in neurons}
         rows = rows.assign(**{name: [key in wanted for key in keys]})
-    _pick(rows[_COLUMNS], rows, "first", 280)
+    _pick(rows[["rank", "layer", *expert_columns(rows), "index", *_MARKS]], rows, "first", 280)
     st.caption(f"{len(rows):,} of {len(found):,} that fit, of {len(ranking):,} ranked. Rank 1 comes first.")
     st.markdown("**Where they lie**")
     protected = ranking[ranking["protected"]]
@@ -110,7 +115,8 @@ def _search(ranking: pd.DataFrame, marks: Mapping[str, list[Neuron]]) -> pd.Data
     layers = row.multiselect(
         "Layers", range(int(ranking["layer"].max()) + 1), placeholder="all", key="search layers", width=180
     )
-    indices = row.text_input("Index", placeholder="17 or 100-200", key="search index", width=140)
+    example = "5:17 (expert 5)" if expert_columns(ranking) else "17 or 100-200"
+    indices = row.text_input("Index", placeholder=example, key="search index", width=140)
     show = row.selectbox("Show", _SHOW, key="search show", width=150)
     try:
         return search(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlearning_core import distributed
 from unlearning_core.files import write_file, write_json
+from unlearning_core.neurons.neuron import row_name
 from unlearning_core.rankers.registry import get_ranker
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.stage import Summary
@@ -115,5 +116,6 @@ def summarise(ranking: "pd.DataFrame", tokens: int) -> Summary:
         "neurons": len(ranking),
         "tokens": tokens,
         "protected": int(ranking["protected"].sum()),
-        "top": [f"layer {row.layer} neuron {row.index}" for row in top.itertuples(index=False, name="Neuron")],
+        # No comma within a name: the list is shown with commas between them.
+        "top": [row_name(row).replace(",", "") for row in top.to_dict("records")],
     }
