@@ -33,7 +33,7 @@ def test_the_three_files_byte_for_byte(tmp_path: Path) -> None:
 
 def test_nothing_is_left_behind_when_a_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "seats-inverse.txt").mkdir()
-    with pytest.raises(OSError, match="seats-inverse"):
+    with pytest.raises(InputError, match="seats-inverse"):
         tokens_labels.write(tmp_path / "seats", [LabelledText("chair", ((0, 5),))])
     assert [path.name for path in tmp_path.iterdir()] == ["seats-inverse.txt"]
 

@@ -15,7 +15,7 @@ from unlearning_core.models.sources.folder import find_weights, first_line, read
 from unlearning_core.models.sources.gguf import GgufHeader
 from unlearning_core.models.sources.gguf_parts import whole_gguf
 from unlearning_core.models.sources.hub import look
-from unlearning_core.models.sources.multimodal import language_config
+from unlearning_core.models.sources.multimodal import is_multimodal, language_config
 from unlearning_core.models.sources.plain import notes_of
 from unlearning_core.models.sources.prepared import STAMP
 from unlearning_core.models.sources.resolve import own_folder, refuse_revision, resolve
@@ -108,7 +108,15 @@ def inspect_model(
     folder = own_folder(source, allow_pickle=allow_pickle, progress=progress)
     info = inspect_folder(source, folder, chosen, form)
     # What pickles hold is looked at once they are loaded: telling their names apart needs their unpickler.
-    files = find_weights(folder, allow_pickle=allow_pickle)
+    try:
+        files = find_weights(folder, allow_pickle=allow_pickle)
+    except InputError as error:
+        if not is_multimodal(config := read_config(folder)):
+            raise
+        raise InputError(
+            f"{source} is a multimodal model ({config.model_type}), of which the language model is used alone, but "
+            f"{error}"
+        ) from error
     notes = weights_of(folder).notes if files[0].suffix == ".safetensors" else ()
     return _with_tokens(replace(info, notes=(*info.notes, *notes)), folder, extra_tokens)
 

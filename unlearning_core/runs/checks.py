@@ -272,6 +272,7 @@ def check_never_knew(config: ExperimentConfig) -> None:
                 device=base.device,
                 dtype=base.dtype,
                 allow_pickle=base.allow_pickle,
+                extra_tokens=base.extra_tokens,
             )
 
 

@@ -8,14 +8,15 @@ from typing import Any
 from unlearning_core.concepts.corrections import Corrections, LeftOut, forms_of, without
 from unlearning_core.concepts.labelled_files import write_labelled
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText, label, label_text, same_text_key
-from unlearning_core.concepts.matcher import Matcher, outside
+from unlearning_core.concepts.matcher import RULES_VERSION, Matcher, outside
 from unlearning_core.concepts.neighbours import as_concept, with_neighbours
-from unlearning_core.concepts.reading import Understood
+from unlearning_core.concepts.reading import READER_VERSION, Understood
 from unlearning_core.concepts.sentences import as_sentences
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.concepts.tokens_labels import read as read_tokens_labels
 from unlearning_core.errors import InputError
-from unlearning_core.files import PROGRAM, write_json
+from unlearning_core.files import write_json
+from unlearning_core.runs.checks import NO_TEXT
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.stage import Summary
 
@@ -48,6 +49,7 @@ def label_inputs(context: RunContext) -> Any:
         "evaluation": context.config.evaluation.model_dump(),
         "seed": context.config.seed,
     }  # fmt: skip
+    inputs |= _rules(context)
     if said := probing.sentences_reading.model_dump(exclude_defaults=True):
         inputs["sentences_reading"] = said
     # Only where there are any: runs from before there were corrections or neighbours stay up to date.
@@ -61,6 +63,21 @@ def label_inputs(context: RunContext) -> Any:
         "neighbours": asdict(context.neighbours) if context.neighbours else None,
         "neighbour_corpus": [context.text_fingerprint(probing.neighbour_corpus), probing.model_dump(include=keys)],
     }
+
+
+def _rules(context: RunContext) -> dict[str, int]:
+    """By which rules words are found and tables read, where an earlier version came out otherwise.
+
+    English words of plain letters are found as they ever were: such runs stay up to date.
+    """
+    probing, rules = context.config.neural_probing, dict[str, int]()
+    words = (*context.concept.words, *(context.neighbours.words if context.neighbours else ()))
+    if context.concept.language != "en" or not "".join(words).isascii():
+        rules["rules"] = RULES_VERSION
+    named = (probing.sentences, probing.retain_corpus, probing.neighbour_corpus)
+    if any(Path(source).suffix.lower() in (".csv", ".tsv") for source in named if source):
+        rules["reader"] = READER_VERSION
+    return rules
 
 
 def _has_neighbours(context: RunContext) -> bool:
@@ -170,10 +187,7 @@ def _whole_source(context: RunContext) -> tuple[LabelledSet, Understood | None]:
         )
         labelled, understood = label(as_sentences(texts), context.matcher, context.progress), texts.understood
     else:
-        raise InputError(
-            "The config names no text: give neural_probing.sentences, or neural_probing.tokens_input_path with "
-            f"labels_input_path. No text at hand? `{PROGRAM} sentences` lets the model write it."
-        )
+        raise InputError(NO_TEXT)
     if probing.retain_corpus:
         seen = {same_text_key(item.text) for item in labelled.items}
         more = (
