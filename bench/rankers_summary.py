@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bench.rankers_rows import Entry
-from unlearning_core.config import NeuralProbingSection
+from unlearning_core.config.schema import NeuralProbingSection
 
 FLOOR = 0.01
 """Nats: the least selectivity that a ratio is taken of."""

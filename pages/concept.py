@@ -17,7 +17,7 @@ from pages.components.run_summary import concept_words
 from unlearning_core.concepts.neighbours import given_words, neighbour_words
 from unlearning_core.concepts.reading import listed
 from unlearning_core.concepts.words import Concept
-from unlearning_core.config import NeverKnewSection
+from unlearning_core.config.schema import NeverKnewSection
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
 

@@ -16,7 +16,7 @@ from unlearning_core.concepts.neighbours import given_words
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.concepts.tokens_labels import read as read_tokens_labels
 from unlearning_core.concepts.words import read_words
-from unlearning_core.config import load_config
+from unlearning_core.config.reading import load_config
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.errors import InputError
 from unlearning_core.jobs.events import EventLog, loss_curve, read_events

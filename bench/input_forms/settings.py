@@ -81,7 +81,7 @@ def _experiment() -> Path:
 
 def _given(settings: dict[str, Any]) -> Any:
     def give(folder: Path) -> str:
-        from unlearning_core.config import build_config, override, read_config_values
+        from unlearning_core.config.reading import build_config, override, read_config_values
         from unlearning_core.runs.pipeline import check_new_run
 
         place = _experiment()
@@ -101,7 +101,7 @@ def _given(settings: dict[str, Any]) -> Any:
 
 def _written(content: bytes) -> Any:
     def give(folder: Path) -> str:
-        from unlearning_core.config import load_config
+        from unlearning_core.config.reading import load_config
 
         (folder / "config.json").write_bytes(content)
         load_config(folder / "config.json")

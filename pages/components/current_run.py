@@ -7,7 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from unlearning_core.config import ExperimentConfig, build_config
+from unlearning_core.config.reading import build_config
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.runs.listing import open_run
 from unlearning_core.runs.run import Run

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.components.progress import run_with_progress
 from pages.components.states import PRUNED
-from unlearning_core.config import BaseModelSection
+from unlearning_core.config.schema import BaseModelSection
 from unlearning_core.errors import InputError
 from unlearning_core.methods.registry import NEVER_KNEW
 from unlearning_core.models.cache import ModelCache

@@ -2,7 +2,8 @@
 
 from pages.components.current_run import changed, runs_root
 from pages.components.model_cache import model_of
-from unlearning_core.config import BaseModelSection, ExperimentConfig, starter_config
+from unlearning_core.config.reading import starter_config
+from unlearning_core.config.schema import BaseModelSection, ExperimentConfig
 from unlearning_core.models.sources.starters import offered
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.pipeline import create_run

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.components.marked_text import escaped
 from unlearning_core.concepts.delimited import NAMES
 from unlearning_core.concepts.texts import read_texts
-from unlearning_core.config import TextReadingSection
+from unlearning_core.config.schema import TextReadingSection
 from unlearning_core.errors import InputError
 
 _FOUND = "as found"

@@ -22,7 +22,7 @@ from tests.browser.walking import (
     upload,
 )
 from tests.tiny_experiment import write_experiment
-from unlearning_core.config import load_config
+from unlearning_core.config.reading import load_config
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.run import Run
 

@@ -22,7 +22,7 @@ from tests.browser.walking import (
     type_into,
     upload,
 )
-from unlearning_core.config import starter_config
+from unlearning_core.config.reading import starter_config
 
 WORDS = "chair\nsofa\nbench"
 

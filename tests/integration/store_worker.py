@@ -7,7 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.runs.listing import delete_run, list_runs, remove_unused
 from unlearning_core.runs.pipeline import create_run

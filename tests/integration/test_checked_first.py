@@ -7,7 +7,7 @@ import pytest
 
 from tests.tiny_experiment import write_experiment
 from unlearning_core.cli import main
-from unlearning_core.config import load_config
+from unlearning_core.config.reading import load_config
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs import room

@@ -9,7 +9,7 @@ import torch
 
 from tests.tiny_experiment import write_experiment
 from tests.tiny_input import tiny_input
-from unlearning_core.config import build_config, read_config_values
+from unlearning_core.config.reading import build_config, read_config_values
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.divergence import kl_of_logits
 from unlearning_core.progress import Progress, ProgressCallback, silent

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.store_worker import STEPS, content, make
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.pipeline import create_run
 from unlearning_core.runs.run import Run

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests.tiny_experiment import write_experiment
-from unlearning_core.config import load_config
+from unlearning_core.config.reading import load_config
 from unlearning_core.runs.pipeline import create_run, execute
 
 

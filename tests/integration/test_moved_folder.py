@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.tiny_experiment import write_experiment
-from unlearning_core.config import load_config
+from unlearning_core.config.reading import load_config
 from unlearning_core.errors import WorkFailed
 from unlearning_core.progress import Progress
 from unlearning_core.runs.pipeline import create_run, execute

@@ -7,7 +7,7 @@ import pytest
 
 from tests.tiny_experiment import write_experiment
 from unlearning_core.activations.collect import Activations
-from unlearning_core.config import load_config
+from unlearning_core.config.reading import load_config
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.errors import InputError
 from unlearning_core.neurons.method_ranks import ranks_by_method

@@ -9,7 +9,7 @@ from pandas.testing import assert_frame_equal
 
 from tests.tiny_experiment import write_experiment
 from unlearning_core.activations.collect import TASK
-from unlearning_core.config import load_config
+from unlearning_core.config.reading import load_config
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
 from unlearning_core.rankers.registry import RANKERS

@@ -8,7 +8,7 @@ import pytest
 
 from tests.tiny_experiment import write_experiment
 from unlearning_core.cli.app import main
-from unlearning_core.config import load_config
+from unlearning_core.config.reading import load_config
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors

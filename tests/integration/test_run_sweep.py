@@ -10,7 +10,7 @@ import pytest
 
 from tests.tiny_experiment import write_experiment
 from unlearning_core.cli.app import main
-from unlearning_core.config import load_config
+from unlearning_core.config.reading import load_config
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.evaluation.likelihood import Meter

@@ -13,7 +13,7 @@ import pytest
 from tests.integration.test_path import environment, stage_states
 from tests.tiny_experiment import write_experiment
 from unlearning_core.cli.app import main
-from unlearning_core.config import build_config
+from unlearning_core.config.reading import build_config
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors
 from unlearning_core.runs.listing import delete_run, list_runs

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from unlearning_core.cli.app import main
-from unlearning_core.config import starter_config
+from unlearning_core.config.reading import starter_config
 from unlearning_core.errors import InputError
 from unlearning_core.files import ROOT
 from unlearning_core.models.loading import LoadedModel, load_model

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.tiny_models import save_tiny
 from tests.ui.pieces import NewRun, OpenPage
-from unlearning_core.config import build_config
+from unlearning_core.config.reading import build_config
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.run import Run
 

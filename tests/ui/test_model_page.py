@@ -13,7 +13,7 @@ from pages.components.marked_text import escaped
 from pages.components.new_run import experiment
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error
-from unlearning_core.config import BaseModelSection
+from unlearning_core.config.schema import BaseModelSection
 from unlearning_core.runs.listing import list_runs
 
 

@@ -17,7 +17,7 @@ from pages.components.model_cache import base_model, forget_models, model_of
 from tests.tiny_models import save_tiny
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import NewRun, OpenPage, fine
-from unlearning_core.config import BaseModelSection
+from unlearning_core.config.schema import BaseModelSection
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.evaluation.generation import generate

@@ -14,7 +14,7 @@ from cyclopts import App
 from unlearning_core import __version__
 from unlearning_core.cli.app import app, main
 from unlearning_core.cli.options import open_folder
-from unlearning_core.config import build_config
+from unlearning_core.config.reading import build_config
 from unlearning_core.errors import InputError
 from unlearning_core.files import ROOT
 from unlearning_core.models.architectures import TABLE

@@ -7,14 +7,8 @@ from pathlib import Path
 import pytest
 
 from unlearning_core.cli.config import commented_starter
-from unlearning_core.config import (
-    ExperimentConfig,
-    build_config,
-    load_config,
-    override,
-    read_config_values,
-    starter_config,
-)
+from unlearning_core.config.reading import build_config, load_config, override, read_config_values, starter_config
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
 
 SEED = {

@@ -11,7 +11,7 @@ from unlearning_core.concepts.corrections import Corrections, forms_of, without
 from unlearning_core.concepts.labelling import LabelledSet, label, same_text_key
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.words import Concept
-from unlearning_core.config import build_config
+from unlearning_core.config.reading import build_config
 from unlearning_core.errors import InputError
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.run import Run

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unlearning_core.config import ExperimentConfig, build_config, override
+from unlearning_core.config.reading import build_config, override
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.sweep import SweepSettings

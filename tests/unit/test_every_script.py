@@ -16,7 +16,7 @@ from unlearning_core.concepts.matcher import Matcher, Span, outside
 from unlearning_core.concepts.scripts import located_text, running_text
 from unlearning_core.concepts.sentences import split_sentences
 from unlearning_core.concepts.words import Concept
-from unlearning_core.config import build_config
+from unlearning_core.config.reading import build_config
 from unlearning_core.errors import InputError
 from unlearning_core.runs.checks import check_words
 from unlearning_core.runs.context import RunContext

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.test_corrections import run_of
-from unlearning_core.config import build_config
+from unlearning_core.config.reading import build_config
 from unlearning_core.runs import filtered
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.filtered import known_reports, make_reports, named_texts

@@ -13,7 +13,7 @@ import pytest
 
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.words import Concept
-from unlearning_core.config import build_config
+from unlearning_core.config.reading import build_config
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.measurement import Measurement
 from unlearning_core.evaluation.never_knew import Distance

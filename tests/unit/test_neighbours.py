@@ -10,7 +10,7 @@ from unlearning_core.concepts.labelling import LabelledSet, LabelledText, label
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.neighbours import given_words, neighbour_words, with_neighbours
 from unlearning_core.concepts.words import Concept
-from unlearning_core.config import starter_config
+from unlearning_core.config.reading import starter_config
 from unlearning_core.errors import InputError
 from unlearning_core.smallworld.facts import FAMILIES
 from unlearning_core.smallworld.sets import target_words

@@ -12,7 +12,7 @@ from neurox.interpretation import probeless as neurox_probeless
 from tests.tiny_input import statistics_of
 from unlearning_core.activations.collect import Activations
 from unlearning_core.activations.reservoir import Rows
-from unlearning_core.config import NeuralProbingSection
+from unlearning_core.config.schema import NeuralProbingSection
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.progress import Progress
 from unlearning_core.rankers import linear_probe, registry

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from unlearning_core.config import build_config, load_config
+from unlearning_core.config.reading import build_config, load_config
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.recipe import MOST_NEURONS, Recipe
 from unlearning_core.errors import InputError

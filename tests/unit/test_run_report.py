@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from unlearning_core.cli.app import main
-from unlearning_core.config import build_config
+from unlearning_core.config.reading import build_config
 from unlearning_core.files import write_json
 from unlearning_core.reports.csv import generations_csv, metrics_csv
 from unlearning_core.reports.run_report import run_report

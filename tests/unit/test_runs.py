@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.store_worker import content, make
-from unlearning_core.config import build_config
+from unlearning_core.config.reading import build_config
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import record

@@ -29,7 +29,7 @@ from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:
     from unlearning_core.concepts.labelling import LabelledText
-    from unlearning_core.config import NeuralProbingSection
+    from unlearning_core.config.schema import NeuralProbingSection
     from unlearning_core.models.loading import LoadedModel
 
 WINDOW = 2048

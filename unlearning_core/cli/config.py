@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from unlearning_core.cli.options import OutputFile, Starter, print_or_write
-from unlearning_core.config import DEFAULT_STARTER, PATH, ExperimentConfig, starter_config
+from unlearning_core.config.reading import starter_config
+from unlearning_core.config.schema import DEFAULT_STARTER, PATH, ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.files import ROOT
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from unlearning_core.cli.options import print_table
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.progress import duration
 from unlearning_core.runs.plan import Plan, PlannedStage
 

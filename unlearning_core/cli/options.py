@@ -11,7 +11,8 @@ from cyclopts import Parameter, validators
 from unlearning_core.cli.progress_bar import TerminalProgress
 from unlearning_core.concepts.lemmas import uninflected
 from unlearning_core.concepts.words import Concept, read_words
-from unlearning_core.config import DEFAULT_STARTER, starter_names
+from unlearning_core.config.reading import starter_names
+from unlearning_core.config.schema import DEFAULT_STARTER
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_text
 

@@ -9,7 +9,8 @@ from cyclopts import Parameter
 
 from unlearning_core import distributed
 from unlearning_core.cli.options import Bar, OutputFolder, Starter
-from unlearning_core.config import DEFAULT_STARTER, build_config, override, read_config_values, starter_file
+from unlearning_core.config.reading import build_config, override, read_config_values, starter_file
+from unlearning_core.config.schema import DEFAULT_STARTER
 from unlearning_core.errors import InputError
 
 log = logging.getLogger(__name__)

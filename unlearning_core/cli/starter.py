@@ -1,7 +1,7 @@
 """`unlearn starter`: the models that come with the workbench."""
 
 from unlearning_core.cli.options import Bar, Starter
-from unlearning_core.config import DEFAULT_STARTER
+from unlearning_core.config.schema import DEFAULT_STARTER
 from unlearning_core.models.sources.starters import prepare
 
 

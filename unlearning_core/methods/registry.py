@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from unlearning_core.config import ExperimentConfig, RetrainingSection
+from unlearning_core.config.schema import ExperimentConfig, RetrainingSection
 from unlearning_core.errors import InputError
 from unlearning_core.methods import prune, retrain
 from unlearning_core.methods.method import Method

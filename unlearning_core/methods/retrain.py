@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core import distributed
-from unlearning_core.config import RetrainingSection
+from unlearning_core.config.schema import RetrainingSection
 from unlearning_core.files import write_json
 from unlearning_core.methods.method import MethodInput, Summary
 from unlearning_core.training.job import TrainingJob

@@ -5,7 +5,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from unlearning_core.activations.collect import Activations
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import RANKERS

@@ -22,7 +22,7 @@ from unlearning_core.neurons.passages import Passage, passages
 
 if TYPE_CHECKING:
     from unlearning_core.concepts.labelling import LabelledSet, LabelledText
-    from unlearning_core.config import ExperimentConfig
+    from unlearning_core.config.schema import ExperimentConfig
     from unlearning_core.models.loading import LoadedModel
 
 TOKEN_BUDGET = 2048

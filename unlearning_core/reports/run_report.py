@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.ratio import INTERVAL_NOTE
 from unlearning_core.evaluation.registry import Values, formatted, shown

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.prompts import check_prompts, prompt_ids

@@ -8,7 +8,7 @@ from unlearning_core.concepts.labelling import LabelledSet
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.neighbours import given_words, neighbour_words
 from unlearning_core.concepts.words import Concept, read_words
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.sources import at_hand, remembered_fingerprint, text_fingerprint

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.rank import rank_inputs

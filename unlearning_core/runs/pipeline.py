@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearning_core import distributed
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError, Stopped, WorkbenchError, WorkFailed
 from unlearning_core.files import PROGRAM, disk_errors, write_json
 from unlearning_core.logs import logging_to

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearning_core.concepts.labelling import LabelledSet
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.methods.registry import methods_of
 from unlearning_core.models.devices import available
 from unlearning_core.progress import ProgressCallback, silent

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.config import ExperimentConfig, build_config
+from unlearning_core.config.reading import build_config
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
 from unlearning_core.progress import Progress, ProgressCallback, silent

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.models.devices import available, choose_device
 from unlearning_core.runs.stages.registry import stage_called

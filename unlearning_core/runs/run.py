@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from unlearning_core.concepts.labelled_files import read_labelled
 from unlearning_core.concepts.labelling import LabelledSet
-from unlearning_core.config import ExperimentConfig, build_config, read_config_values
+from unlearning_core.config.reading import build_config, read_config_values
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.files import PROGRAM, disk_errors, read_object, write_file, write_json
 from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core.concepts.file_content import checked_file
-from unlearning_core.config import ExperimentConfig, locations
+from unlearning_core.config.reading import locations
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.runs.manifest import DAMAGED
 from unlearning_core.runs.run import Run

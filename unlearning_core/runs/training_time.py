@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import cast
 
-from unlearning_core.config import RetrainingSection
+from unlearning_core.config.schema import RetrainingSection
 from unlearning_core.jobs.device_queue import Ticket, all_queues
 from unlearning_core.jobs.status import status
 from unlearning_core.methods.registry import METHODS

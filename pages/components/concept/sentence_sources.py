@@ -13,7 +13,8 @@ from pages.components.new_run import experiment_of
 from pages.components.progress import run_and_redraw
 from pages.components.reading import choose_reading, show_understood
 from unlearning_core.concepts.words import Concept
-from unlearning_core.config import TextReadingSection, find_path
+from unlearning_core.config.reading import find_path
+from unlearning_core.config.schema import TextReadingSection
 from unlearning_core.errors import InputError
 from unlearning_core.files import ROOT
 from unlearning_core.progress import ProgressCallback

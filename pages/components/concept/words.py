@@ -12,7 +12,7 @@ from pages.components.run_summary import concept_words
 from unlearning_core.concepts.lemmas import language_code, language_names, uninflected
 from unlearning_core.concepts.neighbours import given_words
 from unlearning_core.concepts.words import parse_words, read_list
-from unlearning_core.config import find_path
+from unlearning_core.config.reading import find_path
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
 

@@ -11,7 +11,8 @@ from pages.components.model.model_card import choose_well_known, starter_caption
 from pages.components.new_run import start_run
 from pages.components.progress import flash
 from pages.components.run_summary import described
-from unlearning_core.config import BaseModelSection, find_path, load_config
+from unlearning_core.config.reading import find_path, load_config
+from unlearning_core.config.schema import BaseModelSection
 from unlearning_core.errors import InputError
 from unlearning_core.models.sources.starters import offered
 from unlearning_core.runs.listing import list_runs

@@ -8,7 +8,8 @@ import streamlit as st
 from pages.components.current_run import changed
 from pages.components.navigation import finished_stages
 from pages.components.reading import choose_reading, show_understood
-from unlearning_core.config import RetrainingSection, TextReadingSection, find_path
+from unlearning_core.config.reading import find_path
+from unlearning_core.config.schema import RetrainingSection, TextReadingSection
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from unlearning_core.config import NeverKnewSection
+from unlearning_core.config.schema import NeverKnewSection
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.rank import rank_inputs
 from unlearning_core.runs.stages.stage import Summary

@@ -6,7 +6,7 @@ from typing import Any
 
 from unlearning_core.concepts.labelling import same_text_key
 from unlearning_core.concepts.sentences import split_sentences
-from unlearning_core.config import RetrainingSection
+from unlearning_core.config.schema import RetrainingSection
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json, write_text
 from unlearning_core.runs.context import RunContext

@@ -1,6 +1,6 @@
 """The stages of a run in their order: label, rank, then each method with a measurement of the model that it makes."""
 
-from unlearning_core.config import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.methods.method import Method
 from unlearning_core.methods.registry import methods_of, states_of
 from unlearning_core.runs.stages.distance import distance_inputs, distance_state, has_never_knew
