@@ -1,12 +1,13 @@
 """Lists of words in the forms in which people keep them: understood, or refused with the line."""
 
 import contextlib
+import json
 import logging
 from pathlib import Path
 
 import pytest
 
-from unlearning_core.concepts.words import Concept, parse_words, read_words
+from unlearning_core.concepts.words import Concept, parse_words, read_list, read_words
 from unlearning_core.errors import InputError
 
 THREE = ("chair", "sofa", "bench")
@@ -66,6 +67,35 @@ THREE = ("chair", "sofa", "bench")
         "chair (12)\nsofa (3)\nbench (1)",
         "chair = 12\nsofa = 3\nbench = 1",
         "chair、sofa，bench",
+        "chair، sofa؛ bench",
+        '{"concept": "chair", "words": ["sofa", "bench"], "version": 2, "lang": "en"}',
+        '{"concept": "chair", "synonyms": ["sofa", "bench"]}',
+        '{"words": {"chair": 3, "sofa": 2, "bench": 1}}',
+        '{"0": "chair", "1": "sofa", "2": "bench"}',
+        '{"word": {"0": "chair", "1": "sofa", "2": "bench"}}',
+        '[{"word": "chair", "forms": ["sofa", "bench"], "count": 3}]',
+        '{"word": "chair", "variants": "sofa, bench"}\n{"word": "bench"}',
+        '["chair"]\n["sofa"]\n["bench"]',
+        '["chair, sofa", "bench"]',
+        '["1. chair", "2. sofa", "3. bench"]',
+        '{"words": "chair, sofa\\nbench"}',
+        '{"1. chair": 3, "2. sofa": 2, "3. bench": 1}',
+        "1.chair\n2.sofa\n3.bench",
+        "１．chair\n２．sofa\n３．bench",
+        "1、chair\n2、sofa\n3、bench",
+        "一、chair\n二、sofa\n三、bench",
+        "seats:\n1. chair\n2. sofa\nmore:\n1. bench",
+        "1. chair\n1. sofa\n1. bench",
+        "Words to forget:\nchair\nsofa\nbench",
+        "word\nchair\nsofa\nbench",
+        "Word List\nchair\nsofa\nbench",
+        "chair:\nsofa:\nbench:",
+        "`chair`\n`sofa`, `bench`",
+        "「chair」\n『sofa』\n【bench】",
+        "・chair\n・ sofa\n・bench",
+        "☐ chair\n☑ sofa\n☐ bench",
+        "chair...\nsofa…\nbench",
+        "+-----+\n|chair|\n|sofa |\n|bench|\n+-----+",
     ],
 )
 def test_every_form_of_a_list_gives_its_words(tmp_path: Path, text: str) -> None:
@@ -90,7 +120,8 @@ def test_tables_with_and_without_a_header(tmp_path: Path, text: str, suffix: str
 @pytest.mark.parametrize(
     "word",
     ["9/11", "C++", "C#", "U.S.", "rock 'n' roll", "well-known", "AC/DC", ".NET", "AT&T", "l'homme", "3D", "1984",
-     "the C# language", "#metoo", "naïve", "椅子", "كرسي", "rocking chair"],
+     "the C# language", "#metoo", "naïve", "椅子", "كرسي", "rocking chair", "TCP/IP", "km/h", "A.I.", "Windows 8.1",
+     "iPhone X", "24/7", "Q&A", "R&D", "node.js", "Dr. No", "2x4", "5.1 surround", "山田太郎", "ขาเก้าอี้ ไม้"],
 )  # fmt: skip
 def test_words_with_signs_stay_words(word: str) -> None:
     assert parse_words(f"{word}\nsofa") == (word, "sofa")
@@ -130,6 +161,17 @@ def test_underscores_are_spaces() -> None:
         ("12 chair\n3 sofa", "line 1"),
         ("chair,12\nsofa", "line 1"),
         ("sofa\nShe sat down on the old red chair by the window.", "line 2"),
+        ("1. chair", "line 1: '1. chair' begins with a number, and it is the only line"),
+        ("2. Weltkrieg\n3. Reich", "line 1: '2. Weltkrieg' begins with a number, and the numbers do not count"),
+        ("1. chair\n3. Reich\n2. Weltkrieg", "line 3"),
+        ("target\ngoal", "line 1: 'target' may be the name of the column or a word"),
+        ('["chair (noun)", "sofa"]', r'item 1: .* written \\"'),
+        ('["sofa", "chair: a seat"]', "item 2"),
+        ('{"chair (noun)": 3, "sofa": 1}', "field 'chair .noun.'"),
+        ('{"word": "chair"}\n{"word": "sofa / bench"}', "line 2: "),
+        ('{"words": ["chair"], "neighbours": ["table"]}', "field 'neighbours'"),
+        ('{"chair": ["chairs", "seat"]}', "fields chair;"),
+        ('[["chair", "NN"], ["sofa", "NN"]]', "item 1"),
         ('["chair", 3]', "item 2"),
         ('["chair", {"a": "b", "c": "d"}]', "item 2"),
         ('["chair", "sofa"', "line 1"),
@@ -147,6 +189,27 @@ def test_underscores_are_spaces() -> None:
 def test_what_no_text_can_hold_is_refused_with_its_place(text: str, place: str) -> None:
     with pytest.raises(InputError, match=place):
         parse_words(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["; comment", "-- comment", "% comment", "/* c */", "REM c", "! c", "chair, n.", "chair n.", "run, v.", ".5 x, adj.",
+     "chair 0.1 0.2", "chair -0.1 2.5 3", "chair .93", "chair x12", "3x chair", "1.chair", "１．椅子", "chair.n.01",
+     "chair#n#1", "chair -- seat", "chair / sofa", "sit/sat", "Chair/sofa", "椅子/沙发", "chair ✓", "chair&amp;sofa",
+     "Stuhl&uuml;", "椅子 沙发 桌子", "椅子\u3000沙发", "椅子（いす）", "chair=seat", "Tables:"],
+)  # fmt: skip
+def test_a_line_that_is_no_word_is_refused_by_its_number(line: str) -> None:
+    with pytest.raises(InputError, match="line 2: "):
+        parse_words(f"bench\n{line}")
+    with pytest.raises(InputError, match="item 2: "):
+        parse_words(json.dumps(["bench", line]))
+
+
+@pytest.mark.parametrize("mark", ["0.93", "50%", "12", "x3", "3x"])
+def test_a_number_beside_all_words_is_refused(mark: str) -> None:
+    for line in (f"chair {mark}\nsofa {mark}", f"{mark} chair\n{mark} sofa"):
+        with pytest.raises(InputError, match="line 1: "):
+            parse_words(line)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +240,32 @@ def test_what_was_understood_is_told(tmp_path: Path, caplog: pytest.LogCaptureFi
     (said,) = [record.message for record in caplog.records if "words.txt holds" in record.message]
     assert said.startswith("words.txt holds 18 words (numbered, one a line; 1 comments passed over; 1 repeats dropped)")
     assert said.endswith("and 8 more.")
+
+
+def test_a_number_that_belongs_to_the_only_word_stays() -> None:
+    assert parse_words("3. Reich") == ("3. Reich",)
+    assert parse_words('["3. Reich"]') == ("3. Reich",)
+    assert parse_words('["\\"1. FC Union\\"", "target", "big chair"]') == ("1. FC Union", "target", "big chair")
+
+
+def test_what_was_passed_over_is_told(tmp_path: Path) -> None:
+    for text, told in (
+        ("word\nchair", "the first line, 'word', read as a header"),
+        ("Words to forget:\nchair", "1 headings passed over"),
+        ('{"words": ["chair"], "lang": "en", "version": 2}', "fields passed over: lang, version"),
+    ):
+        path = tmp_path / "words.txt"
+        path.write_text(text)
+        words, said = read_list(path)
+        assert words == ("chair",)
+        assert told in said
+
+
+@pytest.mark.parametrize("cell", ["chair (noun)", "chair / sofa", "chair.n.01", "chair: a seat"])
+def test_cells_of_a_table_are_held_to_the_same_rules(cell: str) -> None:
+    with pytest.raises(InputError, match="line 3"):
+        parse_words(f"word,count\nsofa,1\n{cell},2", table=True)
+    assert parse_words(f'word,count\nsofa,1\n"""{cell}""",2', table=True) == ("sofa", cell)
 
 
 def test_a_list_is_read_the_same_a_second_time() -> None:

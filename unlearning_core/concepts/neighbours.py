@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText, same_text_key
 from unlearning_core.concepts.matcher import Matcher, outside
+from unlearning_core.concepts.reading import listed
 from unlearning_core.concepts.words import Concept, check_letters, read_words, unique_words
 from unlearning_core.errors import InputError
 
@@ -86,9 +87,9 @@ def with_neighbours(
                 f"All {len(near)} sentences of neural_probing.neighbour_corpus hold the concept. Give text without it, "
                 "or the neighbours' words (neural_probing.neighbours)."
             )
-        listed = words.concept.words
+        given = words.concept.words
         raise InputError(
-            f"None of the neighbours' {len(listed)} words occurs in the {len(items)} sentences: {', '.join(listed)}. "
+            f"None of the neighbours' {len(given)} words occurs in the {len(items)} sentences: {listed(given)}. "
             "Give other words, or text about them (neural_probing.neighbour_corpus)."
         )
     log.info("neighbours in %d of %d sentences, %d of them added", found, len(items), len(added))
