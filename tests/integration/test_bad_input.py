@@ -8,6 +8,7 @@ import pytest
 
 from tests.tiny_experiment import write_experiment
 from unlearning_core.cli.app import main
+from unlearning_core.errors import InputError
 
 
 @pytest.fixture
@@ -170,3 +171,23 @@ def test_an_option_that_cannot_go_well_is_refused_before_the_work(
     before = set(folder.rglob("*"))
     assert expected in fails(capsys, *arguments)
     assert {path.relative_to(folder).parts[0] for path in set(folder.rglob("*")) - before} <= {"logs"}
+
+
+def test_sentences_takes_what_a_sentence_about_the_model_tells_to_set(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
+
+    def refuse(source: str, **settings: object) -> None:
+        asked.append(settings)
+        raise InputError(f"{source} is not loaded in this test, so nothing is written.")
+
+    monkeypatch.setattr("unlearning_core.models.loading.load_model", refuse)
+    command = ("sentences", "--model", "model", "--words", "words.txt", "--count", "5", "--output", "s.jsonl")
+    fails(capsys, *command)
+    fails(capsys, *command, "--extra-tokens", "drop", "--allow-pickle", "--revision", "v2")
+    names = ("extra_tokens", "allow_pickle", "revision")
+    assert [tuple(settings[name] for name in names) for settings in asked] == [
+        ("refuse", False, None), ("drop", True, "v2"),
+    ]  # fmt: skip
+    assert "grow" in fails(capsys, *command, "--extra-tokens", "grow")

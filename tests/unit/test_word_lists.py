@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from unlearning_core.concepts.words import Concept, parse_words, read_list, read_words
+from unlearning_core.concepts.words import Concept, as_list, parse_words, read_list, read_words
 from unlearning_core.errors import InputError
 
 THREE = ("chair", "sofa", "bench")
@@ -271,6 +271,22 @@ def test_cells_of_a_table_are_held_to_the_same_rules(cell: str) -> None:
 def test_a_list_is_read_the_same_a_second_time() -> None:
     words = parse_words("\"1. FC Union\"\nC++\nU.S.\nrock 'n' roll\n#metoo\nYahoo!")
     assert Concept(words).words == words
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("chair", "rocking chair", "C++"), "chair\nrocking chair\nC++"),
+        (("chair (seat)", "big, red chair", "sofa"), '"chair (seat)"\n"big, red chair"\nsofa'),
+        (("target", "goal"), '"target"\ngoal'),
+        (("Windows 10", "Windows 11"), '"Windows 10"\n"Windows 11"'),
+        (("1. FC Union", "椅子 沙发", "chair"), '"1. FC Union"\n"椅子 沙发"\nchair'),
+        ((), ""),
+    ],
+)
+def test_words_shown_as_a_list_are_read_as_the_same_words(words: tuple[str, ...], shown: str) -> None:
+    assert as_list(words) == shown
+    assert parse_words(shown) == words
 
 
 @pytest.mark.timeout(20)

@@ -1,12 +1,13 @@
 """A concept in words, and the file a person writes them in."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from unlearning_core.concepts.file_content import read_text
 from unlearning_core.concepts.reading import listed, log
+from unlearning_core.concepts.word_json import HEADERS
 from unlearning_core.concepts.word_lists import WordList, parse_list
 from unlearning_core.errors import InputError
 
@@ -93,6 +94,25 @@ def parse_words(
 ) -> tuple[str, ...]:
     """Concept words from text as in `read_words`; `table` says that it is a CSV file which may have a header."""
     return unique_words(parse_list(text, name, column=column, table=table).words)
+
+
+def as_list(words: Sequence[str]) -> str:
+    """A list, one word a line, that is read as these words again: in double quotes where a bare line would not be."""
+    bare = "\n".join(words)
+    if not words or _read_as(bare, words):
+        return bare
+    plain = [word.replace(" ", "").isalpha() and word.casefold() not in HEADERS for word in words]
+    return "\n".join(
+        word if sure and _read_as(word, [word]) else '"' + word.replace('"', '""') + '"'
+        for word, sure in zip(words, plain, strict=True)
+    )
+
+
+def _read_as(text: str, words: Sequence[str]) -> bool:
+    try:
+        return parse_words(text) == tuple(words)
+    except InputError:
+        return False
 
 
 def described(name: str, found: WordList, words: tuple[str, ...]) -> str:

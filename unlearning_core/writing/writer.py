@@ -49,6 +49,8 @@ class WriterSettings:
         temperature: of the sampling; lower is plainer.
         top_p: probability mass sampled from.
         highest_nll: mean nats a token above which a sentence counts as broken.
+        revision: of a Hub model; None: the newest.
+        extra_tokens: what was done about tokens without a row in the embedding: refuse, resize or drop.
     """
 
     model: str
@@ -61,6 +63,8 @@ class WriterSettings:
     temperature: float = 0.7
     top_p: float = 0.92
     highest_nll: float = 4.3
+    revision: str | None = None
+    extra_tokens: str = "refuse"
 
     def __post_init__(self) -> None:
         if self.count < 1:

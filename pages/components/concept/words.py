@@ -11,7 +11,7 @@ from pages.components.progress import show_errors
 from pages.components.run_summary import concept_words
 from unlearning_core.concepts.lemmas import language_code, language_names, uninflected
 from unlearning_core.concepts.neighbours import given_words
-from unlearning_core.concepts.words import parse_words, read_list
+from unlearning_core.concepts.words import as_list, parse_words, read_list
 from unlearning_core.config.reading import find_path
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
@@ -33,7 +33,7 @@ def choose_words(run: Run) -> tuple[tuple[str, ...] | None, dict[str, Any]]:
             source = upload.file_id
             st.caption(escaped(said))
     text = st.text_area(
-        "Concept words", "\n".join(given), height=240, key=f"words {run.id} {source}",
+        "Concept words", as_list(given), height=240, key=f"words {run.id} {source}",
         help="One a line, or with commas between them. A line may be a phrase of several words.",
     )  # fmt: skip
     inflections = st.toggle(
@@ -85,7 +85,7 @@ def choose_neighbours(run: Run) -> dict[str, Any] | None:
         gone = True
         st.warning(f"{escaped(str(error))} Without it, the words below are the neighbours.")
     text = st.text_area(
-        "Neighbours: words that must stay", "\n".join(known), height=130, key=f"neighbours {run.id}",
+        "Neighbours: words that must stay", as_list(known), height=130, key=f"neighbours {run.id}",
         placeholder="table\nbed",
         help="Words near the concept that the model has to keep, one a line. Sentences with them are half of the text "
         "that is ranked against, where there are enough others, and what is lost on them is shown apart from "
