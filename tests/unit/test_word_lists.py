@@ -181,6 +181,8 @@ def test_underscores_are_spaces() -> None:
         ('{"word": "chair", "word": "sofa"}', "stands twice"),
         ("[" * 100_000, "nested too deep"),
         ("sofa\ncha\ufffdr", "line 2"),
+        ('["sofa", "cha\\ud800r"]', "item 2: .* no text"),
+        ('["sofa", "\\"cha\\u0000r\\""]', "item 2: .* no text"),
         ("chair\tStuhl\nsofa\tSofa", "line 1"),
         ("sofa\nchair_NN", "line 2"),
         ("chair\tNN\t12\nsofa\tNN\t3", "line 1"),

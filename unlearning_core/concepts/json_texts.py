@@ -13,8 +13,11 @@ _LISTS = ("data", "rows", "examples", "items", "texts", "documents", "train", *T
 """Fields of an object under which the list of texts may stand."""
 
 
-def parse_json(text: str, where: str, expected: str, line: int = 1) -> Any:
-    """The value of a JSON text.
+def json_value(text: str, where: str, expected: str, line: int = 1) -> Any:
+    """The value of a JSON text that somebody wrote or exported.
+
+    Unlike `unlearning_core.reading.parse_json`, which reads what programs of ours wrote, it says which line is wrong
+    and lets halves of surrogate pairs through, for exports hold some: what takes the texts sees to them.
 
     Args:
         where: how a sentence calls the file.
@@ -64,7 +67,7 @@ def lines_of(content: FileContent) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(content.lines(), start=1):
         if line.strip():
             expected = 'Expected one object a line, such as {"text": "..."}.'
-            yield number, parse_json(line.rstrip("\n"), str(content.path), expected, number)
+            yield number, json_value(line.rstrip("\n"), str(content.path), expected, number)
 
 
 def items_of(content: FileContent) -> Iterable[tuple[str, Any]]:
@@ -76,7 +79,7 @@ def items_of(content: FileContent) -> Iterable[tuple[str, Any]]:
     where, text = str(content.path), content.whole()
     if _is_lines(text):
         return ((f"{where}, line {number}", value) for number, value in lines_of(content))
-    value = parse_json(text, where, "Expected a list of strings, or JSON lines in a file named .jsonl.")
+    value = json_value(text, where, "Expected a list of strings, or JSON lines in a file named .jsonl.")
     inner = ""
     if isinstance(value, dict):
         lists = [name for name, part in value.items() if isinstance(part, list) and part]

@@ -85,6 +85,8 @@ def word(cell: Cell, where: str) -> str:
     Raises:
         InputError: no text can hold it as it stands.
     """
+    if any(ord(sign) < 32 or sign == "\ufffd" or "\ud800" <= sign <= "\udfff" for sign in cell.text):
+        raise InputError(f"{where}: {cell.text[:80]!r} holds signs that are no text. Write the word again.")
     if cell.quoted:
         return f'"{cell.text}"'
     text = BULLET.sub("", cell.text).strip()
@@ -107,7 +109,6 @@ def word(cell: Cell, where: str) -> str:
         ),
         (re.search(r"[✓✔✗✘☒✅❌]", text), "is ticked or crossed out, and which of these are meant cannot be told"),
         (_UNSPACED.fullmatch(text), "has a space, which its script does not write: words belong on a line each"),
-        ("\ufffd" in text or any(ord(sign) < 32 for sign in text), "holds signs that are no text"),
     )
     for found, reason in reasons:
         if found:

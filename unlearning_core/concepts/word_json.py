@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from unlearning_core.concepts.json_texts import parse_json
+from unlearning_core.concepts.json_texts import json_value
 from unlearning_core.errors import InputError
 
 HEADERS = ("word", "words", "concept", "concepts", "target", "term", "terms", "phrase", "target_word", "target_words")
@@ -37,10 +37,10 @@ def json_entries(text: str, name: str) -> tuple[str, list[tuple[str, str]], list
         form = "JSON lines"
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip():
-                value = parse_json(line, name, 'Expected {"word": "chair"}.', number)
+                value = json_value(line, name, 'Expected {"word": "chair"}.', number)
                 found += _item(value, f"{name}, line {number}", passed)
     else:
-        value = parse_json(text, name, _EXPECTED)
+        value = json_value(text, name, _EXPECTED)
         if isinstance(value, dict):
             form, found = _whole(value, name, passed)
         else:
