@@ -65,10 +65,24 @@ def check_room(context: "RunContext", pending: Collection[str]) -> None:
         info, loaded = context.base_facts()
     except InputError:  # a run that was moved here without its model, and does not need it any more
         return
-    check_disk(context.run.folder, disk_needed(config, pending, info.bytes_in_memory, info.parameters))
-    need, device = memory_needed(config, pending, info.parameters), choose_device(config.base_model.device)
+    disk = disk_needed(config, pending, info.bytes_in_memory, info.parameters)
+    if "retrain" in disk:
+        # Of a training that was stopped, checkpoints take a part of that already.
+        there = sum(file.stat().st_size for file in context.run.training_folder.rglob("*") if file.is_file())
+        disk["retrain"] = max(0, disk["retrain"] - there)
+    check_disk(context.run.folder, disk)
     # The model in memory now is let go of before the training begins.
-    free = available(device) + (info.bytes_in_memory if loaded else 0)
+    check_memory(config, pending, info.parameters, info.bytes_in_memory if loaded else 0)
+
+
+def check_memory(config: ExperimentConfig, pending: Collection[str], parameters: int, freed: int = 0) -> None:
+    """Refuse a training that does not fit in memory; `freed` bytes will be free once it begins.
+
+    Raises:
+        InputError: says how much is needed and free.
+    """
+    need, device = memory_needed(config, pending, parameters), choose_device(config.base_model.device)
+    free = available(device) + freed
     if need > free:
         raise InputError(
             f"Retraining {config.base_model.base_model_path} needs {need / 1e9:.1f} GB on {device} for weights, "
