@@ -91,7 +91,7 @@ def test_a_disk_or_memory_too_small_is_told_at_the_start(
 ) -> None:
     run = create_run(load_config(folder / "config.json"), tmp_path)
     monkeypatch.setattr(room, "available", lambda device: 1000)
-    with pytest.raises(InputError, match=r"Retraining .* needs .* GB"):
+    with pytest.raises(InputError, match=r"Retraining .* needs .* MB"):
         execute(run)
     monkeypatch.undo()
     monkeypatch.setattr(room, "CHECKPOINT_BYTES", 10**15)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from unlearning_core.cli.options import print_table
 from unlearning_core.config.schema import ExperimentConfig
-from unlearning_core.progress import duration
+from unlearning_core.progress import duration, size
 from unlearning_core.runs.plan import Plan, PlannedStage
 
 
@@ -84,10 +84,3 @@ def _sum(plan: Plan) -> str:
 def _short(text: str, most: int = 80) -> str:
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
-
-
-def size(number: float) -> str:
-    """Bytes in words: "1.2 GB", "30.0 MB", "2 kB"."""
-    if number >= 1e9:
-        return f"{number / 1e9:.1f} GB"
-    return f"{number / 1e6:.1f} MB" if number >= 1e5 else f"{number / 1e3:.0f} kB"
