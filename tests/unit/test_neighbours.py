@@ -95,6 +95,9 @@ def test_neighbours_that_are_nowhere_are_an_error() -> None:
         InputError, match="None of the neighbours' 3 words occurs in the 2 sentences: table, bed, sleep"
     ):
         marked(["A chair.", "A river."])
+    words = tuple(f"bed{letter}" for letter in "abcdefghijklmn")
+    with pytest.raises(InputError, match=r"14 words .*: beda, .*bedj and 4 more"):
+        marked(["A chair.", "A river."], Concept(words))
     with pytest.raises(InputError, match=r"All 1 sentences of .* hold the concept"):
         marked(["A chair.", "A river."], None, ["Two chairs."])
 

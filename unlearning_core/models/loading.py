@@ -10,12 +10,12 @@ from unlearning_core.models.devices import check_fits, choose_device, choose_dty
 from unlearning_core.models.inspection import ModelInfo, inspect_folder
 from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.mapping import ModelMap, map_model
-from unlearning_core.models.reading import read_model
 from unlearning_core.models.sources.extra_tokens import unused_rows
 from unlearning_core.models.sources.folder import read_tokenizer
 from unlearning_core.models.sources.hub import commit_of
 from unlearning_core.models.sources.resolve import local_folder, resolve
 from unlearning_core.models.sources.weight_files import weights_of
+from unlearning_core.models.weights import read_model
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:

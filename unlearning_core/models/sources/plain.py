@@ -16,7 +16,6 @@ from unlearning_core.compat import building_a_model
 from unlearning_core.files import read_object, write_json
 from unlearning_core.models.devices import check_fits
 from unlearning_core.models.loading_bars import reporting
-from unlearning_core.models.reading import read_model
 from unlearning_core.models.sources.extra_tokens import (
     add_rows,
     extra_tokens,
@@ -30,6 +29,7 @@ from unlearning_core.models.sources.folder import first_line, read_config, read_
 from unlearning_core.models.sources.multimodal import is_multimodal, language_config, not_alone
 from unlearning_core.models.sources.prepared import STAMP, check_space, prepare_once, root
 from unlearning_core.models.sources.weight_files import Weights, weights_of
+from unlearning_core.models.weights import read_model
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:
