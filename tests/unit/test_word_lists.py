@@ -282,6 +282,7 @@ def test_a_list_is_read_the_same_a_second_time() -> None:
         (("chair (seat)", "big, red chair", "sofa"), '"chair (seat)"\n"big, red chair"\nsofa'),
         (("target", "goal"), '"target"\ngoal'),
         (("Windows 10", "Windows 11"), '"Windows 10"\n"Windows 11"'),
+        (('5"', "#", '3.5" disk'), '"5"""\n"#"\n"3.5"" disk"'),
         (("1. FC Union", "椅子 沙发", "chair"), '"1. FC Union"\n"椅子 沙发"\nchair'),
         ((), ""),
     ],

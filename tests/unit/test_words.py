@@ -82,3 +82,7 @@ def test_composed_and_decomposed_accents_are_the_same_word() -> None:
 
 def test_words_typed_in_a_text_box() -> None:
     assert parse_words("chair, sofa\nrocking chair") == ("chair", "sofa", "rocking chair")
+
+
+def test_no_white_space_is_left_before_a_full_stop() -> None:
+    assert parse_words("chair .\nsofa ,") == ("chair", "sofa")

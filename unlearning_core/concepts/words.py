@@ -55,7 +55,7 @@ def _bare(word: str) -> str:
     """A word without list bullets, quotes and the full stop of an enumeration around it."""
     bare = word.lstrip("-*•·‣ ").rstrip(",;: ")
     if bare.endswith(".") and bare.count(".") == 1:
-        bare = bare[:-1]
+        bare = bare[:-1].rstrip()
     quoted = len(bare) > 1 and bare[0] in "\"'“”‘’„«" and bare[-1] in "\"'“”‘’»"
     return bare[1:-1].strip() if quoted else bare
 
