@@ -1,6 +1,7 @@
 """Zips of model folders: what is taken, and that a refused one writes nothing."""
 
 import io
+import os
 import stat
 import zipfile
 import zlib
@@ -62,6 +63,10 @@ def test_the_same_zip_is_unpacked_once_and_again_when_a_file_was_lost(tmp_path: 
     assert unpack_zip(path, tmp_path / "models") == folder
     assert (folder / "prepared.json").stat().st_ino == made
     (folder / "a.txt").write_bytes(b"")
+    unpack_zip(path, tmp_path / "models")
+    assert (folder / "a.txt").read_bytes() == b"a"
+    (folder / "a.txt").write_bytes(b"b")  # of the same size: only the time tells
+    os.utime(folder / "a.txt", (1_000_000, 1_000_000))
     unpack_zip(path, tmp_path / "models")
     assert (folder / "a.txt").read_bytes() == b"a"
 

@@ -81,6 +81,30 @@ def test_inspecting_reads_no_weight(folder: Path) -> None:
     assert "NaN" in refusal(folder)
 
 
+def zero(folder: Path, names: str, dimensions: range = range(9)) -> Path:
+    weights = load_file(folder / "model.safetensors")
+    for name, one in weights.items():
+        if re.search(names, name) and one.dim() in dimensions:
+            one.zero_()
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    "names", [r"layers\.1\..*proj", r"layers\.2\.mlp\.up_proj", r"embed_tokens", r"layers\.[12]|norm|lm_head"]
+)
+def test_matrices_that_never_came_are_refused_unless_somebody_says_that_they_were_cut(folder: Path, names: str) -> None:
+    zero(folder, names)
+    assert re.search(rf"holds only zeros in \d+ of its matrices \(model\..*{names}", refusal(folder))
+    assert load_model(str(folder), device="cpu", may_be_cut=True)
+    set_config(folder, has_zeroed_matrices=True)
+    assert load_model(str(folder), device="cpu").model.config.has_zeroed_matrices
+
+
+def test_biases_and_norms_of_zero_are_weights_like_others(tmp_path: Path) -> None:
+    assert load_model(str(zero(save_tiny("gpt2", tmp_path / "tiny"), "", range(2))), device="cpu")
+
+
 def test_the_licence_is_read_from_the_card(folder: Path) -> None:
     assert inspect_model(str(folder), device="cpu").licence is None
     (folder / "README.md").write_text("---\nlanguage: en\nlicense: apache-2.0\n---\n# A model\nlicense: none\n")

@@ -69,4 +69,6 @@ def read_model(
             f"The weights in {folder} cannot be loaded ({first_line(error)}). "
             "Download or copy the folder again, and keep config.json and weights of the same model together."
         ) from error
+    # What reads its output asks for names; files of old versions may say "tuple".
+    model.config.return_dict = True
     return model.eval(), check_loaded(str(folder), model, found, report, weights.tensors)

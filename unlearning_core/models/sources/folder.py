@@ -22,6 +22,9 @@ _TOKENIZER_JSON = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 _TRIED = "She sat down on the chair, 7 metres away: it's a café."
 """Written and read back once by a tokenizer that is new: one that cannot is refused before anything is built on it."""
 
+_DROPOUT = "_dropout_left_out"
+"""Where a tokenizer that was read keeps the chance that its file has for leaving out a merge."""
+
 _OTHER_HEADS = ("Classification", "QuestionAnswering", "MaskedLM", "MultipleChoice", "NextSentence", "RewardModel")
 """Parts of the names of classes whose head does not continue text."""
 _QUANTISED = ("quantization_config", "compression_config", "quantization")
@@ -174,6 +177,10 @@ def read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
         raise InputError(f"The tokenizer in {folder} has an empty vocabulary. Copy the model's tokenizer.json into it.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if (chance := getattr(tokenizer.backend_tokenizer.model, "dropout", None)) is not None:
+        # A text would be split otherwise each time.
+        tokenizer.backend_tokenizer.model.dropout = None
+        setattr(tokenizer, _DROPOUT, chance)
     try:
         tokenizer.decode(tokenizer(_TRIED)["input_ids"])
     except InputError:
@@ -184,6 +191,14 @@ def read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
             "of the same model into the folder again."
         ) from error
     return tokenizer
+
+
+def dropout_left_out(tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:
+    """A sentence where the file of a tokenizer of `read_tokenizer` splits texts by chance; empty otherwise."""
+    chance = getattr(tokenizer, _DROPOUT, None)
+    if not chance:
+        return ()
+    return (f"The tokenizer's dropout ({chance:.3g}) is not used: the same text is always split in the same way.",)
 
 
 def _check_tokenizer_files(folder: Path) -> None:
