@@ -49,6 +49,14 @@ def test_what_a_mac_adds_is_left_out(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "prepared.json"]
 
 
+def test_a_zip_with_backslashes_in_its_paths_is_taken(tmp_path: Path) -> None:
+    stand_in = zipped(tmp_path / "m.zip", {"m|config.json": CONFIG, "m|sub|a.txt": b"a", "m|sub|": b""})
+    stand_in.write_bytes(stand_in.read_bytes().replace(b"|", b"\\"))
+    folder = unpack_zip(stand_in, tmp_path / "models")
+    assert (folder / "config.json").read_bytes() == CONFIG
+    assert (folder / "sub" / "a.txt").read_bytes() == b"a"
+
+
 def test_an_open_upload_is_taken_like_a_path(tmp_path: Path) -> None:
     path = zipped(tmp_path / "m.zip", {"m/config.json": CONFIG})
     upload = io.BytesIO(path.read_bytes())

@@ -5,15 +5,20 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
 
 from tests.tiny_models import FAMILIES, save_tiny, tiny_model, tiny_tokenizer
+from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.weights import bake
 from unlearning_core.errors import InputError, Stopped
+from unlearning_core.methods.method import MethodInput
 from unlearning_core.models import devices
 from unlearning_core.models.devices import choose_device, choose_dtype
 from unlearning_core.models.inspection import inspect_model
@@ -103,6 +108,69 @@ def test_matrices_that_never_came_are_refused_unless_somebody_says_that_they_wer
 
 def test_biases_and_norms_of_zero_are_weights_like_others(tmp_path: Path) -> None:
     assert load_model(str(zero(save_tiny("gpt2", tmp_path / "tiny"), "", range(2))), device="cpu")
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_method_says_in_the_config_where_whole_matrices_are_cut(folder: Path, tmp_path: Path, cut: bool) -> None:
+    loaded = load_model(str(folder), device="cpu")
+    kept = {"mlp": np.ones(loaded.map.shapes["mlp"], dtype=bool)}
+    kept["mlp"][1] = not cut
+    bake(loaded.model, Mask(kept), loaded.map)
+    MethodInput.save(SimpleNamespace(model_folder=tmp_path / "pruned"), loaded)  # type: ignore[arg-type]
+    again = load_model(str(tmp_path / "pruned"), device="cpu")
+    assert getattr(again.model.config, "has_zeroed_matrices", False) is cut
+    assert again.model.config.to_dict().keys() - loaded.model.config.to_dict().keys() == set()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({name: "flash_attention_2"} for name in ("attn_implementation", "_attn_implementation")),
+        *({name: {}} for name in ("quantization_config", "vision_config")),
+        *({"return_dict": False}, {"torchscript": True}, {"attn_implementation": "eager", "output_attentions": True}),
+    ],
+    ids=str,
+)
+def test_settings_of_another_machine_or_of_nothing_change_nothing(folder: Path, values: dict[str, Any]) -> None:
+    set_config(folder, **values)
+    inspect_model(str(folder), device="cpu")
+    with torch.no_grad():
+        found = load_model(str(folder), device="cpu").model(torch.arange(12)[None]).logits
+        assert torch.allclose(found, tiny_model("llama")(torch.arange(12)[None]).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"rope_theta": "10000"}, r"rope_theta is the text '10000'; expected a number"),
+        ({"hidden_act": "swiglu"}, r"hidden_act 'swiglu' is no activation function .*such as silu"),
+        *(({name: {"": "float16"}}, rf"{name} is .*float16.*; expected a name") for name in ("dtype", "torch_dtype")),
+        ({"hidden_size": "x"}, r"'hidden_size' expected int, got str \(value: 'x'\)"),
+        ({"tie_word_embeddings": "false"}, r"'tie_word_embeddings' expected bool, got str"),
+    ],
+    ids=str,
+)
+def test_a_wrong_setting_is_named_with_what_was_expected(folder: Path, values: dict[str, Any], said: str) -> None:
+    set_config(folder, **values)
+    assert re.search(rf"config\.json.*{said}", refusal(folder))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+def test_a_byte_order_mark_is_named(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
+    assert f"{name} begins with a byte order mark" in refusal(folder)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "base_model.model."])
+def test_the_name_of_a_wrapper_before_all_tensors_is_named(folder: Path, prefix: str) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file({prefix + name: one for name, one in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    assert f"every name begins with '{prefix}'" in refusal(folder)
+
+
+def test_shards_without_their_index_are_named(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    assert "model.safetensors.index.json is missing" in refusal(folder)
 
 
 def test_the_licence_is_read_from_the_card(folder: Path) -> None:

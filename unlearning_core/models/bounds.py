@@ -71,6 +71,11 @@ def check_config(path: Path, values: dict[str, Any]) -> None:
             waiting += [(name, inner) for inner in value]
         elif isinstance(value, int | float) and not isinstance(value, bool):
             _check_number(path, name, value)
+        elif isinstance(value, str) and _ABOVE_ZERO.search(name):
+            raise InputError(
+                f"{path}: {name[:120]} is the text {value[:80]!r}; expected a number. Write it without quotes, or "
+                "download or copy the folder again."
+            )
         if seen + len(waiting) > MOST_VALUES:
             raise InputError(
                 f"{path} holds more than {MOST_VALUES:,} values, which no model's config does. Download or copy the "
