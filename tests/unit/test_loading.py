@@ -122,45 +122,6 @@ def test_a_method_says_in_the_config_where_whole_matrices_are_cut(folder: Path, 
     assert again.model.config.to_dict().keys() - loaded.model.config.to_dict().keys() == set()
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        *({name: "flash_attention_2"} for name in ("attn_implementation", "_attn_implementation")),
-        *({name: {}} for name in ("quantization_config", "vision_config")),
-        *({"return_dict": False}, {"torchscript": True}, {"attn_implementation": "eager", "output_attentions": True}),
-    ],
-    ids=str,
-)
-def test_settings_of_another_machine_or_of_nothing_change_nothing(folder: Path, values: dict[str, Any]) -> None:
-    set_config(folder, **values)
-    inspect_model(str(folder), device="cpu")
-    with torch.no_grad():
-        found = load_model(str(folder), device="cpu").model(torch.arange(12)[None]).logits
-        assert torch.allclose(found, tiny_model("llama")(torch.arange(12)[None]).logits, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ({"rope_theta": "10000"}, r"rope_theta is the text '10000'; expected a number"),
-        ({"hidden_act": "swiglu"}, r"hidden_act 'swiglu' is no activation function .*such as silu"),
-        *(({name: {"": "float16"}}, rf"{name} is .*float16.*; expected a name") for name in ("dtype", "torch_dtype")),
-        ({"hidden_size": "x"}, r"'hidden_size' expected int, got str \(value: 'x'\)"),
-        ({"tie_word_embeddings": "false"}, r"'tie_word_embeddings' expected bool, got str"),
-    ],
-    ids=str,
-)
-def test_a_wrong_setting_is_named_with_what_was_expected(folder: Path, values: dict[str, Any], said: str) -> None:
-    set_config(folder, **values)
-    assert re.search(rf"config\.json.*{said}", refusal(folder))
-
-
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
-def test_a_byte_order_mark_is_named(folder: Path, name: str) -> None:
-    (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
-    assert f"{name} begins with a byte order mark" in refusal(folder)
-
-
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "base_model.model."])
 def test_the_name_of_a_wrapper_before_all_tensors_is_named(folder: Path, prefix: str) -> None:
     weights = load_file(folder / "model.safetensors")
