@@ -46,9 +46,9 @@ def read_config(folder: Path) -> "PreTrainedConfig":
     _check_family(folder, raw)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        _check_causal(folder, config)
         _leave_out_machine(config)
         _check_activation(folder / "config.json", config)
-        _check_causal(folder, config)
         check_sizes(folder / "config.json", config)
     except InputError:
         raise
