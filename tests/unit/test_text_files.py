@@ -133,6 +133,34 @@ def test_a_workbook_is_a_table(tmp_path: Path) -> None:
     assert read(tmp_path / "called.csv") == TEXTS
 
 
+@pytest.mark.parametrize(
+    ("stray", "message"),
+    [
+        ('<row r="1048576"><c r="XFD1048576" s="1"><v>1</v></c></row>', "1,048,576 rows and 16,384 .* at XFD1048576;"),
+        ('<row r="9"><c r="XFD9"><v>1</v></c></row><row r="999999"><c><v>1</v></c></row>', "at row 999999 and XFD9"),
+        ("<row r='100000'>\n<c t='n' r='ZZ100000'><v>1</v></c></row>", "100,000 rows and 702 columns"),
+        ('<row r="1048576"><c r="XFD1048576" s="1"/><c r="XFC1048576" s="1"></c></row>', ""),
+        (f'<row r="3"><c r="A3" t="inlineStr"><is><t>{"word " * 300_000}</t></is></c></row>', ""),
+    ],
+)
+def test_a_cell_far_from_the_others_is_named_before_it_fills_the_memory(
+    tmp_path: Path, stray: str, message: str
+) -> None:
+    changed = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(workbook({"One": [["text"], [TEXTS[0]]]}))) as old,
+        zipfile.ZipFile(changed, "w") as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b"</sheetData>", f"{stray}</sheetData>".encode()))
+    (tmp_path / "texts.xlsx").write_bytes(changed.getvalue())
+    if message:
+        with pytest.raises(InputError, match=message):
+            read(tmp_path / "texts.xlsx")
+    else:
+        assert read(tmp_path / "texts.xlsx")[0] == TEXTS[0]
+
+
 def test_a_workbook_of_several_sheets_is_asked_about(tmp_path: Path) -> None:
     path = tmp_path / "texts.xlsx"
     path.write_bytes(workbook({"One": [["text"], [TEXTS[0]]], "Two": [["text"], [TEXTS[1]]]}))
@@ -151,6 +179,32 @@ def test_a_word_document_gives_paragraphs_and_cells(tmp_path: Path) -> None:
     document.add_paragraph("The end.")
     document.save(str(tmp_path / "texts.docx"))
     assert read(tmp_path / "texts.docx") == [*TEXTS, "The end."]
+
+
+WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+
+
+@pytest.mark.parametrize(
+    ("paragraphs", "texts"),
+    [
+        ("<w:p><w:r><w:t>A </w:t></w:r><w:ins><w:r><w:t>chair</w:t></w:r></w:ins><w:r><w:t>.</w:t></w:r></w:p>",
+         ["A chair."]),
+        ("<w:p><w:del><w:r><w:delText>table</w:delText></w:r></w:del><w:ins><w:hyperlink><w:r><w:t>chair</w:t></w:r>"
+         "</w:hyperlink></w:ins></w:p>", ["chair"]),
+        ("<w:sdt><w:sdtContent><w:p><w:r><w:t>A</w:t><w:tab/><w:t>chair</w:t><w:br/></w:r><w:sdt><w:sdtContent><w:r>"
+         "<w:t>s.</w:t></w:r></w:sdtContent></w:sdt></w:p></w:sdtContent></w:sdt>", ["A\tchair\ns."]),
+        ("<w:moveFrom><w:p><w:r><w:t>Old.</w:t></w:r></w:p></w:moveFrom><w:p><w:moveFrom><w:r><w:t>Old.</w:t></w:r>"
+         "</w:moveFrom><w:moveTo><w:r><w:t>Now.</w:t></w:r></w:moveTo></w:p>", ["Now."]),
+        ("<w:p><w:r><w:t>One.</w:t><w:pict><w:txbxContent><w:p><w:r><w:t>Box.</w:t></w:r></w:p></w:txbxContent>"
+         "</w:pict></w:r></w:p><!-- no text -->", ["One.", "Box."]),
+    ],
+)  # fmt: skip
+def test_a_word_document_loses_nothing_that_is_shown(tmp_path: Path, paragraphs: str, texts: list[str]) -> None:
+    document = docx.Document()
+    for element in docx.oxml.parse_xml(f"<w:body {WORD}>{paragraphs}</w:body>"):
+        document.element.body.append(element)
+    document.save(str(tmp_path / "texts.docx"))
+    assert read(tmp_path / "texts.docx") == texts
 
 
 def pdf(*pages: str) -> bytes:
