@@ -9,6 +9,7 @@ from typing import Any
 
 from unlearning_core.concepts import delimited
 from unlearning_core.concepts.dataset_sources import arrow_batches, parquet_batches
+from unlearning_core.concepts.dialects import ONE_COLUMN, Dialect
 from unlearning_core.concepts.file_content import ARROW, EXCEL, PARQUET, PDF, TEXT, WORD, FileContent
 from unlearning_core.concepts.json_texts import items_of, lines_of
 from unlearning_core.concepts.office_files import document_texts, pdf_texts, workbook_rows
@@ -142,7 +143,7 @@ class FileReader:
         sheet, rows = workbook_rows(path, self.reading.split)
         names, has_header = delimited.headers_of(rows, self.reading.column, self.reading.header)
         width = len(names)
-        dialect = delimited.Dialect(delimited.ONE_COLUMN, "", width, names, has_header)
+        dialect = Dialect(ONE_COLUMN, "", width, names, has_header)
         told = f"columns {', '.join(names)}" if has_header else "no header"
         self._told(f"Excel workbook, sheet {sheet}, {told}")
         rows = rows[1:] if has_header else rows
@@ -150,7 +151,7 @@ class FileReader:
         for number, row in enumerate(rows, start=2 if has_header else 1):
             yield from self._cells(dialect, row, place, f"{path}, row {number}")
 
-    def _place(self, dialect: delimited.Dialect, sample: list[list[str]], name: str) -> int | None:
+    def _place(self, dialect: Dialect, sample: list[list[str]], name: str) -> int | None:
         """The place of the text column, or None where the table holds conversations."""
         reading = self.reading
         if dialect.has_header and (self._chosen is not None or reading.column is None):
@@ -168,7 +169,7 @@ class FileReader:
             self.understood.text = f"text in {named}"
         return place
 
-    def _cells(self, dialect: delimited.Dialect, row: list[str], place: int | None, where: str) -> list[str]:
+    def _cells(self, dialect: Dialect, row: list[str], place: int | None, where: str) -> list[str]:
         if place is not None:
             return [row[place]]
         fields = {name: _turns_in(cell) for name, cell in zip(dialect.header, row, strict=False)}

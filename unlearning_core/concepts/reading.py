@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from unlearning_core.concepts.delimited import delimiter_sign
+from unlearning_core.concepts.dialects import delimiter_sign
 
 log = logging.getLogger(__name__)
 """What a source was understood as is logged here and nowhere else: the command line shows this log to the person."""
