@@ -73,7 +73,10 @@ class FileReader:
         """The texts of one row of JSON or of a dataset; raises InputError where it is another than those before."""
         if isinstance(value, dict) and self._chosen is None:
             self._chosen = text_of_row(list(value), self.reading.column, self.reading.roles, where)
-            self.understood.text = self._chosen.description()
+            self.understood.takes(self._chosen.description(), self._chosen.seen)
+        elif isinstance(value, list) and self._chosen is None:
+            self._chosen = TextOfRow(None, ("messages",), tuple(self.reading.roles))
+            self.understood.takes("each row a list of turns, a text each", self._chosen.seen)
         chosen = self._chosen or TextOfRow(None, ())
         return chosen.texts(value, where)
 
@@ -156,7 +159,7 @@ class FileReader:
         reading = self.reading
         if dialect.has_header and (self._chosen is not None or reading.column is None):
             self._chosen = self._chosen or text_of_row(dialect.header, None, reading.roles, name)
-            self.understood.text = self._chosen.description()
+            self.understood.takes(self._chosen.description(), self._chosen.seen)
             column = self._chosen.column
             if column is None:
                 return None
@@ -172,13 +175,12 @@ class FileReader:
     def _cells(self, dialect: Dialect, row: list[str], place: int | None, where: str) -> list[str]:
         if place is not None:
             return [row[place]]
-        fields = {name: _turns_in(cell) for name, cell in zip(dialect.header, row, strict=False)}
-        return self.row(fields, where)
+        return self.row(dict(zip(dialect.header, row, strict=False)), where)
 
     def _columns(self, path: Path, names: list[str], batches: Any) -> Iterator[str]:
         if self._chosen is None:
             self._chosen = text_of_row(names, self.reading.column, self.reading.roles, str(path))
-            self.understood.text = self._chosen.description()
+            self.understood.takes(self._chosen.description(), self._chosen.seen)
         missing = [field for field in self._chosen.fields if field not in names]
         if missing:
             raise InputError(
@@ -216,13 +218,3 @@ def _json_looking(sample: list[str]) -> str | None:
     except (ValueError, RecursionError):
         return None
     return "JSON lines" if values and all(isinstance(value, (dict, list)) for value in values) else None
-
-
-def _turns_in(cell: str) -> Any:
-    """A list of turns that stands in a cell as JSON, else the cell."""
-    if cell.lstrip().startswith(("[", "{")):
-        try:
-            return json.loads(cell)
-        except (ValueError, RecursionError):
-            return cell
-    return cell

@@ -1,7 +1,7 @@
 """How a source of text is to be read, as a person says it, and how it was understood, as it is told to them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from unlearning_core.concepts.dialects import delimiter_sign
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 SHOWN = 3
 """Texts of a source that are shown."""
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raised when a source is read otherwise than before: filtered data is then made anew."""
 
 _LENGTH = 100
@@ -58,6 +58,7 @@ class Understood:
         notes: what else a person should know, such as files of a folder that are not read.
         first: the first texts, at most `SHOWN`, shortened.
         texts: how many were read so far.
+        roles: of the turns that were found so far, read or not.
     """
 
     name: str
@@ -66,6 +67,11 @@ class Understood:
     notes: list[str] = field(default_factory=list)
     first: list[str] = field(default_factory=list)
     texts: int = 0
+    roles: Set[str] = frozenset()
+
+    def takes(self, text: str, roles: Set[str]) -> None:
+        """Keep where in a row the text is, and the roles that are found in the rows from now on."""
+        self.text, self.roles = text, roles
 
     def add(self, text: str) -> None:
         """Count a text that was read, and keep it where it is one of the first."""

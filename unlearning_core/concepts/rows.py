@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from unlearning_core.concepts import conversations
@@ -22,36 +22,46 @@ class TextOfRow:
         column: which one holds it; None where it is a conversation.
         fields: those that are needed.
         roles: whose turns are read; all but the system's and tools' where it is empty.
+        seen: the roles of the turns that were found, read or not.
     """
 
     column: str | None
     fields: tuple[str, ...]
     roles: tuple[str, ...] = ()
+    seen: set[str] = field(default_factory=set, compare=False)
 
     def texts(self, row: Any, where: str) -> list[str]:
         """The texts of one row; raises InputError where it has no such column or holds no text in it."""
         if isinstance(row, str):
             return [row]
+        if isinstance(row, list) and row and all(isinstance(turn, Mapping) for turn in row):
+            return self._turns(row, where)
         if not isinstance(row, Mapping):
             raise InputError(f"{where}: found a JSON {kind(row)}; expected a string or an object with the text.")
         if self.column is None:
-            needed = self.fields[0]
-            if needed not in row:
-                raise self._lacks(row, needed, where)
-            return conversations.conversation_texts(row, self.fields, self.roles, where)
+            for needed in conversations.needed_fields(self.fields):
+                if needed not in row:
+                    raise self._lacks(row, needed, where)
+            fields = conversations.fields_of_row(row, self.fields)
+            return conversations.conversation_texts(row, fields, self.roles, where, self.seen)
         if self.column not in row:
             raise self._lacks(row, self.column, where)
         text = row[self.column]
+        if isinstance(text, str) and text.lstrip().startswith("["):
+            text = conversations.unpacked(text, f"{where}: {self.column}", False)
         if text is None:
             return []
         if isinstance(text, str):
             return [text]
         if isinstance(text, (list, Mapping)) and (isinstance(text, Mapping) or any(isinstance(t, dict) for t in text)):
-            return conversations.conversation_texts({"messages": text}, ("messages",), self.roles, where)
+            return self._turns(text, where)
         raise InputError(
             f"{where}: the text is a JSON {kind(text)}: column {self.column!r} holds {type(text).__name__} values; "
             "expected text. Name another column."
         )
+
+    def _turns(self, turns: Any, where: str) -> list[str]:
+        return conversations.conversation_texts({"messages": turns}, ("messages",), self.roles, where, self.seen)
 
     def description(self) -> str:
         """How the choice is told."""
@@ -77,7 +87,9 @@ def text_of_row(columns: Sequence[str], column: str | None, roles: Sequence[str]
     """
     names = [str(name) for name in columns]
     if column is not None:
-        return TextOfRow(chosen := choose_column(names, column, where), (chosen,), tuple(roles))
+        chosen = choose_column(names, column, where)
+        of_turns = chosen.casefold() in conversations.LISTS
+        return TextOfRow(None if of_turns else chosen, (chosen,), tuple(roles))
     by_name = {name.strip().casefold(): name for name in names}
     fields = conversations.chat_fields(names)
     plain = next((by_name[name] for name in TEXT_COLUMNS if name in by_name), None)

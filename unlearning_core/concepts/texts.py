@@ -107,6 +107,11 @@ class TextStream(Iterator[str]):
                 self._progress(Progress("reading texts", read, self._limit, "texts"))
             understood.add(clean)
             yield clean
+        if read == 0 and self._limit != 0 and understood.roles:
+            raise InputError(
+                f"{understood.name} holds no text of the roles that are read ({understood.text}); the roles in it are "
+                f"{', '.join(sorted(understood.roles))}. Name those whose turns are meant."
+            )
         if read == 0 and self._limit != 0:
             raise InputError(f"{understood.name} holds no text. Give a source with at least one line or row of text.")
 
@@ -156,7 +161,7 @@ def folder_texts(files: Sequence[Path], reading: Reading, understood: Understood
 def choose_text(dataset: Any, name: str, reading: Reading, understood: Understood) -> TextOfRow:
     """Which part of the rows of a dataset is its text; told in `understood`."""
     chosen = text_of_row(dataset_sources.column_names(dataset), reading.column, reading.roles, name)
-    understood.text = chosen.description()
+    understood.takes(chosen.description(), chosen.seen)
     return chosen
 
 
