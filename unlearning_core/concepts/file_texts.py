@@ -18,6 +18,7 @@ from unlearning_core.concepts.rows import TextOfRow, text_of_row
 from unlearning_core.errors import InputError, WorkbenchError
 
 _SAMPLE = 200
+_JSON = (".json", ".jsonl", ".ndjson")
 _WORKBOOKS = (".xlsx", ".xlsm", ".xlsb")
 
 
@@ -58,7 +59,9 @@ class FileReader:
     def _of_kind(self, content: FileContent, path: Path) -> Iterator[str]:
         if content.kind == TEXT:
             yield from self._text(content)
-        elif content.kind in (PARQUET, ARROW):
+            return
+        self.reading.check_no_table(_ARTICLES[content.kind], header=content.kind == EXCEL, encoding=False)
+        if content.kind in (PARQUET, ARROW):
             yield from self._columns(path, *(parquet_batches if content.kind == PARQUET else arrow_batches)(path))
         elif content.kind == EXCEL:
             yield from self._workbook(path)
@@ -87,8 +90,12 @@ class FileReader:
     def _told_without_columns(self, form: str) -> None:
         """The same of a format without rows; raises InputError where a column or roles are asked for."""
         self._told(form)
-        for name, value in (("column", self.reading.column), ("roles", ", ".join(self.reading.roles))):
-            if value:
+        for name, value in (
+            ("column", self.reading.column),
+            ("roles", ", ".join(self.reading.roles)),
+            ("header", self.reading.header),
+        ):
+            if value not in (None, ""):
                 raise InputError(
                     f"{self.understood.name} has no columns, so {name} {value!r} means nothing ({form}). Leave it out, "
                     "or name the delimiter where the file is a table."
@@ -96,10 +103,12 @@ class FileReader:
 
     def _text(self, content: FileContent) -> Iterator[str]:
         suffix, encoding = content.name.suffix.lower(), _called(content)
+        if suffix in _JSON:
+            self.reading.check_no_table("JSON", encoding=True)
         if suffix == ".json":
             self._told(f"JSON, {encoding}")
             yield from chain.from_iterable(self.row(value, where) for where, value in items_of(content))
-        elif suffix in (".jsonl", ".ndjson"):
+        elif suffix in _JSON:
             self._told(f"JSON lines, {encoding}")
             yield from self._lines_of_json(content)
         elif suffix in (".parquet", ".xlsx", ".xlsm", ".docx", ".pdf", ".xls", ".doc", ".arrow", ".feather", ".epub"):

@@ -5,6 +5,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from unlearning_core.concepts.dialects import delimiter_sign
+from unlearning_core.errors import InputError
 
 log = logging.getLogger(__name__)
 """What a source was understood as is logged here and nowhere else: the command line shows this log to the person."""
@@ -45,6 +46,21 @@ class Reading:
         if self.delimiter is not None:
             delimiter_sign(self.delimiter)
         object.__setattr__(self, "roles", tuple(role.strip() for role in self.roles or () if role.strip()))
+
+    def check_no_table(self, form: str, *, header: bool = False, encoding: bool) -> None:
+        """Raises InputError where something is said of a table or of text, and the source is a `form` that has none.
+
+        Args:
+            header, encoding: whether these mean something for the form.
+        """
+        said = {"delimiter": self.delimiter, "header": None if header else self.header}
+        said |= {} if encoding else {"encoding": self.encoding}
+        for name, value in said.items():
+            if value is not None:
+                raise InputError(
+                    f"The {name} {value!r} does not apply: the text source is {form}. Leave the {name} out, or give "
+                    "a table as text, such as CSV."
+                )
 
 
 @dataclass

@@ -118,8 +118,7 @@ class TextStream(Iterator[str]):
 
 def source_texts(source: str | Path, reading: Reading, understood: Understood) -> Iterator[str]:
     """The texts of a source as they stand in it, blank ones too; raises whatever the libraries raise."""
-    if not str(source).strip():
-        raise InputError("The text source has no name. Give a file, a folder or the name of a dataset.")
+    dataset_sources.check_name(str(source))
     path = Path(source)
     if path.is_dir() and not dataset_sources.is_saved_dataset(path):
         splits, left_out = dataset_sources.data_files(path)
@@ -131,6 +130,7 @@ def source_texts(source: str | Path, reading: Reading, understood: Understood) -
             raise InputError(f"{path} is one file, which has no split {reading.split!r}. Leave the split out.")
         yield from FileReader(reading, understood).texts(path)
     else:
+        reading.check_no_table("a dataset", encoding=False)
         dataset = dataset_sources.open_dataset(str(source), split=reading.split)
         understood.format = "dataset"
         if isinstance(dataset, dict):
