@@ -45,6 +45,8 @@ def read(path: Path, **how: object) -> list[str]:
         f'\n\nid,text\n1,"{ONE}"\n\n2,{TWO}\n,\n3,{THREE}\n\n',
         f'id,text\r\n1,"{ONE}"\r\n2,{TWO}\r\n3,{THREE}\r\n',
         f'id,text\r1,"{ONE}"\r2,{TWO}\r3,{THREE}\r',
+        f'# exported 2020\n\n# by me\nid,text\n1,"{ONE}"\n2,{TWO}\n3,{THREE}\n',
+        f'#id;text\n1;{ONE}\n2;"{TWO}"\n3;{THREE}\n',
         f',text\n0,"{ONE}"\n1,{TWO}\n2,{THREE}\n',
         f'1,"{ONE}"\n2,{TWO}\n3,{THREE}\n',
         f'1;{ONE}\n2;"{TWO}"\n3;{THREE}\n',
@@ -135,6 +137,11 @@ def test_encodings_that_are_certain_are_read_and_others_are_named(tmp_path: Path
         (QUOTES.format(";", ","), "quotes may hold one text"),
         ('text,label\n"Hello, he said.,1\nA chair,0\nI am fine",1\nYes,0\n', "quotes may hold one text"),
         ('text\n"Hello, he said.\nI have a chair.\nI am fine"\nBen sat.\n', "none where each line is one text"),
+        ("# by me\nnr,body\n1,a b\n2,c d\n", "begins with '# by me', which may be a comment"),
+        ("text,text\na b,c d\n", "2 columns of one name: text, text. Rename one"),
+        ("id,text,Text\n1,a b,c d\n", "2 columns of one name: text, Text. Name one of these"),
+        ("question,answer,Question\na b,c d,e f\n", "2 columns of one name: question, Question"),
+        ('{"text": "a, b"}\n{"text": "c"}\n', "looks like JSON lines, but a .csv file is a table. Name it .jsonl"),
         ("I like a chair, yes,1\nNo thanks my friend, no,0\n", "more than one way: .*comma, or with one text"),
         ("1;Er kam; er sah.\n2;Sie ging; sie blieb.\n", "more than one way: .*semicolon, or with one text"),
         ("id~text\n1~Mia ran.\n2~Ben sat.\n", "may be the header of a table with the delimiter ~"),
@@ -173,6 +180,11 @@ def test_a_person_can_say_how_it_is_read(tmp_path: Path) -> None:
         read(path, column="secnd")
     path = written(tmp_path, "id~text\n1~Mia; ran, far.\n")
     assert read(path, delimiter="~") == ["Mia; ran, far."]
+    path = written(tmp_path, "# by me\nnr;body\n1;Mia ran.\n2\n")
+    with pytest.raises(InputError, match="line 4: 1 fields"):
+        read(path, delimiter=";", column="body")
+    path = written(tmp_path, "# cats, yes\nMia ran, home.\n")
+    assert read(path, delimiter="none") == ["# cats, yes", "Mia ran, home."]
     with pytest.raises(InputError, match="The delimiter is 'ab'"):
         read(path, delimiter="ab")
 

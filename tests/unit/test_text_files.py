@@ -150,6 +150,8 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes,
         ("a.jsonl", '{"text": "a"}\n{"text":\n', "line 2, column 9"),
         ("a.jsonl", '{"text": "a"}\n{"body": "b"}', "line 2 has no 'text'"),
         ("a.jsonl", '{"text": {"a": 1}}', "has no content"),
+        ("a.json", '{"columns": ["text"], "data": [["a"], ["b", "c"]]}', "rows in data are not as long as columns"),
+        ("a.json", '{"text": {"0": "a", "1": "b"}, "id": {"0": 1}}', "its columns do not have the same rows"),
         ("a.json", '{"a": [1], "b": [2]}', "holds a JSON object; expected a list"),
         ("a.json", "", "line 1"),
     ],
@@ -200,6 +202,64 @@ def test_what_is_no_file_of_text_is_refused_at_once(
     make(tmp_path / name)
     with pytest.raises(InputError, match=message):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.srt", "1\n00:00:01,000 --> 00:00:02,000\nA chair.\n", "looks like subtitles"),
+        ("a.txt", "1\n00:00:01.000 --> 00:00:02.000\nA chair.\n", "looks like subtitles"),
+        ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\nA chair.\n", "subtitles .WebVTT."),
+        ("a.yaml", "- text: A chair.\n", "looks like YAML"),
+        ("a.txt", "From: a@b.c\nTo: b@c.d\nSubject: A chair\n\nHello.\n", "looks like an e-mail"),
+        ("a.txt", "<div class='x'>\n<p>A chair.</p>\n</div>\n", "looks like a part of a web page"),
+    ],
+)
+def test_lines_of_another_format_are_named(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / name)
+    if "looks like" in message:
+        assert read(tmp_path / name, delimiter="none")[0] == content.split("\n")[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["From: the start, it was odd.\nHe sat.", "<3 chairs\n<p is no tag", "1\n2\nA chair", "- a chair\n- a table"],
+)
+def test_lines_that_only_begin_alike_are_text(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.txt").write_text(content)
+    assert read(tmp_path / "a.txt") == [line.strip() for line in content.split("\n")]
+
+
+CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "A chair."}]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "texts"),
+    [
+        ("a.jsonl", TEXTS, TEXTS),
+        ("a.jsonl", [{"text": text} for text in TEXTS], TEXTS),
+        ("a.jsonl", CHAT, ["Hi\n\nA chair."]),
+        ("a.json", {"messages": CHAT}, ["Hi\n\nA chair."]),
+        ("a.json", {"id": 1, "conversations": CHAT, "tools": [1]}, ["Hi\n\nA chair."]),
+        ("a.json", [CHAT, CHAT[1:]], ["Hi\n\nA chair.", "A chair."]),
+        ("a.json", {"id": {"0": 1, "1": 2, "2": 3}, "text": dict(enumerate(TEXTS))}, TEXTS),
+        ("a.json", {str(number): {"id": number, "text": text} for number, text in enumerate(TEXTS)}, TEXTS),
+        ("a.json", {"columns": ["id", "text"], "index": [0, 1], "data": [[1, "a"], [2, "b"]]}, ["a", "b"]),
+    ],
+)
+def test_json_in_the_forms_that_people_bring(tmp_path: Path, name: str, value: Any, texts: list[str]) -> None:
+    (tmp_path / name).write_text(json.dumps(value))
+    assert read(tmp_path / name) == texts
+    (tmp_path / name).write_text(json.dumps(value, indent=1))
+    if name == "a.json" or "role" not in str(value):
+        assert read(tmp_path / name) == texts
+
+
+def test_a_list_of_texts_in_the_column_data_is_a_conversation(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "0", "data": ["Hi", "A chair."]}\n' * 2)
+    assert read(tmp_path / "a.jsonl", column="data") == ["Hi\n\nA chair."] * 2
 
 
 def test_a_link_to_a_file_and_a_hidden_file_are_read(tmp_path: Path) -> None:

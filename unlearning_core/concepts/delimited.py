@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
+from unlearning_core.concepts.comment_lines import without_comments
 from unlearning_core.concepts.dialects import NAMES, ONE_COLUMN, Dialect, delimiter_name, delimiter_sign
 from unlearning_core.concepts.file_content import LONGEST_LINE
 from unlearning_core.concepts.quotes import RowPattern, cuts_sentences, one_column_is_doubtful, row_pattern
@@ -40,13 +41,13 @@ def table_rows(
     Raises:
         InputError: no reading fits, or several do; while rows are read: one has too many or too few fields.
     """
-    first = next((line for line in lines if line.strip()), None)
-    skipped = 0
+    delimiter = delimiter and delimiter_sign(delimiter)
+    first, skipped, lines = without_comments(lines, name, column, delimiter)
     if first is not None and (said := re.fullmatch(r'"?sep=(.)"?', first.strip("\n"))):
         # Excel's own way to name the delimiter.
-        delimiter, first, skipped = delimiter or said[1], None, 1
+        delimiter, first, skipped = delimiter or said[1], None, skipped + 1
     elif first is not None and first.strip("\n").lower() == "sep=\t":
-        delimiter, first, skipped = delimiter or "\t", None, 1
+        delimiter, first, skipped = delimiter or "\t", None, skipped + 1
     sample = [first] if first is not None else []
     size = 0
     for line in islice(lines, _SAMPLE_LINES):
@@ -56,7 +57,7 @@ def table_rows(
             break
     rest = next(lines, None)
     cut = rest is not None
-    dialect = _dialect(sample, cut, name, column, delimiter and delimiter_sign(delimiter), header)
+    dialect = _dialect(sample, cut, name, column, delimiter, header)
     whole = chain(sample, [rest] if rest is not None else [], lines)
     return dialect, _rows(whole, dialect, name, skipped, None if delimiter else _pattern(sample, cut, dialect))
 

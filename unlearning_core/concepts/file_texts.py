@@ -1,7 +1,5 @@
 """The texts of one file, whatever its form: text, JSON, tables, Parquet and Arrow, workbooks, documents."""
 
-import json
-import re
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -11,7 +9,8 @@ from unlearning_core.concepts import delimited
 from unlearning_core.concepts.dataset_sources import arrow_batches, parquet_batches
 from unlearning_core.concepts.dialects import ONE_COLUMN, Dialect
 from unlearning_core.concepts.file_content import ARROW, EXCEL, PARQUET, PDF, TEXT, WORD, FileContent
-from unlearning_core.concepts.json_texts import items_of, lines_of
+from unlearning_core.concepts.json_texts import is_one_list, items_of, lines_of
+from unlearning_core.concepts.line_forms import advice, json_form, other_form
 from unlearning_core.concepts.office_files import document_texts, pdf_texts, workbook_rows
 from unlearning_core.concepts.reading import Reading, Understood
 from unlearning_core.concepts.rows import TextOfRow, text_of_row
@@ -122,28 +121,26 @@ class FileReader:
             yield from self._lines(content, encoding)
 
     def _lines_of_json(self, content: FileContent) -> Iterator[str]:
-        for number, value in lines_of(content):
-            yield from self.row(value, f"{content.path}, line {number}")
+        if is_one_list(content):
+            rows = items_of(content)
+        else:
+            rows = ((f"{content.path}, line {number}", value) for number, value in lines_of(content))
+        for where, value in rows:
+            yield from self.row(value, where)
 
     def _lines(self, content: FileContent, encoding: str) -> Iterator[str]:
         lines = content.lines()
         sample = list(islice(lines, _SAMPLE))
-        found = _json_looking(sample) or delimited.looks_like_table(sample)
+        found = other_form(sample, content.name.suffix.lower()) or delimited.looks_like_table(sample)
         if found and self.reading.delimiter is None:
-            advice = (
-                f"Name it .{'jsonl' if 'lines' in found else 'json'}"
-                if "JSON" in found
-                else "Name it .csv, or name its delimiter"
-            )
-            raise InputError(
-                f"{content.path} looks like {found}, but each line of a {content.name.suffix or 'text'} file is one "
-                f"text. {advice}; or say with the delimiter none that each line is one text."
-            )
+            raise _looks_like(found, content, "each line of a {} file is one text")
         self._told_without_columns(f"text, {encoding}, a line is a text")
         yield from chain(sample, lines)
 
     def _table(self, content: FileContent, encoding: str) -> Iterator[str]:
         reading, name = self.reading, str(content.path)
+        if reading.delimiter is None and json_form(list(islice(content.lines(), 5))) == "JSON lines":
+            raise _looks_like("JSON lines", content, "a {} file is a table")
         dialect, rows = delimited.table_rows(content.lines(), name, reading.column, reading.delimiter, reading.header)
         sample = list(islice(rows, _SAMPLE))
         self._told(f"table, {encoding}, {dialect.description()}")
@@ -217,13 +214,9 @@ def _called(content: FileContent) -> str:
     return f"{name}, {content.packing}" if content.packing else name
 
 
-def _json_looking(sample: list[str]) -> str | None:
-    """What tells that a text is JSON: each line is a list or an object, or the first one opens one over several."""
-    lines = [line.strip() for line in sample if line.strip()][:5]
-    if len(lines) > 1 and lines[0] in ("{", "[") and re.match(r'"|\{|\[|\d', lines[1]):
-        return "JSON"
-    try:
-        values = [json.loads(line) for line in lines]
-    except (ValueError, RecursionError):
-        return None
-    return "JSON lines" if values and all(isinstance(value, (dict, list)) for value in values) else None
+def _looks_like(form: str, content: FileContent, but: str) -> InputError:
+    but = but.format(content.name.suffix or "text")
+    return InputError(
+        f"{content.path} looks like {form}, but {but}. {advice(form)}; or say with the delimiter none that each line "
+        "is one text."
+    )

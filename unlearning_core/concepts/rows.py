@@ -88,10 +88,12 @@ def text_of_row(columns: Sequence[str], column: str | None, roles: Sequence[str]
     names = [str(name) for name in columns]
     if column is not None:
         chosen = choose_column(names, column, where)
-        of_turns = chosen.casefold() in conversations.LISTS
+        # UltraChat calls its lists of turns "data", as others call anything.
+        of_turns = chosen.casefold() in (*conversations.LISTS, "data")
         return TextOfRow(None if of_turns else chosen, (chosen,), tuple(roles))
     by_name = {name.strip().casefold(): name for name in names}
     fields = conversations.chat_fields(names)
+    _check_once(names, fields, where)
     plain = next((by_name[name] for name in TEXT_COLUMNS if name in by_name), None)
     # A row of one message has a text column of its own, and its role says whether it is read.
     if fields and (roles or plain is None or plain in fields):
@@ -113,6 +115,7 @@ def choose_column(columns: Sequence[str], column: str | None, where: str) -> str
     listed = ", ".join(columns) or "none"
     if column is not None:
         if column in columns:
+            _check_once([name for name in columns if name == column], [column], where)
             return column
         near = difflib.get_close_matches(column, columns, n=1)
         advice = f"Did you mean {near[0]!r}?" if near else "Name one of these."
@@ -120,12 +123,22 @@ def choose_column(columns: Sequence[str], column: str | None, where: str) -> str
     by_name = {name.strip().casefold(): name for name in columns}
     for name in TEXT_COLUMNS:
         if name in by_name:
+            _check_once(columns, [name], where)
             return by_name[name]
     if len(columns) == 1:
         return columns[0]
     raise InputError(
         f"{where} does not say which column holds the text; its columns are {listed}. Name one of these as the column."
     )
+
+
+def _check_once(columns: Sequence[str], wanted: Sequence[str], where: str) -> None:
+    """Raises InputError where two columns have the same name but for case, so that it does not say which is meant."""
+    for name in wanted:
+        same = [column for column in columns if column.strip().casefold() == name.strip().casefold()]
+        if len(same) > 1:
+            advice = "Name one of these as the column." if len(set(same)) > 1 else "Rename one of them in the file."
+            raise InputError(f"{where} has {len(same)} columns of one name: {', '.join(same)}. {advice}")
 
 
 def is_known_name(name: str) -> bool:
