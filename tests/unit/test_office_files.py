@@ -106,6 +106,24 @@ def test_a_cell_far_from_the_others_is_named_before_it_fills_the_memory(
         assert read(tmp_path / "texts.xlsx")[0] == TEXTS[0]
 
 
+def test_a_cell_far_from_the_others_in_a_binary_workbook(tmp_path: Path) -> None:
+    def record(kind: int, place: int, size: int = 200) -> bytes:
+        return bytes([kind, 0x80 | size & 0x7F, size >> 7]) + place.to_bytes(4, "little") + bytes(size - 4)
+
+    def binary(*records: bytes) -> InputError:
+        with zipfile.ZipFile(tmp_path / "a.xlsb", "w") as archive:
+            archive.writestr("xl/workbook.bin", b"")
+            archive.writestr("xl/worksheets/sheet1.bin", b"".join(records))
+        with pytest.raises(InputError) as caught:
+            read(tmp_path / "a.xlsb")
+        return caught.value
+
+    near, far = (record(0, 0), record(2, 0)), record(0, 1_048_575)
+    said = "1,048,576 rows and 16,384 columns, the last ones at row 1048576, column 16384;"
+    assert said in str(binary(*near, b"\x94\x01\x00", far, record(7, 16_383)))
+    assert "columns" not in str(binary(*near, far, record(1, 16_383), b"\xff"))
+
+
 def test_a_workbook_of_several_sheets_is_asked_about(tmp_path: Path) -> None:
     path = tmp_path / "texts.xlsx"
     path.write_bytes(workbook({"One": [["text"], [TEXTS[0]]], "Two": [["text"], [TEXTS[1]]]}))

@@ -9,7 +9,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from unlearning_core.concepts.file_content import LARGEST_WHOLE
 from unlearning_core.errors import InputError
@@ -18,6 +18,8 @@ MOST_CELLS = 20_000_000
 """Cells of a sheet at most, empty ones between others too: the library makes room for rows times columns."""
 
 _PIECE, _LONGEST_TAG = 1_000_000, 10_000
+_LAST_CELL = 11
+"""Records 0 to 11 of a binary sheet are a row, an empty cell and the kinds of cells."""
 _ROW_OR_CELL = re.compile(
     rb"""<(?:\w+:)?(?:(?P<tag>row)(?=\s)(?:[^<>]*?\sr=["'](?P<row>\d{1,9})["'])?[^<>]*(?<!/)>"""
     rb"""|c(?=[\s>])(?:[^<>]*?\sr=["'](?P<place>[A-Za-z]{1,4}\d{1,9})["'])?[^<>]*(?<!/)>(?!\s*</))"""
@@ -130,38 +132,72 @@ def _check_cells(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         for part in archive.namelist():
             if part.endswith(".xml"):
-                _check_sheet(path, part, archive)
+                with archive.open(part) as file:
+                    _check_sheet(f"{path}, {part}", _cells_of_xml(file))
+            elif part.endswith(".bin") and "sheets/" in part:
+                _check_sheet(f"{path}, {part}", _cells_of_binary(archive.read(part)))
 
 
-def _check_sheet(path: Path, part: str, archive: zipfile.ZipFile) -> None:
-    row, first, last = 0, [10**9, 10**9], [0, 0]
-    far, before = ["", ""], b""
-    with archive.open(part) as file:
-        while piece := file.read(_PIECE):
-            text = before + piece
-            for found in _ROW_OR_CELL.finditer(text):
-                place, number = found["place"], found["row"]
-                if place is None:
-                    # A cell that does not say where it is stands in its row, after the one before it.
-                    row = int(number) if number else row
-                    if found["tag"]:
-                        continue
-                    at = (max(row, 1), 1)
-                else:
-                    letters = place.rstrip(b"0123456789")
-                    at = (int(place[len(letters) :]), _column(letters))
-                for axis in (0, 1):
-                    first[axis] = min(first[axis], at[axis])
-                    if at[axis] > last[axis]:
-                        last[axis], far[axis] = at[axis], (place or b"row %d" % row).decode()
-            before = text[-_LONGEST_TAG:]
+def _check_sheet(where: str, cells: Iterator[tuple[int, int, str]]) -> None:
+    first, last, far = [10**9, 10**9], [0, 0], ["", ""]
+    for row, column, name in cells:
+        for axis, at in enumerate((row, column)):
+            first[axis] = min(first[axis], at)
+            if at > last[axis]:
+                last[axis], far[axis] = at, name
     rows, columns = (last[axis] - first[axis] + 1 for axis in (0, 1))
     if last[0] and rows * columns > MOST_CELLS:
         raise InputError(
-            f"{path}, {part}: its cells lie in {rows:,} rows and {columns:,} columns, the last ones at "
+            f"{where}: its cells lie in {rows:,} rows and {columns:,} columns, the last ones at "
             f"{' and '.join(dict.fromkeys(far))}; at most {MOST_CELLS:,} cells are read. Delete the cells that stand "
             "far from the table, or save it as CSV."
         )
+
+
+def _cells_of_xml(file: IO[bytes]) -> Iterator[tuple[int, int, str]]:
+    """(row and column from 1, name) of each cell of a sheet that is not empty; some stand twice."""
+    row, before = 1, b""
+    while piece := file.read(_PIECE):
+        text = before + piece
+        for found in _ROW_OR_CELL.finditer(text):
+            place, number = found["place"], found["row"]
+            if found["tag"]:
+                row = int(number) if number else row
+            elif place is None:
+                # A cell that does not say where it is stands in its row, after the one before it.
+                yield row, 1, f"row {row}"
+            else:
+                letters = place.rstrip(b"0123456789")
+                yield int(place[len(letters) :]), _column(letters), place.decode()
+        before = text[-_LONGEST_TAG:]
+
+
+def _cells_of_binary(data: bytes) -> Iterator[tuple[int, int, str]]:
+    """The same of a sheet of an .xlsb: records of a number, a length and so many bytes ([MS-XLSB] 2.1.4)."""
+    at, row = 0, 0
+    while at < len(data):
+        record, at = _number(data, at, 2)
+        size, at = _number(data, at, 4)
+        if record <= _LAST_CELL and size >= 4:
+            value = int.from_bytes(data[at : at + 4], "little")
+            if record == 0:
+                row = value + 1
+            elif record > 1:
+                yield row, value + 1, f"row {row}, column {value + 1}"
+        at += size
+
+
+def _number(data: bytes, at: int, most: int) -> tuple[int, int]:
+    """A number of at most so many bytes of seven bits, and where what follows it begins."""
+    value = 0
+    for place in range(most):
+        if at >= len(data):
+            break
+        byte, at = data[at], at + 1
+        value |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            break
+    return value, at
 
 
 def _column(letters: bytes) -> int:
