@@ -191,6 +191,7 @@ SYSTEM = FORMS["system"]["messages"]
         {"messages": str(SYSTEM)},
         {"conversations": f" {json.dumps(SYSTEM, indent=1)}\n", "id": 1},
         {"dialog": str([HI, HO])},
+        {"dialog": json.dumps([HI, HO])},
         {"prompt": str(SYSTEM[:2]), "completion": json.dumps(SYSTEM[2])},
         {"prompt": str(SYSTEM[:2]), "chosen": str(SYSTEM), "rejected": "No."},
         {"text": str(SYSTEM), "label": 1},
@@ -203,6 +204,9 @@ def test_turns_that_are_stored_as_a_string(tmp_path: Path, row: Row, write: Call
 def test_text_that_begins_with_a_bracket_is_text(tmp_path: Path) -> None:
     rows = [{"question": "[1, 2] plus?", "answer": "{3}"}, {"question": "{", "answer": "[x]("}]
     assert list(read_texts(as_lines(tmp_path / "pairs", rows))) == ["[1, 2] plus?\n\n{3}", "{\n\n[x]("]
+    answers = ['{"role": "admin"}', '{"value": 5}', '[{"from": "a", "to": "b"}]', "{'role': x}", '{"content": [']
+    rows = [{"question": "Which?", "answer": answer} for answer in answers]
+    assert list(read_texts(as_lines(tmp_path / "json", rows))) == [f"Which?\n\n{answer}" for answer in answers]
     assert list(read_texts(as_lines(tmp_path / "plain", [{"text": "[1] A chair."}]))) == ["[1] A chair."]
 
 
@@ -216,6 +220,9 @@ OPTIONAL: list[tuple[list[Row], list[str]]] = [
      ["c\n\nd", "a\n\nb\n\nc\n\nd"]),
     ([{"conversations": [{"from": "human", "value": HI}], "chosen": {"from": "gpt", "value": HO}, "rejected": {}}],
      [WHOLE]),
+    ([{"instruction": "a", "input": "", "output": "b"}, {"instruction": "a", "output": "b", "history": [["x", "y"]]}],
+     ["a\n\nb", "x\n\ny\n\na\n\nb"]),
+    ([{"messages": SYSTEM, "chosen": True}], [WHOLE]),
     ([{"messages": SYSTEM, "chosen": SYSTEM[1:]}, {"messages": SYSTEM[:2], "chosen": SYSTEM}], [WHOLE, WHOLE]),
     ([{"prompt": SYSTEM, "chosen": [*SYSTEM, *SYSTEM[1:]], "rejected": []}], [f"{WHOLE}\n\n{WHOLE}"]),
     ([{"Prompt": HI, "Completion": HO}, {"Prompt": HI, "Completion": HO}], [WHOLE, WHOLE]),
@@ -264,6 +271,7 @@ def test_what_tools_are_called_with_and_answer_is_left_out(tmp_path: Path, role:
         ({"messages": [{"role": "user", "content": 5.5}]}, "turn 1, content is 5.5; expected text"),
         ({"messages": [{"role": "user", "content": [{"type": "text", "said": "a"}]}]}, "has a part .* without text"),
         ({"messages": "[{'role': 'user', 'content': 'a'}\n {'role': 'x', 'content': 'b'}]"}, "neither JSON nor a list"),
+        ({"dialog": "[\"it's\" 'b']"}, "dialog is a string that seems to hold turns"),
         ({"dialog": "['a'\n 'b']"}, "dialog is a string that seems to hold turns"),
         ({"query": "a", "response": "b", "history": [["a"]]}, r"history holds \['a'\]; expected pairs of texts"),
         ({"prompt": {"text": "a", "role": "prompter", "replies": 3}, "message_tree_id": "x"}, "replies is 3"),

@@ -95,20 +95,21 @@ def chat_fields(columns: Sequence[str]) -> tuple[str, ...]:
     return (what, "role") if what and "role" in columns else ()
 
 
-def needed_fields(fields: Sequence[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=64)
+def needed_fields(fields: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the `fields` that no row may lack."""
     if "replies" in fields:
-        return tuple(fields[:1])
-    needed = {name for name, _ in _form(tuple(fields)) if not name.endswith("?")}
-    return tuple(field for field in fields if field.casefold() in needed) if needed else tuple(fields)
+        return fields[:1]
+    needed = {name for name, _ in _form(fields) if not name.endswith("?")}
+    return tuple(field for field in fields if field.casefold() in needed) if needed else fields
 
 
-def fields_of_row(row: Mapping[str, Any], fields: Sequence[str]) -> tuple[str, ...]:
-    """The `fields`, and what else a row has that may stand beside them, in the order in which it is said."""
-    if len(row) <= len(fields) or not (form := _form(tuple(fields))):
-        return tuple(fields)
-    by_name = {name.casefold(): name for name in reversed(list(row))}
-    return tuple(by_name[bare] for name, _ in form if (bare := name.rstrip("?")) in by_name)
+@lru_cache(maxsize=256)
+def fields_of_row(columns: tuple[str, ...], fields: tuple[str, ...]) -> tuple[str, ...]:
+    """The `fields`, and what else of a row with these columns may stand beside them, in the order of what is said."""
+    by_name = {name.casefold(): name for name in reversed(columns)}
+    named = (by_name.get(name.rstrip("?")) for name, _ in _form(fields))
+    return tuple(name for name in named if name is not None) or fields
 
 
 @lru_cache(maxsize=64)
@@ -177,6 +178,8 @@ def _conversations(row: Mapping[str, Any], fields: Sequence[str], where: str) ->
         owners = {name.rstrip("?"): role for name, role in _form(tuple(fields))}
         for field in fields:
             at = f"{where}: {field}"
+            if field not in needed_fields(tuple(fields)) and not isinstance(row[field], (str, list, Mapping)):
+                continue  # "chosen": true, and the like
             if field.casefold() == "history":
                 turns = _history(row[field], at)
             else:
@@ -223,6 +226,20 @@ def unpacked(value: Any, where: str, is_list: bool) -> Any:
     """
     if not (isinstance(value, str) and _PACKED.match(value) and (is_list or _PACKED_TURNS.match(value))):
         return value
+    read = _parsed(value)
+    if not is_list and (not _are_turns(read) if read is not None else value.lstrip().startswith("{")):
+        return value  # an answer that is JSON itself
+    # NumPy writes no commas between texts, and Python then takes them for one.
+    if read is None:
+        raise InputError(
+            f"{where} is a string that seems to hold turns, {value[:60]!r}, but is neither JSON nor a list as Python "
+            "writes it. Store the turns as a list of objects with role and content."
+        )
+    return read
+
+
+def _parsed(value: str) -> Any:
+    """The value of JSON or of a Python literal; None where it is neither."""
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
@@ -230,17 +247,18 @@ def unpacked(value: Any, where: str, is_list: bool) -> Any:
     try:
         read = ast.literal_eval(value.strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        read = None
+        return None
     # NumPy writes no commas between texts, and Python then takes them for one.
-    glued = (
-        isinstance(read, list) and any(isinstance(one, str) for one in read) and re.search(r"""['"]\s+['"]""", value)
+    of_texts = isinstance(read, list) and any(isinstance(one, str) for one in read)
+    return None if of_texts and re.search(r"""['"]\s+['"]""", value) else read
+
+
+def _are_turns(value: Any) -> bool:
+    turns = value if isinstance(value, list) else [value]
+    return bool(turns) and all(
+        isinstance(turn, Mapping) and any(name in turn for name in _WHO) and any(name in turn for name in _WHAT)
+        for turn in turns
     )
-    if read is None or glued:
-        raise InputError(
-            f"{where} is a string that seems to hold turns, {value[:60]!r}, but is neither JSON nor a list as Python "
-            "writes it. Store the turns as a list of objects with role and content."
-        )
-    return read
 
 
 def _turns(value: Any, role: str, where: str) -> list[Turn]:

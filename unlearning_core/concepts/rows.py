@@ -42,7 +42,7 @@ class TextOfRow:
             for needed in conversations.needed_fields(self.fields):
                 if needed not in row:
                     raise self._lacks(row, needed, where)
-            fields = conversations.fields_of_row(row, self.fields)
+            fields = conversations.fields_of_row(tuple(map(str, row)), self.fields)
             return conversations.conversation_texts(row, fields, self.roles, where, self.seen)
         if self.column not in row:
             raise self._lacks(row, self.column, where)
