@@ -207,6 +207,8 @@ def test_text_that_begins_with_a_bracket_is_text(tmp_path: Path) -> None:
     answers = ['{"role": "admin"}', '{"value": 5}', '[{"from": "a", "to": "b"}]', "{'role': x}", '{"content": [']
     rows = [{"question": "Which?", "answer": answer} for answer in answers]
     assert list(read_texts(as_lines(tmp_path / "json", rows))) == [f"Which?\n\n{answer}" for answer in answers]
+    rows = [{"dialogue": "[12:00] A: Hi."}, {"dialogue": "[]"}, {"dialogue": "{A} Hi."}]
+    assert list(read_texts(as_lines(tmp_path / "talks", rows))) == ["[12:00] A: Hi.", "{A} Hi."]
     assert list(read_texts(as_lines(tmp_path / "plain", [{"text": "[1] A chair."}]))) == ["[1] A chair."]
 
 

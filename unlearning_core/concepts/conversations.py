@@ -62,7 +62,7 @@ _WHAT = ("content", "value", "text", "message", "parts")
 _PART = ("text", "value", "content", "parts", "input_text", "output_text")
 _MEDIA = re.compile(r"image|audio|video|file|inline_?data|function|tool|thinking|executable|citation", re.IGNORECASE)
 """What a part of a content is called that holds no text to be read."""
-_PACKED = re.compile(r"""\s*(?:array\(\s*)?[\[{]""")
+_PACKED = re.compile(r"""\s*(?:array\(\s*)?[\[{]\s*(?:['"\[{]|[\]}]\s*\Z)""")
 _PACKED_TURNS = re.compile(r"""\s*(?:array\(\s*)?\[?\s*\{\s*['"](?:role|from|content|value|speaker)['"]\s*:""")
 _MARKED = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
 
@@ -229,7 +229,6 @@ def unpacked(value: Any, where: str, is_list: bool) -> Any:
     read = _parsed(value)
     if not is_list and (not _are_turns(read) if read is not None else value.lstrip().startswith("{")):
         return value  # an answer that is JSON itself
-    # NumPy writes no commas between texts, and Python then takes them for one.
     if read is None:
         raise InputError(
             f"{where} is a string that seems to hold turns, {value[:60]!r}, but is neither JSON nor a list as Python "
