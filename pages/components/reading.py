@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from pages.components.marked_text import escaped
-from unlearning_core.concepts.delimited import NAMES
+from unlearning_core.concepts.dialects import NAMES
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.config.schema import TextReadingSection
 from unlearning_core.errors import InputError

@@ -99,8 +99,11 @@ def test_roles_choose_whose_turns_are_read(tmp_path: Path, form: str) -> None:
 def test_what_the_system_and_tools_say_is_read_where_it_is_asked_for(tmp_path: Path) -> None:
     source = as_lines(tmp_path / "chat", [FORMS["system"]])
     assert list(read_texts(source, roles=["system"])) == ["Be kind."]
-    with pytest.raises(InputError, match="holds no text"):
-        list(read_texts(source, roles=["nobody"]))
+    with pytest.raises(InputError, match=r"holds no text of the roles .*; the roles in it are assistant, system, user"):
+        list(read_texts(source, roles=["asistant"]))
+    only = as_lines(tmp_path / "only", [{"messages": [{"role": "system", "content": "Be kind."}]}])
+    with pytest.raises(InputError, match="the roles in it are system"):
+        list(read_texts(only))
     plain = as_lines(tmp_path / "plain", [{"text": "A chair."}])
     with pytest.raises(InputError, match="names no roles"):
         list(read_texts(plain, roles=["user"]))
@@ -177,6 +180,90 @@ def test_turns_in_a_cell_of_a_table(tmp_path: Path) -> None:
     assert list(read_texts(tmp_path / "pairs.csv")) == [WHOLE]
 
 
+SYSTEM = FORMS["system"]["messages"]
+
+
+@pytest.mark.parametrize("write", [as_lines, as_parquet, as_saved])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": json.dumps(SYSTEM)},
+        {"messages": str(SYSTEM)},
+        {"conversations": f" {json.dumps(SYSTEM, indent=1)}\n", "id": 1},
+        {"dialog": str([HI, HO])},
+        {"dialog": json.dumps([HI, HO])},
+        {"prompt": str(SYSTEM[:2]), "completion": json.dumps(SYSTEM[2])},
+        {"prompt": str(SYSTEM[:2]), "chosen": str(SYSTEM), "rejected": "No."},
+        {"text": str(SYSTEM), "label": 1},
+    ],
+)
+def test_turns_that_are_stored_as_a_string(tmp_path: Path, row: Row, write: Callable[[Path, list[Row]], Path]) -> None:
+    assert list(read_texts(write(tmp_path / "chat", [row, row]))) == [WHOLE, WHOLE]
+
+
+def test_text_that_begins_with_a_bracket_is_text(tmp_path: Path) -> None:
+    rows = [{"question": "[1, 2] plus?", "answer": "{3}"}, {"question": "{", "answer": "[x]("}]
+    assert list(read_texts(as_lines(tmp_path / "pairs", rows))) == ["[1, 2] plus?\n\n{3}", "{\n\n[x]("]
+    answers = ['{"role": "admin"}', '{"value": 5}', '[{"from": "a", "to": "b"}]', "{'role': x}", '{"content": [']
+    rows = [{"question": "Which?", "answer": answer} for answer in answers]
+    assert list(read_texts(as_lines(tmp_path / "json", rows))) == [f"Which?\n\n{answer}" for answer in answers]
+    rows = [{"dialogue": "[12:00] A: Hi."}, {"dialogue": "[]"}, {"dialogue": "{A} Hi."}]
+    assert list(read_texts(as_lines(tmp_path / "talks", rows))) == ["[12:00] A: Hi.", "{A} Hi."]
+    assert list(read_texts(as_lines(tmp_path / "plain", [{"text": "[1] A chair."}]))) == ["[1] A chair."]
+
+
+OPTIONAL: list[tuple[list[Row], list[str]]] = [
+    ([{"instruction": "i", "output": "o"}, {"instruction": "i", "input": "x", "output": "o"}],
+     ["i\n\no", "i\n\nx\n\no"]),
+    ([{"instruction": "i", "response": "o"}, {"instruction": "i", "context": "x", "response": "o"}],
+     ["i\n\no", "i\n\nx\n\no"]),
+    ([{"instruction": "c", "input": "", "output": "d", "history": [["a", "b"]], "system": "s"}], ["a\n\nb\n\nc\n\nd"]),
+    ([{"query": "c", "response": "d"}, {"query": "c", "response": "d", "history": [["a", "b"]]}],
+     ["c\n\nd", "a\n\nb\n\nc\n\nd"]),
+    ([{"conversations": [{"from": "human", "value": HI}], "chosen": {"from": "gpt", "value": HO}, "rejected": {}}],
+     [WHOLE]),
+    ([{"instruction": "a", "input": "", "output": "b"}, {"instruction": "a", "output": "b", "history": [["x", "y"]]}],
+     ["a\n\nb", "x\n\ny\n\na\n\nb"]),
+    ([{"messages": SYSTEM, "chosen": True}], [WHOLE]),
+    ([{"messages": SYSTEM, "chosen": SYSTEM[1:]}, {"messages": SYSTEM[:2], "chosen": SYSTEM}], [WHOLE, WHOLE]),
+    ([{"prompt": SYSTEM, "chosen": [*SYSTEM, *SYSTEM[1:]], "rejected": []}], [f"{WHOLE}\n\n{WHOLE}"]),
+    ([{"Prompt": HI, "Completion": HO}, {"Prompt": HI, "Completion": HO}], [WHOLE, WHOLE]),
+    ([{"Messages": SYSTEM}], [WHOLE]),
+    ([{"contents": [{"role": "user", "parts": [{"text": HI}]}, {"role": "model", "parts": [{"text": HO}]}]}], [WHOLE]),
+    ([{"messages": [SYSTEM, SYSTEM[1:2]]}], [WHOLE, HI]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "texts"), OPTIONAL)
+def test_what_may_stand_in_a_row_is_looked_up_in_each(tmp_path: Path, rows: list[Row], texts: list[str]) -> None:
+    assert list(read_texts(as_lines(tmp_path / "chat", rows))) == texts
+    assert list(read_texts(as_json(tmp_path / "chat", rows))) == texts
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ([{"type": "text", "value": HI}, {"type": "image", "value": "x"}], HI),
+        ({"content_type": "text", "parts": [HI, {"image_url": "x"}]}, HI),
+        ([{"type": "text", "text": {"value": HI, "annotations": []}}, {"functionCall": {"name": "f"}}], HI),
+        ([{"type": "input_text", "input_text": HI}, {"type": "thinking", "thinking": "x"}], HI),
+        ([{"type": "text", "text": None}, {"text": HI}, "end"], f"{HI}\nend"),
+    ],
+)
+def test_parts_of_a_content_are_read_by_any_name(tmp_path: Path, content: Any, expected: str) -> None:
+    source = as_lines(tmp_path / "chat", [{"messages": [{"role": "user", "content": content}]}])
+    assert list(read_texts(source)) == [expected]
+
+
+@pytest.mark.parametrize(
+    "role", ["function_call", "function_response", "tool_call", "tool_calls", "tool_response", "Tool"]
+)
+def test_what_tools_are_called_with_and_answer_is_left_out(tmp_path: Path, role: str) -> None:
+    row = {"messages": [*SYSTEM, {"role": role, "content": "42"}]}
+    assert list(read_texts(as_lines(tmp_path / "chat", [row]))) == [WHOLE]
+    assert list(read_texts(tmp_path / "chat.jsonl", roles=["tool"])) == ["42"]
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -184,6 +271,11 @@ def test_turns_in_a_cell_of_a_table(tmp_path: Path) -> None:
         ({"messages": 7}, "line 1: messages is 7; expected a list of turns"),
         ({"messages": [{"role": "user"}]}, "turn 1 has no content: its fields are role"),
         ({"messages": [{"role": "user", "content": 5.5}]}, "turn 1, content is 5.5; expected text"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "said": "a"}]}]}, "has a part .* without text"),
+        ({"messages": "[{'role': 'user', 'content': 'a'}\n {'role': 'x', 'content': 'b'}]"}, "neither JSON nor a list"),
+        ({"dialog": "[\"it's\" 'b']"}, "dialog is a string that seems to hold turns"),
+        ({"dialog": "['a'\n 'b']"}, "dialog is a string that seems to hold turns"),
+        ({"query": "a", "response": "b", "history": [["a"]]}, r"history holds \['a'\]; expected pairs of texts"),
         ({"prompt": {"text": "a", "role": "prompter", "replies": 3}, "message_tree_id": "x"}, "replies is 3"),
     ],
 )
@@ -195,4 +287,11 @@ def test_a_turn_that_is_none_names_its_place(tmp_path: Path, row: Row, message: 
 def test_a_row_of_another_form_is_an_error(tmp_path: Path) -> None:
     source = as_lines(tmp_path / "chat", [FORMS["messages"], FORMS["alpaca"]])
     with pytest.raises(InputError, match=r"line 2 has no 'messages', .*; its fields are instruction, input, output"):
+        list(read_texts(source))
+
+
+@pytest.mark.parametrize("other", [{"prompt": "p"}, {"prompt": "p", "response": "chair"}, {"completion": "chair"}])
+def test_a_row_without_a_field_of_a_pair_is_an_error(tmp_path: Path, other: Row) -> None:
+    source = as_lines(tmp_path / "chat", [FORMS["completion"], other])
+    with pytest.raises(InputError, match=r"line 2 has no '(prompt|completion)'"):
         list(read_texts(source))

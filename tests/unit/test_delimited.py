@@ -11,6 +11,10 @@ ONE, TWO, THREE = "Anna left, then she took the chair.", "Old; worn and red: the
 TEXTS = [ONE, TWO, THREE]
 
 
+QUOTES = 'id{0}text\n1{0}"Hello, he said.\n2{0}I have a chair\n3{0}I am fine"\n4{0}ok{1} yes\n'
+"""Quotes that belong to two texts, where the file quotes nothing."""
+
+
 def written(tmp_path: Path, content: str | bytes, name: str = "s.csv") -> Path:
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -41,6 +45,8 @@ def read(path: Path, **how: object) -> list[str]:
         f'\n\nid,text\n1,"{ONE}"\n\n2,{TWO}\n,\n3,{THREE}\n\n',
         f'id,text\r\n1,"{ONE}"\r\n2,{TWO}\r\n3,{THREE}\r\n',
         f'id,text\r1,"{ONE}"\r2,{TWO}\r3,{THREE}\r',
+        f'# exported 2020\n\n# by me\nid,text\n1,"{ONE}"\n2,{TWO}\n3,{THREE}\n',
+        f'#id;text\n1;{ONE}\n2;"{TWO}"\n3;{THREE}\n',
         f',text\n0,"{ONE}"\n1,{TWO}\n2,{THREE}\n',
         f'1,"{ONE}"\n2,{TWO}\n3,{THREE}\n',
         f'1;{ONE}\n2;"{TWO}"\n3;{THREE}\n',
@@ -73,6 +79,32 @@ def test_a_tab_file_with_quotes_that_mean_nothing(tmp_path: Path) -> None:
     assert read(written(tmp_path, content)) == ['"Sit," she said.', 'He sat "down".', '"Why?"']
 
 
+def test_quotes_that_seem_to_hold_rows_do_not_in_a_tab_file_or_where_it_is_said(tmp_path: Path) -> None:
+    assert read(written(tmp_path, QUOTES.replace("{1}", ",").replace("{0}", "\t"))) == [
+        '"Hello, he said.', "I have a chair", 'I am fine"', "ok, yes"
+    ]  # fmt: skip
+    path = written(tmp_path, QUOTES.format(",", ""))
+    assert read(path, delimiter="comma")[1:] == ["ok yes"]
+    one = 'text\n"Hello, he said.\nI have a chair.\nI am fine"\nBen sat.\n'
+    assert len(read(written(tmp_path, one), delimiter="none")) == 4
+    assert len(read(written(tmp_path, one), delimiter=",")) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        ('id,text\n1,"Dear Ben,\nI sat, and left.\nMia, yours."\n2,No.\n', 2),
+        ('id\ttext\n1\t"One.\nTwo."\n2\t"Three"\n', 2),
+        ('text\n"One.\nTwo."\n"Three."\n', 2),
+        ('text\n"One.\n\nTwo."\nThree.\nFour.\n', 3),
+        ('text\n"One.\nHe said ""two""."\nThree.\nFour.\n', 3),
+        ('text\n"One,\ntwo."\n"Three, four."\nFive.\nSix.\n', 4),
+    ],
+)
+def test_quotes_that_hold_lines_of_one_text(tmp_path: Path, content: str, texts: int) -> None:
+    assert len(read(written(tmp_path, content))) == texts
+
+
 def test_encodings_that_are_certain_are_read_and_others_are_named(tmp_path: Path) -> None:
     content = "id;text\n1;Ein schöner Stuhl, ja.\n"
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32"):
@@ -101,6 +133,17 @@ def test_encodings_that_are_certain_are_read_and_others_are_named(tmp_path: Path
         (f"nr,body,kind\n1,{THREE},a\n2,{THREE},b\n", "which column holds the text; its columns are nr, body, kind"),
         ("1,2,3\n4,5,6\n", "has no header, and which of its 3 columns holds the text cannot be told"),
         ("id,text\n1,a\0b\n", "NUL"),
+        (QUOTES.format(",", ""), "quotes may hold one text .* Name the delimiter comma .* JSON lines"),
+        (QUOTES.format(";", ","), "quotes may hold one text"),
+        ('text,label\n"Hello, he said.,1\nA chair,0\nI am fine",1\nYes,0\n', "quotes may hold one text"),
+        ('text\n"Hello, he said.\nI have a chair.\nI am fine"\nBen sat.\n', "none where each line is one text"),
+        ("# by me\nnr,body\n1,a b\n2,c d\n", "begins with '# by me', which may be a comment"),
+        ("text,text\na b,c d\n", "2 columns of one name: text, text. Rename one"),
+        ("id,text,Text\n1,a b,c d\n", "2 columns of one name: text, Text. Name one of these"),
+        ("question,answer,Question\na b,c d,e f\n", "2 columns of one name: question, Question"),
+        ('{"text": "a, b"}\n{"text": "c"}\n', "looks like JSON lines, but a .csv file is a table. Name it .jsonl"),
+        ("I like a chair, yes,1\nNo thanks my friend, no,0\n", "more than one way: .*comma, or with one text"),
+        ("1;Er kam; er sah.\n2;Sie ging; sie blieb.\n", "more than one way: .*semicolon, or with one text"),
         ("id~text\n1~Mia ran.\n2~Ben sat.\n", "may be the header of a table with the delimiter ~"),
     ],
 )
@@ -114,6 +157,12 @@ def test_a_row_far_down_is_held_to_the_number_of_fields(tmp_path: Path) -> None:
     path = written(tmp_path, f"id,text\n{rows}5000,Too, many.\n5001,Fine.\n")
     with pytest.raises(InputError, match="line 5002: 3 fields, but the header has 2"):
         read(path)
+    path = written(tmp_path, f'id,text\n{rows}5000,"So.\n5001,It is.\n5002,Fine."\n')
+    with pytest.raises(InputError, match=r"lines 5002 to 5004 can be read in more than one way: .* '5001,It is\.'"):
+        read(path)
+    lines = "A text of its own.\n" * 5000
+    with pytest.raises(InputError, match="lines 5002 to 5003 can be read in more than one way"):
+        read(written(tmp_path, f'text\n{lines}"So.\nFine."\n'))
     path = written(tmp_path, f'id,text\n{rows}5000,"Never closed.\n5001,Fine.\n')
     with pytest.raises(InputError, match=r"line.* 5002 to 5003: a quote is not closed"):
         read(path)
@@ -131,6 +180,11 @@ def test_a_person_can_say_how_it_is_read(tmp_path: Path) -> None:
         read(path, column="secnd")
     path = written(tmp_path, "id~text\n1~Mia; ran, far.\n")
     assert read(path, delimiter="~") == ["Mia; ran, far."]
+    path = written(tmp_path, "# by me\nnr;body\n1;Mia ran.\n2\n")
+    with pytest.raises(InputError, match="line 4: 1 fields"):
+        read(path, delimiter=";", column="body")
+    path = written(tmp_path, "# cats, yes\nMia ran, home.\n")
+    assert read(path, delimiter="none") == ["# cats, yes", "Mia ran, home."]
     with pytest.raises(InputError, match="The delimiter is 'ab'"):
         read(path, delimiter="ab")
 

@@ -9,11 +9,12 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import docx
 import pyarrow
 import pyarrow.feather
 import pytest
+from datasets import Dataset
 
 from unlearning_core.concepts import file_content
 from unlearning_core.concepts.texts import read_texts
@@ -67,126 +68,14 @@ def test_a_zip_of_one_file_is_read_and_of_several_is_asked_about(tmp_path: Path)
     path = tmp_path / "texts.zip"
     path.write_bytes(zipped(JSON_LINES, "deep/inner.jsonl", ("__MACOSX/deep/._inner.jsonl",)))
     assert read(path) == TEXTS
+    path.write_bytes(zipped(JSON_LINES, "inner.jsonl", ("README.md", "LICENSE")))
+    assert read(path) == TEXTS
     path.write_bytes(zipped(LINES, "a.txt", ("b.txt",)))
     with pytest.raises(InputError, match=r"a zip of 2 files \(a.txt, b.txt\)"):
         read(path)
     path.write_bytes(zipped(LINES)[:60])
     with pytest.raises(InputError, match="cannot be unpacked"):
         read(path)
-
-
-def workbook(sheets: dict[str, list[list[object]]]) -> bytes:
-    """A workbook with inline texts and numbers, by the format's own rules (ECMA-376)."""
-    made = io.BytesIO()
-    head = '<?xml version="1.0" encoding="UTF-8"?>'
-    main, rel = "http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://schemas.openxmlformats.org"
-    office = f"{rel}/officeDocument/2006/relationships"
-    with zipfile.ZipFile(made, "w") as archive:
-        types = "".join(
-            f'<Override PartName="/xl/worksheets/sheet{n}.xml" ContentType="application/vnd.openxmlformats-'
-            'officedocument.spreadsheetml.worksheet+xml"/>'
-            for n, _ in enumerate(sheets, start=1)
-        )
-        archive.writestr(
-            "[Content_Types].xml",
-            f'{head}<Types xmlns="{rel}/package/2006/content-types"><Default Extension="rels" ContentType="application/'
-            'vnd.openxmlformats-package.relationships+xml"/><Override PartName="/xl/workbook.xml" ContentType='
-            f'"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>{types}</Types>',
-        )
-        relations = f'{head}<Relationships xmlns="{rel}/package/2006/relationships">'
-        archive.writestr(
-            "_rels/.rels",
-            f'{relations}<Relationship Id="r" Type="{office}/officeDocument" Target="xl/workbook.xml"/>'
-            "</Relationships>",
-        )
-        names = "".join(f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>' for n, name in enumerate(sheets, start=1))
-        archive.writestr(
-            "xl/workbook.xml", f'{head}<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{names}</sheets></workbook>'
-        )
-        targets = "".join(
-            f'<Relationship Id="r{n}" Type="{office}/worksheet" Target="worksheets/sheet{n}.xml"/>'
-            for n, _ in enumerate(sheets, start=1)
-        )
-        archive.writestr("xl/_rels/workbook.xml.rels", f"{relations}{targets}</Relationships>")
-        for n, rows in enumerate(sheets.values(), start=1):
-            cells = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
-            archive.writestr(
-                f"xl/worksheets/sheet{n}.xml",
-                f'{head}<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>',
-            )
-    return made.getvalue()
-
-
-def cell(value: object) -> str:
-    return f"<c><v>{value}</v></c>" if isinstance(value, int) else f'<c t="inlineStr"><is><t>{value}</t></is></c>'
-
-
-def test_a_workbook_is_a_table(tmp_path: Path) -> None:
-    rows: list[list[object]] = [["id", "text"], *([n, text] for n, text in enumerate(TEXTS))]
-    path = tmp_path / "texts.xlsx"
-    path.write_bytes(workbook({"One": rows, "Empty": []}))
-    assert read(path) == TEXTS
-    assert read(path, split="One", column="id") == ["0", "1", "2"]
-    path.write_bytes(workbook({"One": rows[1:]}))
-    assert read(path) == TEXTS  # without a header the one column of prose
-    path.rename(tmp_path / "called.csv")
-    assert read(tmp_path / "called.csv") == TEXTS
-
-
-def test_a_workbook_of_several_sheets_is_asked_about(tmp_path: Path) -> None:
-    path = tmp_path / "texts.xlsx"
-    path.write_bytes(workbook({"One": [["text"], [TEXTS[0]]], "Two": [["text"], [TEXTS[1]]]}))
-    with pytest.raises(InputError, match=r"several sheets: One, Two. Name one of them as the split"):
-        read(path)
-    assert read(path, split="Two") == [TEXTS[1]]
-    with pytest.raises(InputError, match="no sheet 'Three'; its sheets are One, Two"):
-        read(path, split="Three")
-
-
-def test_a_word_document_gives_paragraphs_and_cells(tmp_path: Path) -> None:
-    document = docx.Document()
-    document.add_paragraph(TEXTS[0])
-    table = document.add_table(1, 2)
-    table.cell(0, 0).text, table.cell(0, 1).text = TEXTS[1], TEXTS[2]
-    document.add_paragraph("The end.")
-    document.save(str(tmp_path / "texts.docx"))
-    assert read(tmp_path / "texts.docx") == [*TEXTS, "The end."]
-
-
-def pdf(*pages: str) -> bytes:
-    """A PDF of one font, a text a page, lines by line feeds (PDF 1.4 reference, 3.4 and 5.3)."""
-    count = len(pages)
-    kids = " ".join(f"{3 + 2 * n} 0 R" for n in range(count))
-    parts = ["<< /Type /Catalog /Pages 2 0 R >>", f"<< /Type /Pages /Kids [{kids}] /Count {count} >>"]
-    for n, page in enumerate(pages):
-        shown = " ".join(f"({line}) Tj T*" for line in page.split("\n"))
-        stream = f"BT /F 12 Tf 14 TL 50 700 Td {shown} ET"
-        parts += [
-            f"<< /Type /Page /Parent 2 0 R /Contents {4 + 2 * n} 0 R /Resources << /Font << /F << /Type /Font "
-            "/Subtype /Type1 /BaseFont /Helvetica >> >> >> /MediaBox [0 0 600 800] >>",
-            f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream",
-        ]
-    body, places = "%PDF-1.4\n", []
-    for n, part in enumerate(parts, start=1):
-        places.append(len(body))
-        body += f"{n} 0 obj\n{part}\nendobj\n"
-    table = "".join(f"{place:010} 00000 n \n" for place in places)
-    end = f"xref\n0 {len(parts) + 1}\n0000000000 65535 f \n{table}"
-    return f"{body}{end}trailer << /Size {len(parts) + 1} /Root 1 0 R >>\nstartxref\n{len(body)}\n%%EOF".encode()
-
-
-def test_a_pdf_gives_its_pages_whatever_it_is_called(tmp_path: Path) -> None:
-    for name in ("texts.pdf", "texts.txt"):
-        (tmp_path / name).write_bytes(pdf("He sat on the arm-\nchair. It\nwas red.", "Mia ran."))
-        one, two = read(tmp_path / name)
-        assert one.split() == "He sat on the armchair. It was red.".split()
-        assert two == "Mia ran."
-    (tmp_path / "scan.pdf").write_bytes(pdf(""))
-    with pytest.raises(InputError, match="a PDF without text, such as a scan"):
-        read(tmp_path / "scan.pdf")
-    (tmp_path / "scan.pdf").write_bytes(b"%PDF-1.4 nothing more")
-    with pytest.raises(InputError, match=r"scan\.pdf is a PDF that cannot be read"):
-        read(tmp_path / "scan.pdf")
 
 
 @pytest.mark.parametrize("name", ["texts.arrow", "texts.feather", "texts.txt"])
@@ -229,6 +118,11 @@ def test_an_arrow_stream_as_datasets_writes_it(tmp_path: Path) -> None:
         ("a.arrow", b"ARROW1\0\0broken", "not an Arrow file, or a damaged one"),
         ("a.xlsx", zipped(b"<broken", "xl/workbook.xml"), r"a\.xlsx is an Excel workbook that cannot be read"),
         ("a.docx", zipped(b"<broken", "word/document.xml"), r"a\.docx is a Word document that cannot be read"),
+        ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "a pointer of Git LFS"),
+        ("a.txt.lz4", b"\x04\x22\x4d\x18" + bytes(50), "packed by LZ4"),
+        ("a.avro", b"Obj\x01" + bytes(50), "an Avro file"),
+        ("a.orc", b"ORC\x11" + bytes(50), "an ORC file"),
+        ("a.br", b"packed", r"called a \.br file"),
         ("a.txt.gz", gzip.compress(gzip.compress(b"text", mtime=0), mtime=0), "another compressed file in it"),
         ("a.txt", b"One.\nTwo\0three.\n" + bytes(range(1, 9)) * 50, "is not text: byte 8 is NUL"),
         ("a.txt", b"A line.\n" * 20_000 + b"Two\0three.", "line 20001: holds a NUL"),
@@ -256,6 +150,8 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes,
         ("a.jsonl", '{"text": "a"}\n{"text":\n', "line 2, column 9"),
         ("a.jsonl", '{"text": "a"}\n{"body": "b"}', "line 2 has no 'text'"),
         ("a.jsonl", '{"text": {"a": 1}}', "has no content"),
+        ("a.json", '{"columns": ["text"], "data": [["a"], ["b", "c"]]}', "rows in data are not as long as columns"),
+        ("a.json", '{"text": {"0": "a", "1": "b"}, "id": {"0": 1}}', "its columns do not have the same rows"),
         ("a.json", '{"a": [1], "b": [2]}', "holds a JSON object; expected a list"),
         ("a.json", "", "line 1"),
     ],
@@ -306,6 +202,64 @@ def test_what_is_no_file_of_text_is_refused_at_once(
     make(tmp_path / name)
     with pytest.raises(InputError, match=message):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.srt", "1\n00:00:01,000 --> 00:00:02,000\nA chair.\n", "looks like subtitles"),
+        ("a.txt", "1\n00:00:01.000 --> 00:00:02.000\nA chair.\n", "looks like subtitles"),
+        ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\nA chair.\n", "subtitles .WebVTT."),
+        ("a.yaml", "- text: A chair.\n", "looks like YAML"),
+        ("a.txt", "From: a@b.c\nTo: b@c.d\nSubject: A chair\n\nHello.\n", "looks like an e-mail"),
+        ("a.txt", "<div class='x'>\n<p>A chair.</p>\n</div>\n", "looks like a part of a web page"),
+    ],
+)
+def test_lines_of_another_format_are_named(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / name)
+    if "looks like" in message:
+        assert read(tmp_path / name, delimiter="none")[0] == content.split("\n")[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["From: the start, it was odd.\nHe sat.", "<3 chairs\n<p is no tag", "1\n2\nA chair", "- a chair\n- a table"],
+)
+def test_lines_that_only_begin_alike_are_text(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.txt").write_text(content)
+    assert read(tmp_path / "a.txt") == [line.strip() for line in content.split("\n")]
+
+
+CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "A chair."}]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "texts"),
+    [
+        ("a.jsonl", TEXTS, TEXTS),
+        ("a.jsonl", [{"text": text} for text in TEXTS], TEXTS),
+        ("a.jsonl", CHAT, ["Hi\n\nA chair."]),
+        ("a.json", {"messages": CHAT}, ["Hi\n\nA chair."]),
+        ("a.json", {"id": 1, "conversations": CHAT, "tools": [1]}, ["Hi\n\nA chair."]),
+        ("a.json", [CHAT, CHAT[1:]], ["Hi\n\nA chair.", "A chair."]),
+        ("a.json", {"id": {"0": 1, "1": 2, "2": 3}, "text": dict(enumerate(TEXTS))}, TEXTS),
+        ("a.json", {str(number): {"id": number, "text": text} for number, text in enumerate(TEXTS)}, TEXTS),
+        ("a.json", {"columns": ["id", "text"], "index": [0, 1], "data": [[1, "a"], [2, "b"]]}, ["a", "b"]),
+    ],
+)
+def test_json_in_the_forms_that_people_bring(tmp_path: Path, name: str, value: Any, texts: list[str]) -> None:
+    (tmp_path / name).write_text(json.dumps(value))
+    assert read(tmp_path / name) == texts
+    (tmp_path / name).write_text(json.dumps(value, indent=1))
+    if name == "a.json" or "role" not in str(value):
+        assert read(tmp_path / name) == texts
+
+
+def test_a_list_of_texts_in_the_column_data_is_a_conversation(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "0", "data": ["Hi", "A chair."]}\n' * 2)
+    assert read(tmp_path / "a.jsonl", column="data") == ["Hi\n\nA chair."] * 2
 
 
 def test_a_link_to_a_file_and_a_hidden_file_are_read(tmp_path: Path) -> None:
@@ -359,12 +313,67 @@ def test_a_folder_tells_its_splits_and_what_is_not_read(tmp_path: Path) -> None:
     assert read(tmp_path, split="test") == TEXTS
 
 
-def test_a_folder_of_documents(tmp_path: Path) -> None:
-    for number, text in enumerate(TEXTS):
-        document = docx.Document()
-        document.add_paragraph(text)
-        document.save(str(tmp_path / f"{number}.docx"))
-    assert read(tmp_path) == TEXTS
+def test_a_folder_given_by_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    for number in range(3):
+        (tmp_path / "data" / f"train-0000{number}-of-00003.jsonl").write_bytes(JSON_LINES)
+    monkeypatch.chdir(tmp_path)
+    stream = read_texts("data")
+    assert stream.peek().notes == ["split train, 3 files"]
+    assert list(stream) == TEXTS * 3
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (["train-00000-of-00003", "train-00002-of-00003"], "one of 3 parts, counted from 0, of which 1 is missing"),
+        (["part-0001-of-0003", "part-0003-of-0003"], "counted from 1, of which 2 is missing"),
+        (["a-00001-of-00009-ab", "a-00002-of-00009-cd"], "of which 0, 3, 4, 5, 6 and others are missing"),
+        (["a-00000-of-00001", "b-00000-of-00002-x", "b-00001-of-00002-y"], ""),
+    ],
+)
+def test_a_folder_that_lacks_a_part_names_it(tmp_path: Path, parts: list[str], message: str) -> None:
+    for part in parts:
+        (tmp_path / f"{part}.jsonl").write_bytes(JSON_LINES)
+    if message:
+        with pytest.raises(InputError, match=message):
+            read(tmp_path)
+    else:
+        assert read(tmp_path) == TEXTS * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.json", b'["A chair."]'), ("a.jsonl", JSON_LINES), ("a.parquet", b""), ("saved", b"")],
+)
+@pytest.mark.parametrize("how", [{"delimiter": ","}, {"header": False}, {"encoding": "cp1252"}])
+def test_what_does_not_apply_is_said(tmp_path: Path, name: str, content: bytes, how: dict[str, Any]) -> None:
+    dataset = Dataset.from_dict({"text": TEXTS})
+    (tmp_path / name).write_bytes(content) if content else None
+    if name == "saved":
+        dataset.save_to_disk(str(tmp_path / name))
+    elif name == "a.parquet":
+        dataset.to_parquet(str(tmp_path / name))
+    if "encoding" in how and name.startswith("a.json"):
+        assert read(tmp_path / name, **how)
+    else:
+        with pytest.raises(InputError, match=f"The {next(iter(how))} .* does not apply: the text source is"):
+            read(tmp_path / name, **how)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("https://example.org/a.txt", "is an address, and texts are read from files here"),
+        ("s3://bucket/a.jsonl", "is an address"),
+        ("https://huggingface.co/datasets/owner/name/tree/main", "by its name: owner/name"),
+        ("hf://datasets/owner/name", "by its name: owner/name"),
+        ("a\0b", "holds a NUL"),
+    ],
+)
+def test_an_address_is_no_dataset_on_the_hub(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(name)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["", "  "])

@@ -1,19 +1,48 @@
 """Datasets of the `datasets` library: folders written by `save_to_disk`, names on the Hub, folders of data files."""
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from unlearning_core.concepts.file_content import ABOUT
 from unlearning_core.errors import InputError
 
 log = logging.getLogger(__name__)
 
 _BATCH = 1000
 _TEXT_SUFFIXES = (".txt", ".md", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".feather")
-_FILE_SUFFIXES = (*_TEXT_SUFFIXES, ".gz", ".bz2", ".xz", ".zst", ".zip", ".xlsx", ".docx", ".pdf")
-_ABOUT = ("readme", "license", "licence", "changelog", "citation", "dataset_infos", "dataset_info", "sha256sums")
-"""Files that tell about a dataset and are no part of it."""
+_FILE_SUFFIXES = (
+    *_TEXT_SUFFIXES,
+    ".gz",
+    ".bz2",
+    ".xz",
+    ".zst",
+    ".zip",
+    ".lz4",
+    ".xlsx",
+    ".docx",
+    ".pdf",
+    ".orc",
+    ".avro",
+)
+_PART = re.compile(r"(.*?)(\d+)-of-(\d+)")
+
+
+def check_name(source: str) -> None:
+    """Raises InputError where a name of a source is empty, an address elsewhere, or no name at all."""
+    if not source.strip():
+        raise InputError("The text source has no name. Give a file, a folder or the name of a dataset.")
+    if "\0" in source:
+        raise InputError(f"The text source {source!r} holds a NUL, which no name does. Give its path again.")
+    if found := re.match(r"(?:hf://datasets/|https?://huggingface\.co/datasets/)([\w.-]+/[\w.-]+)", source):
+        raise InputError(f"{source} is an address. Give the dataset of the Hub by its name: {found[1]}.")
+    if re.match(r"[A-Za-z][\w+.-]+:/", source):
+        raise InputError(
+            f"{source} is an address, and texts are read from files here or from datasets on the Hub. Download it and "
+            "give the file, or give owner/name of a dataset."
+        )
 
 
 def open_dataset(source: str, *, split: str | None = None, streaming: bool = True) -> Any:
@@ -101,7 +130,8 @@ def data_files(path: Path) -> tuple[dict[str, list[Path]], list[Path]]:
     Splits are told from names and from the dataset's card, by the rules of the `datasets` library.
 
     Raises:
-        InputError: there is no data file in the folder, or its card names several configurations.
+        InputError: there is no data file in the folder, one of several parts is missing, or its card names several
+            configurations.
     """
     files = [file for file in sorted(path.rglob("*")) if _is_data(file, path)]
     if not files:
@@ -110,13 +140,33 @@ def data_files(path: Path) -> tuple[dict[str, list[Path]], list[Path]]:
             "files. Give a folder that `save_to_disk` of the datasets library wrote, or a file of texts."
         )
     splits = _splits(path) or {"train": files}
-    taken = {file for part in splits.values() for file in part}
-    return splits, [file for file in files if file not in taken]
+    taken = {file.resolve() for part in splits.values() for file in part}
+    left_out = [file for file in files if file.resolve() not in taken]
+    _check_parts(file for file in files if file not in left_out)
+    return splits, left_out
+
+
+def _check_parts(files: Iterable[Path]) -> None:
+    """Raises InputError where names say "part 0 of 3", "part 2 of 3", and that is not all of them."""
+    found: dict[tuple[Path, str, str], dict[int, Path]] = {}
+    for file in files:
+        if said := _PART.match(file.name):
+            found.setdefault((file.parent, said[1], said[3]), {})[int(said[2])] = file
+    for (_, _, total), parts in found.items():
+        first = 0 if 0 in parts or int(total) not in parts else 1
+        missing = [str(number) for number in range(first, first + min(int(total), 10_000)) if number not in parts]
+        if missing:
+            one = next(iter(parts.values()))
+            raise InputError(
+                f"{one} is one of {int(total)} parts, counted from {first}, of which {', '.join(missing[:5])} "
+                f"{'and others are' if len(missing) > 5 else 'is' if len(missing) == 1 else 'are'} missing. Get the "
+                "missing files, or rename those there are if no more is meant to be read."
+            )
 
 
 def _is_data(file: Path, root: Path) -> bool:
     hidden = any(part.startswith((".", "__")) for part in file.relative_to(root).parts)
-    about = file.stem.lower() in _ABOUT
+    about = file.stem.lower() in ABOUT
     return not hidden and not about and file.suffix.lower() in _FILE_SUFFIXES and file.is_file()
 
 

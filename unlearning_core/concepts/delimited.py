@@ -9,71 +9,21 @@ table.)
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
+from unlearning_core.concepts.comment_lines import without_comments
+from unlearning_core.concepts.dialects import NAMES, ONE_COLUMN, Dialect, delimiter_name, delimiter_sign
 from unlearning_core.concepts.file_content import LONGEST_LINE
+from unlearning_core.concepts.quotes import RowPattern, cuts_sentences, one_column_is_doubtful, row_pattern
 from unlearning_core.concepts.rows import TEXT_COLUMNS, choose_column, is_known_name
 from unlearning_core.errors import InputError
-
-NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-"""The delimiters that are tried, and what they are called."""
-
-ONE_COLUMN = "\x1f"
-"""Stands for no delimiter: each row is one text. A control sign that no text holds."""
 
 _SAMPLE_LINES, _SAMPLE_SIZE = 2000, 1_000_000
 _DOUBLED, _BACKSLASHED, _PLAIN = "doubled", "backslashed", "plain"
 _BACKSLASHED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
 _NUMBER = re.compile(r"[+-]?\d[\d.,:/ -]*%?")
 _SENTENCE_END = re.compile(r"""[.!?…。！？]["'”’»)]*$""")
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a table is written.
-
-    Attributes:
-        delimiter: one sign, or `ONE_COLUMN`.
-        quoting: quotes in quoted fields are "doubled" or "backslashed", or quotes are "plain" signs like others.
-        width: fields of a row.
-        header: names of the columns; numbers from 1 where the file has none.
-        has_header: whether the first row is such a header.
-    """
-
-    delimiter: str
-    quoting: str
-    width: int
-    header: tuple[str, ...]
-    has_header: bool
-
-    def description(self) -> str:
-        """How the reading is told."""
-        table = "one column" if self.delimiter == ONE_COLUMN else f"delimiter {delimiter_name(self.delimiter)}"
-        names = f"columns {', '.join(self.header)}" if self.has_header else "no header"
-        return f"{table}, {names}" if self.has_header or self.width == 1 else f"{table}, {self.width} columns, {names}"
-
-
-def delimiter_name(sign: str) -> str:
-    """What a delimiter is called in a sentence and can be called as a setting."""
-    return "none" if sign == ONE_COLUMN else NAMES.get(sign, sign)
-
-
-def delimiter_sign(given: str) -> str:
-    """The sign that a person means by ";", "semicolon", "tab", "\\t" or "none".
-
-    Raises:
-        InputError: it is not one sign, or a letter, digit, quote or line break.
-    """
-    named = {name: sign for sign, name in NAMES.items()} | {"none": ONE_COLUMN, "\\t": "\t", "space": " "}
-    sign = named.get(given.strip().casefold() or given, given)
-    if len(sign) != 1 or sign.isalnum() or sign in "\"'\r\n\\":
-        raise InputError(
-            f"The delimiter is {given!r}; expected one sign such as ; or a name: {', '.join(NAMES.values())}, or none "
-            "where each line is one text."
-        )
-    return sign
 
 
 def table_rows(
@@ -91,13 +41,13 @@ def table_rows(
     Raises:
         InputError: no reading fits, or several do; while rows are read: one has too many or too few fields.
     """
-    first = next((line for line in lines if line.strip()), None)
-    skipped = 0
+    delimiter = delimiter and delimiter_sign(delimiter)
+    first, skipped, lines = without_comments(lines, name, column, delimiter)
     if first is not None and (said := re.fullmatch(r'"?sep=(.)"?', first.strip("\n"))):
         # Excel's own way to name the delimiter.
-        delimiter, first, skipped = delimiter or said[1], None, 1
+        delimiter, first, skipped = delimiter or said[1], None, skipped + 1
     elif first is not None and first.strip("\n").lower() == "sep=\t":
-        delimiter, first, skipped = delimiter or "\t", None, 1
+        delimiter, first, skipped = delimiter or "\t", None, skipped + 1
     sample = [first] if first is not None else []
     size = 0
     for line in islice(lines, _SAMPLE_LINES):
@@ -107,9 +57,9 @@ def table_rows(
             break
     rest = next(lines, None)
     cut = rest is not None
-    dialect = _dialect(sample, cut, name, column, delimiter and delimiter_sign(delimiter), header)
+    dialect = _dialect(sample, cut, name, column, delimiter, header)
     whole = chain(sample, [rest] if rest is not None else [], lines)
-    return dialect, _rows(whole, dialect, name, skipped)
+    return dialect, _rows(whole, dialect, name, skipped, None if delimiter else _pattern(sample, cut, dialect))
 
 
 def headers_of(rows: Sequence[Sequence[str]], column: str | None, header: bool | None) -> tuple[tuple[str, ...], bool]:
@@ -178,6 +128,8 @@ def _dialect(
         found = named or found
     first = next(line for line in sample if line.strip()).strip("\n")
     if len(found) == 1 and not _is_prose(found[0], sample):
+        if _quotes_in_doubt(sample, cut, found[0]):
+            raise _doubtful_quotes(name, found[0])
         return found[0]
     if not found and all(_all_of_one_field(sample, cut, sign) for sign in NAMES if sign in first):
         if sign := _other_delimiter(first):
@@ -187,11 +139,15 @@ def _dialect(
             )
         one = _reading(sample, cut, ONE_COLUMN, column, header)
         if one is not None:
+            if one.quoting == _DOUBLED and one_column_is_doubtful(sample, cut):
+                raise _doubtful_quotes(name, one)
             return one
     raise _doubtful(sample, first, found, name)
 
 
-def _reading(sample: list[str], cut: bool, sign: str, column: str | None, header: bool | None) -> Dialect | None:
+def _reading(
+    sample: list[str], cut: bool, sign: str, column: str | None, header: bool | None, given: bool = False
+) -> Dialect | None:
     """The reading with this delimiter, where every row of the sample has the same number of fields."""
     for quoting in (_DOUBLED, _BACKSLASHED, _PLAIN):
         if quoting == _BACKSLASHED and not any('\\"' in line for line in sample):
@@ -201,8 +157,39 @@ def _reading(sample: list[str], cut: bool, sign: str, column: str | None, header
             continue  # quotes are meant, and one of them does not fit
         if rows and (width := _width(rows)) and (width > 1 or sign == ONE_COLUMN):
             names, has = headers_of([row[:width] for row in rows], column, header)
-            return Dialect(sign, quoting, width, names, has)
+            dialect = Dialect(sign, quoting, width, names, has)
+            # Quotes in a file of tabs often mean nothing; a person who says none says that each line is a text.
+            lines = sign == "\t" or (sign == ONE_COLUMN and given)
+            if (
+                quoting == _DOUBLED
+                and lines
+                and _quotes_in_doubt(sample, cut, dialect)
+                and _fits_plain(sample, dialect)
+            ):
+                continue
+            return dialect
     return None
+
+
+def _quotes_in_doubt(sample: list[str], cut: bool, dialect: Dialect) -> bool:
+    """Whether a quoted field may hold rows: a line in it is like the rows, or all lines are, and are of prose alone."""
+    rows = (_parsed(sample, dialect.delimiter, _DOUBLED, cut) or []) if dialect.quoting == _DOUBLED else []
+    if not any("\n" in cell for row in rows for cell in row):
+        return False
+    pattern = row_pattern(rows[dialect.has_header :], dialect.delimiter, False)
+    return any(map(pattern.swallowed, rows)) or (pattern.all_prose and _fits_plain(sample, dialect))
+
+
+def _fits_plain(sample: list[str], dialect: Dialect) -> bool:
+    rows = _parsed(sample, dialect.delimiter, _PLAIN, False)
+    return bool(rows) and _width(rows or []) == dialect.width
+
+
+def _pattern(sample: list[str], cut: bool, dialect: Dialect) -> RowPattern | None:
+    """What the rows of the sample are like, to which the rest is compared where quotes hold its fields."""
+    if dialect.quoting == _PLAIN or not (rows := _parsed(sample, dialect.delimiter, dialect.quoting, cut)):
+        return None
+    return row_pattern(rows[dialect.has_header :], dialect.delimiter, cut and dialect.width == 1)
 
 
 def _any_quoted(rows: list[list[str]]) -> bool:
@@ -223,7 +210,7 @@ def _other_delimiter(first: str) -> str | None:
 
 def _given(sample: list[str], cut: bool, name: str, column: str | None, sign: str, header: bool | None) -> Dialect:
     """The reading with the delimiter that the person names: as wide as its first row, which the rest is held to."""
-    reading = _reading(sample, cut, sign, column, header)
+    reading = _reading(sample, cut, sign, column, header, given=True)
     if reading is not None:
         return reading
     rows = _parsed(sample, sign, _DOUBLED, cut)
@@ -266,7 +253,9 @@ def _width(rows: list[list[str]]) -> int | None:
     return width if fits else None
 
 
-def _rows(lines: Iterator[str], dialect: Dialect, name: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
+def _rows(
+    lines: Iterator[str], dialect: Dialect, name: str, skipped: int, pattern: RowPattern | None
+) -> Iterator[tuple[int, list[str]]]:
     rows = _reader(lines, dialect.delimiter, dialect.quoting)
     started, waiting = 1, dialect.has_header
     try:
@@ -281,6 +270,8 @@ def _rows(lines: Iterator[str], dialect: Dialect, name: str, skipped: int) -> It
                 row = row[:-1]
             if len(row) != dialect.width:
                 raise _wrong_width(name, number, len(row), dialect)
+            if pattern is not None and number > started and (line := pattern.swallowed(row)) is not None:
+                raise _doubtful_quotes(f"{name}, lines {started} to {number}", dialect, line)
             started = number + 1
             yield number, row
     except csv.Error as error:
@@ -327,6 +318,8 @@ def _is_prose(dialect: Dialect, sample: list[str]) -> bool:
     sign = dialect.delimiter
     if (dialect.has_header and _names_text(dialect.header, None)) or sign not in ",;":
         return False
+    if not dialect.has_header and cuts_sentences(sample, sign):
+        return True
     text = "".join(sample)
     return text.count(f"{sign} ") == text.count(sign)
 
@@ -364,4 +357,14 @@ def _doubtful(sample: list[str], first: str, found: list[Dialect], name: str) ->
     return InputError(
         f"{name}, line {line}: {fields} fields, but the header has {width} (delimiter {called}). Put texts that hold a "
         f"{called} in double quotes, name another delimiter, or say with the delimiter none that each line is one text."
+    )
+
+
+def _doubtful_quotes(where: str, dialect: Dialect, line: str = "") -> InputError:
+    sign = "comma" if dialect.delimiter == ONE_COLUMN else delimiter_name(dialect.delimiter)
+    rows = f"rows such as {line[:60]!r}" if line else "rows of their own"
+    lines = "say none where each line is one text" if dialect.width == 1 else "give the rows as JSON lines"
+    return InputError(
+        f"{where} can be read in more than one way: the quotes may hold one text of several lines, or belong to the "
+        f"texts of {rows}. Name the delimiter {sign} where the quotes hold the texts; else {lines}."
     )

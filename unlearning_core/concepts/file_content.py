@@ -31,6 +31,9 @@ SOURCE = "the text source"
 
 TEXT, EXCEL, WORD, PDF, PARQUET, ARROW = "text", "Excel workbook", "Word document", "PDF", "Parquet", "Arrow"
 
+ABOUT = ("readme", "license", "licence", "changelog", "citation", "dataset_infos", "dataset_info", "sha256sums")
+"""Stems of files that tell about a dataset and are no part of it."""
+
 _START = 65_536
 _CHUNK = 262_144
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -52,6 +55,11 @@ _NAMED = {
     b"\x80\x02": "a pickle",
     b"\x80\x04": "a pickle",
     b"\x80\x05": "a pickle",
+    b"\x04\x22\x4d\x18": "a file packed by LZ4",
+    b"Obj\x01": "an Avro file",
+    b"version https://git-lfs.github.com/spec/": "a pointer of Git LFS in place of the file itself (get that by: git "
+    "lfs pull)",
+    b"WEBVTT": "subtitles (WebVTT)",
     b"ID3": "a sound file",
     b"OggS": "a sound file",
 }
@@ -222,6 +230,8 @@ class FileContent:
             raise InputError(f"{self.path} is {named}, which is not read here. {_ADVICE}")
         else:
             inside = [one for one in names if not Path(one).name.startswith(".") and not one.startswith("__MACOSX/")]
+            if len(inside) > 1:
+                inside = [one for one in inside if Path(one).stem.lower() not in ABOUT] or inside
             if len(inside) != 1:
                 shown = ", ".join(inside[:5]) + (", …" if len(inside) > 5 else "")
                 raise InputError(
@@ -244,8 +254,14 @@ class FileContent:
             named = "a web page (HTML)"
         elif head.startswith(b"<?xml"):
             named = "an XML file"
+        elif start.startswith(b"ORC") and self.name.suffix.lower() == ".orc":
+            named = "an ORC file"
         if named is not None:
             raise InputError(f"{self.path} is {named}, which is not read here. {_ADVICE}")
+        if self.name.suffix.lower() in (".lz4", ".orc", ".avro", ".br", ".lzma", ".7z", ".rar"):
+            raise InputError(
+                f"{self.path} is called a {self.name.suffix} file, and none of those is read here. {_ADVICE}"
+            )
         # A stream of Arrow batches has no mark of its own but the length of its schema.
         return ARROW if start[:4] == b"\xff\xff\xff\xff" and self.name.suffix.lower() == ".arrow" else TEXT
 

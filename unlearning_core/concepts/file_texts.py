@@ -1,7 +1,5 @@
 """The texts of one file, whatever its form: text, JSON, tables, Parquet and Arrow, workbooks, documents."""
 
-import json
-import re
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -9,14 +7,17 @@ from typing import Any
 
 from unlearning_core.concepts import delimited
 from unlearning_core.concepts.dataset_sources import arrow_batches, parquet_batches
+from unlearning_core.concepts.dialects import ONE_COLUMN, Dialect
 from unlearning_core.concepts.file_content import ARROW, EXCEL, PARQUET, PDF, TEXT, WORD, FileContent
-from unlearning_core.concepts.json_texts import items_of, lines_of
+from unlearning_core.concepts.json_texts import is_one_list, items_of, lines_of
+from unlearning_core.concepts.line_forms import advice, json_form, other_form
 from unlearning_core.concepts.office_files import document_texts, pdf_texts, workbook_rows
 from unlearning_core.concepts.reading import Reading, Understood
 from unlearning_core.concepts.rows import TextOfRow, text_of_row
 from unlearning_core.errors import InputError, WorkbenchError
 
 _SAMPLE = 200
+_JSON = (".json", ".jsonl", ".ndjson")
 _WORKBOOKS = (".xlsx", ".xlsm", ".xlsb")
 
 
@@ -57,7 +58,9 @@ class FileReader:
     def _of_kind(self, content: FileContent, path: Path) -> Iterator[str]:
         if content.kind == TEXT:
             yield from self._text(content)
-        elif content.kind in (PARQUET, ARROW):
+            return
+        self.reading.check_no_table(_ARTICLES[content.kind], header=content.kind == EXCEL, encoding=False)
+        if content.kind in (PARQUET, ARROW):
             yield from self._columns(path, *(parquet_batches if content.kind == PARQUET else arrow_batches)(path))
         elif content.kind == EXCEL:
             yield from self._workbook(path)
@@ -72,7 +75,10 @@ class FileReader:
         """The texts of one row of JSON or of a dataset; raises InputError where it is another than those before."""
         if isinstance(value, dict) and self._chosen is None:
             self._chosen = text_of_row(list(value), self.reading.column, self.reading.roles, where)
-            self.understood.text = self._chosen.description()
+            self.understood.takes(self._chosen.description(), self._chosen.seen)
+        elif isinstance(value, list) and self._chosen is None:
+            self._chosen = TextOfRow(None, ("messages",), tuple(self.reading.roles))
+            self.understood.takes("each row a list of turns, a text each", self._chosen.seen)
         chosen = self._chosen or TextOfRow(None, ())
         return chosen.texts(value, where)
 
@@ -83,8 +89,12 @@ class FileReader:
     def _told_without_columns(self, form: str) -> None:
         """The same of a format without rows; raises InputError where a column or roles are asked for."""
         self._told(form)
-        for name, value in (("column", self.reading.column), ("roles", ", ".join(self.reading.roles))):
-            if value:
+        for name, value in (
+            ("column", self.reading.column),
+            ("roles", ", ".join(self.reading.roles)),
+            ("header", self.reading.header),
+        ):
+            if value not in (None, ""):
                 raise InputError(
                     f"{self.understood.name} has no columns, so {name} {value!r} means nothing ({form}). Leave it out, "
                     "or name the delimiter where the file is a table."
@@ -92,10 +102,12 @@ class FileReader:
 
     def _text(self, content: FileContent) -> Iterator[str]:
         suffix, encoding = content.name.suffix.lower(), _called(content)
+        if suffix in _JSON:
+            self.reading.check_no_table("JSON", encoding=True)
         if suffix == ".json":
             self._told(f"JSON, {encoding}")
             yield from chain.from_iterable(self.row(value, where) for where, value in items_of(content))
-        elif suffix in (".jsonl", ".ndjson"):
+        elif suffix in _JSON:
             self._told(f"JSON lines, {encoding}")
             yield from self._lines_of_json(content)
         elif suffix in (".parquet", ".xlsx", ".xlsm", ".docx", ".pdf", ".xls", ".doc", ".arrow", ".feather", ".epub"):
@@ -109,28 +121,26 @@ class FileReader:
             yield from self._lines(content, encoding)
 
     def _lines_of_json(self, content: FileContent) -> Iterator[str]:
-        for number, value in lines_of(content):
-            yield from self.row(value, f"{content.path}, line {number}")
+        if is_one_list(content):
+            rows = items_of(content)
+        else:
+            rows = ((f"{content.path}, line {number}", value) for number, value in lines_of(content))
+        for where, value in rows:
+            yield from self.row(value, where)
 
     def _lines(self, content: FileContent, encoding: str) -> Iterator[str]:
         lines = content.lines()
         sample = list(islice(lines, _SAMPLE))
-        found = _json_looking(sample) or delimited.looks_like_table(sample)
+        found = other_form(sample, content.name.suffix.lower()) or delimited.looks_like_table(sample)
         if found and self.reading.delimiter is None:
-            advice = (
-                f"Name it .{'jsonl' if 'lines' in found else 'json'}"
-                if "JSON" in found
-                else "Name it .csv, or name its delimiter"
-            )
-            raise InputError(
-                f"{content.path} looks like {found}, but each line of a {content.name.suffix or 'text'} file is one "
-                f"text. {advice}; or say with the delimiter none that each line is one text."
-            )
+            raise _looks_like(found, content, "each line of a {} file is one text")
         self._told_without_columns(f"text, {encoding}, a line is a text")
         yield from chain(sample, lines)
 
     def _table(self, content: FileContent, encoding: str) -> Iterator[str]:
         reading, name = self.reading, str(content.path)
+        if reading.delimiter is None and json_form(list(islice(content.lines(), 5))) == "JSON lines":
+            raise _looks_like("JSON lines", content, "a {} file is a table")
         dialect, rows = delimited.table_rows(content.lines(), name, reading.column, reading.delimiter, reading.header)
         sample = list(islice(rows, _SAMPLE))
         self._told(f"table, {encoding}, {dialect.description()}")
@@ -142,7 +152,7 @@ class FileReader:
         sheet, rows = workbook_rows(path, self.reading.split)
         names, has_header = delimited.headers_of(rows, self.reading.column, self.reading.header)
         width = len(names)
-        dialect = delimited.Dialect(delimited.ONE_COLUMN, "", width, names, has_header)
+        dialect = Dialect(ONE_COLUMN, "", width, names, has_header)
         told = f"columns {', '.join(names)}" if has_header else "no header"
         self._told(f"Excel workbook, sheet {sheet}, {told}")
         rows = rows[1:] if has_header else rows
@@ -150,12 +160,12 @@ class FileReader:
         for number, row in enumerate(rows, start=2 if has_header else 1):
             yield from self._cells(dialect, row, place, f"{path}, row {number}")
 
-    def _place(self, dialect: delimited.Dialect, sample: list[list[str]], name: str) -> int | None:
+    def _place(self, dialect: Dialect, sample: list[list[str]], name: str) -> int | None:
         """The place of the text column, or None where the table holds conversations."""
         reading = self.reading
         if dialect.has_header and (self._chosen is not None or reading.column is None):
             self._chosen = self._chosen or text_of_row(dialect.header, None, reading.roles, name)
-            self.understood.text = self._chosen.description()
+            self.understood.takes(self._chosen.description(), self._chosen.seen)
             column = self._chosen.column
             if column is None:
                 return None
@@ -168,16 +178,15 @@ class FileReader:
             self.understood.text = f"text in {named}"
         return place
 
-    def _cells(self, dialect: delimited.Dialect, row: list[str], place: int | None, where: str) -> list[str]:
+    def _cells(self, dialect: Dialect, row: list[str], place: int | None, where: str) -> list[str]:
         if place is not None:
             return [row[place]]
-        fields = {name: _turns_in(cell) for name, cell in zip(dialect.header, row, strict=False)}
-        return self.row(fields, where)
+        return self.row(dict(zip(dialect.header, row, strict=False)), where)
 
     def _columns(self, path: Path, names: list[str], batches: Any) -> Iterator[str]:
         if self._chosen is None:
             self._chosen = text_of_row(names, self.reading.column, self.reading.roles, str(path))
-            self.understood.text = self._chosen.description()
+            self.understood.takes(self._chosen.description(), self._chosen.seen)
         missing = [field for field in self._chosen.fields if field not in names]
         if missing:
             raise InputError(
@@ -205,23 +214,9 @@ def _called(content: FileContent) -> str:
     return f"{name}, {content.packing}" if content.packing else name
 
 
-def _json_looking(sample: list[str]) -> str | None:
-    """What tells that a text is JSON: each line is a list or an object, or the first one opens one over several."""
-    lines = [line.strip() for line in sample if line.strip()][:5]
-    if len(lines) > 1 and lines[0] in ("{", "[") and re.match(r'"|\{|\[|\d', lines[1]):
-        return "JSON"
-    try:
-        values = [json.loads(line) for line in lines]
-    except (ValueError, RecursionError):
-        return None
-    return "JSON lines" if values and all(isinstance(value, (dict, list)) for value in values) else None
-
-
-def _turns_in(cell: str) -> Any:
-    """A list of turns that stands in a cell as JSON, else the cell."""
-    if cell.lstrip().startswith(("[", "{")):
-        try:
-            return json.loads(cell)
-        except (ValueError, RecursionError):
-            return cell
-    return cell
+def _looks_like(form: str, content: FileContent, but: str) -> InputError:
+    but = but.format(content.name.suffix or "text")
+    return InputError(
+        f"{content.path} looks like {form}, but {but}. {advice(form)}; or say with the delimiter none that each line "
+        "is one text."
+    )

@@ -99,8 +99,7 @@ def filter_dataset(
     _check_target(target)
     log.info("filtering %s of %d concept words into %s", source, len(concept.words), target)
     understood = Understood(str(source))
-    if not str(source).strip():
-        raise InputError("The dataset has no name. Give a file, a folder or the name of a dataset.")
+    dataset_sources.check_name(str(source))
     with sentences_for_errors(str(source)):
         fingerprint = source_fingerprint(str(source))
         train, validation = _open_splits(source, settings, understood)
@@ -181,6 +180,7 @@ def _open_splits(source: str | Path, settings: FilterSettings, understood: Under
 
 
 def _open_dataset(name: str, settings: FilterSettings, understood: Understood) -> tuple[Source, Source | None]:
+    settings.check_no_table("a dataset", encoding=False)
     dataset = dataset_sources.open_dataset(name)
     understood.format = "dataset"
     if not isinstance(dataset, dict):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from unlearning_core.concepts.conversations import LISTS
 from unlearning_core.concepts.file_content import TEXT, FileContent
 from unlearning_core.concepts.rows import TEXT_COLUMNS, kind
 from unlearning_core.errors import InputError
@@ -82,6 +83,10 @@ def items_of(content: FileContent) -> Iterable[tuple[str, Any]]:
     value = json_value(text, where, "Expected a list of strings, or JSON lines in a file named .jsonl.")
     inner = ""
     if isinstance(value, dict):
+        value = _frame_rows(value, where) or value
+    if isinstance(value, dict) and any(name.casefold() in LISTS for name in value):
+        value = [value]
+    if isinstance(value, dict):
         lists = [name for name, part in value.items() if isinstance(part, list) and part]
         inner = next((name for name in lists if name in _LISTS and len(lists) == 1), "")
         value = value[inner] if inner else value
@@ -92,6 +97,47 @@ def items_of(content: FileContent) -> Iterable[tuple[str, Any]]:
         )
     within = f" of {inner}" if inner else ""
     return ((f"{where}, item {number}{within}", item) for number, item in enumerate(value, start=1))
+
+
+def is_one_list(content: FileContent) -> bool:
+    """Whether a file of JSON lines is one JSON list instead: on a line of its own, or over several lines.
+
+    A list of the turns of a conversation is a row like any other.
+    """
+    lines = (line for line in content.lines() if line.strip())
+    first, second = next(lines, ""), next(lines, None)
+    if not first.lstrip().startswith("["):
+        return False
+    try:
+        value = json.loads(first)
+    except (ValueError, RecursionError):
+        return second is not None
+    turns = all(isinstance(item, dict) and {"role", "from"} & set(item) for item in value)
+    return second is None and not turns
+
+
+def _frame_rows(value: dict[str, Any], where: str) -> list[dict[str, Any]] | None:
+    """The rows of a table as pandas writes it with `to_json`, by columns, by index or split; None for another object.
+
+    Raises:
+        InputError: a column or row lacks a value that the others have.
+    """
+    columns, data = value.get("columns"), value.get("data")
+    if isinstance(columns, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
+        if any(len(row) != len(columns) for row in data):
+            raise InputError(f"{where}: the rows in data are not as long as columns. Write the table again.")
+        return [dict(zip(map(str, columns), row, strict=True)) for row in data]
+    parts = list(value.values())
+    if not parts or not all(isinstance(part, dict) and part for part in parts):
+        return None
+    if all(name.isdecimal() for name in value):
+        return parts
+    index = list(parts[0])
+    if not all(name.isdecimal() for name in index):
+        return None
+    if any(list(part) != index for part in parts):
+        raise InputError(f"{where}: its columns do not have the same rows. Write the table again, as JSON lines.")
+    return [{name: part[row] for name, part in value.items()} for row in index]
 
 
 def _is_lines(text: str) -> bool:

@@ -1,10 +1,11 @@
 """How a source of text is to be read, as a person says it, and how it was understood, as it is told to them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
-from unlearning_core.concepts.delimited import delimiter_sign
+from unlearning_core.concepts.dialects import delimiter_sign
+from unlearning_core.errors import InputError
 
 log = logging.getLogger(__name__)
 """What a source was understood as is logged here and nowhere else: the command line shows this log to the person."""
@@ -12,7 +13,7 @@ log = logging.getLogger(__name__)
 SHOWN = 3
 """Texts of a source that are shown."""
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Raised when a source is read otherwise than before: filtered data is then made anew."""
 
 _LENGTH = 100
@@ -46,6 +47,21 @@ class Reading:
             delimiter_sign(self.delimiter)
         object.__setattr__(self, "roles", tuple(role.strip() for role in self.roles or () if role.strip()))
 
+    def check_no_table(self, form: str, *, header: bool = False, encoding: bool) -> None:
+        """Raises InputError where something is said of a table or of text, and the source is a `form` that has none.
+
+        Args:
+            header, encoding: whether these mean something for the form.
+        """
+        said = {"delimiter": self.delimiter, "header": None if header else self.header}
+        said |= {} if encoding else {"encoding": self.encoding}
+        for name, value in said.items():
+            if value is not None:
+                raise InputError(
+                    f"The {name} {value!r} does not apply: the text source is {form}. Leave the {name} out, or give "
+                    "a table as text, such as CSV."
+                )
+
 
 @dataclass
 class Understood:
@@ -58,6 +74,7 @@ class Understood:
         notes: what else a person should know, such as files of a folder that are not read.
         first: the first texts, at most `SHOWN`, shortened.
         texts: how many were read so far.
+        roles: of the turns that were found so far, read or not.
     """
 
     name: str
@@ -66,6 +83,11 @@ class Understood:
     notes: list[str] = field(default_factory=list)
     first: list[str] = field(default_factory=list)
     texts: int = 0
+    roles: Set[str] = frozenset()
+
+    def takes(self, text: str, roles: Set[str]) -> None:
+        """Keep where in a row the text is, and the roles that are found in the rows from now on."""
+        self.text, self.roles = text, roles
 
     def add(self, text: str) -> None:
         """Count a text that was read, and keep it where it is one of the first."""

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from unlearning_core.concepts import conversations
@@ -22,36 +22,46 @@ class TextOfRow:
         column: which one holds it; None where it is a conversation.
         fields: those that are needed.
         roles: whose turns are read; all but the system's and tools' where it is empty.
+        seen: the roles of the turns that were found, read or not.
     """
 
     column: str | None
     fields: tuple[str, ...]
     roles: tuple[str, ...] = ()
+    seen: set[str] = field(default_factory=set, compare=False)
 
     def texts(self, row: Any, where: str) -> list[str]:
         """The texts of one row; raises InputError where it has no such column or holds no text in it."""
         if isinstance(row, str):
             return [row]
+        if isinstance(row, list) and row and all(isinstance(turn, Mapping) for turn in row):
+            return self._turns(row, where)
         if not isinstance(row, Mapping):
             raise InputError(f"{where}: found a JSON {kind(row)}; expected a string or an object with the text.")
         if self.column is None:
-            needed = self.fields[0]
-            if needed not in row:
-                raise self._lacks(row, needed, where)
-            return conversations.conversation_texts(row, self.fields, self.roles, where)
+            for needed in conversations.needed_fields(self.fields):
+                if needed not in row:
+                    raise self._lacks(row, needed, where)
+            fields = conversations.fields_of_row(tuple(map(str, row)), self.fields)
+            return conversations.conversation_texts(row, fields, self.roles, where, self.seen)
         if self.column not in row:
             raise self._lacks(row, self.column, where)
         text = row[self.column]
+        if isinstance(text, str) and text.lstrip().startswith("["):
+            text = conversations.unpacked(text, f"{where}: {self.column}", False)
         if text is None:
             return []
         if isinstance(text, str):
             return [text]
         if isinstance(text, (list, Mapping)) and (isinstance(text, Mapping) or any(isinstance(t, dict) for t in text)):
-            return conversations.conversation_texts({"messages": text}, ("messages",), self.roles, where)
+            return self._turns(text, where)
         raise InputError(
             f"{where}: the text is a JSON {kind(text)}: column {self.column!r} holds {type(text).__name__} values; "
             "expected text. Name another column."
         )
+
+    def _turns(self, turns: Any, where: str) -> list[str]:
+        return conversations.conversation_texts({"messages": turns}, ("messages",), self.roles, where, self.seen)
 
     def description(self) -> str:
         """How the choice is told."""
@@ -77,9 +87,13 @@ def text_of_row(columns: Sequence[str], column: str | None, roles: Sequence[str]
     """
     names = [str(name) for name in columns]
     if column is not None:
-        return TextOfRow(chosen := choose_column(names, column, where), (chosen,), tuple(roles))
+        chosen = choose_column(names, column, where)
+        # UltraChat calls its lists of turns "data", as others call anything.
+        of_turns = chosen.casefold() in (*conversations.LISTS, "data")
+        return TextOfRow(None if of_turns else chosen, (chosen,), tuple(roles))
     by_name = {name.strip().casefold(): name for name in names}
     fields = conversations.chat_fields(names)
+    _check_once(names, fields, where)
     plain = next((by_name[name] for name in TEXT_COLUMNS if name in by_name), None)
     # A row of one message has a text column of its own, and its role says whether it is read.
     if fields and (roles or plain is None or plain in fields):
@@ -101,6 +115,7 @@ def choose_column(columns: Sequence[str], column: str | None, where: str) -> str
     listed = ", ".join(columns) or "none"
     if column is not None:
         if column in columns:
+            _check_once([name for name in columns if name == column], [column], where)
             return column
         near = difflib.get_close_matches(column, columns, n=1)
         advice = f"Did you mean {near[0]!r}?" if near else "Name one of these."
@@ -108,12 +123,22 @@ def choose_column(columns: Sequence[str], column: str | None, where: str) -> str
     by_name = {name.strip().casefold(): name for name in columns}
     for name in TEXT_COLUMNS:
         if name in by_name:
+            _check_once(columns, [name], where)
             return by_name[name]
     if len(columns) == 1:
         return columns[0]
     raise InputError(
         f"{where} does not say which column holds the text; its columns are {listed}. Name one of these as the column."
     )
+
+
+def _check_once(columns: Sequence[str], wanted: Sequence[str], where: str) -> None:
+    """Raises InputError where two columns have the same name but for case, so that it does not say which is meant."""
+    for name in wanted:
+        same = [column for column in columns if column.strip().casefold() == name.strip().casefold()]
+        if len(same) > 1:
+            advice = "Name one of these as the column." if len(set(same)) > 1 else "Rename one of them in the file."
+            raise InputError(f"{where} has {len(same)} columns of one name: {', '.join(same)}. {advice}")
 
 
 def is_known_name(name: str) -> bool:

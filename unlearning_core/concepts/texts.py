@@ -107,14 +107,18 @@ class TextStream(Iterator[str]):
                 self._progress(Progress("reading texts", read, self._limit, "texts"))
             understood.add(clean)
             yield clean
+        if read == 0 and self._limit != 0 and understood.roles:
+            raise InputError(
+                f"{understood.name} holds no text of the roles that are read ({understood.text}); the roles in it are "
+                f"{', '.join(sorted(understood.roles))}. Name those whose turns are meant."
+            )
         if read == 0 and self._limit != 0:
             raise InputError(f"{understood.name} holds no text. Give a source with at least one line or row of text.")
 
 
 def source_texts(source: str | Path, reading: Reading, understood: Understood) -> Iterator[str]:
     """The texts of a source as they stand in it, blank ones too; raises whatever the libraries raise."""
-    if not str(source).strip():
-        raise InputError("The text source has no name. Give a file, a folder or the name of a dataset.")
+    dataset_sources.check_name(str(source))
     path = Path(source)
     if path.is_dir() and not dataset_sources.is_saved_dataset(path):
         splits, left_out = dataset_sources.data_files(path)
@@ -126,6 +130,7 @@ def source_texts(source: str | Path, reading: Reading, understood: Understood) -
             raise InputError(f"{path} is one file, which has no split {reading.split!r}. Leave the split out.")
         yield from FileReader(reading, understood).texts(path)
     else:
+        reading.check_no_table("a dataset", encoding=False)
         dataset = dataset_sources.open_dataset(str(source), split=reading.split)
         understood.format = "dataset"
         if isinstance(dataset, dict):
@@ -156,7 +161,7 @@ def folder_texts(files: Sequence[Path], reading: Reading, understood: Understood
 def choose_text(dataset: Any, name: str, reading: Reading, understood: Understood) -> TextOfRow:
     """Which part of the rows of a dataset is its text; told in `understood`."""
     chosen = text_of_row(dataset_sources.column_names(dataset), reading.column, reading.roles, name)
-    understood.text = chosen.description()
+    understood.takes(chosen.description(), chosen.seen)
     return chosen
 
 
