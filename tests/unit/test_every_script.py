@@ -127,6 +127,15 @@ def test_places_are_those_of_the_text_as_it_is_written(text: str, words: str, fo
     assert [text[span.start : span.end] for span in matcher.spans(text)] == found
 
 
+@pytest.mark.parametrize(
+    ("words", "text", "found"),
+    [("椅子 椅子腿", "我有椅子", ["椅子"]), ("C++ C#", "I write C#", ["C#"]), ("A/B-test AT&T", "we like AT&T", ["AT&T"]),
+     ("의자 의자다리", "내 의자", ["의자"]), ("椅子 椅子腿", "我有椅", [])],
+)  # fmt: skip
+def test_a_text_may_end_where_a_longer_word_would_go_on(words: str, text: str, found: list[str]) -> None:
+    assert [text[s.start : s.end] for s in Matcher(Concept(tuple(words.split()))).spans(text)] == found
+
+
 def test_a_korean_phrase_is_found_with_and_without_its_space_and_not_across_others() -> None:
     text = "회전의자와 회전 의자"
     assert [text[s.start : s.end] for s in Matcher(Concept(("회전 의자",))).spans(text)] == ["회전의자", "회전 의자"]

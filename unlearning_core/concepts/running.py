@@ -62,7 +62,7 @@ class RunningWords:
                 continue
             for length in self._lengths[match.group()]:
                 after = start + length
-                word = self._words.get(folded[start:after])
+                word = None if after > len(folded) else self._words.get(folded[start:after])
                 if word is not None and _stands_alone(folded, start, after):
                     yield start, after, word
                     break
