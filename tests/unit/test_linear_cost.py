@@ -30,7 +30,8 @@ UNITS = {
     "Chinese matches": "椅子", "Chinese stops": "。」", "emoji": "👩\u200d", "flags": "🇩", "Korean": "의",
     "Korean particles": "개에게", "Hebrew": "כ", "Arabic": "كرسي", "Hindi": "कुर्सी", "Thai": "ก ",
     "phrases": "rocking ", "neighbours": "chair seat ", "signs": "c+", "accents": "ά", "other script": "a椅",
-    "surrogates": "\U0001f9d1", "control": "\x00", "carriage returns": "\r\n",
+    "surrogates": "\U0001f9d1", "control": "\x00", "carriage returns": "\r\n", "escapes": "\\n", "backslashes": "\\",
+    "entities": "&#x41;", "ampersands": "&a", "tags": "<b", "percent": "%C3", "mojibake": "Ã¼",
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ OFF = ""
 LONGEST_FORM = 100
 """A longer form is no inflection of anything."""
 
-_LETTERS = regex.compile(r"[\p{L}\p{M}]+")
+_LETTERS = regex.compile(r"[\p{L}\p{M}·]+")
 _SAME_DICTIONARY = {
     "hr": "hbs",
     "sr": "hbs",
@@ -192,10 +192,14 @@ _WRONG = frozenset({("bare", "bear"), ("maria", "mare"), ("spade", "spay")})
 def _lemma(form: str, language: str) -> str:
     import simplemma
 
-    # Case folding has no final sigma, the dictionary has.
+    # Case folding has no final sigma, the dictionary has; the Romanian one has no cedillas.
     written = form[:-1] + "ς" if form.endswith("σ") else form
+    written = written.translate(_COMMAS) if language == "ro" else written
     lemma = simplemma.lemmatize(written, lang=language).casefold()
     return form if (form, lemma) in _WRONG else lemma
+
+
+_COMMAS = str.maketrans("şţ", "șț")
 
 
 def _known(word: str) -> bool:

@@ -2,15 +2,17 @@
 
 What counts as a word, where a script puts spaces between words:
 
-- letters, marks and digits; an underscore is not part of a word ("_chair_" matches "chair"); a compound written in one
-  is another word ("Stuhlbein" does not match "Stuhl");
-- an apostrophe, straight or curly, inside a word belongs to it ("can't" is not "can"), but a clitic is taken off:
-  "chair's", "chair’s" and "chair'll" match "chair"; outside English each side of it is a word ("l'homme" is "homme");
+- letters, marks and digits, but digits at its edges are taken off ("chair2" matches "chair"); an underscore is not part
+  of a word ("_chair_" matches "chair"); a compound written in one is another word ("Stuhlbein" does not match "Stuhl");
+- an apostrophe, straight, curly or a sign used as one, inside a word belongs to it ("can't" is not "can"), but a
+  clitic is taken off: "chair's" and "chair’ll" match "chair"; outside English each side of it is a word ("l'homme" is
+  "homme");
 - a hyphen separates words ("chair-lift" matches "chair") and joins them ("arm-chair" matches "armchair"), and so does
   an invisible character between letters, such as a zero-width space; a soft hyphen only joins;
 - where the script changes between scripts that are glued together, a word ends ("iPhone을");
-- between the words of a phrase stands white space or a hyphen and nothing else; each of its words may be inflected
-  ("sit down" matches "sat down").
+- between the words of a phrase stands white space or a hyphen, with any markup ("**rocking** chair", "rocking_chair"),
+  and nothing else; each of its words may be inflected ("sit down" matches "sat down");
+- what stands in escapes of another format is read both as written and as meant ("K&uuml;che", `escapes`).
 
 A word in a script without such spaces, a Korean one of two or more syllables, and a word with other signs in it ("C++",
 "9/11") is found wherever it is written (`running`). Spelling is compared as `scripts` says.
@@ -28,11 +30,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from unlearning_core.concepts import glued, lemmas
+from unlearning_core.concepts import escapes, glued, lemmas
 from unlearning_core.concepts.running import RunningWords, is_running
 from unlearning_core.concepts.scripts import (
+    APOSTROPHES,
     BETWEEN,
     CHAIN,
+    DIGITS,
     HYPHENS,
     INVISIBLE,
     JOINT,
@@ -50,6 +54,8 @@ log = logging.getLogger(__name__)
 
 _REMEMBERED = 200_000
 _CLITICS = ("'s", "'ll", "'d", "'re", "'ve", "'m")
+_QUOTES = frozenset("‘‛`´")
+_SHORTEST_BARE = 2
 _LONGEST_ENDING = 12
 """By so many letters a form that was joined from parts may be longer than the word."""
 
@@ -114,17 +120,29 @@ class Matcher:
 
     def spans(self, text: str) -> list[Span]:
         """Every match in `text`, left to right, without overlaps; of two that start together the longer one."""
+        found = self._as_written(text)
+        meant = escapes.plain(text)
+        if meant is not None:
+            found = _without_overlaps(found + list(self._in_escapes(meant, text)))
+        for (word, form), count in Counter((span.word, text[span.start : span.end]) for span in found).items():
+            self._seen.setdefault(word, Counter())[" ".join(fold(form).split())] += count
+        return found
+
+    def _as_written(self, text: str) -> list[Span]:
         found: list[Span] = []
         if self._keys:
             chains = CHAIN.findall(text)
             if not self._dull.issuperset(chains) and self._interesting(chains):
                 found = list(self._walk(text, self._parts(text)))
         running = [Span(*place) for place in self._running.find(text)]
-        if running:
-            found = _without_overlaps(found + running)
-        for (word, form), count in Counter((span.word, text[span.start : span.end]) for span in found).items():
-            self._seen.setdefault(word, Counter())[" ".join(fold(form).split())] += count
-        return found
+        return _without_overlaps(found + running) if running else found
+
+    def _in_escapes(self, meant: str, text: str) -> Iterator[Span]:
+        """The matches of a text read without its escapes, but none that a soft hyphen of the text joins to more."""
+        for span in self._as_written(meant):
+            start, end = escapes.place(meant, span.start, span.end)
+            if escapes.PADDING not in (text[start - 1 : start], text[end : end + 1]):
+                yield Span(start, end, span.word)
 
     def forms(self) -> dict[str, dict[str, int]]:
         """Forms met so far by concept word, with how often: {"Sit": {"sat": 3, "sitting": 1}}."""
@@ -213,6 +231,8 @@ class Matcher:
         for match in WORD.finditer(text):
             for place, run in script_runs(match.group()):
                 for start, end, form in self._split(match.start() + place, run):
+                    if form[:1].isdigit() or form[-1:].isdigit():
+                        start, end, form = self._without_digits(text, start, end, form)
                     if form:
                         near = before and before < start <= before + _LONGEST_JOINT
                         parts.append(_Part(start, end, form, bool(near and JOINT.fullmatch(text, before, start))))
@@ -224,12 +244,23 @@ class Matcher:
         form = fold(piece)
         if "'" not in form or not self._keys.isdisjoint(self._readings(form)):
             yield start, start + len(piece), form
-        elif self._splits_apostrophes:
+            return
+        clitic = next((ending for ending in _CLITICS if form.endswith(ending)), "")
+        # A quotation mark may stand between letters by mistake: word‘chair’.
+        if self._splits_apostrophes or (not clitic and not _QUOTES.isdisjoint(piece)):
             for match in SIDE.finditer(piece):
                 yield start + match.start(), start + match.end(), fold(match.group())
         else:
-            clitic = next((ending for ending in _CLITICS if form.endswith(ending)), "")
-            yield start, start + len(piece) - len(clitic), form.removesuffix(clitic) if clitic else form
+            bare = len(piece) if not clitic else max(map(piece.rfind, APOSTROPHES))
+            yield start, start + bare, form.removesuffix(clitic) if clitic else form
+
+    def _without_digits(self, text: str, start: int, end: int, form: str) -> tuple[int, int, str]:
+        """A word without a count or a footnote's number at its edges ("2chairs", "chair²"), unless it is one with."""
+        bare = DIGITS.sub("", text[start:end])
+        if len(bare) < _SHORTEST_BARE or not self._keys.isdisjoint(self._readings(form)):
+            return start, end, form
+        start = text.index(bare, start)
+        return start, start + len(bare), fold(bare)
 
     def _walk(self, text: str, parts: list[_Part]) -> Iterator[Span]:
         index = 0
