@@ -30,7 +30,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from unlearning_core.concepts import escapes, glued, lemmas
+from unlearning_core.concepts import escapes, glued, lemmas, regular
 from unlearning_core.concepts.running import RunningWords, is_running
 from unlearning_core.concepts.scripts import (
     APOSTROPHES,
@@ -162,9 +162,9 @@ class Matcher:
 
     def _add_keys(self, word: str, keys: tuple[str, ...]) -> None:
         spellings = {keys}
-        last = lemmas.singular(keys[-1], self._language) if self._inflections else None
-        if last:
-            spellings.add((*keys[:-1], last))
+        if self._inflections:
+            others = (lemmas.singular(keys[-1], self._language), regular.not_reflexive(keys[-1], self._language))
+            spellings |= {(*keys[:-1], other) for other in others if other}
         if len(keys) > 1 and " " not in word:
             spellings |= {("".join(spelling),) for spelling in spellings}
         for spelling in sorted(spellings, key=lambda spelling: spelling != keys):
@@ -173,11 +173,17 @@ class Matcher:
             if len(spelling) == 1:
                 self._longest_joined = max(self._longest_joined, len(spelling[0]) + _LONGEST_ENDING)
             for key in spelling:
-                script = script_of(key)
-                if self._inflections:
-                    self._dictionaries[script] = lemmas.dictionary(self._language, script)
-                for stem, follows in glued.endings(key, self._language, self._inflections):
+                for stem, follows in self._endings(key, word):
                     self._stems.setdefault(stem, []).append((follows, key))
+
+    def _endings(self, key: str, word: str) -> Iterator[tuple[str, glued.Follows]]:
+        script = script_of(key)
+        yield from glued.endings(key, self._language, self._inflections)
+        if not self._inflections:
+            return
+        dictionary = self._dictionaries[script] = lemmas.dictionary(self._language, script)
+        if dictionary:
+            yield from regular.endings(key, dictionary, lemmas.is_known(key, dictionary), word[:1].isupper())
 
     def _readings(self, form: str) -> tuple[str, ...]:
         """The words that `form`, in the spelling of `fold`, may be a form of, in that of `loose`."""
