@@ -113,3 +113,14 @@ def test_a_chain_of_hyphens_is_still_joined_where_it_is_a_word() -> None:
     matcher = Matcher(replace(CONCEPT, words=("armchair", "constitution")))
     text = "x-" * 5000 + "arm-chairs-" + "c-o-n-s-t-i-t-u-t-i-o-n-" + "y-" * 5000
     assert [text[span.start : span.end] for span in matcher.spans(text)] == ["arm-chairs", "c-o-n-s-t-i-t-u-t-i-o-n"]
+
+
+def test_a_text_costs_no_more_for_many_phrases_that_begin_alike() -> None:
+    text = "a chair of wood and a chair of " * 1000
+
+    def cost(phrases: int) -> float:
+        matcher = Matcher(Concept(tuple(f"chair of x{letter}" for letter in range(phrases))))
+        matcher.spans(text)
+        return seconds(lambda again: matcher.spans(again), text)
+
+    assert cost(2000) < max(5 * cost(20), 0.2)

@@ -27,7 +27,7 @@ The time that a text takes is linear in its length, and what is remembered of a 
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from unlearning_core.concepts import escapes, glued, lemmas, regular
@@ -86,6 +86,14 @@ class _Part:
     joined: bool
 
 
+@dataclass(slots=True)
+class _Node:
+    """The concept words and phrases that begin alike: the one that ends here, and what their next words lead to."""
+
+    word: str | None = None
+    after: dict[str, "_Node"] = field(default_factory=dict)
+
+
 class Matcher:
     """Finds a concept's words. Made once for a concept, then fed with any number of texts; forms seen are cached.
 
@@ -100,7 +108,7 @@ class Matcher:
         if self._inflections:
             _say_once(concept.language)
         self._splits_apostrophes = self._language != "en"
-        self._entries: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+        self._words = _Node()
         self._keys: set[str] = set()
         self._stems: dict[str, list[tuple[glued.Follows, str]]] = {}
         self._dictionaries: dict[str, str] = {}
@@ -108,8 +116,6 @@ class Matcher:
         self._longest_joined = 0
         for word in concept.words:
             self._add(word)
-        for entries in self._entries.values():
-            entries.sort(key=lambda entry: -len(entry[0]))
         self._dull: set[str] = set()
         self._known: dict[str, tuple[str, ...]] = {}
         self._seen: dict[str, Counter[str]] = {}
@@ -168,7 +174,10 @@ class Matcher:
         if len(keys) > 1 and " " not in word:
             spellings |= {("".join(spelling),) for spelling in spellings}
         for spelling in sorted(spellings, key=lambda spelling: spelling != keys):
-            self._entries.setdefault(spelling[0], []).append((spelling, word))
+            node = self._words
+            for key in spelling:
+                node = node.after.setdefault(key, _Node())
+            node.word = node.word or word
             self._keys.update(spelling)
             if len(spelling) == 1:
                 self._longest_joined = max(self._longest_joined, len(spelling[0]) + _LONGEST_ENDING)
@@ -282,10 +291,15 @@ class Matcher:
     def _match_at(self, text: str, parts: list[_Part], index: int) -> tuple[int, str] | None:
         """(number of parts, concept word) of the longest match that starts at part `index`."""
         best: tuple[int, str] | None = None
-        for reading in self._readings(parts[index].form):
-            for keys, word in self._entries.get(reading, ()):
-                if (best is None or len(keys) > best[0]) and self._follows(text, parts, index, keys):
-                    best = (len(keys), word)
+        nodes = [self._words]
+        for end in range(index, len(parts)):
+            readings = self._readings(parts[end].form)
+            nodes = [node.after[reading] for reading in readings for node in nodes if reading in node.after]
+            if not nodes or (end > index and not _may_stand_between(text, parts[end - 1], parts[end])):
+                break
+            word = next((node.word for node in nodes if node.word), None)
+            best = (end + 1 - index, word) if word else best
+            nodes = [node for node in nodes if node.after]
         if index + 1 < len(parts) and parts[index + 1].joined:
             for length, joined in self._joined(parts, index):
                 whole = self._single(joined)
@@ -305,19 +319,10 @@ class Matcher:
     def _single(self, form: str) -> str | None:
         """The concept word of one word that `form` may be a form of."""
         for reading in self._readings(form):
-            for keys, word in self._entries.get(reading, ()):
-                if len(keys) == 1:
-                    return word
+            node = self._words.after.get(reading)
+            if node is not None and node.word:
+                return node.word
         return None
-
-    def _follows(self, text: str, parts: list[_Part], index: int, keys: tuple[str, ...]) -> bool:
-        if index + len(keys) > len(parts):
-            return False
-        for offset in range(1, len(keys)):
-            before, part = parts[index + offset - 1], parts[index + offset]
-            if keys[offset] not in self._readings(part.form) or not _may_stand_between(text, before, part):
-                return False
-        return True
 
 
 def outside(found: Iterable[Span], taken: Iterable[tuple[int, int]]) -> list[Span]:
