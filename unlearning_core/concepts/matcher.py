@@ -6,7 +6,7 @@ What counts as a word, where a script puts spaces between words:
   of a word ("_chair_" matches "chair"); a compound written in one is another word ("Stuhlbein" does not match "Stuhl");
 - an apostrophe, straight, curly or a sign used as one, inside a word belongs to it ("can't" is not "can"), but a
   clitic is taken off: "chair's" and "chair’ll" match "chair"; outside English each side of it is a word ("l'homme" is
-  "homme");
+  "homme"); a capital of a Romance language may go without its accent ("Ecole", "ECOLES" match "école");
 - a hyphen separates words ("chair-lift" matches "chair") and joins them ("arm-chair" matches "armchair"), and so does
   an invisible character between letters, such as a zero-width space; a soft hyphen only joins;
 - where the script changes between scripts that are glued together, a word ends ("iPhone을");
@@ -46,6 +46,7 @@ from unlearning_core.concepts.scripts import (
     loose,
     script_of,
     script_runs,
+    unaccented,
 )  # fmt: skip
 from unlearning_core.concepts.words import Concept
 from unlearning_core.errors import InputError
@@ -56,6 +57,7 @@ _REMEMBERED = 200_000
 _CLITICS = ("'s", "'ll", "'d", "'re", "'ve", "'m")
 _QUOTES = frozenset("‘‛`´")
 _SHORTEST_BARE = 2
+_BARE_CAPITALS = frozenset("fr es it pt ca gl oc".split())
 _LONGEST_ENDING = 12
 """By so many letters a form that was joined from parts may be longer than the word."""
 
@@ -112,6 +114,7 @@ class Matcher:
         self._keys: set[str] = set()
         self._stems: dict[str, list[tuple[glued.Follows, str]]] = {}
         self._dictionaries: dict[str, str] = {}
+        self._unaccented: dict[str, str] = {}
         self._running = RunningWords()
         self._longest_joined = 0
         for word in concept.words:
@@ -182,6 +185,8 @@ class Matcher:
             if len(spelling) == 1:
                 self._longest_joined = max(self._longest_joined, len(spelling[0]) + _LONGEST_ENDING)
             for key in spelling:
+                if self._language in _BARE_CAPITALS and not key.isascii():
+                    self._unaccented.setdefault(unaccented(key), key)
                 for stem, follows in self._endings(key, word):
                     self._stems.setdefault(stem, []).append((follows, key))
 
@@ -248,6 +253,8 @@ class Matcher:
                 for start, end, form in self._split(match.start() + place, run):
                     if form[:1].isdigit() or form[-1:].isdigit():
                         start, end, form = self._without_digits(text, start, end, form)
+                    if self._unaccented and text[start : start + 1].isupper() and len(form) <= lemmas.LONGEST_FORM:
+                        form = self._accented(text[start:end], form)
                     if form:
                         near = before and before < start <= before + _LONGEST_JOINT
                         parts.append(_Part(start, end, form, bool(near and JOINT.fullmatch(text, before, start))))
@@ -276,6 +283,15 @@ class Matcher:
             return start, end, form
         start = text.index(bare, start)
         return start, start + len(bare), fold(bare)
+
+    def _accented(self, piece: str, form: str) -> str:
+        """The form with the accents that capitals of French and its like may go without: "Ecole", "ECOLES"."""
+        bare = unaccented(form)
+        for base in (bare, bare[:-1]):
+            key = self._unaccented.get(base)
+            if key is not None and (piece.isupper() or key[1:] == form[1 : len(base)]):
+                return key + form[len(base) :]
+        return form
 
     def _walk(self, text: str, parts: list[_Part]) -> Iterator[Span]:
         index = 0

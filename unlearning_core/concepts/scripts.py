@@ -131,6 +131,11 @@ def loose(folded: str) -> str:
     return folded.translate(_ALIKE).replace("i\u0307", "i")
 
 
+def unaccented(folded: str) -> str:
+    """The letters of a word in the spelling of `fold` without their marks."""
+    return "".join(letter for letter in normalize("NFD", folded) if not _MARK.match(letter))
+
+
 def script_of(form: str) -> str:
     """The Unicode name of the script of `form` where its words need rules of their own, else ""."""
     found = None if form.isascii() else _SCRIPT.search(form)
