@@ -1,7 +1,9 @@
 """Words in every script: a text with the concept never counts as one without it, and one without it is kept."""
 
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import load_from_disk
@@ -22,6 +24,21 @@ from unlearning_core.runs.checks import check_words
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import create_run
 
+QUICK = "zh ja th ko he ar hi es".split()
+"""In the quick tier: of every kind of script one, none with a dictionary that takes long to load."""
+
+HEAVY = "fi pl hu tr ru de sk cs uk da hr sr".split()
+
+
+def quick_first(languages: Iterable[str]) -> list[Any]:
+    ordered = sorted(languages, key=lambda language: language not in QUICK)
+    return [pytest.param(language, marks=() if language in QUICK else pytest.mark.slow) for language in ordered]
+
+
+def by_language(*cases: tuple[str, str, str]) -> list[Any]:
+    """Cases of one language beside each other: few dictionaries are in memory at a time."""
+    return [pytest.param(*case, marks=pytest.mark.slow if case[0] in HEAVY else ()) for case in sorted(cases)]
+
 
 def plain(text: str) -> str:
     """What an independent search sees: case, forms, invisible characters, points and accents of Greek aside."""
@@ -36,14 +53,16 @@ def holds_any(text: str, stems: tuple[str, ...]) -> bool:
     return any(plain(stem) in plain(text) for stem in stems)
 
 
-@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("language", quick_first(TEXTS))
 def test_every_sentence_with_the_concept_is_found_and_no_other(language: str) -> None:
     matcher = Matcher(Concept(TEXTS[language].words, language=language))
     assert [text for text in TEXTS[language].having if not matcher.matches(text)] == []
     assert [text for text in TEXTS[language].lacking if matcher.matches(text)] == []
 
 
-@pytest.mark.parametrize("language", "zh ja th lo km my bo ko he ar fa ur hi mr bn ta te ka hy am el ru".split())
+@pytest.mark.parametrize(
+    "language", quick_first("zh ja th lo km my bo ko he ar fa ur hi mr bn ta te ka hy am el ru".split())
+)
 def test_a_script_brings_its_own_rules_whatever_the_language_is_said_to_be(language: str) -> None:
     matcher = Matcher(Concept(TEXTS[language].words))
     assert [text for text in TEXTS[language].having if not matcher.matches(text)] == []
@@ -52,7 +71,7 @@ def test_a_script_brings_its_own_rules_whatever_the_language_is_said_to_be(langu
 
 @pytest.mark.parametrize(
     ("language", "word", "forms"),
-    [
+    by_language(
         ("ja", "食べる", "食べた 食べない 食べます 食べられる 食べよう"),
         ("ja", "走る", "走った 走って 走ります 走れ"), ("ja", "赤い", "赤かった 赤く 赤ければ"),
         ("ko", "집", "집에서 집이 집을 집으로 집까지는 집입니다"),
@@ -68,7 +87,21 @@ def test_a_script_brings_its_own_rules_whatever_the_language_is_said_to_be(langu
         ("vi", "hoà", "hòa HÒA"), ("th", "น้ำ", "นํ้า"), ("tl", "upuan", "upuang"),
         ("fa", "گربه", "گربه‌ها گربه‌اش"), ("ur", "لڑکا", "لڑکے لڑکوں"),
         ("en", "chair", "ⓒⓗⓐⓘⓡ c̶h̶a̶i̶r̶ 𝒄𝒉𝒂𝒊𝒓"),
-    ],
+        ("en", "Horcrux", "Horcruxes Horcrux's"), ("en", "iPhone", "iPhones"), ("en", "ChatGPT", "ChatGPTs ChatGPTed"),
+        ("en", "Uber", "Ubered Ubering"), ("en", "mimic", "mimicking mimicked"), ("en", "bus", "busses buses"),
+        ("en", "Animagus", "Animagi Animaguses"), ("uk", "Київ", "Києві Києва"),
+        ("uk", "Гермиона", "Гермиони Гермиону"),
+        ("sk", "Potter", "Pottera Potterovi"), ("sr", "stolica", "stolice stolicu"), ("da", "bog", "bøgerne bøgernes"),
+        ("nb", "bok", "bøkene"), ("nl", "kat", "katten"), ("lt", "katė", "katės"), ("lv", "kaķis", "kaķi"),
+        ("te", "చెట్టు", "చెట్లు చెట్టుకు"), ("ko", "모르다", "몰라요 몰랐다 모른다"), ("ky", "китеп", "китеби китептер"),
+        ("uz", "bilak", "bilagi"), ("az", "pişik", "pişiyi pişiklər"), ("hu", "ló", "lovak lovam"),
+        ("hu", "ház", "házában"), ("es", "comer", "cómetelo comérselo comiéndose"),
+        ("es", "sentarse", "sentado sienta"),
+        ("it", "dire", "dirgli dimmi"), ("de", "Haus", "Hause"), ("de", "essen", "gegessen"),
+        ("de", "Potter", "Potters"),
+        ("ru", "Поттер", "Поттера Поттеру Поттером"), ("ru", "Гермиона", "Гермиону Гермионой"),
+        ("pl", "Hermiona", "Hermiony Hermionę"), ("cs", "Praha", "Prahy Praze"), ("hr", "Zagreb", "Zagrebu"),
+    ),
 )  # fmt: skip
 def test_a_word_is_found_in_its_forms(language: str, word: str, forms: str) -> None:
     matcher = Matcher(Concept((word,), language=language))
@@ -77,19 +110,20 @@ def test_a_word_is_found_in_its_forms(language: str, word: str, forms: str) -> N
 
 @pytest.mark.parametrize(
     ("language", "word", "others"),
-    [
+    by_language(
         ("ko", "개", "개발 개구리"), ("ko", "집", "집중 집게"), ("he", "ספר", "ספינה מטבח"),
         ("tr", "masa", "masal masum"), ("fi", "katu", "kala kannu"), ("de", "Stuhl", "Stuhlbein Rollstuhl"),
-        ("el", "γάτα", "γάλα γάμος"), ("hi", "घर", "घड़ी घटना"), ("kk", "үй", "үйрек үлкен"),
+        ("el", "γάτα", "γάλα γάμος"), ("es", "par", "parte"),
+        ("en", "Uber", "uberx ubi"), ("uk", "Рон", "ронити"), ("hi", "घर", "घड़ी घटना"), ("kk", "үй", "үйрек үлкен"),
         ("ar", "كلب", "قلب كتاب"), ("ru", "стул", "стол ступень"),
-    ],
+    ),
 )  # fmt: skip
 def test_a_word_is_not_found_in_others_that_begin_alike(language: str, word: str, others: str) -> None:
     matcher = Matcher(Concept((word,), language=language))
     assert [other for other in others.split() if matcher.matches(other)] == []
 
 
-@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("language", quick_first(TEXTS))
 def test_filtered_text_holds_no_concept_word_and_all_that_lacks_it(language: str, tmp_path: Path) -> None:
     texts = TEXTS[language]
     (tmp_path / "texts.txt").write_text("\n".join([*texts.having, *texts.lacking]) + "\n", encoding="utf-8")
@@ -125,6 +159,16 @@ def test_filtered_text_holds_no_concept_word_and_all_that_lacks_it(language: str
 def test_places_are_those_of_the_text_as_it_is_written(text: str, words: str, found: list[str]) -> None:
     matcher = Matcher(Concept(tuple(words.split(" ")) if " chair" not in words else (words,), language="en"))
     assert [text[span.start : span.end] for span in matcher.spans(text)] == found
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "found"),
+    [("椅子 椅子腿", "我有椅子", ["椅子"]), ("C++ C#", "I write C#", ["C#"]),
+     ("A/B-test AT&T", "we like AT&T", ["AT&T"]),
+     ("의자 의자다리", "내 의자", ["의자"]), ("椅子 椅子腿", "我有椅", [])],
+)  # fmt: skip
+def test_a_text_may_end_where_a_longer_word_would_go_on(words: str, text: str, found: list[str]) -> None:
+    assert [text[s.start : s.end] for s in Matcher(Concept(tuple(words.split()))).spans(text)] == found
 
 
 def test_a_korean_phrase_is_found_with_and_without_its_space_and_not_across_others() -> None:

@@ -101,10 +101,12 @@ def endings(word: str, language: str, inflections: bool) -> Iterator[tuple[str, 
         yield word, _ARMENIAN
     elif language in ("tr", "az", "tk", "gag"):
         yield from _turkic(word)
-    elif language in _URALIC and len(word) > 2:
+    elif language in _URALIC and (len(word) > 2 or word in _HUNGARIAN_V):
         yield word, _URALIC[language]
         if language == "fi":
             yield from ((weak, _URALIC["fi"]) for weak in _weak_grade(word))
+        if language == "hu" and word in _HUNGARIAN_V:
+            yield _HUNGARIAN_V[word], _URALIC[language]
         if language == "hu" and word[-1] in "ae":
             # alma -> almát
             yield word[:-1] + {"a": "á", "e": "é"}[word[-1]], _URALIC[language]
@@ -113,7 +115,10 @@ def endings(word: str, language: str, inflections: bool) -> Iterator[tuple[str, 
     elif script == "Greek":
         yield regex.sub("(?:μα|[αηοιυε]σ?)$", "", word) if len(word) > 3 else word, _GREEK
     elif language in GLUING:
-        yield word, _any if len(word) > 3 else _short_turkic
+        follows = _any if len(word) > 3 else _short_turkic
+        yield word, follows
+        if word[-1] in _SOFTENED_TURKIC:
+            yield word[:-1] + _SOFTENED_TURKIC[word[-1]], follows
 
 
 # Persian and Urdu are written in the same script: their endings stand beside the Arabic pronouns.
@@ -166,6 +171,8 @@ def _indic(word: str, script: str) -> Iterator[tuple[str, Follows]]:
     letters = sum(letter.isalpha() for letter in word)
     least = 3 if script in ("Devanagari", "Gurmukhi") else 2
     yield word, _any if letters >= least else _short_indic
+    if script == "Telugu" and word.endswith("ట్టు"):
+        yield word.removesuffix("ట్టు") + "ట్ల", _any
     stem = regex.sub(r"(?:[\p{Mn}\p{Mc}--\p{ccc=7}]|ம்)$", "", word, flags=regex.V1)
     if stem != word and letters >= 2:
         yield stem, _MARK_FIRST
@@ -180,7 +187,8 @@ GLUING = frozenset("uz kk ky tt ba cv sah ug mn bxr xal eu qu ay kl zu xh st tn 
 
 _URALIC = {
     "hu": _chain(
-        "k ok Ak ök m om Am öm d od Ad öd A jA nk unk ünk tok tAk tök uk ük juk jük i im id ink itek itok ik t ot At "
+        "k ok Ak ök m om Am öm d od Ad öd A á jA já jé nk unk ünk tok tAk tök "
+        "uk ük juk jük i im id ink itek itok ik t ot At "
         "öt nAk bAn bA ból ből on en ön n rA ról ről nál nél hoz hez höz tól től ig ként ért ul ül vá vé é s os As ös "
         + " ".join(f"{letter}Al" for letter in "bcdfghjklmnprstvyz")
     ),
@@ -201,6 +209,18 @@ _short_turkic = _pattern(
 _GREEK = _pattern("οσ|ου|ο|οι|ων|ουσ|ε|α|η|ασ|ησ|εσ|αν|ην|ι|ια|ιου|ιων|μα|ματοσ|ματα|ματων|ισ|εισ|εωσ|εων|υ|")
 
 
+_HUNGARIAN_V = {
+    "ló": "lov",
+    "kő": "köv",
+    "tó": "tav",
+    "hó": "hav",
+    "fű": "füv",
+    "szó": "szav",
+    "mű": "műv",
+    "cső": "csöv",
+}
+
+
 def _weak_grade(word: str) -> Iterator[str]:
     """Finnish consonant gradation: katu, kadun; kukka, kukan; kenkä, kengän."""
     grades = {"kk": "k", "pp": "p", "tt": "t", "nk": "ng", "nt": "nn", "mp": "mm", "lt": "ll", "rt": "rr"}
@@ -210,6 +230,7 @@ def _weak_grade(word: str) -> Iterator[str]:
         yield word[: -1 - len(strong)] + grades[strong] + word[-1]
 
 
+_SOFTENED_TURKIC = {"п": "б", "к": "г", "қ": "ғ", "k": "g", "p": "b"}
 _SOFTENED = {"p": "b", "ç": "c", "t": "d", "k": "ğ", "g": "ğ"}
 
 
@@ -218,6 +239,9 @@ def _turkic(word: str) -> Iterator[tuple[str, Follows]]:
     yield word, _TURKIC
     if word[-1] in _SOFTENED and len(word) > 2:
         yield word[:-1] + _SOFTENED[word[-1]], _TURKIC
+        if word[-1] == "k":
+            # Azerbaijani: pişik, pişiyi.
+            yield word[:-1] + "y", _TURKIC
     if word.endswith(("mak", "mek")) and len(word) > 5:
         yield word[:-3], _any
         if word[-4] == "t":
@@ -235,6 +259,10 @@ def _korean_verb(word: str) -> Iterator[tuple[str, Follows]]:
         return
     stem = normalize("NFD", word[:-1])
     open_stems = {stem}
+    if stem.endswith("\u1105\u1173") and len(stem) > 2:
+        # 모르다 -> 몰라, 몰랐다
+        doubled = stem[:-2] + "\u11af\u1105"
+        open_stems |= {doubled + "\u1161", doubled + "\u1165"}
     if stem[-1] in _CONTRACTED:
         open_stems.add(stem[:-1] + _CONTRACTED[stem[-1]])
     if stem[-1] == "\u1173":

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import regex
 
-from unlearning_core.concepts import glued
+from unlearning_core.concepts import glued, regular
 from unlearning_core.errors import InputError
 
 OFF = ""
@@ -20,7 +20,7 @@ OFF = ""
 LONGEST_FORM = 100
 """A longer form is no inflection of anything."""
 
-_LETTERS = regex.compile(r"[\p{L}\p{M}]+")
+_LETTERS = regex.compile(r"[\p{L}\p{M}·]+")
 _SAME_DICTIONARY = {
     "hr": "hbs",
     "sr": "hbs",
@@ -120,7 +120,7 @@ def dictionary(language: str, script: str) -> str:
     if script:
         code, known = _OF_SCRIPT.get(script, ("", ""))
         return own if own in known.split() else OFF if written == code else known.partition(" ")[0]
-    if written != "Latn":
+    if written != "Latn" and own != "hbs":
         # Latin words among words of another script.
         return "en"
     return own if own in languages() else OFF
@@ -155,6 +155,10 @@ def _readings(form: str, language: str) -> tuple[str, ...]:
     elif language == "de" and "ss" in form:
         # Case folding has no ß, the dictionary has: Füße.
         found.append(_lemma(form.replace("ss", "ß"), language))
+    for base, pattern in regular.bases(form, language):
+        lemma = _lemma(base, language)
+        if pattern.search(lemma):
+            found += (base, lemma)
     return tuple(dict.fromkeys(found))
 
 
@@ -192,10 +196,21 @@ _WRONG = frozenset({("bare", "bear"), ("maria", "mare"), ("spade", "spay")})
 def _lemma(form: str, language: str) -> str:
     import simplemma
 
-    # Case folding has no final sigma, the dictionary has.
+    # Case folding has no final sigma, the dictionary has; the Romanian one has no cedillas.
     written = form[:-1] + "ς" if form.endswith("σ") else form
+    written = written.translate(_COMMAS) if language == "ro" else written
     lemma = simplemma.lemmatize(written, lang=language).casefold()
     return form if (form, lemma) in _WRONG else lemma
+
+
+_COMMAS = str.maketrans("şţ", "șț")
+
+
+def is_known(word: str, language: str) -> bool:
+    """Whether the dictionary of a code knows a word in lower case as a form of any."""
+    import simplemma
+
+    return any(simplemma.is_known(written, lang=language) for written in (word, word.title()))
 
 
 def _known(word: str) -> bool:

@@ -7,7 +7,7 @@ Such sentences can be listed and taken out by hand ("together with 人工"). The
 at a place is the one found there.
 
 Where a word begins or ends with a letter of a script that has spaces ("T恤", "9/11"), no other letter of such a script
-may stand beside it.
+may stand beside it, but for the words that Hebrew glues before one (an acronym has a sign in it).
 """
 
 from collections.abc import Iterable, Iterator
@@ -62,7 +62,7 @@ class RunningWords:
                 continue
             for length in self._lengths[match.group()]:
                 after = start + length
-                word = self._words.get(folded[start:after])
+                word = None if after > len(folded) else self._words.get(folded[start:after])
                 if word is not None and _stands_alone(folded, start, after):
                     yield start, after, word
                     break
@@ -70,8 +70,13 @@ class RunningWords:
                 after = start
 
 
+_HEBREW_PREFIX = regex.compile(r"(?<![\p{L}\p{M}])[והבכלמש]{1,4}")
+
+
 def _stands_alone(folded: str, start: int, end: int) -> bool:
     left = start > 0 and BORDERED.match(folded, start) and BORDERED.match(folded, start - 1)
+    if left and "א" <= folded[start] <= "ת":
+        left = not any(_HEBREW_PREFIX.fullmatch(folded, place, start) for place in range(max(0, start - 4), start))
     right = end < len(folded) and BORDERED.match(folded, end - 1) and BORDERED.match(folded, end)
     return not left and not right
 
