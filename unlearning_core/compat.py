@@ -124,7 +124,8 @@ def gguf_architectures() -> list[str]:
     """The families of GGUF files that transformers can read, as llama.cpp calls them; some go by two names."""
     from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
-    return sorted(GGUF_SUPPORTED_ARCHITECTURES)
+    # "general" and "tokenizer" are keys of every file, and T5 is no causal language model.
+    return sorted(set(GGUF_SUPPORTED_ARCHITECTURES) - {"general", "tokenizer", "t5", "umt5"})
 
 
 def gguf_names_of(model: Any, architecture: str) -> set[str]:

@@ -116,10 +116,10 @@ def test_parts_that_do_not_belong_together_are_refused(whole: Path, tmp_path: Pa
     [
         ("blk.1.", r"lacks 1 of the 3 blocks that its header counts (blk.1, ...)"),
         ("blk.2.", r"lacks 1 of the 3 blocks that its header counts (blk.2, ...)"),
-        ("blk.1.ffn_up", "model.layers.1.mlp.up_proj.weight"),
-        ("blk.0.attn_norm", "model.layers.0.input_layernorm.weight"),
-        ("output_norm", "model.norm.weight"),
-        ("token_embd", "model.embed_tokens.weight"),
+        ("blk.1.ffn_up", "(blk.1.ffn_up.weight)"),
+        ("blk.0.attn_norm", "(blk.0.attn_norm.weight)"),
+        ("output_norm", "(output_norm.weight)"),
+        ("token_embd", "(token_embd.weight)"),
     ],
 )
 def test_what_a_file_lacks_is_named_and_nothing_is_kept(
