@@ -192,6 +192,8 @@ def test_a_scaled_model_is_another_and_a_plain_one_is_not(whole: Path, tmp_path:
         ("llama.attention.layer_norm_rms_epsilon", "small"),
         ("llama.never_heard_of", 1),
         ("llama.rope.scaling.type", "yarn"),
+        ("llama.expert_count", 4),
+        ("llama.attention.sliding_window", 8),
         ("tokenizer.ggml.bos_token_id", 99_999),
         ("tokenizer.ggml.eos_token_id", 400),
         ("tokenizer.ggml.padding_token_id", "none"),

@@ -193,6 +193,8 @@ def _header(file: BinaryIO) -> tuple[GgufHeader, int]:
         tensors[name], formats[name] = shape, GGMLQuantizationType(kind).name
         places[name] = (offset, offset + math.prod(shape) // block * block_bytes)
     alignment = int(fields.get("general.alignment", 32))
+    if alignment < 1:
+        raise ValueError(f"alignment {alignment}")
     start = -(-file.tell() // alignment) * alignment
     _check_apart(file.name, places)
     placed = {name: (start + first, start + end) for name, (first, end) in places.items()}

@@ -91,6 +91,20 @@ _NOTHING: dict[str, tuple[Any, ...]] = {
 _PARTIAL = ("stablelm", "nemotron", "phi3", "minimax_m2")
 """Families of transformers that can rotate a part of each head."""
 
+_MIXTURES = (
+    "qwen2moe",
+    "qwen2_moe",
+    "qwen3moe",
+    "qwen3_moe",
+    "gpt-oss",
+    "gpt_oss",
+    "minimax-m2",
+    "minimax_m2",
+    "gemma4",
+)
+_WITHOUT_WINDOW = ("llama", "stablelm", "nemotron", "falcon", "bloom", "gpt2")
+"""Families, as GGUF calls them: those with experts, and those that always read all of a text."""
+
 _LARGEST_GEMMA = {"gemma2": 46, "gemma3_text": 62}
 """Blocks of the 27B models, whose attention is scaled by the width of a head, hidden_size / heads, and not by 256:
 `f_attention_scale` in llama.cpp's `src/llama-model.cpp` (LLM_TYPE_27B), in no key of the file."""
@@ -111,6 +125,13 @@ def check_types(header: GgufHeader) -> None:
             header.by_layer(key, int(key in least))
         elif key in _OTHER_REAL or key.endswith("epsilon"):
             header.real(key)
+    # What a family has no setting for is known before its configuration is made.
+    if header.architecture not in _MIXTURES and header.whole("expert_count"):
+        raise InputError(_no_place(header.file, header, "expert_count", "a model of that family in transformers"))
+    window, context = header.by_layer("attention.sliding_window"), header.whole("context_length") or 0
+    if header.architecture in _WITHOUT_WINDOW and isinstance(window, int) and 0 < window < context:
+        key = "attention.sliding_window"
+        raise InputError(_no_place(header.file, header, key, "a model of that family in transformers"))
 
 
 def settle(path: str, header: GgufHeader, config: Any) -> None:
