@@ -110,7 +110,7 @@ def look_at_run(root: Path) -> None:
     )
     each(lambda: kept_rankings(run), lambda: base_levels(run), lambda: different_settings(run, run), run.own_files)
     each(run.status, run.at_work, run.damage, run.ranking, run.massive, run.ranking_history, run.recipe)
-    each(run.concept_facts, run.states, run.metrics, run.generations, run.search, run.training_report)
+    each(run.concept_facts, run.states, run.metrics, run.generations, run.search)
     each(lambda: run.sentences("train"), lambda: run.sentences("held_out"), run.recipe_files, run.training_text)
     for state in ("base", "pruned", "retrained"):
         each(*(partial(ask, state) for ask in (run.measurement, run.written, run.distance)))

@@ -1,18 +1,28 @@
 """What can be known before the work begins is refused then: no stage has run, no folder is left behind."""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from tests.tiny_experiment import write_experiment
+from tests.tiny_models import save_tiny
 from unlearning_core.cli import main
 from unlearning_core.config.reading import load_config
+from unlearning_core.config.schema import MethodSection
+from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.models.loading import load_model
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs import room
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pace import measure_pace
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.plan import plan
+from unlearning_core.runs.stages.rank import rank_inputs
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +91,7 @@ def test_a_disk_or_memory_too_small_is_told_at_the_start(
 ) -> None:
     run = create_run(load_config(folder / "config.json"), tmp_path)
     monkeypatch.setattr(room, "available", lambda device: 1000)
-    with pytest.raises(InputError, match=r"Retraining .* needs .* GB"):
+    with pytest.raises(InputError, match=r"Retraining .* needs .* MB"):
         execute(run)
     monkeypatch.undo()
     monkeypatch.setattr(room, "CHECKPOINT_BYTES", 10**15)
@@ -125,3 +135,98 @@ def test_a_ranker_says_roughly_what_it_costs(name: str) -> None:
     ranker = RANKERS[name]
     few, many = (ranker.passes(ranker.check(), sentences) for sentences in (200, 20_000))
     assert 1 <= many <= few < 1000
+
+
+def test_what_a_run_does_not_do_any_more_is_not_asked_for(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load_config(folder / "config.json")
+    config.methods = [MethodSection(name="prune")]
+    config.retraining.max_length = 100_000  # nothing is retrained
+    model = shutil.copytree(folder / "model", tmp_path / "model")
+    config.base_model.base_model_path = str(model)
+    (tmp_path / "config.json").write_text(config.model_dump_json(), encoding="utf-8")
+    words = ["run", str(tmp_path / "config.json"), "--output-dir", str(tmp_path / "runs")]
+    assert main(words) == 0
+    shutil.rmtree(model)
+    capsys.readouterr()
+    assert main([*words, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "is not at hand, and is not needed any more" in said
+    assert "Nothing is to be done" in said
+
+
+def test_the_own_sentences_must_be_there_for_the_filter_too(folder: Path, tmp_path: Path) -> None:
+    config = load_config(folder / "config.json")
+    config.neural_probing.sentences = str(shutil.copy(folder / "sentences.json", tmp_path / "s.json"))
+    run = create_run(config, tmp_path / "runs")
+    execute(run, until="label")
+    (tmp_path / "s.json").unlink()
+    with pytest.raises(InputError, match=r"neural_probing\.sentences: .*s\.json does not exist"):
+        execute(run)
+    assert set(run.status()["stages"]) == {"label"}
+
+
+def test_checkpoints_that_are_there_already_need_no_room(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run(load_config(folder / "config.json"), tmp_path)
+    execute(run, until="filter")
+    (run.training_folder / "checkpoints").mkdir(parents=True)
+    (run.training_folder / "checkpoints" / "half").write_bytes(bytes(10**6))
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda place: SimpleNamespace(free=10**6))
+    room.check_room(RunContext(run), ["retrain"])
+    shutil.rmtree(run.training_folder)
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda place: SimpleNamespace(free=5 * 10**5))
+    with pytest.raises(WorkFailed, match="retrain"):
+        room.check_room(RunContext(run), ["retrain"])
+
+
+def test_a_plan_times_a_model_whose_context_is_full(tmp_path: Path) -> None:
+    loaded = load_model(str(save_tiny("gpt2", tmp_path / "model", n_positions=16)), device="cpu")
+    pace = measure_pace(loaded, ["She put the chair beside the wooden table and sat down by the river. " * 3] * 4)
+    assert pace.token > 0
+    assert pace.step > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words", "as_ever"),
+    [
+        ("t.jsonl", b'{"text": "He said \\"sit\\".", "held_out": 1}\n', ("chair",), True),
+        ("t.txt", b"The chair is old.\n", ("chair",), True),
+        ("t.txt", b"The chair is old.\n", ("Stühle",), False),
+        ("t.txt", "The ch\u200bair.\n".encode(), ("chair",), False),
+        ("t.txt", b"Great.\\nchairs\n", ("chair",), False),
+        ("t.jsonl", b'{"text": "Great.\\\\nchairs"}\n', ("chair",), False),
+        ("t.txt", b"chair2\n", ("chair",), False),
+        ("t.txt", b"a rocking_chair\n", ("rocking chair",), False),
+        ("t.csv", b"text\nThe chair.\n", ("chair",), False),
+    ],
+)
+def test_results_of_older_rules_are_taken_only_where_both_agree(
+    folder: Path, tmp_path: Path, name: str, content: bytes, words: tuple[str, ...], as_ever: bool
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    config = load_config(folder / "config.json")
+    config.neural_probing.concept_definition = list(words)
+    context = RunContext(create_run(config, tmp_path / "runs"))
+    rules = context.rules(str(tmp_path / name))
+    assert (rules == {}) is as_ever
+    (tmp_path / name).unlink()
+    assert RunContext(context.run).rules(str(tmp_path / name)) == rules  # remembered
+
+
+@pytest.mark.parametrize(("family", "mixed"), [("llama", False), ("qwen2_moe", True), ("mixtral", True)])
+def test_a_ranking_of_a_mixture_of_experts_is_not_that_of_an_earlier_version(
+    tmp_path: Path, family: str, mixed: bool
+) -> None:
+    config = load_config(write_experiment(tmp_path, family))
+    context = RunContext(create_run(config, tmp_path / "runs"))
+    assert ("experts" in rank_inputs(context)) is mixed
+
+
+def test_a_ranking_that_does_not_fill_its_site_is_refused() -> None:
+    ranking = pd.DataFrame({"site": "mlp", "layer": [0, 0, 1, 1], "index": [0, 1, 0, 1], "rank": range(4)})
+    assert CutSettings(0.5).mask(ranking, {"mlp": (2, 2)}).cut == 2
+    with pytest.raises(InputError, match=r"4 neurons of the site mlp, and the model has 16"):
+        CutSettings(0.5).mask(ranking, {"mlp": (2, 8)})

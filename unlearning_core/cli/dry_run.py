@@ -4,7 +4,7 @@ from pathlib import Path
 
 from unlearning_core.cli.options import print_table
 from unlearning_core.config.schema import ExperimentConfig
-from unlearning_core.progress import duration
+from unlearning_core.progress import duration, size
 from unlearning_core.runs.plan import Plan, PlannedStage
 
 
@@ -20,24 +20,30 @@ def print_plan(plan: Plan, config: ExperimentConfig, root: Path) -> None:
 
 
 def _facts(plan: Plan, config: ExperimentConfig, root: Path) -> list[tuple[str, str]]:
-    model, probing = plan.model, config.neural_probing
-    fetch = f", {size(model.download_bytes)} to fetch or prepare first" if model.download_bytes else ""
+    probing = config.neural_probing
     facts = [
         (
             "Run",
             f"goes on with {plan.known.folder}" if plan.known else f"a new one in {root}",
         ),
-        (
-            "Model",
-            f"{model.source}: {model.model_type}, {model.layers} layers, {model.parameters:,} parameters, "
-            f"{size(model.bytes_in_memory)} as {model.dtype} on {model.device}{fetch}",
-        ),
+        ("Model", _model(plan, config)),
         ("Concept", _concept(plan)),
     ]
     facts += [("Text", f"{field}: {_short(texts[0])}") for field, texts in plan.texts.items() if texts]
     facts.append(("Ranking", f"{probing.ranker}, site {probing.site}, read {probing.alignment} the word"))
     facts.append(("Cut", _cut(plan, config)))
     return facts
+
+
+def _model(plan: Plan, config: ExperimentConfig) -> str:
+    model = plan.model
+    if model is None:
+        return f"{config.base_model.base_model_path} is not at hand, and is not needed any more"
+    fetch = f", {size(model.download_bytes)} to fetch or prepare first" if model.download_bytes else ""
+    return (
+        f"{model.source}: {model.model_type}, {model.layers} layers, {model.parameters:,} parameters, "
+        f"{size(model.bytes_in_memory)} as {model.dtype} on {model.device}{fetch}"
+    )
 
 
 def _concept(plan: Plan) -> str:
@@ -51,7 +57,7 @@ def _concept(plan: Plan) -> str:
 def _cut(plan: Plan, config: ExperimentConfig) -> str:
     if config.search.forget is not None:
         return f"searched: the smallest that forgets {config.search.forget:g} nats a concept token"
-    shape = plan.model.shapes.get(config.neural_probing.site)
+    shape = plan.model.shapes.get(config.neural_probing.site) if plan.model else None
     if shape is None:
         return f"{config.neural_probing.prune_ratio:.4%} of the neurons"
     if not plan.cut:
@@ -71,17 +77,10 @@ def _sum(plan: Plan) -> str:
     time = "a time not known yet" if plan.seconds is None else f"about {duration(max(1.0, plan.seconds))}"
     return (
         f"In all {time}; up to {size(plan.disk)} on the disk ({size(plan.disk_free)} free); {size(plan.memory)} of "
-        f"memory and what a batch takes ({size(plan.memory_free)} free on {plan.model.device}). Nothing was written."
+        f"memory and what a batch takes ({size(plan.memory_free)} free). Nothing was written."
     )
 
 
 def _short(text: str, most: int = 80) -> str:
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
-
-
-def size(number: float) -> str:
-    """Bytes in words: "1.2 GB", "30.0 MB", "2 kB"."""
-    if number >= 1e9:
-        return f"{number / 1e9:.1f} GB"
-    return f"{number / 1e6:.1f} MB" if number >= 1e5 else f"{number / 1e3:.0f} kB"

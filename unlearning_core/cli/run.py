@@ -62,12 +62,19 @@ def run_command(
     folder: Path | None = None
     base = None
     if distributed.is_main():
-        if fresh or find_run(settings, root) is None:
-            base = check_new_run(settings, root, progress)
-        run, known = (create_run(settings, root), False) if fresh else find_or_create_run(settings, root)
+        try:
+            if fresh or find_run(settings, root) is None:
+                base = check_new_run(settings, root, progress)
+            run, known = (create_run(settings, root), False) if fresh else find_or_create_run(settings, root)
+        except BaseException:
+            distributed.share(None)  # the others have nothing to do, and nothing to add to what is said
+            raise
         folder = run.folder.resolve()
         log.info("run folder %s%s", folder, " (going on)" if known else "")
-    run = Run(distributed.share(folder))
+    folder = distributed.share(folder)
+    if folder is None:
+        return
+    run = Run(folder)
     if not distributed.is_main():
         execute(run)
         return

@@ -37,6 +37,13 @@ class CutSettings:
         Raises:
             InputError: the ratio, a layer or a neuron is out of range, or nothing is left to cut.
         """
+        for site, count in ranking["site"].value_counts().items():
+            layers, width = shapes.get(str(site), (0, 0))
+            if count != layers * width:
+                raise InputError(
+                    f"The ranking has {count:,} neurons of the site {site}, and the model has {layers * width:,}: it "
+                    "is of another model, or of an earlier version. Rank the neurons again."
+                )
         return Mask.from_ranking(self.candidates(ranking), shapes, self.ratio, per_layer=self.per_layer)
 
     def candidates(self, ranking: pd.DataFrame) -> pd.DataFrame:

@@ -34,8 +34,8 @@ def applied(model: nn.Module, mask: Mask, model_map: ModelMap | None = None) -> 
     """Inside the `with`, `model` computes as if the cut neurons of `mask` were gone; nothing is copied or changed.
 
     mlp and head: the output projection's input is multiplied by the mask (in a mixture of experts that of every
-    expert's). residual: the output of the norms that read
-    the hidden state is. Nested masks all hold. On exit and on an exception every hook is removed.
+    expert's). residual: the output of the norms that read the hidden state is. Nested masks all hold. On exit and on an
+    exception every hook is removed.
 
     Args:
         model: the causal language model.

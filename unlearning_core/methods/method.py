@@ -34,7 +34,7 @@ class MethodInput:
         state: of the model that it makes.
         fingerprint: of everything that the result depends on.
         load: a copy of the model in the state `before`, the method's own to change.
-        saved: the folder of that model, for a process of its own; not for the state "base".
+        saved: the folder of that model, for a process of its own.
         ranking: the ranked neurons; for a method that needs "rank".
         text: folder with `train` and `validation`, text without the concept; for a method that needs "filter".
         probe_sentences: file of a few labelled held-out sentences, to be measured while a model learns.

@@ -10,6 +10,7 @@ from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.prompts import check_prompts, prompt_ids
 from unlearning_core.files import PROGRAM
+from unlearning_core.methods.registry import methods_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -107,7 +108,11 @@ def texts_named(config: ExperimentConfig) -> Iterator[TextSetting]:
             {"split": probing.sentences_split, "column": probing.sentences_column}
             | probing.sentences_reading.model_dump(),
         ),
-        ("label", "neural_probing.retain_corpus", probing.retain_corpus, {}),
+        (
+            "label", "neural_probing.retain_corpus", probing.retain_corpus,
+            {"split": probing.retain_corpus_split, "column": probing.retain_corpus_column}
+            | probing.retain_corpus_reading.model_dump(),
+        ),
         (
             "label", "neural_probing.neighbour_corpus", probing.neighbour_corpus,
             {"split": probing.neighbour_corpus_split, "column": probing.neighbour_corpus_column}
@@ -120,6 +125,9 @@ def texts_named(config: ExperimentConfig) -> Iterator[TextSetting]:
     for name in ("train_dataset_path", "val_dataset_path"):
         given.append(("filter", f"retraining.{name}", getattr(training, name), reading))
     given.append(("filter", "retraining.dataset", None if training.train_dataset_path else training.dataset, reading))
+    if not (training.train_dataset_path or training.dataset):
+        # It then trains on the sentences without the concept.
+        given += [("filter", field, value, options) for _, field, value, options in given[:2]]
     for name in ("forget_texts", "neighbour_texts", "retain_texts"):
         value = getattr(twin, name) if twin.model is not None else None
         given.append(("distance", f"never_knew.{name}", value, {"only": twin.texts_only}))
@@ -185,7 +193,8 @@ def check_model(config: ExperimentConfig, info: "ModelInfo", tokenizer: "PreTrai
         for number, prompt in enumerate(config.test_prompts, 1):
             prompt_ids(tokenizer, prompt, number, ends, info.context)
     asked = config.retraining.max_length
-    if config.retraining.enabled and asked and info.context and asked > info.context:
+    retrains = any(method.name == "retrain" for method, _ in methods_of(config))
+    if retrains and asked and info.context and asked > info.context:
         raise InputError(
             f"retraining.max_length is {asked}, but {info.source} has positions for {info.context} tokens; use "
             f"{info.context} or fewer, or leave it out."
@@ -222,8 +231,6 @@ def cut_size(config: ExperimentConfig, info: "ModelInfo") -> int:
     """
     import numpy as np
     import pandas as pd
-
-    from unlearning_core.methods.registry import methods_of
 
     probing = config.neural_probing
     if not any(method.name == "prune" for method, _ in methods_of(config)):

@@ -11,7 +11,7 @@ from unlearning_core.concepts.words import Concept, read_words
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs.run import Run
-from unlearning_core.runs.sources import at_hand, remembered_fingerprint, text_fingerprint
+from unlearning_core.runs.sources import at_hand, reads_as_ever, remembered, text_fingerprint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,13 +73,37 @@ class RunContext:
 
     def text_fingerprint(self, named: str | None) -> Any:
         """What a text that the settings name holds; None where they name none."""
-        return None if named is None else remembered_fingerprint(self.run, named, text_fingerprint)
+        return None if named is None else remembered(self.run, named, text_fingerprint)
+
+    def rules(self, *named: str | None) -> dict[str, int]:
+        """By which rules these texts are read and the concept's words found in them, where earlier ones differed.
+
+        Part of what a stage depends on; empty for English words in plain text, so that such runs stay up to date.
+        """
+        from unlearning_core.concepts.matcher import RULES_VERSION
+        from unlearning_core.concepts.reading import READER_VERSION
+
+        words = (*self.concept.words, *(self.neighbours.words if self.neighbours else ()))
+        plain = self.concept.language == "en" and "".join(words).isascii()
+        texts = [source for source in named if source is not None]
+        if plain and all(remembered(self.run, source, reads_as_ever, "as ever") for source in texts):
+            return {}
+        return {"rules": RULES_VERSION, "reader": READER_VERSION}
 
     def model_fingerprint(self, named: str, revision: str | None = None) -> str:
         """What a model that the settings name is by content, also where it is not at hand any more."""
         from unlearning_core.models.sources.resolve import fingerprint
 
-        return str(remembered_fingerprint(self.run, named, lambda source: fingerprint(source, revision)))
+        return str(remembered(self.run, named, lambda source: fingerprint(source, revision)))
+
+    @cached_property
+    def base_has_experts(self) -> bool:
+        """Whether the base model is a mixture of experts, by its configuration."""
+        from unlearning_core.models.sources.declared import has_experts
+
+        section = self.config.base_model
+        look = lambda source: has_experts(source, section.revision)  # noqa: E731
+        return bool(remembered(self.run, section.base_model_path, look, "experts"))
 
     @cached_property
     def base_fingerprint(self) -> str:

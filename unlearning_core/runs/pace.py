@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _LEAST_SECONDS = 0.5
 _MOST_ROUNDS = 20
+_GROWS = 8
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,14 @@ def measure_pace(loaded: "LoadedModel", sentences: Sequence[str], batch: int = 3
 
     model, tokenizer = loaded.model, loaded.tokenizer
     ids = [list(tokenizer(text, verbose=False)["input_ids"])[: loaded.info.context] for text in sentences[:batch]]
-    shortest = max(2, min(map(len, ids)))
+    # Room for the tokens that are written while it is timed.
+    room = max(2, (loaded.info.context or len(ids[0]) + _GROWS) - _GROWS)
+    shortest = min(room, max(2, min(map(len, ids))))
     block = torch.tensor([(row * shortest)[:shortest] for row in ids if row], device=model.device)
     with torch.inference_mode():
         read = _seconds(lambda: model(input_ids=block, use_cache=False)) / block.numel()
         cache = model(input_ids=block[:, :-1], use_cache=True).past_key_values
-        # One more token a text; the cache grows by a few positions while it is timed, which changes little.
+        # One more token a text; the cache grows by fewer than `_GROWS` positions meanwhile, which changes little.
         step = _seconds(lambda: model(input_ids=block[:, -1:], past_key_values=cache, use_cache=True), rounds=3)
     return Pace(read, step, sum(map(len, ids)) / len(ids))
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from unlearning_core.concepts.labelling import LabelledSet
 from unlearning_core.config.schema import ExperimentConfig
+from unlearning_core.errors import InputError
 from unlearning_core.methods.registry import methods_of
-from unlearning_core.models.devices import available
+from unlearning_core.models.devices import available, choose_device
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.rankers.registry import get_ranker
 from unlearning_core.runs.checks import WITHOUT_MODEL, check_model, check_never_knew, check_settings
@@ -19,12 +20,14 @@ from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.pace import Pace, measure_pace
 from unlearning_core.runs.pipeline import PLANNED, find_run, pending
-from unlearning_core.runs.room import check_disk, disk_needed, memory_needed
+from unlearning_core.runs.room import check_disk, check_memory, disk_needed, memory_needed
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.label import labelled_source
 from unlearning_core.runs.stages.registry import stages_of
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
     from unlearning_core.models.inspection import ModelInfo
 
 _COUNTED = 50_000_000
@@ -51,7 +54,7 @@ class Plan:
 
     Attributes:
         known: the run that would be gone on with, or None for a new one.
-        model: what would be loaded.
+        model: what would be loaded; None where nothing that is left to do needs it, and it is not there.
         cut: neurons that are cut; 0 where a search finds how many, or none are.
         labelled: sentences with and without the concept; None where they were not counted.
         missing: concept words that never occur in them.
@@ -62,7 +65,7 @@ class Plan:
     """
 
     known: Run | None
-    model: "ModelInfo"
+    model: "ModelInfo | None"
     cut: int
     labelled: tuple[int, int] | None
     missing: list[str]
@@ -75,7 +78,7 @@ class Plan:
     @property
     def disk(self) -> int:
         """Bytes that it writes at most."""
-        return sum(stage.writes for stage in self.stages) + self.model.download_bytes
+        return sum(stage.writes for stage in self.stages) + (self.model.download_bytes if self.model else 0)
 
     @property
     def seconds(self) -> float | None:
@@ -104,17 +107,19 @@ def plan(config: ExperimentConfig, root: Path, progress: ProgressCallback = sile
     texts = check_settings(context, names)
     if any(name.startswith("distance ") for name in names):
         check_never_knew(config)
-    info, _in_memory = context.base_facts()
-    here = info.download_bytes == 0
-    cut = check_model(config, info, _tokenizer(context) if here else None)
-    disk = disk_needed(config, names, info.bytes_in_memory, info.parameters)
-    check_disk(root, disk)
+    info = _model_facts(context, names)
+    cut, disk, memory = 0, dict[str, int](), 0
+    if info is not None:
+        cut = check_model(config, info, _tokenizer(context) if info.download_bytes == 0 else None)
+        disk = disk_needed(config, names, info.bytes_in_memory, info.parameters)
+        check_disk(root, disk)
+        check_memory(config, names, info.parameters)
+        memory = max(info.bytes_in_memory, memory_needed(config, names, info.parameters))
     labelled = labelled_source(context) if _countable(context) else None
     timed = any(_earlier(config, name, root) is None for name in names if name not in WITHOUT_MODEL)
     pace = None
-    if timed and here and (sample := _sample(labelled, texts)):
+    if timed and info is not None and _is_at_hand(context, info) and (sample := _sample(labelled, texts)):
         pace = measure_pace(context.model("base"), sample)
-    memory = max(info.bytes_in_memory, memory_needed(config, names, info.parameters))
     place = next(parent for parent in (root.absolute(), *root.absolute().parents) if parent.exists())
     planned = []
     for stage in stages:
@@ -129,15 +134,42 @@ def plan(config: ExperimentConfig, root: Path, progress: ProgressCallback = sile
         texts=texts,
         stages=planned,
         memory=memory,
-        memory_free=available(info.device),
+        memory_free=available(choose_device(config.base_model.device)),
         disk_free=shutil.disk_usage(place).free,
     )
 
 
-def _tokenizer(context: RunContext):  # type: ignore[no-untyped-def]
+def _model_facts(context: RunContext, names: Sequence[str]) -> "ModelInfo | None":
+    try:
+        return context.base_facts()[0]
+    except InputError:
+        if set(names) <= WITHOUT_MODEL:
+            return None
+        raise
+
+
+def _own_folder(context: RunContext) -> Path:
+    """The model's folder as it is: no copy of it is made for a plan."""
+    from unlearning_core.models.sources.resolve import own_folder
+
+    section = context.config.base_model
+    return own_folder(section.base_model_path, revision=section.revision, allow_pickle=section.allow_pickle)
+
+
+def _tokenizer(context: RunContext) -> "PreTrainedTokenizerFast":
     from unlearning_core.models.sources.folder import read_tokenizer
 
-    return read_tokenizer(context.saved_model("base"))
+    return read_tokenizer(_own_folder(context))
+
+
+def _is_at_hand(context: RunContext, info: "ModelInfo") -> bool:
+    """Whether the model can be loaded without fetching, unpacking or copying anything."""
+    from unlearning_core.models.sources.folder import read_config
+    from unlearning_core.models.sources.multimodal import is_multimodal
+
+    if info.download_bytes or context.config.base_model.extra_tokens != "refuse":
+        return False
+    return not is_multimodal(read_config(_own_folder(context)))
 
 
 def _countable(context: RunContext) -> bool:

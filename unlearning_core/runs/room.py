@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.models.devices import available, choose_device
+from unlearning_core.progress import size
 from unlearning_core.runs.stages.registry import stage_called
 
 if TYPE_CHECKING:
@@ -65,14 +66,28 @@ def check_room(context: "RunContext", pending: Collection[str]) -> None:
         info, loaded = context.base_facts()
     except InputError:  # a run that was moved here without its model, and does not need it any more
         return
-    check_disk(context.run.folder, disk_needed(config, pending, info.bytes_in_memory, info.parameters))
-    need, device = memory_needed(config, pending, info.parameters), choose_device(config.base_model.device)
+    disk = disk_needed(config, pending, info.bytes_in_memory, info.parameters)
+    if "retrain" in disk:
+        # Of a training that was stopped, checkpoints take a part of that already.
+        there = sum(file.stat().st_size for file in context.run.training_folder.rglob("*") if file.is_file())
+        disk["retrain"] = max(0, disk["retrain"] - there)
+    check_disk(context.run.folder, disk)
     # The model in memory now is let go of before the training begins.
-    free = available(device) + (info.bytes_in_memory if loaded else 0)
+    check_memory(config, pending, info.parameters, info.bytes_in_memory if loaded else 0)
+
+
+def check_memory(config: ExperimentConfig, pending: Collection[str], parameters: int, freed: int = 0) -> None:
+    """Refuse a training that does not fit in memory; `freed` bytes will be free once it begins.
+
+    Raises:
+        InputError: says how much is needed and free.
+    """
+    need, device = memory_needed(config, pending, parameters), choose_device(config.base_model.device)
+    free = available(device) + freed
     if need > free:
         raise InputError(
-            f"Retraining {config.base_model.base_model_path} needs {need / 1e9:.1f} GB on {device} for weights, "
-            f"gradients and optimizer alone, and {free / 1e9:.1f} GB are free. Choose a smaller model, or set "
+            f"Retraining {config.base_model.base_model_path} needs {size(need)} on {device} for weights, "
+            f"gradients and optimizer alone, and {size(free)} are free. Choose a smaller model, or set "
             "retraining.enabled to false."
         )
 
@@ -86,12 +101,8 @@ def check_disk(folder: Path, disk: dict[str, int]) -> None:
     place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     need, free = sum(disk.values()), shutil.disk_usage(place).free
     if need > free:
-        parts = ", ".join(f"{name} {_readable(size)}" for name, size in disk.items())
+        parts = ", ".join(f"{name} {size(part)}" for name, part in disk.items())
         raise WorkFailed(
-            f"The disk of {place} has {_readable(free)} free, and this run writes up to {_readable(need)} ({parts}). "
+            f"The disk of {place} has {size(free)} free, and this run writes up to {size(need)} ({parts}). "
             "Free some space, or give another output_dir."
         )
-
-
-def _readable(size: float) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

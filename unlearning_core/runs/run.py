@@ -310,10 +310,6 @@ class Run:
         """The folder of the filtered text, with `train` and `validation`; raises InputError while there is none."""
         return self._needed("filter", "data/training", "The training text of this run is not filtered yet.")
 
-    def training_report(self) -> list[dict[str, Any]] | None:
-        """What the filter dropped, a report a source, or None while nothing is filtered."""
-        return self._json("filter", "data/training/report.json", forms.Reports)
-
     def _needed(self, step: str, name: str, missing: str) -> Path:
         path = self.file(step, name)
         if path is None:

@@ -5,6 +5,7 @@ last seen is remembered in the manifest, so that a finished stage stays finished
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,24 +52,48 @@ def at_hand(run: Run, source: str) -> str:
     return str(moved) if (copy or own) and moved.is_file() else source
 
 
-def remembered_fingerprint(run: Run, source: str, look: Callable[[str], Any]) -> Any:
-    """What `look` says that the source holds; where it cannot be seen any more, what it said the last time."""
+def remembered(run: Run, source: str, look: Callable[[str], Any], name: str = "fingerprint") -> Any:
+    """What `look` says of the source; where that cannot be seen any more, what it said the last time.
+
+    `name` is what is asked, under which the answer is kept in the run.
+    """
     place = at_hand(run, source)
     known = _known(run, source)
     gone = Path(source).is_absolute() and not Path(place).exists()
-    if gone and "fingerprint" in known:
-        return known["fingerprint"]
+    if gone and name in known:
+        return known[name]
     try:
         found = look(place)
     except WorkbenchError:
-        if "fingerprint" in known:
-            return known["fingerprint"]
+        if name in known:
+            return known[name]
         raise
     # A manifest that cannot be read stays as it is, and says so, until the run is gone on with.
-    seen = known.get("fingerprint") == found or not run.folder.is_dir()  # a run that is only planned
+    seen = (name in known and known[name] == found) or not run.folder.is_dir()  # a run that is only planned
     if not seen and run.status()["state"] != DAMAGED:
-        _remember(run, source, fingerprint=found)
+        _remember(run, source, **{name: found})
     return found
+
+
+def reads_as_ever(source: str) -> bool:
+    """Whether earlier versions split this text, found words in it and read its form as this one does.
+
+    They did where each line or JSON value is a text of plain letters (ASCII) without markup, escapes, or digits grown
+    to words; of a dataset on the Hub nothing can be told, and its column of text was read alike.
+    """
+    path = Path(source)
+    if not path.is_file():
+        return not path.is_dir()
+    if path.suffix.lower() not in _PLAIN:
+        return False
+    content = path.read_bytes()
+    escapes = path.suffix.lower() == ".txt" and b"\\" in content
+    return content.isascii() and not escapes and not _OTHERWISE.search(content)
+
+
+_PLAIN = (".txt", ".json", ".jsonl", ".ndjson")
+_OTHERWISE = re.compile(rb"""[%&*<`]|\\[^"/n]|[A-Za-z][0-9]|[0-9][A-Za-z]|[A-Za-z]_[A-Za-z](?![^"\n]*"\s*[:,}])""")
+"""Signs that words are found beside or across since; `\\"`, `\\n` and the names of fields belong to JSON."""
 
 
 def text_fingerprint(source: str) -> Any:

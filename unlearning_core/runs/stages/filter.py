@@ -22,6 +22,7 @@ def filter_inputs(context: RunContext) -> Any:
         "sources": [context.text_fingerprint(source) for source in named],
         "settings": section.model_dump(include={"dataset_column", "max_train_texts"}) | _reading(section),
         "seed": context.config.seed,
+        **context.rules(*named),
     }
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from unlearning_core.concepts.corrections import Corrections, LeftOut, forms_of, without
 from unlearning_core.concepts.labelled_files import write_labelled
 from unlearning_core.concepts.labelling import LabelledSet, LabelledText, label, label_text, same_text_key
-from unlearning_core.concepts.matcher import RULES_VERSION, Matcher, outside
+from unlearning_core.concepts.matcher import Matcher, outside
 from unlearning_core.concepts.neighbours import as_concept, with_neighbours
-from unlearning_core.concepts.reading import READER_VERSION, Understood
+from unlearning_core.concepts.reading import Understood
 from unlearning_core.concepts.sentences import as_sentences
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.concepts.tokens_labels import read as read_tokens_labels
@@ -49,9 +49,13 @@ def label_inputs(context: RunContext) -> Any:
         "evaluation": context.config.evaluation.model_dump(),
         "seed": context.config.seed,
     }  # fmt: skip
-    inputs |= _rules(context)
+    inputs |= context.rules(
+        probing.sentences, probing.retain_corpus, probing.neighbour_corpus, probing.tokens_input_path
+    )
     if said := probing.sentences_reading.model_dump(exclude_defaults=True):
         inputs["sentences_reading"] = said
+    keys = {"retain_corpus_split", "retain_corpus_column", "retain_corpus_reading"}
+    inputs |= {name: said for name, said in probing.model_dump(include=keys, exclude_defaults=True).items() if said}
     # Only where there are any: runs from before there were corrections or neighbours stay up to date.
     inputs |= {"left out": asdict(corrected)} if corrected else {}
     if not _has_neighbours(context):
@@ -63,21 +67,6 @@ def label_inputs(context: RunContext) -> Any:
         "neighbours": asdict(context.neighbours) if context.neighbours else None,
         "neighbour_corpus": [context.text_fingerprint(probing.neighbour_corpus), probing.model_dump(include=keys)],
     }
-
-
-def _rules(context: RunContext) -> dict[str, int]:
-    """By which rules words are found and tables read, where an earlier version came out otherwise.
-
-    English words of plain letters are found as they ever were: such runs stay up to date.
-    """
-    probing, rules = context.config.neural_probing, dict[str, int]()
-    words = (*context.concept.words, *(context.neighbours.words if context.neighbours else ()))
-    if context.concept.language != "en" or not "".join(words).isascii():
-        rules["rules"] = RULES_VERSION
-    named = (probing.sentences, probing.retain_corpus, probing.neighbour_corpus)
-    if any(Path(source).suffix.lower() in (".csv", ".tsv") for source in named if source):
-        rules["reader"] = READER_VERSION
-    return rules
 
 
 def _has_neighbours(context: RunContext) -> bool:
@@ -189,11 +178,14 @@ def _whole_source(context: RunContext) -> tuple[LabelledSet, Understood | None]:
     else:
         raise InputError(NO_TEXT)
     if probing.retain_corpus:
-        seen = {same_text_key(item.text) for item in labelled.items}
-        more = (
-            label_text(text, context.matcher)
-            for text in as_sentences(read_texts(context.source(probing.retain_corpus)))
+        texts = read_texts(
+            context.source(probing.retain_corpus),
+            split=probing.retain_corpus_split,
+            column=probing.retain_corpus_column,
+            **probing.retain_corpus_reading.model_dump(),
         )
+        seen = {same_text_key(item.text) for item in labelled.items}
+        more = (label_text(text, context.matcher) for text in as_sentences(texts))
         added = [item for item in more if not item.spans and same_text_key(item.text) not in seen]
         labelled = LabelledSet([*labelled.items, *added], labelled.duplicates, labelled.vocabulary)
     return _with_neighbours(labelled, context) if _has_neighbours(context) else labelled, understood

@@ -46,6 +46,8 @@ def rank_inputs(context: RunContext) -> Any:
         "settings": probing.model_dump(include=keys) | {"ranker_parameters": given},
         "seed": context.config.seed,
         "revision": ranker.version,
+        # Earlier versions knew the shared expert's neurons alone, under other numbers.
+        **({"experts": True} if context.base_has_experts else {}),
     }
 
 
