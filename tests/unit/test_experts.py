@@ -261,6 +261,8 @@ def test_the_header_of_a_gguf_file_counts_every_experts_neurons(tmp_path, fields
         (writer.add_embedding_length, 32),
         (writer.add_feed_forward_length, 48),
         (writer.add_head_count, 4),
+        (writer.add_context_length, 64),
+        (writer.add_layer_norm_rms_eps, 1e-5),
         (writer.add_expert_count, 4),
         (writer.add_expert_feed_forward_length, fields.get("each")),
         (writer.add_expert_shared_feed_forward_length, fields.get("shared")),

@@ -101,10 +101,10 @@ class GgufHeader:
         return numbers
 
     def real(self, key: str) -> float | None:
-        """As `whole`, of a finite number."""
+        """As `whole`, of a finite number from 0."""
         found = self._value(key)
-        if found is not None and (type(found) not in (int, float) or not math.isfinite(found)):
-            self._refuse(key, found, "a finite number")
+        if found is not None and (type(found) not in (int, float) or not 0 <= found < math.inf):
+            self._refuse(key, found, "a finite number from 0")
         return None if found is None else float(found)
 
     def _value(self, key: str) -> Any:
@@ -159,7 +159,11 @@ def _header(file: BinaryIO) -> tuple[GgufHeader, int]:
     (version,) = _take(file, "<I")
     if version not in (2, 3):
         big = version in (2 << 24, 3 << 24)
-        what = "is written for machines with the other byte order (big-endian)" if big else f"is of version {version}"
+        what = (
+            "is written for machines with the other byte order (big-endian)"
+            if big
+            else f"is damaged, or of version {version}"
+        )
         raise InputError(
             f"{file.name} {what}; GGUF of version 2 or 3, little-endian, is read here. Choose another file of the "
             "model, or convert it anew."

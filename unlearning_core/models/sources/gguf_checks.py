@@ -75,12 +75,7 @@ def _check_formats(path: Path, header: GgufHeader) -> None:
 
 def _check_blocks(path: Path, header: GgufHeader) -> None:
     """Every block that the header counts is there, each with the tensors that most have, and no other."""
-    count = header.whole("block_count", 1)
-    if count is None:
-        raise InputError(
-            f"{path} does not say how many blocks it has ({header.architecture}.block_count). Download it again, or "
-            "choose another file of the model."
-        )
+    count = header.whole("block_count", 1) or 0
     names: dict[int, set[str]] = defaultdict(set)
     for name in header.tensors:
         if found := _BLOCK.fullmatch(name):

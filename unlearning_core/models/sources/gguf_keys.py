@@ -41,6 +41,8 @@ _REAL: dict[str, tuple[str, ...]] = {
 }
 
 _AT_LEAST_ONE = ("block_count", "context_length", "embedding_length", "attention.head_count", "vocab_size")
+_ALWAYS = ("block_count", "context_length", "embedding_length", "attention.head_count")
+"""What llama.cpp asks for as well, beside the epsilon of the norms."""
 _OTHER_WHOLE = ("rope.dimension_count", "attention.key_length", "attention.value_length", "attention.sliding_window")
 _OTHER_REAL = ("rope.freq_base", "rope.freq_base_swa", "rope.scaling.factor", "rope.scale_linear", "attention.scale")
 
@@ -111,11 +113,18 @@ _LARGEST_GEMMA = {"gemma2": 46, "gemma3_text": 62}
 
 
 def check_types(header: GgufHeader) -> None:
-    """Refuse a key that is not known here, or whose value is not of the type that it always has.
+    """Refuse a file without a key that all have, a key not known here, or a value not of the type that it always has.
 
     Raises:
         InputError: names the key and the value.
     """
+    epsilon = next((key for key in header.family_keys if key.endswith("epsilon")), "attention.layer_norm_rms_epsilon")
+    for key in (*_ALWAYS, epsilon):
+        if header.of_family(key) is None:
+            raise InputError(
+                f"{header.file} lacks the field {header.architecture}.{key}, which every model of its kind has; a "
+                "guess would be another model. Download it again, or choose another file of the model."
+            )
     least = () if header.architecture == "mamba" else _AT_LEAST_ONE  # Mamba says 0 heads
     known = {*_WHOLE, *_REAL, *_OTHER_WHOLE, *_OTHER_REAL, *_HARMLESS, *_NOTHING, *_RULES}
     for key in header.family_keys:
@@ -291,7 +300,8 @@ def _keys_and_values(config: Any, value: int) -> bool:
 
 
 def _parallel(config: Any, value: bool) -> bool:
-    return value == getattr(config, "use_parallel_residual", getattr(config, "parallel_attn", False))
+    """In StableLM the norms that are in the file decide, in llama.cpp and in transformers; its converter often errs."""
+    return config.model_type == "stablelm" or value == getattr(config, "parallel_attn", False)
 
 
 def _gating(config: Any, value: int) -> bool:
