@@ -102,9 +102,14 @@ def check_members(
     _check_ratio(label, label, total, sum(member.compress_size for member in members))
 
 
+def inner_path(member: zipfile.ZipInfo) -> str:
+    """The path of a member with slashes, as the format asks for; some programs on Windows write backslashes."""
+    return member.orig_filename.replace("\\", "/")
+
+
 def _check_member(member: zipfile.ZipInfo, label: str) -> None:
-    # orig_filename: zipfile cuts a name at a NUL and turns backslashes into slashes on Windows only.
-    name = member.orig_filename
+    # orig_filename: zipfile cuts a name at a NUL.
+    name = inner_path(member)
     drive = len(name) > 1 and name[1] == ":"
     if name.startswith("/") or "\\" in name or "\0" in name or drive or ".." in name.split("/"):
         raise InputError(f"{label} holds the path {name[:200]!r}, which leaves the folder. Do not use this zip.")

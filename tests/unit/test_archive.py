@@ -1,6 +1,7 @@
 """Zips of model folders: what is taken, and that a refused one writes nothing."""
 
 import io
+import os
 import stat
 import zipfile
 import zlib
@@ -48,6 +49,14 @@ def test_what_a_mac_adds_is_left_out(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "prepared.json"]
 
 
+def test_a_zip_with_backslashes_in_its_paths_is_taken(tmp_path: Path) -> None:
+    stand_in = zipped(tmp_path / "m.zip", {"m|config.json": CONFIG, "m|sub|a.txt": b"a", "m|sub|": b""})
+    stand_in.write_bytes(stand_in.read_bytes().replace(b"|", b"\\"))
+    folder = unpack_zip(stand_in, tmp_path / "models")
+    assert (folder / "config.json").read_bytes() == CONFIG
+    assert (folder / "sub" / "a.txt").read_bytes() == b"a"
+
+
 def test_an_open_upload_is_taken_like_a_path(tmp_path: Path) -> None:
     path = zipped(tmp_path / "m.zip", {"m/config.json": CONFIG})
     upload = io.BytesIO(path.read_bytes())
@@ -62,6 +71,10 @@ def test_the_same_zip_is_unpacked_once_and_again_when_a_file_was_lost(tmp_path: 
     assert unpack_zip(path, tmp_path / "models") == folder
     assert (folder / "prepared.json").stat().st_ino == made
     (folder / "a.txt").write_bytes(b"")
+    unpack_zip(path, tmp_path / "models")
+    assert (folder / "a.txt").read_bytes() == b"a"
+    (folder / "a.txt").write_bytes(b"b")  # of the same size: only the time tells
+    os.utime(folder / "a.txt", (1_000_000, 1_000_000))
     unpack_zip(path, tmp_path / "models")
     assert (folder / "a.txt").read_bytes() == b"a"
 

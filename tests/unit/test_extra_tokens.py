@@ -152,6 +152,8 @@ def test_padding_alone_stops_nobody(folder: Path) -> None:
     [
         ("config.json", {"eos_token_id": 50_256, "bos_token_id": 50_256}, None),
         ("config.json", {"eos_token_id": [0, 400]}, 0),
+        ("config.json", {"eos_token_id": [0, -5]}, 0),
+        ("config.json", {"eos_token_id": -1, "bos_token_id": -1, "pad_token_id": -1}, None),
         ("config.json", {"pad_token_id": 400}, None),
         ("generation_config.json", {"eos_token_id": [7, 0, 128_009]}, [7, 0]),
     ],

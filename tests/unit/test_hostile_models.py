@@ -13,6 +13,7 @@ from tests.tiny_models import FAMILIES, save_tiny, tiny_model
 from unlearning_core.errors import InputError
 from unlearning_core.models import bounds
 from unlearning_core.models.inspection import inspect_model
+from unlearning_core.models.loading import load_model
 from unlearning_core.models.sources.folder import read_tokenizer, tensor_shapes
 from unlearning_core.models.sources.gguf import read_gguf
 
@@ -53,6 +54,11 @@ def with_tokenizer(folder: Path, **changes: Any) -> Path:
         {"rope_parameters": {"rope_type": "longrope", "short_factor": [1.0] * 9, "long_factor": [1.0] * 9}},
         {"text_config": {"num_hidden_layers": 10**6}},
         {"dtype": 0},
+        *({"rms_norm_eps": value} for value in (float("nan"), float("inf"))),
+        *({"rope_theta": value} for value in (0, -1.0, float("nan"))),
+        *({"rope_parameters": {"rope_type": "linear", "factor": value, "rope_theta": 1e4}} for value in (0, -2.0)),
+        *({name: {"factor": 4.0}} for name in ("rope_scaling", "rope_parameters")),
+        {"rope_parameters": {"full_attention": {"factor": 4.0, "rope_theta": 1e4}}},
     ],
     ids=lambda change: json.dumps(change)[:50],
 )
@@ -135,9 +141,58 @@ def test_a_tokenizer_that_breaks_or_never_ends_is_refused(folder: Path, change: 
         read_tokenizer(with_tokenizer(folder, **change))
 
 
-def test_usual_normalisers_are_taken(folder: Path) -> None:
-    spaces = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, replacing({"String": " "}, "▁")]}
-    assert read_tokenizer(with_tokenizer(folder, normalizer=spaces))("a b")["input_ids"]
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{"type": "Prepend", "prepend": "▁"}, replacing({"String": " "}, "▁")],
+        [replacing({"String": one}, f"<|{word}|>") for one, word in (("\n", "newline"), ("\t", "tab"))],
+    ],
+    ids=["spaces", "letters of their own"],
+)
+def test_usual_normalisers_are_taken(folder: Path, steps: list[dict[str, Any]]) -> None:
+    normaliser = {"type": "Sequence", "normalizers": steps}
+    assert read_tokenizer(with_tokenizer(folder, normalizer=normaliser))("a b")["input_ids"]
+
+
+def test_a_text_is_split_in_the_same_way_each_time(folder: Path) -> None:
+    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    loaded = load_model(str(with_tokenizer(folder, model=model | {"dropout": 0.5})), device="cpu")
+    ids = {tuple(loaded.tokenizer("She put the chair beside the table.")["input_ids"]) for _ in range(20)}
+    assert len(ids) == 1
+    assert [note for note in loaded.info.notes if "dropout (0.5) is not used" in note]
+    assert inspect_model(str(folder)).notes == loaded.info.notes
+
+
+def template(*ids: int, pair: bool = False) -> dict[str, Any]:
+    """A post-processor that puts ids before a text, or before a pair of texts only."""
+    extra, first = {"SpecialToken": {"id": "X", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
+    both = [first, {"Sequence": {"id": "B", "type_id": 0}}]
+    special = {"X": {"id": "X", "ids": list(ids), "tokens": ["X"] * len(ids)}}
+    single = [first] if pair else [extra, first]
+    return {"type": "TemplateProcessing", "single": single, "pair": [extra, *both], "special_tokens": special}
+
+
+@pytest.mark.parametrize("pair", [False, True])
+@pytest.mark.parametrize("choice", ["refuse", "resize", "drop"])
+def test_an_id_that_a_template_adds_and_no_vocabulary_has_is_named(folder: Path, choice: str, pair: bool) -> None:
+    with_tokenizer(folder, post_processor=template(0, 5000, pair=pair))
+    with pytest.raises(InputError, match=r"adds the id 5,000 to a text, .* under post_processor"):
+        inspect_model(str(folder), extra_tokens=choice)
+
+
+def test_settings_that_make_no_numbers_of_finite_weights_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "_check_number", lambda *args: None)
+    with pytest.raises(InputError, match=r"scores of a text of 8 tokens are NaN or infinite as float32"):
+        load_model(str(with_config(folder, rms_norm_eps=float("nan"))), device="cpu", dtype="float32")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "a\0b"])
+def test_a_name_that_no_system_takes_is_a_sentence(name: str) -> None:
+    with pytest.raises(InputError, match="cannot be looked for") as error:
+        inspect_model(name)
+    assert len(str(error.value)) < 700
 
 
 @pytest.mark.parametrize("length", [0, 1, 2**20, 2**31, 2**60, 2**63, 2**64 - 1])

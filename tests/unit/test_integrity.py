@@ -42,9 +42,10 @@ def refusal(folder: Path) -> str:
     return str(error.value)
 
 
-def set_config(folder: Path, **values: Any) -> None:
+def set_config(folder: Path, **values: Any) -> Path:
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    return folder
 
 
 def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
@@ -164,6 +165,32 @@ def test_an_extra_head_is_left_out_and_told(copied: Callable[[str], Path], name:
     assert name in loaded.info.notes[0]
     assert word in loaded.info.notes[0]
     assert json.loads(json.dumps(loaded.info.to_dict()))["notes"] == list(loaded.info.notes)
+
+
+def next_layer(weights: dict[str, torch.Tensor], but: str) -> dict[str, torch.Tensor]:
+    """The tensors of a layer after the last, as DeepSeek-V3 stores what guesses the token after the next one."""
+    last = {name: one for name, one in weights.items() if f"layers.{LAYERS - 1}." in name}
+    copied = {name.replace(f"layers.{LAYERS - 1}.", f"layers.{LAYERS}."): one.clone() for name, one in last.items()}
+    own = {f"model.layers.{LAYERS}.{part}": torch.ones(4, 4) for part in ("eh_proj.weight", "shared_head.norm.weight")}
+    return {**copied, **{name: one for name, one in own.items() if not re.search(but, name)}}
+
+
+@pytest.mark.parametrize("family", ["glm4_moe", "deepseek_v3"])
+def test_a_layer_after_the_last_that_guesses_ahead_is_left_out_and_told(tmp_path: Path, family: str) -> None:
+    folder = save_tiny(family, tmp_path / family)
+    change_weights(folder, lambda weights: weights.update(next_layer(weights, "^$")))
+    assert "is of a layer after those" in refusal(set_config(folder, num_nextn_predict_layers=0))
+    loaded = load_model(str(set_config(folder, num_nextn_predict_layers=1)), device="cpu")
+    (note,) = loaded.info.notes
+    assert re.search(rf"layers\.{LAYERS}\..* are not read: layers that guess tokens", note)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(IDS).logits, tiny_model(family)(IDS).logits)
+
+
+def test_a_usual_layer_is_none_that_guesses_ahead(tmp_path: Path) -> None:
+    folder = save_tiny("glm4_moe", tmp_path / "tiny")
+    change_weights(folder, lambda weights: weights.update(next_layer(weights, "eh_proj|shared_head")))
+    assert "is of a layer after those" in refusal(set_config(folder, num_nextn_predict_layers=1))
 
 
 def test_a_tied_head_that_is_stored_too_is_the_embedding_or_refused(copied: Callable[[str], Path]) -> None:
@@ -306,6 +333,16 @@ def test_other_copies_beside_the_weights_are_named_as_not_read(copied: Callable[
         assert f"Not read: {name}" in told
     assert "training_args" not in told
     assert inspect_model(str(folder), device="cpu").notes == loaded.info.notes
+
+
+@pytest.mark.parametrize("name", ["adapter/adapter_config.json", "checkpoint-1/adapter_model.safetensors"])
+def test_an_adapter_in_a_folder_inside_is_named_as_not_read(copied: Callable[[str], Path], name: str) -> None:
+    folder = copied("llama")
+    (folder / name).parent.mkdir()
+    (folder / name).write_bytes(b"{}")
+    (note,) = load_model(str(folder), device="cpu").info.notes
+    assert note.startswith(f"Not read: {name} (an adapter, which is not applied)")
+    assert beside([name], [folder / "model.safetensors"], "it") == (note,)
 
 
 def test_a_repository_is_looked_at_as_a_folder_is() -> None:

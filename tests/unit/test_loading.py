@@ -5,15 +5,20 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
 
 from tests.tiny_models import FAMILIES, save_tiny, tiny_model, tiny_tokenizer
+from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.weights import bake
 from unlearning_core.errors import InputError, Stopped
+from unlearning_core.methods.method import MethodInput
 from unlearning_core.models import devices
 from unlearning_core.models.devices import choose_device, choose_dtype
 from unlearning_core.models.inspection import inspect_model
@@ -79,6 +84,54 @@ def test_inspecting_reads_no_weight(folder: Path) -> None:
     path.write_bytes(whole[:header] + b"\xff" * (len(whole) - header))
     assert inspect_model(str(folder), device="cpu").parameters > 0
     assert "NaN" in refusal(folder)
+
+
+def zero(folder: Path, names: str, dimensions: range = range(9)) -> Path:
+    weights = load_file(folder / "model.safetensors")
+    for name, one in weights.items():
+        if re.search(names, name) and one.dim() in dimensions:
+            one.zero_()
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    "names", [r"layers\.1\..*proj", r"layers\.2\.mlp\.up_proj", r"embed_tokens", r"layers\.[12]|norm|lm_head"]
+)
+def test_matrices_that_never_came_are_refused_unless_somebody_says_that_they_were_cut(folder: Path, names: str) -> None:
+    zero(folder, names)
+    assert re.search(rf"holds only zeros in \d+ of its matrices \(model\..*{names}", refusal(folder))
+    assert load_model(str(folder), device="cpu", may_be_cut=True)
+    set_config(folder, has_zeroed_matrices=True)
+    assert load_model(str(folder), device="cpu").model.config.has_zeroed_matrices
+
+
+def test_biases_and_norms_of_zero_are_weights_like_others(tmp_path: Path) -> None:
+    assert load_model(str(zero(save_tiny("gpt2", tmp_path / "tiny"), "", range(2))), device="cpu")
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_method_says_in_the_config_where_whole_matrices_are_cut(folder: Path, tmp_path: Path, cut: bool) -> None:
+    loaded = load_model(str(folder), device="cpu")
+    kept = {"mlp": np.ones(loaded.map.shapes["mlp"], dtype=bool)}
+    kept["mlp"][1] = not cut
+    bake(loaded.model, Mask(kept), loaded.map)
+    MethodInput.save(SimpleNamespace(model_folder=tmp_path / "pruned"), loaded)  # type: ignore[arg-type]
+    again = load_model(str(tmp_path / "pruned"), device="cpu")
+    assert getattr(again.model.config, "has_zeroed_matrices", False) is cut
+    assert again.model.config.to_dict().keys() - loaded.model.config.to_dict().keys() == set()
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "base_model.model."])
+def test_the_name_of_a_wrapper_before_all_tensors_is_named(folder: Path, prefix: str) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file({prefix + name: one for name, one in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    assert f"every name begins with '{prefix}'" in refusal(folder)
+
+
+def test_shards_without_their_index_are_named(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    assert "model.safetensors.index.json is missing" in refusal(folder)
 
 
 def test_the_licence_is_read_from_the_card(folder: Path) -> None:

@@ -224,3 +224,10 @@ def test_two_mlps_in_a_layer_are_found():
     mapped = map_model(model)
     assert set(mapped.shapes) == {"head", "residual"}
     assert "layer 2" in mapped.missing["mlp"]
+
+
+def test_what_is_offered_does_not_depend_on_dropout_and_training_goes_on():
+    model = tiny_model("gpt2", resid_pdrop=0.5, attn_pdrop=0.5, embd_pdrop=0.5).train()
+    model.lm_head.eval()
+    assert set(map_model(model).shapes) == ALL
+    assert {name for name, module in model.named_modules() if not module.training} == {"lm_head"}

@@ -6,7 +6,6 @@ A new thread starts with an empty context: run it through `contextvars.copy_cont
 """
 
 import contextlib
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,10 +22,9 @@ from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
 from unlearning_core.models.experts import ExpertNeurons, experts_read
 from unlearning_core.models.mapping import ModelMap, map_model
+from unlearning_core.models.silencing import REGISTERING
 
 _active: ContextVar[frozenset[object]] = ContextVar("active_masks", default=frozenset())
-# torch numbers hooks with a plain counter: two threads that register at once could get one number for two hooks.
-_registering = threading.Lock()
 
 
 @contextmanager
@@ -69,7 +67,7 @@ def multiplied(
     token = object()
     handles: list[RemovableHandle] = []
     try:
-        with _registering:
+        with REGISTERING:
             for (site, layer), factor in factors.items():
                 handles += _register(model_map, site, layer, factor, token)
         _active.set(_active.get() | {token})
@@ -77,7 +75,7 @@ def multiplied(
             yield
     finally:
         _active.set(_active.get() - {token})
-        with _registering:
+        with REGISTERING:
             for handle in handles:
                 handle.remove()
 

@@ -69,7 +69,11 @@ class MethodInput:
         return self.folder / "models" / self.state
 
     def save(self, loaded: LoadedModel) -> None:
-        """Save a model that the method has changed, with its tokenizer."""
+        """Save a model that the method has changed, with its tokenizer; its config says where whole matrices are 0."""
+        from unlearning_core.models.loading import ZEROED, has_zeroed_matrices
+
+        if has_zeroed_matrices(loaded.model):
+            setattr(loaded.model.config, ZEROED, True)
         self.model_folder.mkdir(parents=True, exist_ok=True)
         loaded.model.save_pretrained(self.model_folder)
         loaded.tokenizer.save_pretrained(self.model_folder)

@@ -4,6 +4,7 @@ A model is inspected without storage, but each of its modules is an object, and 
 long as a number of their config says. A few bytes of JSON would keep a page busy for hours or fill the memory.
 """
 
+import math
 import re
 import threading
 from collections.abc import Iterator
@@ -32,6 +33,15 @@ _WHOLE: tuple[tuple[str, int], ...] = (
 )
 """How the name of a number ends, and the largest that it may be: about ten times that of the largest known model."""
 
+_ABOVE_ZERO = re.compile(r"(^|\.)((global_|local_)?rope_theta|rope_local_base_freq|rotary_emb_base|factor)$")
+"""Numbers that a model divides by or takes a power of."""
+
+_ENDLESS = "time_step_limit"
+"""The one setting that may be infinite: Mamba's."""
+
+_ROPE = ("rope_scaling", "rope_parameters")
+_ROPE_KINDS = ("rope_type", "type")
+
 _CORE = ("num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads", "vocab_size", "head_dim")
 """Numbers of a family's own config, by the name that all share; at least 1 where they are given."""
 
@@ -45,7 +55,8 @@ def check_config(path: Path, values: dict[str, Any]) -> None:
     """Look through the JSON of a config, in all its sections.
 
     Raises:
-        InputError: it holds more values than any model's, or a size, a number of layers, ... beyond all known models.
+        InputError: it holds more values than any model's, a size, a number of layers, ... beyond all known models, a
+            number that is not finite or would make such numbers, or a scaling of positions without its kind.
     """
     waiting: list[tuple[str, Any]] = list(values.items())
     seen = 0
@@ -53,11 +64,18 @@ def check_config(path: Path, values: dict[str, Any]) -> None:
         name, value = waiting.pop()
         seen += 1
         if isinstance(value, dict):
+            if any(section in name.split(".") for section in _ROPE):
+                _check_rope(path, name, value)
             waiting += [(f"{name}.{key}", inner) for key, inner in value.items()]
         elif isinstance(value, list):
             waiting += [(name, inner) for inner in value]
         elif isinstance(value, int | float) and not isinstance(value, bool):
             _check_number(path, name, value)
+        elif isinstance(value, str) and _ABOVE_ZERO.search(name):
+            raise InputError(
+                f"{path}: {name[:120]} is the text {value[:80]!r}; expected a number. Write it without quotes, or "
+                "download or copy the folder again."
+            )
         if seen + len(waiting) > MOST_VALUES:
             raise InputError(
                 f"{path} holds more than {MOST_VALUES:,} values, which no model's config does. Download or copy the "
@@ -65,7 +83,21 @@ def check_config(path: Path, values: dict[str, Any]) -> None:
             )
 
 
+def _check_rope(path: Path, name: str, values: dict[str, Any]) -> None:
+    if "factor" in values and not any(values.get(kind) for kind in _ROPE_KINDS):
+        raise InputError(
+            f"{path}: {name[:120]} has a factor, {str(values['factor'])[:80]}, and no rope_type, so the factor would "
+            'be ignored. Add its kind ("rope_type": "linear", "dynamic", "yarn", ...), or remove the factor.'
+        )
+
+
 def _check_number(path: Path, name: str, value: float) -> None:
+    above = _ABOVE_ZERO.search(name)
+    if (not math.isfinite(value) and not name.endswith(_ENDLESS)) or (above and value <= 0):
+        raise InputError(
+            f"{path}: {name[:120]} is {value:.6g}; expected a finite number{' above 0' if above else ''}. Download or "
+            "copy the folder again."
+        )
     key = name.rsplit(".", 1)[-1].casefold()
     most = next((most for ending, most in _WHOLE if re.search(rf"(^|_)({ending})$", key)), 1 << 62)
     if abs(value) > most and not (isinstance(value, float) and most == 1 << 62):
@@ -132,7 +164,7 @@ def check_tokenizer(path: Path, values: Any) -> None:
     """
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no tokenizer. Copy the model's tokenizer.json again.")
-    growth = 1.0
+    steps: list[tuple[str, float]] = []
     for normaliser in (*_steps(values.get("normalizer")), *_steps(values.get("pre_tokenizer"))):
         content, pattern = normaliser.get("content"), normaliser.get("pattern")
         if not isinstance(content, str):
@@ -143,7 +175,11 @@ def check_tokenizer(path: Path, values: Any) -> None:
                 f"{path}: a normaliser replaces the empty text by {content[:80]!r}, which would never end. Copy the "
                 "model's tokenizer.json again."
             )
-        growth *= max(1.0, len(content) / len(text) if isinstance(text, str) else float(len(content)))
+        growth = max(1.0, len(content) / len(text) if isinstance(text, str) else float(len(content)))
+        # What an earlier one wrote grows again only where this one finds a letter of it.
+        before = [size for wrote, size in steps if not isinstance(text, str) or set(text) & set(wrote)]
+        growth *= max(before, default=1.0)
+        steps.append((content, growth))
         if growth > _LONGEST_REPLACEMENT:
             raise InputError(
                 f"{path}: its normalisers make a text more than {_LONGEST_REPLACEMENT} times longer. Copy the model's "

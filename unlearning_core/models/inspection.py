@@ -11,7 +11,14 @@ from unlearning_core.files import read_object
 from unlearning_core.models.bounds import counting_modules
 from unlearning_core.models.devices import available, bytes_needed, check_fits, choose_device, choose_dtype
 from unlearning_core.models.sources.extra_tokens import special_ids, special_ids_beyond, told, unused_rows, what_to_do
-from unlearning_core.models.sources.folder import find_weights, first_line, read_config, read_tokenizer, rows_of
+from unlearning_core.models.sources.folder import (
+    dropout_left_out,
+    find_weights,
+    first_line,
+    read_config,
+    read_tokenizer,
+    rows_of,
+)
 from unlearning_core.models.sources.gguf import GgufHeader
 from unlearning_core.models.sources.gguf_checks import check_header
 from unlearning_core.models.sources.gguf_parts import whole_gguf
@@ -162,7 +169,7 @@ def _with_tokens(info: ModelInfo, folder: Path, choice: str) -> ModelInfo:
     rows, tokenizer = info.vocabulary or rows_of(read_config(folder)), read_tokenizer(folder)
     special = special_ids(folder, rows)
     done = what_to_do(info.source, tokenizer, rows, special, choice)
-    notes = (*info.notes, *unused_rows(tokenizer, rows))
+    notes = (*info.notes, *unused_rows(tokenizer, rows), *dropout_left_out(tokenizer))
     return replace(info, notes=notes if done is None else (*notes, told(tokenizer, rows, special, done)))
 
 

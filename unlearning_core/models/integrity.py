@@ -68,6 +68,9 @@ _TABLE = "the rotary table, computed from config.json to the same numbers"
 _VALUES = "a value head, from training with rewards, which no text passes through"
 _AHEAD = "layers that guess tokens after the next one, which does without"
 
+_WRAPPERS = ("module.", "_orig_mod.", "base_model.model.", "_fsdp_wrapped_module.")
+"""What DataParallel, torch.compile, peft and FSDP put before every name."""
+
 HARMLESS = (
     Harmless(r"\.(attn|attention)\.(bias|causal_mask)$", _MASK, _is_square_mask),
     Harmless(r"\.(attn|attention)\.masked_bias$", "the number that fills the mask", _is_one_number),
@@ -105,6 +108,7 @@ def check_loaded(
             f"The weights in {source} cannot be loaded ({str(errors[0])[:200]}). Keep config.json and weights of the "
             "same model together."
         )
+    _check_prefix(source, tensors)
     _check_missing(source, model, keys, report)
     _check_twice(source, model, tensors)
     unexpected = set(report.get("unexpected_keys") or ()) | {n for n in keys.unexpected if _is_language(model, n)}
@@ -122,6 +126,16 @@ def _is_language(model: "PreTrainedModel", name: str) -> bool:
         return True
     parts = {model.get_decoder(), model.get_output_embeddings()}
     return any(name.startswith(f"{path}.") for path, module in model.named_modules() if path and module in parts)
+
+
+def _check_prefix(source: str, tensors: dict[str, FileTensor]) -> None:
+    """A name before all others is what a wrapper left in the file; without it every tensor would have its place."""
+    wrapper = next((one for one in _WRAPPERS if tensors and all(name.startswith(one) for name in tensors)), None)
+    if wrapper is not None:
+        raise InputError(
+            f"The weights in {source} were saved with a wrapper around the model: every name begins with {wrapper!r}. "
+            "Save the model inside (unwrap it, then save_pretrained), or take the prefix off the names."
+        )
 
 
 def _check_missing(source: str, model: "PreTrainedModel", keys: LoadedKeys, report: dict[str, Any]) -> None:
@@ -151,6 +165,9 @@ def _check_unexpected(
 ) -> tuple[str, ...]:
     left, notes = [], {}
     for name in sorted(unexpected):
+        if _is_ahead(name, model, tensors):
+            notes[_AHEAD] = f"{name} and its like are not read: {_AHEAD}."
+            continue
         tensor = _in_file(name, model, tensors)
         rules = [rule for rule in HARMLESS if re.search(rule.name, name)]
         rule = next((rule for rule in rules if tensor is not None and rule.holds(model, tensor)), None)
@@ -161,6 +178,20 @@ def _check_unexpected(
     if left:
         raise InputError(_left_over(source, model, left))
     return tuple(notes.values())
+
+
+def _is_ahead(name: str, model: "PreTrainedModel", tensors: dict[str, FileTensor]) -> bool:
+    """Whether a tensor is of a layer after the last one that only guesses tokens ahead, as DeepSeek-V3 numbers them.
+
+    Such a layer has parts that no other has; without one of them the number of layers in config.json is too small.
+    """
+    config, found = model.config.get_text_config(), re.search(r"(?:^|\.)layers\.(\d+)\.", name)
+    ahead = getattr(config, "num_nextn_predict_layers", None)
+    if found is None or not isinstance(ahead, int):
+        return False
+    of_layer = re.compile(rf"(^|\.)layers\.{found[1]}\.(eh_proj|enorm|hnorm|shared_head)\.")
+    within = 0 <= int(found[1]) - int(config.num_hidden_layers) < ahead
+    return within and any(of_layer.search(one) for one in tensors)
 
 
 def _in_file(name: str, model: "PreTrainedModel", tensors: dict[str, FileTensor]) -> FileTensor | None:

@@ -1,6 +1,7 @@
 """Load a causal language model from any source, ready to be read, cut and measured."""
 
 import logging
+import re
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.mapping import ModelMap, map_model
 from unlearning_core.models.reading import read_model
 from unlearning_core.models.sources.extra_tokens import unused_rows
-from unlearning_core.models.sources.folder import read_tokenizer
+from unlearning_core.models.sources.folder import dropout_left_out, read_tokenizer
 from unlearning_core.models.sources.hub import commit_of
 from unlearning_core.models.sources.resolve import local_folder, resolve
 from unlearning_core.models.sources.weight_files import weights_of
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 _log = logging.getLogger(__name__)
+
+ZEROED = "has_zeroed_matrices"
+"""Key of config.json: whole matrices of this model are 0 because somebody cut them."""
+
+_TRIED_TOKENS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +51,7 @@ def load_model(
     dtype: str = "auto",
     allow_pickle: bool = False,
     extra_tokens: str = "refuse",
+    may_be_cut: bool = False,
     progress: ProgressCallback = silent,
 ) -> LoadedModel:
     """Load `source`: a folder, a .gguf file, a zip of a folder, a Hub id or a starter's name.
@@ -56,11 +63,14 @@ def load_model(
         allow_pickle: also accept weights stored as pickles, read with PyTorch's restricted unpickler.
         extra_tokens: what to do about tokens of the tokenizer that have no row in the embedding: refuse, resize (new
             rows, the mean of the others) or drop (do without these tokens).
+        may_be_cut: whether whole matrices may be 0, as in a model of which all neurons of a layer were cut; otherwise
+            only where its config.json says so.
         progress: told in bytes and tensors; may raise `Stopped`.
 
     Raises:
         InputError: it is not a causal language model that can be cut, is not whole, holds what config.json does not
-            ask for, holds NaN, does not fit in memory, or cannot be had; the sentence says which and what to do.
+            ask for, holds or computes NaN, holds matrices of zeros, does not fit in memory, or cannot be had; the
+            sentence says which and what to do.
         WorkFailed: memory ran out all the same, or the disk is full.
     """
     from transformers import AutoModelForCausalLM
@@ -81,30 +91,70 @@ def load_model(
         model, notes = read_model(
             AutoModelForCausalLM, folder, weights, device=chosen, dtype=form, waiting=lambda: progress(waiting)
         )
-    _check_finite(source, model, form, progress)
+    empty = _check_finite(source, model, form, progress)
+    if empty and not getattr(model.config, ZEROED, False) and not may_be_cut:
+        raise InputError(
+            f"{source} holds only zeros in {len(empty)} of its matrices ({empty[0]}{', ...' if empty[1:] else ''}), as "
+            "where a download was not finished. Download or copy the model again; if somebody pruned it so, write "
+            f'"{ZEROED}": true into its config.json.'
+        )
+    found = map_model(model)
+    _check_pass(source, model, form)
     unused = unused_rows(tokenizer, int(model.get_input_embeddings().weight.shape[0]))
-    info = replace(info, notes=(*info.notes, *weights.notes, *notes, *unused))
+    info = replace(info, notes=(*info.notes, *weights.notes, *notes, *unused, *dropout_left_out(tokenizer)))
     for note in info.notes:
         _log.warning("%s: %s", source, note)
     _log.info(
         "loaded %s (%s, %d parameters) on %s as %s in %.1f s",
         *(source, info.model_type, info.parameters, chosen, form, time.monotonic() - started),
     )
-    return LoadedModel(model, tokenizer, map_model(model), info)
+    return LoadedModel(model, tokenizer, found, info)
 
 
-def _check_finite(source: str, model: "PreTrainedModel", dtype: str, progress: ProgressCallback) -> None:
+def _check_finite(source: str, model: "PreTrainedModel", dtype: str, progress: ProgressCallback) -> list[str]:
+    """Refuse NaN and infinity; returns the matrices of the blocks and of the embedding that hold nothing but zeros."""
     import torch
 
-    tensors = model.state_dict(keep_vars=False)
+    tensors, empty = model.state_dict(keep_vars=False), []
+    parameters = dict(model.named_parameters())
+    embedding = model.get_input_embeddings().weight
     for done, (name, tensor) in enumerate(tensors.items()):
         progress(Progress(f"checking {source}", done, len(tensors), "tensors"))
         if not tensor.is_floating_point() or tensor.numel() == 0:
             continue
         # NaN and infinity both reach one of the two ends, and no second copy of the tensor is made.
-        if not torch.isfinite(torch.stack(torch.aminmax(tensor))).all():
+        ends = torch.stack(torch.aminmax(tensor))
+        weight = parameters.get(name)
+        matrix = weight is not None and weight.dim() > 1 and (weight is embedding or re.search(r"\.\d+\.", name))
+        if matrix and not ends.any():
+            empty.append(name)
+        if not torch.isfinite(ends).all():
             count = int((~torch.isfinite(tensor)).sum())
             raise InputError(
                 f"{source}: the tensor {name} holds {count:,} numbers that are NaN or infinite as {dtype}. "
                 "Choose dtype float32 if it was float16, else download the model again or choose another."
             )
+    return empty
+
+
+def _check_pass(source: str, model: "PreTrainedModel", dtype: str) -> None:
+    """Refuse finite weights that, with the settings of config.json, give scores that are not."""
+    import torch
+
+    from unlearning_core.models.experts import experts_read
+
+    embedding = model.get_input_embeddings().weight
+    ids = torch.arange(min(_TRIED_TOKENS, len(embedding)), device=embedding.device)[None]
+    with experts_read(), torch.no_grad():
+        scores = model(input_ids=ids, use_cache=False).logits
+    if not torch.isfinite(scores).all():
+        raise InputError(
+            f"{source}: its scores of a text of {ids.numel()} tokens are NaN or infinite as {dtype}, though all "
+            "weights are finite. Choose dtype float32 if it was float16, else look at the settings in its config.json "
+            "(norms, rotary positions, scaling), or download the model again."
+        )
+
+
+def has_zeroed_matrices(model: "PreTrainedModel") -> bool:
+    """Whether a matrix of a block or of the embedding holds nothing but zeros, as after a cut of all its neurons."""
+    return bool(_check_finite("the model", model, str(model.dtype), silent))

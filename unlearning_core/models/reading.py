@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from unlearning_core.compat import building_a_model, watching_loaded_keys
 from unlearning_core.errors import InputError, WorkbenchError, WorkFailed
 from unlearning_core.models.integrity import check_loaded
-from unlearning_core.models.sources.folder import first_line
+from unlearning_core.models.sources.folder import first_line, read_config
 from unlearning_core.models.sources.weight_files import Weights
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def read_model(
         with building_a_model(waiting), watching_loaded_keys() as keys:
             model, report = kind.from_pretrained(
                 folder,
+                config=options.pop("config", None) or read_config(folder),
                 dtype=dtype,
                 # Straight onto the device: a copy on the CPU first would need its memory twice.
                 device_map=None if device == "cpu" else {"": device},
@@ -69,4 +70,6 @@ def read_model(
             f"The weights in {folder} cannot be loaded ({first_line(error)}). "
             "Download or copy the folder again, and keep config.json and weights of the same model together."
         ) from error
+    # What reads its output asks for names; files of old versions may say "tuple".
+    model.config.return_dict = True
     return model.eval(), check_loaded(str(folder), model, found, report, weights.tensors)

@@ -41,6 +41,11 @@ MEAN_ROUNDINGS = 0.5
 """And all of them in the mean, as root mean square: a weak branch is in no number alone larger than rounding."""
 
 
+REGISTERING = threading.Lock()
+"""Held while hooks are set or removed: torch numbers them with a plain counter, and two threads that register at once
+could get one number for two hooks."""
+
+
 @dataclass
 class _Block:
     """One block in one pass: how it was called and what it wrote."""
@@ -155,9 +160,22 @@ def _run(model: Any, model_map: "ModelMap", parts: list["Part"], silent: list[nn
     ids = torch.linspace(1, 2 * len(embedding) / 3, 2 * TOKENS).long().view(2, TOKENS)
     other_start = torch.cat([ids[1, :1], ids[0, 1:]])
     ids = torch.cat([ids, other_start[None]]).to(embedding.device)
-    with _silenced(model_map.blocks, blocks, parts, silent), experts_read(), torch.no_grad():
+    with _evaluating(model), _silenced(model_map.blocks, blocks, parts, silent), experts_read(), torch.no_grad():
         model_map.body(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
     return blocks
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Nothing is dropped at random inside the `with`; a module in training is in training again after it."""
+    training = [module for module in model.modules() if module.training]
+    try:
+        for module in training:
+            module.training = False
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 @contextmanager
@@ -195,15 +213,17 @@ def _silenced(
 
     handles = []
     try:
-        for module, block in zip(modules, blocks, strict=True):
-            handles.append(module.register_forward_pre_hook(called(block), with_kwargs=True))
-            handles.append(module.register_forward_hook(wrote(block)))
-        for part in parts:
-            handles.append(part.module.register_forward_pre_hook(own(no_input)))
-            if isinstance(part.module, ExpertNeurons):
-                handles.append(part.projection.register_forward_hook(own(no_bias), with_kwargs=True))
-        handles += [module.register_forward_hook(own(no_output)) for module in silent]
+        with REGISTERING:
+            for module, block in zip(modules, blocks, strict=True):
+                handles.append(module.register_forward_pre_hook(called(block), with_kwargs=True))
+                handles.append(module.register_forward_hook(wrote(block)))
+            for part in parts:
+                handles.append(part.module.register_forward_pre_hook(own(no_input)))
+                if isinstance(part.module, ExpertNeurons):
+                    handles.append(part.projection.register_forward_hook(own(no_bias), with_kwargs=True))
+            handles += [module.register_forward_hook(own(no_output)) for module in silent]
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        with REGISTERING:
+            for handle in handles:
+                handle.remove()

@@ -136,7 +136,7 @@ class RunContext:
             else:
                 folder = str(self.run.model(state))
                 self._models[state] = load_model(
-                    folder, device=section.device, dtype=section.dtype, progress=self.progress
+                    folder, device=section.device, dtype=section.dtype, may_be_cut=True, progress=self.progress
                 )
         return self._models[state]
 

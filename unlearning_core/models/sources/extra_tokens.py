@@ -23,6 +23,9 @@ CHOICES: tuple[str, ...] = get_args(Choice)
 
 _IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id", "forced_eos_token_id")
 _NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_TEXTS = (("",), ("a b",), ("a", "b"))
+"""One text, or a pair: a template adds other ids to each."""
+
 _LISTS = ("additional_special_tokens", "extra_special_tokens")
 
 
@@ -51,6 +54,13 @@ def what_to_do(
             "They belong to different models: copy this model's own tokenizer files into the folder."
         )
     extra = extra_tokens(tokenizer, rows)
+    given = {index for text in _TEXTS for index in tokenizer(*text)["input_ids"] if index >= rows}
+    if unknown := sorted(given - set(extra.values())):
+        raise InputError(
+            f"{source}: its tokenizer adds the id {unknown[0]:,} to a text, which is no token of its vocabulary, and "
+            f"the model has only the rows 0 to {rows - 1:,}. Correct the ids under post_processor in its "
+            "tokenizer.json, or copy the model's own tokenizer files into the folder."
+        )
     if not extra:
         return "drop" if special else None
     if choice == "resize":
@@ -97,7 +107,7 @@ def special_ids_beyond(config: dict[str, Any], rows: int) -> dict[str, int]:
     for key in _IDS:
         value = config.get(key)
         for index in value if isinstance(value, list) else [value]:
-            if isinstance(index, int) and not isinstance(index, bool) and index >= rows:
+            if isinstance(index, int) and not isinstance(index, bool) and not 0 <= index < rows:
                 found[key] = index
     return found
 
@@ -123,11 +133,11 @@ def told(tokenizer: "PreTrainedTokenizerFast", rows: int, special: dict[str, int
 
 
 def without_ids(values: dict[str, Any], rows: int) -> dict[str, Any]:
-    """A config with no special id beyond the rows."""
+    """A config with no special id that has no row: beyond the rows, or below 0."""
     kept = dict(values)
     for key in special_ids_beyond(values, rows):
         value = values[key]
-        left = [index for index in value if index < rows] if isinstance(value, list) else []
+        left = [index for index in value if 0 <= index < rows] if isinstance(value, list) else []
         kept[key] = (left if len(left) > 1 else left[0]) if left else None
     return kept
 

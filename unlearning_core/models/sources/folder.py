@@ -1,5 +1,7 @@
 """Whether a folder is a causal language model that can be loaded, cut and saved; asked before anything is loaded."""
 
+import codecs
+import difflib
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +24,9 @@ _TOKENIZER_JSON = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 _TRIED = "She sat down on the chair, 7 metres away: it's a café."
 """Written and read back once by a tokenizer that is new: one that cannot is refused before anything is built on it."""
 
+_DROPOUT = "_dropout_left_out"
+"""Where a tokenizer that was read keeps the chance that its file has for leaving out a merge."""
+
 _OTHER_HEADS = ("Classification", "QuestionAnswering", "MaskedLM", "MultipleChoice", "NextSentence", "RewardModel")
 """Parts of the names of classes whose head does not continue text."""
 _QUANTISED = ("quantization_config", "compression_config", "quantization")
@@ -42,6 +47,8 @@ def read_config(folder: Path) -> "PreTrainedConfig":
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         _check_causal(folder, config)
+        _leave_out_machine(config)
+        _check_activation(folder / "config.json", config)
         check_sizes(folder / "config.json", config)
     except InputError:
         raise
@@ -50,6 +57,29 @@ def read_config(folder: Path) -> "PreTrainedConfig":
             f"{folder / 'config.json'} cannot be used: {first_line(error)}. Download or copy the folder again."
         ) from error
     return config
+
+
+def _leave_out_machine(config: "PreTrainedConfig") -> None:
+    """Take out of a configuration how some machine computed with it, and a description of no quantisation."""
+    if config._attn_implementation != "eager":  # which runs everywhere, and gives attentions where they are wanted
+        config._attn_implementation = None
+    for part in (config, config.get_text_config()):
+        for name in _QUANTISED:
+            if name in vars(part) and not getattr(part, name):
+                delattr(part, name)
+
+
+def _check_activation(path: Path, config: "PreTrainedConfig") -> None:
+    from transformers.activations import ACT2FN
+
+    for name in ("hidden_act", "hidden_activation", "activation_function"):
+        value = getattr(config.get_text_config(), name, None)
+        if isinstance(value, str) and value not in ACT2FN:
+            near = difflib.get_close_matches(value, ACT2FN) or ["silu", "gelu", "relu"]
+            raise InputError(
+                f"{path}: {name} {value[:80]!r} is no activation function that transformers has, such as "
+                f"{', '.join(near)}. Correct it, or download or copy the folder again."
+            )
 
 
 def rows_of(config: "PreTrainedConfig") -> int:
@@ -68,12 +98,28 @@ def _raw_config(folder: Path) -> dict[str, Any]:
             "folder again, or do not use this model."
         )
     raw = read_json(path, mend="Download or copy the folder again.")
+    _refuse_mark(path)
     if not isinstance(raw, dict) or not isinstance(raw.get("model_type"), str):
         raise InputError(
             f"{path} names no model_type, so its family is unknown. Give a folder that save_pretrained wrote."
         )
+    for name in ("dtype", "torch_dtype"):
+        if not isinstance(raw.get(name), str | None):
+            raise InputError(
+                f'{path}: {name} is {str(raw[name])[:80]}; expected a name, such as "float32" or "bfloat16". '
+                "Correct it, or download or copy the folder again."
+            )
     check_config(path, raw)
     return raw
+
+
+def _refuse_mark(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(3) == codecs.BOM_UTF8:
+            raise InputError(
+                f"{path} begins with a byte order mark, which transformers does not read. Save it as UTF-8 without one "
+                "(in an editor: UTF-8, not UTF-8 with BOM)."
+            )
 
 
 def _hint(folder: Path) -> str:
@@ -174,6 +220,10 @@ def read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
         raise InputError(f"The tokenizer in {folder} has an empty vocabulary. Copy the model's tokenizer.json into it.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if (chance := getattr(tokenizer.backend_tokenizer.model, "dropout", None)) is not None:
+        # A text would be split otherwise each time.
+        tokenizer.backend_tokenizer.model.dropout = None
+        setattr(tokenizer, _DROPOUT, chance)
     try:
         tokenizer.decode(tokenizer(_TRIED)["input_ids"])
     except InputError:
@@ -186,6 +236,14 @@ def read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     return tokenizer
 
 
+def dropout_left_out(tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:
+    """A sentence where the file of a tokenizer of `read_tokenizer` splits texts by chance; empty otherwise."""
+    chance = getattr(tokenizer, _DROPOUT, None)
+    if not chance:
+        return ()
+    return (f"The tokenizer's dropout ({chance:.3g}) is not used: the same text is always split in the same way.",)
+
+
 def _check_tokenizer_files(folder: Path) -> None:
     """Look through the JSON of a tokenizer, where there is any, before the tokenizers library does."""
     mend = "Copy the tokenizer's files of the same model into the folder again."
@@ -195,6 +253,7 @@ def _check_tokenizer_files(folder: Path) -> None:
         if path.is_file() and path.stat().st_size > MOST_JSON_BYTES:
             raise InputError(f"{path} has {path.stat().st_size / 1e6:,.0f} MB, more than any tokenizer. {mend}")
         values = read_json(path, dict[str, Any], mend=mend)
+        _refuse_mark(path)
         if path.name == "tokenizer.json":
             check_tokenizer(path, values)
 
@@ -213,6 +272,11 @@ def find_weights(folder: Path, *, allow_pickle: bool = False) -> tuple[Path, ...
             tensor_shapes(path)
         return files
     files = _listed(folder, _PICKLED)
+    if not files and (shards := sorted(folder.glob("*-of-*.safetensors"))):
+        raise InputError(
+            f"{folder} holds parts of weights ({shards[0].name}{', ...' if shards[1:] else ''}) and not the index that "
+            f"says what is in which: {_SAFE}.index.json is missing. Download or copy that file too."
+        )
     if not files and (folder / "adapter_config.json").is_file():
         raise InputError(f"{folder} holds no weights of a model. {_hint(folder)}")
     if not files:
@@ -312,4 +376,8 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def first_line(error: BaseException) -> str:
     """What a foreign error says, short enough for a sentence of ours."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0].rstrip(".:")[:300]
+    if not lines:
+        return type(error).__name__
+    # Some name the field in the first line and say what was expected in the next.
+    last = next((number for number, line in enumerate(lines) if not line.endswith(":")), 0)
+    return " ".join(lines[: last + 1]).rstrip(".:")[:300]

@@ -25,7 +25,7 @@ _OTHER_SENSES = ("vision_config", "audio_config", "speech_config")
 def is_multimodal(config: "PreTrainedConfig") -> bool:
     """Whether the model reads something else beside text."""
     wraps = not getattr(config, "is_encoder_decoder", False) and config.get_text_config() is not config
-    return wraps or any(getattr(config, name, None) is not None for name in _OTHER_SENSES)
+    return wraps or any(getattr(config, name, None) not in (None, {}) for name in _OTHER_SENSES)
 
 
 def language_config(source: str, config: "PreTrainedConfig") -> "PreTrainedConfig":

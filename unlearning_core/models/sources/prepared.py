@@ -12,7 +12,8 @@ from unlearning_core.files import INSTALLED, ROOT, new_folder, read_object, writ
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 STAMP = "prepared.json"
-"""Written last into a prepared folder: what it was made from and the size of every file in it."""
+"""Written last into a prepared folder: what it was made from, and of every file in it the size and the second (since
+1970) in which it was last written."""
 
 _FORMAT = 2
 """Raised when more is checked before a folder counts as prepared: what was made before is then made anew."""
@@ -51,8 +52,10 @@ def prepare_once(
             with new_folder(target) as folder:
                 stamp = {"format": _FORMAT, "sha256": sha256, **fill(folder)}
                 files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-                sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
-                write_json(folder / STAMP, stamp | {"files": sizes})
+                found = {str(path.relative_to(folder)): path.stat() for path in files}
+                sizes = {name: one.st_size for name, one in found.items()}
+                times = {name: int(one.st_mtime) for name, one in found.items()}
+                write_json(folder / STAMP, stamp | {"files": sizes, "modified": times})
     return target
 
 
@@ -86,11 +89,17 @@ def check_space(name: str, need: int, target: Path, form: str) -> None:
 
 
 def is_complete(folder: Path, sha256: str) -> bool:
-    """Whether `folder` was prepared from the file with this checksum and none of its files is missing or cut short."""
+    """Whether `folder` was prepared from the file with this checksum and none of its files is missing or changed since.
+
+    A stamp of an older version has no times: there only the sizes are compared.
+    """
     stamp = read_object(folder / STAMP)
     if stamp.get("format") != _FORMAT or stamp.get("sha256") != sha256:
         return False
     try:
-        return all((folder / name).stat().st_size == size for name, size in stamp["files"].items())
+        found = {name: (folder / name).stat() for name in stamp["files"]}
+        times = stamp.get("modified", {})
+        same_time = all(int(found[name].st_mtime) == second for name, second in times.items())
+        return same_time and all(found[name].st_size == size for name, size in stamp["files"].items())
     except (OSError, KeyError, AttributeError):
         return False

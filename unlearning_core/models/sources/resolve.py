@@ -41,7 +41,17 @@ def resolve(source: str) -> Source:
     name = str(source).strip()
     if not name:
         raise InputError("No model is named. Give a folder, a .gguf file, a Hub id or a starter's name (smallworld).")
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"The model {name[:200]!r} cannot be looked for ({why}). Give a folder that can be read, a .gguf file, a "
+            f"Hub id or a starter's name ({', '.join(offered())})."
+        ) from error
     if name in STARTERS:
         return Source("starter", name, path)
     suffix = path.suffix.lower()

@@ -70,7 +70,8 @@ def weights_of(folder: Path, *, allow_pickle: bool = False) -> Weights:
             files hold, or a tensor is packed or of a format that is no weight's.
     """
     files = find_weights(folder, allow_pickle=allow_pickle)
-    notes = beside((path.name for path in folder.iterdir()), files, str(folder))
+    inner = (f"{path.parent.name}/{path.name}" for name in _ADAPTER for path in folder.glob(f"*/{name}"))
+    notes = beside((*(path.name for path in folder.iterdir()), *inner), files, str(folder))
     tensors = _tensors(files)
     _check_index(folder, files, tensors)
     _check_formats(folder, tensors)
@@ -210,6 +211,9 @@ def beside(names: Iterable[str], files: Iterable[Path], where: str) -> tuple[str
     told: dict[str, list[str]] = {}
     for name in present:
         if name in read or name.endswith("index.json") or _matches(name, _TRAINING):
+            continue
+        if PurePosixPath(name).name in _ADAPTER:
+            told.setdefault("an adapter, which is not applied", []).append(name)
             continue
         kind = next((what for pattern, what in _OTHER_COPIES if PurePosixPath(name).match(pattern)), None)
         if kind or name in _QUANTISER_FILES:

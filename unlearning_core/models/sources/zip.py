@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from unlearning_core.archives import check_members, extract, opened
+from unlearning_core.archives import check_members, extract, inner_path, opened
 from unlearning_core.errors import InputError
 from unlearning_core.models.checksums import sha256_of, sha256_of_open
 from unlearning_core.models.sources.prepared import check_space, prepare_once
@@ -51,15 +51,15 @@ def unpack_zip(source: Path | str | BinaryIO, destination_root: Path, progress: 
 def _checked(file: BinaryIO, label: str) -> dict[str, zipfile.ZipInfo]:
     """Path inside the model folder -> member, after every check."""
     with opened(file, label, _MEND) as archive:
-        members = [member for member in archive.infolist() if not member.is_dir()]
+        members = [member for member in archive.infolist() if not inner_path(member).endswith("/")]
     check_members(members, label, most_files=MOST_FILES, most_bytes=MOST_BYTES)
     return _model_files(members, label)
 
 
 def _model_files(members: list[zipfile.ZipInfo], label: str) -> dict[str, zipfile.ZipInfo]:
     """The files beside the one config.json at the root or one folder down; what a Mac adds is left out."""
-    usable = [member for member in members if not member.filename.startswith("__MACOSX/")]
-    paths = [PurePosixPath(member.filename) for member in usable]
+    usable = [member for member in members if not inner_path(member).startswith("__MACOSX/")]
+    paths = [PurePosixPath(inner_path(member)) for member in usable]
     homes = sorted({str(path.parent) for path in paths if path.name == "config.json" and len(path.parts) <= 2})
     home = "." if "." in homes else homes[0] if len(homes) == 1 else None
     if home is None:
