@@ -212,6 +212,8 @@ def test_a_linear_scaling_is_kept_and_an_unknown_table_refused(whole: Path, tmp_
     fields = {"llama__rope__scaling__type": "linear", "llama__rope__scaling__factor": 4.0}
     load_model(str(rewrite(whole, tmp_path / "linear.gguf", **fields)), device="cpu")
     (folder,) = (models / "gguf").glob("linear-*")
+    stamp = json.loads((folder / "prepared.json").read_text())
+    assert stamp["sha256"].endswith("+keys")  # a copy without the scaling, made before, is not taken for this one
     np.testing.assert_allclose(inverse_frequencies(folder), 10_000.0 ** -(np.arange(4) / 4) / 4, rtol=1e-4)
     shutil.rmtree(models)
     plain = rewrite(whole, tmp_path / "plain.gguf", add={"rope_freqs.weight": np.ones(4, np.float32)})
