@@ -128,6 +128,13 @@ def gguf_architectures() -> list[str]:
     return sorted(set(GGUF_SUPPORTED_ARCHITECTURES) - {"general", "tokenizer", "t5", "umt5"})
 
 
+def gguf_tokenizers() -> list[str]:
+    """The kinds of tokenizers in GGUF files, `tokenizer.ggml.model`, that transformers can build."""
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_TOKENIZER_TYPES
+
+    return sorted(GGUF_TOKENIZER_TYPES)
+
+
 def gguf_names_of(model: Any, architecture: str) -> set[str]:
     """The names of GGUF tensors that have a place in `model`; transformers drops every other one without a word.
 

@@ -269,7 +269,9 @@ def test_the_header_of_a_gguf_file_counts_every_experts_neurons(tmp_path, fields
     ):
         if value is not None:
             add(value)
+    writer.add_tokenizer_model("gpt2")
     writer.add_token_list(["a", "b"])
+    writer.add_token_merges(["a b"])
     for name in ("token_embd", "output_norm", "blk.0.attn_norm", "blk.1.attn_norm"):
         writer.add_tensor(f"{name}.weight", np.zeros((400, 32), np.float32))
     writer.write_header_to_file()

@@ -222,6 +222,8 @@ def test_a_model_whose_keys_were_dropped_gives_the_logits_that_went_in(
         ("tokenizer.ggml.eos_token_id", 400),
         ("tokenizer.ggml.padding_token_id", "none"),
         ("tokenizer.ggml.tokens", None),
+        ("tokenizer.ggml.model", "rwkv"),
+        ("tokenizer.ggml.model", None),
         ("tokenizer.ggml.merges", None),
         ("general.architecture", "rwkv7"),
         ("general.type", "adapter"),

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import BinaryIO
 
-from unlearning_core.compat import gguf_architectures
+from unlearning_core.compat import gguf_architectures, gguf_tokenizers
 from unlearning_core.errors import InputError
 from unlearning_core.models.sources.gguf import GgufHeader, read_gguf
 from unlearning_core.models.sources.gguf_keys import check_types
@@ -108,8 +108,13 @@ def _check_blocks(path: Path, header: GgufHeader) -> None:
 
 def _check_vocabulary(path: Path, header: GgufHeader) -> None:
     """There is a vocabulary with what its kind needs, and every special token is in it."""
-    rest = _VOCABULARY.get(str(header.fields.get("tokenizer.ggml.model")), ())
-    for name in ("tokens", *rest):
+    kind, known = header.fields.get("tokenizer.ggml.model"), gguf_tokenizers()
+    if kind not in known:
+        raise InputError(
+            f"{path}: its field tokenizer.ggml.model is {repr(kind)[:80]}, expected one of {', '.join(known)}. Choose "
+            "another file of the model, or its safetensors folder."
+        )
+    for name in ("tokens", *_VOCABULARY.get(kind, ())):
         if f"tokenizer.ggml.{name}" not in header.counts:
             raise InputError(
                 f"{path} has no list tokenizer.ggml.{name}, without which text cannot be split into tokens. Download "
