@@ -20,6 +20,8 @@ _NAMES = {
     "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output",
+    "self_attn.qkv_proj": "attn_qkv",
+    "mlp.gate_up_proj": "ffn_up",
     "mlp.gate_proj": "ffn_gate",
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
@@ -28,11 +30,15 @@ _NAMES = {
 """transformers' name -> llama.cpp's (https://github.com/ggml-org/llama.cpp/blob/master/gguf-py/gguf/constants.py)."""
 
 
-def write_gguf(path: Path, *, quantised: bool = False) -> Path:
-    """The tiny llama (multi-head attention, tied) as llama.cpp's converter would write it."""
-    model, tokenizer = tiny_model("llama", num_key_value_heads=4), tiny_tokenizer()
+def write_gguf(path: Path, *, quantised: bool = False, family: str = "llama", **settings: Any) -> Path:
+    """The tiny llama (multi-head attention, tied), or Phi-3, as llama.cpp's converter would write it.
+
+    Args:
+        settings: of the model's configuration; those that are no size have no key here (see `rewrite`).
+    """
+    model, tokenizer = tiny_model(family, num_key_value_heads=4, **settings), tiny_tokenizer()
     config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, family)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -40,7 +46,8 @@ def write_gguf(path: Path, *, quantised: bool = False) -> Path:
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_dimension_count(config.head_dim)
+    if family == "llama":
+        writer.add_rope_dimension_count(config.head_dim)
     writer.add_vocab_size(config.vocab_size)
     writer.add_licence("mit") if hasattr(writer, "add_licence") else writer.add_license("mit")
     vocabulary = tokenizer.get_vocab()

@@ -124,7 +124,15 @@ def gguf_architectures() -> list[str]:
     """The families of GGUF files that transformers can read, as llama.cpp calls them; some go by two names."""
     from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
-    return sorted(GGUF_SUPPORTED_ARCHITECTURES)
+    # "general" and "tokenizer" are keys of every file, and T5 is no causal language model.
+    return sorted(set(GGUF_SUPPORTED_ARCHITECTURES) - {"general", "tokenizer", "t5", "umt5"})
+
+
+def gguf_tokenizers() -> list[str]:
+    """The kinds of tokenizers in GGUF files, `tokenizer.ggml.model`, that transformers can build."""
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_TOKENIZER_TYPES
+
+    return sorted(GGUF_TOKENIZER_TYPES)
 
 
 def gguf_names_of(model: Any, architecture: str) -> set[str]:

@@ -261,13 +261,19 @@ def test_the_header_of_a_gguf_file_counts_every_experts_neurons(tmp_path, fields
         (writer.add_embedding_length, 32),
         (writer.add_feed_forward_length, 48),
         (writer.add_head_count, 4),
+        (writer.add_context_length, 64),
+        (writer.add_layer_norm_rms_eps, 1e-5),
         (writer.add_expert_count, 4),
         (writer.add_expert_feed_forward_length, fields.get("each")),
         (writer.add_expert_shared_feed_forward_length, fields.get("shared")),
     ):
         if value is not None:
             add(value)
-    writer.add_tensor("token_embd.weight", np.zeros((400, 32), np.float32))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["a", "b"])
+    writer.add_token_merges(["a b"])
+    for name in ("token_embd", "output_norm", "blk.0.attn_norm", "blk.1.attn_norm"):
+        writer.add_tensor(f"{name}.weight", np.zeros((400, 32), np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

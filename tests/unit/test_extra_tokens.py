@@ -250,7 +250,8 @@ def test_a_gguf_with_more_tokens_than_rows_is_found_too(tmp_path: Path, models: 
     add(copy, tokens=["<|im_start|>"])  # as its converter would have left it
     stamp = json.loads((copy / "prepared.json").read_text())
     sizes = {name: (copy / name).stat().st_size for name in stamp["files"]}
-    set_json(copy / "prepared.json", files=sizes)
+    times = {name: int((copy / name).stat().st_mtime) for name in stamp["files"]}
+    set_json(copy / "prepared.json", files=sizes, modified=times)
     with pytest.raises(InputError, match="im_start"):
         load_model(str(file), device="cpu")
     loaded = load_model(str(file), device="cpu", extra_tokens="resize")

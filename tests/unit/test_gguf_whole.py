@@ -116,10 +116,10 @@ def test_parts_that_do_not_belong_together_are_refused(whole: Path, tmp_path: Pa
     [
         ("blk.1.", r"lacks 1 of the 3 blocks that its header counts (blk.1, ...)"),
         ("blk.2.", r"lacks 1 of the 3 blocks that its header counts (blk.2, ...)"),
-        ("blk.1.ffn_up", "model.layers.1.mlp.up_proj.weight"),
-        ("blk.0.attn_norm", "model.layers.0.input_layernorm.weight"),
-        ("output_norm", "model.norm.weight"),
-        ("token_embd", "model.embed_tokens.weight"),
+        ("blk.1.ffn_up", "(blk.1.ffn_up.weight)"),
+        ("blk.0.attn_norm", "(blk.0.attn_norm.weight)"),
+        ("output_norm", "(output_norm.weight)"),
+        ("token_embd", "(token_embd.weight)"),
     ],
 )
 def test_what_a_file_lacks_is_named_and_nothing_is_kept(
@@ -212,6 +212,8 @@ def test_a_linear_scaling_is_kept_and_an_unknown_table_refused(whole: Path, tmp_
     fields = {"llama__rope__scaling__type": "linear", "llama__rope__scaling__factor": 4.0}
     load_model(str(rewrite(whole, tmp_path / "linear.gguf", **fields)), device="cpu")
     (folder,) = (models / "gguf").glob("linear-*")
+    stamp = json.loads((folder / "prepared.json").read_text())
+    assert stamp["sha256"].endswith("+keys")  # a copy without the scaling, made before, is not taken for this one
     np.testing.assert_allclose(inverse_frequencies(folder), 10_000.0 ** -(np.arange(4) / 4) / 4, rtol=1e-4)
     shutil.rmtree(models)
     plain = rewrite(whole, tmp_path / "plain.gguf", add={"rope_freqs.weight": np.ones(4, np.float32)})

@@ -20,6 +20,7 @@ from unlearning_core.models.sources.folder import (
     rows_of,
 )
 from unlearning_core.models.sources.gguf import GgufHeader
+from unlearning_core.models.sources.gguf_checks import check_header
 from unlearning_core.models.sources.gguf_parts import whole_gguf
 from unlearning_core.models.sources.hub import look
 from unlearning_core.models.sources.multimodal import is_multimodal, language_config
@@ -111,7 +112,8 @@ def inspect_model(
     refuse_revision(found, revision)
     gguf = STARTERS[found.name].unprepared() if found.kind == "starter" else found.path
     if gguf is not None and gguf.is_file():
-        return _of_gguf(source, whole_gguf(gguf).header, chosen, form)
+        check_header(whole := whole_gguf(gguf))
+        return _of_gguf(source, whole.header, chosen, form)
     folder = own_folder(source, allow_pickle=allow_pickle, progress=progress)
     info = inspect_folder(source, folder, chosen, form)
     # What pickles hold is looked at once they are loaded: telling their names apart needs their unpickler.
@@ -194,23 +196,15 @@ def describe(source: str, model: Any, model_map: "ModelMap", device: str, dtype:
 
 
 def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelInfo:
-    def count(key: str, by_layer: bool = False) -> Any:
-        value = header.of_family(key)
-        for number in value if by_layer and isinstance(value, list) else [value]:
-            if number is not None and (type(number) is not int or not 0 <= number < 1 << 40):
-                raise InputError(
-                    f"{source}: its field {key} is {repr(number)[:80]}, expected a whole number. Download it again."
-                )
-        return value
-
-    layers, width = count("block_count") or 0, count("embedding_length") or 0
-    hidden, heads = count("feed_forward_length", True), count("attention.head_count", True)
-    if experts := count("expert_count"):
-        shared = count("expert_shared_feed_forward_length") or 0
-        hidden = experts * (count("expert_feed_forward_length") or hidden or 0) + shared
+    layers, width = header.whole("block_count") or 0, header.whole("embedding_length") or 0
+    hidden, heads = header.by_layer("feed_forward_length"), header.by_layer("attention.head_count")
+    if experts := header.whole("expert_count"):
+        shared = header.whole("expert_shared_feed_forward_length") or 0
+        each = header.whole("expert_feed_forward_length") or hidden
+        hidden = experts * each + shared if isinstance(each, int) else None
     shapes = {"mlp": (layers, hidden), "head": (layers, heads), "residual": (layers + 1, width)}
     # A list means a number for each layer: no single width to show before the model is built.
-    known = {site: shape for site, shape in shapes.items() if isinstance(shape[1], int)}
+    known = {site: (count, each) for site, (count, each) in shapes.items() if isinstance(each, int)}
     return ModelInfo(
         source=source,
         model_type=header.architecture,
@@ -223,7 +217,7 @@ def _of_gguf(source: str, header: GgufHeader, device: str, dtype: str) -> ModelI
         licence=header.licence,
         download_bytes=4 * header.parameters,
         bytes_available=available(device),
-        context=count("context_length"),
+        context=header.whole("context_length"),
         hidden=width,
         vocabulary=next(reversed(header.tensors.get("token_embd.weight", ())), None),
     )

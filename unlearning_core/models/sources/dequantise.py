@@ -1,27 +1,27 @@
 """A GGUF model becomes a safetensors folder, once: left quantised, it can be neither edited nor saved."""
 
 import logging
-import re
 import time
-from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from unlearning_core.compat import building_a_model, gguf_architectures, gguf_names_of, watching_loaded_keys
-from unlearning_core.errors import InputError
+from unlearning_core.compat import building_a_model, gguf_names_of, watching_loaded_keys
+from unlearning_core.errors import InputError, WorkbenchError
 from unlearning_core.models.devices import check_fits
 from unlearning_core.models.integrity import check_loaded
 from unlearning_core.models.loading_bars import reporting
-from unlearning_core.models.sources.folder import first_line
+from unlearning_core.models.sources.extra_tokens import special_ids_beyond
+from unlearning_core.models.sources.folder import first_line, rows_of
 from unlearning_core.models.sources.gguf import GgufHeader
+from unlearning_core.models.sources.gguf_checks import check_header, check_written
+from unlearning_core.models.sources.gguf_keys import settle
 from unlearning_core.models.sources.gguf_parts import WholeGguf, join
-from unlearning_core.models.sources.gguf_rope import FACTORS, rope_settings
+from unlearning_core.models.sources.gguf_rope import FACTORS, rope_settings, with_rope
 from unlearning_core.models.sources.prepared import check_space, prepare_once
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 _log = logging.getLogger(__name__)
-_BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
 
 
 def dequantise(
@@ -34,7 +34,7 @@ def dequantise(
 ) -> Path:
     """Write a GGUF model as float32 safetensors with its tokenizer into `target`, as `prepare_once` does.
 
-    The folder's stamp says `sha256`, which is that of `whole`, what was checked, and `facts` (licence, title).
+    The folder's stamp says `sha256`, which is the identity of `whole`, what was checked, and `facts` (licence, title).
 
     Raises:
         InputError: the model is not a causal language model that transformers can read, lacks tensors, has some that
@@ -45,6 +45,7 @@ def dequantise(
     def fill(folder: Path) -> dict[str, Any]:
         header, several = whole.header, len(whole.parts) > 1
         check_header(whole)
+        check_written(whole)
         # transformers holds the dequantised arrays and the model made from them at the same time.
         check_fits(whole.name, 2 * 4 * header.parameters, "cpu", "dequantised to float32")
         size = sum(part.stat().st_size for part in whole.parts) if several else 0
@@ -61,74 +62,9 @@ def dequantise(
     return prepare_once(target, sha256, fill, progress)
 
 
-def check_header(whole: WholeGguf) -> None:
-    """What can be told of a GGUF model before a weight is read: its kind, its family, its formats, its blocks.
-
-    Raises:
-        InputError: it cannot be used; says why and what to do.
-    """
-    path, header = whole.parts[0], whole.header
-    kind = header.fields.get("general.type", "model")
-    if kind == "adapter":
-        raise InputError(
-            f"{path} is an adapter (LoRA), not a model. Merge it into its base model (llama.cpp: llama-export-lora) "
-            "and give the merged file."
-        )
-    if kind not in ("model", "") or header.architecture == "clip":
-        sees = header.architecture == "clip"
-        what = "the part of a multimodal model that reads pictures" if sees else f"a {kind} file"
-        raise InputError(f"{path} is {what}, not a language model. Give the file of the language model.")
-    known = gguf_architectures()
-    if _plain(header.architecture) not in {_plain(name) for name in known}:
-        raise InputError(
-            f"{path} is of the family {header.architecture!r}, which transformers cannot read from GGUF (it can: "
-            f"{', '.join(known)}). Choose the model's safetensors folder."
-        )
-    _check_formats(path, header)
-    _check_blocks(path, header)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_]", "", name)
-
-
-def _check_formats(path: Path, header: GgufHeader) -> None:
-    import gguf
-    import numpy as np
-
-    for name, form in header.formats.items():
-        kind = gguf.GGMLQuantizationType[form]
-        try:
-            gguf.dequantize(np.zeros(gguf.GGML_QUANT_SIZES[kind][1], np.uint8), kind)
-        except NotImplementedError as error:
-            raise InputError(
-                f"{path}: the tensor {name} is stored as {form}, which cannot be dequantised here. Choose a file in a "
-                "usual format, such as Q8_0 or Q4_K_M, or a safetensors folder."
-            ) from error
-
-
-def _check_blocks(path: Path, header: GgufHeader) -> None:
-    """Every block that the header counts is there, each with the same tensors, and no other."""
-    count = int(header.of_family("block_count") or 0)
-    names: dict[int, set[str]] = defaultdict(set)
-    for name in header.tensors:
-        if found := _BLOCK.fullmatch(name):
-            names[int(found[1])].add(found[2])
-    if missing := sorted(set(range(count)) - set(names)):
-        raise InputError(
-            f"{path} lacks {len(missing)} of the {count} blocks that its header counts (blk.{missing[0]}, ...): it is "
-            "a part of a model, or damaged. Put all parts into one folder, or download it again."
-        )
-    if beyond := sorted(set(names) - set(range(count))):
-        raise InputError(
-            f"{path} holds the block blk.{beyond[0]} beyond the {count} that its header counts; without it this would "
-            "be another model. Choose another file of the model, without layers for predicting several tokens at once."
-        )
-
-
 def _convert(file: Path, given: Path, header: GgufHeader, folder: Path, progress: ProgressCallback) -> None:
     """Write the model in `file` into `folder`; the sentences name the file that was `given`."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     where, name = str(file.parent), file.name
     try:
@@ -136,11 +72,18 @@ def _convert(file: Path, given: Path, header: GgufHeader, folder: Path, progress
         progress(Progress(f"reading the tokenizer of {name}", 0, None))
         tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, local_files_only=True)
         progress(Progress(f"reading the settings of {name}", 0, None))
+        config = AutoConfig.from_pretrained(where, gguf_file=name, local_files_only=True)
+        settle(str(given), header, config)
+        if scaling := rope_settings(file, header, config):
+            with_rope(config, **scaling)
+        for key in special_ids_beyond(config.to_dict(), rows_of(config)):
+            setattr(config, key, None)  # a family's default for an id that the file does not name
         # A second loop hands the arrays to the model at once; it would start the same bar again.
         told = reporting(f"dequantising {name}", lambda report: progress(report) if report.unit == "bytes" else None)
         with building_a_model(), told, watching_loaded_keys() as keys:
             model, report = AutoModelForCausalLM.from_pretrained(
                 where,
+                config=config,
                 gguf_file=name,
                 quantization_config=GgufConfig(dequantize=True),
                 dtype="float32",
@@ -149,16 +92,16 @@ def _convert(file: Path, given: Path, header: GgufHeader, folder: Path, progress
                 ignore_mismatched_sizes=True,  # `check_loaded` names the tensor
             )
             found = keys()
-    except (ValueError, KeyError, NotImplementedError, RuntimeError, AttributeError, TypeError) as error:
+    except WorkbenchError:
+        raise
+    except Exception as error:  # a wrong value raises whatever transformers' own checks raise
         raise InputError(
             f"{given} cannot be read as a causal language model of the family {header.architecture!r} "
-            f"({first_line(error)}). Choose a GGUF file of a family that transformers can dequantise, or a "
-            "safetensors folder."
+            f"({first_line(error.__cause__ or error)}). Choose a GGUF file of a family that transformers can "
+            "dequantise, or a safetensors folder."
         ) from error
     check_loaded(str(given), model, found, report, {})
     _check_all_used(given, header, model)
-    if scaling := rope_settings(file, header, model.config):
-        model.config.rope_parameters = {**model.config.rope_parameters, **scaling}
     # A GGUF names no limit of the tokenizer; the model's own is the true one.
     if limit := getattr(model.config, "max_position_embeddings", None):
         tokenizer.model_max_length = limit

@@ -8,34 +8,55 @@ gguf 0.19), this reader .04 s and less than 1 MB. A page asks whenever a person 
 import math
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from unlearning_core.errors import InputError
 
 _SCALARS = dict(enumerate(("<B", "<b", "<H", "<h", "<I", "<i", "<f", "<?"))) | {10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _LIST = 8, 9
 _MOST_DIMENSIONS = 8
+_MOST = 1 << 40
+_KEPT, _KEPT_NUMBERS = 4, 4096
+"""Entries of a list that are kept: of a vocabulary a few, of numbers for each layer all."""
+
+_OTHERWISE = (
+    (b"version https://git", "only a Git LFS pointer, not the model. Fetch it with: git lfs pull"),
+    (b"<", "a page of the web saved under this name. Download the file itself, not the page about it."),
+    (b"{", "JSON saved under this name, such as the answer of a server. Download the file itself."),
+    (b"PK\x03\x04", "a zip. Give it the ending .zip, or unpack it."),
+    (b"ggjt", "of the format GGML, from before GGUF. Choose a newer file of the model."),
+    (b"tjgg", "of the format GGML, from before GGUF. Choose a newer file of the model."),
+    (b"lmgg", "of the format GGML, from before GGUF. Choose a newer file of the model."),
+)
+"""How files start that are no GGUF and go by its name, and what to say of them after the words "it is "."""
 _LEAST_TENSOR, _LEAST_FIELD = 24, 13
 """Bytes that a tensor's entry and a field take at least: a name's length and, with no dimension or a byte, the rest."""
 
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """A file's keys (of a list only its first few entries) and tensors: name -> shape, fastest dimension first.
+    """A file's keys (of a long list only its first few entries) and tensors: name -> shape, fastest dimension first.
 
-    `formats` holds the number format of each tensor, as llama.cpp calls it (F32, Q4_K).
+    Attributes:
+        formats: the number format of each tensor, as llama.cpp calls it (F32, Q4_K).
+        places: of each tensor, the positions in its file at which its bytes start and end.
+        counts: of each key that is a list, its entries.
+        file: what the sentences call it.
     """
 
     fields: dict[str, Any]
     tensors: dict[str, tuple[int, ...]]
     formats: dict[str, str]
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    file: str = "the GGUF file"
 
     @property
     def architecture(self) -> str:
         """llama.cpp's name of the family, mostly the one of transformers."""
-        return str(self.fields["general.architecture"])
+        return str(self.fields.get("general.architecture", ""))
 
     @property
     def parameters(self) -> int:
@@ -52,6 +73,49 @@ class GgufHeader:
         """The value of `<architecture>.<key>`, or None."""
         return self.fields.get(f"{self.architecture}.{key}")
 
+    @property
+    def family_keys(self) -> list[str]:
+        """The keys of the family, without its name, in the file's order."""
+        prefix = f"{self.architecture}."
+        return [key.removeprefix(prefix) for key in self.fields if key.startswith(prefix)]
+
+    def whole(self, key: str, least: int = 0) -> int | None:
+        """The whole number of `<architecture>.<key>`, or of `key` where that is the full name; None where it is absent.
+
+        Raises:
+            InputError: it is something else, or less than `least`.
+        """
+        found = self._value(key)
+        if found is not None and (type(found) is not int or not least <= found < _MOST):
+            self._refuse(key, found, f"a whole number from {least}")
+        return found
+
+    def by_layer(self, key: str, least: int = 0) -> int | list[int] | None:
+        """As `whole`, of a key that may be a list with a number for each layer."""
+        found = self._value(key)
+        numbers = found if isinstance(found, list) else []
+        if not numbers:
+            return self.whole(key, least)
+        if any(type(one) is not int or not 0 <= one < _MOST for one in numbers):
+            self._refuse(key, found, "whole numbers")
+        return numbers
+
+    def real(self, key: str) -> float | None:
+        """As `whole`, of a finite number from 0."""
+        found = self._value(key)
+        if found is not None and (type(found) not in (int, float) or not 0 <= found < math.inf):
+            self._refuse(key, found, "a finite number from 0")
+        return None if found is None else float(found)
+
+    def _value(self, key: str) -> Any:
+        return self.fields[key] if key in self.fields else self.of_family(key)
+
+    def _refuse(self, key: str, found: Any, expected: str) -> NoReturn:
+        raise InputError(
+            f"{self.file}: its field {key} is {repr(found)[:80]}, expected {expected}. Download it again, or choose "
+            "another file."
+        )
+
 
 def read_gguf(path: Path, *, part: bool = False) -> GgufHeader:
     """Read the header of `path` and check that the file is as long as it promises.
@@ -65,8 +129,12 @@ def read_gguf(path: Path, *, part: bool = False) -> GgufHeader:
     if not path.is_file():
         raise InputError(f"{path} does not exist. Give the path of a .gguf file.")
     with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise InputError(f"{path} is not a GGUF file: it does not start with the letters GGUF. Download it again.")
+        start = file.read(64)
+        if not start.startswith(b"GGUF"):
+            what = next((told for begins, told in _OTHERWISE if start.lstrip().startswith(begins)), None)
+            what = f"it is {what}" if what else "it does not start with the letters GGUF. Download it again."
+            raise InputError(f"{path} is not a GGUF file: {what}")
+        file.seek(4)
         try:
             header, end = _header(file)
         except (struct.error, ArithmeticError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
@@ -90,15 +158,29 @@ def _header(file: BinaryIO) -> tuple[GgufHeader, int]:
     size = os.fstat(file.fileno()).st_size
     (version,) = _take(file, "<I")
     if version not in (2, 3):
-        raise ValueError(f"GGUF version {version}")
+        big = version in (2 << 24, 3 << 24)
+        what = (
+            "is written for machines with the other byte order (big-endian)"
+            if big
+            else f"is damaged, or of version {version}"
+        )
+        raise InputError(
+            f"{file.name} {what}; GGUF of version 2 or 3, little-endian, is read here. Choose another file of the "
+            "model, or convert it anew."
+        )
     tensor_count, field_count = _take(file, "<QQ")
     if tensor_count * _LEAST_TENSOR + field_count * _LEAST_FIELD > size:
         raise ValueError("more tensors or fields than there are bytes")
-    fields = {}
+    fields: dict[str, Any] = {}
+    counts: dict[str, int] = {}
     for _ in range(field_count):
         key = _string(file)
-        fields[key] = _value(file, _take(file, "<I")[0])
-    tensors, formats, ends = {}, {}, [0]
+        kind = _take(file, "<I")[0]
+        if kind == _LIST:
+            counts[key] = _take(file, "<IQ")[1]
+            file.seek(-12, 1)
+        fields[key] = _value(file, kind)
+    tensors, formats, places = {}, {}, {}
     for _ in range(tensor_count):
         name = _string(file)
         (dimensions,) = _take(file, "<I")
@@ -113,10 +195,27 @@ def _header(file: BinaryIO) -> tuple[GgufHeader, int]:
             )
         block, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
         tensors[name], formats[name] = shape, GGMLQuantizationType(kind).name
-        ends.append(offset + math.prod(shape) // block * block_bytes)
+        places[name] = (offset, offset + math.prod(shape) // block * block_bytes)
     alignment = int(fields.get("general.alignment", 32))
+    if alignment < 1:
+        raise ValueError(f"alignment {alignment}")
     start = -(-file.tell() // alignment) * alignment
-    return GgufHeader(fields, tensors, formats), start + max(ends)
+    _check_apart(file.name, places)
+    placed = {name: (start + first, start + end) for name, (first, end) in places.items()}
+    end = max((end for _, end in placed.values()), default=start)
+    return GgufHeader(fields, tensors, formats, placed, counts, file.name), end
+
+
+def _check_apart(path: str, places: dict[str, tuple[int, int]]) -> None:
+    """No two tensors share a byte."""
+    inside, reached = "", 0
+    for name, (first, end) in sorted(places.items(), key=lambda entry: entry[1]):
+        if first < reached and end > first:
+            raise InputError(
+                f"{path} is damaged: its header lets the tensors {inside} and {name} share bytes. Download it again."
+            )
+        if end > reached:
+            inside, reached = name, end
 
 
 def _take(file: BinaryIO, form: str) -> tuple[Any, ...]:
@@ -142,7 +241,8 @@ def _value(file: BinaryIO, kind: int) -> Any:
     inner, count = _take(file, "<IQ")
     if count > os.fstat(file.fileno()).st_size:
         raise ValueError("a list of more entries than there are bytes")
-    kept = [_value(file, inner) for _ in range(min(count, 4))]
+    most = _KEPT_NUMBERS if inner in _SCALARS and count <= _KEPT_NUMBERS else _KEPT
+    kept = [_value(file, inner) for _ in range(min(count, most))]
     if inner in _SCALARS:
         file.seek(struct.calcsize(_SCALARS[inner]) * (count - len(kept)), 1)
     else:

@@ -43,12 +43,12 @@ def whole_gguf(path: Path) -> WholeGguf:
         InputError: a part is missing, damaged or of another model; the sentence names it.
     """
     header = read_gguf(path, part=True)
-    count = int(header.fields.get("split.count") or 0)
+    count = header.whole("split.count") or 0
     named = _PART.fullmatch(path.name)
     if count <= 1 and (named is None or int(named["count"]) <= 1):
         return WholeGguf((path,), read_gguf(path))
     if named is None or (count and int(named["count"]) != count):
-        number = int(header.fields.get("split.no") or 0) + 1
+        number = (header.whole("split.no") or 0) + 1
         raise InputError(
             f"{path} is part {number} of {count} of a model, and only its own name says where the others are. Call it "
             f"NAME-{number:05d}-of-{count:05d}.gguf again, beside the others."
@@ -70,7 +70,7 @@ def _joined(headers: list[GgufHeader], paths: list[Path]) -> GgufHeader:
     tensors: dict[str, tuple[int, ...]] = {}
     formats: dict[str, str] = {}
     for number, (header, path) in enumerate(zip(headers, paths, strict=True)):
-        says = header.fields.get("split.no")
+        says = header.whole("split.no")
         family = header.fields.get("general.architecture", first.fields.get("general.architecture"))
         if says not in (None, number) or family != first.fields.get("general.architecture"):
             raise InputError(
@@ -81,15 +81,16 @@ def _joined(headers: list[GgufHeader], paths: list[Path]) -> GgufHeader:
             raise InputError(f"{path} holds {twice[0]}, as an earlier part does. Download the parts again.")
         tensors |= header.tensors
         formats |= header.formats
-    promised = first.fields.get("split.tensors.count")
-    if promised is not None and int(promised) != len(tensors):
+    promised = first.whole("split.tensors.count")
+    if promised is not None and promised != len(tensors):
         raise InputError(
             f"The {len(paths)} parts of {paths[0].name} hold {len(tensors)} tensors, and the first promises "
             f"{promised}. Download the parts again."
         )
     if "general.architecture" not in first.fields:
         raise InputError(f"{paths[0]} names no architecture, as the first part of a model does. Download it again.")
-    return replace(first, tensors=tensors, formats=formats)
+    # Places are within a part, and no one file has them all.
+    return replace(first, tensors=tensors, formats=formats, places={})
 
 
 def join(whole: WholeGguf, target: Path, progress: ProgressCallback = silent) -> Path:

@@ -8,7 +8,8 @@ from typing import Literal
 from unlearning_core.errors import InputError
 from unlearning_core.models.checksums import fingerprint_of_folder
 from unlearning_core.models.sources.dequantise import dequantise
-from unlearning_core.models.sources.gguf_parts import whole_gguf
+from unlearning_core.models.sources.gguf_keys import changes_more
+from unlearning_core.models.sources.gguf_parts import WholeGguf, whole_gguf
 from unlearning_core.models.sources.hub import commit_of, download
 from unlearning_core.models.sources.plain import Asked, plain_folder
 from unlearning_core.models.sources.prepared import root
@@ -113,8 +114,13 @@ def own_folder(
     if found.kind == "folder":
         return found.path
     whole = whole_gguf(found.path)
-    checksum = whole.checksum(progress)
-    return dequantise(whole, root() / "gguf" / f"{whole.name}-{checksum[:12]}", checksum, progress=progress)
+    content = _content(whole, progress)
+    return dequantise(whole, root() / "gguf" / f"{whole.name}-{content[:12]}", content, progress=progress)
+
+
+def _content(whole: WholeGguf, progress: ProgressCallback = silent) -> str:
+    """The checksum, marked where the model that is made of the file is another than before all its keys were kept."""
+    return whole.checksum(progress) + ("+keys" if changes_more(whole.header) else "")
 
 
 def refuse_revision(found: Source, revision: str | None) -> None:
@@ -130,8 +136,8 @@ def fingerprint(source: str, revision: str | None = None) -> str:
     """Identity of a model's content: equal for equal bytes, wherever they lie and whenever they were copied.
 
     A folder: SHA-256 over the names and checksums of the files that loading reads. A GGUF file: its checksum, of all
-    parts where there are several. A
-    starter: that of the folder or GGUF file that it is. The Hub: the commit. Checksums are remembered.
+    parts where there are several, marked where a key of it was once left out of the model. A starter: that of the
+    folder or GGUF file that it is. The Hub: the commit. Checksums are remembered.
 
     Raises:
         InputError: the source cannot be had.
@@ -143,5 +149,5 @@ def fingerprint(source: str, revision: str | None = None) -> str:
     if found.kind == "starter":
         return STARTERS[found.name].fingerprint()
     if found.kind == "gguf":
-        return f"gguf:{whole_gguf(found.path).checksum()}"
+        return f"gguf:{_content(whole_gguf(found.path))}"
     return fingerprint_of_folder(found.path)
