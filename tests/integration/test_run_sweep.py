@@ -100,7 +100,7 @@ def test_another_ranking_is_cut_from_its_top_alone_and_kept_beside_the_runs_own(
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("text", "is no table that can be read"),
+        ("text", "is damaged, or no such table"),
         ("columns", "has no column 'rank'"),
         ("part", "ranks 20 of this run's 144 neurons, in 20 lines"),
         ("twice", "ranks 72 of this run's 144 neurons, in 144 lines"),

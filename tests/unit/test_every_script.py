@@ -198,10 +198,12 @@ def test_each_character_of_the_compared_spelling_has_its_place(text: str) -> Non
 def test_a_word_of_running_text_is_never_missed(text: str) -> None:
     spans = Matcher(Concept(("椅子",))).spans(text)
     bare = "".join(letter for letter in text if unicodedata.category(letter) != "Cf" and not letter.isspace())
-    assert len(spans) == unicodedata.normalize("NFKC", bare).count("椅子")
-    assert all(
-        "椅子" in "".join(text[s.start : s.end].split()).replace("\u200b", "").replace("\u00ad", "") for s in spans
-    )
+    there = unicodedata.normalize("NFKC", bare).count("椅子")
+    # Points and accents count for nothing: a word that has some is found too.
+    marked = any(unicodedata.category(letter).startswith("M") for letter in text)
+    assert len(spans) >= there if marked else len(spans) == there
+    letters = ("".join(sign for sign in text[s.start : s.end] if unicodedata.category(sign)[0] == "L") for s in spans)
+    assert all("椅子" in unicodedata.normalize("NFKC", found) for found in letters)
 
 
 @pytest.mark.parametrize(

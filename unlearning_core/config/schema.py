@@ -65,7 +65,7 @@ class NeuralProbingSection(Section):
     retain_corpus: Location = Field(None, description="more text without the concept, to rank against and measure on")
     retain_corpus_split: str | None = Field(None, description="split of that dataset")
     retain_corpus_column: str | None = Field(None, description="text column of that dataset or CSV")
-    retain_corpus_reading: TextReadingSection = Field(default_factory=TextReadingSection)
+    retain_corpus_reading: TextReadingSection = Field(default_factory=TextReadingSection, description="as above")
     neighbours: Annotated[str | list[str] | None, PATH] = Field(
         None, description="words near the concept that must stay, a file or a list: ranked against, measured apart"
     )

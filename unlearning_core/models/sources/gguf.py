@@ -212,7 +212,8 @@ def _check_apart(path: str, places: dict[str, tuple[int, int]]) -> None:
     for name, (first, end) in sorted(places.items(), key=lambda entry: entry[1]):
         if first < reached and end > first:
             raise InputError(
-                f"{path} is damaged: its header lets the tensors {inside} and {name} share bytes. Download it again."
+                f"{path} is damaged: its header lets the tensors {inside[:80]!r} and {name[:80]!r} share bytes. "
+                "Download it again."
             )
         if end > reached:
             inside, reached = name, end
