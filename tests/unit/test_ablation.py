@@ -27,6 +27,7 @@ def neurons_of(of: RankingInput, site: str) -> np.ndarray:
     return np.array([(layer, index) for layer in range(layers) for index in (0, 1, width - 1)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("site", ["mlp", "head", "residual"])
 @pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2_moe"])
 def test_each_cut_is_what_its_mask_measures_by_itself(family: str, site: str) -> None:

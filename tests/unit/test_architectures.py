@@ -141,6 +141,7 @@ def test_bloom_with_tensor_parallel_pretraining_alone_calls_its_projection():
     assert set(map_model(tiny_model("bloom", pretraining_tp=2)).shapes) == set(SITES)
 
 
+@pytest.mark.slow
 def test_a_quantising_projection_refuses_its_site():
     model = tiny_model("bitnet")
     for layer in model.model.layers:

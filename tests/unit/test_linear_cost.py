@@ -72,7 +72,7 @@ def text_of(unit: str, length: int) -> str:
     return ("a" if UNITS[unit].isspace() else "") + UNITS[unit] * (length // len(UNITS[unit])) + "a"
 
 
-LENGTH = int(os.environ.get("UNLEARNING_LONG_TEXT", "100000"))
+LENGTH = int(os.environ.get("UNLEARNING_LONG_TEXT", "50000"))
 """Characters of the longest texts; a million takes ten minutes."""
 
 

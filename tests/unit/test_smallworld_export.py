@@ -20,6 +20,7 @@ def read(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_every_set_is_a_file_and_the_card_counts_its_rows(folder):
     card = (folder / "README.md").read_text(encoding="utf-8")
     for name in "texts forget neighbour retain questions truth cloze facts nonsense other_sense".split():
@@ -74,6 +75,7 @@ def test_the_words_are_those_of_the_family(folder):
     ]
 
 
+@pytest.mark.slow
 def test_an_export_over_an_older_one_takes_its_place(folder):
     before = read(folder / "retain.jsonl")
     export(["seats"], folder, limit=200, datasets=True)

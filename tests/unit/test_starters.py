@@ -124,6 +124,7 @@ def _prepare(file: Path, target: Path, start: Any, results: Any) -> None:
     results.put(any(phase.startswith("saving") for phase in phases))
 
 
+@pytest.mark.slow
 def test_two_processes_that_prepare_at_once_make_one_folder(file: Path, models: Path) -> None:
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(2), context.Queue()
