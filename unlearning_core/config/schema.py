@@ -36,6 +36,10 @@ class BaseModelSection(Section):
         "refuse", description="tokens without a row in the embedding: refuse, resize (new rows, the mean), drop them"
     )
 
+    def how_to_load(self) -> dict[str, Any]:
+        """How this model is read, and others beside it: arguments of `load_model` and `inspect_model`."""
+        return self.model_dump(include={"device", "dtype", "allow_pickle", "extra_tokens"})
+
 
 class TextReadingSection(Section):
     """How a text source is to be read, where it is in doubt."""

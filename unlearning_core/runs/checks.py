@@ -276,10 +276,7 @@ def check_never_knew(config: ExperimentConfig) -> None:
             inspect_model(
                 section.model,
                 revision=section.revision,
-                device=base.device,
-                dtype=base.dtype,
-                allow_pickle=base.allow_pickle,
-                extra_tokens=base.extra_tokens,
+                **base.how_to_load(),
             )
 
 

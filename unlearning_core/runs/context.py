@@ -127,10 +127,7 @@ class RunContext:
                 self._models[state] = load_model(
                     section.base_model_path,
                     revision=section.revision,
-                    device=section.device,
-                    dtype=section.dtype,
-                    allow_pickle=section.allow_pickle,
-                    extra_tokens=section.extra_tokens,
+                    **section.how_to_load(),
                     progress=self.progress,
                 )
             else:
@@ -158,10 +155,7 @@ class RunContext:
         info = inspect_model(
             section.base_model_path,
             revision=section.revision,
-            device=section.device,
-            dtype=section.dtype,
-            allow_pickle=section.allow_pickle,
-            extra_tokens=section.extra_tokens,
+            **section.how_to_load(),
             progress=self.progress,
         )
         return info, False

@@ -55,10 +55,7 @@ def distance_state(state: str) -> Callable[[RunContext, Path], Summary]:
         never_knew = load_model(
             str(section.model),
             revision=section.revision,
-            device=base.device,
-            dtype=base.dtype,
-            allow_pickle=base.allow_pickle,
-            extra_tokens=base.extra_tokens,
+            **base.how_to_load(),
             progress=context.progress,
         )
         found = distance(
