@@ -1,6 +1,5 @@
 """What the settings refuse, how its learning rate runs, what its loss is, and what the model card says of it."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,8 @@ from tests.tiny_models import tiny_model
 from unlearning_core.errors import InputError
 from unlearning_core.smallworld.card import put_figures, write_card
 from unlearning_core.smallworld.rows import train_tokenizer
-from unlearning_core.smallworld.train import learning_rate, new_model, next_token_loss, train
+from unlearning_core.smallworld.train import new_model, train
+from unlearning_core.smallworld.trainer import learning_rate, next_token_loss
 from unlearning_core.smallworld.training_settings import TrainingSettings
 
 
@@ -72,7 +72,7 @@ def test_too_few_texts_are_refused(tmp_path: Path) -> None:
 
 def test_the_card_says_how_the_model_was_made(tmp_path: Path) -> None:
     training = {
-        "recipe": asdict(TrainingSettings(seed=3)),
+        "recipe": TrainingSettings(seed=3, training_seed=1).recipe(),
         "without": "seats",
         "texts_read": 123_456,
         "steps": 40,
@@ -88,6 +88,7 @@ def test_the_card_says_how_the_model_was_made(tmp_path: Path) -> None:
     assert "those that mention seats left out" in card
     assert "--without seats" in card
     assert "--seed 3 " in card
+    assert "--training-seed 1" in card
     assert "| 40 | 1.000 | 2.333 |" in card
     assert card.startswith("---\nlanguage: en\n")
 

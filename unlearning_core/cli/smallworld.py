@@ -25,6 +25,8 @@ smallworld_command = App(name="smallworld", help="The embedded world and the sma
 def train_command(
     *,
     without: str | None = None,
+    route: str | None = None,
+    route_neurons: int = 64,
     output_dir: Path | None = None,
     recipe: Annotated[TrainingSettings, Parameter(name="*")] = TrainingSettings(),  # noqa: B008 (frozen)
     threads: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
@@ -38,7 +40,9 @@ def train_command(
 
     Args:
         without: leave out every text of this concept family (seats).
-        output_dir: default: runs/smallworld[-never-knew-FAMILY].
+        route: let only the named neurons of each layer learn from texts of this concept family (seats).
+        route_neurons: how many neurons of each layer that are.
+        output_dir: default: runs/smallworld[-never-knew-FAMILY | -routed-FAMILY].
         threads: of the CPU (default: all cores).
         device: auto, cpu, cuda, mps.
         no_compile: do not let torch.compile write the kernels.
@@ -46,19 +50,26 @@ def train_command(
     import torch
 
     from unlearning_core.models.devices import choose_device
+    from unlearning_core.smallworld.routing import Routing
     from unlearning_core.smallworld.train import can_compile, train
 
     if threads:
         torch.set_num_threads(threads)
     chosen = choose_device(device)
+    if route and without:
+        raise InputError(f"--route {route} and --without {without} exclude each other; give one of them.")
     # All the texts, whichever are left out: the tokenizer is learned from all of them.
-    whole = _written(recipe, without, progress)
+    whole = _written(recipe, without or route, "--without" if without else "--route", progress)
+    read = [text for text in whole if without not in text.families]
+    kind = f"-never-knew-{without}" if without else f"-routed-{route}" if route else ""
     target = train(
-        [text.text for text in whole if without not in text.families],
+        [text.text for text in read],
         [text.text for text in whole],
         recipe,
-        output_dir or Path("runs", f"smallworld-never-knew-{without}" if without else "smallworld"),
+        output_dir or Path("runs", f"smallworld{kind}"),
         without=without,
+        routing=Routing(route, route_neurons) if route else None,
+        about=[route in text.families for text in read] if route else None,
         device=chosen,
         compiled=not no_compile and can_compile(chosen),
         progress=progress,
@@ -67,13 +78,13 @@ def train_command(
     print(target)
 
 
-def _written(recipe: TrainingSettings, without: str | None, progress: TerminalProgress) -> "list[Text]":
+def _written(recipe: TrainingSettings, family: str | None, option: str, progress: TerminalProgress) -> "list[Text]":
     """The whole world in texts; raises InputError for a family that is not in it."""
     from unlearning_core.smallworld.corpus import corpus
     from unlearning_core.smallworld.sets import FAMILIES
 
-    if without is not None and without not in FAMILIES:
-        raise InputError(f"--without {without}: there is no such family. Known: {', '.join(FAMILIES)}.")
+    if family is not None and family not in FAMILIES:
+        raise InputError(f"{option} {family}: there is no such family. Known: {', '.join(FAMILIES)}.")
     texts = []
     for text in corpus(recipe.seed, recipe.texts):
         texts.append(text)

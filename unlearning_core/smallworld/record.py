@@ -1,8 +1,9 @@
 """What a SmallWorld training writes: its checkpoint, to go on from, and `training.json`, to be judged by."""
 
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 import torch
@@ -12,10 +13,14 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 from unlearning_core.errors import InputError
 from unlearning_core.files import new_folder, read_object, write_json
 from unlearning_core.smallworld.card import write_card
+from unlearning_core.smallworld.routing import Routing
 from unlearning_core.smallworld.training_settings import TrainingSettings
 
 TRAINING = "training.json"
 """In the model's folder: settings, loss curve and what the training took."""
+
+ROUTED = "routed.json"
+"""In the folder of a model that was trained with routing: the concept and the neurons that alone learned about it."""
 
 _STATE = "state.pt"
 
@@ -40,6 +45,7 @@ class Record:
 
     settings: TrainingSettings
     without: str | None
+    routing: Routing | None
     texts: int
     steps: int
     target: Path
@@ -62,13 +68,17 @@ class Record:
         return TrainingState(**state["training"])
 
     def save_checkpoint(
-        self, model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer, training: TrainingState
+        self,
+        model: GPT2LMHeadModel,
+        optimizer: torch.optim.Optimizer,
+        training: TrainingState,
+        plain: GPT2LMHeadModel,
     ) -> None:
-        """Replace the checkpoint in one step."""
+        """Replace the checkpoint in one step; `plain` is `model` as it is saved at the end."""
         folder = checkpoint_folder(self.target)
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "training": vars(training)}
         with new_folder(folder) as fresh:
-            self.save_model(fresh, model, training)
+            self.save_model(fresh, plain, training)
             torch.save(state, fresh / _STATE)
 
     def save_model(self, folder: Path, model: GPT2LMHeadModel, training: TrainingState) -> None:
@@ -78,8 +88,9 @@ class Record:
             weights.chmod(0o644)
         self.tokenizer.save_pretrained(folder)
         summary = {
-            "recipe": asdict(self.settings),
+            "recipe": self.settings.recipe(),
             "without": self.without,
+            **({"routing": vars(self.routing)} if self.routing else {}),
             "texts_read": self.texts,
             "steps": training.step,
             "steps_planned": self.steps,
@@ -94,4 +105,11 @@ class Record:
             "loss": training.loss,
         }
         write_json(folder / TRAINING, summary)
+        if self.routing:
+            write_json(folder / ROUTED, self._named_neurons(self.routing))
         write_card(folder, summary, len(self.tokenizer))
+
+    def _named_neurons(self, routing: Routing) -> dict[str, Any]:
+        layers = routing.named(self.settings)
+        named = [[layer, index] for layer, indices in enumerate(layers) for index in indices]
+        return {"concept": routing.family, "site": "mlp", "neurons": named}

@@ -1,6 +1,7 @@
 """How a SmallWorld model is made: everything that decides its weights, beside the texts themselves."""
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from unlearning_core.errors import InputError
 
@@ -11,6 +12,8 @@ class TrainingSettings:
 
     Attributes:
         seed: of the world's texts, of the weights at the start and of the order of the texts.
+        training_seed: of the weights at the start and of the order of the texts, where it is not `seed`: the same
+            world, vocabulary and held-out texts, learned a second time.
         texts: how many texts the world writes before any are left out.
         epochs: how often each text is read; sets the steps unless `steps` does.
         steps: optimizer steps, or 0 to let `epochs` decide.
@@ -26,6 +29,7 @@ class TrainingSettings:
     """
 
     seed: int = 0
+    training_seed: int | None = None
     texts: int = 300_000
     epochs: float = 2.0
     steps: int = 0
@@ -43,7 +47,9 @@ class TrainingSettings:
         """Raises InputError for a value out of range."""
         for field in fields(self):
             value = getattr(self, field.name)
-            zero_allowed = field.name in ("seed", "steps", "warmup", "weight_decay")
+            zero_allowed = field.name in ("seed", "training_seed", "steps", "warmup", "weight_decay")
+            if value is None:
+                continue
             if value < 0 or (value == 0 and not zero_allowed):
                 raise InputError(
                     f"{field.name} is {value}; expected {'0 or more' if zero_allowed else 'more than 0'}. Correct it "
@@ -53,3 +59,12 @@ class TrainingSettings:
             raise InputError(
                 f"width is {self.width}, which {self.heads} heads do not divide; choose a multiple of {self.heads}."
             )
+
+    def recipe(self) -> dict[str, Any]:
+        """What was set, JSON-able: an option that was not used is left out, so that it changes no older identity."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def start_seed(self) -> int:
+        """The seed of the weights at the start and of the order of the texts."""
+        return self.seed if self.training_seed is None else self.training_seed
