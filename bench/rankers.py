@@ -24,6 +24,7 @@ from unlearning_core.concepts.file_content import read_text
 from unlearning_core.errors import InputError, Stopped, WorkbenchError, WorkFailed
 from unlearning_core.evaluation.sweep import RATIOS
 from unlearning_core.files import write_json, write_text
+from unlearning_core.models.ground_truth import ground_truth
 from unlearning_core.models.loading import load_model
 from unlearning_core.models.sources.resolve import fingerprint
 from unlearning_core.rankers.registry import RANKERS, get_ranker
@@ -148,7 +149,9 @@ class Tournament:
                 loaded = loaded or load_model(source, dtype=self._settings["dtype"])
                 try:
                     splits[concept] = splits.get(concept) or texts.split(words)
-                    contest = Contest(loaded, splits[concept], CUTS, self._settings["seed"])
+                    truth = ground_truth(source)
+                    known = truth if truth is not None and truth.concept == concept else None
+                    contest = Contest(loaded, splits[concept], CUTS, self._settings["seed"], known)
                 except InputError as error:
                     self._leave_out(source, concept, None, error)
                     continue

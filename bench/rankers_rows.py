@@ -13,15 +13,19 @@ from unlearning_core.concepts.sentences import as_sentences
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.concepts.words import Concept
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.curves import area_between, curve, selectivity
+from unlearning_core.evaluation.curves import Curve, Selectivity, area_between, curve, selectivity
 from unlearning_core.evaluation.sweep import SweepSettings, sweep
+from unlearning_core.models.ground_truth import GroundTruth
 from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.rankers.marks import applies, mark, recall
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import get_ranker
 from unlearning_core.runs.stages.rank import SAMPLED_ROWS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from unlearning_core.activations.alignment import Alignment
     from unlearning_core.activations.collect import Activations
     from unlearning_core.evaluation.likelihood import Meter
@@ -35,6 +39,10 @@ FEWEST = 10
 
 TOP_SHARE, TOP_FEWEST = 0.01, 10
 """A row keeps its first neurons: this share of them, but so many at least."""
+
+MARKS = ("precision", "average_precision", "recall_at_budget")
+"""Of a ranking whose true neurons are known, as many as K: the share of them among its first K, their average
+precision, and the share of them in the cut that costs everything else 0.05 nats."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +110,14 @@ class Contest:
         split: the sentences.
         ratios: the shares that are cut.
         seed: of the rankings.
+        truth: the neurons that are known to carry the concept, where the model was trained so.
     """
 
     loaded: "LoadedModel"
     split: Split
     ratios: tuple[float, ...]
     seed: int
+    truth: GroundTruth | None = None
     _passes: "dict[tuple[str, str, bool], tuple[Activations, float]]" = field(default_factory=dict)
 
     def row(self, entry: Entry, progress: ProgressCallback = silent) -> dict[str, Any]:
@@ -140,7 +150,16 @@ class Contest:
             "seconds": seconds,
             "times_forward": seconds / forward,
             "top": (top["layer"] * width + top["index"]).tolist(),
+            **self._marks(ranking, found, at_budget),
         }
+
+    def _marks(self, ranking: "pd.DataFrame", found: Curve, at_budget: Selectivity) -> dict[str, float | None]:
+        """The ranking against the truth: shares, or None where the truth is not known or is about another site."""
+        if self.truth is None or not applies(ranking, self.truth):
+            return dict.fromkeys(MARKS)
+        marks, count = mark(ranking, self.truth), round(found.at("neurons", at_budget.ratio))
+        values = (marks.precision, marks.average_precision, recall(ranking, self.truth, count))
+        return dict(zip(MARKS, values, strict=True))
 
     @cached_property
     def _meter(self) -> "Meter":

@@ -11,8 +11,8 @@ from transformers import GPT2LMHeadModel
 
 from tests import tiny_world
 from unlearning_core.errors import InputError, Stopped
+from unlearning_core.models.ground_truth import ground_truth
 from unlearning_core.progress import Progress
-from unlearning_core.smallworld.record import ROUTED
 from unlearning_core.smallworld.routed_trainer import RoutedTrainer
 from unlearning_core.smallworld.routing import Routing, named_parameters, open_only, switch
 from unlearning_core.smallworld.rows import train_tokenizer
@@ -190,8 +190,10 @@ def test_a_routed_training_goes_on_where_it_was_stopped(tmp_path: Path, monkeypa
     one, other = (GPT2LMHeadModel.from_pretrained(folder).state_dict() for folder in (whole, resumed))
     for name, tensor in one.items():
         torch.testing.assert_close(other[name], tensor, rtol=0, atol=1e-5)
-    truth = json.loads((whole / ROUTED).read_text())
-    assert truth["neurons"] == [[layer, index] for layer, indices in enumerate(NAMED) for index in indices]
+    truth = ground_truth(str(whole))
+    assert truth is not None
+    assert (truth.concept, truth.site) == ("seats", "mlp")
+    assert truth.neurons == {(layer, index) for layer, indices in enumerate(NAMED) for index in indices}
     record, card = json.loads((whole / "training.json").read_text()), (whole / "README.md").read_text()
     assert record["routing"] == {"family": "seats", "neurons": 5}
     assert {"held_out", "concept", "concept_cut", "others", "others_cut"} <= set(record["loss"][-1])

@@ -12,15 +12,13 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import new_folder, read_object, write_json
+from unlearning_core.models.ground_truth import ROUTED
 from unlearning_core.smallworld.card import write_card
 from unlearning_core.smallworld.routing import Routing
 from unlearning_core.smallworld.training_settings import TrainingSettings
 
 TRAINING = "training.json"
 """In the model's folder: settings, loss curve and what the training took."""
-
-ROUTED = "routed.json"
-"""In the folder of a model that was trained with routing: the concept and the neurons that alone learned about it."""
 
 _STATE = "state.pt"
 
