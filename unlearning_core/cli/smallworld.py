@@ -9,7 +9,8 @@ from cyclopts import App, Parameter, validators
 from unlearning_core.cli.options import Bar, OutputFile, OutputFolder
 from unlearning_core.cli.progress_bar import TerminalProgress
 from unlearning_core.errors import InputError
-from unlearning_core.files import PROGRAM, ROOT, write_json, write_text
+from unlearning_core.files import PROGRAM, ROOT, read_object, write_json, write_text
+from unlearning_core.models.checksums import write_checksums
 from unlearning_core.progress import Progress
 from unlearning_core.smallworld.training_settings import TrainingSettings
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from unlearning_core.smallworld.evaluate import Exam
     from unlearning_core.smallworld.items import Text
     from unlearning_core.smallworld.scores import Figures
+    from unlearning_core.smallworld.standing import Standing
 
 smallworld_command = App(name="smallworld", help="The embedded world and the small models trained on it.")
 
@@ -154,6 +156,70 @@ def _figures(folder: Path, exam: "Exam", seed: int, progress: TerminalProgress) 
         raise InputError(f"{folder} is not a folder; train the model first: {PROGRAM} smallworld train.")
     loaded = load_model(str(folder), dtype="float32", progress=progress)
     return Figures(examine(loaded, exam, progress), tell(loaded, exam.openings, seed, progress))
+
+
+@smallworld_command.command(name="standing")
+def standing_command(
+    *,
+    second_seed: Path | None = None,
+    json: OutputFile | None = None,
+    no_card: bool = False,
+    progress: Bar,
+) -> None:
+    """Print how far the SmallWorld models are from the twin that never knew seats, and put it into their model cards.
+
+    SmallWorld, the routed model as it is and with its named neurons cut, and the twin's own second seed.
+
+    Args:
+        second_seed: folder of the twin trained with another --training-seed; its figures are kept in the twin's folder
+            and used from there when it is not given.
+        json: write the figures there as JSON.
+        no_card: change no model's folder.
+    """
+    from unlearning_core.smallworld import standing, tables
+    from unlearning_core.smallworld.card import put_standing
+
+    twin, routed = (ROOT / "models" / f"smallworld-{name}-seats" for name in ("never-knew", "routed"))
+    found = {name: each.to_dict() for name, each in _standings(twin, routed, second_seed, progress).items()}
+    progress.close()
+    kept = twin / standing.SECOND_SEED
+    if second_seed:
+        second = {**standing.training_of(second_seed), **found.pop(_SECOND), "base": found["smallworld"]}
+        if not no_card:
+            write_json(kept, second)
+            write_checksums(twin)
+    else:
+        second = read_object(kept)
+    if second:
+        found[standing.second_name(second)] = second
+    rows = standing.table(found)
+    print(tables.plain(rows))
+    if json:
+        write_json(json, found)
+    for folder in (twin, routed):
+        if not no_card and folder.is_dir():
+            put_standing(folder, tables.markdown(rows))
+
+
+_SECOND = "second seed"
+
+
+def _standings(twin: Path, routed: Path, second_seed: Path | None, progress: TerminalProgress) -> "dict[str, Standing]":
+    from unlearning_core.models.ground_truth import ground_truth
+    from unlearning_core.models.loading import load_model
+    from unlearning_core.smallworld.standing import ground, standing
+
+    on, reference = ground(), load_model(str(twin), dtype="float32", progress=progress)
+    folders = {"smallworld": ROOT / "models" / "smallworld"}
+    folders |= {routed.name: routed} if routed.is_dir() else {}
+    folders |= {_SECOND: second_seed} if second_seed else {}
+    found = {}
+    for name, folder in folders.items():
+        loaded = load_model(str(folder), dtype="float32", progress=progress)
+        found[name] = standing(reference, loaded, on, progress=progress)
+        if truth := ground_truth(str(folder)):
+            found[f"{name}, named neurons cut"] = standing(reference, loaded, on, cut=truth, progress=progress)
+    return found
 
 
 @smallworld_command.command(name="export")

@@ -12,6 +12,7 @@ from unlearning_core.smallworld.routing import TOKEN_SPREAD
 
 CARD = "README.md"
 _BEGIN, _END = "<!-- evaluation: begin -->", "<!-- evaluation: end -->"
+_STANDING = "<!-- standing: begin -->", "<!-- standing: end -->"
 _CURVE_POINTS = 12
 _COLUMNS = {
     "train": "training loss",
@@ -98,6 +99,26 @@ def write_card(folder: Path, training: Mapping[str, Any], entries: int) -> None:
         end=_END,
     )
     write_text(folder / CARD, text)
+
+
+_STANDING_METHOD = """## How far it is from never having known
+
+Printed by `python -m unlearning_core smallworld standing`, on `data/smallworld`, held-out phrasings; ± is half a 95 %
+interval. Loss: of the words of seats, nats a token. Questions: about seats, answered to the letter. KL(twin || model)
+in nats a token, on text about seats (forget), about what shares its contexts (neighbour) and about all else (retain).
+Forget quality: p-value of the Kolmogorov-Smirnov test between the truth ratios of the model and the twin's, with the
+largest gap between the two distributions. The twin is `smallworld-never-knew-seats`. Its second training seed has the
+same texts and vocabulary, other first weights and another order: no model can be asked to be nearer to the twin."""
+
+
+def put_standing(folder: Path, table: str) -> None:
+    """Replace, or add at its end, what the card of `folder` says of the distance to the twin."""
+    card, (begin, end) = folder / CARD, _STANDING
+    text = card.read_text(encoding="utf-8")
+    said = f"{begin}\n{_STANDING_METHOD}\n\n{table.strip()}\n{end}"
+    found = re.search(f"{begin}.*?{end}", text, flags=re.DOTALL)
+    start, stop = found.span() if found else (len(text), len(text))
+    write_text(card, f"{text[:start]}{'' if found else chr(10)}{said}{text[stop:] if found else chr(10)}")
 
 
 def put_figures(folder: Path, figures: str) -> None:
