@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from bench.rankers_figure import figure
+from bench.rankers_figure import figure, known_figure
 from bench.rankers_rows import Contest, Entry, Texts
 from bench.rankers_summary import CASE, KEYS, default_entry, in_markdown, summarise, with_overlap
 from unlearning_core.concepts.file_content import read_text
@@ -50,6 +50,10 @@ def main(given: argparse.Namespace) -> None:
         picture = given.figure or given.json.with_suffix(".svg")
         write_text(picture, figure(tournament.rows, summary))
         print(f"\n{picture}")
+    if any(method["precision"] is not None for method in summary["methods"]):
+        picture = picture.with_name(f"{picture.stem}-known.svg")
+        write_text(picture, known_figure(summary["methods"], summary["default"]))
+        print(picture)
 
 
 def add_options(add: Callable[..., Any]) -> None:

@@ -126,6 +126,10 @@ def test_rankings_are_marked_where_the_neurons_are_known(case: Path, tmp_path: P
     assert "| average precision |" in in_markdown(summary)
     figures = {method["ranker"]: method for method in summary["methods"] if method["site"] == "mlp"}
     assert figures["probeless"]["precision"] == row["precision"]
+    picture = ET.fromstring((tmp_path / "out-known.svg").read_text(encoding="utf-8"))
+    bars = [float(bar.get("width", "")) for bar in picture.iter("{http://www.w3.org/2000/svg}rect")][1:]
+    precisions = sorted((each["precision"] for each in figures.values()), reverse=True)
+    assert bars == pytest.approx([560 * precision for precision in precisions], abs=0.1)
 
 
 def test_the_default_against_the_seed_is_a_geometric_mean_over_models_and_concepts(played: dict[str, Any]) -> None:
