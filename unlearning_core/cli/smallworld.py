@@ -15,6 +15,7 @@ from unlearning_core.progress import Progress
 from unlearning_core.smallworld.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
+    from unlearning_core.models.ground_truth import GroundTruth
     from unlearning_core.smallworld.evaluate import Exam
     from unlearning_core.smallworld.items import Text
     from unlearning_core.smallworld.scores import Figures
@@ -109,6 +110,8 @@ def evaluate_command(
 ) -> None:
     """Print what a SmallWorld model knows as a table, and put it into its model card.
 
+    A model whose neurons for a concept are known is asked a second time with these cut.
+
     Args:
         model: its folder.
         never_knew: its twin (default: models/smallworld-never-knew-seats, if there).
@@ -119,43 +122,52 @@ def evaluate_command(
         seed: of nonsense words, openings and sampling.
         no_card: leave the model cards as they are.
     """
+    from unlearning_core.models.ground_truth import ground_truth
     from unlearning_core.smallworld import tables
     from unlearning_core.smallworld.card import CARD, put_figures
     from unlearning_core.smallworld.evaluate import world_exam
     from unlearning_core.smallworld.scores import summary
 
-    folders = {"smallworld": model}
-    twin = never_knew or ROOT / "models" / "smallworld-never-knew-seats"
-    if never_knew or twin.is_dir():
-        folders["never knew"] = twin
+    routed = ground_truth(str(model)) if model.is_dir() else None
+    own, twin = "routed" if routed else "smallworld", never_knew or ROOT / "models" / "smallworld-never-knew-seats"
     exam = world_exam(seed, limit)
-    models = {name: _figures(folder, exam, seed, progress) for name, folder in folders.items()}
+    models = {own: _figures(model, None, exam, seed, progress)}
+    if routed:
+        models["named neurons cut"] = _figures(model, routed, exam, seed, progress)
+    if never_knew or twin.is_dir():
+        models[_TWIN] = _figures(twin, None, exam, seed, progress)
     progress.close()
     overall, families = tables.overall(models, exam.questions), tables.by_family(models)
     print(f"{tables.plain(overall)}\n\n{tables.plain(families)}")
     if json:
-        write_json(json, summary(models["smallworld"], models.get("never knew"), exam.questions))
+        write_json(json, summary(models[own], models.get(_TWIN), exam.questions))
     if answers:
         replies = [{"model": name, **vars(reply)} for name, figures in models.items() for reply in figures.marked]
         write_text(answers, "".join(json_text.dumps(reply, ensure_ascii=False) + "\n" for reply in replies))
     if stories:
-        write_text(stories, "\n\n".join(models["smallworld"].stories) + "\n")
+        write_text(stories, "\n\n".join(models[own].stories) + "\n")
     if no_card or limit:
         return
-    for folder in folders.values():
+    # The twin's card stands beside SmallWorld's, not beside the routed model's.
+    for folder in (model,) if routed else (model, twin):
         if (folder / CARD).is_file():
             put_figures(folder, f"{tables.markdown(overall)}\n\n{tables.markdown(families)}")
 
 
-def _figures(folder: Path, exam: "Exam", seed: int, progress: TerminalProgress) -> "Figures":
+_TWIN = "never knew"
+
+
+def _figures(folder: Path, cut: "GroundTruth | None", exam: "Exam", seed: int, progress: TerminalProgress) -> "Figures":
     from unlearning_core.models.loading import load_model
     from unlearning_core.smallworld.evaluate import examine, tell
     from unlearning_core.smallworld.scores import Figures
+    from unlearning_core.smallworld.standing import without
 
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; train the model first: {PROGRAM} smallworld train.")
     loaded = load_model(str(folder), dtype="float32", progress=progress)
-    return Figures(examine(loaded, exam, progress), tell(loaded, exam.openings, seed, progress))
+    with without(loaded, cut):
+        return Figures(examine(loaded, exam, progress), tell(loaded, exam.openings, seed, progress))
 
 
 @smallworld_command.command(name="standing")

@@ -5,7 +5,7 @@ a model as far from the twin as that one is cannot be told from one that never k
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,15 +110,28 @@ def standing(
     Raises:
         InputError: the two models have different vocabularies, or a neuron of `cut` is not in the model.
     """
-    neurons = [(cut.site, layer, index) for layer, index in sorted(cut.neurons)] if cut else []
-    mask = Mask.from_neurons(loaded.map.shapes, neurons)
     items = label(on.texts["forget"], Matcher(Concept(on.words))).with_concept
-    with applied(loaded.model, mask, loaded.map) if cut else contextlib.nullcontext():
+    with without(loaded, cut):
         return Standing(
             measure(loaded, items, progress=progress).nll("concept"),
             score(examine(loaded, Exam(on.questions, [], [], [], []), progress)),
             distance(twin, loaded, on.truth, on.texts, progress=progress),
         )
+
+
+@contextlib.contextmanager
+def without(loaded: LoadedModel, cut: GroundTruth | None) -> Iterator[None]:
+    """Inside the `with`, `loaded` computes as if the neurons of `cut` were gone; as it is for None.
+
+    Raises:
+        InputError: a neuron of `cut` is not in the model.
+    """
+    if cut is None:
+        yield
+        return
+    neurons = [(cut.site, layer, index) for layer, index in sorted(cut.neurons)]
+    with applied(loaded.model, Mask.from_neurons(loaded.map.shapes, neurons), loaded.map):
+        yield
 
 
 def table(standings: Mapping[str, Mapping[str, Any]]) -> list[Row]:
