@@ -13,7 +13,7 @@ from unlearning_core.concepts.sentences import as_sentences
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.concepts.words import Concept
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.curves import Curve, Selectivity, area_between, curve, selectivity
+from unlearning_core.evaluation.curves import area_between, curve, selectivity
 from unlearning_core.evaluation.sweep import SweepSettings, sweep
 from unlearning_core.models.ground_truth import GroundTruth
 from unlearning_core.progress import ProgressCallback, silent
@@ -40,9 +40,9 @@ FEWEST = 10
 TOP_SHARE, TOP_FEWEST = 0.01, 10
 """A row keeps its first neurons: this share of them, but so many at least."""
 
-MARKS = ("precision", "average_precision", "recall_at_budget")
-"""Of a ranking whose true neurons are known, as many as K: the share of them among its first K, their average
-precision, and the share of them in the cut that costs everything else 0.05 nats."""
+MARKS = ("precision_first", "precision", "average_precision", "recall_at_budget")
+"""Of a ranking whose true neurons are known, K of them: the share of true ones among the first 1 % and among the first K,
+their average precision, and the share of them in the cut that costs everything else 0.05 nats."""
 
 
 @dataclass(frozen=True)
@@ -150,15 +150,21 @@ class Contest:
             "seconds": seconds,
             "times_forward": seconds / forward,
             "top": (top["layer"] * width + top["index"]).tolist(),
-            **self._marks(ranking, found, at_budget),
+            **self._marks(ranking, len(top), round(found.at("neurons", at_budget.ratio))),
         }
 
-    def _marks(self, ranking: "pd.DataFrame", found: Curve, at_budget: Selectivity) -> dict[str, float | None]:
-        """The ranking against the truth: shares, or None where the truth is not known or is about another site."""
+    def _marks(self, ranking: "pd.DataFrame", first: int, at_budget: int) -> dict[str, float | None]:
+        """The ranking against the truth: shares, or None where the truth is not known or is about another site.
+
+        Args:
+            first: neurons at the top of which most must be true ones if anything was found.
+            at_budget: neurons in the cut that the budget allows.
+        """
         if self.truth is None or not applies(ranking, self.truth):
             return dict.fromkeys(MARKS)
-        marks, count = mark(ranking, self.truth), round(found.at("neurons", at_budget.ratio))
-        values = (marks.precision, marks.average_precision, recall(ranking, self.truth, count))
+        marks, among_first = mark(ranking, self.truth), recall(ranking, self.truth, first) * len(self.truth.neurons)
+        reached = recall(ranking, self.truth, at_budget)
+        values = (among_first / first, marks.precision, marks.average_precision, reached)
         return dict(zip(MARKS, values, strict=True))
 
     @cached_property

@@ -119,6 +119,7 @@ def test_rankings_are_marked_where_the_neurons_are_known(case: Path, tmp_path: P
     ranking = rank(RankingInput(collect(loaded, split.train, alignment="at"), model=loaded), "probeless")
     labels = [list(pair) in neurons for pair in zip(ranking["layer"], ranking["index"], strict=True)]
     (row,) = (row for row in marked if row["ranker"] == "probeless")
+    assert row["precision_first"] == pytest.approx(sum(labels[:10]) / 10)
     assert row["precision"] == sum(labels[:24]) / 24
     assert row["average_precision"] == pytest.approx(average_precision_score(labels, -np.arange(len(labels))))
     assert 0 <= row["recall_at_budget"] <= 1
@@ -128,8 +129,9 @@ def test_rankings_are_marked_where_the_neurons_are_known(case: Path, tmp_path: P
     assert figures["probeless"]["precision"] == row["precision"]
     picture = ET.fromstring((tmp_path / "out-known.svg").read_text(encoding="utf-8"))
     bars = [float(bar.get("width", "")) for bar in picture.iter("{http://www.w3.org/2000/svg}rect")][1:]
-    precisions = sorted((each["precision"] for each in figures.values()), reverse=True)
-    assert bars == pytest.approx([560 * precision for precision in precisions], abs=0.1)
+    best_first = sorted(figures.values(), key=lambda each: -each["precision"])
+    drawn = [560 * each[name] for each in best_first for name in ("precision_first", "precision")]
+    assert bars == pytest.approx(drawn, abs=0.1)
 
 
 def test_the_default_against_the_seed_is_a_geometric_mean_over_models_and_concepts(played: dict[str, Any]) -> None:
