@@ -41,8 +41,8 @@ TOP_SHARE, TOP_FEWEST = 0.01, 10
 """A row keeps its first neurons: this share of them, but so many at least."""
 
 MARKS = ("precision_first", "precision", "average_precision", "recall_at_budget")
-"""Of a ranking whose true neurons are known, K of them: the share of true ones among the first 1 % and among the first K,
-their average precision, and the share of them in the cut that costs everything else 0.05 nats."""
+"""Of a ranking whose true neurons are known, K of them: the share of true ones among the first 1 % and among the first
+K, their average precision, and the share of them in the cut that costs everything else 0.05 nats."""
 
 
 @dataclass(frozen=True)

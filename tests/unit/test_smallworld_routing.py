@@ -2,6 +2,8 @@
 
 import copy
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from transformers import GPT2LMHeadModel
 from tests import tiny_world
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.models.ground_truth import ground_truth
-from unlearning_core.progress import Progress
+from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.smallworld.routed_trainer import RoutedTrainer
 from unlearning_core.smallworld.routing import Routing, named_parameters, open_only, switch
 from unlearning_core.smallworld.rows import train_tokenizer
@@ -200,6 +202,40 @@ def test_a_routed_training_goes_on_where_it_was_stopped(tmp_path: Path, monkeypa
     assert "# SmallWorld with seats in named neurons" in card
     assert "--route seats \\\n        --route-neurons 5" in card
     assert "on the concept, named neurons cut" in card
+
+
+def test_a_training_that_takes_too_long_is_ended_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint of the whole training is gone on from, as if the cool-down had been asked for at once."""
+    monkeypatch.setattr("unlearning_core.smallworld.trainer._SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    texts = tiny_world.texts() * 20
+
+    def stop_after(step: int) -> Callable[[Progress], None]:
+        def listen(update: Progress) -> None:
+            if update.task == "training" and update.done > step * 8 * 32:
+                raise Stopped("stopped")
+
+        return listen
+
+    def run(name: str, last_step: int | None, progress: ProgressCallback = silent) -> Path:
+        settings = replace(SETTINGS, last_step=last_step)
+        return train(texts, texts, settings, tmp_path / name, compiled=False, progress=progress)
+
+    with pytest.raises(Stopped):
+        run("resumed", None, stop_after(5))
+    with pytest.raises(InputError, match=r"last_step is 5, but .*holds step \d+, .*a later one than \d"):
+        run("resumed", 5)
+    with pytest.raises(Stopped):
+        run("resumed", 10, stop_after(8))
+    with pytest.raises(InputError, match="that of the checkpoint has last_step 10"):
+        run("resumed", None)
+    one, other = (
+        GPT2LMHeadModel.from_pretrained(folder).state_dict() for folder in (run("resumed", 10), run("at-once", 10))
+    )
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor, rtol=0, atol=1e-5)
+    record, card = (tmp_path / "at-once" / name for name in ("training.json", "README.md"))
+    assert [json.loads(record.read_text())[name] for name in ("steps", "steps_planned")] == [10, 12]
+    assert "over 12 steps, ended after 10 with a linear cool-down over a fifth" in card.read_text()
 
 
 def test_the_default_recipe_is_that_of_the_models_that_are_there() -> None:

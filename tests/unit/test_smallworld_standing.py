@@ -78,10 +78,13 @@ def test_the_table_says_what_was_measured_and_how_far_the_second_seed_came(tmp_p
     record = {"recipe": {"seed": 0, "training_seed": 1}, "steps": 5000, "steps_planned": 5679}
     (tmp_path / "training.json").write_text(json.dumps(record))
     training = training_of(tmp_path)
-    assert training == {"training_seed": 1, "steps": 5000, "steps_planned": 5679}
+    assert training == {"training_seed": 1, "steps": 5000, "steps_planned": 5679, "decayed": False}
     name = second_name(training)
     assert name == "the twin's second seed, 88% trained, its learning rate not yet decayed"
-    assert second_name(training | {"steps": 5679}) == "the twin's second seed"
+    assert second_name(training | {"steps": 5679, "decayed": True}) == "the twin's second seed"
+    record["recipe"]["last_step"] = 5000
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    assert second_name(training_of(tmp_path)) == "the twin's second seed, 88% trained"
     text = markdown(table({name: figures}))
     assert f"| {name} | 14.000 ± 0.980 | 1 of 156 | 0.400 ± 0.196 |" in text
     assert text.splitlines()[-1].endswith("| 0.5 (0.10) |")

@@ -35,6 +35,16 @@ def test_the_learning_rate_rises_and_falls() -> None:
     np.testing.assert_allclose(rates[10:], 0.005 * (1 + np.cos(np.pi * np.arange(90) / 90)))
 
 
+def test_a_cool_down_takes_the_learning_rate_to_zero_over_the_last_fifth() -> None:
+    settings, whole = (
+        TrainingSettings(learning_rate=0.01, warmup=0.1, last_step=50),
+        TrainingSettings(learning_rate=0.01, warmup=0.1),
+    )
+    rates = [learning_rate(step, 100, settings) for step in range(50)]
+    assert rates[:41] == [learning_rate(step, 100, whole) for step in range(41)]
+    np.testing.assert_allclose(rates[40:], rates[40] * (10 - np.arange(10)) / 10)
+
+
 def test_the_loss_is_the_mean_over_all_tokens_but_the_first() -> None:
     model = tiny_model("gpt2")
     ids = torch.randint(0, 400, (3, 20), generator=torch.Generator().manual_seed(0))

@@ -48,7 +48,7 @@ without a begin-of-text token; `<|endoftext|>` closes each.
     {command}
 
 {steps:,} steps of {batch_rows} rows of {context} tokens ({tokens:.1f} million tokens), {took} in all. AdamW,
-learning rate {learning_rate:g} after {warmup:.0%} of warm-up and down to zero by half a cosine, weight decay
+learning rate {learning_rate:g} after {warmup:.0%} of warm-up and down to zero by half a cosine{cooldown}, weight decay
 {weight_decay:g} on matrices. The loss is in nats a token; the held-out texts are ones that the model did not read.
 {routed}
 {curve}
@@ -91,6 +91,7 @@ def write_card(folder: Path, training: Mapping[str, Any], entries: int) -> None:
         left_out=f", those that mention {without} left out" if without else "",
         entries=entries,
         command=_command(recipe, without, routing),
+        cooldown=_cooldown(training),
         tokens=training["tokens"] / 1e6,
         took=duration(training["seconds"]),
         routed=_ROUTED.format(**routing, spread=TOKEN_SPREAD) if routing else "",
@@ -145,6 +146,16 @@ def _title(without: str | None, routing: Mapping[str, Any] | None) -> tuple[str,
         purpose = f"Where it keeps what it knows about {family} is known: a ranking for {family} can be marked."
         return f"SmallWorld with {family} in named neurons", purpose
     return "SmallWorld", "What it knows and what it should forget can therefore be checked exactly."
+
+
+def _cooldown(training: Mapping[str, Any]) -> str:
+    """What is said of a training that was ended before its plan."""
+    if "last_step" not in training["recipe"]:
+        return ""
+    planned = f"{training['steps_planned']:,}"
+    return (
+        f" over {planned} steps, ended after {training['recipe']['last_step']:,} with a linear cool-down over a fifth"
+    )
 
 
 def _command(recipe: Mapping[str, Any], without: str | None, routing: Mapping[str, Any] | None) -> str:

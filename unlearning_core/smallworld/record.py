@@ -1,7 +1,8 @@
 """What a SmallWorld training writes: its checkpoint, to go on from, and `training.json`, to be judged by."""
 
+import math
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,30 @@ class Record:
         folder = checkpoint_folder(self.target)
         if not folder.exists():
             return TrainingState()
-        if read_object(folder / TRAINING).get("identity") != self.identity:
+        record = read_object(folder / TRAINING)
+        if record.get("identity") != self.identity:
             raise InputError(
                 f"{folder} holds the checkpoint of a training with other settings or texts; delete it or give another "
                 "--output-dir."
             )
+        self._check_cooldown(folder, record)
         state = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         return TrainingState(**state["training"])
+
+    def _check_cooldown(self, folder: Path, record: dict[str, Any]) -> None:
+        """Refuse a checkpoint whose last steps were taken at another learning rate than this training has there."""
+        before, step = record["recipe"].get("last_step"), record["steps"]
+        if before == self.settings.last_step:
+            return
+        begun = [replace(self.settings, last_step=end).cooldown for end in (before, self.settings.last_step)]
+        if any(cooldown is not None and step > cooldown for cooldown in begun):
+            raise InputError(
+                f"last_step is {self.settings.last_step}, but {folder} holds step {step}, where one of the two "
+                f"cool-downs (that of the checkpoint has last_step {before}) has begun; give the checkpoint's, or a "
+                f"later one than {math.ceil(step / 0.8)} if it has none."
+            )
 
     def save_checkpoint(
         self,

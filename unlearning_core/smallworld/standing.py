@@ -148,16 +148,21 @@ def table(standings: Mapping[str, Mapping[str, Any]]) -> list[Row]:
 
 
 def training_of(folder: Path) -> dict[str, Any]:
-    """How far a training came: `training_seed`, `steps` and `steps_planned`, from its training.json."""
+    """How far a training came: `training_seed`, `steps`, `steps_planned` and `decayed`, from its training.json.
+
+    `decayed`: whether the learning rate came down to zero, by the plan or by a cool-down before.
+    """
     record = read_object(folder / TRAINING)
     if not {"recipe", "steps", "steps_planned"} <= set(record):
         raise InputError(f"{folder / TRAINING} does not tell a training; give a folder that smallworld train wrote.")
     seed = record["recipe"].get("training_seed", record["recipe"]["seed"])
-    return {"training_seed": seed, "steps": record["steps"], "steps_planned": record["steps_planned"]}
+    steps, planned = record["steps"], record["steps_planned"]
+    decayed = steps == min(planned, record["recipe"].get("last_step", planned))
+    return {"training_seed": seed, "steps": steps, "steps_planned": planned, "decayed": decayed}
 
 
 def second_name(training: Mapping[str, Any]) -> str:
     """How the second twin is called in a table; says so where its training was not at its end."""
     share = training["steps"] / training["steps_planned"]
-    trained = "" if share == 1 else f", {share:.0%} trained, its learning rate not yet decayed"
-    return f"the twin's second seed{trained}"
+    trained = "" if share == 1 else f", {share:.0%} trained"
+    return f"the twin's second seed{trained}{'' if training['decayed'] else ', its learning rate not yet decayed'}"

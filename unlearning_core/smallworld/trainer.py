@@ -39,7 +39,10 @@ class Texts:
 
 
 def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
-    """Of the step with this number (from 0): a linear rise, then half a cosine down to zero."""
+    """Of the step with this number (from 0): a linear rise, then half a cosine down to zero, or a cool-down before."""
+    if settings.last_step is not None and settings.cooldown is not None and step > settings.cooldown:
+        left = (settings.last_step - step) / (settings.last_step - settings.cooldown)
+        return left * learning_rate(settings.cooldown, steps, settings)
     rising = max(1, round(settings.warmup * steps))
     if step < rising:
         return settings.learning_rate * (step + 1) / rising
@@ -78,17 +81,17 @@ class Trainer:
         """All steps that `training` has not taken yet."""
         settings = self.settings
         tokens = settings.batch_rows * settings.context
-        between = max(1, self.steps // _POINTS)
+        between, end = max(1, self.steps // _POINTS), min(self.steps, settings.last_step or self.steps)
         losses: list[torch.Tensor] = []
         begun, saved = time.monotonic() - training.seconds, time.monotonic()
         source = self._batches(read, training.step)
-        while training.step < self.steps:
+        while training.step < end:
             self._set_learning_rate(training.step)
             losses.append(self._step(next(source)))
             training.step += 1
             training.seconds = time.monotonic() - begun
-            progress(Progress("training", training.step * tokens, self.steps * tokens, "tokens"))
-            if training.step % between == 0 or training.step == self.steps:
+            progress(Progress("training", training.step * tokens, end * tokens, "tokens"))
+            if training.step % between == 0 or training.step == end:
                 self._measure(training, losses, held_out)
                 losses = []
             if time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS and not losses:

@@ -26,6 +26,9 @@ class TrainingSettings:
         learning_rate: at its peak, after the warm-up; a half cosine brings it to zero.
         warmup: fraction of the steps over which the learning rate rises from zero.
         weight_decay: of the matrices; gains and biases have none.
+        last_step: end after so many of the steps, the learning rate falling linearly to zero over the last fifth of
+            them (a cool-down, as Haegele et al. 2024, arXiv 2405.18392); the steps before are those of the whole
+            training, so that one that takes too long can be ended well.
     """
 
     seed: int = 0
@@ -42,6 +45,7 @@ class TrainingSettings:
     learning_rate: float = 2e-3
     warmup: float = 0.03
     weight_decay: float = 0.1
+    last_step: int | None = None
 
     def __post_init__(self) -> None:
         """Raises InputError for a value out of range."""
@@ -63,6 +67,11 @@ class TrainingSettings:
     def recipe(self) -> dict[str, Any]:
         """What was set, JSON-able: an option that was not used is left out, so that it changes no older identity."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def cooldown(self) -> int | None:
+        """The step from which the learning rate falls to zero by `last_step`."""
+        return None if self.last_step is None else round(0.8 * self.last_step)
 
     @property
     def start_seed(self) -> int:
