@@ -225,7 +225,7 @@ def test_a_training_that_takes_too_long_is_ended_well(tmp_path: Path, monkeypatc
     with pytest.raises(InputError, match=r"last_step is 5, but .*holds step \d+, .*a later one than \d"):
         run("resumed", 5)
     with pytest.raises(Stopped):
-        run("resumed", 10, stop_after(8))
+        run("resumed", 10, stop_after(9))
     with pytest.raises(InputError, match="that of the checkpoint has last_step 10"):
         run("resumed", None)
     one, other = (
