@@ -385,8 +385,8 @@ class Run:
 
 
 def config_digest(config: ExperimentConfig) -> str:
-    """Identity of the settings, whatever the folder they are run in."""
-    values = config.model_dump(exclude={"output_dir"})
+    """Identity of the settings, whatever the folder they are run in and however its outcome is checked."""
+    values = config.model_dump(exclude={"output_dir", "proof"})
     if values["methods"] is None:  # as before there were any to choose
         del values["methods"]
     return digest(values)
