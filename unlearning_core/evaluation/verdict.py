@@ -203,8 +203,8 @@ def _cost(look: _Look, trained: bool) -> list[Check]:
     asked = look.thresholds
     control, beside = _beside(look, trained)
     repetition = (look.value("repetition", "base") or 0.0) + MORE_REPETITION
-    found = [look.check(f"{control}retain{'' if control else '_text'}_delta", "cost", f"Nats lost on other text{beside}",
-                        asked.retain, most=True)]  # fmt: skip
+    retain = f"{control}retain_delta" if control else "retain_text_delta"
+    found = [look.check(retain, "cost", f"Nats lost on other text{beside}", asked.retain, most=True)]
     optional = [
         look.check(f"{control}other_text_delta", "cost", f"Nats lost on text of another kind{beside}", asked.retain,
                    most=True),
@@ -226,7 +226,7 @@ def _neighbours(look: _Look, trained: bool) -> list[Check]:
     asked = look.thresholds
     control, beside = _beside(look, trained)
     found = [
-        look.check(f"{control}neighbour{'' if control else '_text'}_delta", "neighbours",
+        look.check(f"{control}neighbour_delta" if control else "neighbour_text_delta", "neighbours",
                    f"Nats lost on text about neighbours{beside}", asked.neighbour, most=True),
         look.check("neighbour_questions_answered", "neighbours", "Their questions still answered", STAYED, most=False),
     ]  # fmt: skip
