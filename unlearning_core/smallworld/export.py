@@ -169,7 +169,8 @@ def data_card(family: str, found: Mapping[str, Sequence[Row]], limit: int | None
         f"`texts.jsonl`: {with_family} texts mention the family, {len(found['texts']) - with_family} do not; "
         + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         + f". `target_words.txt`: {len(sets.target_words(family))} words. `inviting.txt`: {INVITING} prompts after "
-        f"which a word of the family is likely, and {OPENINGS} openings of stories. `{family}-tokens.txt`, `-labels.txt` and "
+        f"which a word of the family is likely, and {OPENINGS} openings of stories. "
+        f"`{family}-tokens.txt`, `-labels.txt` and "
         "`-inverse.txt`: the sentences of `texts.jsonl` in the format of the seed system and of NeuroX.",
     ]
     return "\n".join(lines) + "\n"
