@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from unlearning_core.evaluation.concept_words import concept_words_per_100
@@ -23,7 +24,7 @@ Place = Literal["table", "headline", "runs"]
 `metrics.json` and the CSV hold every metric.
 """
 
-Section = Literal["losses", "accuracies", "texts", "never knew"]
+Section = Literal["losses", "accuracies", "texts", "memorised", "inside", "never knew"]
 
 Values = Mapping[str, Mapping[str, float | None]]
 """What `metrics.json` holds: by state, by metric; the standard error of `name` is `name_stderr`."""
@@ -154,6 +155,31 @@ def _divergence(texts: str, title: str, meaning: str, **more: Any) -> Metric:
     )  # fmt: skip
 
 
+def _late(module: str, function: str, *first: Any) -> Callable[..., Estimate | None]:
+    """A function of a module of this folder, imported when it is called: those modules import torch."""
+
+    def compute(*given: Any) -> Estimate | None:
+        found: Estimate | None = getattr(import_module(f"unlearning_core.evaluation.{module}"), function)(
+            *first, *given
+        )
+        return found
+
+    return compute
+
+
+def _memorised(name: str, title: str, meaning: str, function: str, *first: Any, **more: Any) -> Metric:
+    return Metric(
+        name, title, meaning, ("memorisation",), _late("memorisation", function, *first), section="memorised",
+        **{"better": "lower", "shown_in": ("table",), **more},
+    )  # fmt: skip
+
+
+def _inside(name: str, title: str, meaning: str, part: str, **more: Any) -> Metric:
+    return Metric(
+        name, title, meaning, (part,), _late(part, name), section="inside", **{"shown_in": ("table",), **more},
+    )  # fmt: skip
+
+
 # In the order in which metrics.json holds them; `shown` gives the order in which they are read.
 _ROWS = (
     _nll("concept", "Concept loss", "How badly the concept's words are predicted.", better="higher"),
@@ -213,6 +239,79 @@ _ROWS = (
     ),
     _divergence("neighbour", "neighbours", "The same in text about things like it, which it should still know."),
     _divergence("retain", "the rest", "The same in all other text: the cost beyond the concept."),
+    _memorised(
+        "answer_probability", "Probability of the right answer",
+        "How likely the right answers to questions about the concept are, the nth root of n words.",
+        "mean_of", "probability", "question",
+    ),
+    _memorised(
+        "exact_memorisation", "Words of the answer that come first",
+        "Share of the right answers' words that are the model's first choice when the words before are given.",
+        "mean_of", "exact", "question",
+    ),
+    _memorised(
+        "extraction_strength", "Share of the answer that it adds by itself",
+        "How much of the right answer the model writes by itself once the beginning is given.",
+        "mean_of", "extraction_strength", "question",
+    ),
+    _memorised(
+        "concept_probability", "Probability of the concept's words",
+        "How likely the concept's words are in statements about it.", "mean_of", "probability", "statement",
+    ),
+    _memorised(
+        "concept_median_rank", "Place of the concept's words", "Where the right word stands in the model's order of "
+        "all words, in half of the cases; 1 is the first.", "median_rank", better="higher", has_stderr=False,
+    ),
+    _memorised(
+        "concept_mean_rank", "Mean place of the concept's words", "The same on average by statement.", "mean_of",
+        "mean_rank", "statement", better="higher", shown_in=(),
+    ),
+    _memorised(
+        "truth_ratio", "Right and wrong answers as likely as each other",
+        "1: the model cannot tell the right answer from wrong ones; near 0: it knows the right one, or avoids it.",
+        "truth_ratio", better="higher",
+    ),
+    Metric(
+        "answers_apart", "Largest gap between the answers' probabilities",
+        "How far apart the probabilities of the right answers lie from those of the model that never knew; 0 is the "
+        "same.", ("never_knew memorisation", "memorisation"), _late("memorisation", "answers_apart", "statistic"),
+        section="never knew", better="lower", has_stderr=False, shown_in=("table",),
+    ),
+    Metric(
+        "answers_apart_pvalue", "Could the answers' probabilities be those of never-knew",
+        "Near 0: no; above 0.05: it may be.", ("never_knew memorisation", "memorisation"),
+        _late("memorisation", "answers_apart", "pvalue"), section="never knew", unit="p-value", has_stderr=False,
+        shown_in=("table",),
+    ),
+    _inside(
+        "uds", "Unlearning depth",
+        "How much of what the never-knew model lacks inside is lacking too: 0 nothing, 1 everything.", "depth",
+        unit="share", better="higher", column="Depth", shown_in=("table", "runs"),
+    ),
+    _inside(
+        "foreign_share", "Depth that only the other model's make explains",
+        "What the never-knew model's states cost on words that it does know, against the concept's. Where it is high, "
+        "an edit of the base cannot come near a depth of 1.", "depth", unit="share", has_stderr=False,
+    ),
+    _inside(
+        "lens_nats", "Concept loss at the layer that tells it best",
+        "How badly the concept's next word is predicted where an inner layer is read as if it were the last one.",
+        "readout", unit="nats", better="higher",
+    ),
+    _inside(
+        "lens_rank", "Place of the concept's word at that layer", "In half of the cases; 1 is the first.", "readout",
+        better="higher", has_stderr=False,
+    ),
+    _inside(
+        "probe_accuracy", "A probe tells that the concept comes next",
+        "How often a linear map of an inner layer tells the concept's words from others; 0.5 is chance.", "readout",
+        better="lower",
+    ),
+    _inside(
+        "probe_selectivity", "… beyond what it tells of any words",
+        "The same less what the map tells of groups of words that were put together at random.", "readout",
+        better="lower",
+    ),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}
