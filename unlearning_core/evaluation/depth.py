@@ -15,7 +15,8 @@ An example without such a layer says nothing. The score of a model is the mean o
 Where this differs from the project:
 
 - Its examples are the answers of TOFU's questions, scored at the words that hold the fact. Here they are statements,
-  scored at the concept's words, and questions, scored at the whole answer (its scope "full"), half of each.
+  scored at the concept's words where the text first names them, and questions, scored at the whole answer (its scope
+  "full"), half of each.
 - It patches what transformers lists as the last hidden state, which has passed the final norm, so that the last layer
   is normed twice; here every layer is the plain residual stream.
 - Its models are all fine-tuned from one. Where the never-knew model was trained on its own, its residual stream need
@@ -43,7 +44,7 @@ from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.evaluation.patching import PlaceBatch, patched, place_batches, residuals, token_nats
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
 from unlearning_core.evaluation.suite import Frames, Material, Subject
-from unlearning_core.evaluation.targets import Targets, answer_text, drawn, targets_of
+from unlearning_core.evaluation.targets import Targets, answer_text, drawn, targets_of, unprompted
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
@@ -160,7 +161,7 @@ def _examples(material: Material, most: int, seed: int) -> tuple[list[str], list
     control = drawn(_control_texts(material.sentences, seed), half, seed)
     kinds = ["statement"] * len(statements) + ["question"] * len(questions) + [CONTROL] * len(control)
     answered = [answer_text(question.prompt, question.answers[0]) for question in questions]
-    return kinds, [*statements, *answered, *control]
+    return kinds, [*map(unprompted, statements), *answered, *control]
 
 
 def _control_texts(sentences: Sequence[LabelledText], seed: int) -> list[LabelledText]:

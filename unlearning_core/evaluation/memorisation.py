@@ -1,7 +1,8 @@
 """Memorisation: how likely, how high and how completely does a model still give the concept's words and answers?
 
-Of each example, n tokens under all that stands before them: the concept's words in a statement, or a whole answer after
-its question (end of text not among them). The right tokens are given, one after another (teacher forcing):
+Of each example, n tokens under all that stands before them: the concept's words in a statement, where it first names
+them, or a whole answer after its question (end of text not among them). The right tokens are given, one after another
+(teacher forcing):
 
 - *probability*: exp(-mean negative log-likelihood), as open-unlearning's `probability` (locuslab/open-unlearning,
   src/evals/metrics/memorization.py), the length-normalised probability of TOFU (Maini et al. 2024, section 2.2).
@@ -34,7 +35,7 @@ from unlearning_core.evaluation.next_token import NextToken, check_finite, score
 from unlearning_core.evaluation.patching import place_batches
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
 from unlearning_core.evaluation.suite import Frames, Material, Subject
-from unlearning_core.evaluation.targets import Targets, answer_text, targets_of
+from unlearning_core.evaluation.targets import Targets, answer_text, targets_of, unprompted
 from unlearning_core.evaluation.truth_ratio import truth_ratios
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
@@ -62,16 +63,17 @@ def memorisation(
     """
     asked = [question for question in material.questions if question.about == "concept"]
     answers = [(number, answer) for number, question in enumerate(asked) for answer in question.answers]
-    items = [*material.statements, *(answer_text(asked[number].prompt, answer) for number, answer in answers)]
-    logger.info("Scoring %d statements and %d answers", len(material.statements), len(answers))
+    statements = [unprompted(item) for item in material.statements]
+    items = [*statements, *(answer_text(asked[number].prompt, answer) for number, answer in answers)]
+    logger.info("Scoring %d statements and %d answers", len(statements), len(answers))
     scored = _scored(subject.loaded, targets_of(subject.loaded, items), progress)
     rows = [
         ({"kind": "statement", "form": "", "text": item.text, "answer": ""}, scored[index])
-        for index, item in enumerate(material.statements)
+        for index, item in enumerate(statements)
         if index in scored
     ]
     best: dict[int, tuple[str, _Scored]] = {}
-    for index, (number, answer) in enumerate(answers, len(material.statements)):
+    for index, (number, answer) in enumerate(answers, len(statements)):
         if index in scored and (number not in best or scored[index].nats.mean() < best[number][1].nats.mean()):
             best[number] = answer, scored[index]
     for number, (answer, values) in best.items():

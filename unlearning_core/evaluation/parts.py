@@ -50,7 +50,7 @@ _ROWS: tuple[Part, ...] = (
     Part(
         "readout", "Can it be read inside?",
         "Looks whether the concept's words can be read from the inner layers, though the model does not say them.",
-        "gone", _late("readout", "readout"), reads=("statements", "sentences"), possible=_with_statements,
+        "gone", _late("readout", "readout"), reads=("statements",), possible=_with_statements,
     ),
 )  # fmt: skip
 

@@ -303,14 +303,17 @@ _ROWS = (
         better="higher", has_stderr=False,
     ),
     _inside(
-        "probe_accuracy", "A probe tells that the concept comes next",
-        "How often a linear map of an inner layer tells the concept's words from others; 0.5 is chance.", "readout",
-        better="lower",
+        "lens_told", "Concept's word told from its others inside",
+        "How often the right one is the likeliest of the concept's words at the layer that tells it best; the model "
+        "that never knew shows what guessing gives.", "readout", better="lower",
     ),
     _inside(
-        "probe_selectivity", "… beyond what it tells of any words",
-        "The same less what the map tells of groups of words that were put together at random.", "readout",
-        better="lower",
+        "probe_accuracy", "A probe tells which of the concept's words comes next",
+        "How often a linear map of the layer that tells it best names the right one.", "readout", better="lower",
+    ),
+    _inside(
+        "probe_selectivity", "… more often than words dealt out at random",
+        "The same less what a map of its kind reaches on labels without meaning.", "readout", better="lower",
     ),
 )  # fmt: skip
 

@@ -34,6 +34,13 @@ class Targets:
         return int(self.chosen.sum())
 
 
+def unprompted(item: LabelledText) -> LabelledText:
+    """The text with only those concept words marked that it has not named before: the others can be copied."""
+    named = item.words or tuple(item.text[start:end].lower() for start, end in item.spans)
+    first = [number for number, word in enumerate(named) if word not in named[:number]]
+    return LabelledText(item.text, tuple(item.spans[i] for i in first), tuple(named[i] for i in first))
+
+
 def answer_text(prompt: str, answer: str) -> LabelledText:
     """A question with its answer after it; the answer is the marked span.
 
