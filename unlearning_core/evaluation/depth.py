@@ -44,7 +44,8 @@ from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.evaluation.patching import PlaceBatch, patched, place_batches, residuals, token_nats
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
 from unlearning_core.evaluation.suite import Frames, Material, Subject
-from unlearning_core.evaluation.targets import Targets, answer_text, drawn, targets_of, unprompted
+from unlearning_core.evaluation.targets import Targets, answer_text, targets_of, unprompted
+from unlearning_core.evaluation.text_losses import some
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
@@ -156,25 +157,25 @@ def _examples(material: Material, most: int, seed: int) -> tuple[list[str], list
     """The kind and the text of each example: statements, answered questions, and half as many controls."""
     asked = [question for question in material.questions if question.about == "concept"]
     half = most // 2
-    questions = drawn(asked, max(half, most - len(material.statements)), seed)
-    statements = drawn(material.statements, most - len(questions), seed)
-    control = drawn(_control_texts(material.sentences, seed), half, seed)
+    questions = some(asked, max(half, most - len(material.statements)), seed)
+    statements = some(material.statements, most - len(questions), seed)
+    control = some(_control_texts(material, seed), half, seed)
     kinds = ["statement"] * len(statements) + ["question"] * len(questions) + [CONTROL] * len(control)
     answered = [answer_text(question.prompt, question.answers[0]) for question in questions]
     return kinds, [*map(unprompted, statements), *answered, *control]
 
 
-def _control_texts(sentences: Sequence[LabelledText], seed: int) -> list[LabelledText]:
+def _control_texts(material: Material, seed: int) -> list[LabelledText]:
     """Texts without the concept, their neighbours' words marked; where none has any, one word of each, drawn."""
-    without = [item for item in sentences if not item.spans]
+    without = [item for item in material.sentences if not item.spans]
     near = [LabelledText(item.text, item.neighbours) for item in without if item.neighbour_words]
     if near:
         return near
     pick, marked = random.Random(seed), []
-    for item in without:
-        words = list(re.finditer(r"\S+", item.text))[1:]
+    for text in material.retain or [item.text for item in without]:
+        words = list(re.finditer(r"\S+", text))[1:]
         if words:
-            marked.append(LabelledText(item.text, (pick.choice(words).span(),)))
+            marked.append(LabelledText(text, (pick.choice(words).span(),)))
     return marked
 
 

@@ -31,11 +31,13 @@ from jaxtyping import Bool, Float, Int
 
 from unlearning_core.config.schema import ProofSection
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.answers import some_questions
 from unlearning_core.evaluation.next_token import NextToken, check_finite, score_logits
 from unlearning_core.evaluation.patching import place_batches
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
 from unlearning_core.evaluation.suite import Frames, Material, Subject
 from unlearning_core.evaluation.targets import Targets, answer_text, targets_of, unprompted
+from unlearning_core.evaluation.text_losses import some
 from unlearning_core.evaluation.truth_ratio import truth_ratios
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
@@ -61,9 +63,10 @@ def memorisation(
         InputError: nothing can be scored, or an answer of `material.truth` does not fit into the model's context.
         WorkFailed: the model's output is not a number.
     """
-    asked = [question for question in material.questions if question.about == "concept"]
+    chosen = some_questions(material.questions, settings.max_questions, subject.seed)
+    asked = [question for question in chosen if question.about == "concept"]
     answers = [(number, answer) for number, question in enumerate(asked) for answer in question.answers]
-    statements = [unprompted(item) for item in material.statements]
+    statements = [unprompted(item) for item in some(material.statements, settings.max_statements, subject.seed)]
     items = [*statements, *(answer_text(asked[number].prompt, answer) for number, answer in answers)]
     logger.info("Scoring %d statements and %d answers", len(statements), len(answers))
     scored = _scored(subject.loaded, targets_of(subject.loaded, items), progress)
@@ -93,7 +96,7 @@ def memorisation(
     }
 
 
-def mean_of(column: str, kind: Kind, found: Frames) -> Estimate | None:
+def mean_of(found: Frames, column: str, kind: Kind) -> Estimate | None:
     """Mean of a column of `examples` over the examples of one kind; None where there are none."""
     values = found["examples"].loc[found["examples"]["kind"] == kind, column].to_numpy(np.float64)
     return ratio_estimate(values, np.ones(len(values))) if len(values) else None
@@ -117,7 +120,7 @@ def truth_ratio(found: Frames) -> Estimate | None:
     return ratio_estimate(closeness, np.ones(len(ratios))) if len(ratios) else None
 
 
-def answers_apart(name: Literal["pvalue", "statistic"], never_knew: Frames, found: Frames) -> Estimate | None:
+def answers_apart(never_knew: Frames, found: Frames, name: Literal["pvalue", "statistic"]) -> Estimate | None:
     """Two-sample Kolmogorov-Smirnov test between the probabilities of the answers under the never-knew model and under
     this one: its p-value, or its statistic, the largest gap between the two cumulative distributions, 0 to 1."""
     from scipy.stats import ks_2samp

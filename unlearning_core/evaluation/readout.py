@@ -38,6 +38,7 @@ from unlearning_core.evaluation.patching import place_batches, residuals
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
 from unlearning_core.evaluation.suite import Frames, Material, Subject
 from unlearning_core.evaluation.targets import Targets, unprompted
+from unlearning_core.evaluation.text_losses import some
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
@@ -69,7 +70,8 @@ def readout(
         InputError: no word of the concept in the statements can be predicted.
         WorkFailed: the model's states are not numbers.
     """
-    words = _words(subject.loaded, [unprompted(item) for item in material.statements])
+    statements = some(material.statements, settings.max_statements, subject.seed)
+    words = _words(subject.loaded, [unprompted(item) for item in statements])
     states = _states(subject.loaded, words.texts, progress)
     return {
         "lens": _lens(subject.loaded, states, words, progress),

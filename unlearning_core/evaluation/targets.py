@@ -1,9 +1,7 @@
 """The tokens of a text that a model is asked about: a concept's words in a statement, an answer after its question."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool
@@ -12,8 +10,6 @@ from unlearning_core.activations.alignment import encode
 from unlearning_core.activations.collect import context_length
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.models.loading import LoadedModel
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -63,9 +59,3 @@ def targets_of(loaded: LoadedModel, items: Sequence[LabelledText]) -> list[Targe
         end = int(np.flatnonzero(chosen)[-1]) + 1 if chosen.any() else 0
         found.append(Targets(text.input_ids[:end].tolist(), chosen[:end]))
     return found
-
-
-def drawn(items: Sequence[Item], most: int, seed: int) -> list[Item]:
-    """At most so many of the items, drawn by the seed, in their order."""
-    chosen = random.Random(seed).sample(range(len(items)), min(most, len(items)))
-    return [items[index] for index in sorted(chosen)]
