@@ -18,9 +18,9 @@ def _mean(name: str, title: str, help: str, column: str, kind: str, **more: Any)
 
 
 def _apart(name: str, title: str, help: str, what: str, **more: Any) -> Metric:
+    compute, needs = late("memorisation", "answers_apart", name=what), ("never_knew memorisation", "memorisation")
     return Metric(
-        name, title, help, ("never_knew memorisation", "memorisation"), late("memorisation", "answers_apart", name=what),
-        section="gone", has_stderr=False, shown_in=("proof",), **more,
+        name, title, help, needs, compute, section="gone", has_stderr=False, shown_in=("proof",), **more
     )  # fmt: skip
 
 
@@ -65,8 +65,8 @@ _MEMORISATION = (
         "same.", "statistic", better="lower",
     ),
     _apart(
-        "answers_apart_pvalue", "Could the answers' probabilities be never-knew's", "Near 0: no; above 0.05: it may be.",
-        "pvalue", unit="p-value",
+        "answers_apart_pvalue", "Could the answers' probabilities be never-knew's",
+        "Near 0: no; above 0.05: it may be.", "pvalue", unit="p-value",
     ),
 )  # fmt: skip
 

@@ -221,9 +221,9 @@ def _lens(
     tables = []
     for layer, of_layer in enumerate(torch.from_numpy(states)):
         parts = []
-        for some, wanted in zip(of_layer.split(model.rows), token.split(model.rows), strict=True):
+        for stream, wanted in zip(of_layer.split(model.rows), token.split(model.rows), strict=True):
             with torch.inference_mode():
-                logits = model.head_logits(norm(some.to(like)))
+                logits = model.head_logits(norm(stream.to(like)))
                 told = of_concept[logits.cpu()[:, of_concept].argmax(dim=1)] == wanted
                 parts.append((score_logits(logits, wanted)[0], ranks_of(logits, wanted), told.numpy()))
         nats, rank, first = (np.concatenate(values) for values in zip(*parts, strict=True))
