@@ -20,9 +20,11 @@ Where this differs from the project:
 - It patches what transformers lists as the last hidden state, which has passed the final norm, so that the last layer
   is normed twice; here every layer is the plain residual stream.
 - Its models are all fine-tuned from one. Where the never-knew model was trained on its own, its residual stream need
-  not mean the same to the base, and a part of S1 is that alone. So the same is measured on words that both models know
-  (`control`: the neighbours' words, or any word, of texts without the concept); `foreign_share` says how much it is,
-  and an edit of the base that lacks the knowledge and nothing else is to be expected near 1 - `foreign_share`.
+  not mean the same to the base, and a part of S1 is that alone. So the same is measured on words that the never-knew
+  model foresees as well as the base does (`control`: the neighbours' words, or any word, of texts without the concept);
+  `foreign_share` says how much it is: an edit of the base that lacks the knowledge and nothing else cannot be expected
+  to come much nearer to 1 than that leaves. `uds_beyond_control` is the same score with what patching costs on the
+  control, by layer and model, taken off S1 and S2 first: neither another make nor damage all over counts as depth.
 """
 
 import logging
@@ -52,6 +54,9 @@ from unlearning_core.progress import Progress, ProgressCallback, silent
 THRESHOLD = 0.05
 """Nats that a layer must hold to count: the project's."""
 
+TRIED = 4
+"""Texts that are looked at for each control that is wanted."""
+
 CONTROL = "control"
 """The kind of the examples that are about words which both models know."""
 
@@ -79,6 +84,8 @@ def depth(subject: Subject, material: Material, settings: ProofSection, progress
     for other in (subject.never_knew, subject.loaded):
         _check_like(subject.base, other)
     kinds, items = _examples(material, settings.depth_texts, subject.seed)
+    control = _known_to_both(subject, _control_texts(material, subject.seed), settings.depth_texts // 2)
+    kinds, items = kinds + [CONTROL] * len(control), items + control
     targets = targets_of(subject.base, items)
     kept = [number for number, text in enumerate(targets) if text.count]
     if not any(kinds[number] != CONTROL for number in kept):
@@ -119,6 +126,24 @@ def uds(found: Frames) -> Estimate | None:
     return ratio_estimate(scores, np.ones(len(scores))) if len(scores) else None
 
 
+def uds_beyond_control(found: Frames) -> Estimate | None:
+    """Mean over the examples of the score with each layer's mean loss on the control taken off S1 and S2 first.
+
+    1 for the never-knew model and 0 for the base like the score itself; None without a control, or where no layer
+    counts. The standard error is that of the examples, the control taken as known.
+    """
+    layers = found["layers"]
+    columns = ["never_knew_nats", "nats"]
+    control = layers[layers["kind"] == CONTROL].groupby("layer")[columns].mean()
+    concept = layers[layers["kind"] != CONTROL]
+    if control.empty:
+        return None
+    own = concept[columns] - control.loc[concept["layer"], columns].to_numpy()
+    scores = np.array([_score(*rows.to_numpy().T) for _, rows in own.groupby(concept["example"])])
+    scores = scores[~np.isnan(scores)]
+    return ratio_estimate(scores, np.ones(len(scores))) if len(scores) else None
+
+
 def foreign_share(found: Frames) -> Estimate | None:
     """What the never-knew model's states cost on words that it knows, over what they cost on the concept's, 0 to 1.
 
@@ -154,15 +179,14 @@ def _score(never_knew: Float[np.ndarray, " layers"], edited: Float[np.ndarray, "
 
 
 def _examples(material: Material, most: int, seed: int) -> tuple[list[str], list[LabelledText]]:
-    """The kind and the text of each example: statements, answered questions, and half as many controls."""
+    """The kind and the text of each example: statements and answered questions."""
     asked = [question for question in material.questions if question.about == "concept"]
     half = most // 2
     questions = some(asked, max(half, most - len(material.statements)), seed)
     statements = some(material.statements, most - len(questions), seed)
-    control = some(_control_texts(material, seed), half, seed)
-    kinds = ["statement"] * len(statements) + ["question"] * len(questions) + [CONTROL] * len(control)
+    kinds = ["statement"] * len(statements) + ["question"] * len(questions)
     answered = [answer_text(question.prompt, question.answers[0]) for question in questions]
-    return kinds, [*map(unprompted, statements), *answered, *control]
+    return kinds, [*map(unprompted, statements), *answered]
 
 
 def _control_texts(material: Material, seed: int) -> list[LabelledText]:
@@ -177,6 +201,21 @@ def _control_texts(material: Material, seed: int) -> list[LabelledText]:
         if words:
             marked.append(LabelledText(text, (pick.choice(words).span(),)))
     return marked
+
+
+def _known_to_both(subject: Subject, items: Sequence[LabelledText], most: int) -> list[LabelledText]:
+    """Of these texts those whose words the never-knew model foresees as well as the base does, so many at most."""
+    assert subject.never_knew is not None
+    candidates = some(items, TRIED * most, subject.seed)
+    targets, nats = targets_of(subject.base, candidates), np.zeros((2, len(candidates)))
+    for which, loaded in enumerate((subject.base, subject.never_knew)):
+        model = NextToken(loaded)
+        for batch in place_batches(model, targets):
+            nats[which, batch.members] = batch.means(token_nats(model, batch))
+    known = [
+        number for number, text in enumerate(targets) if text.count and nats[1, number] - nats[0, number] < THRESHOLD
+    ]
+    return some([candidates[number] for number in known], most, subject.seed)
 
 
 def _degradations(

@@ -77,9 +77,14 @@ _DEPTH = (
         late("depth", "uds"), unit="share", better="higher", column="Depth", shown_in=("proof", "runs"),
     ),
     _row(
-        "depth", "foreign_share", "Of that depth, what only says that another model is in there",
-        "What the never-knew model's states cost on words that it knows, against the concept's: an edit of the base "
-        "that lacks the concept and nothing else comes near a depth of 1 less this.",
+        "depth", "uds_beyond_control", "Unlearning depth beyond the control",
+        "The same with what the states cost on words that both models know taken off: damage elsewhere is no depth.",
+        late("depth", "uds_beyond_control"), unit="share", better="higher",
+    ),
+    _row(
+        "depth", "foreign_share", "Share of the depth that is the other model's make",
+        "What the never-knew model's states cost on words that it knows, against the concept's: so much of a depth of "
+        "1 says nothing about the concept.",
         late("depth", "foreign_share"), unit="share", has_stderr=False,
     ),
 )  # fmt: skip
