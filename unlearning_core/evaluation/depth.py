@@ -134,7 +134,8 @@ def uds_beyond_control(found: Frames) -> Estimate | None:
     """
     layers = found["layers"]
     columns = ["never_knew_nats", "nats"]
-    control = layers[layers["kind"] == CONTROL].groupby("layer")[columns].mean()
+    # Where the states help on other words, that is no cost to take off.
+    control = layers[layers["kind"] == CONTROL].groupby("layer")[columns].mean().clip(lower=0)
     concept = layers[layers["kind"] != CONTROL]
     if control.empty:
         return None
