@@ -46,6 +46,9 @@ METHODS: dict[str, Method] = {
 NEVER_KNEW = "never_knew"
 """Not a state of the run's model: another one, which it is compared with."""
 
+CONTROL = "control"
+"""Not one either: the base retrained on the same text without a cut, which shows what retraining alone does."""
+
 
 def get_method(name: str) -> Method:
     """The method called `name`; raises InputError that names the nearest one."""
