@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from unlearning_core.config.schema import ExperimentConfig, RetrainingSection
 from unlearning_core.errors import InputError
-from unlearning_core.methods import prune, retrain
+from unlearning_core.methods import candidate, prune, retrain
 from unlearning_core.methods.method import Method
 
 METHODS: dict[str, Method] = {
@@ -38,6 +38,15 @@ METHODS: dict[str, Method] = {
             section="retraining",
             inputs=retrain.inputs,
             collective=True,
+        ),
+        Method(
+            name="candidate",
+            title="Take somebody's model",
+            sentence="A model that somebody else made of the base is taken as it is, to be audited.",
+            state="candidate",
+            parameters=candidate.Parameters,
+            make=candidate.make,
+            inputs=candidate.inputs,
         ),
     )
 }
