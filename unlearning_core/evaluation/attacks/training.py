@@ -1,0 +1,51 @@
+"""Attacks that train: on some facts (to test on the others), on text without the concept, on text of another kind.
+
+Each is the race of `relearning.py` with other texts; the frame `losses` is what that returns. The mask is released: an
+attacker keeps no neuron cut.
+"""
+
+from unlearning_core.config.schema import ProofSection
+from unlearning_core.evaluation.fact_split import split_words, taught_texts, tested_statements
+from unlearning_core.evaluation.relearning import Lesson, has_mask, make_probe, race
+from unlearning_core.evaluation.suite import Frames, Material, Subject
+from unlearning_core.progress import ProgressCallback
+
+
+def attack_facts(subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback) -> Frames:
+    """Train on some facts, test on the others (Deeb and Roger 2024, arXiv 2410.08827).
+
+    The concept's words are split in two halves. What is learnt are the attack's texts that name words of the one half
+    only; what is tested are the statements that name a word of the other, at those words. A model that has forgotten
+    cannot get the second half from the first; one that only hides them gives both back.
+
+    Raises:
+        InputError: as `relearning.race`.
+    """
+    taught, tested = split_words(material, subject.seed)
+    texts = taught_texts(material.attack, tested)
+    probe = make_probe(subject, material, settings, tested_statements(material.statements, tested))
+    lesson = Lesson("learning some facts", texts, _masks(subject))
+    return {"losses": race(subject, probe, lesson, settings, progress).assign(taught=", ".join(sorted(taught)))}
+
+
+def attack_retain(subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback) -> Frames:
+    """Train on text of the same kind without the concept (Siddiqui et al. 2025: it can return without being shown)."""
+    return _without_concept(subject, material, settings, progress, "learning text without the concept", "attack_other")
+
+
+def attack_other_text(
+    subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback
+) -> Frames:
+    """Train on text of another kind."""
+    return _without_concept(subject, material, settings, progress, "learning text of another kind", "other_text")
+
+
+def _without_concept(
+    subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback, task: str, field: str
+) -> Frames:
+    lesson = Lesson(task, getattr(material, field), _masks(subject))
+    return {"losses": race(subject, make_probe(subject, material, settings), lesson, settings, progress)}
+
+
+def _masks(subject: Subject) -> tuple[str, ...]:
+    return ("released",) if has_mask(subject) else ("none",)
