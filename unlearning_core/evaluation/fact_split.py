@@ -1,4 +1,4 @@
-"""A concept's words in two halves that share nothing: what an attacker is taught, and what is tested. Loads no torch."""
+"""A concept's words in two halves that share nothing: what is taught, and what is tested. Loads no torch."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

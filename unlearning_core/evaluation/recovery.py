@@ -25,7 +25,7 @@ AS_IT_IS = "as they are"
 
 @dataclass(frozen=True)
 class Gap:
-    """What there was to forget: the concept's loss of the base and of a model that has fully forgotten, nats a token."""
+    """What there was to forget: the concept's loss of the base and of a model that has forgotten it, nats a token."""
 
     base: float
     forgotten: float

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from unlearning_core.config.schema import ProofSection
+from unlearning_core.evaluation.attacks.losses import loss_row, losses_table
 from unlearning_core.evaluation.finetuning import Learner
 from unlearning_core.evaluation.recovery import AS_IT_IS
 from unlearning_core.evaluation.relearning import make_probe
-from unlearning_core.evaluation.attacks.losses import loss_row, losses_table
 from unlearning_core.evaluation.suite import Frames, Material, Subject
 from unlearning_core.models.mapping import ModelMap
 from unlearning_core.progress import Progress, ProgressCallback
@@ -26,7 +26,7 @@ GROUP = 128
 
 
 def rounded(weight: Float[Tensor, "... inputs"], bits: int, group: int | None = None) -> Float[Tensor, "... inputs"]:
-    """The weight as `bits` can hold it, one scale a row or, along the inputs, for each `group` (the last may be short)."""
+    """The weight as `bits` can hold it, one scale a row or for each `group` of its inputs (the last may be short)."""
     most = 2 ** (bits - 1) - 1
     parts = [weight] if group is None else weight.split(group, dim=-1)
     found = []
