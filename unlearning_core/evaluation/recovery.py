@@ -137,9 +137,8 @@ def won_back(found: Frames, never_knew: Frames | None = None) -> Estimate:
     rows = found["losses"]
     if rows.empty or math.isnan(width := gap_of(rows).width):
         return Estimate(math.nan)
-    return Estimate(
-        float((excess(rows, None if never_knew is None else never_knew["losses"]) / width).clip(0, 1).max())
-    )
+    below = excess(rows, None if never_knew is None else never_knew["losses"])
+    return Estimate(float((below / width).clip(0, 1).max()))
 
 
 WAYS = ("learning_rate", "step", "weights")
@@ -147,13 +146,19 @@ WAYS = ("learning_rate", "step", "weights")
 
 
 def excess(rows: pd.DataFrame, never_knew: pd.DataFrame | None) -> pd.Series:
-    """How many nats each row lies below the forgotten loss, that of the never-knew model after the same where known."""
+    """How many nats each row lies below the forgotten loss, that of the never-knew model after the same where known.
+
+    What cannot be done to that model (it has no cut neurons) is held against its loss as it is. Steps that it was not
+    trained for, because the lesson itself had taught it the concept before, say nothing and are left out.
+    """
     if never_knew is None or never_knew.empty:
         return rows["forgotten_nats"] - rows["concept_nats"]
     keys = [key for key in WAYS if key in rows]
     reference = never_knew[[*keys, "concept_nats"]].rename(columns={"concept_nats": "reference"})
-    both = rows.merge(reference, on=keys)
-    return both["reference"] - both["concept_nats"]
+    both = rows.merge(reference, on=keys, how="left")
+    if "step" not in keys:
+        both["reference"] = both["reference"].fillna(both["forgotten_nats"])
+    return (both["reference"] - both["concept_nats"]).dropna()
 
 
 def answers_won(base: Frames, found: Frames, never_knew: Frames | None = None) -> Estimate:
