@@ -34,9 +34,10 @@ STATEMENTS, RETAIN, TOKENS = 64, 32, 4096
 twenty times."""
 
 
-def measured_steps(steps: int) -> list[int]:
-    """The steps after which a training of so many is measured: 0, 1, 2, 4, then every fourth, and the last."""
-    return sorted({step for step in (0, 1, 2, steps, *range(4, steps, 4)) if step <= steps})
+def measured_steps(steps: int, every: int) -> list[int]:
+    """The steps after which a training of so many is measured: 0, the first powers of 2, then every so many, the last."""
+    first = {2**power for power in range(every.bit_length()) if 2**power < every}
+    return sorted({step for step in (0, *first, steps, *range(every, steps, every)) if step <= steps})
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def make_probe(
 
 def _fitting(loaded: LoadedModel, items: Sequence[LabelledText]) -> list[LabelledText]:
     """The first of the items that together have no more than `TOKENS` tokens; at least one of them."""
-    found, tokens = [], 0
+    found: list[LabelledText] = []
+    tokens = 0
     for item in items:
         tokens += len(loaded.tokenizer(item.text, verbose=False)["input_ids"])
         if found and tokens > TOKENS:
@@ -113,13 +115,19 @@ class Lesson:
         task: what a progress bar calls it.
         texts: what is learnt.
         masks: "kept", "released" or "none"; a training for each.
-        until: the share of the gap at which a training ends early.
+        rates: learning rates; a training for each.
+        batch: texts a step.
+        steps: of a training at most; it ends early where `NEARLY_ALL` of the gap is back.
+        every: steps between two measurements, after the first few.
     """
 
     task: str
     texts: Sequence[str]
     masks: Sequence[str]
-    until: float = NEARLY_ALL
+    rates: Sequence[float]
+    batch: int
+    steps: int
+    every: int = 4
 
 
 def has_mask(subject: Subject) -> bool:
@@ -127,16 +135,14 @@ def has_mask(subject: Subject) -> bool:
     return subject.mask is not None and subject.mask.cut > 0
 
 
-def race(
-    subject: Subject, probe: Probe, lesson: Lesson, settings: ProofSection, progress: ProgressCallback
-) -> pd.DataFrame:
+def race(subject: Subject, probe: Probe, lesson: Lesson, progress: ProgressCallback) -> pd.DataFrame:
     """Train the subject's model on the lesson at every learning rate, and measure it on the way.
 
     Returns:
         A row a measurement: `learning_rate`, `mask`, `step`, `samples` (texts learnt so far, repetitions counted),
         `concept_nats`, `concept_stderr`, `retain_nats` (nats a token), `base_nats`, `forgotten_nats` (the ends of the
-        gap on the same statements). A training ends when `lesson.until` of the gap is back, when the steps are over,
-        or when a loss is not a number any more.
+        gap on the same statements). A training ends when `NEARLY_ALL` of the gap is back, when the steps are over, or
+        when a loss is not a number any more.
 
     Raises:
         InputError: no text can be learnt from.
@@ -150,9 +156,9 @@ def race(
             f"The {len(lesson.texts)} texts of the attack ({lesson.task}) hold none of two tokens or more, so nothing "
             "can be learnt from them. Name others in proof.attack_texts or proof.attack_other_texts."
         )
-    batches = draw_batches(len(texts), settings.relearning_batch, settings.relearning_steps, subject.seed)
-    watch = _Watch(learner, probe, probe.meter(learner.loaded), lesson.until)
-    runs = [(mask, rate) for mask in lesson.masks for rate in settings.learning_rates]
+    batches = draw_batches(len(texts), lesson.batch, lesson.steps, subject.seed)
+    watch = _Watch(learner, probe, probe.meter(learner.loaded), measured_steps(lesson.steps, lesson.every))
+    runs = [(mask, rate) for mask in lesson.masks for rate in lesson.rates]
     rows = []
     for number, (mask, rate) in enumerate(runs):
         learner.restart()
@@ -162,7 +168,7 @@ def race(
             if len(row) > 1:
                 rows.append({"learning_rate": rate, "mask": mask, **row})
     table = pd.DataFrame(rows)
-    table.insert(3, "samples", table["step"] * settings.relearning_batch)
+    table.insert(3, "samples", table["step"] * lesson.batch)
     return table.assign(base_nats=probe.gap.base, forgotten_nats=probe.gap.forgotten)
 
 
@@ -173,7 +179,7 @@ class _Watch:
     learner: Learner
     probe: Probe
     meter: Meter
-    until: float
+    due: Sequence[int]
 
     def measured(self, step: int) -> dict[str, Any]:
         concept, retain = self.probe.measure(self.meter)
@@ -184,12 +190,12 @@ class _Watch:
         self, texts: list[list[int]], batches: list[list[int]], rate: float, *, keep_cut: bool
     ) -> Iterator[dict[str, Any]]:
         """One training: {"step"} after every step, with what was measured where it was."""
-        due, level = set(measured_steps(len(batches))), self.probe.gap.level(self.until)
+        level = self.probe.gap.level(NEARLY_ALL)
         row = self.measured(0)
         yield row
         steps = self.learner.steps(texts, batches, rate, keep_cut=keep_cut)
         while not row["concept_nats"] <= level and (step := next(steps, None)) is not None:
-            if step not in due:
+            if step not in self.due:
                 yield {"step": step}
                 continue
             try:
@@ -202,5 +208,8 @@ class _Watch:
 def relearn(subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback) -> Frames:
     """The race of one state, as the frame `race`; raises what `race` and `make_probe` do."""
     masks = ("kept", "released") if has_mask(subject) else ("none",)
-    lesson = Lesson("relearning the concept", [item.text for item in material.attack], masks)
-    return {"race": race(subject, make_probe(subject, material, settings), lesson, settings, progress)}
+    lesson = Lesson(
+        "relearning the concept", [item.text for item in material.attack], masks, settings.learning_rates,
+        settings.relearning_batch, settings.relearning_steps,
+    )  # fmt: skip
+    return {"race": race(subject, make_probe(subject, material, settings), lesson, progress)}

@@ -1,8 +1,11 @@
 """Attacks that train: on some facts (to test on the others), on text without the concept, on text of another kind.
 
 Each is the race of `relearning.py` with other texts; the frame `losses` is what that returns. The mask is released: an
-attacker keeps no neuron cut.
+attacker keeps no neuron cut. To be affordable beside the race each takes every second of its learning rates and half of
+its steps.
 """
+
+from collections.abc import Sequence
 
 from unlearning_core.config.schema import ProofSection
 from unlearning_core.evaluation.fact_split import split_words, taught_texts, tested_statements
@@ -24,8 +27,8 @@ def attack_facts(subject: Subject, material: Material, settings: ProofSection, p
     taught, tested = split_words(material, subject.seed)
     texts = taught_texts(material.attack, tested)
     probe = make_probe(subject, material, settings, tested_statements(material.statements, tested))
-    lesson = Lesson("learning some facts", texts, _masks(subject))
-    return {"losses": race(subject, probe, lesson, settings, progress).assign(taught=", ".join(sorted(taught)))}
+    found = race(subject, probe, _lesson("learning some facts", texts, subject, settings), progress)
+    return {"losses": found.assign(taught=", ".join(sorted(taught)), tested=", ".join(sorted(tested)))}
 
 
 def attack_retain(subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback) -> Frames:
@@ -43,9 +46,11 @@ def attack_other_text(
 def _without_concept(
     subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback, task: str, field: str
 ) -> Frames:
-    lesson = Lesson(task, getattr(material, field), _masks(subject))
-    return {"losses": race(subject, make_probe(subject, material, settings), lesson, settings, progress)}
+    lesson = _lesson(task, getattr(material, field), subject, settings)
+    return {"losses": race(subject, make_probe(subject, material, settings), lesson, progress)}
 
 
-def _masks(subject: Subject) -> tuple[str, ...]:
-    return ("released",) if has_mask(subject) else ("none",)
+def _lesson(task: str, texts: Sequence[str], subject: Subject, settings: ProofSection) -> Lesson:
+    masks = ("released",) if has_mask(subject) else ("none",)
+    steps = max(1, settings.relearning_steps // 2)
+    return Lesson(task, texts, masks, settings.learning_rates[::2], settings.relearning_batch, steps, every=8)
