@@ -44,7 +44,7 @@ def taught_texts(attack: Sequence[LabelledText], tested: set[str]) -> list[str]:
     return [item.text for item in attack if item.words and not tested & set(item.words)]
 
 
-def tested_statements(statements: Sequence[LabelledText], tested: set[str]) -> list[LabelledText]:
+def statements_on(statements: Sequence[LabelledText], tested: set[str]) -> list[LabelledText]:
     """The statements that name a tested word, with those words alone marked."""
     found = []
     for item in statements:
@@ -58,7 +58,7 @@ def tested_statements(statements: Sequence[LabelledText], tested: set[str]) -> l
 def no_two_halves(material: Material) -> str | None:
     """Why the facts cannot be split, or None."""
     _, tested = split_words(material, 0)
-    taught, test = taught_texts(material.attack, tested), tested_statements(material.statements, tested)
+    taught, test = taught_texts(material.attack, tested), statements_on(material.statements, tested)
     if min(len(taught), len(test)) >= LEAST_TEXTS:
         return None
     return (

@@ -35,7 +35,7 @@ twenty times."""
 
 
 def measured_steps(steps: int, every: int) -> list[int]:
-    """The steps after which a training of so many is measured: 0, the first powers of 2, then every so many, the last."""
+    """After which of its steps a training is measured: 0, the first powers of 2, then every so many, and the last."""
     first = {2**power for power in range(every.bit_length()) if 2**power < every}
     return sorted({step for step in (0, *first, steps, *range(every, steps, every)) if step <= steps})
 

@@ -8,7 +8,7 @@ its steps.
 from collections.abc import Sequence
 
 from unlearning_core.config.schema import ProofSection
-from unlearning_core.evaluation.fact_split import split_words, taught_texts, tested_statements
+from unlearning_core.evaluation.fact_split import split_words, statements_on, taught_texts
 from unlearning_core.evaluation.relearning import Lesson, has_mask, make_probe, race
 from unlearning_core.evaluation.suite import Frames, Material, Subject
 from unlearning_core.progress import ProgressCallback
@@ -26,7 +26,7 @@ def attack_facts(subject: Subject, material: Material, settings: ProofSection, p
     """
     taught, tested = split_words(material, subject.seed)
     texts = taught_texts(material.attack, tested)
-    probe = make_probe(subject, material, settings, tested_statements(material.statements, tested))
+    probe = make_probe(subject, material, settings, statements_on(material.statements, tested))
     found = race(subject, probe, _lesson("learning some facts", texts, subject, settings), progress)
     return {"losses": found.assign(taught=", ".join(sorted(taught)), tested=", ".join(sorted(tested)))}
 
