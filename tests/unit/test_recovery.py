@@ -86,6 +86,14 @@ def test_a_state_is_compared_with_never_knew_at_the_same_rate() -> None:
     assert share_of_steps(never_knew, never_knew, 0.5).value == 1.0
 
 
+def test_rates_at_which_steps_are_too_coarse_are_left_out_where_there_are_others() -> None:
+    fast = {(1e-3, "none"): [12.0, 6.0]}
+    slow = {(1e-4, "none"): [12.0, 11.0, 10.0, 6.0]}
+    state = curve({(1e-3, "none"): [6.0], (1e-4, "none"): [12.0, 11.0, 10.0, 6.0]})
+    assert share_of_steps({"race": curve(fast | slow)}, {"race": state}, 0.5).value == 1.0
+    assert share_of_steps({"race": curve(fast)}, {"race": state}, 0.5).value == 0.0
+
+
 def test_an_attack_wins_what_lies_beyond_what_it_teaches_a_model_that_never_knew() -> None:
     never_knew = {"losses": curve({(1e-4, "none"): [12.0, 11.0, 9.0]})}
     state = {"losses": curve({(1e-4, "released"): [12.0, 8.0, 7.0]})}

@@ -19,6 +19,9 @@ from unlearning_core.evaluation.suite import Frames
 HALF, NEARLY_ALL = 0.5, 0.9
 """The shares of the gap that the relearning race asks for."""
 
+RESOLVED = 8
+"""Steps of the never-knew model beside which a quarter fewer can be told: a training is measured every fourth step."""
+
 AS_IT_IS = "as they are"
 """What the weights are called before anything was done to them."""
 
@@ -108,7 +111,8 @@ def share_of_steps(never_knew: Frames, found: Frames, share: float) -> Estimate:
     """Steps until a share of the gap is back, as a share of the never-knew model's at the same learning rate.
 
     Of all rates and masks the smallest counts. At a high rate every model learns the concept from nothing in a few
-    steps: whether a model remembers shows where it is faster than one that does not, at whatever rate.
+    steps: whether a model remembers shows where it is faster than one that does not. Rates at which the never-knew
+    model needs fewer than `RESOLVED` steps are left out where there are others: so few steps are too coarse a measure.
     """
     if math.isnan(gap_of(found["race"]).width):
         return Estimate(math.nan)
@@ -117,7 +121,8 @@ def share_of_steps(never_knew: Frames, found: Frames, share: float) -> Estimate:
         steps_back(one["race"], share).groupby("learning_rate")["steps"].min().clip(upper=most)
         for one in (found, never_knew)
     )
-    return Estimate(float((own / twin.clip(lower=1.0)).dropna().min()))
+    twin = twin[twin >= RESOLVED] if (twin >= RESOLVED).any() else twin.clip(lower=1.0)
+    return Estimate(float((own / twin).dropna().min()))
 
 
 def won_back(found: Frames, never_knew: Frames | None = None) -> Estimate:
