@@ -240,6 +240,10 @@ def _back(look: _Look, attacks: Sequence[Attack], budget: int | None) -> list[Ch
     if budget is not None:
         steps = min(steps, budget + 1.0)
     found = [look.check("relearn_steps_50", "back", "Steps to learn half of it again", steps, most=False)]
+    if look.value("relearn_share_50") is not None:
+        # At the highest rate even a model that never knew learns it in a few steps: each rate is held against itself.
+        title = "Steps to learn half of it again, beside never-knew at the same rate"
+        found.append(look.check("relearn_share_50", "back", title, asked.relearning, most=False))
     for attack in attacks:
         won = (look.value(attack.metric, "never_knew") or 0.0) if look.has_twin else 0.0
         found.append(look.check(attack.metric, "back", attack.title, max(0.0, won) + asked.recovered, most=True))
