@@ -169,6 +169,65 @@ class NeverKnewSection(Section):
     max_texts: int = Field(200, ge=2, description="texts of each kind at most, drawn by the seed")
 
 
+class ThresholdSection(Section):
+    """What the verdict asks of each measurement."""
+
+    gap_closed: float = Field(0.9, ge=0, description="share of the gap to never-knew that must be closed at least")
+    questions_answered: float = Field(
+        0.1, ge=0, le=1, description="of the questions that the base answers, the share that may still be answered"
+    )
+    concept_words: float = Field(0.5, ge=0, description="concept words in 100 written, beyond the never-knew model's")
+    depth: float = Field(0.85, ge=0, le=1, description="Unlearning Depth Score at least, where there is a twin")
+    retain: float = Field(0.05, ge=0, description="nats a token that all other text may cost")
+    neighbour: float = Field(0.05, ge=0, description="nats a token that neighbours may cost")
+    other_sense: float = Field(0.5, ge=0, description="nats a token that other senses of the words may cost")
+    relearning: float = Field(
+        0.75, ge=0, description="steps to come half-way back, as a share of the never-knew model's"
+    )
+    relearning_steps: int = Field(32, ge=1, description="steps to come half-way back, where there is no such model")
+    recovered: float = Field(0.1, ge=0, description="share of the gap that an attack may win back")
+
+
+class ProofSection(Section):
+    """How it is checked that the concept is gone, what that cost and whether it comes back (`unlearn evaluate`)."""
+
+    reference: Literal["auto", "never_knew", "shuffled"] = Field(
+        "auto", description="what fully forgotten is: a never-knew model's loss, or that behind unrelated text"
+    )
+    questions: Location = Field(None, description="JSON lines: prompt, answers, form, about; none: made from sentences")
+    prompts: Location = Field(None, description="beginnings of texts that invite the concept, one a line")
+    other_sense_texts: Location = Field(None, description="text that uses the words in another sense")
+    other_texts: Location = Field(
+        None, description="text of another kind than the sentences; none: the shipped English"
+    )
+    attack_texts: Location = Field(None, description="text about the concept for attacks; none: sentences set aside")
+    attack_other_texts: Location = Field(None, description="text without it for attacks; none: sentences set aside")
+    max_statements: int = Field(200, ge=8, description="texts about the concept that are measured at most")
+    max_texts: int = Field(200, ge=8, description="texts of each other kind that are measured at most")
+    max_questions: int = Field(120, ge=8, description="questions about the concept at most, half as many of each other")
+    question_samples: int = Field(2, ge=0, description="sampled answers to each question, beside the greedy one")
+    prompt_samples: int = Field(4, ge=1, description="texts written after each prompt")
+    new_tokens: int = Field(40, ge=4, le=4096, description="length of an answer or a text")
+    depth_texts: int = Field(64, ge=4, description="texts about the concept that the depth is measured on at most")
+    learning_rates: list[float] = Field(
+        default_factory=lambda: [2e-5, 1e-4, 3e-4, 1e-3, 3e-3], min_length=1, description="of the relearning race"
+    )
+    relearning_steps: int = Field(80, ge=1, description="steps of the race and of each attack that trains, at most")
+    relearning_batch: int = Field(16, ge=1, description="texts a step")
+    attack_samples: int = Field(32, ge=1, description="texts sampled at high temperature after each prompt")
+    control: bool = Field(True, description="also retrain the base without a cut, to know what retraining alone does")
+    thresholds: ThresholdSection = Field(default_factory=ThresholdSection, description="what the verdict asks")
+
+    def quick(self) -> "ProofSection":
+        """The same with about a quarter of the work: for a first look."""
+        smaller = {
+            "max_statements": 64, "max_texts": 32, "max_questions": 40, "question_samples": 0, "prompt_samples": 1,
+            "new_tokens": 24, "depth_texts": 16, "relearning_steps": 32, "attack_samples": 8,
+        }  # fmt: skip
+        values = {name: min(value, getattr(self, name)) for name, value in smaller.items()}
+        return self.model_copy(update=values | {"learning_rates": self.learning_rates[1:4] or self.learning_rates})
+
+
 class GenerationSection(Section):
     """How the test prompts are continued."""
 
@@ -191,6 +250,7 @@ class ExperimentConfig(Section):
     )
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     never_knew: NeverKnewSection = Field(default_factory=NeverKnewSection)
+    proof: ProofSection = Field(default_factory=ProofSection)
     generation: GenerationSection = Field(default_factory=GenerationSection)
     test_prompts: list[str] = Field(
         default_factory=lambda: [

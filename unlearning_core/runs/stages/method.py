@@ -54,11 +54,11 @@ def apply_method(method: Method) -> Callable[[RunContext, Path], Summary]:
     return run
 
 
-def method_input(method: Method, context: RunContext, folder: Path) -> MethodInput:
-    """What the method is given of the run."""
+def method_input(method: Method, context: RunContext, folder: Path, *, state: str | None = None) -> MethodInput:
+    """What the method is given of the run: the state before it, or the base for another `state` than its own."""
     methods = [chosen for chosen, _ in methods_of(context.config)]
     place = [chosen.name for chosen in methods].index(method.name)
-    earlier = methods[:place]
+    earlier = methods[:place] if state is None else []
     before = earlier[-1].state if earlier else "base"
     run = context.run
 
@@ -78,7 +78,7 @@ def method_input(method: Method, context: RunContext, folder: Path) -> MethodInp
     fingerprints = [run.fingerprint(name) for name in (*(chosen.name for chosen in earlier), *method.needs)]
     return MethodInput(
         before=before,
-        state=method.state,
+        state=state or method.state,
         fingerprint=digest([method_inputs(method)(context), fingerprints]),
         words=context.concept.words,
         seed=context.config.seed,
@@ -93,6 +93,8 @@ def method_input(method: Method, context: RunContext, folder: Path) -> MethodInp
         new_recipe=lambda mask, cut: new_recipe(context, cut, mask),
         folder=folder,
         # `retraining/` is the folder that people and scripts know a retraining by.
-        work=run.training_folder if method.name == "retrain" else run.work_folder(method.name),
+        work=run.training_folder
+        if method.name == "retrain" and state is None
+        else run.work_folder(state or method.name),
         progress=context.progress,
     )
