@@ -19,9 +19,9 @@ from unlearning_core.runs.proof import prove
 from unlearning_core.runs.run import Run
 
 SMALL = {
-    "max_statements": 64, "max_texts": 32, "max_questions": 24, "question_samples": 1, "prompt_samples": 1,
-    "new_tokens": 24, "depth_texts": 8, "learning_rates": [1e-4, 3e-3], "relearning_steps": 8, "attack_samples": 2,
-    "control": False,
+    "max_statements": 64, "max_texts": 32, "max_questions": 24, "question_samples": 1, "answer_tokens": 24,
+    "prompt_samples": 1, "new_tokens": 24, "depth_texts": 8, "learning_rates": [1e-4, 3e-3], "relearning_steps": 8,
+    "attack_samples": 2, "control": False,
 }  # fmt: skip
 THIN = ("losses", "questions", "writing")
 
