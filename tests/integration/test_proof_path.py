@@ -127,6 +127,20 @@ def test_the_settings_of_a_proof_make_no_other_run(run: Run, tmp_path: Path) -> 
     assert run.config.proof.relearning_steps == 3
 
 
+@pytest.mark.parametrize("name", ["questions", "attack_texts", "other_sense_texts", "prompts"])
+def test_a_file_that_is_not_there_is_refused_before_anything_is_measured(
+    run: Run, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, good = len(states_measured(run)), run.config
+    changed = run.config
+    setattr(changed.proof, name, str(run.folder / "missing.txt"))
+    run.save_config(changed)
+    assert main(["evaluate", str(run.folder)]) == 2
+    run.save_config(good)
+    assert f"proof.{name}" in capsys.readouterr().err
+    assert len(states_measured(run)) == before
+
+
 def test_an_unknown_part_is_refused(run: Run) -> None:
     with pytest.raises(Exception, match="no part 'depht'"):
         prove(run, parts=["depht"])
