@@ -40,7 +40,7 @@ MATCHER = Matcher(Concept(WORDS))
 MATERIAL = Material(
     MATCHER,
     statements=tuple(label_text(f"You can see a {word} beside the {place}.", MATCHER) for word in WORDS
-                     for place in ("window", "river", "table", "seat", "door", "house", "boat", "cat")),
+                     for place in ("window", "river", "table", "seat", "door", "house")),
     retain=("A small boat crossed the river.", "The dog barks at 7 in the morning."),
     other_text=("It's a café, isn't it?", "Naïve travellers' stories are told there."),
     attack=tuple(label_text(f"She put the {word} near {place}.", MATCHER) for word in WORDS
@@ -155,8 +155,9 @@ def test_teaching_some_facts_is_measured_on_the_others_alone() -> None:
     statements = statements_on(MATERIAL.statements, tested)
     assert table["base_nats"].iloc[0] == pytest.approx(measure(base, statements).nll("concept").value)
     assert table["tested"].unique().tolist() == [", ".join(sorted(tested))]
-    assert table["learning_rate"].unique().tolist() == [1e-4, 1e-2]
-    assert table["step"].max() == 2
+    assert table["learning_rate"].unique().tolist() == [1e-3]
+    assert table["step"].tolist() == [0, 1, 2]
+    assert table["samples"].tolist() == [0, 2, 4]
 
 
 @pytest.mark.parametrize("attack", [attack_retain, attack_other_text])

@@ -29,7 +29,7 @@ from unlearning_core.evaluation.text_losses import some, unrelated
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
-STATEMENTS, RETAIN, TOKENS = 64, 32, 4096
+STATEMENTS, RETAIN, TOKENS = 48, 16, 4096
 """Texts about the concept and others that are watched at most, and tokens of each kind: a training is measured some
 twenty times."""
 
