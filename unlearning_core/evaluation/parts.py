@@ -30,6 +30,18 @@ def _late(module: str, function: str) -> Compute:
     return compute
 
 
+def _nothing_to_score(material: Material, has: Mapping[str, bool]) -> str | None:
+    if material.statements or any(question.about == "concept" for question in material.questions):
+        return None
+    return "There is no statement and no question about the concept."
+
+
+def _no_depth(material: Material, has: Mapping[str, bool]) -> str | None:
+    if not has["never_knew"]:
+        return "There is no model that never knew the concept to compare the layers with."
+    return _nothing_to_score(material, has)
+
+
 def _split_possible(material: Material, has: Mapping[str, bool]) -> str | None:
     from unlearning_core.evaluation.fact_split import no_two_halves
 
@@ -70,6 +82,40 @@ _ROWS: tuple[Part, ...] = (
         reads=("prompts",),
         settings=("prompt_samples", "new_tokens"),
         possible=lambda material, has: None if material.prompts else "There are no prompts: give proof.prompts.",
+    ),
+    Part(
+        name="memorisation",
+        title="Scoring words and answers",
+        sentence="How likely it finds the concept's words and the right answers, and how much of an answer it adds "
+        "by itself.",
+        group="gone",
+        compute=_late("memorisation", "memorisation"),
+        reads=("statements", "questions", "truth"),
+        settings=("max_statements", "max_questions"),
+        possible=_nothing_to_score,
+    ),
+    Part(
+        name="depth",
+        title="Patching layers",
+        sentence="Puts its inner states into the base model, layer by layer, to see whether they lack the concept as "
+        "those of the model that never knew it do.",
+        group="gone",
+        compute=_late("depth", "depth"),
+        reads=("statements", "questions", "sentences", "retain"),
+        settings=("depth_texts",),
+        possible=_no_depth,
+        states="edited",
+        never_knew=True,
+    ),
+    Part(
+        name="readout",
+        title="Reading inner layers",
+        sentence="Whether the concept's next word can be read from its inner layers, though it may not say it.",
+        group="gone",
+        compute=_late("readout", "readout"),
+        reads=("statements",),
+        settings=("max_statements",),
+        possible=lambda material, has: None if material.statements else "There is no statement about the concept.",
     ),
     Part(
         name="relearn",

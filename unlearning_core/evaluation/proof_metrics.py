@@ -6,6 +6,7 @@ never knew, or of the control (the base retrained without a cut). Loads no torch
 
 from typing import Any
 
+from unlearning_core.evaluation.inside_metrics import INSIDE_ROWS
 from unlearning_core.evaluation.metric import Metric, Section, late
 
 
@@ -161,4 +162,4 @@ _BACK: tuple[Metric, ...] = (
             "Share of the questions ever answered right, of those that only knowing answers."),
 )  # fmt: skip
 
-PROOF_ROWS: tuple[Metric, ...] = (*_GONE, *_COST, *_BACK)
+PROOF_ROWS: tuple[Metric, ...] = (*_GONE, *INSIDE_ROWS, *_COST, *_BACK)
