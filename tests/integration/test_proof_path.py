@@ -72,7 +72,9 @@ def test_it_measures_every_state_judges_each_and_writes_what_scripts_read(
     assert metrics["never_knew"]["gap_closed"] == pytest.approx(1.0)
     # A suite that fails the model that never knew is wrong; so is one that passes a cut of neurons chosen badly.
     twin = written["states"]["never_knew"]
-    assert [check["sentence"] for check in twin["checks"] if check["subject"] == "gone" and check["passed"] is False] == []
+    assert [
+        check["sentence"] for check in twin["checks"] if check["subject"] == "gone" and check["passed"] is False
+    ] == []
     assert written["verdict"] in ("not forgotten", "harmful")
     assert (run.folder / "verdict.json").is_file()
     for one in written["states"].values():
