@@ -89,6 +89,16 @@ def test_fill_ins_are_kept_where_the_model_completes_them_and_the_rest_is_counte
     assert written.dropped["answer not known"] >= 2
 
 
+def test_what_is_near_is_asked_about_too_but_not_in_the_words_of_the_concept(base):
+    texts = [*TEXTS, "To iron a shirt, you have to use an ironing board. You find a coffee table next to a chair."]
+    texts.append("A coffee table is often on the carpet, and a reader needs a coffee table nearly every day.")
+    written = write_questions(base, SEATS, 4, seed=1, neighbours=("ironing board", "coffee table"), texts=texts)
+    near = [each for each in written.questions if each.about == "neighbour"]
+    assert [(each.prompt, each.answers) for each in near] == [
+        ("To iron a shirt, you have to use an", ("ironing board",))
+    ]
+
+
 def test_two_calls_with_the_same_seed_write_the_same(base):
     first, second = (write_questions(base, SEATS, 2, seed=1, texts=TEXTS) for _ in range(2))
     assert first == second

@@ -113,7 +113,17 @@ class _Writer:
             *self._in_context(direct[:count], matcher),
             *self._completed(matcher, about, count),
         ]
-        return _evenly(found, count)
+        return _evenly(found if about == "concept" else self._apart(found), count)
+
+    def _apart(self, questions: Sequence[Question]) -> list[Question]:
+        """Those that speak of no word of the concept: what must stay is not to be said in words that must go."""
+        matcher = Matcher(self.concept)
+        texts = (" | ".join([each.prompt, *each.answers]) for each in questions)
+        return [
+            each
+            for each, text in zip(questions, texts, strict=True)
+            if self._is(not matcher.spans(text), "speaks of the concept")
+        ]
 
     def others(self, count: int) -> list[Question]:
         """Sentences without the concept up to their last word, where the model completes them."""
@@ -130,13 +140,11 @@ class _Writer:
     def _direct(self, concept: Concept, matcher: Matcher, about: About, most: int) -> list[Question]:
         samples = max(1, min(8, -(-most // (PER_LIST * len(concept.words)))))
         lists = self._write([prompts.QUESTIONS_ABOUT.format(word=word) for word in concept.words], samples, LIST_TOKENS)
-        pairs = zip_longest(*([line for text in group for line in text.splitlines()] for group in lists))
-        lines = [(word, line) for each in pairs for word, line in zip(concept.words, each, strict=True) if line]
-        asked = [
-            (word, text)
-            for word, line in self._fit((word, _NUMBERED.sub("", line).strip()) for word, line in lines)
-            if (text := line) and self._is(bool(matcher.spans(text)), "without the word")
-        ][:most]
+        # The first line of every word's list, then the second: a cut at `most` leaves out no word.
+        rows = zip_longest(*([line for text in texts for line in text.splitlines()] for texts in lists), fillvalue="")
+        lines = [(word, line) for row in rows for word, line in zip(concept.words, row, strict=True) if line]
+        fit = self._fit((word, _NUMBERED.sub("", line).strip()) for word, line in lines)
+        asked = [(word, text) for word, text in fit if self._is(bool(matcher.spans(text)), "without the word")][:most]
         framed = [prompts.QUESTION_AND_ANSWER.format(question=text) for _, text in asked]
         controls = [
             [prompts.QUESTION_AND_ANSWER.format(question=_with(matcher, text, word)) for word in prompts.NO_WORDS]
