@@ -26,7 +26,7 @@ AGREEING = 3
 TEMPERATURE = 0.7
 ANSWER_TOKENS = 20
 _BATCH = 64
-_SAME_STEM = 4
+_SHORTEST_STEM, _LONG = 3, 5
 
 
 def is_known(
@@ -66,11 +66,19 @@ def known_answers(
     """
     flat = list(dict.fromkeys(each for group in controls for each in group))
     empty = dict(zip(flat, _greedy(loaded, flat, progress), strict=True))
-    greedy, sampled = _greedy(loaded, prompts, progress), _sampled(loaded, prompts, seed, progress)
-    return [
-        _with_key_words(answer, said, [empty[each] for each in group], asked)
-        for answer, said, group, asked in zip(greedy, sampled, controls, questions, strict=True)
+    greedy = _greedy(loaded, prompts, progress)
+    own = [
+        _own_words(answer, [question, *(empty[each] for each in group)])
+        for answer, question, group in zip(greedy, questions, controls, strict=True)
     ]
+    open_ones = [number for number, words in enumerate(own) if words]
+    sampled = _sampled(loaded, [prompts[number] for number in open_ones], seed, progress)
+    found: list[tuple[str, ...]] = [()] * len(prompts)
+    for number, said in zip(open_ones, sampled, strict=True):
+        counts = Counter(word for sample in said for word in set(words_of(sample)))
+        if keys := [word for word in own[number] if counts[word] >= AGREEING]:
+            found[number] = (greedy[number], *keys)
+    return found
 
 
 def _greedy(loaded: "LoadedModel", prompts: Sequence[str], progress: ProgressCallback) -> list[str]:
@@ -101,21 +109,15 @@ def _sampled(loaded: "LoadedModel", prompts: Sequence[str], seed: int, progress:
     return [said[start : start + SAMPLES] for start in range(0, len(said), SAMPLES)]
 
 
-def _with_key_words(answer: str, samples: Sequence[str], empty: Sequence[str], question: str) -> tuple[str, ...]:
-    counts = Counter(word for sample in samples for word in set(words_of(sample)))
-    idle = {word for text in empty for word in words_of(text)}
-    asked = words_of(question)
-    keys = [
-        word
-        for word in dict.fromkeys(content_words(words_of(answer)))
-        if counts[word] >= AGREEING and word not in idle and not any(_alike(word, other) for other in asked)
-    ]
-    return (answer, *keys) if keys else ()
+def _own_words(answer: str, others: Sequence[str]) -> list[str]:
+    """The words of an answer that carry meaning and stand, in any form, in none of the other texts."""
+    said = [word for text in others for word in words_of(text)]
+    words = dict.fromkeys(content_words(words_of(answer)))
+    return [word for word in words if not any(_alike(word, other) for other in said)]
 
 
 def _alike(word: str, other: str) -> bool:
     """Whether two words are the same but for their ending (sit, sitting; chair, chairs)."""
     shorter, longer = sorted((word, other), key=len)
-    return word == other or (
-        len(shorter) >= _SAME_STEM and longer.startswith(shorter[: max(_SAME_STEM, len(shorter) - 1)])
-    )
+    stem = shorter if len(shorter) < _LONG else shorter[:-1]
+    return word == other or (len(shorter) >= _SHORTEST_STEM and longer.startswith(stem))
