@@ -87,6 +87,7 @@ def method_input(method: Method, context: RunContext, folder: Path) -> MethodInp
         load=load,
         saved=saved,
         ranking=run.ranking,
+        sentences=context.sentences,
         text=run.training_text,
         probe_sentences=lambda: write_probe_set(context),
         recipe=recipe,
