@@ -11,12 +11,15 @@ from unlearning_core.errors import InputError
 from unlearning_core.methods import (
     gradient_ascent,
     gradient_difference,
+    leace,
     nothing,
     npo,
     prune,
     random_cut,
     retrain,
+    rmu,
     simnpo,
+    steering,
 )
 from unlearning_core.methods.method import Method, Summary
 
@@ -102,6 +105,29 @@ METHODS: dict[str, Method] = {
         _trained(
             "simnpo", "SimNPO", "As NPO, by the loss of a token instead of a text, and without a reference.", "simnpo",
             simnpo.Parameters, simnpo.make, state_title="SimNPO",
+        ),
+        _trained(
+            "rmu", "RMU", "At one depth, sentences with the concept are steered to a random vector; other text stays.",
+            "rmu", rmu.Parameters, rmu.make, state_title="RMU",
+        ),
+        Method(
+            name="leace",
+            title="LEACE",
+            sentence="An affine map after which no linear classifier finds the concept in a hidden state.",
+            state="leace",
+            parameters=leace.Parameters,
+            make=leace.make,
+            needs=("label",),
+            state_title="LEACE",
+        ),
+        Method(
+            name="steering",
+            title="Steering by ablation",
+            sentence="The direction in which hidden states of the concept differ from others is taken out everywhere.",
+            state="steered",
+            parameters=steering.Parameters,
+            make=steering.make,
+            needs=("label",),
         ),
     )
 }  # fmt: skip

@@ -23,9 +23,7 @@ class Parameters(WithRetainTerm):
     """Its budget, its temperature and margin, and the weight of what must stay."""
 
     beta: float = Field(1.0, gt=0, le=100, description="how soon it lets go of a text that has become unlikely")
-    gamma: float = Field(
-        0.0, ge=0, le=100, description="margin: beta times how unlikely a token must be to be let go"
-    )
+    gamma: float = Field(0.0, ge=0, le=100, description="margin: beta times how unlikely a token must be to be let go")
 
 
 def forget_loss(

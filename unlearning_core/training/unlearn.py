@@ -6,10 +6,10 @@ all of them, so that a difference between two methods is one of their losses.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +73,8 @@ class Corpus:
         for row, index in enumerate(indices):
             size = len(self.ids[index])
             ids[row, :size], seen[row, :size], counted[row, : size - 1] = self.ids[index], 1, self.counted[index]
-        return TextBatch(*(torch.from_numpy(part).to(device) for part in (ids, seen, counted)), list(indices))
+        a, b, c = (torch.from_numpy(part).to(device) for part in (ids, seen, counted))
+        return TextBatch(a, b, c, list(indices))
 
     def drawn(self, size: int, step: int, seed: Sequence[int]) -> list[int]:
         """The texts of a step: all of them once, shuffled, then all again in another order; no state to restore."""
@@ -86,11 +87,9 @@ class Corpus:
         return [int(orders[place // len(self)][place % len(self)]) for place in places]
 
 
-class Objective(Protocol):
-    """What a method minimises."""
-
-    def __call__(self, forget: TextBatch, retain: TextBatch) -> tuple[Tensor, Tensor]:
-        """(loss on the texts to forget, weighted loss on the texts to keep), both scalars; their sum is minimised."""
+Objective = Callable[[TextBatch, TextBatch], tuple[Tensor, Tensor]]
+"""What a method minimises: given texts to forget and texts to keep, (loss on the former, weighted loss on the latter),
+both scalars; their sum is minimised."""
 
 
 @dataclass(frozen=True)
