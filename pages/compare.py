@@ -18,8 +18,8 @@ from pages.components.states import texts_by_prompt
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.methods.registry import NEVER_KNEW, state_title
 from unlearning_core.reports.csv import generations_csv, metrics_csv
+from unlearning_core.reports.findings import findings, losses_sentence
 from unlearning_core.reports.run_report import run_report
-from unlearning_core.reports.verdict import findings, verdict
 from unlearning_core.runs.run import Run
 
 # Parameters up to which a model that never knew writes without being asked to.
@@ -43,7 +43,7 @@ def main() -> None:
         metrics = metrics_so_far(run, states)
         # The answer in words, before the numbers.
         with st.container(border=True):
-            st.markdown(f"**{escaped(verdict(metrics))}**")
+            st.markdown(f"**{escaped(losses_sentence(metrics))}**")
             st.markdown("\n".join(f"- {escaped(sentence)}" for sentence in findings(metrics)))
         show_metrics(metrics)
         show_never_knew(metrics)

@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests.tiny_experiment import write_experiment
+from tests.tiny_models import save_tiny
 from unlearning_core.cli.app import main
 from unlearning_core.config.reading import load_config
 from unlearning_core.edits.recipe import Recipe
@@ -85,6 +86,17 @@ def test_filtered_retraining_alone_needs_no_ranking_and_starts_from_the_base(tmp
     assert {"filter", "retrain", "measure retrained"} < set(stages)
     assert "rank" not in stages
     assert stages["retrain"].needs == ("filter",)
+
+
+def test_two_base_models_in_one_store_do_not_share_what_is_made_of_them(tmp_path: Path) -> None:
+    config = load_config(experiment(tmp_path, "nothing"))
+    first = create_run(config, tmp_path / "runs")
+    execute(first, until="nothing")
+    save_tiny("llama", tmp_path / "model", seed=1)
+    second = create_run(config, tmp_path / "runs")
+    execute(second, until="nothing")
+    one, two = (loaded(run, "unchanged").get_input_embeddings().weight for run in (first, second))
+    assert not torch.equal(one, two)
 
 
 def test_the_same_seed_gives_the_same_model_and_a_stop_changes_nothing(tmp_path: Path) -> None:

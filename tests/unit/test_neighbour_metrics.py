@@ -14,9 +14,9 @@ from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.measurement import Measurement
 from unlearning_core.evaluation.registry import metrics_table
 from unlearning_core.reports.csv import metrics_csv
+from unlearning_core.reports.findings import findings
 from unlearning_core.reports.run_report import html_report
 from unlearning_core.reports.terminal import table
-from unlearning_core.reports.verdict import findings
 
 
 def _spans(text: str, words: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

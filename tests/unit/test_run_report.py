@@ -12,8 +12,8 @@ from unlearning_core.cli.app import main
 from unlearning_core.config.reading import build_config
 from unlearning_core.files import write_json
 from unlearning_core.reports.csv import generations_csv, metrics_csv
+from unlearning_core.reports.findings import findings, losses_sentence
 from unlearning_core.reports.run_report import run_report
-from unlearning_core.reports.verdict import findings, verdict
 from unlearning_core.runs.pipeline import create_run
 from unlearning_core.runs.run import Run
 
@@ -135,35 +135,36 @@ def test_the_command_prints_it_or_writes_it(run: Run, tmp_path: Path, capsys: py
 @pytest.mark.parametrize(
     ("forget", "error", "retain", "said"),
     [
-        (math.log(12), 0.1, -0.01, "mostly forgotten, at hardly any cost"),
-        (math.log(3), 0.1, 0.04, "partly forgotten, at a small cost"),
-        (0.3, 0.1, 0.2, "dimmed, at a noticeable cost"),
-        (0.3, 0.2, 0.0, "not measurably forgotten"),
-        (-0.5, 0.1, 0.0, "not measurably forgotten"),
+        (math.log(12), 0.1, -0.01, "12 times less likely, at hardly any cost"),
+        (math.log(3), 0.1, 0.04, "3 times less likely, at a small cost"),
+        (math.log(1.5), 0.1, 0.2, "1.5 times less likely, at a noticeable cost"),
+        (0.3, 0.2, 0.0, "as likely as before"),
+        (-0.5, 0.1, 0.0, "as likely as before"),
     ],
 )
-def test_the_verdict_follows_the_interval_and_the_price(forget: float, error: float, retain: float, said: str) -> None:
+def test_the_sentence_follows_the_interval_and_the_price(forget: float, error: float, retain: float, said: str) -> None:
     pruned = {"forget_delta": forget, "forget_delta_stderr": error, "retain_delta": retain, "retain_delta_stderr": 0.01}
-    assert said in verdict({"base": {}, "pruned": pruned})
+    assert said in losses_sentence({"base": {}, "pruned": pruned})
 
 
 @pytest.mark.parametrize(("base", "last", "named"), [(8.0, 4.0, True), (8.0, 3.9, False), (0.0, 0.0, False)])
-def test_the_verdict_names_a_concept_that_is_still_written(base: float, last: float, named: bool) -> None:
+def test_the_sentence_names_a_concept_that_is_still_written(base: float, last: float, named: bool) -> None:
     pruned = {"forget_delta": 3.0, "forget_delta_stderr": 0.1, "retain_delta": 0.0, "concept_words_per_100": last}
-    said = verdict({"base": {"concept_words_per_100": base}, "pruned": pruned})
-    assert said.endswith("everything else, but it still writes the concept's words." if named else "everything else.")
+    said = losses_sentence({"base": {"concept_words_per_100": base}, "pruned": pruned})
+    end = "everything else, but it still writes the concept's words. " if named else "everything else. "
+    assert end in said
 
 
 @pytest.mark.parametrize(("near", "error", "named"), [(0.4, 0.1, True), (0.4, 0.3, False), (0.04, 0.01, False)])
-def test_the_verdict_says_when_the_neighbours_pay(near: float, error: float, named: bool) -> None:
+def test_the_sentence_says_when_the_neighbours_pay(near: float, error: float, named: bool) -> None:
     pruned = {"forget_delta": 3.0, "forget_delta_stderr": 0.1, "retain_delta": 0.2, "rest_delta": 0.01}
-    said = verdict({"base": {}, "pruned": pruned | {"neighbour_delta": near, "neighbour_delta_stderr": error}})
-    end = "at a small cost to everything else, but its neighbours pay for it." if named else "everything else."
-    assert said.endswith(end)
+    said = losses_sentence({"base": {}, "pruned": pruned | {"neighbour_delta": near, "neighbour_delta_stderr": error}})
+    end = "at a small cost to everything else, but its neighbours pay for it. " if named else "everything else. "
+    assert end in said
 
 
-def test_without_a_cut_there_is_no_verdict() -> None:
-    assert "nothing to judge" in verdict({"base": {"concept_nll": 1.0}})
+def test_without_a_cut_there_is_nothing_to_judge() -> None:
+    assert "nothing to judge" in losses_sentence({"base": {"concept_nll": 1.0}})
     assert findings({"base": {"concept_nll": 1.0}}) == []
 
 

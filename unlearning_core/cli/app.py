@@ -42,13 +42,16 @@ app = App(
 )
 for place, name in enumerate(
     (
-        "run resume label filter sentences config starter report sweep search export import_run rankers methods "
-        "families smallworld"
+        "run resume evaluate audit label filter sentences config starter report sweep search export import_run "
+        "rankers methods families smallworld"
     ).split()
 ):
     command_name = name.partition("_")[0]  # a module cannot be called import
     app.command(getattr(import_module(f"unlearning_core.cli.{name}"), f"{name}_command"), name=command_name)
     app[command_name].sort_key = place
+for name in ("relearn", "attack"):
+    app.command(getattr(import_module("unlearning_core.cli.evaluate"), f"{name}_command"), name=name)
+    app[name].sort_key = 2.5
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -203,7 +203,7 @@ class ProofSection(Section):
     attack_texts: Location = Field(None, description="text about the concept for attacks; none: sentences set aside")
     attack_other_texts: Location = Field(None, description="text without it for attacks; none: sentences set aside")
     max_statements: int = Field(200, ge=8, description="texts about the concept that are measured at most")
-    max_texts: int = Field(100, ge=8, description="texts of each other kind that are measured at most")
+    max_texts: int = Field(200, ge=8, description="texts of each other kind that are measured at most")
     max_questions: int = Field(120, ge=8, description="questions about the concept at most, half as many of each other")
     question_samples: int = Field(2, ge=0, description="sampled answers to each question, beside the greedy one")
     prompt_samples: int = Field(4, ge=1, description="texts written after each prompt")

@@ -25,8 +25,8 @@ from unlearning_core.progress import Progress, ProgressCallback, silent
 logger = logging.getLogger(__name__)
 
 
-def check_vocabularies(reference: LoadedModel, loaded: LoadedModel) -> None:
-    """Raise InputError where a token number does not mean the same to both models."""
+def check_vocabularies(reference: LoadedModel, loaded: LoadedModel, called: str = "never-knew model") -> None:
+    """Raise InputError where a token number does not mean the same to both models; `called` is what one of them is."""
     theirs, ours = reference.tokenizer.get_vocab(), loaded.tokenizer.get_vocab()
     different = sum(theirs.get(token) != number for token, number in ours.items())
     different += sum(token not in ours for token in theirs)
@@ -34,9 +34,10 @@ def check_vocabularies(reference: LoadedModel, loaded: LoadedModel) -> None:
     if not different and rows[0] == rows[1]:
         return
     seen = f"{different:,} of their tokens differ" if different else f"they predict {rows[0]:,} and {rows[1]:,} tokens"
+    one, other = (loaded, reference) if called == "candidate model" else (reference, loaded)
     raise InputError(
-        f"The never-knew model {reference.info.source} has another vocabulary than {loaded.info.source}: {seen}, so "
-        "their predictions cannot be compared. Give a never-knew model that was trained with the same tokenizer."
+        f"The {called} {one.info.source} has another vocabulary than {other.info.source}: {seen}, so their predictions "
+        f"cannot be compared. Give a {called} with the same tokenizer."
     )
 
 

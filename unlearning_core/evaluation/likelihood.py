@@ -15,7 +15,7 @@ from unlearning_core.concepts.neighbours import as_concept
 from unlearning_core.edits.hooks import applied
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.measurement import KINDS, Measurement
+from unlearning_core.evaluation.measurement import KINDS, Kind, Measurement
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
@@ -32,11 +32,18 @@ class Meter:
     model's context is cut there.
     """
 
-    def __init__(self, loaded: LoadedModel, items: Sequence[LabelledText], *, token_budget: int = 2048) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        items: Sequence[LabelledText],
+        *,
+        token_budget: int = 2048,
+        needed: Sequence[Kind] = ("concept", "retain"),
+    ) -> None:
         """`token_budget` is how many positions a batch has, padding included; the model is never changed.
 
         Raises:
-            InputError: no token of the concept, or none outside it, can be scored in `items`.
+            InputError: no token of a kind that is `needed` can be scored in `items`.
         """
         context = getattr(loaded.model.config, "max_position_embeddings", None)
         self.loaded, self.items = loaded, items
@@ -45,7 +52,7 @@ class Meter:
         # Of each text bool [places] a kind: its tokens among those that are scored, all but the first.
         self._chosen = [[scored & c, scored & ~c] for scored, c in ((~t.special[1:], t.concept[1:]) for t in texts)]
         for number, kind in enumerate(("of the concept", "outside the concept")):
-            if not any(chosen[number].any() for chosen in self._chosen):
+            if KINDS[number] in needed and not any(chosen[number].any() for chosen in self._chosen):
                 raise InputError(
                     f"The {len(items)} held-out sentences hold no token {kind} that can be measured (the first token "
                     "of a sentence has nothing before it). Give more sentences, or raise held_out."

@@ -22,19 +22,23 @@ class Estimate:
     Attributes:
         value: the estimate, whole where it is a count; NaN when there was nothing to measure.
         stderr: its standard error; NaN when fewer than two units hold anything to measure.
+        interval: the ends of its 95 % interval, where that is not `Z95` standard errors to both sides.
     """
 
     value: float | int
     stderr: float = math.nan
+    interval: tuple[float, float] | None = None
 
 
-def format_value(value: float | int | None, stderr: float | None) -> str:
-    """A number with half its 95 % interval, or nothing for None.
+def format_value(value: float | int | None, stderr: float | None, interval: tuple[float, float] | None = None) -> str:
+    """A number with half its 95 % interval, or with the ends of one that is not symmetric; nothing for None.
 
     A number without a standard error (None or NaN) that is too small for three decimals has an exponent.
     """
     if value is None:
         return ""
+    if interval is not None:
+        return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
     if stderr is not None and not math.isnan(stderr):
         return f"{value:.3f} ± {Z95 * stderr:.3f}"
     return f"{value:.0e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"

@@ -7,79 +7,17 @@ end of `_ROWS`. Importing this module loads no torch.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from unlearning_core.evaluation.concept_words import concept_words_per_100
 from unlearning_core.evaluation.measurement import Kind, Measurement, nll_delta
+from unlearning_core.evaluation.metric import Metric, Place, Section, Values
+from unlearning_core.evaluation.proof_metrics import PROOF_ROWS
 from unlearning_core.evaluation.ratio import Estimate, format_value
 
 if TYPE_CHECKING:
     from unlearning_core.evaluation.never_knew import Distance
-
-Place = Literal["table", "headline", "runs"]
-"""Where a metric is shown: tables of one run (terminal, HTML, pages), the few bars of a page, the table of all runs.
-`metrics.json` and the CSV hold every metric.
-"""
-
-Section = Literal["losses", "accuracies", "texts", "never knew"]
-
-Values = Mapping[str, Mapping[str, float | None]]
-"""What `metrics.json` holds: by state, by metric; the standard error of `name` is `name_stderr`."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One metric.
-
-    Attributes:
-        name: its key in `metrics.json`.
-        title: what people read, without the unit.
-        help: one sentence: what it says.
-        needs: what it is computed from, by name of an input of the state (see `metrics_table`). An input of the base
-            model is "base NAME"; a metric that needs one is not computed for the base.
-        compute: gets these inputs in this order; returns None where they say nothing about this metric.
-        section: tables group metrics by it.
-        unit: of the value and its standard error.
-        better: which direction is better after unlearning, if either is.
-        column: title of a column in the table of all runs, where there is little room; `title` unless given.
-        has_stderr: whether the value comes with a standard error.
-        change_of: the metric whose change against base this is; it is shown right below that one.
-        part_of: the metric over tokens of which this one has a part; the bars show the parts in place of the whole.
-        shown_in: where it is shown.
-        version: rises when the same inputs give another value.
-    """
-
-    name: str
-    title: str
-    help: str
-    needs: tuple[str, ...]
-    compute: Callable[..., Estimate | None]
-    section: Section = "losses"
-    unit: str = ""
-    better: Literal["higher", "lower"] | None = None
-    column: str = ""
-    has_stderr: bool = True
-    change_of: str | None = None
-    part_of: str | None = None
-    shown_in: tuple[Place, ...] = ("table", "runs")
-    version: int = 1
-
-    @property
-    def full_title(self) -> str:
-        """Title with the unit in brackets."""
-        return f"{self.title} ({self.unit})" if self.unit else self.title
-
-    @property
-    def row_title(self) -> str:
-        """Title of its row in a table where the metric that it is a change of stands above it."""
-        return "… change against base" if self.change_of else self.full_title
-
-    @property
-    def meaning(self) -> str:
-        """`help`, and which direction is better."""
-        return f"{self.help} {self.better.capitalize()} is better." if self.better else self.help
 
 
 def shown(values: Values, place: Place) -> list[Metric]:
@@ -100,7 +38,9 @@ def headline(values: Values) -> list[Metric]:
 
 def formatted(values: Mapping[str, float | None], name: str) -> str:
     """A metric of one state for a table: its value with half its 95 % interval, or nothing."""
-    return format_value(values.get(name), values.get(f"{name}_stderr"))
+    ends = values.get(f"{name}_low"), values.get(f"{name}_high")
+    interval = (ends[0], ends[1]) if ends[0] is not None and ends[1] is not None else None
+    return format_value(values.get(name), values.get(f"{name}_stderr"), interval)
 
 
 def _of_kind(kind: Kind, compute: Callable[..., Estimate]) -> Callable[..., Estimate | None]:
@@ -215,7 +155,7 @@ _ROWS = (
     _divergence("retain", "the rest", "The same in all other text: the cost beyond the concept."),
 )  # fmt: skip
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_ROWS, *PROOF_ROWS)}
 
 
 def metrics_table(inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
@@ -224,7 +164,8 @@ def metrics_table(inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str
     Args:
         inputs: by state, "base" among them, what is known of it by the names that `Metric.needs` uses: `measurement`
             (Measurement, all on the same sentences), `texts` (what it wrote, without the prompts), `matcher` (finds
-            the concept in them), `distance` (never_knew.Distance). One that is missing or None leaves out the metrics
+            the concept in them), `distance` (never_knew.Distance), and the frames of each part of an evaluation by the
+            part's name, with `reference` (text_losses.gap_closed). One that is missing or None leaves out the metrics
             that need it.
 
     Returns:
@@ -237,8 +178,16 @@ def metrics_table(inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str
     """
     if "base" not in inputs:
         raise ValueError("metrics_table needs the state 'base' to compare with")
-    of_base = {f"base {name}": value for name, value in inputs["base"].items()}
-    return {state: _values(given if state == "base" else {**of_base, **given}) for state, given in inputs.items()}
+    of_base = _of("base", inputs)
+    others = _of("never_knew", inputs) | _of("control", inputs)
+    return {
+        state: _values({**others, **({} if state == "base" else of_base), **given}) for state, given in inputs.items()
+    }
+
+
+def _of(state: str, inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The inputs of a state that others are compared with, as `Metric.needs` names them."""
+    return {f"{state} {name}": value for name, value in inputs.get(state, {}).items()}
 
 
 def _values(given: Mapping[str, Any]) -> dict[str, float | None]:
@@ -250,4 +199,6 @@ def _values(given: Mapping[str, Any]) -> dict[str, float | None]:
         values[name] = None if math.isnan(estimate.value) else estimate.value
         if metric.has_stderr:
             values[f"{name}_stderr"] = None if math.isnan(estimate.stderr) else estimate.stderr
+        if estimate.interval is not None:
+            values[f"{name}_low"], values[f"{name}_high"] = estimate.interval
     return values

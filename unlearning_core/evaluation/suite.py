@@ -39,6 +39,8 @@ class Material:
         sentences: the run's held-out sentences, with and without the concept, neighbours marked where there are any.
         statements: texts about the concept that no model has read in these words, the concept's words marked; of them
             the concept's loss is measured that the gap, depth and relearning speak of.
+        retain: texts that a model which never knew the concept foresees as well as the base: not about it at all.
+        neighbour: such texts about what stands near it.
         other_sense: texts that use the concept's words in another sense.
         other_text: texts of another kind than those that the neurons were ranked on.
         questions: about the concept, its neighbours and other things.
@@ -51,6 +53,8 @@ class Material:
     matcher: Matcher
     sentences: tuple[LabelledText, ...] = ()
     statements: tuple[LabelledText, ...] = ()
+    retain: tuple[str, ...] = ()
+    neighbour: tuple[str, ...] = ()
     other_sense: tuple[str, ...] = ()
     other_text: tuple[str, ...] = ()
     questions: tuple[Question, ...] = ()
@@ -99,6 +103,7 @@ class Part:
         settings: the settings (`ProofSection`) that its result depends on.
         possible: whether it can be done with this material; a sentence says why where it cannot be.
         states: which states it measures: all, or only those that a method made and the never-knew model.
+        never_knew: whether it compares with the model that never knew, where there is one.
         attack: whether it is one of the attacks, each of which is a card of its own.
         version: raised when the same inputs give another result.
     """
@@ -113,5 +118,6 @@ class Part:
     possible: Callable[[Material, Mapping[str, bool]], str | None] = field(default=lambda material, has: None)
     """Given the material and {"never_knew": ..., "mask": ...}, whether these are there: None, or why it cannot be."""
     states: Literal["all", "edited"] = "all"
+    never_knew: bool = False
     attack: bool = False
     version: int = 1

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from unlearning_core.config.schema import ExperimentConfig, RetrainingSection
 from unlearning_core.errors import InputError
 from unlearning_core.methods import (
+    candidate,
     gradient_ascent,
     gradient_difference,
     leace,
@@ -129,12 +130,24 @@ METHODS: dict[str, Method] = {
             make=steering.make,
             needs=("label",),
         ),
+        Method(
+            name="candidate",
+            title="Take somebody's model",
+            sentence="A model that somebody else made of the base is taken as it is, to be audited.",
+            state="candidate",
+            parameters=candidate.Parameters,
+            make=candidate.make,
+            inputs=candidate.inputs,
+        ),
     )
 }  # fmt: skip
 """Every method by name."""
 
 NEVER_KNEW = "never_knew"
 """Not a state of the run's model: another one, which it is compared with."""
+
+CONTROL = "control"
+"""Not one either: the base retrained on the same text without a cut, which shows what retraining alone does."""
 
 
 def get_method(name: str) -> Method:

@@ -1,1 +1,1 @@
-"""What a run came to, for people: terminal, HTML, CSV, verdict."""
+"""What a run came to, for people: terminal, HTML, CSV, findings in words."""

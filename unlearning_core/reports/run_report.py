@@ -15,10 +15,11 @@ from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.ratio import INTERVAL_NOTE
 from unlearning_core.evaluation.registry import Values, formatted, shown
+from unlearning_core.evaluation.verdict import SUBJECTS
 from unlearning_core.files import PROGRAM, ROOT
 from unlearning_core.methods.registry import state_title
 from unlearning_core.reports.differences import changed_words
-from unlearning_core.reports.verdict import findings, verdict
+from unlearning_core.reports.findings import findings, losses_sentence
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
@@ -58,6 +59,7 @@ def run_report(run: Run, metrics: Values | None = None, texts: Texts | None = No
         lambda text: [(span.start, span.end) for span in context.matcher.spans(text)],
         about=_about(run, model),
         settings=settings(config),
+        judged=run.verdict(),
     )
 
 
@@ -70,6 +72,7 @@ def html_report(
     *,
     about: Mapping[str, str],
     settings: Mapping[str, str],
+    judged: Mapping[str, Any] | None = None,
 ) -> str:
     """The report as one HTML document.
 
@@ -78,6 +81,7 @@ def html_report(
         spans: finds the concept in a text, as (start, end) characters.
         about: name and value of what a reader needs to know first (model, neurons cut, date, run).
         settings: name and value of every setting that has one.
+        judged: `verdict.json`, where the run was evaluated.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
@@ -85,7 +89,8 @@ def html_report(
     )  # fmt: skip
     return environment.get_template("report.html.j2").render(
         title=title, concept=concept, about=about, metrics=metrics, settings=settings, states=list(texts),
-        verdict=verdict(metrics), findings=findings(metrics), rows=shown(metrics, "table"),
+        verdict=judged["sentence"] if judged else losses_sentence(metrics), judged=judged, subjects=SUBJECTS,
+        findings=findings(metrics), rows=shown(metrics, "table"),
         prompts=_prompts(texts, spans), interval_note=INTERVAL_NOTE, formatted=formatted, state_title=state_title,
     )  # fmt: skip
 

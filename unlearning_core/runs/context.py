@@ -1,5 +1,6 @@
 """What the stages of one run share: settings, concept, sentences and the loaded model, each loaded when asked for."""
 
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.neighbours import given_words, neighbour_words
 from unlearning_core.concepts.words import Concept, read_words
 from unlearning_core.config.schema import ExperimentConfig
+from unlearning_core.methods.registry import NEVER_KNEW
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.sources import at_hand, reads_as_ever, remembered, text_fingerprint
@@ -112,30 +114,35 @@ class RunContext:
         content = self.model_fingerprint(section.base_model_path, section.revision)
         return content if section.extra_tokens == "refuse" else f"{content}+{section.extra_tokens}"
 
-    def model(self, state: str) -> "LoadedModel":
-        """The model in that state, loaded once and kept until another one is asked for.
+    def model(self, state: str, *, beside: Collection[str] = ()) -> "LoadedModel":
+        """The model in that state, or the one that never knew, loaded once and kept until another one is asked for.
+
+        Args:
+            beside: states of models that are to stay in memory with it.
 
         Raises:
-            InputError: the base cannot be had, or the state is not there yet.
+            InputError: the base or the never-knew model cannot be had, or the state is not there yet.
         """
+        for other in set(self._models) - {state, *beside}:
+            del self._models[other]
+        if state not in self._models:
+            self._models[state] = self._load(state)
+        return self._models[state]
+
+    def _load(self, state: str) -> "LoadedModel":
         from unlearning_core.models.loading import load_model
 
-        if state not in self._models:
-            self._models.clear()
-            section = self.config.base_model
-            if state == "base":
-                self._models[state] = load_model(
-                    section.base_model_path,
-                    revision=section.revision,
-                    **section.how_to_load(),
-                    progress=self.progress,
-                )
-            else:
-                folder = str(self.run.model(state))
-                self._models[state] = load_model(
-                    folder, device=section.device, dtype=section.dtype, may_be_cut=True, progress=self.progress
-                )
-        return self._models[state]
+        section, twin = self.config.base_model, self.config.never_knew
+        if state == "base":
+            source, revision = section.base_model_path, section.revision
+        elif state == NEVER_KNEW and twin.model is not None:
+            source, revision = twin.model, twin.revision
+        else:
+            folder = str(self.run.model(state))
+            return load_model(
+                folder, device=section.device, dtype=section.dtype, may_be_cut=True, progress=self.progress
+            )
+        return load_model(source, revision=revision, **section.how_to_load(), progress=self.progress)
 
     def in_memory(self, state: str) -> "LoadedModel | None":
         """The model in that state if it is loaded."""

@@ -63,6 +63,22 @@ class ConceptFacts(ConceptWords):
     neighbours: ConceptWords | None = None
 
 
+class Judged(Form):
+    """What the verdict on one state says."""
+
+    verdict: str
+    sentence: str
+    checks: list[dict[str, Any]]
+
+
+class Verdict(Form):
+    """`verdict.json`: what an evaluation came to, the last state's verdict and every state's."""
+
+    verdict: str
+    quick: bool
+    states: dict[str, Judged]
+
+
 class Chosen(Form):
     """The cut that a search chose."""
 

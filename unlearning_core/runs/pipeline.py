@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,6 +129,7 @@ def execute(
     progress: ProgressCallback = silent,
     *,
     until: str | None = None,
+    further: Sequence[Stage] = (),
     context: RunContext | None = None,
     base: "LoadedModel | None" = None,
     waiting: Callable[[str], object] | None = None,
@@ -136,6 +137,7 @@ def execute(
     """Bring the run up to date, to the end or through the stage `until`.
 
     Args:
+        further: stages that are not part of the path, to be done after it.
         base: the base model where it is in memory already; it is not changed.
         waiting: told, again and again, who else works on the run until that one has ended; None: do not wait.
 
@@ -151,7 +153,7 @@ def execute(
         raise InputError(f"There is no stage {until!r}. The stages are: {', '.join(names)}.")
     wanted = stages[: names.index(until) + 1] if until is not None else stages
     if not distributed.is_main():
-        _execute(run, RunContext(run), wanted)
+        _execute(run, RunContext(run), [*wanted, *further])
         return
     with run.manifest.working(f"running it to {until or 'its end'}", waiting), logging_to(run.log_file):
         log.info("run %s: %s", run.id, run.config.model_dump_json())
@@ -166,7 +168,7 @@ def execute(
             context = context or RunContext(run, _recording(run, progress), base=base)
             keep_sources(run, word_sources(context.config))
             check_start(context, pending(context, wanted))
-            _execute(run, context, wanted)
+            _execute(run, context, [*wanted, *further])
         except BaseException as error:
             raise _record_failure(run, error) from error
         finished = not any(stage.applies(context) for stage in stages[len(wanted) :])

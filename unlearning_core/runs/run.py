@@ -271,10 +271,11 @@ class Run:
         return path
 
     def _model(self, state: str) -> Path | None:
-        from unlearning_core.methods.registry import method_of_state
+        from unlearning_core.methods.registry import CONTROL, method_of_state
 
         method = method_of_state(state)
-        return self.file(method.name, f"models/{state}") if method is not None else None
+        step = method.name if method is not None else CONTROL if state == CONTROL else None
+        return self.file(step, f"models/{state}") if step is not None else None
 
     def measurement(self, state: str) -> "Measurement | None":
         """Losses of that state on the held-out sentences, or None while they are not measured."""
@@ -301,6 +302,21 @@ class Run:
     def generations(self) -> dict[str, Any] | None:
         """`generations.json`: texts by state, or None while the run has no report."""
         return self._json("report", "generations.json", forms.Generations)
+
+    def proof_frames(self, part: str, state: str) -> "dict[str, pd.DataFrame] | None":
+        """What a part of an evaluation measured of that state, by name of the table; None while it has not."""
+        folder = self.file(f"{part} {state}", f"proof/{part}/{state}")
+        if folder is None:
+            return None
+        return {path.stem: read_table(path, {}, mend=MEND) for path in sorted(folder.glob("*.parquet"))}
+
+    def proof_metrics(self) -> dict[str, Any] | None:
+        """The metrics of the evaluation, by state, as `metrics` gives those of the path; None while there is none."""
+        return self._json("verdict", "proof/metrics.json", forms.Metrics)
+
+    def verdict(self) -> dict[str, Any] | None:
+        """`verdict.json`: what the evaluation came to, or None while there is none."""
+        return self._json("verdict", "verdict.json", forms.Verdict)
 
     def search(self) -> dict[str, Any] | None:
         """What the search for a cut found, or None where there was none."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unlearning_core.config.schema import NeverKnewSection
+from unlearning_core.methods.registry import NEVER_KNEW
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.rank import rank_inputs
 from unlearning_core.runs.stages.stage import Summary
@@ -41,9 +42,8 @@ def distance_state(state: str) -> Callable[[RunContext, Path], Summary]:
         from unlearning_core.evaluation.never_knew import distance
         from unlearning_core.evaluation.registry import metrics_table
         from unlearning_core.evaluation.truth_ratio import read_questions
-        from unlearning_core.models.loading import load_model
 
-        section, base, seed = context.config.never_knew, context.config.base_model, context.config.seed
+        section, seed = context.config.never_knew, context.config.seed
         questions = (
             read_questions(Path(context.source(section.questions)), section.questions_only) if section.questions else []
         )
@@ -52,12 +52,7 @@ def distance_state(state: str) -> Callable[[RunContext, Path], Summary]:
             for name, source in _sources(section).items()
         }
         loaded = context.model(state)
-        never_knew = load_model(
-            str(section.model),
-            revision=section.revision,
-            **base.how_to_load(),
-            progress=context.progress,
-        )
+        never_knew = context.model(NEVER_KNEW, beside=(state,))
         found = distance(
             never_knew, loaded, _some(questions, section.max_questions, seed), texts, progress=context.progress
         )

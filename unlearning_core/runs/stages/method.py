@@ -23,8 +23,12 @@ def method_inputs(method: Method) -> Callable[[RunContext], Any]:
 
     def inputs(context: RunContext) -> Any:
         values = method.depends_on(parameters_of(method, context), context.config.seed)
-        # Only where there was a search: runs with a fixed ratio stay up to date.
-        return values | {"found": found_ratio(context)} if _is_searched(method, context) else values
+        if _is_searched(method, context):  # only then: runs with a fixed ratio stay up to date
+            values = values | {"found": found_ratio(context)}
+        first = methods_of(context.config)[0][0].name == method.name
+        if first and "rank" not in method.needs:  # nothing before it says of which model it is
+            values = values | {"model": context.base_fingerprint, "dtype": context.config.base_model.dtype}
+        return values
 
     return inputs
 
@@ -54,11 +58,11 @@ def apply_method(method: Method) -> Callable[[RunContext, Path], Summary]:
     return run
 
 
-def method_input(method: Method, context: RunContext, folder: Path) -> MethodInput:
-    """What the method is given of the run."""
+def method_input(method: Method, context: RunContext, folder: Path, *, state: str | None = None) -> MethodInput:
+    """What the method is given of the run: the state before it, or the base for another `state` than its own."""
     methods = [chosen for chosen, _ in methods_of(context.config)]
     place = [chosen.name for chosen in methods].index(method.name)
-    earlier = methods[:place]
+    earlier = methods[:place] if state is None else []
     before = earlier[-1].state if earlier else "base"
     run = context.run
 
@@ -78,7 +82,7 @@ def method_input(method: Method, context: RunContext, folder: Path) -> MethodInp
     fingerprints = [run.fingerprint(name) for name in (*(chosen.name for chosen in earlier), *method.needs)]
     return MethodInput(
         before=before,
-        state=method.state,
+        state=state or method.state,
         fingerprint=digest([method_inputs(method)(context), fingerprints]),
         words=context.concept.words,
         seed=context.config.seed,
@@ -94,6 +98,8 @@ def method_input(method: Method, context: RunContext, folder: Path) -> MethodInp
         new_recipe=lambda mask, cut: new_recipe(context, cut, mask),
         folder=folder,
         # `retraining/` is the folder that people and scripts know a retraining by.
-        work=run.training_folder if method.name == "retrain" else run.work_folder(method.name),
+        work=run.training_folder
+        if method.name == "retrain" and state is None
+        else run.work_folder(state or method.name),
         progress=context.progress,
     )

@@ -13,8 +13,11 @@ CHEAP = 0.05
 _WRITTEN = "concept_words_per_100"
 
 
-def verdict(metrics: Values) -> str:
-    """One sentence: whether the last state of the model has forgotten the concept, and at what price.
+def losses_sentence(metrics: Values) -> str:
+    """One sentence: how much less likely the last state of the model holds the concept's words, and at what price.
+
+    It does not say that the concept is forgotten: words that are less likely may still be given as an answer. Only an
+    evaluation says that (evaluation/verdict.py).
 
     Args:
         metrics: what `metrics.json` holds; at least the state "base".
@@ -27,8 +30,7 @@ def verdict(metrics: Values) -> str:
     apart = values.get("neighbour_delta") is not None
     price, _ = _pair(values, "rest_delta" if apart else "retain_delta")
     if forget - margin <= 0:
-        return f"The {state} model has not measurably forgotten the concept."
-    degree = "mostly forgotten" if math.exp(forget) >= 10 else "partly forgotten" if math.exp(forget) >= 2 else "dimmed"
+        return f"The {state} model holds the concept's words for as likely as before."
     costs = "at hardly any cost" if price <= 0 else "at a small cost" if price <= CHEAP else "at a noticeable cost"
     rise, rise_margin = _pair(values, "neighbour_delta")
     before, after = metrics["base"].get(_WRITTEN) or 0.0, values.get(_WRITTEN)
@@ -37,7 +39,10 @@ def verdict(metrics: Values) -> str:
         "it still writes the concept's words": before > 0 and after is not None and after >= before / 2,
     }
     end = f", but {' and '.join(so for so in but if but[so])}" if any(but.values()) else ""
-    return f"In the {state} model the concept is {degree}, {costs} to everything else{end}."
+    return (
+        f"The {state} model holds the concept's words for {math.exp(forget):.3g} times less likely, {costs} to "
+        f"everything else{end}. Whether it has forgotten them, only an evaluation says."
+    )
 
 
 def findings(metrics: Values) -> list[str]:

@@ -1,0 +1,181 @@
+"""The part `questions`: what a model answers, and which of the answers are right.
+
+Each question is answered greedily and, where asked for, sampled. A reply counts up to the end of its first sentence or
+line: what a model rambles on with is not its answer. Two measures:
+
+- *exact*: the reply holds an accepted answer word for word (`question_sets.is_answered`).
+- *ROUGE-L*: the largest F-measure over the accepted answers of the longest common subsequence of words (Lin, 2004),
+  computed by the library `rouge-score`; TOFU (Maini et al., 2024) marks answers by it.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from rouge_score.rouge_scorer import RougeScorer
+
+from unlearning_core.config.schema import ProofSection
+from unlearning_core.evaluation.generation import generate
+from unlearning_core.evaluation.question_sets import ABOUT, Question, is_answered
+from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
+from unlearning_core.evaluation.suite import Frames, Material, Subject
+from unlearning_core.models.loading import LoadedModel
+from unlearning_core.progress import Progress, ProgressCallback, silent
+
+GREEDY = -1
+"""`sample` of the greedy answer."""
+
+TEMPERATURE = 1.0
+_BATCH = 64
+
+_ENDS = re.compile(r"(?<=[.!?])\s|\n|(?<=[.!?][\"'”’])\s")
+
+
+def ask(subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback) -> Frames:
+    """The frame `answers` of the material's questions; see `answered`."""
+    chosen = some_questions(material.questions, settings.max_questions, subject.seed)
+    return {
+        "answers": answered(
+            subject.loaded,
+            chosen,
+            samples=settings.question_samples,
+            new_tokens=settings.new_tokens,
+            seed=subject.seed,
+            progress=progress,
+        )
+    }
+
+
+def some_questions(questions: Sequence[Question], most: int, seed: int) -> list[Question]:
+    """At most `most` questions about the concept and half as many about each other thing, in their order.
+
+    Where there are more, each form keeps its share; the direct ones come first.
+    """
+    found: list[Question] = []
+    for about in ABOUT:
+        of_kind = [question for question in questions if question.about == about]
+        limit = most if about == "concept" else most // 2
+        if len(of_kind) > limit:
+            draw = np.random.default_rng(seed)
+            by_form = pd.Series([question.form for question in of_kind])
+            place = pd.Series(draw.permutation(len(of_kind))).groupby(by_form).rank(method="first")
+            share = place / by_form.map(by_form.value_counts())
+            share[by_form == "direct"] = 0.0
+            of_kind = [of_kind[index] for index in sorted(np.argsort(share.to_numpy(), kind="stable")[:limit])]
+        found += of_kind
+    return found
+
+
+def answered(
+    loaded: LoadedModel,
+    questions: Sequence[Question],
+    *,
+    samples: int = 0,
+    new_tokens: int = 40,
+    seed: int = 0,
+    progress: ProgressCallback = silent,
+) -> pd.DataFrame:
+    """Every question answered greedily and `samples` times by sampling at temperature 1.
+
+    Returns:
+        A row an answer: `prompt`, `form`, `about`, `member`, `fact`, `expected` (the first accepted answer), `sample`
+        (`GREEDY`, 0, 1, ...), `answer` (as written, up to its end), `exact` (bool), `rouge_l` (0 to 1).
+
+    Raises:
+        InputError: a prompt is empty or fills the model's context.
+        WorkFailed: the model's output is not a number.
+    """
+    columns = ["prompt", "form", "about", "member", "fact", "expected", "sample", "answer", "exact", "rouge_l"]
+    if not questions:
+        return pd.DataFrame(columns=columns)
+    prompts = [question.prompt for question in questions]
+    texts = generate(
+        loaded, prompts, temperature=0.0, max_new_tokens=new_tokens, batch_size=_BATCH,
+        progress=_named("asking", progress),
+    )  # fmt: skip
+    found = [(question, GREEDY, text.text) for question, text in zip(questions, texts, strict=True)]
+    if samples:
+        texts = generate(
+            loaded, prompts, samples=samples, temperature=TEMPERATURE, max_new_tokens=new_tokens, seed=seed,
+            batch_size=_BATCH, progress=_named("asking, with samples", progress),
+        )  # fmt: skip
+        found += [(questions[number // samples], text.sample, text.text) for number, text in enumerate(texts)]
+    scorer, rows = RougeScorer(["rougeL"], use_stemmer=False), []
+    for question, sample, text in found:
+        reply = first_sentence(text)
+        rows.append(
+            (
+                question.prompt, question.form, question.about, question.member, question.fact, question.answers[0],
+                sample, reply, is_answered(reply, question), rouge_l(scorer, reply, question.answers),
+            )
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def first_sentence(text: str) -> str:
+    """What a model answered, up to the end of its first sentence or line."""
+    return " ".join(_ENDS.split(text.strip(), maxsplit=1)[0].split())
+
+
+def rouge_l(scorer: RougeScorer, reply: str, answers: Sequence[str]) -> float:
+    """The largest ROUGE-L F-measure over the accepted answers."""
+    return max((float(scorer.score(answer, reply)["rougeL"].fmeasure) for answer in answers), default=0.0)
+
+
+def still_right(base: pd.DataFrame, after: pd.DataFrame, about: str = "concept") -> pd.DataFrame:
+    """The questions that the base answers right greedily, with what the other state says of them.
+
+    Returns:
+        The base's rows (`prompt`, `form`, `member`, `expected`, `answer` ...) with `now` (the other state's greedy
+        answer), `right` (bool: also exact), `same` (bool: word for word the base's answer).
+    """
+    known = base[(base["sample"] == GREEDY) & (base["about"] == about) & base["exact"].astype(bool)]
+    greedy = after[after["sample"] == GREEDY].drop_duplicates("prompt").set_index("prompt")
+    known = known[known["prompt"].isin(greedy.index)]
+    now = greedy.loc[known["prompt"]]
+    return known.assign(
+        now=now["answer"].to_numpy(),
+        right=now["exact"].to_numpy(dtype=bool),
+        same=now["answer"].to_numpy() == known["answer"].to_numpy(),
+    )
+
+
+def share_still_right(base: Frames, after: Frames, about: str = "concept") -> Estimate | None:
+    """Of the questions that the base answers right, the share that still is; None where it answers none.
+
+    The standard error is that of a proportion over questions, by the ratio estimator (ratio.py).
+    """
+    pairs = still_right(base["answers"], after["answers"], about)
+    return ratio_estimate(pairs["right"].to_numpy(float), np.ones(len(pairs))) if len(pairs) else None
+
+
+def share_exact(found: Frames, about: str) -> Estimate | None:
+    """The share of the questions answered right, greedily."""
+    rows = _greedy(found, about)
+    return ratio_estimate(rows["exact"].to_numpy(float), np.ones(len(rows))) if len(rows) else None
+
+
+def mean_rouge(found: Frames, about: str) -> Estimate | None:
+    """Mean ROUGE-L of the greedy answers."""
+    rows = _greedy(found, about)
+    return ratio_estimate(rows["rouge_l"].to_numpy(float), np.ones(len(rows))) if len(rows) else None
+
+
+def share_sampled(found: Frames, about: str) -> Estimate | None:
+    """The share of the sampled answers that are right; its standard error is clustered by question."""
+    rows = found["answers"]
+    rows = rows[(rows["sample"] != GREEDY) & (rows["about"] == about)]
+    if not len(rows):
+        return None
+    by_question = rows.groupby("prompt")["exact"].agg(["sum", "count"])
+    return ratio_estimate(by_question["sum"].to_numpy(float), by_question["count"].to_numpy())
+
+
+def _greedy(found: Frames, about: str) -> pd.DataFrame:
+    rows = found["answers"]
+    return rows[(rows["sample"] == GREEDY) & (rows["about"] == about)]
+
+
+def _named(task: str, progress: ProgressCallback) -> ProgressCallback:
+    return lambda update: progress(Progress(task, update.done, update.total, update.unit))

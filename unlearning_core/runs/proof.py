@@ -1,0 +1,84 @@
+"""Evaluate a run: is the concept gone, what did it cost, does it come back? Here, or in a process of its own."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unlearning_core.errors import InputError
+from unlearning_core.jobs.liveness import is_working_in
+from unlearning_core.jobs.process import launch, request_stop
+from unlearning_core.jobs.status import tail
+from unlearning_core.jobs.worker import JobContext
+from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.run import Run
+from unlearning_core.runs.stages.proof import proof_stages
+
+if TYPE_CHECKING:
+    from unlearning_core.models.loading import LoadedModel
+
+JOB = "proof"
+
+
+def prove(
+    run: Run,
+    progress: ProgressCallback = silent,
+    *,
+    parts: Collection[str] | None = None,
+    quick: bool = False,
+    base: "LoadedModel | None" = None,
+    waiting: Callable[[str], object] | None = None,
+) -> dict[str, Any]:
+    """Bring the run to its end and measure every state of its model; what is up to date is not measured again.
+
+    Args:
+        parts: names of parts of the suite (evaluation/parts.py); None: all.
+        quick: with about a quarter of the work.
+        base: as for `pipeline.execute`; so is `waiting`.
+
+    Returns:
+        `verdict.json`.
+
+    Raises:
+        InputError: there is no such part; else as `pipeline.execute`.
+    """
+    stages = proof_stages(RunContext(run), parts=parts, quick=quick)
+    execute(run, progress, further=stages, base=base, waiting=waiting)
+    found = run.verdict()
+    assert found is not None
+    return found
+
+
+def start(run: Run, parts: Collection[str] | None = None, *, quick: bool = False) -> int:
+    """Do it in a process of its own; returns its process id.
+
+    Raises:
+        InputError: somebody works on the run already.
+    """
+    if is_running(run) or run.manifest.worker() is not None:
+        raise InputError(run.manifest.busy_sentence())
+    values = {
+        "run": str(run.folder.resolve()), "parts": None if parts is None else sorted(parts), "quick": quick,
+    }  # fmt: skip
+    return launch(run.job_folder(JOB), f"{__name__}:prove_job", values, title="evaluation").pid
+
+
+def prove_job(values: dict[str, Any], context: JobContext) -> None:
+    """What that process runs."""
+    prove(Run(Path(values["run"])), context.progress, parts=values["parts"], quick=values["quick"])
+
+
+def is_running(run: Run) -> bool:
+    """Whether a process that `start` started, from here or elsewhere, evaluates the run."""
+    return is_working_in(run.job_folder(JOB))
+
+
+def stop(run: Run) -> None:
+    """Ask it to stop; what was measured is kept."""
+    request_stop(run.job_folder(JOB))
+
+
+def last_words(run: Run) -> str:
+    """The last line that the process printed."""
+    return "".join(tail(run.job_folder(JOB), 1))

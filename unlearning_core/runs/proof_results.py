@@ -1,0 +1,133 @@
+"""What the evaluation of a run came to: metrics and verdict from whatever parts of it were measured."""
+
+import json
+from typing import Any
+
+from unlearning_core.evaluation.parts import PARTS
+from unlearning_core.evaluation.registry import Values, metrics_table
+from unlearning_core.evaluation.suite import Frames
+from unlearning_core.evaluation.verdict import Attack, judge
+from unlearning_core.methods.registry import CONTROL, NEVER_KNEW, methods_of, states_of
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.material import cannot
+from unlearning_core.runs.run import Run
+
+
+def proof_metrics(context: RunContext) -> dict[str, dict[str, float | None]]:
+    """Every metric of every state that was measured, those of the path among them; empty while the base was not."""
+    run = context.run
+    states = ["base", *states_of(context.config)[1:], CONTROL, NEVER_KNEW]
+    frames = {state: _frames(run, state) for state in states}
+    if not frames["base"]:
+        return {}
+    reference = _reference(context, frames)
+    inputs: dict[str, dict[str, Any]] = {}
+    for state in states:
+        if frames[state]:
+            inputs[state] = {**_of_path(context, state, frames[state]), **frames[state], "reference": reference}
+    return metrics_table(inputs)
+
+
+def _frames(run: Run, state: str) -> dict[str, Frames]:
+    found = {part: run.proof_frames(part, state) for part in PARTS}
+    return {part: frames for part, frames in found.items() if frames is not None}
+
+
+def _of_path(context: RunContext, state: str, frames: dict[str, Frames]) -> dict[str, Any]:
+    """What the metrics of the path are computed from; of the twin and the control as the evaluation measured it."""
+    from unlearning_core.evaluation.text_losses import measured
+
+    run, written = context.run, context.run.written(state)
+    found: dict[str, Any] = {"matcher": context.matcher, "distance": run.distance(state)}
+    if "losses" in frames:
+        found["measurement"] = measured(frames["losses"], "sentences")
+    if written is not None:
+        found["texts"] = [text["text"] for text in written]
+    return found
+
+
+def _reference(context: RunContext, frames: dict[str, dict[str, Frames]]) -> Any:
+    """The concept's loss by statement where it is forgotten: the never-knew model's, or behind unrelated text."""
+    asked, twin = context.config.proof.reference, frames[NEVER_KNEW].get("losses")
+    if twin is not None and asked != "shuffled":
+        rows = twin["losses"]
+        return rows[rows["set"] == "statements"].reset_index(drop=True)
+    base = frames["base"].get("losses")
+    return None if base is None or asked == "never_knew" else base["reference"]
+
+
+def judged(context: RunContext, metrics: Values, *, quick: bool = False) -> dict[str, Any]:
+    """`verdict.json`: the verdict on every state that was measured, and that on the last one."""
+    config = context.config
+    states: dict[str, Any] = {}
+    trained: set[str] = set()
+    for method, _ in methods_of(config):
+        if "filter" in method.needs or trained:
+            trained.add(method.state)
+    for state in [*states_of(config), NEVER_KNEW]:
+        if state == "base" or state not in metrics:
+            continue
+        found = judge(
+            metrics,
+            state,
+            config.proof.thresholds,
+            attacks=_attacks(context, state),
+            budget=config.proof.relearning_steps,
+            trained=state in trained,
+            examples=examples(context.run, state),
+        )
+        states[state] = found.to_dict() | {"summary": summary(metrics, state)}
+    last = next((state for state in reversed(states_of(config)) if state in states), None)
+    return {
+        "verdict": states[last]["verdict"] if last else "not measured",
+        "state": last,
+        "sentence": states[last]["sentence"] if last else "Nothing was made of the base yet, so nothing is judged.",
+        "quick": quick,
+        "states": states,
+    }
+
+
+def _attacks(context: RunContext, state: str) -> list[Attack]:
+    attacks = [part for part in PARTS.values() if part.attack and cannot(part, state, context) is None]
+    return [Attack(part.name, part.title) for part in attacks]
+
+
+def examples(run: Run, state: str) -> dict[str, str]:
+    """One example for a metric, in words: what is still answered, or what is written."""
+    found: dict[str, str] = {}
+    base, now = run.proof_frames("questions", "base"), run.proof_frames("questions", state)
+    if base is not None and now is not None:
+        from unlearning_core.evaluation.answers import still_right
+
+        pairs = still_right(base["answers"], now["answers"]).sort_values("right", ascending=False, kind="stable")
+        if len(pairs):
+            first = pairs.iloc[0]
+            found["questions_answered"] = f"{first['prompt']} {first['now']}"
+            found["questions_of"] = json.dumps([int(pairs["right"].sum()), len(pairs)])
+    written = run.proof_frames("writing", state)
+    if written is not None:
+        texts = written["texts"].sort_values("concept_words", ascending=False, kind="stable")
+        first = texts.iloc[0]
+        found["invited_words_per_100"] = f"{first['prompt']}{first['text']}"
+    return found
+
+
+def summary(metrics: Values, state: str) -> dict[str, Any]:
+    """The figures of one state under the names that scripts read."""
+    own, twin = metrics[state], metrics.get(NEVER_KNEW, {})
+    attacks = {part.name: own.get(part.name) for part in PARTS.values() if part.attack}
+    return {
+        "gap_closed": own.get("gap_closed"),
+        "questions_answered": own.get("questions_answered"),
+        "retain_delta": own.get("retain_text_delta"),
+        "neighbour_delta": own.get("neighbour_text_delta"),
+        "other_sense_delta": own.get("other_sense_delta"),
+        "uds": own.get("uds"),
+        "relearn": {
+            "steps_50": own.get("relearn_steps_50"),
+            "steps_90": own.get("relearn_steps_90"),
+            "twin_steps_50": twin.get("relearn_steps_50"),
+            "worst_learning_rate": own.get("relearn_worst_rate"),
+        },
+        "attacks": attacks,
+    }  # fmt: skip

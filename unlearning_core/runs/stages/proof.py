@@ -1,0 +1,190 @@
+"""The evaluation of a run as stages: a part of the suite for each state of the model, and the verdict over all of them.
+
+They are asked for (`unlearn evaluate`, the page Proof) and not part of the path. Each is kept like any other result.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unlearning_core.config.schema import ProofSection
+from unlearning_core.errors import InputError
+from unlearning_core.evaluation.parts import PARTS
+from unlearning_core.evaluation.suite import Frames, Part, Subject
+from unlearning_core.files import write_file, write_json
+from unlearning_core.methods.registry import CONTROL, METHODS, NEVER_KNEW, methods_of, states_of
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.material import cannot, cutting, material, material_inputs
+from unlearning_core.runs.proof_results import judged, proof_metrics
+from unlearning_core.runs.stages.method import method_input
+from unlearning_core.runs.stages.rank import rank_inputs
+from unlearning_core.runs.stages.stage import Stage, Summary
+
+if TYPE_CHECKING:
+    from unlearning_core.edits.mask import Mask
+
+VERDICT = "verdict"
+
+
+def proof_stages(
+    context: RunContext, *, parts: Collection[str] | None = None, quick: bool = False
+) -> tuple[Stage, ...]:
+    """The stages of an evaluation, the verdict last.
+
+    Args:
+        parts: names of parts; None: all of them.
+        quick: with about a quarter of the work.
+
+    Raises:
+        InputError: there is no such part.
+    """
+    if unknown := sorted(set(parts or ()) - set(PARTS)):
+        raise InputError(f"There is no part {unknown[0]!r} of an evaluation. Choose of: {', '.join(PARTS)}.")
+    settings = context.config.proof.quick() if quick else context.config.proof
+    made = {method.state: (method.name,) for method, _ in methods_of(context.config)}
+    found, measured = [], []
+    if controlled(context) and (parts is None or "losses" in parts):
+        found.append(_control())
+        made[CONTROL] = (CONTROL,)
+    states = ["base", *made, *([NEVER_KNEW] if context.config.never_knew.model is not None else [])]
+    for state in states:
+        for part in PARTS.values():
+            if (parts is not None and part.name not in parts) or not measures(part, state):
+                continue
+            measured.append(_measure(part, state, made.get(state, ()), settings))
+    found += measured
+    found.append(
+        Stage(
+            VERDICT, "coming to a verdict", tuple(f"{part} {state}" for state in states for part in PARTS),
+            ("proof/metrics.json", "verdict.json"), _verdict_inputs(quick), _verdict(quick),
+        )
+    )  # fmt: skip
+    return tuple(found)
+
+
+def controlled(context: RunContext) -> bool:
+    """Whether the base is to be retrained without a cut too, to know what retraining alone does."""
+    return context.config.proof.control and any(
+        method.name == "retrain" and number for number, (method, _) in enumerate(methods_of(context.config))
+    )
+
+
+def measures(part: Part, state: str) -> bool:
+    """Whether that part is measured of that state."""
+    if state == CONTROL:
+        return part.name in ("losses", "questions")
+    return part.states == "all" or state != "base"
+
+
+def _measure(part: Part, state: str, made: Sequence[str], settings: ProofSection) -> Stage:
+    return Stage(
+        f"{part.name} {state}", f"{part.title.lower()}: {state.replace('_', ' ')}", ("label", *made),
+        (f"proof/{part.name}/{state}",), _inputs(part, state, settings), _run(part, state, settings),
+        applies=lambda context: cannot(part, state, context) is None,
+    )  # fmt: skip
+
+
+def _inputs(part: Part, state: str, settings: ProofSection) -> Callable[[RunContext], Any]:
+    def inputs(context: RunContext) -> Any:
+        twin = context.config.never_knew
+        needs_twin = twin.model is not None and (part.never_knew or state == NEVER_KNEW)
+        return {
+            "version": part.version,
+            "material": material_inputs(context, part.reads),
+            "settings": settings.model_dump(include=set(part.settings)),
+            "concept": [list(context.concept.words), context.concept.inflections, context.concept.language],
+            "model": rank_inputs(context)["model"],
+            "dtype": context.config.base_model.dtype,
+            "never_knew": context.model_fingerprint(str(twin.model), twin.revision) if needs_twin else None,
+            "cut": cutting(context, state),
+            "seed": context.config.seed,
+            **context.rules(),
+        }
+
+    return inputs
+
+
+def _run(part: Part, state: str, settings: ProofSection) -> Callable[[RunContext, Path], Summary]:
+    def run(context: RunContext, folder: Path) -> Summary:
+        subject = _subject(part, state, context)
+        frames = part.compute(subject, material(context), settings, context.progress)
+        save_frames(folder / "proof" / part.name / state, frames)
+        return {name: len(frame) for name, frame in frames.items()}
+
+    return run
+
+
+def save_frames(folder: Path, frames: Frames) -> None:
+    """Each frame as a parquet file under its name."""
+    for name, frame in frames.items():
+        write_file(folder / f"{name}.parquet", partial(frame.to_parquet, index=False))
+
+
+def _subject(part: Part, state: str, context: RunContext) -> Subject:
+    has_twin = context.config.never_knew.model is not None
+    beside = {"base", state, *([NEVER_KNEW] if part.never_knew and has_twin else [])}
+    loaded = {name: context.model(name, beside=beside) for name in sorted(beside)}
+    return Subject(
+        state=state,
+        loaded=loaded[state],
+        base=loaded["base"],
+        never_knew=loaded.get(NEVER_KNEW),
+        mask=_mask(context, state, loaded[state].map.shapes),
+        seed=context.config.seed,
+    )
+
+
+def _mask(context: RunContext, state: str, shapes: Any) -> "Mask | None":
+    from unlearning_core.edits.recipe import Recipe
+
+    name = cutting(context, state)
+    folder = context.run.file(name, "recipe") if name is not None else None
+    return Recipe.load(folder, shapes).mask if folder is not None else None
+
+
+def _control() -> Stage:
+    method = METHODS["retrain"]
+
+    def inputs(context: RunContext) -> Any:
+        return method.depends_on(context.config.retraining, context.config.seed) | {
+            "model": rank_inputs(context)["model"]
+        }
+
+    def run(context: RunContext, folder: Path) -> Summary:
+        given = method_input(method, context, folder, state=CONTROL)
+        try:
+            return method.make(given, context.config.retraining)
+        finally:
+            context.forget_models()
+
+    return Stage(CONTROL, "retraining the base without a cut", ("label", "filter"), (f"models/{CONTROL}",), inputs, run)
+
+
+def _verdict_inputs(quick: bool) -> Callable[[RunContext], Any]:
+    def inputs(context: RunContext) -> Any:
+        proof = context.config.proof
+        return {
+            "thresholds": proof.thresholds.model_dump(),
+            "reference": proof.reference,
+            "states": states_of(context.config),
+            "quick": quick,
+            "version": VERDICT_VERSION,
+        }
+
+    return inputs
+
+
+VERDICT_VERSION = 1
+"""Raised when the same measurements give another verdict."""
+
+
+def _verdict(quick: bool) -> Callable[[RunContext, Path], Summary]:
+    def run(context: RunContext, folder: Path) -> Summary:
+        metrics = proof_metrics(context)
+        found = judged(context, metrics, quick=quick)
+        write_json(folder / "proof" / "metrics.json", metrics)
+        write_json(folder / "verdict.json", found)
+        return {state: one["verdict"] for state, one in found["states"].items()}
+
+    return run
