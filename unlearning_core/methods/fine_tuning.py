@@ -43,7 +43,7 @@ class FineTuning(BaseModel):
 class WithRetainTerm(FineTuning):
     """The same with a term that keeps the rest."""
 
-    retain_weight: float = Field(1.0, ge=0, le=1000, description="weight of the loss on the text to keep")
+    retain_weight: float = Field(4.0, ge=0, le=1000, description="weight of the loss on the text to keep")
 
 
 ForgetLoss = Callable[["Float[Tensor, ' texts']", "Float[Tensor, ' texts']", "Float[Tensor, ' texts']"], "Tensor"]

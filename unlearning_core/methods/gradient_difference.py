@@ -15,7 +15,7 @@ from unlearning_core.methods.method import MethodInput, Summary
 class Parameters(WithRetainTerm):
     """Its budget, and the weight of what must stay."""
 
-    learning_rate: float = Field(1e-5, ge=1e-12, le=1, description="peak learning rate")
+    learning_rate: float = Field(3e-5, ge=1e-12, le=1, description="peak learning rate")
 
 
 def make(given: MethodInput, parameters: Parameters) -> Summary:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class Parameters(WithRetainTerm):
     """Its budget, its temperature, and the weight of what must stay."""
 
+    learning_rate: float = Field(6e-5, ge=1e-12, le=1, description="peak learning rate")
     beta: float = Field(0.1, gt=0, le=100, description="how soon it lets go of a text that has become unlikely")
 
 

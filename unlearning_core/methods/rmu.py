@@ -35,6 +35,7 @@ class Parameters(WithRetainTerm):
     """Its budget, where it steers and how far."""
 
     learning_rate: float = Field(1e-3, ge=1e-12, le=1, description="peak learning rate")
+    retain_weight: float = Field(10.0, ge=0, le=1e6, description="weight of the distance on the text to keep")
     depth: float = Field(0.5, gt=0, le=1, description="depth that is steered, as a share of the layers")
     coefficient: float = Field(4.0, gt=0, le=1000, description="length of the vector, in norms of a hidden state there")
 
