@@ -4,7 +4,7 @@
               + retain_weight * (mean loss a token to keep)
 
 Fan et al. 2024 (arXiv 2410.07163). Of a text the counted tokens alone are multiplied and counted. The slope falls with
-p(token)^beta: with the paper's beta of 1 and more, made for answers that the model knows by heart, it has vanished where
+p(token)^beta: at a beta of 1 and more, right for answers that the model knows by heart, it has vanished where
 a token already costs 4 nats, as a word in a sentence does, so the default is smaller.
 """
 
