@@ -124,7 +124,7 @@ class RetrainingSection(Section):
     dataset_column: str | None = Field(None, description="its text column")
     dataset_reading: TextReadingSection = Field(default_factory=TextReadingSection, description="where in doubt")
     max_train_texts: int | None = Field(None, ge=1, description="training texts at most")
-    num_train_epochs: float = Field(1, ge=1e-6, le=10_000, description="passes over the text")
+    num_train_epochs: float = Field(1.0, ge=1e-6, le=10_000, description="passes over the text")
     max_steps: int | None = Field(None, ge=1, le=2**31, description="stop after so many optimizer steps")
     learning_rate: float = Field(2e-5, ge=1e-12, le=1, description="peak learning rate (2e-5 is usual)")
     weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW weight decay")

@@ -42,7 +42,7 @@ def stages_of(config: ExperimentConfig) -> tuple[Stage, ...]:
     ]  # fmt: skip
     before: tuple[str, ...] = ()
     for method in methods:
-        if "filter" in method.needs:
+        if "filter" in method.needs and not any(stage.name == "filter" for stage in found):
             found.append(
                 Stage(
                     "filter", "filtering the training text", ("label",), ("data/training",), filter_inputs, filter_text
