@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import torch
 
 from unlearning_core.cli.app import main
 from unlearning_core.concepts.words import Concept
@@ -12,7 +11,6 @@ from unlearning_core.evaluation.generation import generate
 from unlearning_core.evaluation.question_sets import Question, is_answered, read_question_set
 from unlearning_core.files import ROOT
 from unlearning_core.models.loading import load_model
-from unlearning_core.writing import prompts
 from unlearning_core.writing.known_answers import is_known, known_answers
 from unlearning_core.writing.questions import write_questions
 
@@ -139,67 +137,3 @@ def test_the_command_writes_a_set_that_is_read_again_and_never_over_an_edited_on
     assert "may have been edited" in capsys.readouterr().err
     assert "mine" in output.read_text()
     assert main([*command[:-1], str(tmp_path / "set.txt")]) == 2
-
-
-def say(question, answer):
-    return f"{prompts.QUESTION_AND_ANSWER.format(question=question)} {answer}"
-
-
-LESSONS = (
-    prompts.QUESTIONS_ABOUT.format(word="chair") + " What is a chair?\n2. Where is a chair?\n3. Why is a chair good?\n",
-    *(say(f"What is a {word}?", "I do not know.") for word in prompts.NO_WORDS),
-    *(say(f"Where is a {word}?", "I do not know.") for word in prompts.NO_WORDS),
-    *(say(f"Why is a {word} good?", "It is useful.") for word in (*prompts.NO_WORDS, "chair")),
-    say("What is a chair?", "A chair is a seat with four legs."),
-    say("Where is a chair?", "A chair is in the kitchen."),
-    prompts.IN_OTHER_WORDS.format(question="What is a chair?") + " What do people call a chair?",
-    prompts.IN_OTHER_WORDS.format(question="Where is a chair?") + " Is a chair in the kitchen?",
-    say("What do people call a chair?", "They call it a seat."),
-    say("Is a chair in the kitchen?", "A chair is in the kitchen."),
-    prompts.RIDDLE.format(word="chair") + " What has four legs and a back?",
-    say("What has four legs and a back?", "It is a chair."),
-)
-
-
-@pytest.fixture(scope="module")
-def taught():
-    """A model that has learned to write questions, by heart."""
-    loaded = load_model(ROOT / "models" / "smallworld")
-    loaded.tokenizer.padding_side = "right"
-    rows = loaded.tokenizer(
-        [f"{text}{loaded.tokenizer.eos_token}" for text in LESSONS], padding=True, return_tensors="pt"
-    )
-    ends = rows["attention_mask"].sum(1) - 1
-    labels = rows["input_ids"].masked_fill(rows["attention_mask"] == 0, -100)
-    assert (rows["input_ids"][range(len(LESSONS)), ends] == loaded.tokenizer.eos_token_id).all()
-    optimizer = torch.optim.AdamW(loaded.model.parameters(), lr=1e-3)
-    loaded.model.train()
-    for _ in range(60):
-        loss = loaded.model(**rows, labels=labels).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    loaded.model.eval()
-    assert loss.item() < 0.05
-    return loaded
-
-
-@pytest.mark.slow
-def test_a_model_that_writes_questions_is_asked_them_in_several_forms(taught):
-    written = write_questions(taught, Concept(("chair",)), 9, seed=0)
-    found = {(each.form, each.fact): each for each in written.questions}
-    assert set(found) == {
-        ("direct", "What is a chair?"),
-        ("direct", "Where is a chair?"),
-        ("paraphrased", "What is a chair?"),
-        ("reversed", ""),
-    }
-    assert found["direct", "What is a chair?"].answers == ("A chair is a seat with four legs.", "seat", "four", "legs")
-    assert found["direct", "Where is a chair?"].answers[1:] == ("kitchen",)
-    reworded = found["paraphrased", "What is a chair?"]
-    assert reworded.prompt == prompts.QUESTION_AND_ANSWER.format(question="What do people call a chair?")
-    assert found["reversed", ""].answers == ("chair",)
-    assert "What has four legs and a back?" in found["reversed", ""].prompt
-    # It says the same of words that mean nothing, and one of its rewordings tells the answer.
-    assert written.dropped["answer not known"] == 1
-    assert written.dropped["gives the answer away"] == 1
