@@ -96,6 +96,9 @@ def _columns(table: pd.DataFrame) -> dict[str, Any]:
         "made": st.column_config.DatetimeColumn("Made", format="YYYY-MM-DD HH:mm"),
         "model": "Model",
         "concept": "Concept",
+        "verdict": st.column_config.TextColumn(
+            "Verdict", help="On the last state of its model, from the page Proof. Empty: not checked yet."
+        ),
     }
     for column in table.columns.difference(COLUMNS, sort=False):
         state, name = column.split(".", 1)
