@@ -105,7 +105,8 @@ def _columns(table: pd.DataFrame) -> dict[str, Any]:
         metric = METRICS[name]
         title = f"{metric.column or metric.title}, {state_title(state).lower()}"
         meaning = f"{metric.full_title}. {metric.meaning}"
-        columns[column] = st.column_config.NumberColumn(title, help=meaning, format="%+.3f")
+        form = "percent" if metric.unit == "share" else "%+.3f"
+        columns[column] = st.column_config.NumberColumn(title, help=meaning, format=form)
     return columns | {
         "cut": st.column_config.NumberColumn("Cut", format="localized", help="Neurons cut."),
         "ratio": st.column_config.NumberColumn("Share cut", format="percent", help="Of the neurons ranked."),

@@ -1,35 +1,37 @@
 """What Compare says first: the verdict of the evaluation where there is one, else what the losses alone say."""
 
+import pandas as pd
 import streamlit as st
 
 from pages.components.marked_text import escaped
 from pages.components.navigation import PROOF, is_done
 from pages.components.proof.verdict_view import in_colour
-from pages.components.rows import metric_row
 from unlearning_core.evaluation.registry import METRICS, formatted
-from unlearning_core.methods.registry import NEVER_KNEW, states_of
+from unlearning_core.evaluation.verdict import in_words
+from unlearning_core.methods.registry import NEVER_KNEW, state_title, states_of
 from unlearning_core.runs.run import Run
 
-SHOWN = ("gap_closed", "questions_answered")
-"""Metrics that stand beside the verdict."""
+SHOWN = ("gap_closed", "questions_answered", "statement_nll")
+"""Metrics that stand below the verdict."""
 
 
 def show_verdict(run: Run, by_losses: str) -> None:
-    """The verdict with its two numbers, or `by_losses` and the way to a verdict."""
+    """The verdict with the numbers that it stands and falls with, or `by_losses` and the way to a verdict."""
     verdict = run.verdict() if is_done(run, PROOF) else None
     if verdict is None:
         st.markdown(f"**{escaped(by_losses)}**")
         st.page_link(PROOF.file, label="Losses are no verdict: try to break it", icon=PROOF.icon)
         return
-    st.markdown(f"{in_colour(verdict['verdict'])}. {escaped(verdict['sentence'])}")
+    st.markdown(f"**{in_colour(verdict['verdict'])}.** {escaped(verdict['sentence'])}")
     metrics = run.proof_metrics() or {}
-    names = {state: state.replace("_", " ") for state in [*states_of(run.config)[1:], NEVER_KNEW] if state in metrics}
-    metric_row(
-        *(
-            (f"{METRICS[name].column}, {title}", formatted(metrics[state], name), METRICS[name].meaning)
-            for state, title in names.items()
-            for name in SHOWN
-            if metrics[state].get(name) is not None
-        )
-    )
+    states = [state for state in [*states_of(run.config), NEVER_KNEW] if state in metrics]
+    cells = {state_title(state): [_cell(metrics[state], name) for name in SHOWN] for state in states}
+    st.table(pd.DataFrame(cells, index=[METRICS[name].title for name in SHOWN]))
     st.page_link(PROOF.file, label="What the verdict rests on", icon=PROOF.icon)
+
+
+def _cell(values: dict[str, float | None], name: str) -> str:
+    value, unit = values.get(name), METRICS[name].unit
+    if value is None:
+        return ""
+    return in_words(value, unit) if unit == "share" else formatted(values, name)

@@ -1,4 +1,4 @@
-"""The verdict on every state of a model: one large line, and a column a state with a line for each question."""
+"""The verdict on every state of a model: one large line, and for each of the four questions a box a state."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,6 @@ import streamlit as st
 from pages.components.marked_text import escaped
 from pages.components.states import columns, heading
 from unlearning_core.evaluation.verdict import SUBJECTS
-from unlearning_core.methods.registry import state_title
 
 _LOOKS = {
     "forgotten": ("green", "check_circle"), "unproven": ("blue", "help"), "costly": ("orange", "payments"),
@@ -20,6 +19,12 @@ _LOOKS = {
 _MARKS = {
     True: ":green[:material/check_circle:]", False: ":red[:material/cancel:]", None: ":gray[:material/help:]",
 }  # fmt: skip
+
+MOST = 3
+"""Measurements that fail which are shown at once; the rest can be opened."""
+
+Check = Mapping[str, Any]
+"""A measurement held against what is asked, as `verdict.json` has it."""
 
 
 def big_line(verdict: Mapping[str, Any]) -> None:
@@ -37,50 +42,49 @@ def in_colour(verdict: str) -> str:
 
 
 def by_state(verdict: Mapping[str, Any]) -> None:
-    """A column for each state that was judged: the four questions, the measurement that decides, and all others."""
-    for state, column in columns(list(verdict["states"])).items():
-        with column:
-            _one_state(state, verdict["states"][state])
-
-
-def _one_state(state: str, judged: Mapping[str, Any]) -> None:
-    st.markdown(f"{heading(state)}: {in_colour(judged['verdict'])}")
+    """For each of the four questions a row with a box for each state: what fails, or what was measured."""
+    states = list(verdict["states"])
+    if not states:
+        return
+    for state, column in columns(states).items():
+        column.markdown(f"{heading(state)}  \n{in_colour(verdict['states'][state]['verdict'])}")
     for subject, title in SUBJECTS.items():
-        checks = [check for check in judged["checks"] if check["subject"] == subject]
-        with st.container(border=True):
-            _one_question(title, checks)
+        st.markdown(f"**{title}**")
+        for state, column in columns(states).items():
+            checks = [check for check in verdict["states"][state]["checks"] if check["subject"] == subject]
+            with column.container(border=True, height="stretch"):
+                _one_box(state, checks)
 
 
-def _one_question(title: str, checks: Sequence[Mapping[str, Any]]) -> None:
-    st.markdown(f"{_MARKS[passed(checks)]} **{title}**")
+def _one_box(state: str, checks: Sequence[Check]) -> None:
+    st.markdown(f"{_MARKS[passed(checks)]} {heading(state)}")
     if not checks:
         st.caption("There is nothing here to measure it by.")
         return
-    deciding = _deciding(checks)
-    st.markdown(escaped(deciding["sentence"]))
-    if deciding["example"]:
-        st.caption(f"Such as: {escaped(deciding['example'])}")
-    rest = [check for check in checks if check is not deciding]
+    first = deciding(checks)
+    for check in first:
+        st.markdown(_line(check))
+        if check["example"]:
+            st.caption(f"Such as: {escaped(check['example'])}")
+    rest = [check for check in checks if check not in first]
     if rest:
-        failed = sum(check["passed"] is False for check in rest)
-        label = f"{len(rest)} more" + (f", {failed} of them fail" if failed else "")
-        with st.expander(label):
-            st.markdown("\n".join(f"- {_MARKS[check['passed']]} {escaped(check['sentence'])}" for check in rest))
+        with st.expander(f"{len(rest)} more"):
+            st.markdown("\n".join(f"- {_line(check)}" for check in rest))
 
 
-def passed(checks: Sequence[Mapping[str, Any]]) -> bool | None:
+def _line(check: Check) -> str:
+    return f"{_MARKS[check['passed']]} {escaped(check['sentence'])}"
+
+
+def passed(checks: Sequence[Check]) -> bool | None:
     """Whether all of them pass; None where none fails but one is not measured, or there are none."""
     if any(check["passed"] is False for check in checks):
         return False
     return True if checks and all(check["passed"] for check in checks) else None
 
 
-def _deciding(checks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The first that fails, else the first that was measured, else the first."""
-    order = (False, True, None)
-    return min(checks, key=lambda check: order.index(check["passed"]))
-
-
-def short_line(verdict: Mapping[str, Any]) -> str:
-    """Verdict and state in a few words, for a list."""
-    return f"{verdict['verdict']} ({state_title(verdict['state']).lower()})" if verdict["state"] else "not judged"
+def deciding(checks: Sequence[Check]) -> list[Check]:
+    """Those that fail, at most `MOST`; where none does the first that was measured, else the first."""
+    failed = [check for check in checks if check["passed"] is False]
+    measured = [check for check in checks if check["passed"] is not None]
+    return failed[:MOST] or measured[:1] or list(checks[:1])
