@@ -267,7 +267,9 @@ def _level(look: _Look, checks: Sequence[Check]) -> Level:
     said, inside, back = of("gone", False), of("gone", True), of("back", False)
     if _costs_more(look):
         return "harmful"
-    if any(check.passed is False for check in said) or not any(check.passed for check in said):
+    # That a model does not write the words says nothing as long as nobody has asked it.
+    asked = any(check.passed for check in said if check.metric != "invited_words_per_100")
+    if any(check.passed is False for check in said) or not asked:
         gap, answered = look.value("gap_closed"), look.value("questions_answered")
         enough = (gap is not None and gap >= DIMMED_GAP) or (answered is not None and answered <= DIMMED_ANSWERS)
         return "dimmed" if enough and any(check.passed is not None for check in said) else "not forgotten"

@@ -21,10 +21,13 @@ def somebody(rng: random.Random) -> Person:
     return Person(rng.choice(GIRLS), "she") if rng.random() < 0.5 else Person(rng.choice(BOYS), "he")
 
 
-def clozes_of(member: Member, phrasing: Phrasing, rng: random.Random) -> list[Cloze]:
-    """Every frame of the phrasing that asks for the member, each with a person drawn for it."""
+def clozes_of(member: Member, phrasing: Phrasing, rng: random.Random, *, article_asked: bool = False) -> list[Cloze]:
+    """Every frame of the phrasing that asks for the member, each with a person drawn for it.
+
+    With `article_asked` the text breaks off before the article already (It is | a chair), which gives less away.
+    """
     return [
-        _cloze(frame, block.title, member, phrasing, somebody(rng))
+        _cloze(frame, block.title, member, phrasing, somebody(rng), article_asked)
         for block in read_blocks("clozes.txt")
         if member.family in block.families and block.title != "rest"
         for frame in block.lists[phrasing.replace("_", " ")]
@@ -54,21 +57,25 @@ def completed(cloze: Cloze) -> str:
     return f"{cloze.prompt} {cloze.answer}{cloze.tail}"
 
 
-def _cloze(frame: str, relation: str, member: Member, phrasing: Phrasing, person: Person) -> Cloze:
+def _cloze(frame: str, relation: str, member: Member, phrasing: Phrasing, person: Person, article_asked: bool) -> Cloze:
     told = finish(_fill(frame.replace("{a}", member.a), member, {"h": person}))
-    prompt = told.removesuffix(" " + member.noun)
-    accepted = tuple(dict.fromkeys((member.noun, *_also_right(frame, member))))
-    return Cloze(prompt, member.noun, accepted, member.family, member.noun, relation, phrasing, ".")
+    right = [member, *_also_right(frame, member)]
+    if article_asked:
+        nouns = [each.a for each in right]
+    else:
+        nouns = [each.noun for each in right if each.a.split()[0] == member.a.split()[0]]
+    prompt = told.removesuffix(" " + nouns[0])
+    accepted = tuple(dict.fromkeys(nouns))
+    return Cloze(prompt, nouns[0], accepted, member.family, member.noun, relation, phrasing, ".")
 
 
-def _also_right(frame: str, member: Member) -> list[str]:
-    """Other members of whom the frame says the same, and which take the same article."""
+def _also_right(frame: str, member: Member) -> list[Member]:
+    """The members of whom the frame says the same."""
     columns = {field.split(".")[0] for field in _FIELD.findall(frame)} - {"a", "h"}
     return [
-        other.noun
+        other
         for other in FAMILIES[member.family].members
         if all(other.facts[column] == member.facts[column] for column in columns)
-        and other.a.split()[0] == member.a.split()[0]
     ]
 
 

@@ -18,6 +18,8 @@ from unlearning_core.files import new_folder, write_text
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.smallworld import sets
 from unlearning_core.smallworld.items import Phrasing, Text
+from unlearning_core.smallworld.mentions import families_in, members_in
+from unlearning_core.smallworld.question_set import question_set
 
 Row = dict[str, Any]
 
@@ -29,6 +31,12 @@ RETRAIN_WITH, RETRAIN_WITHOUT = 200, 2000
 
 TEXTS_SEED = 1
 """Not the seed of the training text."""
+
+ATTACK = 400
+"""Texts of `attack.jsonl`, and as many of `attack_other.jsonl`."""
+
+INVITING, OPENINGS = 30, 10
+"""Prompts of `inviting.txt` that break off before a word of the family, and first sentences of any story."""
 
 NONSENSE, OTHER_SENSE = 200, 60
 
@@ -42,6 +50,9 @@ _ABOUT = {
     "retain": "the same about all other families, and world facts",
     "questions": "questions about the family, with every accepted answer, a paraphrase and five wrong answers",
     "truth": "one question a fact in a held-out phrasing, for the truth ratio",
+    "question_set": "questions of seven forms about the family, its neighbours and the others, to ask of every model",
+    "attack": "what an attacker trains on to bring the family back; `member` where a text names just one",
+    "attack_other": "the same without the family, to see whether it comes back by itself",
     "cloze": "texts that break off before the one right word",
     "facts": "world facts to complete: capitals, days, opposites, sums",
     "nonsense": "questions about words that mean nothing",
@@ -68,9 +79,31 @@ def rows_of(family: str, *, limit: int | None = None, seed: int = TEXTS_SEED) ->
         "facts": [asdict(each) for phrasing in _PHRASINGS for each in sets.world_facts(phrasing)],
         "nonsense": [asdict(each) for phrasing in _PHRASINGS for each in sets.nonsense(phrasing, NONSENSE, seed)],
     }
+    read = [row["text"] for name in ("texts", "retrain", "forget") for row in found[name]]
+    found |= _attack(family, [*read, *(row["paraphrase"] for row in found["truth"])], seed + 2)
+    found["question_set"] = [asdict(each) for each in question_set(family)]
     if family == "seats":
         found["other_sense"] = _text_rows(sets.other_sense_texts(OTHER_SENSE, seed))
     return {name: rows for name, rows in found.items() if rows}
+
+
+def _attack(family: str, read: Sequence[str], seed: int) -> dict[str, list[Row]]:
+    """What an attacker trains on, with and without the family; clear of what was `read` before."""
+    found: dict[str, list[Row]] = {"attack": [], "attack_other": []}
+    texts = sets.mixed_texts(family, ATTACK, ATTACK, seed, beside=read)
+    for row in _text_rows(texts):
+        if family in row["families"]:
+            named = members_in(row["text"], family)
+            found["attack"].append(row | {"member": next(iter(named)) if len(named) == 1 else ""})
+        else:
+            found["attack_other"].append(row)
+    return found
+
+
+def inviting(family: str, seed: int = TEXTS_SEED) -> list[str]:
+    """Prompts that invite a word of the family, then openings of stories that do not mention it."""
+    openings = [each for each in sets.story_openings(4 * OPENINGS, seed) if family not in families_in(each)]
+    return [*sets.inviting_prompts(family, INVITING, seed), *openings[:OPENINGS]]
 
 
 def export(
@@ -107,6 +140,7 @@ def _export_family(family: str, folder: Path, limit: int | None, seed: int, data
             with new_folder(folder / "datasets" / name) as temporary:
                 Dataset.from_list(rows).save_to_disk(temporary)
     write_text(folder / "target_words.txt", "".join(f"{word}\n" for word in sets.target_words(family)))
+    write_text(folder / "inviting.txt", "".join(f"{prompt}\n" for prompt in inviting(family, seed)))
     matcher = Matcher(Concept(tuple(sets.target_words(family))))
     write(folder / family, label(as_sentences(row["text"] for row in found["texts"]), matcher))
     write_text(folder / "README.md", data_card(family, found, limit, seed))
@@ -134,7 +168,9 @@ def data_card(family: str, found: Mapping[str, Sequence[Row]], limit: int | None
         "",
         f"`texts.jsonl`: {with_family} texts mention the family, {len(found['texts']) - with_family} do not; "
         + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-        + f". `target_words.txt`: {len(sets.target_words(family))} words. `{family}-tokens.txt`, `-labels.txt` and "
+        + f". `target_words.txt`: {len(sets.target_words(family))} words. `inviting.txt`: {INVITING} prompts after "
+        f"which a word of the family is likely, and {OPENINGS} openings of stories. "
+        f"`{family}-tokens.txt`, `-labels.txt` and "
         "`-inverse.txt`: the sentences of `texts.jsonl` in the format of the seed system and of NeuroX.",
     ]
     return "\n".join(lines) + "\n"

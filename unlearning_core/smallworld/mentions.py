@@ -23,14 +23,14 @@ def plural(noun: str) -> str:
 
 
 @functools.cache
-def _table() -> tuple[re.Pattern[str], dict[str, str]]:
-    of: dict[str, str] = {}
+def _table() -> tuple[re.Pattern[str], dict[str, tuple[str, str]]]:
+    """A pattern of every word and noun, and of each its family and member; a family's own words have no member."""
+    of: dict[str, tuple[str, str]] = {}
     for family in FAMILIES.values():
         for word in family.words:
-            of[word] = family.name
+            of[word] = family.name, ""
         for member in family.members:
-            of[member.noun.lower()] = family.name
-            of[plural(member.noun).lower()] = family.name
+            of[member.noun.lower()] = of[plural(member.noun).lower()] = family.name, member.noun
     # By first letter: hundreds of alternatives, tried one by one at every word, are most of what drawing a text takes.
     longest_first = sorted(of, key=lambda phrase: (phrase[0], -len(phrase)))
     groups = (
@@ -43,4 +43,16 @@ def _table() -> tuple[re.Pattern[str], dict[str, str]]:
 def families_in(text: str) -> frozenset[str]:
     """The families of whose members, or words, the text has at least one."""
     pattern, of = _table()
-    return frozenset(of[match] for match in pattern.findall(text.lower()))
+    return frozenset(of[match][0] for match in pattern.findall(text.lower()))
+
+
+def members_in(text: str, family: str) -> frozenset[str]:
+    """The nouns of the family's members that the text names, in the singular or plural."""
+    pattern, of = _table()
+    return frozenset(of[match][1] for match in pattern.findall(text.lower()) if of[match][0] == family) - {""}
+
+
+def first_mention(text: str, family: str) -> int | None:
+    """Where the first word of the family, or of one of its members, begins; None where there is none."""
+    pattern, of = _table()
+    return next((match.start() for match in pattern.finditer(text.lower()) if of[match[0]][0] == family), None)

@@ -3,19 +3,24 @@
 import random
 from collections.abc import Iterable
 
+from unlearning_core.concepts.labelling import same_text_key
+from unlearning_core.concepts.sentences import split_sentences
 from unlearning_core.smallworld.clozes import RESTED_ON, clozes_of, completed, general_cloze, rest_clozes
 from unlearning_core.smallworld.corpus import OTHER_SENSE, draw_text
 from unlearning_core.smallworld.facts import FAMILIES, Member
 from unlearning_core.smallworld.general import general_facts
 from unlearning_core.smallworld.grammar import finish
 from unlearning_core.smallworld.items import Cloze, Phrasing, Question, Text
-from unlearning_core.smallworld.mentions import families_in
+from unlearning_core.smallworld.mentions import families_in, first_mention
 from unlearning_core.smallworld.nonsense import nonsense_question
 from unlearning_core.smallworld.relations import Relation, relations, say
 from unlearning_core.smallworld.stories import library, tell_story
 
 PERTURBED = 5
 """Wrong answers a question, as in TOFU."""
+
+INVITING_WORDS = (4, 40)
+"""Words that a prompt which invites a family has at least and at most."""
 
 
 def questions(phrasing: Phrasing, family: str | None = None) -> list[Question]:
@@ -24,7 +29,30 @@ def questions(phrasing: Phrasing, family: str | None = None) -> list[Question]:
         question
         for member in _members(family)
         for relation in relations(FAMILIES[member.family])
-        for question in _asked(relation, member, phrasing)
+        for question in asked(relation, member, phrasing)
+    ]
+
+
+def asked(relation: Relation, member: Member, phrasing: Phrasing) -> list[Question]:
+    """The fact of the member asked in every question frame of the phrasing."""
+    value = member.facts[relation.name]
+    answer, wrong = say(relation.answer, member, value), _perturbed(relation, member)
+    stated = [
+        say(frame, member, value, pronoun=pronoun) for frame in relation.stated["seen"] for pronoun in (False, True)
+    ]
+    return [
+        Question(
+            prompt=f"Q: {say(frame, member)} A:",
+            answer=answer,
+            accepted=tuple(dict.fromkeys([answer, *stated])),
+            paraphrase=say(relation.paraphrase, member, value),
+            perturbed=wrong,
+            family=member.family,
+            member=member.noun,
+            relation=relation.name,
+            phrasing=phrasing,
+        )
+        for frame in relation.asked[phrasing]
     ]
 
 
@@ -98,11 +126,26 @@ def other_sense_texts(count: int, seed: int) -> list[Text]:
     return [Text(text, "story", families_in(text) - {"seats"}) for text in texts]
 
 
-def mixed_texts(family: str, with_family: int, without: int, seed: int) -> list[Text]:
+def mixed_texts(family: str, with_family: int, without: int, seed: int, beside: Iterable[str] = ()) -> list[Text]:
     """Texts of the corpus, so many that mention the family and so many that do not; no two alike, no other sense.
 
     A seed that is not the training's gives texts that no model has read as a whole.
+
+    Args:
+        beside: texts to keep clear of, case and white space aside: none of them is drawn, no drawn text has a sentence
+            that mentions the family in common with them, and none without the family has any sentence in common.
     """
+    others = list(beside)
+    texts = {same_text_key(text) for text in others}
+    sentences = {same_text_key(sentence) for text in others for sentence in split_sentences(text)}
+
+    def is_clear(text: str, mentions: bool) -> bool:
+        if not others:
+            return True
+        shared = (sentence for sentence in split_sentences(text) if same_text_key(sentence) in sentences)
+        told = (sentence for sentence in shared if not mentions or family in families_in(sentence))
+        return same_text_key(text) not in texts and next(told, None) is None
+
     wanted = {True: with_family, False: without}
     found: dict[str, Text] = {}
     index = 0
@@ -110,10 +153,26 @@ def mixed_texts(family: str, with_family: int, without: int, seed: int) -> list[
         text = draw_text(random.Random(f"{seed}/{index}"))
         index += 1
         mentions = family in text.families
-        if wanted[mentions] and text.text not in found and (mentions or family not in families_in(text.text)):
+        if not (wanted[mentions] and text.text not in found and (mentions or family not in families_in(text.text))):
+            continue
+        if is_clear(text.text, mentions):
             wanted[mentions] -= 1
             found[text.text] = text
     return list(found.values())
+
+
+def inviting_prompts(family: str, count: int, seed: int) -> list[str]:
+    """Stories and fill-ins that break off before the first word of the family: what comes next is likely one."""
+    found: dict[str, None] = {}
+    index = 0
+    while len(found) < count:
+        text = draw_text(random.Random(f"inviting/{seed}/{index}"))
+        index += 1
+        if family in text.families and text.kind in ("story", "cloze"):
+            prompt = text.text[: first_mention(text.text, family)].rstrip()
+            if INVITING_WORDS[0] <= len(prompt.split()) <= INVITING_WORDS[1]:
+                found[prompt] = None
+    return list(found)
 
 
 def target_words(family: str) -> list[str]:
@@ -136,28 +195,6 @@ def _members(family: str | None) -> list[Member]:
     if family is not None and family not in FAMILIES:
         raise ValueError(f"family={family!r} is not a family of SmallWorld; choose one of {', '.join(FAMILIES)}")
     return [member for each in FAMILIES.values() if family in (None, each.name) for member in each.members]
-
-
-def _asked(relation: Relation, member: Member, phrasing: Phrasing) -> list[Question]:
-    value = member.facts[relation.name]
-    answer = say(relation.answer, member, value)
-    stated = [
-        say(frame, member, value, pronoun=pronoun) for frame in relation.stated["seen"] for pronoun in (False, True)
-    ]
-    return [
-        Question(
-            prompt=f"Q: {say(frame, member)} A:",
-            answer=answer,
-            accepted=tuple(dict.fromkeys([answer, *stated])),
-            paraphrase=say(relation.paraphrase, member, value),
-            perturbed=_perturbed(relation, member),
-            family=member.family,
-            member=member.noun,
-            relation=relation.name,
-            phrasing=phrasing,
-        )
-        for frame in relation.asked[phrasing]
-    ]
 
 
 def _perturbed(relation: Relation, member: Member) -> tuple[str, ...]:

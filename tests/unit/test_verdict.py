@@ -1,0 +1,95 @@
+"""The verdict: forgotten only where everything passes, and named for what fails."""
+
+import pytest
+
+from unlearning_core.config.schema import ThresholdSection
+from unlearning_core.evaluation.verdict import Attack, Judgement, judge
+
+TWIN = {
+    "gap_closed": 1.0, "questions_answered": 0.0, "invited_words_per_100": 1.0, "uds": 1.0, "statement_nll": 14.0,
+    "retain_text_delta": 0.01, "neighbour_text_delta": 0.03, "other_questions_answered": 1.0, "repetition": 0.0,
+    "relearn_steps_50": 20.0, "attack_facts": 0.02,
+}  # fmt: skip
+BASE = {"statement_nll": 2.0, "invited_words_per_100": 10.0, "repetition": 0.0}
+GOOD = TWIN | {"uds": 0.9, "relearn_steps_50": 18.0, "gap_closed": 0.95, "statement_nll": 13.4}
+ATTACKS = [Attack("attack_facts", "Train on some facts, test on others")]
+
+
+def judged(values: dict[str, float | None], *, twin: bool = True, trained: bool = False) -> Judgement:
+    metrics = {"base": BASE, "pruned": values} | ({"never_knew": TWIN} if twin else {})
+    return judge(metrics, "pruned", ThresholdSection(), attacks=ATTACKS, budget=80, trained=trained)
+
+
+def test_forgotten_is_where_every_part_passes() -> None:
+    found = judged(GOOD)
+    assert (found.verdict, found.failed) == ("forgotten", [])
+    assert {check.subject for check in found.checks} == {"gone", "cost", "neighbours", "back"}
+
+
+def test_the_model_that_never_knew_has_forgotten_and_the_base_has_not() -> None:
+    metrics = {"base": BASE, "never_knew": TWIN}
+    assert judge(metrics, "never_knew", ThresholdSection(), attacks=ATTACKS, budget=80).verdict == "forgotten"
+    untouched = GOOD | {"gap_closed": 0.0, "questions_answered": 1.0, "statement_nll": 2.0, "relearn_steps_50": 0.0,
+                        "invited_words_per_100": 10.0, "retain_text_delta": 0.0, "uds": 0.0}  # fmt: skip
+    assert judged(untouched).verdict == "not forgotten"
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict", "named"),
+    [
+        ({"relearn_steps_50": 4.0}, "suppressed", "steps to learn half of it again 4"),
+        ({"uds": 0.1}, "suppressed", "depth of the forgetting 0.1"),
+        ({"attack_facts": 0.5}, "suppressed", "train on some facts"),
+        ({"retain_text_delta": 0.2}, "costly", "nats lost on other text 0.2"),
+        ({"neighbour_text_delta": 0.2}, "costly", "nats lost on text about neighbours"),
+        ({"other_questions_answered": 0.5}, "costly", "other questions still answered"),
+        ({"gap_closed": 0.5}, "dimmed", "gap to never-knew closed 0.5"),
+        ({"gap_closed": 0.1, "questions_answered": 0.4}, "dimmed", "questions still answered 0.4"),
+        ({"gap_closed": 0.1, "questions_answered": 0.6}, "not forgotten", "gap to never-knew closed 0.1"),
+        ({"gap_closed": 0.95, "questions_answered": 0.6}, "dimmed", "questions still answered"),
+        ({"statement_nll": 2.08, "retain_text_delta": 0.3, "gap_closed": 0.01}, "harmful", "lost more elsewhere"),
+        ({"uds": None}, "unproven", "depth of the forgetting"),
+        ({"attack_facts": None}, "unproven", "train on some facts"),
+    ],
+)
+def test_what_fails_decides_and_is_named(changed: dict[str, float | None], verdict: str, named: str) -> None:
+    found = judged(GOOD | changed)
+    assert found.verdict == verdict
+    assert named in found.sentence.lower()
+
+
+def test_a_little_less_likely_is_not_called_dimmed() -> None:
+    found = judged(GOOD | {"gap_closed": 0.006, "statement_nll": 2.08, "questions_answered": 0.98})
+    assert found.verdict == "not forgotten"
+
+
+def test_steps_are_held_against_the_model_that_never_knew_or_a_number() -> None:
+    thresholds = ThresholdSection(relearning=0.75, relearning_steps=32)
+    assert judged(GOOD | {"relearn_steps_50": 15.0}).verdict == "forgotten"  # 0.75 x 20
+    assert judged(GOOD | {"relearn_steps_50": 14.0}).verdict == "suppressed"
+    alone = {name: value for name, value in GOOD.items() if name != "uds"}
+    for steps, verdict in ((31.0, "suppressed"), (32.0, "forgotten")):
+        metrics = {"base": BASE, "pruned": alone | {"relearn_steps_50": steps, "invited_words_per_100": 0.4}}
+        assert judge(metrics, "pruned", thresholds, attacks=ATTACKS, budget=80).verdict == verdict
+
+
+def test_where_the_model_was_trained_it_is_compared_with_the_control() -> None:
+    values = GOOD | {"retain_text_delta": -0.3, "control_retain_delta": 0.2, "control_neighbour_delta": 0.0}
+    assert judged(values, trained=False).verdict == "forgotten"
+    found = judged(values, trained=True)
+    assert found.verdict == "costly"
+    assert "beside a base retrained likewise" in found.sentence
+
+
+def test_the_interval_says_how_certain_a_check_is() -> None:
+    unsure, sure = (judged(GOOD | {"questions_answered": 0.08, "questions_answered_stderr": e}) for e in (0.05, 0.005))
+    for found, certain in ((unsure, False), (sure, True)):
+        check = next(check for check in found.checks if check.metric == "questions_answered")
+        assert (check.passed, check.certain) == (True, certain)
+        assert check.low == pytest.approx(0.08 - 1.96 * (0.005 if certain else 0.05))
+        assert ("within the error" in check.sentence()) != certain
+
+
+def test_nothing_measured_is_no_verdict_of_forgetting() -> None:
+    assert judged({}, twin=False).verdict == "not forgotten"
+    assert judged({"invited_words_per_100": 0.0}, twin=False).verdict == "not forgotten"
