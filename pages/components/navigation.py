@@ -6,7 +6,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from pages.components.current_run import current_run
-from unlearning_core.methods.registry import METHODS, states_of
+from unlearning_core.methods.registry import METHODS, methods_of, states_of
 from unlearning_core.runs import pipeline
 from unlearning_core.runs.proof_standing import is_current
 from unlearning_core.runs.run import Run
@@ -79,6 +79,13 @@ def run_beyond(page: Page) -> Run | None:
     st.info(f"{first.when_missing}: this page builds on it.", icon=":material/arrow_back:")
     st.page_link(first.file, label=f"Go to {first.title}", icon=first.icon)
     return None
+
+
+def left_at(run: Run) -> Page:
+    """The page on which a person goes on with that run; with an audit where its outcome is shown."""
+    if [method.name for method, _ in methods_of(run.config)] == ["candidate"]:
+        return PROOF
+    return next((page for page in PATH_PAGES if not is_done(run, page)), PROOF)
 
 
 def edited_run() -> Run | None:
