@@ -5,42 +5,42 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from tests.tiny_experiment import SEATS, write_experiment
+from tests.tiny_models import save_tiny
 from unlearning_core.cli.app import main
+from unlearning_core.config.reading import build_config, read_config_values, starter_file
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.parts import PARTS
 from unlearning_core.evaluation.text_losses import gap_closed
-from unlearning_core.models.loading import load_model
 from unlearning_core.progress import Progress
+from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.proof import prove
 from unlearning_core.runs.run import Run
 
-QUICK = {
-    "questions": None, "max_statements": 8, "max_texts": 8, "max_questions": 8, "question_samples": 1,
-    "prompt_samples": 1, "new_tokens": 4, "depth_texts": 4, "learning_rates": [1e-3, 1e-2], "relearning_steps": 2,
-    "relearning_batch": 4, "attack_samples": 2,
+SMALL = {
+    "max_statements": 64, "max_texts": 32, "max_questions": 24, "question_samples": 1, "prompt_samples": 1,
+    "new_tokens": 24, "depth_texts": 8, "learning_rates": [1e-4, 3e-3], "relearning_steps": 8, "attack_samples": 2,
+    "control": False,
 }  # fmt: skip
 THIN = ("losses", "questions", "writing")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished run with a model that never knew: the base with other noise in it."""
+    """A finished run: SmallWorld, cut by a quick ranking, beside its twin that never knew seats."""
     folder = tmp_path_factory.mktemp("proof")
-    config = write_experiment(folder, neural_probing={"ranker": "activation_ratio"}, proof=QUICK)
-    twin = load_model(str(folder / "model"), dtype="float32")
-    with torch.no_grad():
-        for weight in twin.model.parameters():
-            weight.add_(0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
-    twin.model.save_pretrained(folder / "twin")
-    twin.tokenizer.save_pretrained(folder / "twin")
-    settings = json.loads(config.read_text())
-    settings["never_knew"] = {"model": str(folder / "twin")}
-    config.write_text(json.dumps(settings))
-    assert main(["run", str(config), "--output-dir", str(folder / "runs")]) == 0
-    return Run(next((folder / "runs").glob("2*")))
+    values = read_config_values(starter_file("smallworld"))
+    values["neural_probing"] |= {
+        "ranker": "activation_ratio", "ranker_parameters": {}, "prune_ratio": 0.02, "max_concept_sentences": 80,
+        "max_retain_sentences": 80,
+    }  # fmt: skip
+    values |= {"methods": ["prune"], "test_prompts": ["Q: What is a chair? A:"]}
+    values["generation"] = {"samples": 1, "max_new_tokens": 8}
+    values["never_knew"] |= {"max_texts": 20, "max_questions": 10}
+    values["proof"] |= SMALL
+    run = create_run(build_config(values, folder=starter_file("smallworld").parent), folder / "runs")
+    execute(run)
+    return run
 
 
 def states_measured(run: Run) -> list[str]:
@@ -61,15 +61,19 @@ def test_it_measures_every_state_judges_each_and_writes_what_scripts_read(
     }  # fmt: skip
     assert set(written["relearn"]) == {"steps_50", "steps_90", "twin_steps_50", "worst_learning_rate"}
     assert set(written["attacks"]) == {part.name for part in PARTS.values() if part.attack}
-    assert list(written["states"]) == ["pruned", "retrained", "never_knew"]
+    assert list(written["states"]) == ["pruned", "never_knew"]
     # The gap as the frames have it, and nothing of it for the base.
-    frames = {state: run.proof_frames("losses", state) or {} for state in ("base", "retrained", "never_knew")}
+    frames = {state: run.proof_frames("losses", state) or {} for state in ("base", "pruned", "never_knew")}
     rows = frames["never_knew"]["losses"]
-    own = gap_closed(frames["base"], frames["retrained"], rows[rows["set"] == "statements"].reset_index(drop=True))
+    own = gap_closed(frames["base"], frames["pruned"], rows[rows["set"] == "statements"].reset_index(drop=True))
     assert own is not None
     assert written["gap_closed"] == pytest.approx(own.value)
     metrics = run.proof_metrics() or {}
     assert metrics["never_knew"]["gap_closed"] == pytest.approx(1.0)
+    # A suite that fails the model that never knew is wrong; so is one that passes a cut of neurons chosen badly.
+    twin = written["states"]["never_knew"]
+    assert [check["sentence"] for check in twin["checks"] if check["subject"] == "gone" and check["passed"] is False] == []
+    assert written["verdict"] in ("not forgotten", "harmful")
     assert (run.folder / "verdict.json").is_file()
     for one in written["states"].values():
         named = [check["metric"] for check in one["checks"] if check["passed"] is False]
@@ -92,8 +96,6 @@ def test_a_stop_keeps_what_was_measured(run: Run) -> None:
     run.save_config(changed)
 
     def stop(update: Progress) -> None:
-        if "questions" in (run.status().get("stage") or "") or update.task.startswith("measuring other"):
-            raise Stopped("Stopped.")
         if run.status().get("stage") == "losses pruned":
             raise Stopped("Stopped.")
 
@@ -113,6 +115,7 @@ def test_the_settings_of_a_proof_make_no_other_run(run: Run, tmp_path: Path) -> 
     root = run.folder.parent
     assert main(["run", str(tmp_path / "config.json"), "--output-dir", str(root)]) == 0
     assert [path.name for path in root.glob("2*")] == [run.id]
+    assert run.config.proof.relearning_steps == 3
 
 
 def test_an_unknown_part_is_refused(run: Run) -> None:
@@ -120,29 +123,45 @@ def test_an_unknown_part_is_refused(run: Run) -> None:
         prove(run, parts=["depht"])
 
 
+def audited(run: Run, candidate: str, folder: Path) -> tuple[int, Path]:
+    """The exit code of an audit of SmallWorld, and where it wrote what it found."""
+    (folder / "words.txt").write_text("chair\nbench\nsofa\nstool\n")
+    sentences = str(folder / "sentences.jsonl")
+    rows = [item.text for part in ("train", "held_out") for item in run.sentences(part).items]
+    Path(sentences).write_text("".join(json.dumps({"text": text}) + "\n" for text in rows))
+    command = [
+        "audit",
+        "smallworld",
+        candidate,
+        "--words",
+        str(folder / "words.txt"),
+        "--sentences",
+        sentences,
+        "--quick",
+    ]
+    out = folder / "audit.json"
+    return main([*command, "--output-dir", str(folder / "runs"), "--json", str(out)]), out
+
+
 def test_an_audit_of_the_base_itself_finds_that_nothing_is_forgotten(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = run.config.base_model.base_model_path
-    sentences = str(run.config.neural_probing.sentences)
-    (tmp_path / "words.txt").write_text("\n".join(SEATS))
-    command = ["audit", base, base, "--words", str(tmp_path / "words.txt"), "--sentences", sentences, "--quick"]
-    assert main([*command, "--output-dir", str(tmp_path / "runs"), "--json", str(tmp_path / "a.json")]) == 0
-    found = json.loads((tmp_path / "a.json").read_text())
+    for name in set(PARTS) - set(THIN):  # the others are tried on the run above
+        monkeypatch.delitem(PARTS, name)
+    code, out = audited(run, "smallworld", tmp_path)
+    assert code == 0
+    found = json.loads(out.read_text())
     assert found["verdict"] == "not forgotten"
-    # A random model knows nothing of the concept: there is no gap to close.
-    assert (found["gap_closed"], found["retain_delta"]) == (None, 0.0)
-    audited = Run(Path(capsys.readouterr().out.splitlines()[-1]))
-    assert audited.states() == ["base", "candidate"]
-    assert audited.status()["stages"]["candidate"]["summary"]["same_weights"] is True
+    assert (found["gap_closed"], found["questions_answered"], found["retain_delta"]) == (0.0, 1.0, 0.0)
+    opened = Run(Path(capsys.readouterr().out.splitlines()[-1]))
+    assert opened.states() == ["base", "candidate"]
+    assert opened.status()["stages"]["candidate"]["summary"]["same_weights"] is True
 
 
 def test_an_audit_of_another_vocabulary_is_refused_with_the_reason(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sentences = str(run.config.neural_probing.sentences)
-    (tmp_path / "words.txt").write_text("\n".join(SEATS))
-    base = run.config.base_model.base_model_path
-    command = ["audit", base, "smallworld", "--words", str(tmp_path / "words.txt"), "--sentences", sentences, "--quick"]
-    assert main([*command, "--output-dir", str(tmp_path / "runs")]) == 2
-    assert "candidate model smallworld has another vocabulary" in capsys.readouterr().err
+    code, out = audited(run, str(save_tiny("llama", tmp_path / "other")), tmp_path)
+    assert (code, out.exists()) == (2, False)
+    assert "candidate model" in (said := capsys.readouterr().err)
+    assert "another vocabulary than smallworld" in said

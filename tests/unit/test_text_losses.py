@@ -25,7 +25,7 @@ def material() -> Material:
     labelled = [label_text(text, MATCHER) for text in (*ABOUT, *OTHER)]
     return Material(
         MATCHER, sentences=tuple(labelled), statements=tuple(labelled[:3]), retain=tuple(OTHER),
-        other_sense=("The chair opened the meeting.", "No such word here."), other_text=("The clock is in the garden.",),
+        other_sense=("The chair opened the meeting.", "No such word here."), other_text=("The clock is there.",),
     )  # fmt: skip
 
 
@@ -45,7 +45,9 @@ def test_every_set_is_measured_token_by_token() -> None:
     }  # fmt: skip
     by_hand = losses_by_hand(subject.loaded, [label_text(text, MATCHER) for text in ABOUT])
     found = rows[rows["set"] == "statements"]
-    assert found[["concept_tokens", "concept_nats"]].to_numpy(float) == pytest.approx(by_hand["concept"][:, :2], rel=1e-4)
+    assert found[["concept_tokens", "concept_nats"]].to_numpy(float) == pytest.approx(
+        by_hand["concept"][:, :2], rel=1e-4
+    )
     loss = text_losses.loss(frames, "statements", "concept")
     assert loss is not None
     assert loss.value == pytest.approx(by_hand["concept"][:, 1].sum() / by_hand["concept"][:, 0].sum(), rel=1e-4)

@@ -22,7 +22,7 @@ from unlearning_core.runs.context import RunContext
 if TYPE_CHECKING:
     from unlearning_core.evaluation.truth_ratio import TruthQuestion
 
-ENGLISH = ROOT / "data" / "english" / "other_text.txt"
+ENGLISH = ROOT / "data" / "english" / "other_text.jsonl"
 """Text of another kind, shipped: paragraphs on many subjects."""
 
 LEAST_ATTACK = 64

@@ -104,11 +104,17 @@ def _check_choices(config: ExperimentConfig) -> None:
 def find_or_create_run(config: ExperimentConfig, root: Path) -> tuple[Run, bool]:
     """The newest run of exactly these settings, finished or not, else a new one; and whether it was there.
 
-    Two processes that ask at the same time get the same run.
+    How a run is evaluated makes no other run of it: one that is there is evaluated as `config` says from now on. Two
+    processes that ask at the same time get the same run.
     """
     with Store(root).lock():
         known = find_run(config, root)
-        return (known, True) if known is not None else (create_run(config, root), False)
+        if known is None:
+            return create_run(config, root), False
+        if (own := known.config).proof != config.proof:
+            own.proof = config.proof
+            known.save_config(own)
+        return known, True
 
 
 def _has(run: Run, wanted: str) -> bool:
