@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.components.current_run import current_run
 from pages.components.frame import show
-from pages.components.navigation import PROOF, RETRAIN, edited_run, is_done
+from pages.components.navigation import PROOF, edited_run, is_at_end, is_done
 from pages.components.progress import show_errors
 from pages.components.proof.answers_table import show_answers
 from pages.components.proof.attack_cards import show_attacks
@@ -43,7 +43,7 @@ def show_verdict(run: Run) -> None:
     verdict = run.verdict()
     if verdict is None:
         return
-    if not is_done(run, RETRAIN) or not is_done(run, PROOF):
+    if not is_at_end(run) or not is_done(run, PROOF):
         st.warning(
             "Settings, texts or models have changed since, or a part is missing: check it again before you rely on "
             "this verdict.",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from pages.components.current_run import current_run
-from unlearning_core.methods.registry import METHODS, methods_of, states_of
+from unlearning_core.methods.registry import CANDIDATE, METHODS, methods_of, states_of
 from unlearning_core.runs import pipeline
 from unlearning_core.runs.proof_standing import is_current
 from unlearning_core.runs.run import Run
@@ -83,9 +83,14 @@ def run_beyond(page: Page) -> Run | None:
 
 def left_at(run: Run) -> Page:
     """The page on which a person goes on with that run; with an audit where its outcome is shown."""
-    if [method.name for method, _ in methods_of(run.config)] == ["candidate"]:
+    if [method.name for method, _ in methods_of(run.config)] == [CANDIDATE]:
         return PROOF
     return next((page for page in PATH_PAGES if not is_done(run, page)), PROOF)
+
+
+def is_at_end(run: Run) -> bool:
+    """Whether the last state of its model is made and measured."""
+    return f"measure {states_of(run.config)[-1]}" in finished_stages(run)
 
 
 def edited_run() -> Run | None:

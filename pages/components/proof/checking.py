@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from pages.components.marked_text import escaped
-from pages.components.navigation import RETRAIN, as_it_is, is_done
+from pages.components.navigation import as_it_is, is_at_end
 from pages.components.progress import show_errors
 from pages.components.work import check_in_background
 from unlearning_core.jobs.status import JobProgress, status
@@ -22,7 +22,7 @@ from unlearning_core.runs.stages.proof import proof_stages
 def offer_check(run: Run, without: Collection[str]) -> None:
     """The buttons that check everything, each with the time that it takes; nothing where all of it is done."""
     whole, quick = (proof_time(run, quick=quick, without=without) for quick in (False, True))
-    if not is_done(run, RETRAIN):
+    if not is_at_end(run):
         st.info("The run is not at its end yet: checking it first makes what is missing.", icon=":material/info:")
     one, two = st.columns(2)
     with one:

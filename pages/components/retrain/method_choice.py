@@ -8,13 +8,13 @@ from pages.components.current_run import changed
 from pages.components.marked_text import escaped
 from pages.components.neurons.ranking_settings import choose_parameters
 from unlearning_core.methods.method import Method
-from unlearning_core.methods.registry import METHODS, methods_of
+from unlearning_core.methods.registry import CANDIDATE, METHODS, methods_of
 from unlearning_core.runs.run import Run
 
 
 def choose_method(run: Run) -> tuple[Method, dict[str, Any]]:
     """The method and its own parameters; nothing is asked while there is one method only."""
-    offered = [method for method in METHODS.values() if method.name != "prune"]
+    offered = [method for method in METHODS.values() if method.name not in ("prune", CANDIDATE)]
     now = {method.name: parameters for method, parameters in methods_of(run.config)}
     if len(offered) == 1:
         return offered[0], {}
