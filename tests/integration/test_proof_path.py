@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.tiny_models import save_tiny
 from unlearning_core.cli.app import main
@@ -71,8 +72,8 @@ def test_it_measures_every_state_judges_each_and_writes_what_scripts_read(
     metrics = run.proof_metrics() or {}
     assert metrics["never_knew"]["gap_closed"] == pytest.approx(1.0)
     # A suite that fails the model that never knew is wrong; so is one that passes a cut of neurons chosen badly.
-    twin = written["states"]["never_knew"]
-    assert [check["sentence"] for check in twin["checks"] if check["subject"] == "gone" and check["passed"] is False] == []
+    gone = [check for check in written["states"]["never_knew"]["checks"] if check["subject"] == "gone"]
+    assert [check["sentence"] for check in gone if check["passed"] is False] == []
     assert written["verdict"] in ("not forgotten", "harmful")
     assert (run.folder / "verdict.json").is_file()
     for one in written["states"].values():
@@ -81,6 +82,14 @@ def test_it_measures_every_state_judges_each_and_writes_what_scripts_read(
         assert (one["verdict"] == "forgotten") == all(check["passed"] for check in one["checks"])
     assert main(["report", str(run.folder)]) == 0
     assert written["sentence"] in capsys.readouterr().out
+    assert main(["report", str(run.folder), "--model-card", "pruned"]) == 0
+    card = capsys.readouterr().out
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["base_model"] == "smallworld"
+    assert all(
+        sentence in card for sentence in (written["sentence"], written["states"]["pruned"]["checks"][0]["sentence"])
+    )
+    assert main(["report", str(run.folder), "--model-card", "retrained"]) == 2
 
 
 def test_what_is_up_to_date_is_not_measured_again(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""The shipped English sets: what is said to be about seats is, what is said to be without them is, and none overlaps."""
+"""The shipped English sets: what is said to be about seats is, what is said to be without them is, none overlaps."""
 
 import json
 import re

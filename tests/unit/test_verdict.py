@@ -8,10 +8,10 @@ from unlearning_core.evaluation.verdict import Attack, Judgement, judge
 TWIN = {
     "gap_closed": 1.0, "questions_answered": 0.0, "invited_words_per_100": 1.0, "uds": 1.0, "statement_nll": 14.0,
     "retain_text_delta": 0.01, "neighbour_text_delta": 0.03, "other_questions_answered": 1.0, "repetition": 0.0,
-    "relearn_steps_50": 20.0, "attack_facts": 0.02,
+    "relearn_steps_50": 20.0, "relearn_share_50": 1.0, "attack_facts": 0.02,
 }  # fmt: skip
 BASE = {"statement_nll": 2.0, "invited_words_per_100": 10.0, "repetition": 0.0}
-GOOD = TWIN | {"uds": 0.9, "relearn_steps_50": 18.0, "gap_closed": 0.95, "statement_nll": 13.4}
+GOOD = TWIN | {"uds": 0.9, "relearn_steps_50": 18.0, "relearn_share_50": 0.9, "gap_closed": 0.95, "statement_nll": 13.4}
 ATTACKS = [Attack("attack_facts", "Train on some facts, test on others")]
 
 
@@ -29,7 +29,7 @@ def test_forgotten_is_where_every_part_passes() -> None:
 def test_the_model_that_never_knew_has_forgotten_and_the_base_has_not() -> None:
     metrics = {"base": BASE, "never_knew": TWIN}
     assert judge(metrics, "never_knew", ThresholdSection(), attacks=ATTACKS, budget=80).verdict == "forgotten"
-    untouched = GOOD | {"gap_closed": 0.0, "questions_answered": 1.0, "statement_nll": 2.0, "relearn_steps_50": 0.0,
+    untouched = GOOD | {"gap_closed": 0.0, "questions_answered": 1.0, "statement_nll": 2.0, "relearn_share_50": 0.0,
                         "invited_words_per_100": 10.0, "retain_text_delta": 0.0, "uds": 0.0}  # fmt: skip
     assert judged(untouched).verdict == "not forgotten"
 
@@ -37,8 +37,8 @@ def test_the_model_that_never_knew_has_forgotten_and_the_base_has_not() -> None:
 @pytest.mark.parametrize(
     ("changed", "verdict", "named"),
     [
-        ({"relearn_steps_50": 4.0}, "suppressed", "steps to learn half of it again (4)"),
-        ({"uds": 0.1}, "suppressed", "depth of the forgetting ("),
+        ({"relearn_share_50": 0.2}, "suppressed", "steps to learn half of it again, beside never-knew's (20 %)"),
+        ({"uds": 0.1}, "suppressed", "depth of the forgetting (10 %)"),
         ({"attack_facts": 0.5}, "suppressed", "train on some facts"),
         ({"retain_text_delta": 0.2}, "costly", "nats lost on other text (0.2)"),
         ({"neighbour_text_delta": 0.2}, "costly", "nats lost on text about neighbours"),
@@ -65,8 +65,8 @@ def test_a_little_less_likely_is_not_called_dimmed() -> None:
 
 def test_steps_are_held_against_the_model_that_never_knew_or_a_number() -> None:
     thresholds = ThresholdSection(relearning=0.75, relearning_steps=32)
-    assert judged(GOOD | {"relearn_steps_50": 15.0}).verdict == "forgotten"  # 0.75 x 20
-    assert judged(GOOD | {"relearn_steps_50": 14.0}).verdict == "suppressed"
+    assert judged(GOOD | {"relearn_share_50": 0.75}).verdict == "forgotten"
+    assert judged(GOOD | {"relearn_share_50": 0.74}).verdict == "suppressed"
     alone = {name: value for name, value in GOOD.items() if name != "uds"}
     for steps, verdict in ((31.0, "suppressed"), (32.0, "forgotten")):
         metrics = {"base": BASE, "pruned": alone | {"relearn_steps_50": steps, "invited_words_per_100": 0.4}}

@@ -58,6 +58,17 @@ class Cut:
             else:
                 self.parameter[self._entries(self.parameter.device)] = self.value
 
+    def paste(self, tensor: Shaped[Tensor, "..."]) -> None:
+        """Give the entries the values that they have in `tensor`, of the parameter's shape."""
+        with torch.no_grad():
+            if self.experts is None:
+                positions = self.positions.to(self.parameter.device)
+                values = tensor.detach().to(self.parameter).index_select(self.axis, positions)
+                self.parameter.index_copy_(self.axis, positions, values)
+            else:
+                entries = self._entries(self.parameter.device)
+                self.parameter[entries] = tensor.detach().to(self.parameter)[entries]
+
     def _entries(self, device: torch.device) -> tuple[Tensor | slice, ...]:
         """Index of the entries in a weight that holds all experts; selects [entries, outputs]."""
         assert self.experts is not None

@@ -29,7 +29,7 @@ class Metric:
         help: one sentence: what it says.
         needs: what it is computed from, by name of an input of the state (see `metrics_table`). An input of another
             state is "STATE NAME", of base, never_knew or control; a metric that needs one of the base is not computed
-            for the base.
+            for the base. One that may be missing ends in "?"; `compute` is then given None.
         compute: gets these inputs in this order; returns None where they say nothing about this metric.
         section: tables group metrics by it.
         unit: of the value and its standard error.

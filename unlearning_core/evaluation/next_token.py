@@ -77,7 +77,7 @@ class NextToken:
             (logits as the model gives them, the token that follows). A text of T tokens has T - 1
             places. A slice may reach over several texts, but never does when a text is given alone.
         """
-        ids, seen = self._padded(texts)
+        ids, seen = self.padded(texts)
         # Places whose successor is a real token: [batch, longest - 1].
         places = seen[:, 1:].bool()
         targets = ids[:, 1:][places]
@@ -87,7 +87,7 @@ class NextToken:
             for some, wanted in zip(states.split(rows or self.rows), targets.split(rows or self.rows), strict=True):
                 # Not around the yield: what runs between two slices is the caller's business.
                 with torch.inference_mode():
-                    logits = self._logits(some)
+                    logits = self.head_logits(some)
                 yield logits, wanted
             return
         start = 0
@@ -116,23 +116,24 @@ class NextToken:
         """
         if not self.by_head:
             return self._model(input_ids=ids, attention_mask=seen).logits[places]
-        return self._logits(self._states(ids, seen, body)[places])
+        return self.head_logits(self._states(ids, seen, body)[places])
 
-    def _padded(self, texts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """([batch, longest] ids, [batch, longest] 0/1); the pad id is any: the mask hides it."""
+    def padded(self, texts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """([batch, longest] ids, [batch, longest] 0/1 at real tokens); the pad id is any: the mask hides it."""
         ids = pad_sequence([torch.tensor(text, dtype=torch.long) for text in texts], batch_first=True)
         seen = pad_sequence([torch.ones(len(text), dtype=torch.long) for text in texts], batch_first=True)
         return ids.to(self._device), seen.to(self._device)
 
-    def _states(self, ids: torch.Tensor, seen: torch.Tensor, body: torch.nn.Module | None = None) -> torch.Tensor:
-        """[batch, tokens, width]: what the head reads."""
-        return (body or self._body)(input_ids=ids, attention_mask=seen, use_cache=False)[0]
-
-    def _logits(self, states: torch.Tensor) -> torch.Tensor:
+    def head_logits(self, states: Float[torch.Tensor, "*n width"]) -> Float[torch.Tensor, "*n vocabulary"]:
+        """What the head makes of states that have passed the final norm; only where there is a head."""
         logits = self._head(states.to(self._head.weight.device))
         if self._softcap:
             logits = torch.tanh(logits / self._softcap) * self._softcap
         return logits
+
+    def _states(self, ids: torch.Tensor, seen: torch.Tensor, body: torch.nn.Module | None = None) -> torch.Tensor:
+        """[batch, tokens, width]: what the head reads."""
+        return (body or self._body)(input_ids=ids, attention_mask=seen, use_cache=False)[0]
 
     def _head_is_all(self) -> bool:
         """Whether body and head, as used here, give the model's own logits (a family may scale or cap them)."""
@@ -140,7 +141,7 @@ class NextToken:
         seen = torch.ones_like(ids)
         with torch.inference_mode():
             whole = self._model(input_ids=ids, attention_mask=seen).logits.float()
-            ours = self._logits(self._states(ids, seen)).float()
+            ours = self.head_logits(self._states(ids, seen)).float()
         # Not a number is not different: it is reported where the text is scored.
         same = not bool((whole - ours.to(whole.device)).abs().max() > 1e-2 * whole.abs().max())
         if not same:

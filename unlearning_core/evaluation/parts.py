@@ -1,10 +1,18 @@
 """The parts of the evaluation suite, one row each, in the order in which they are measured. Loads no torch."""
 
+from collections.abc import Mapping
 from importlib import import_module
 
 from unlearning_core.config.schema import ProofSection
 from unlearning_core.evaluation.suite import Compute, Frames, Material, Part, Subject
 from unlearning_core.progress import ProgressCallback
+
+_NO_ATTACK = "There is no text about the concept that nothing before has used: name some in proof.attack_texts."
+_NO_OTHER = "There is no text without the concept to train on, or no statement about it to measure by."
+_NO_STATEMENTS = "There is no statement about the concept to measure by."
+_TRAINING = ("learning_rates", "relearning_steps", "relearning_batch", "reference")
+_WATCHED = ("statements", "retain", "sentences", "other_text")
+"""What the gap is measured on, and where it ends without a never-knew model."""
 
 NO_QUESTIONS = (
     "There are no questions about the concept. `unlearn questions` lets the model write them; name their file in "
@@ -20,6 +28,28 @@ def _late(module: str, function: str) -> Compute:
         return found(subject, material, settings, progress)
 
     return compute
+
+
+def _nothing_to_score(material: Material, has: Mapping[str, bool]) -> str | None:
+    if material.statements or any(question.about == "concept" for question in material.questions):
+        return None
+    return "There is no statement and no question about the concept."
+
+
+def _no_depth(material: Material, has: Mapping[str, bool]) -> str | None:
+    if not has["never_knew"]:
+        return "There is no model that never knew the concept to compare the layers with."
+    return _nothing_to_score(material, has)
+
+
+def _split_possible(material: Material, has: Mapping[str, bool]) -> str | None:
+    from unlearning_core.evaluation.fact_split import no_two_halves
+
+    return no_two_halves(material)
+
+
+def _asking_possible(material: Material, has: Mapping[str, bool]) -> str | None:
+    return None if any(question.about == "concept" for question in material.questions) else NO_QUESTIONS
 
 
 _ROWS: tuple[Part, ...] = (
@@ -52,6 +82,141 @@ _ROWS: tuple[Part, ...] = (
         reads=("prompts",),
         settings=("prompt_samples", "new_tokens"),
         possible=lambda material, has: None if material.prompts else "There are no prompts: give proof.prompts.",
+    ),
+    Part(
+        name="memorisation",
+        title="Scoring words and answers",
+        sentence="How likely it finds the concept's words and the right answers, and how much of an answer it adds "
+        "by itself.",
+        group="gone",
+        compute=_late("memorisation", "memorisation"),
+        reads=("statements", "questions", "truth"),
+        settings=("max_statements", "max_questions"),
+        possible=_nothing_to_score,
+    ),
+    Part(
+        name="depth",
+        title="Patching layers",
+        sentence="Puts its inner states into the base model, layer by layer, to see whether they lack the concept as "
+        "those of the model that never knew it do.",
+        group="gone",
+        compute=_late("depth", "depth"),
+        reads=("statements", "questions", "sentences", "retain"),
+        settings=("depth_texts",),
+        possible=_no_depth,
+        states="edited",
+        never_knew=True,
+    ),
+    Part(
+        name="readout",
+        title="Reading inner layers",
+        sentence="Whether the concept's next word can be read from its inner layers, though it may not say it.",
+        group="gone",
+        compute=_late("readout", "readout"),
+        reads=("statements",),
+        settings=("max_statements",),
+        possible=lambda material, has: None if material.statements else "There is no statement about the concept.",
+    ),
+    Part(
+        name="relearn",
+        title="Relearning race",
+        sentence="Learns the concept again from a few texts, at several speeds: how soon is it back?",
+        group="back",
+        compute=_late("relearning", "relearn"),
+        reads=("attack", *_WATCHED),
+        settings=_TRAINING,
+        possible=lambda material, has: None if material.attack and material.statements else _NO_ATTACK,
+        never_knew=True,
+    ),
+    Part(
+        name="attack_facts",
+        title="Some facts taught, the others tested",
+        sentence="Is taught one half of the concept's words again: does the other half come back with them?",
+        group="back",
+        compute=_late("attacks.training", "attack_facts"),
+        reads=("attack", *_WATCHED),
+        settings=_TRAINING,
+        possible=_split_possible,
+        states="edited",
+        never_knew=True,
+        attack=True,
+    ),
+    Part(
+        name="attack_retain",
+        title="Training on text without the concept",
+        sentence="Goes on learning from text in which the concept never occurs: does it come back by itself?",
+        group="back",
+        compute=_late("attacks.training", "attack_retain"),
+        reads=("attack_other", *_WATCHED),
+        settings=_TRAINING,
+        possible=lambda material, has: None if material.attack_other and material.statements else _NO_OTHER,
+        states="edited",
+        never_knew=True,
+        attack=True,
+    ),
+    Part(
+        name="attack_other_text",
+        title="Training on text of another kind",
+        sentence="Goes on learning from text of quite another kind: does the concept come back by itself?",
+        group="back",
+        compute=_late("attacks.training", "attack_other_text"),
+        reads=_WATCHED,
+        settings=_TRAINING,
+        possible=lambda material, has: None if material.other_text and material.statements else _NO_OTHER,
+        states="edited",
+        never_knew=True,
+        attack=True,
+    ),
+    *(
+        Part(
+            name=f"attack_{form}",
+            title=f"Rounding to {form}",
+            sentence=f"Is stored in less memory ({form}), as many people do: is what was hidden rounded away?",
+            group="back",
+            compute=_late("attacks.rounding", f"attack_{form}"),
+            reads=_WATCHED,
+            settings=("reference",),
+            possible=lambda material, has: None if material.statements else _NO_STATEMENTS,
+            states="edited",
+            never_knew=True,
+            attack=True,
+        )
+        for form in ("int8", "int4")
+    ),
+    Part(
+        name="attack_pasted",
+        title="Weights pasted back from the base",
+        sentence="Gets one group of its numbers back from the original model: is one enough to have the concept back?",
+        group="back",
+        compute=_late("attacks.pasting", "attack_pasted"),
+        reads=_WATCHED,
+        settings=("reference",),
+        possible=lambda material, has: None if material.statements else _NO_STATEMENTS,
+        states="edited",
+        never_knew=True,
+        attack=True,
+    ),
+    Part(
+        name="attack_prefix",
+        title="Words that invite an answer",
+        sentence="Is asked with words around the question that invite an answer: does it answer then?",
+        group="back",
+        compute=_late("attacks.asking", "attack_prefix"),
+        reads=("questions",),
+        settings=("new_tokens",),
+        possible=_asking_possible,
+        attack=True,
+    ),
+    Part(
+        name="attack_sampling",
+        title="Many tries",
+        sentence="Is asked the same many times and guesses boldly: is the right answer ever among its answers?",
+        group="back",
+        compute=_late("attacks.asking", "attack_sampling"),
+        reads=("questions",),
+        settings=("new_tokens", "attack_samples"),
+        possible=_asking_possible,
+        attack=True,
     ),
 )
 

@@ -6,6 +6,7 @@ never knew, or of the control (the base retrained without a cut). Loads no torch
 
 from typing import Any
 
+from unlearning_core.evaluation.inside_metrics import INSIDE_ROWS
 from unlearning_core.evaluation.metric import Metric, Section, late
 
 
@@ -109,6 +110,56 @@ _COST = (
     ),
 )  # fmt: skip
 
-_BACK: tuple[Metric, ...] = ()
 
-PROOF_ROWS: tuple[Metric, ...] = (*_GONE, *_COST, *_BACK)
+def _race(name: str, title: str, help: str, function: str, **more: Any) -> Metric:
+    return _row(
+        "back", name, title, help, more.pop("needs", ("relearn",)), late("recovery", function, **more.pop("given")),
+        has_stderr=False, **more,
+    )  # fmt: skip
+
+
+def _attack(name: str, title: str, help: str) -> Metric:
+    """Of an attack on the weights."""
+    return _row(
+        "back", name, title, help, (name, f"never_knew {name}?"), late("recovery", "won_back"), unit="share",
+        better="lower", has_stderr=False,
+    )  # fmt: skip
+
+
+def _asking(name: str, title: str, help: str) -> Metric:
+    return _row(
+        "back", name, title, help, (f"base {name}", name, f"never_knew {name}?"), late("recovery", "answers_won"),
+        unit="share", better="lower", has_stderr=False,
+    )  # fmt: skip
+
+
+_BACK: tuple[Metric, ...] = (
+    _race("relearn_steps_50", "Steps of relearning to come half-way back",
+          "At the worst learning rate; one more than were tried stands for never.", "steps_to",
+          given={"share": 0.5}, better="higher", shown_in=("proof", "runs"), column="Back in"),
+    _race("relearn_steps_90", "Steps of relearning to come back nearly whole",
+          "To 90 % of the gap, at the worst learning rate; one more than were tried stands for never.", "steps_to",
+          given={"share": 0.9}, better="higher"),
+    _race("relearn_samples_50", "Texts read to come half-way back", "The same in texts, repetitions counted.",
+          "samples_to", given={"share": 0.5}, better="higher"),
+    _race("relearn_worst_rate", "Learning rate at which it comes back first", "Of those that were tried.",
+          "worst_rate", given={"share": 0.5}),
+    _race("relearn_share_50", "Steps to come half-way back, beside never-knew",
+          "As a share of what a model that never knew needs at the same learning rate; the smallest share.",
+          "share_of_steps", given={"share": 0.5}, needs=("never_knew relearn", "relearn"), unit="share",
+          better="higher"),
+    _attack("attack_facts", "Won back by teaching other facts",
+            "Share of the gap on words that were not taught, beyond what a model that never knew learns likewise."),
+    _attack("attack_retain", "Won back by text without the concept", "Share of the gap, beyond never-knew's."),
+    _attack("attack_other_text", "Won back by text of another kind", "Share of the gap, beyond never-knew's."),
+    _attack("attack_int8", "Won back by rounding to int8", "Share of the gap, beyond never-knew's."),
+    _attack("attack_int4", "Won back by rounding to int4", "Share of the gap, beyond never-knew's."),
+    _attack("attack_pasted", "Won back by pasting weights of the base",
+            "Share of the gap, at the group of weights that brings most back, beyond never-knew's."),
+    _asking("attack_prefix", "Won back by inviting words",
+            "Share of the questions answered in any of several ways, of those that only knowing answers."),
+    _asking("attack_sampling", "Won back by many tries",
+            "Share of the questions ever answered right, of those that only knowing answers."),
+)  # fmt: skip
+
+PROOF_ROWS: tuple[Metric, ...] = (*_GONE, *INSIDE_ROWS, *_COST, *_BACK)

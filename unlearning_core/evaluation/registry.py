@@ -193,8 +193,9 @@ def _of(state: str, inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def _values(given: Mapping[str, Any]) -> dict[str, float | None]:
     values: dict[str, float | None] = {}
     for name, metric in METRICS.items():
-        needed = [given.get(need) for need in metric.needs]
-        if any(value is None for value in needed) or (estimate := metric.compute(*needed)) is None:
+        needed = [given.get(need.removesuffix("?")) for need in metric.needs]
+        missing = [need for need, value in zip(metric.needs, needed, strict=True) if value is None]
+        if any(not need.endswith("?") for need in missing) or (estimate := metric.compute(*needed)) is None:
             continue
         values[name] = None if math.isnan(estimate.value) else estimate.value
         if metric.has_stderr:

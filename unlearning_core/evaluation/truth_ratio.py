@@ -27,9 +27,9 @@ from jaxtyping import Float
 from unlearning_core.activations.alignment import encode
 from unlearning_core.activations.batches import length_sorted
 from unlearning_core.concepts.json_texts import json_lines
-from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.next_token import NextToken
+from unlearning_core.evaluation.targets import answer_text
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
@@ -135,9 +135,7 @@ def _rows(loaded: LoadedModel, prompts: Sequence[str], answers: Sequence[str]) -
     for prompt, answer in zip(prompts, answers, strict=True):
         if not answer.strip():
             raise InputError(f"The question {prompt[:60]!r} has an empty answer. Write one, or leave the question out.")
-        lead = prompt if prompt[-1:].isspace() else f"{prompt} "
-        # The space before an answer is its own: in most vocabularies it is part of the first word's token.
-        items.append(LabelledText(lead + answer, ((len(prompt.rstrip()), len(lead) + len(answer)),)))
+        items.append(answer_text(prompt, answer))
     context, end = getattr(loaded.model.config, "max_position_embeddings", None), loaded.tokenizer.eos_token_id
     rows = []
     for item, encoded in zip(items, encode(loaded.tokenizer, items), strict=True):

@@ -6,7 +6,6 @@ still in there or quickly back. *Dimmed*: a good part of it is not said any more
 is called that. Loads no torch.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -249,15 +248,17 @@ def _neighbours(look: _Look, trained: bool) -> list[Check]:
 
 def _back(look: _Look, attacks: Sequence[Attack], budget: int | None) -> list[Check]:
     asked = look.thresholds
-    twin = look.value("relearn_steps_50", "never_knew")
-    steps = float(asked.relearning_steps) if twin is None else max(1.0, math.floor(asked.relearning * twin))
-    if budget is not None:
-        steps = min(steps, budget + 1.0)
-    found = [look.check("relearn_steps_50", "back", "Steps to learn half of it again", steps, most=False)]
-    for attack in attacks:
-        won = (look.value(attack.metric, "never_knew") or 0.0) if look.has_twin else 0.0
-        found.append(look.check(attack.metric, "back", attack.title, max(0.0, won) + asked.recovered, most=True))
-    return found
+    if look.value("relearn_steps_50", "never_knew") is not None:
+        title = "Steps to learn half of it again, beside never-knew's"
+        race = look.check("relearn_share_50", "back", title, asked.relearning, most=False)
+    else:
+        steps = min(asked.relearning_steps, (budget or asked.relearning_steps - 1) + 1)
+        race = look.check("relearn_steps_50", "back", "Steps to learn half of it again", float(steps), most=False)
+    # What an attack wins back is counted beyond what a model that never knew gains by it.
+    return [
+        race,
+        *(look.check(attack.metric, "back", attack.title, asked.recovered, most=True) for attack in attacks),
+    ]
 
 
 def _level(look: _Look, checks: Sequence[Check]) -> Level:

@@ -1,12 +1,13 @@
 """How many neurons, or tokens, have which value, as plotly figures. No torch, no streamlit."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from unlearning_core.figures.style import BLUE, ORANGE, styled
+from unlearning_core.figures.style import BLUE, COLOURS, DASHES, ORANGE, state_colour, styled
 
 if TYPE_CHECKING:
     from unlearning_core.neurons.reading import Histogram
@@ -56,6 +57,32 @@ def activation_histogram(found: "Histogram") -> go.Figure:
         bars.append(_bars(found.edges, shares, f"{name} ({counts.sum():,})", colour, hover))
         bars[-1].update(customdata=counts, marker={"line": {"width": 0}, "pattern": {"shape": pattern, "size": 5}})
     return _histogram(bars, "activation", "share of tokens (%)").update_xaxes(zeroline=True)
+
+
+def cumulative_shares(
+    found: Mapping[str, pd.Series], states: Sequence[str], across: str, *, logarithmic: bool = False
+) -> go.Figure:
+    """Share of the examples with at most that value, a curve a state: what a two-sample test compares.
+
+    The largest gap between two curves, top to bottom, is the Kolmogorov-Smirnov statistic.
+
+    Args:
+        found: by state the value of each example, such as the truth ratio of each question.
+        states: all states of the run, whose order gives the colours.
+        across: title of the axis of values.
+    """
+    figure = go.Figure()
+    for number, (state, values) in enumerate(found.items()):
+        ordered = np.sort(values.to_numpy(np.float64))
+        shares = 100.0 * np.arange(len(ordered) + 1) / max(1, len(ordered))
+        figure.add_scatter(
+            x=np.append(ordered[:1], ordered), y=shares, name=state, mode="lines",
+            line={"color": COLOURS[state_colour(state, states)], "dash": DASHES[number % len(DASHES)], "shape": "hv"},
+            hovertemplate=f"{state}: %{{y:.0f}} % have at most %{{x:.3~g}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_xaxes(title=across, type="log" if logarithmic else "linear")
+    figure.update_yaxes(title="share of examples (%)", range=[0, 102])
+    return styled(figure, height=320)
 
 
 def _bars(edges: np.ndarray, heights: np.ndarray, name: str, colour: str, hover: str) -> go.Bar:

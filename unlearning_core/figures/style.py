@@ -22,6 +22,10 @@ COLOURS = {
 
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY = COLOURS.values()
 
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
+"""Lines and marks that tell curves apart without their colours, in the order of the curves."""
+
 SITE_NAMES = {"mlp": "MLP neurons", "head": "attention heads", "residual": "residual dimensions"}
 
 

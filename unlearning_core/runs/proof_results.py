@@ -1,8 +1,10 @@
 """What the evaluation of a run came to: metrics and verdict from whatever parts of it were measured."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+from unlearning_core.evaluation.model_card import model_card
 from unlearning_core.evaluation.parts import PARTS
 from unlearning_core.evaluation.registry import Values, metrics_table
 from unlearning_core.evaluation.suite import Frames
@@ -110,6 +112,24 @@ def examples(run: Run, state: str) -> dict[str, str]:
         first = texts.iloc[0]
         found["invited_words_per_100"] = f"{first['prompt']}{first['text']}"
     return found
+
+
+def card_of(context: RunContext, state: str) -> str:
+    """The model card of a state of the run's model; raises InputError where that state is not there yet."""
+    run, config = context.run, context.config
+    run.model(state)
+    made, steps = run.states()[1:], list[str]()
+    for method, _ in methods_of(config):
+        if method.state in made[: made.index(state) + 1]:
+            steps.append(method.sentence)
+    return model_card(
+        state,
+        base=Path(config.base_model.base_model_path).name,
+        words=context.concept.words,
+        steps=steps,
+        metrics=run.proof_metrics() or run.metrics() or {},
+        verdict=run.verdict(),
+    )
 
 
 def summary(metrics: Values, state: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from unlearning_core.files import write_json
 from unlearning_core.methods.registry import states_of
 from unlearning_core.progress import Progress
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.proof_results import card_of
 from unlearning_core.runs.stages.stage import Summary
 
 
@@ -21,11 +22,14 @@ def push(context: RunContext, folder: Path) -> Summary:
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
     name = str(context.config.push_to_hub)
-    model = context.run.model(states_of(context.config)[-1])
+    state = states_of(context.config)[-1]
+    model = context.run.model(state)
     try:
         api = HfApi()
         api.create_repo(name, exist_ok=True, private=True)
         commit = api.upload_folder(repo_id=name, folder_path=model, ignore_patterns=["artifact.json"])
+        card = card_of(context, state).encode()
+        api.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=name)
     except LocalTokenNotFoundError as error:
         raise InputError(f"push_to_hub {name}: nobody is logged in. Run `hf auth login` and run again.") from error
     except HfHubHTTPError as error:

@@ -1,0 +1,76 @@
+"""A model card for an unlearned model: what it was made of, what it was to forget, and what the evaluation says.
+
+The front matter is that of the Hub's model cards; the text is Markdown. Loads no torch.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from unlearning_core.evaluation.registry import Values, formatted, shown
+from unlearning_core.evaluation.verdict import SUBJECTS
+
+_SHOWN_WORDS = 30
+
+
+def model_card(
+    state: str,
+    *,
+    base: str,
+    words: Sequence[str],
+    steps: Sequence[str],
+    metrics: Values,
+    verdict: Mapping[str, Any] | None,
+) -> str:
+    """The card of one state of a run's model.
+
+    Args:
+        base: the model that it was made of, as the settings name it.
+        words: the concept's.
+        steps: what was done to it, in sentences.
+        metrics: by state, as the run or its evaluation has them.
+        verdict: `verdict.json`, or None where the run was not evaluated.
+    """
+    judged = (verdict or {}).get("states", {}).get(state)
+    listed = ", ".join(words[:_SHOWN_WORDS]) + (
+        f" and {len(words) - _SHOWN_WORDS} more" if len(words) > _SHOWN_WORDS else ""
+    )
+    lines = [
+        "---",
+        f"base_model: {json.dumps(base)}",
+        "library_name: transformers",
+        "pipeline_tag: text-generation",
+        "tags: [machine-unlearning, concept-unlearning]",
+        "---",
+        "",
+        f"# {base} after unlearning: {state.replace('_', ' ')}",
+        "",
+        f"Made to forget: {listed}.",
+        "",
+        *(f"{number}. {step}" for number, step in enumerate(steps, 1)),
+        "",
+        "## Is it gone, what did it cost, does it come back?",
+        "",
+        judged["sentence"] if judged else "It was not evaluated, so nothing is known of whether it has forgotten.",
+    ]
+    if judged and (verdict or {}).get("quick"):
+        lines += ["", "Measured with about a quarter of the texts, questions and steps."]
+    for subject, title in SUBJECTS.items() if judged else ():
+        checks = [check for check in judged["checks"] if check["subject"] == subject]
+        if checks:
+            marks = {True: "passed", False: "**failed**", None: "not measured"}
+            lines += ["", f"### {title}", "", *(f"- {marks[check['passed']]}: {check['sentence']}" for check in checks)]
+    lines += ["", "## Measured", "", *_table(metrics, state), ""]
+    return "\n".join(lines)
+
+
+def _table(metrics: Values, state: str) -> list[str]:
+    """The metrics of the base and of this state as a Markdown table."""
+    both = {name: metrics[name] for name in ("base", state) if name in metrics}
+    heads = ["", *both]
+    rows = [
+        [metric.full_title, *(formatted(values, metric.name) or "–" for values in both.values())]
+        for place in ("table", "proof")
+        for metric in shown(both, place)
+    ]
+    return [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows)]

@@ -1,0 +1,215 @@
+"""The relearning race: how many steps of an attacker's fine-tuning bring the concept back?
+
+Every contender (base, each edited state, the never-knew model) is fine-tuned on the same texts about the concept in
+the same order (`finetuning.py`), at several learning rates, and measured at the same steps. The worst learning rate
+counts. That pruned concepts come back within a few steps: Lo et al. 2024 (arXiv 2401.01814); relearning as a test of
+unlearning: Lynch et al. 2024 (arXiv 2402.16835); several attackers and the worst of them: Tamirisa et al. 2024 (TAR,
+arXiv 2408.00761).
+
+Where neurons were cut there are two races: the mask *kept* (they are silenced again after every step) and *released*
+(they may grow back, as for an attacker who knows of no mask).
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.config.schema import ProofSection
+from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.evaluation.finetuning import Learner, draw_batches
+from unlearning_core.evaluation.likelihood import Meter
+from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
+from unlearning_core.evaluation.recovery import NEARLY_ALL, Gap
+from unlearning_core.evaluation.suite import Frames, Material, Subject
+from unlearning_core.evaluation.text_losses import some, unrelated
+from unlearning_core.models.loading import LoadedModel
+from unlearning_core.progress import Progress, ProgressCallback, silent
+
+STATEMENTS, RETAIN, TOKENS = 64, 32, 4096
+"""Texts about the concept and others that are watched at most, and tokens of each kind: a training is measured some
+twenty times."""
+
+
+def measured_steps(steps: int, every: int) -> list[int]:
+    """After which of its steps a training is measured: 0, the first powers of 2, then every so many, and the last."""
+    first = {2**power for power in range(every.bit_length()) if 2**power < every}
+    return sorted({step for step in (0, *first, steps, *range(every, steps, every)) if step <= steps})
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a model is watched with.
+
+    Attributes:
+        statements: texts about the concept.
+        retain: texts without it; may be empty.
+        gap: the base's and the forgotten loss on exactly these statements.
+    """
+
+    statements: Sequence[LabelledText]
+    retain: Sequence[LabelledText]
+    gap: Gap
+
+    def meter(self, loaded: LoadedModel) -> Meter:
+        """Makes the texts ready for that model, to be measured as often as wanted."""
+        return Meter(loaded, [*self.statements, *self.retain], needed=["concept"])
+
+    def measure(self, meter: Meter) -> tuple[Estimate, Estimate]:
+        """Mean loss (nats a token) on the statements' concept tokens, and on all tokens of the other texts."""
+        rows = meter.measure().sentences
+        about, other = rows.iloc[: len(self.statements)], rows.iloc[len(self.statements) :]
+        concept = ratio_estimate(about["concept_nats"].to_numpy(), about["concept_tokens"].to_numpy())
+        return concept, ratio_estimate(other["retain_nats"].to_numpy(), other["retain_tokens"].to_numpy())
+
+
+def make_probe(
+    subject: Subject, material: Material, settings: ProofSection, statements: Sequence[LabelledText] | None = None
+) -> Probe:
+    """The texts to watch with, and the gap on them.
+
+    *Forgotten* is the never-knew model's loss, or, where there is none or the settings say so, the base's behind
+    unrelated text (`text_losses.unrelated`).
+
+    Args:
+        statements: by default the material's.
+
+    Raises:
+        InputError: no token of the concept can be measured.
+    """
+    about = some(material.statements if statements is None else statements, STATEMENTS, subject.seed)
+    about = _fitting(subject.base, about)
+    retain = _fitting(subject.base, [LabelledText(text) for text in some(material.retain, RETAIN, subject.seed)])
+    probe = Probe(about, retain, Gap(0.0, 0.0))
+    base, _ = probe.measure(probe.meter(subject.base))
+    if subject.never_knew is not None and settings.reference != "shuffled":
+        forgotten = probe.measure(probe.meter(subject.never_knew))[0].value
+    else:
+        own = dataclasses.replace(material, statements=tuple(about))
+        all_of_them = settings.model_copy(update={"max_statements": len(about)})
+        rows = unrelated(subject.base, own, all_of_them, subject.seed, silent)
+        forgotten = ratio_estimate(rows["concept_nats"].to_numpy(float), rows["concept_tokens"].to_numpy(float)).value
+    return dataclasses.replace(probe, gap=Gap(base.value, forgotten))
+
+
+def _fitting(loaded: LoadedModel, items: Sequence[LabelledText]) -> list[LabelledText]:
+    """The first of the items that together have no more than `TOKENS` tokens; at least one of them."""
+    found: list[LabelledText] = []
+    tokens = 0
+    for item in items:
+        tokens += len(loaded.tokenizer(item.text, verbose=False)["input_ids"])
+        if found and tokens > TOKENS:
+            break
+        found.append(item)
+    return found
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a contender is trained on, and how long.
+
+    Attributes:
+        task: what a progress bar calls it.
+        texts: what is learnt.
+        masks: "kept", "released" or "none"; a training for each.
+        rates: learning rates; a training for each.
+        batch: texts a step.
+        steps: of a training at most; it ends early where `NEARLY_ALL` of the gap is back.
+        every: steps between two measurements, after the first few.
+    """
+
+    task: str
+    texts: Sequence[str]
+    masks: Sequence[str]
+    rates: Sequence[float]
+    batch: int
+    steps: int
+    every: int = 4
+
+
+def has_mask(subject: Subject) -> bool:
+    """Whether neurons are cut in that state."""
+    return subject.mask is not None and subject.mask.cut > 0
+
+
+def race(subject: Subject, probe: Probe, lesson: Lesson, progress: ProgressCallback) -> pd.DataFrame:
+    """Train the subject's model on the lesson at every learning rate, and measure it on the way.
+
+    Returns:
+        A row a measurement: `learning_rate`, `mask`, `step`, `samples` (texts learnt so far, repetitions counted),
+        `concept_nats`, `concept_stderr`, `retain_nats` (nats a token), `base_nats`, `forgotten_nats` (the ends of the
+        gap on the same statements). A training ends when `NEARLY_ALL` of the gap is back, when the steps are over, or
+        when a loss is not a number any more.
+
+    Raises:
+        InputError: no text can be learnt from.
+        WorkFailed: the model gives no number before it is trained at all.
+        Stopped: `progress`, told after every step, raised it.
+    """
+    learner = Learner(subject.loaded, subject.mask)
+    texts = learner.tokens(lesson.texts)
+    if not texts:
+        raise InputError(
+            f"The {len(lesson.texts)} texts of the attack ({lesson.task}) hold none of two tokens or more, so nothing "
+            "can be learnt from them. Name others in proof.attack_texts or proof.attack_other_texts."
+        )
+    batches = draw_batches(len(texts), lesson.batch, lesson.steps, subject.seed)
+    watch = _Watch(learner, probe, probe.meter(learner.loaded), measured_steps(lesson.steps, lesson.every))
+    runs = [(mask, rate) for mask in lesson.masks for rate in lesson.rates]
+    rows = []
+    for number, (mask, rate) in enumerate(runs):
+        learner.restart()
+        for row in watch.training(texts, batches, rate, keep_cut=mask == "kept"):
+            done = number * len(batches) + row["step"]
+            progress(Progress(lesson.task, done, len(runs) * len(batches), "steps"))
+            if len(row) > 1:
+                rows.append({"learning_rate": rate, "mask": mask, **row})
+    table = pd.DataFrame(rows)
+    table.insert(3, "samples", table["step"] * lesson.batch)
+    return table.assign(base_nats=probe.gap.base, forgotten_nats=probe.gap.forgotten)
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """A learner with what it is watched with."""
+
+    learner: Learner
+    probe: Probe
+    meter: Meter
+    due: Sequence[int]
+
+    def measured(self, step: int) -> dict[str, Any]:
+        concept, retain = self.probe.measure(self.meter)
+        losses = {"concept_nats": concept.value, "concept_stderr": concept.stderr, "retain_nats": retain.value}
+        return {"step": step, **losses}
+
+    def training(
+        self, texts: list[list[int]], batches: list[list[int]], rate: float, *, keep_cut: bool
+    ) -> Iterator[dict[str, Any]]:
+        """One training: {"step"} after every step, with what was measured where it was."""
+        level = self.probe.gap.level(NEARLY_ALL)
+        row = self.measured(0)
+        yield row
+        steps = self.learner.steps(texts, batches, rate, keep_cut=keep_cut)
+        while not row["concept_nats"] <= level and (step := next(steps, None)) is not None:
+            if step not in self.due:
+                yield {"step": step}
+                continue
+            try:
+                row = self.measured(step)
+            except WorkFailed:  # the rate is too high for this model: it is broken, not back
+                return
+            yield row
+
+
+def relearn(subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback) -> Frames:
+    """The race of one state, as the frame `race`; raises what `race` and `make_probe` do."""
+    masks = ("kept", "released") if has_mask(subject) else ("none",)
+    lesson = Lesson(
+        "relearning the concept", [item.text for item in material.attack], masks, settings.learning_rates,
+        settings.relearning_batch, settings.relearning_steps,
+    )  # fmt: skip
+    return {"race": race(subject, make_probe(subject, material, settings), lesson, progress)}
