@@ -9,6 +9,7 @@ from pages.components.progress import show_errors
 from pages.components.proof.answers_table import show_answers
 from pages.components.proof.attack_cards import show_attacks
 from pages.components.proof.checking import has_begun, how_it_ended, offer_check, reasons_of, watch
+from pages.components.proof.inside import show_inside
 from pages.components.proof.verdict_view import big_line, by_state
 from unlearning_core.runs import proof
 from unlearning_core.runs.run import Run
@@ -35,6 +36,9 @@ def main() -> None:
         with st.expander("Check it again") if is_done(run, PROOF) else st.container():
             offer_check(run, reasons)
         show_attacks(run, run.verdict(), reasons)
+    with show_errors():
+        show_inside(run)
+    with show_errors():
         show_answers(run)
 
 

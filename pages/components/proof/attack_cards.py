@@ -6,11 +6,12 @@ from typing import Any
 import streamlit as st
 
 from pages.components.marked_text import escaped
+from pages.components.proof.attack_evidence import show_evidence
 from pages.components.proof.checking import parts_of, said, try_alone
 from pages.components.states import heading
 from unlearning_core.evaluation.suite import Part
 from unlearning_core.methods.registry import NEVER_KNEW
-from unlearning_core.runs.proof_evidence import attacks, outcomes
+from unlearning_core.runs.proof_evidence import RACE, attacks, outcomes
 from unlearning_core.runs.proof_standing import proof_time
 from unlearning_core.runs.run import Run
 
@@ -25,8 +26,10 @@ def show_attacks(run: Run, verdict: dict[str, Any] | None, reasons: Mapping[str,
         return
     st.subheader("Try to break it")
     st.caption("Each tries to bring the concept back. It held: no more came back than from a model that never knew.")
-    for first in range(0, len(cards), 2):
-        for column, attack in zip(st.columns(2, gap="medium"), cards[first : first + 2], strict=False):
+    # The race has a wide figure and a row of its own.
+    rows = [cards[:1], *(cards[first : first + 2] for first in range(1, len(cards), 2))]
+    for row in rows:
+        for column, attack in zip(st.columns(min(2, len(row)) if row is not rows[0] else 1), row, strict=False):
             with column.container(border=True, height="stretch"):
                 _card(run, attack, verdict, reasons.get(attack.name))
 
@@ -42,7 +45,9 @@ def _card(run: Run, attack: Part, verdict: dict[str, Any] | None, reason: str | 
     if reason is not None:
         st.caption(f"It cannot be tried here. {escaped(reason)}")
         return
-    _evidence(run, attack, [outcome.state for outcome in came_to])
+    if came_to:
+        with st.expander("Evidence", expanded=attack.name == RACE):
+            show_evidence(run, attack)
     quick = bool(verdict and verdict["quick"])
     label = "Try it again" if edited else "Try it"
     time = proof_time(run, parts_of(attack.name), quick=quick)
@@ -51,20 +56,3 @@ def _card(run: Run, attack: Part, verdict: dict[str, Any] | None, reason: str | 
     if st.button(label, key=f"try {attack.name}", icon=":material/play_arrow:"):
         try_alone(run, attack.name, verdict)
     st.caption(said(time))
-
-
-def _evidence(run: Run, attack: Part, states: list[str]) -> None:
-    """The tables that the attack left, of one state at a time."""
-    if not states:
-        return
-    with st.expander("What was measured"):
-        state = states[0]
-        if len(states) > 1:
-            state = st.segmented_control(
-                "Model", states, default=states[-1] if states[-1] != NEVER_KNEW else states[-2],
-                format_func=lambda name: name.replace("_", " "), key=f"evidence {attack.name}",
-                label_visibility="collapsed",
-            ) or states[0]  # fmt: skip
-        for name, frame in (run.proof_frames(attack.name, state) or {}).items():
-            st.caption(escaped(name.replace("_", " ")))
-            st.dataframe(frame.head(200), hide_index=True, height="content" if len(frame) < 8 else 280)
