@@ -1,5 +1,8 @@
 """The verdict: forgotten only where everything passes, and named for what fails."""
 
+import json
+
+import numpy as np
 import pytest
 
 from unlearning_core.config.schema import ThresholdSection
@@ -93,3 +96,10 @@ def test_the_interval_says_how_certain_a_check_is() -> None:
 def test_nothing_measured_is_no_verdict_of_forgetting() -> None:
     assert judged({}, twin=False).verdict == "not forgotten"
     assert judged({"invited_words_per_100": 0.0}, twin=False).verdict == "not forgotten"
+
+
+def test_a_verdict_from_numbers_of_numpy_can_be_written_and_shares_are_read_in_percent() -> None:
+    found = judged(GOOD | {"gap_closed": np.float64(0.069), "gap_closed_stderr": np.float64(0.005)})
+    check = next(check for check in found.checks if check.metric == "gap_closed")
+    assert json.loads(json.dumps(found.to_dict()))["failed"] == ["gap_closed"]
+    assert check.sentence() == "Gap to never-knew closed: 6.9 % (95 % interval 5.9 % to 7.9 %); at least 90 % asked."

@@ -80,14 +80,15 @@ class Check:
         """Whether the value meets the threshold; None where nothing was measured."""
         if self.value is None:
             return None
-        return self.value <= self.threshold if self.most else self.value >= self.threshold
+        # A plain bool: a metric may come from numpy, and JSON knows no bool of numpy's.
+        return bool(self.value <= self.threshold if self.most else self.value >= self.threshold)
 
     @property
     def certain(self) -> bool:
         """Whether its whole interval lies on the same side of the threshold."""
         if self.low is None or self.high is None:
             return True
-        return not self.low <= self.threshold <= self.high or self.low == self.high
+        return bool(not self.low <= self.threshold <= self.high or self.low == self.high)
 
     def sentence(self) -> str:
         """The number, its interval and what was asked."""
