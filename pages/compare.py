@@ -15,7 +15,7 @@ from pages.components.marked_text import escaped
 from pages.components.navigation import RETRAIN, edited_run, finished_stages, is_done
 from pages.components.progress import show_errors
 from pages.components.rows import download_buttons
-from pages.components.states import texts_by_prompt
+from pages.components.states import PRUNED, texts_by_prompt
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.methods.registry import NEVER_KNEW, state_title
 from unlearning_core.reports.csv import generations_csv, metrics_csv
@@ -95,10 +95,11 @@ def downloads(run: Run, metrics: Mapping[str, Any], texts: Mapping[str, list[dic
         "generations.csv": generations_csv(texts),
         "config.json": run.config_bytes(),
     }
-    download_buttons(files | run.recipe_files())
+    cut = run.has_model(PRUNED)
+    download_buttons(files | (run.recipe_files() if cut else {}))
     st.caption(
-        "config.json runs the same without a screen: python -m unlearning_core run config.json. The recipe "
-        "(recipe.json with mask.safetensors) says which neurons were cut."
+        "config.json runs the same without a screen: python -m unlearning_core run config.json."
+        + (" The recipe (recipe.json with mask.safetensors) says which neurons were cut." if cut else "")
     )
     models = ", ".join(f"{state}: {run.model(state)}" for state in run.states() if state != "base")
     st.caption(f"The models, for AutoModelForCausalLM.from_pretrained. {models}")

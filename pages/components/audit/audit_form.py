@@ -137,12 +137,12 @@ def make_run(audit: Audit, progress: ProgressCallback) -> Run:
         sentences, questions = (_laid_down(given, Path(folder)) for given in (audit.sentences, audit.questions))
         if sentences is None:
             sentences = str(written_sentences(audit.base.base_model_path, audit.concept, runs_root(), progress))
-        config = audit_config(
-            audit.base.base_model_path, audit.candidate.base_model_path, list(audit.concept.words), sentences,
-            never_knew=audit.twin.base_model_path if audit.twin else None, questions=questions,
-            language=audit.concept.language, more=_more(audit),
-        )  # fmt: skip
         try:
+            config = audit_config(
+                audit.base.base_model_path, audit.candidate.base_model_path, list(audit.concept.words), sentences,
+                never_knew=audit.twin.base_model_path if audit.twin else None, questions=questions,
+                language=audit.concept.language, more=_more(audit),
+            )  # fmt: skip
             check_new_run(config, runs_root(), with_model=False)
         except InputError as error:  # the visitor knows a file by its own name, not by where it lies for a moment
             raise InputError(str(error).replace(f"{folder}/", "")) from error
