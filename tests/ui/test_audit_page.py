@@ -1,4 +1,4 @@
-"""The Audit page: a form makes a run whose model is somebody else's, checks it in the background and shows the proof."""
+"""The Audit page: a form makes a run of somebody else's model, checks it in the background and shows the proof."""
 
 import json
 from pathlib import Path

@@ -18,7 +18,7 @@ from unlearning_core.methods.registry import states_of
 from unlearning_core.runs import proof
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.proof_evidence import answered_states, answers, attacks, of_questions, outcomes
-from unlearning_core.runs.proof_standing import is_current, measured, proof_time
+from unlearning_core.runs.proof_standing import is_current, measured, standing
 from unlearning_core.runs.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,17 +130,17 @@ def test_each_attack_is_a_card_that_says_what_came_of_it(checked: Run, monkeypat
 def test_the_time_is_that_of_earlier_checks_of_the_model(checked: Run, tmp_path: Path) -> None:
     stages = checked.status()["stages"]
     other = create_run(checked.config.model_copy(update={"seed": 3}), checked.folder.parent)
-    time = proof_time(other, THIN)
+    time = standing(other).time(THIN)
     assert time is not None
     states = len(states_of(checked.config))
     assert (time.stages, time.source) == (3 * states, "earlier")
     of_parts = [step["seconds"] for name, step in stages.items() if name.partition(" ")[0] in THIN]
     assert time.seconds == pytest.approx(sum(of_parts))
-    done = proof_time(checked, THIN)
+    done = standing(checked).time(THIN)
     assert done is not None
     assert done.stages == 0
     alone = create_run(checked.config, tmp_path)
-    assert proof_time(alone, THIN) is None  # nothing of that model is known, nor how fast it is here
+    assert standing(alone).time(THIN) is None  # nothing of that model is known, nor how fast it is here
 
 
 def test_a_quick_look_runs_in_a_process_of_its_own_and_its_verdict_is_shown(

@@ -4,7 +4,7 @@ The time is told from what the same parts took on the same model here before; wh
 base of this run took to be measured on the path, by ratios that were found on SmallWorld.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -81,34 +81,70 @@ class ProofTime:
     source: Literal["earlier", "guess"]
 
 
-def proof_time(
-    run: Run, parts: Collection[str] | None = None, *, quick: bool = False, without: Collection[str] = ()
-) -> ProofTime | None:
-    """How long what is still to be measured will take; None where nothing is known to tell it from.
+@dataclass(frozen=True)
+class Standing:
+    """How far an evaluation is, and what is known of the time of its rest; plain values, looked up once.
 
-    Args:
-        parts: names of parts; None: all.
-        without: parts that cannot be measured (`reasons`).
+    Attributes:
+        measured: what is up to date (`measured`).
+        stages: all measurements of an evaluation, in their order.
+        earlier: seconds of a part of one state, on average, in evaluations of the same base model here.
+        of_path: seconds of the run's own stages "measure base" and "retrain".
     """
-    there, context = measured(run), RunContext(run)
-    wanted = [stage.name for stage in proof_stages(context, parts=parts, quick=quick)]
-    asked: Depth = "quick" if quick else "full"
-    to_do = [
-        name
-        for name in wanted
-        if name != VERDICT and _part(name) not in without and there.get(name) not in ("full", asked)
-    ]
-    earlier = _earlier(run)
-    seconds, guessed = 0.0, False
-    for name in to_do:
-        known = _of_earlier(earlier, _part(name), asked)
-        if known is None:
-            guessed = True
-            known = _guess(run, _part(name), quick)
-        if known is None:
+
+    measured: Mapping[str, Depth]
+    stages: Sequence[str]
+    earlier: Mapping[tuple[str, Depth], float]
+    of_path: Mapping[str, float]
+
+    def time(
+        self, parts: Collection[str] | None = None, *, quick: bool = False, without: Collection[str] = ()
+    ) -> ProofTime | None:
+        """How long what is still to be measured will take; None where nothing is known to tell it from.
+
+        Args:
+            parts: names of parts; None: all.
+            without: parts that cannot be measured (`reasons`).
+        """
+        asked: Depth = "quick" if quick else "full"
+        to_do = [
+            _part(name)
+            for name in self.stages
+            if _asked_for(_part(name), parts) and _part(name) not in without
+            and self.measured.get(name) not in ("full", asked)
+        ]  # fmt: skip
+        told = [_of_earlier(self.earlier, part, asked) for part in to_do]
+        seconds = [
+            known if known is not None else self._guess(part, quick) for part, known in zip(to_do, told, strict=True)
+        ]
+        if None in seconds:
             return None
-        seconds += known
-    return ProofTime(seconds, len(to_do), "guess" if guessed else "earlier")
+        return ProofTime(
+            sum(value for value in seconds if value is not None), len(to_do), "guess" if None in told else "earlier"
+        )
+
+    def _guess(self, part: str, quick: bool) -> float | None:
+        if part == CONTROL:
+            return self.of_path.get("retrain")
+        base = self.of_path.get("measure base")
+        return None if base is None else base * _OF_MEASURING.get(part, _ATTACK) * (QUICK_SHARE if quick else 1.0)
+
+
+def standing(run: Run) -> Standing:
+    """How far the evaluation of the run is."""
+    steps = run.status()["stages"]
+    of_path = {name: steps.get(name, {}).get("seconds") for name in ("measure base", "retrain")}
+    return Standing(
+        measured=measured(run),
+        stages=[stage.name for stage in proof_stages(RunContext(run)) if stage.name != VERDICT],
+        earlier=_earlier(run),
+        of_path={name: seconds for name, seconds in of_path.items() if seconds is not None},
+    )
+
+
+def _asked_for(part: str, parts: Collection[str] | None) -> bool:
+    """Whether it is among the parts; the control is retrained for what is lost beside it."""
+    return parts is None or part in parts or (part == CONTROL and "losses" in parts)
 
 
 def _part(stage: str) -> str:
@@ -142,14 +178,3 @@ def _of_earlier(earlier: Mapping[tuple[str, Depth], float], part: str, asked: De
     if part == CONTROL:  # a quick look trains no less
         return earlier[part, other]
     return earlier[part, other] * (QUICK_SHARE if asked == "quick" else 1 / QUICK_SHARE)
-
-
-def _guess(run: Run, part: str, quick: bool) -> float | None:
-    steps = run.status()["stages"]
-    if part == CONTROL:
-        trained: float | None = steps.get("retrain", {}).get("seconds")
-        return trained
-    base: float | None = steps.get("measure base", {}).get("seconds")
-    if base is None:
-        return None
-    return base * _OF_MEASURING.get(part, _ATTACK) * (QUICK_SHARE if quick else 1.0)

@@ -7,12 +7,11 @@ import streamlit as st
 
 from pages.components.marked_text import escaped
 from pages.components.proof.attack_evidence import show_evidence
-from pages.components.proof.checking import parts_of, said, try_alone
+from pages.components.proof.checking import parts_of, said, standing_of, try_alone
 from pages.components.states import heading
 from unlearning_core.evaluation.suite import Part
 from unlearning_core.methods.registry import NEVER_KNEW
 from unlearning_core.runs.proof_evidence import RACE, attacks, outcomes
-from unlearning_core.runs.proof_standing import proof_time
 from unlearning_core.runs.run import Run
 
 HELD, BROKEN = ":green[:material/shield: It held]", ":red[:material/lock_open: It broke in]"
@@ -50,7 +49,7 @@ def _card(run: Run, attack: Part, verdict: dict[str, Any] | None, reason: str | 
             show_evidence(run, attack)
     quick = bool(verdict and verdict["quick"])
     label = "Try it again" if edited else "Try it"
-    time = proof_time(run, parts_of(attack.name), quick=quick)
+    time = standing_of(run).time(parts_of(attack.name), quick=quick)
     if edited and time is not None and not time.stages:
         return
     if st.button(label, key=f"try {attack.name}", icon=":material/play_arrow:"):

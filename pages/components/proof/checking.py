@@ -14,14 +14,15 @@ from unlearning_core.progress import duration
 from unlearning_core.runs import proof
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import stage_names
-from unlearning_core.runs.proof_standing import ProofTime, proof_time, reasons
+from unlearning_core.runs.proof_standing import ProofTime, Standing, reasons, standing
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.proof import proof_stages
 
 
 def offer_check(run: Run, without: Collection[str]) -> None:
     """The buttons that check everything, each with the time that it takes; nothing where all of it is done."""
-    whole, quick = (proof_time(run, quick=quick, without=without) for quick in (False, True))
+    known = standing_of(run)
+    whole, quick = (known.time(quick=quick, without=without) for quick in (False, True))
     if not is_at_end(run):
         st.info("The run is not at its end yet: checking it first makes what is missing.", icon=":material/info:")
     one, two = st.columns(2)
@@ -109,6 +110,12 @@ def try_alone(run: Run, attack: str, verdict: dict[str, Any] | None) -> None:
     """Try one attack; as thorough as what was measured before."""
     check_in_background(run, parts_of(attack), quick=bool(verdict and verdict["quick"]))
     st.rerun()
+
+
+@st.cache_data(show_spinner="Looking at what is measured", max_entries=16, hash_funcs={Run: as_it_is})
+def standing_of(run: Run) -> Standing:
+    """How far its check is."""
+    return standing(run)
 
 
 @st.cache_data(show_spinner="Looking at what can be measured", max_entries=16, hash_funcs={Run: as_it_is})
