@@ -67,7 +67,7 @@ def open_on(page: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 def text_of(app: AppTest) -> str:
     """Everything that is read on the page, as it is read."""
     parts = [*app.markdown, *app.header, *app.subheader, *app.caption]
-    return "\n".join(part.value for part in parts).replace("\\", "")
+    return "\n".join(part.value for part in parts).replace("\\", "").replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_it_says_what_the_verdict_says_of_every_state(checked: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,14 +68,14 @@ class Outcome:
         value: what it won back, a share; or the steps of the race, beside the never-knew model's where there is one.
         threshold: the most it may win back, or the least that the race must take.
         held: whether the state withstood it.
-        sentence: value, interval and threshold in words.
+        unit: of value and threshold.
     """
 
     state: str
     value: float
     threshold: float
     held: bool
-    sentence: str
+    unit: str
 
 
 def outcomes(verdict: Mapping[str, Any] | None, attack: Part) -> list[Outcome]:
@@ -85,9 +85,8 @@ def outcomes(verdict: Mapping[str, Any] | None, attack: Part) -> list[Outcome]:
     for state, judged in (verdict or {}).get("states", {}).items():
         for check in judged["checks"]:
             if check["metric"] in metrics and check["passed"] is not None:
-                found.append(
-                    Outcome(state, check["value"], check["threshold"], bool(check["passed"]), check["sentence"])
-                )
+                unit = check.get("unit", "")
+                found.append(Outcome(state, check["value"], check["threshold"], bool(check["passed"]), unit))
     return found
 
 

@@ -36,11 +36,12 @@ def measured(run: Run) -> dict[str, Depth]:
     Only results that belong to the settings as they are now.
     """
     context, found = RunContext(run), dict[str, Depth]()
+    finished = {name for name, step in run.status()["stages"].items() if step.get("state") == "finished"}
     # The whole last: what is the same in a quick look is called whole.
     for quick in (True, False):
         for stage in proof_stages(context, quick=quick):
             try:
-                if is_finished(run, stage, fingerprint(stage, context)):
+                if stage.name in finished and is_finished(run, stage, fingerprint(stage, context)):
                     found[stage.name] = "quick" if quick else "full"
             except (WorkbenchError, OSError):  # its source is gone: not up to date
                 continue

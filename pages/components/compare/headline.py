@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages.components.marked_text import escaped
+from pages.components.marked_text import escaped, unbroken
 from pages.components.navigation import PROOF, is_done
 from pages.components.proof.verdict_view import in_colour
 from unlearning_core.evaluation.registry import METRICS, formatted
@@ -22,7 +22,7 @@ def show_verdict(run: Run, by_losses: str) -> None:
         st.markdown(f"**{escaped(by_losses)}**")
         st.page_link(PROOF.file, label="Losses are no verdict: try to break it", icon=PROOF.icon)
         return
-    st.markdown(f"**{in_colour(verdict['verdict'])}.** {escaped(verdict['sentence'])}")
+    st.markdown(f"**{in_colour(verdict['verdict'])}.** {escaped(unbroken(verdict['sentence']))}")
     metrics = run.proof_metrics() or {}
     states = [state for state in [*states_of(run.config), NEVER_KNEW] if state in metrics]
     cells = {state_title(state): [_cell(metrics[state], name) for name in SHOWN] for state in states}

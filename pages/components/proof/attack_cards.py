@@ -1,17 +1,18 @@
 """A card for each attempt to bring the concept back: what it does, what came of it, and a button that tries it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
-from pages.components.marked_text import escaped
+from pages.components.marked_text import escaped, unbroken
 from pages.components.proof.attack_evidence import show_evidence
 from pages.components.proof.checking import parts_of, said, standing_of, try_alone
 from pages.components.states import heading
 from unlearning_core.evaluation.suite import Part
+from unlearning_core.evaluation.verdict import in_words
 from unlearning_core.methods.registry import NEVER_KNEW
-from unlearning_core.runs.proof_evidence import RACE, attacks, outcomes
+from unlearning_core.runs.proof_evidence import RACE, Outcome, attacks, outcomes
 from unlearning_core.runs.run import Run
 
 HELD, BROKEN = ":green[:material/shield: It held]", ":red[:material/lock_open: It broke in]"
@@ -25,6 +26,9 @@ def show_attacks(run: Run, verdict: dict[str, Any] | None, reasons: Mapping[str,
         return
     st.subheader("Try to break it")
     st.caption("Each tries to bring the concept back. It held: no more came back than from a model that never knew.")
+    judged = (verdict or {}).get("states", {}).get((verdict or {}).get("state"), {})
+    if judged.get("verdict") in ("not forgotten", "dimmed"):
+        st.caption("This model has not forgotten: what was never gone counts here as brought back.")
     # The race has a wide figure and a row of its own.
     rows = [cards[:1], *(cards[first : first + 2] for first in range(1, len(cards), 2))]
     for row in rows:
@@ -39,8 +43,8 @@ def _card(run: Run, attack: Part, verdict: dict[str, Any] | None, reason: str | 
     word = NOT_TRIED if not edited else HELD if edited[-1].held else BROKEN
     st.markdown(f"**{escaped(attack.title)}**  \n{word}")
     st.markdown(escaped(attack.sentence))
-    for outcome in came_to:
-        st.markdown(f"{heading(outcome.state)} {escaped(outcome.sentence.partition(': ')[2])}")
+    if came_to:
+        st.markdown(f"{_of_what(attack, came_to[0])}: {_amounts(came_to)}")
     if reason is not None:
         st.caption(f"It cannot be tried here. {escaped(reason)}")
         return
@@ -55,3 +59,19 @@ def _card(run: Run, attack: Part, verdict: dict[str, Any] | None, reason: str | 
     if st.button(label, key=f"try {attack.name}", icon=":material/play_arrow:"):
         try_alone(run, attack.name, verdict)
     st.caption(said(time))
+
+
+def _of_what(attack: Part, outcome: Outcome) -> str:
+    """What the numbers of an attack are."""
+    asked = in_words(outcome.threshold, outcome.unit)
+    if attack.name != RACE:
+        return f"Brought back, at most {asked} asked"
+    if outcome.unit == "share":
+        return f"Steps until half is back, beside those of the never-knew model, at least {asked} asked"
+    return f"Steps until half is back, at least {asked} asked"
+
+
+def _amounts(came_to: Sequence[Outcome]) -> str:
+    return ", ".join(
+        f"{heading(outcome.state)} {unbroken(in_words(outcome.value, outcome.unit))}" for outcome in came_to
+    )

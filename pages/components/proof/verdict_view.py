@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.marked_text import escaped
+from pages.components.marked_text import escaped, unbroken
 from pages.components.states import columns, heading
 from unlearning_core.evaluation.verdict import SUBJECTS
 
@@ -30,7 +30,7 @@ Check = Mapping[str, Any]
 def big_line(verdict: Mapping[str, Any]) -> None:
     """The verdict on the last state, large, and the sentence that says why."""
     st.header(in_colour(verdict["verdict"]), anchor=False)
-    st.markdown(escaped(verdict["sentence"]))
+    st.markdown(escaped(unbroken(verdict["sentence"])))
     if verdict["quick"]:
         st.caption("From a quick look, with about a quarter of the work: the intervals are wide.")
 
@@ -73,7 +73,7 @@ def _one_box(state: str, checks: Sequence[Check]) -> None:
 
 
 def _line(check: Check) -> str:
-    return f"{_MARKS[check['passed']]} {escaped(check['sentence'])}"
+    return f"{_MARKS[check['passed']]} {escaped(unbroken(check['sentence']))}"
 
 
 def passed(checks: Sequence[Check]) -> bool | None:
