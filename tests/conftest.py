@@ -20,7 +20,8 @@ install_import_hook(
             "accumulate", "alignment", "batches", "hooks", "massive", "reduce", "reservoir", "statistics",
         )),
         *(f"unlearning_core.evaluation.{name}" for name in (
-            "curves", "divergence", "next_token", "ratio", "sampling", "truth_ratio",
+            "curves", "depth", "divergence", "linear_probe", "memorisation", "next_token", "patching", "ratio",
+            "readout", "sampling", "targets", "truth_ratio",
         )),
         *(f"unlearning_core.edits.{name}" for name in ("hooks", "weights")),
         "unlearning_core.models.mapping",

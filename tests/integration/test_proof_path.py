@@ -19,9 +19,9 @@ from unlearning_core.runs.proof import prove
 from unlearning_core.runs.run import Run
 
 SMALL = {
-    "max_statements": 64, "max_texts": 32, "max_questions": 24, "question_samples": 1, "prompt_samples": 1,
-    "new_tokens": 24, "depth_texts": 8, "learning_rates": [1e-4, 3e-3], "relearning_steps": 8, "attack_samples": 2,
-    "control": False,
+    "max_statements": 64, "max_texts": 32, "max_questions": 24, "question_samples": 1, "answer_tokens": 24,
+    "prompt_samples": 1, "new_tokens": 24, "depth_texts": 8, "learning_rates": [1e-4, 3e-3], "relearning_steps": 8,
+    "attack_samples": 2, "control": False,
 }  # fmt: skip
 THIN = ("losses", "questions", "writing")
 
@@ -125,6 +125,20 @@ def test_the_settings_of_a_proof_make_no_other_run(run: Run, tmp_path: Path) -> 
     assert main(["run", str(tmp_path / "config.json"), "--output-dir", str(root)]) == 0
     assert [path.name for path in root.glob("2*")] == [run.id]
     assert run.config.proof.relearning_steps == 3
+
+
+@pytest.mark.parametrize("name", ["questions", "attack_texts", "other_sense_texts", "prompts"])
+def test_a_file_that_is_not_there_is_refused_before_anything_is_measured(
+    run: Run, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, good = len(states_measured(run)), run.config
+    changed = run.config
+    setattr(changed.proof, name, str(run.folder / "missing.txt"))
+    run.save_config(changed)
+    assert main(["evaluate", str(run.folder)]) == 2
+    run.save_config(good)
+    assert f"proof.{name}" in capsys.readouterr().err
+    assert len(states_measured(run)) == before
 
 
 def test_an_unknown_part_is_refused(run: Run) -> None:

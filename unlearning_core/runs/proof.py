@@ -11,6 +11,7 @@ from unlearning_core.jobs.process import launch, request_stop
 from unlearning_core.jobs.status import JOB_FILE, tail
 from unlearning_core.jobs.worker import JobContext
 from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.runs.checks import check_proof
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import execute
 from unlearning_core.runs.run import Run
@@ -42,9 +43,11 @@ def prove(
         `verdict.json`.
 
     Raises:
-        InputError: there is no such part; else as `pipeline.execute`.
+        InputError: there is no such part, or a file of the evaluation cannot be read; else as `pipeline.execute`.
     """
-    stages = proof_stages(RunContext(run), parts=parts, quick=quick)
+    context = RunContext(run)
+    check_proof(context.config, context.source)
+    stages = proof_stages(context, parts=parts, quick=quick)
     execute(run, progress, further=stages, base=base, waiting=waiting)
     found = run.verdict()
     assert found is not None
