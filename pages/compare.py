@@ -44,7 +44,7 @@ def main() -> None:
         metrics = metrics_so_far(run, states)
         # The answer in words, before the numbers.
         with st.container(border=True):
-            show_verdict(run, losses_sentence(metrics))
+            show_verdict(run, metrics, losses_sentence(metrics))
             st.markdown("\n".join(f"- {escaped(sentence)}" for sentence in findings(metrics)))
         show_metrics(metrics)
         show_never_knew(metrics)

@@ -10,7 +10,7 @@ from unlearning_core.runs.proof_evidence import answered_states, answers, of_que
 from unlearning_core.runs.run import Run
 
 FORMS = {
-    "direct": "asked directly", "paraphrase": "in other words", "reversed": "from its description",
+    "direct": "asked directly", "paraphrased": "in other words", "reversed": "from its description",
     "multi_hop": "in two steps", "alias": "by another name", "in_context": "with the word given",
     "fill_in": "to fill in",
 }  # fmt: skip
