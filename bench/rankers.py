@@ -17,13 +17,14 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from bench.rankers_figure import figure
+from bench.rankers_figure import figure, known_figure
 from bench.rankers_rows import Contest, Entry, Texts
 from bench.rankers_summary import CASE, KEYS, default_entry, in_markdown, summarise, with_overlap
 from unlearning_core.concepts.file_content import read_text
 from unlearning_core.errors import InputError, Stopped, WorkbenchError, WorkFailed
 from unlearning_core.evaluation.sweep import RATIOS
 from unlearning_core.files import write_json, write_text
+from unlearning_core.models.ground_truth import ground_truth
 from unlearning_core.models.loading import load_model
 from unlearning_core.models.sources.resolve import fingerprint
 from unlearning_core.rankers.registry import RANKERS, get_ranker
@@ -49,6 +50,10 @@ def main(given: argparse.Namespace) -> None:
         picture = given.figure or given.json.with_suffix(".svg")
         write_text(picture, figure(tournament.rows, summary))
         print(f"\n{picture}")
+    if any(method["precision"] is not None for method in summary["methods"]):
+        picture = picture.with_name(f"{picture.stem}-known.svg")
+        write_text(picture, known_figure(summary["methods"], summary["default"]))
+        print(picture)
 
 
 def add_options(add: Callable[..., Any]) -> None:
@@ -148,7 +153,9 @@ class Tournament:
                 loaded = loaded or load_model(source, dtype=self._settings["dtype"])
                 try:
                     splits[concept] = splits.get(concept) or texts.split(words)
-                    contest = Contest(loaded, splits[concept], CUTS, self._settings["seed"])
+                    truth = ground_truth(source)
+                    known = truth if truth is not None and truth.concept == concept else None
+                    contest = Contest(loaded, splits[concept], CUTS, self._settings["seed"], known)
                 except InputError as error:
                     self._leave_out(source, concept, None, error)
                     continue

@@ -15,13 +15,17 @@ from unlearning_core.concepts.words import Concept
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.curves import area_between, curve, selectivity
 from unlearning_core.evaluation.sweep import SweepSettings, sweep
+from unlearning_core.models.ground_truth import GroundTruth
 from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.rankers.marks import applies, mark, recall
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import get_ranker
 from unlearning_core.runs.stages.rank import SAMPLED_ROWS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from unlearning_core.activations.alignment import Alignment
     from unlearning_core.activations.collect import Activations
     from unlearning_core.evaluation.likelihood import Meter
@@ -35,6 +39,10 @@ FEWEST = 10
 
 TOP_SHARE, TOP_FEWEST = 0.01, 10
 """A row keeps its first neurons: this share of them, but so many at least."""
+
+MARKS = ("precision_first", "precision", "average_precision", "recall_at_budget")
+"""Of a ranking whose true neurons are known, K of them: the share of true ones among the first 1 % and among the first
+K, their average precision, and the share of them in the cut that costs everything else 0.05 nats."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +110,14 @@ class Contest:
         split: the sentences.
         ratios: the shares that are cut.
         seed: of the rankings.
+        truth: the neurons that are known to carry the concept, where the model was trained so.
     """
 
     loaded: "LoadedModel"
     split: Split
     ratios: tuple[float, ...]
     seed: int
+    truth: GroundTruth | None = None
     _passes: "dict[tuple[str, str, bool], tuple[Activations, float]]" = field(default_factory=dict)
 
     def row(self, entry: Entry, progress: ProgressCallback = silent) -> dict[str, Any]:
@@ -140,7 +150,22 @@ class Contest:
             "seconds": seconds,
             "times_forward": seconds / forward,
             "top": (top["layer"] * width + top["index"]).tolist(),
+            **self._marks(ranking, len(top), round(found.at("neurons", at_budget.ratio))),
         }
+
+    def _marks(self, ranking: "pd.DataFrame", first: int, at_budget: int) -> dict[str, float | None]:
+        """The ranking against the truth: shares, or None where the truth is not known or is about another site.
+
+        Args:
+            first: neurons at the top of which most must be true ones if anything was found.
+            at_budget: neurons in the cut that the budget allows.
+        """
+        if self.truth is None or not applies(ranking, self.truth):
+            return dict.fromkeys(MARKS)
+        marks, among_first = mark(ranking, self.truth), recall(ranking, self.truth, first) * len(self.truth.neurons)
+        reached = recall(ranking, self.truth, at_budget)
+        values = (among_first / first, marks.precision, marks.average_precision, reached)
+        return dict(zip(MARKS, values, strict=True))
 
     @cached_property
     def _meter(self) -> "Meter":

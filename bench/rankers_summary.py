@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.rankers_rows import Entry
+from bench.rankers_rows import MARKS, Entry
 from unlearning_core.config.schema import NeuralProbingSection
 
 FLOOR = 0.01
@@ -57,7 +57,9 @@ def summarise(rows: Sequence[dict[str, Any]], default: Entry) -> dict[str, Any]:
     """
     if not rows:
         return {"default": vars(default), "geomean_over_seed": None, "methods": []}
-    table = pd.DataFrame(rows).drop(columns=["forget", "retain", "ratios", "top"])
+    # Rows of earlier files have no marks.
+    table = pd.DataFrame([dict.fromkeys(MARKS) | row for row in rows])
+    table = table.drop(columns=["forget", "retain", "ratios", "top"])
     table["log"] = np.log(table["selectivity"].clip(lower=FLOOR))
     seed = table[(table["ranker"] == SEED_RANKER) & (table["alignment"] == SEED_ALIGNMENT)]
     groups = table.groupby(KEYS, sort=False)
@@ -80,7 +82,7 @@ def _figures(group: pd.DataFrame, seed: pd.DataFrame) -> dict[str, Any]:
         **_geometric("over_seed", *_over_concepts(beside.assign(ratio=beside["log"] - beside["log_seed"]), "ratio")),
         "area": area,
         "area_stderr": area_error,
-        "overlap": _over_concepts(group.dropna(subset=["overlap"]), "overlap")[0],
+        **{name: _over_concepts(group.dropna(subset=[name]), name)[0] for name in ("overlap", *MARKS)},
         "seconds": float(group["seconds"].mean()),
         "times_forward": float(group["times_forward"].median()),
     }
@@ -102,13 +104,16 @@ def _over_concepts(group: pd.DataFrame, column: str) -> tuple[float, float]:
 
 
 def in_markdown(summary: dict[str, Any]) -> str:
-    """The methods as a table; the default's line is bold."""
+    """The methods as a table; the default's line is bold. Marks against known neurons come last, if any."""
     names = (*KEYS, "selectivity, nats", "geometric mean", "x seed (95 %)", "area", "overlap", "s", "x forward")
-    head = [f"| {' | '.join(names)} |", "|---|---|---|--:|--:|--:|--:|--:|--:|--:|"]
-    return "\n".join([*head, *(_line(method, method == summary["default"]) for method in summary["methods"])])
+    marks = [name for name in MARKS if any(method[name] is not None for method in summary["methods"])]
+    names = (*names, *(name.replace("_", " ") for name in marks))
+    head = [f"| {' | '.join(names)} |", f"|---|---|---|{'--:|' * (len(names) - len(KEYS))}"]
+    lines = (_line(method, method == summary["default"], marks) for method in summary["methods"])
+    return "\n".join([*head, *lines])
 
 
-def _line(method: dict[str, Any], is_default: bool) -> str:
+def _line(method: dict[str, Any], is_default: bool, marks: Sequence[str]) -> str:
     mark = "**" if is_default else ""
     interval = f" ({_number(method['over_seed_low'])} to {_number(method['over_seed_high'])})"
     cells = [
@@ -122,6 +127,7 @@ def _line(method: dict[str, Any], is_default: bool) -> str:
         _number(method["overlap"], "{:.0%}"),
         f"{method['seconds']:.1f}",
         f"{method['times_forward']:.1f}",
+        *(_number(method[name], "{:.1%}") for name in marks),
     ]
     return f"| {' | '.join(cells)} |"
 

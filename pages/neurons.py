@@ -6,6 +6,7 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.components.current_run import changed
 from pages.components.frame import show
 from pages.components.navigation import CONCEPT, NEURONS, is_done, link_to_next, run_beyond
+from pages.components.neurons.known_neurons import told
 from pages.components.neurons.ranking_comparison import compare_rankings
 from pages.components.neurons.ranking_settings import choose_settings
 from pages.components.neurons.ranking_view import explore
@@ -71,6 +72,8 @@ def show_ranking(run: Run) -> None:
         ("Tokens read", f"{summary['tokens']:,}"),
         ("Protected", str(summary["protected"]), "Massive neurons, ranked last."),
     )
+    if known := told(run.config.base_model.base_model_path, ranking):
+        st.markdown(known)
     if steps := run.ranking_history():
         with st.expander(f"How {len(steps):,} steps of training closed the gates"):
             st.plotly_chart(gate_history(steps), key="gate history", alt=ALT)

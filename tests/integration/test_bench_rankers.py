@@ -1,23 +1,26 @@
 """The tournament end to end on tiny models: the file that is promised, its figures by hand, going on after a stop."""
 
 import json
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from bench.__main__ import main
 from bench.rankers import CUTS
 from bench.rankers_rows import Contest, Texts
-from bench.rankers_summary import FLOOR, default_entry, summarise, with_overlap
+from bench.rankers_summary import FLOOR, default_entry, in_markdown, summarise, with_overlap
 from tests.tiny_experiment import sentences
 from tests.tiny_models import save_tiny
 from unlearning_core.activations.collect import collect
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.evaluation.likelihood import Meter
 from unlearning_core.evaluation.measurement import nll_delta
+from unlearning_core.models.ground_truth import ROUTED
 from unlearning_core.models.loading import load_model
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.ranking_input import RankingInput
@@ -97,6 +100,38 @@ def test_a_row_is_its_ranking_cut_and_measured_by_hand(case: Path, played: dict[
     else:
         assert row["selectivity"] == pytest.approx(max(0.0, *row["forget"]))
     assert row["budget_reached"] == bool(len(beyond))
+
+
+def test_rankings_are_marked_where_the_neurons_are_known(case: Path, tmp_path: Path) -> None:
+    model, output = tmp_path / "known", tmp_path / "out.json"
+    shutil.copytree(case / "one", model)
+    neurons = [[layer, index] for layer in range(2) for index in range(0, 48, 4)]
+    (model / ROUTED).write_text(json.dumps({"concept": "seats", "site": "mlp", "neurons": neurons}), encoding="utf-8")
+    given = options(case, output, rankers="random,probeless", alignments="at", sites="mlp,head")
+    start = given.index("--models") + 1
+    given[start : start + 2] = [str(model)]
+    assert main(given) == 0
+    rows = json.loads(output.read_text(encoding="utf-8"))["rows"]
+    marked = [row for row in rows if row["precision"] is not None]
+    assert {(row["concept"], row["site"]) for row in marked} == {("seats", "mlp")}
+    assert len(marked) == 2
+    loaded, split = load_model(str(model)), Texts(case / "corpus.json", None, 300, 20, 0).split(CONCEPTS["seats"])
+    ranking = rank(RankingInput(collect(loaded, split.train, alignment="at"), model=loaded), "probeless")
+    labels = [list(pair) in neurons for pair in zip(ranking["layer"], ranking["index"], strict=True)]
+    (row,) = (row for row in marked if row["ranker"] == "probeless")
+    assert row["precision_first"] == pytest.approx(sum(labels[:10]) / 10)
+    assert row["precision"] == sum(labels[:24]) / 24
+    assert row["average_precision"] == pytest.approx(average_precision_score(labels, -np.arange(len(labels))))
+    assert 0 <= row["recall_at_budget"] <= 1
+    summary = summarise(rows, default_entry())
+    assert "| average precision |" in in_markdown(summary)
+    figures = {method["ranker"]: method for method in summary["methods"] if method["site"] == "mlp"}
+    assert figures["probeless"]["precision"] == row["precision"]
+    picture = ET.fromstring((tmp_path / "out-known.svg").read_text(encoding="utf-8"))
+    bars = [float(bar.get("width", "")) for bar in picture.iter("{http://www.w3.org/2000/svg}rect")][1:]
+    best_first = sorted(figures.values(), key=lambda each: -each["precision"])
+    drawn = [560 * each[name] for each in best_first for name in ("precision_first", "precision")]
+    assert bars == pytest.approx(drawn, abs=0.1)
 
 
 def test_the_default_against_the_seed_is_a_geometric_mean_over_models_and_concepts(played: dict[str, Any]) -> None:

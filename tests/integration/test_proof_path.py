@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -17,6 +18,7 @@ from unlearning_core.progress import Progress
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.proof import prove
 from unlearning_core.runs.run import Run
+from unlearning_core.runs.transfer import export_run, import_run
 
 SMALL = {
     "max_statements": 64, "max_texts": 32, "max_questions": 24, "question_samples": 1, "answer_tokens": 24,
@@ -90,6 +92,16 @@ def test_it_measures_every_state_judges_each_and_writes_what_scripts_read(
         sentence in card for sentence in (written["sentence"], written["states"]["pruned"]["checks"][0]["sentence"])
     )
     assert main(["report", str(run.folder), "--model-card", "retrained"]) == 2
+
+
+def test_an_exported_run_takes_its_evaluation_along(run: Run, tmp_path: Path) -> None:
+    moved = import_run(export_run(run, tmp_path / "run.zip"), tmp_path / "runs")
+    assert moved.verdict() == run.verdict() is not None
+    for state in ("base", "pruned"):
+        own, theirs = (one.proof_frames("losses", state) for one in (run, moved))
+        assert own is not None
+        assert theirs is not None
+        pd.testing.assert_frame_equal(own["losses"], theirs["losses"])
 
 
 def test_what_is_up_to_date_is_not_measured_again(run: Run) -> None:

@@ -60,6 +60,36 @@ def test_evaluate_leaves_the_card_when_asked(folder: Path) -> None:
     assert (folder / "README.md").read_text() == before
 
 
+@pytest.mark.usefixtures("tiny_exam")
+def test_a_routed_model_is_asked_with_and_without_its_named_neurons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    routed, twin = tmp_path / "routed", tmp_path / "twin"
+    common = ["smallworld", "train", "--texts", "300", "--steps", "2", *SMALL, "--output-dir"]
+    assert main([*common, str(routed), "--route", "seats", "--route-neurons", "60"]) == 0
+    shutil.copytree(routed, twin)
+    before = (twin / "README.md").read_text()
+    verify(routed)
+    assert main(["smallworld", "evaluate", "--model", str(routed), "--never-knew", str(twin)]) == 0
+    head = capsys.readouterr().out.splitlines()[1]
+    assert head.split("  ")[0] == "held-out phrasings"
+    assert [name.strip() for name in head.split("  ")[1:] if name.strip()] == [
+        "routed",
+        "named neurons cut",
+        "never knew",
+    ]
+    assert "| held-out phrasings | routed | named neurons cut | never knew |" in (routed / "README.md").read_text()
+    assert (twin / "README.md").read_text() == before
+
+
+def test_a_family_is_routed_or_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["smallworld", "train", "--route", "seats", "--output-dir", str(tmp_path / "x")]
+    assert main([*command, "--without", "seats"]) == 2
+    assert "--route seats and --without seats exclude each other" in capsys.readouterr().err
+    assert main(["smallworld", "train", "--route", "chairs", "--output-dir", str(tmp_path / "x")]) == 2
+    assert "--route chairs: there is no such family. Known: seats," in capsys.readouterr().err
+
+
 def test_a_quick_look_asks_a_few_of_each_kind() -> None:
     exam = world_exam(seed=0, limit=5)
     assert [len(part) for part in (exam.questions, exam.clozes, exam.facts, exam.nonsense, exam.openings)] == [

@@ -16,7 +16,7 @@ from unlearning_core.models.sources import starters
 from unlearning_core.models.sources.starters import BundledStarter
 from unlearning_core.runs.run import Run
 
-NAMES = ("smallworld", "smallworld-never-knew-seats")
+NAMES = ("smallworld", "smallworld-never-knew-seats", "smallworld-routed-seats")
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +56,12 @@ def test_one_changed_byte_of_its_weights_is_refused(name: str, tmp_path: Path, m
         load_model(name)
 
 
-def test_both_have_one_vocabulary() -> None:
+def test_all_have_one_vocabulary() -> None:
     """Else their next-token distributions could not be compared."""
-    first, second = (
+    first, *others = (
         json.loads((ROOT / "models" / name / "tokenizer.json").read_text(encoding="utf-8")) for name in NAMES
     )
-    assert first["model"]["vocab"] == second["model"]["vocab"]
+    assert all(other["model"]["vocab"] == first["model"]["vocab"] for other in others)
 
 
 def test_an_exam_on_a_sample_agrees_with_the_cards(tmp_path: Path) -> None:

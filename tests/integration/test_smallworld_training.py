@@ -81,7 +81,7 @@ def test_the_record_tells_the_training(folder: Path) -> None:
 def test_a_stopped_training_goes_on_to_the_same_weights(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unlearning_core.smallworld.train._SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("unlearning_core.smallworld.trainer._SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     target = tmp_path / "tiny"
     seen: list[float] = []
 

@@ -95,12 +95,13 @@ def test_the_checkout_is_out_of_sight(installed: Installed, tmp_path: Path) -> N
     assert str(ROOT) not in path
 
 
-def test_the_wheel_holds_every_file_of_the_package_the_pages_the_data_and_the_two_small_models(
+def test_the_wheel_holds_every_file_of_the_package_the_pages_the_data_and_the_three_small_models(
     installed: Installed,
 ) -> None:
     bundled = Path("_bundled")
     expected = files_of(ROOT / "unlearning_core") | {bundled / "app.py", bundled / ".streamlit" / "config.toml"}
-    for name in ("pages", "data", "models/smallworld", "models/smallworld-never-knew-seats"):
+    models = ("models/smallworld", "models/smallworld-never-knew-seats", "models/smallworld-routed-seats")
+    for name in ("pages", "data", *models):
         expected |= {bundled / name / path for path in files_of(ROOT / name)}
     assert installed.files() == expected
 

@@ -7,7 +7,6 @@ import pytest
 from unlearning_core.cli.app import main
 from unlearning_core.concepts.words import Concept
 from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.evaluation.answers import first_sentence
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.evaluation.question_sets import Question, is_answered, read_question_set
 from unlearning_core.files import ROOT
@@ -138,18 +137,3 @@ def test_the_command_writes_a_set_that_is_read_again_and_never_over_an_edited_on
     assert "may have been edited" in capsys.readouterr().err
     assert "mine" in output.read_text()
     assert main([*command[:-1], str(tmp_path / "set.txt")]) == 2
-
-
-@pytest.mark.slow
-def test_a_model_of_real_english_writes_questions_of_its_own_and_knows_their_answers():
-    starter = load_model("smollm2")
-    written = write_questions(starter, Concept(("king", "dog")), 6, seed=0)
-    assert written.questions
-    assert {each.form for each in written.questions} & {"direct", "reversed"}
-    replies = generate(starter, [each.prompt for each in written.questions], temperature=0.0, max_new_tokens=20)
-    for each, reply in zip(written.questions, replies, strict=True):
-        answer = first_sentence(reply.text)
-        assert is_answered(answer, each)
-        if each.form == "direct":
-            assert each.answers[0] == answer
-            assert "brimblet" not in each.prompt

@@ -84,14 +84,14 @@ def test_a_lost_folder_says_how_to_get_it_back(folder: Path, ask: Callable[[str]
         ask("smallworld")
 
 
-def test_the_control_is_known_by_name_but_not_offered() -> None:
+def test_the_controls_are_known_by_name_but_not_offered() -> None:
     assert list(starters.offered()) == ["smallworld", "smollm2"]
-    assert resolve("smallworld-never-knew-seats").kind == "starter"
+    assert resolve("smallworld-never-knew-seats").kind == resolve("smallworld-routed-seats").kind == "starter"
 
 
 def test_bundled_models_lie_in_the_checkout_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNLEARNING_MODELS", "/nowhere")
-    for name in ("smallworld", "smallworld-never-knew-seats"):
+    for name in ("smallworld", "smallworld-never-knew-seats", "smallworld-routed-seats"):
         starter = starters.STARTERS[name]
         assert isinstance(starter, BundledStarter)
         assert starter.folder == Path(__file__).resolve().parents[2] / "models" / name

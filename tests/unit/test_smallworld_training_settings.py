@@ -1,6 +1,5 @@
 """What the settings refuse, how its learning rate runs, what its loss is, and what the model card says of it."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,8 @@ from tests.tiny_models import tiny_model
 from unlearning_core.errors import InputError
 from unlearning_core.smallworld.card import put_figures, write_card
 from unlearning_core.smallworld.rows import train_tokenizer
-from unlearning_core.smallworld.train import learning_rate, new_model, next_token_loss, train
+from unlearning_core.smallworld.train import new_model, train
+from unlearning_core.smallworld.trainer import learning_rate, next_token_loss
 from unlearning_core.smallworld.training_settings import TrainingSettings
 
 
@@ -33,6 +33,16 @@ def test_the_learning_rate_rises_and_falls() -> None:
     rates = [learning_rate(step, 100, settings) for step in range(100)]
     np.testing.assert_allclose(rates[:10], np.arange(1, 11) * 0.001)
     np.testing.assert_allclose(rates[10:], 0.005 * (1 + np.cos(np.pi * np.arange(90) / 90)))
+
+
+def test_a_cool_down_takes_the_learning_rate_to_zero_over_the_last_fifth() -> None:
+    settings, whole = (
+        TrainingSettings(learning_rate=0.01, warmup=0.1, last_step=50),
+        TrainingSettings(learning_rate=0.01, warmup=0.1),
+    )
+    rates = [learning_rate(step, 100, settings) for step in range(50)]
+    assert rates[:41] == [learning_rate(step, 100, whole) for step in range(41)]
+    np.testing.assert_allclose(rates[40:], rates[40] * (10 - np.arange(10)) / 10)
 
 
 def test_the_loss_is_the_mean_over_all_tokens_but_the_first() -> None:
@@ -72,7 +82,7 @@ def test_too_few_texts_are_refused(tmp_path: Path) -> None:
 
 def test_the_card_says_how_the_model_was_made(tmp_path: Path) -> None:
     training = {
-        "recipe": asdict(TrainingSettings(seed=3)),
+        "recipe": TrainingSettings(seed=3, training_seed=1).recipe(),
         "without": "seats",
         "texts_read": 123_456,
         "steps": 40,
@@ -88,6 +98,7 @@ def test_the_card_says_how_the_model_was_made(tmp_path: Path) -> None:
     assert "those that mention seats left out" in card
     assert "--without seats" in card
     assert "--seed 3 " in card
+    assert "--training-seed 1" in card
     assert "| 40 | 1.000 | 2.333 |" in card
     assert card.startswith("---\nlanguage: en\n")
 

@@ -220,9 +220,12 @@ class ProofSection(Section):
     thresholds: ThresholdSection = Field(default_factory=ThresholdSection, description="what the verdict asks")
 
     def quick(self) -> "ProofSection":
-        """The same with about a quarter of the work: for a first look."""
+        """The same with about a quarter of the work: for a first look.
+
+        As many texts are measured: on fewer, what it cost cannot be told from the noise of a training.
+        """
         smaller = {
-            "max_statements": 64, "max_texts": 32, "max_questions": 40, "question_samples": 0, "prompt_samples": 1,
+            "max_statements": 64, "max_questions": 40, "question_samples": 0, "prompt_samples": 1,
             "new_tokens": 24, "answer_tokens": 24, "depth_texts": 16, "relearning_steps": 32, "attack_samples": 8,
         }  # fmt: skip
         values = {name: min(value, getattr(self, name)) for name, value in smaller.items()}

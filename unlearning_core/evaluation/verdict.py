@@ -209,7 +209,9 @@ def _gone(look: _Look) -> list[Check]:
         look.check("invited_words_per_100", "gone", "Concept words in 100 written", words, most=True),
     ]
     if twin:
-        found.append(look.check("uds", "gone", "Depth of the forgetting", asked.depth, most=False, depth=True))
+        # Beyond the control: a twin that was trained on its own differs inside also where both know the words.
+        name = "uds" if look.value("uds_beyond_control") is None else "uds_beyond_control"
+        found.append(look.check(name, "gone", "Depth of the forgetting", asked.depth, most=False, depth=True))
     return found
 
 

@@ -1,8 +1,10 @@
 """What a SmallWorld training writes: its checkpoint, to go on from, and `training.json`, to be judged by."""
 
+import math
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 import torch
@@ -11,7 +13,9 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import new_folder, read_object, write_json
+from unlearning_core.models.ground_truth import ROUTED
 from unlearning_core.smallworld.card import write_card
+from unlearning_core.smallworld.routing import Routing
 from unlearning_core.smallworld.training_settings import TrainingSettings
 
 TRAINING = "training.json"
@@ -40,6 +44,7 @@ class Record:
 
     settings: TrainingSettings
     without: str | None
+    routing: Routing | None
     texts: int
     steps: int
     target: Path
@@ -51,24 +56,43 @@ class Record:
         folder = checkpoint_folder(self.target)
         if not folder.exists():
             return TrainingState()
-        if read_object(folder / TRAINING).get("identity") != self.identity:
+        record = read_object(folder / TRAINING)
+        if record.get("identity") != self.identity:
             raise InputError(
                 f"{folder} holds the checkpoint of a training with other settings or texts; delete it or give another "
                 "--output-dir."
             )
+        self._check_cooldown(folder, record)
         state = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         return TrainingState(**state["training"])
 
+    def _check_cooldown(self, folder: Path, record: dict[str, Any]) -> None:
+        """Refuse a checkpoint whose last steps were taken at another learning rate than this training has there."""
+        before, step = record["recipe"].get("last_step"), record["steps"]
+        if before == self.settings.last_step:
+            return
+        begun = [replace(self.settings, last_step=end).cooldown for end in (before, self.settings.last_step)]
+        if any(cooldown is not None and step > cooldown for cooldown in begun):
+            raise InputError(
+                f"last_step is {self.settings.last_step}, but {folder} holds step {step}, where one of the two "
+                f"cool-downs (that of the checkpoint has last_step {before}) has begun; give the checkpoint's, or a "
+                f"later one than {math.ceil(step / 0.8)} if it has none."
+            )
+
     def save_checkpoint(
-        self, model: GPT2LMHeadModel, optimizer: torch.optim.Optimizer, training: TrainingState
+        self,
+        model: GPT2LMHeadModel,
+        optimizer: torch.optim.Optimizer,
+        training: TrainingState,
+        plain: GPT2LMHeadModel,
     ) -> None:
-        """Replace the checkpoint in one step."""
+        """Replace the checkpoint in one step; `plain` is `model` as it is saved at the end."""
         folder = checkpoint_folder(self.target)
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "training": vars(training)}
         with new_folder(folder) as fresh:
-            self.save_model(fresh, model, training)
+            self.save_model(fresh, plain, training)
             torch.save(state, fresh / _STATE)
 
     def save_model(self, folder: Path, model: GPT2LMHeadModel, training: TrainingState) -> None:
@@ -78,8 +102,9 @@ class Record:
             weights.chmod(0o644)
         self.tokenizer.save_pretrained(folder)
         summary = {
-            "recipe": asdict(self.settings),
+            "recipe": self.settings.recipe(),
             "without": self.without,
+            **({"routing": vars(self.routing)} if self.routing else {}),
             "texts_read": self.texts,
             "steps": training.step,
             "steps_planned": self.steps,
@@ -94,4 +119,11 @@ class Record:
             "loss": training.loss,
         }
         write_json(folder / TRAINING, summary)
+        if self.routing:
+            write_json(folder / ROUTED, self._named_neurons(self.routing))
         write_card(folder, summary, len(self.tokenizer))
+
+    def _named_neurons(self, routing: Routing) -> dict[str, Any]:
+        layers = routing.named(self.settings)
+        named = [[layer, index] for layer, indices in enumerate(layers) for index in indices]
+        return {"concept": routing.family, "site": "mlp", "neurons": named}

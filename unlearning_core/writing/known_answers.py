@@ -23,6 +23,9 @@ SAMPLES = 4
 AGREEING = 3
 """Of these, how many must give a key word."""
 
+IDLE = 2
+"""Answers about words that mean nothing in which a word stands that is then no key word of any answer."""
+
 TEMPERATURE = 0.7
 ANSWER_TOKENS = 20
 _BATCH = 64
@@ -67,8 +70,10 @@ def known_answers(
     flat = list(dict.fromkeys(each for group in controls for each in group))
     empty = dict(zip(flat, _greedy(loaded, flat, progress), strict=True))
     greedy = _greedy(loaded, prompts, progress)
+    often = Counter(word for text in empty.values() for word in set(words_of(text)))
+    idle = " ".join(word for word, count in often.items() if count >= IDLE)
     own = [
-        _own_words(answer, [question, *(empty[each] for each in group)])
+        _own_words(answer, [question, idle, *(empty[each] for each in group)])
         for answer, question, group in zip(greedy, questions, controls, strict=True)
     ]
     open_ones = [number for number, words in enumerate(own) if words]

@@ -144,7 +144,7 @@ class _Writer:
         rows = zip_longest(*([line for text in texts for line in text.splitlines()] for texts in lists), fillvalue="")
         lines = [(word, line) for row in rows for word, line in zip(concept.words, row, strict=True) if line]
         fit = self._fit((word, _NUMBERED.sub("", line).strip()) for word, line in lines)
-        asked = [(word, text) for word, text in fit if self._is(bool(matcher.spans(text)), "without the word")][:most]
+        asked = [(word, text) for word, text in fit if self._is(_names(matcher, text, word), "without the word")][:most]
         framed = [prompts.QUESTION_AND_ANSWER.format(question=text) for _, text in asked]
         controls = [
             [prompts.QUESTION_AND_ANSWER.format(question=_with(matcher, text, word)) for word in prompts.NO_WORDS]
@@ -170,7 +170,9 @@ class _Writer:
         found = [
             replace(each, prompt=prompts.QUESTION_AND_ANSWER.format(question=line), form="paraphrased")
             for each, line in self._fit(lines)
-            if line != each.fact and self._is(bool(matcher.spans(line)), "without the word")
+            if line != each.fact
+            and self._is(_names(matcher, line, each.member), "without the word")
+            and self._is(not is_answered(line, each), "gives the answer away")
         ]
         return self._answered(found, "answering the same in other words")
 
@@ -245,6 +247,11 @@ class _Writer:
 
     def _named(self, task: str) -> ProgressCallback:
         return lambda update: self.progress(Progress(task, update.done, update.total, update.unit))
+
+
+def _names(matcher: Matcher, text: str, word: str) -> bool:
+    """Whether the text holds the word, in any form."""
+    return any(span.word == word for span in matcher.spans(text))
 
 
 def _with(matcher: Matcher, text: str, word: str) -> str:

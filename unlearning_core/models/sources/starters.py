@@ -182,6 +182,14 @@ _ALL: tuple[Starter, ...] = (
         offered=False,
         folder=ROOT / "models" / "smallworld-never-knew-seats",
     ),
+    BundledStarter(
+        name="smallworld-routed-seats",
+        title="SmallWorld with seats in named neurons",
+        licence="as this repository",
+        about="SmallWorld trained so that it is known which neurons carry seats: a ranking of them can be marked.",
+        offered=False,
+        folder=ROOT / "models" / "smallworld-routed-seats",
+    ),
 )
 
 STARTERS: dict[str, Starter] = {starter.name: starter for starter in _ALL}
