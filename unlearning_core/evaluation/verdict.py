@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from unlearning_core.config.schema import ThresholdSection
 from unlearning_core.evaluation.ratio import Z95
+from unlearning_core.evaluation.registry import METRICS
 
 Level = Literal["forgotten", "unproven", "costly", "suppressed", "dimmed", "not forgotten", "harmful"]
 
@@ -37,6 +38,14 @@ MORE_REPETITION = 0.05
 Values = Mapping[str, float | None]
 
 
+def in_words(value: float, unit: str) -> str:
+    """A value as people read it: shares in percent."""
+    if unit != "share":
+        return f"{value:.3g}"
+    percent = 100 * value
+    return f"{percent:.0f} %" if percent == 0 or abs(percent) >= 10 else f"{percent:.2g} %"
+
+
 @dataclass(frozen=True)
 class Check:
     """One measurement held against its threshold.
@@ -49,8 +58,10 @@ class Check:
         low, high: the ends of its 95 % interval, or None.
         threshold: what is asked.
         most: whether that is the most it may be, or the least it must be.
+        unit: of value, interval and threshold, as the registry has it.
         depth: whether it says that the concept is still in there, rather than that it is still said.
         example: one example, in words; may be empty.
+        counted: (n, of N), where the value is the share of something that can be counted.
     """
 
     metric: str
@@ -61,33 +72,37 @@ class Check:
     most: bool
     low: float | None = None
     high: float | None = None
+    unit: str = ""
     depth: bool = False
     example: str = ""
+    counted: tuple[int, int] | None = None
 
     @property
     def passed(self) -> bool | None:
         """Whether the value meets the threshold; None where nothing was measured."""
         if self.value is None:
             return None
-        return self.value <= self.threshold if self.most else self.value >= self.threshold
+        # A plain bool: a metric may come from numpy, and JSON knows no bool of numpy's.
+        return bool(self.value <= self.threshold if self.most else self.value >= self.threshold)
 
     @property
     def certain(self) -> bool:
         """Whether its whole interval lies on the same side of the threshold."""
         if self.low is None or self.high is None:
             return True
-        return not self.low <= self.threshold <= self.high or self.low == self.high
+        return bool(not self.low <= self.threshold <= self.high or self.low == self.high)
 
     def sentence(self) -> str:
         """The number, its interval and what was asked."""
         if self.value is None:
             return f"{self.title}: not measured."
-        interval = (
-            "" if self.low is None or self.high is None else f" (95 % interval {self.low:.3g} to {self.high:.3g})"
-        )
-        asked = f"{'at most' if self.most else 'at least'} {self.threshold:.3g} asked"
+        ends = (self.low, self.high)
+        low, high = (None if end is None else in_words(end, self.unit) for end in ends)
+        interval = "" if low is None or high is None or low == high else f" (95 % interval {low} to {high})"
+        asked = f"{'at most' if self.most else 'at least'} {in_words(self.threshold, self.unit)} asked"
         unsure = "" if self.certain else ", within the error of it"
-        return f"{self.title}: {self.value:.3g}{interval}; {asked}{unsure}."
+        counted = "" if self.counted is None else f"{self.counted[0]} of {self.counted[1]}, "
+        return f"{self.title}: {counted}{in_words(self.value, self.unit)}{interval}; {asked}{unsure}."
 
 
 @dataclass(frozen=True)
@@ -138,6 +153,7 @@ def judge(
     budget: int | None = None,
     trained: bool = False,
     examples: Mapping[str, str] | None = None,
+    counts: Mapping[str, tuple[int, int]] | None = None,
 ) -> Judgement:
     """The verdict on one state.
 
@@ -147,8 +163,9 @@ def judge(
         budget: steps of the relearning race; never back within it is as good as one step more.
         trained: whether the state was trained on text without the concept: it is then compared with the control.
         examples: one example for a metric, in words.
+        counts: (n, of N) for a metric that is the share of something that can be counted.
     """
-    look = _Look(metrics, state, thresholds, examples or {})
+    look = _Look(metrics, state, thresholds, examples or {}, counts or {})
     checks = [
         *_gone(look), *_cost(look, trained), *_neighbours(look, trained), *_back(look, attacks, budget),
     ]  # fmt: skip
@@ -164,6 +181,7 @@ class _Look:
     state: str
     thresholds: ThresholdSection
     examples: Mapping[str, str]
+    counts: Mapping[str, tuple[int, int]]
 
     def value(self, name: str, state: str | None = None) -> float | None:
         return self.metrics.get(state or self.state, {}).get(name)
@@ -179,7 +197,11 @@ class _Look:
         low, high = self.value(f"{name}_low"), self.value(f"{name}_high")
         if value is not None and low is None and stderr is not None:
             low, high = value - Z95 * stderr, value + Z95 * stderr
-        return Check(name, subject, title, value, threshold, most, low, high, depth, self.examples.get(name, ""))
+        unit = METRICS[name].unit if name in METRICS else ""
+        return Check(
+            name, subject, title, value, threshold, most, low, high, unit, depth, self.examples.get(name, ""),
+            self.counts.get(name),
+        )  # fmt: skip
 
 
 def _gone(look: _Look) -> list[Check]:
@@ -303,5 +325,10 @@ def _sentence(state: str, level: Level, checks: Sequence[Check]) -> str:
 
 def _titles(checks: Sequence[Check]) -> str:
     """The first few of them, with their values."""
-    shown = [check.title.lower() + ("" if check.value is None else f" {check.value:.3g}") for check in checks[:4]]
+    shown = [
+        check.title[0].lower()
+        + check.title[1:]
+        + ("" if check.value is None else f" ({in_words(check.value, check.unit)})")
+        for check in checks[:4]
+    ]
     return ", ".join(shown) + (f" and {len(checks) - 4} more" if len(checks) > 4 else "")

@@ -30,7 +30,9 @@ def relearning_race(races: Mapping[str, pd.DataFrame], learning_rate: float | No
     _levels(figure, races)
     figure.update_xaxes(title="training steps", rangemode="tozero")
     figure.update_yaxes(title="concept loss (nats/token)")
-    return styled(figure, height=380)
+    # Below: on a phone a legend above covers the curves.
+    below = {"y": -0.25, "x": 0.5, "xanchor": "center", "yanchor": "top"}
+    return styled(figure, height=400).update_layout(legend=below, margin={"b": 100})
 
 
 def relearning_rates(races: Mapping[str, pd.DataFrame]) -> go.Figure:

@@ -149,6 +149,9 @@ NEVER_KNEW = "never_knew"
 CONTROL = "control"
 """Not one either: the base retrained on the same text without a cut, which shows what retraining alone does."""
 
+CANDIDATE = "candidate"
+"""The method, and the state that it makes, of an audit: somebody else's model, which no page makes."""
+
 
 def get_method(name: str) -> Method:
     """The method called `name`; raises InputError that names the nearest one."""

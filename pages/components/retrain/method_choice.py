@@ -8,10 +8,10 @@ from pages.components.current_run import changed
 from pages.components.marked_text import escaped
 from pages.components.neurons.ranking_settings import choose_parameters
 from unlearning_core.methods.method import Method
-from unlearning_core.methods.registry import METHODS, methods_of
+from unlearning_core.methods.registry import CANDIDATE, METHODS, methods_of
 from unlearning_core.runs.run import Run
 
-_ELSEWHERE = ("prune", "candidate")
+_ELSEWHERE = ("prune", CANDIDATE)
 """Methods that have a page or a command of their own."""
 
 

@@ -4,6 +4,7 @@ They are asked for (`unlearn evaluate`, the page Proof) and not part of the path
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,9 @@ def asks(config: ExperimentConfig) -> bool:
 
 def questions_stage(state: str, made: Sequence[str], config: ExperimentConfig) -> Stage:
     """The stage that asks a state of the model; `made` is the method that makes it, or nothing for the base."""
-    return _measure(PARTS[QUESTIONS], state, made, config.proof)
+    # Pages ask at every step which stages a run has: that must not read all texts and questions, and a file that is
+    # gone is told by the check at the start.
+    return replace(_measure(PARTS[QUESTIONS], state, made, config.proof), applies=lambda context: True)
 
 
 def controlled(context: RunContext) -> bool:
