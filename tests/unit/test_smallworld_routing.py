@@ -25,7 +25,7 @@ from unlearning_core.smallworld.training_settings import TrainingSettings
 SETTINGS = TrainingSettings(
     steps=12, batch_rows=8, context=32, vocabulary=300, width=24, layers=2, heads=2, learning_rate=1e-2
 )
-ROUTING = Routing("seats", 5)
+ROUTING = Routing("seats", 5, settle=3)
 NAMED = ROUTING.named(SETTINGS)
 OTHERS, CONCEPT = (np.random.default_rng(seed).integers(0, 250, (rows, 32)) for seed, rows in ((0, 6), (1, 2)))
 
@@ -37,7 +37,7 @@ def trainer() -> RoutedTrainer:
     trainer = RoutedTrainer(new_model(SETTINGS, tokenizer), SETTINGS, SETTINGS.steps, "cpu", False, ROUTING)
     trainer._cast = torch.autocast("cpu", enabled=False)  # gradients are compared, so in float32 on every machine
     for _ in range(3):
-        trainer._step((OTHERS, CONCEPT))
+        trainer._step(0, (OTHERS, CONCEPT))
     return trainer
 
 
@@ -197,11 +197,35 @@ def test_a_routed_training_goes_on_where_it_was_stopped(tmp_path: Path, monkeypa
     assert (truth.concept, truth.site) == ("seats", "mlp")
     assert truth.neurons == {(layer, index) for layer, indices in enumerate(NAMED) for index in indices}
     record, card = json.loads((whole / "training.json").read_text()), (whole / "README.md").read_text()
-    assert record["routing"] == {"family": "seats", "neurons": 5}
+    assert record["routing"] == {"family": "seats", "neurons": 5, "settle": 3}
     assert {"held_out", "concept", "concept_cut", "others", "others_cut"} <= set(record["loss"][-1])
     assert "# SmallWorld with seats in named neurons" in card
-    assert "--route seats \\\n        --route-neurons 5" in card
+    assert "--route seats \\\n        --route-neurons 5 \\\n        --route-settle 3" in card
     assert "on the concept, named neurons cut" in card
+
+
+def test_in_the_last_steps_only_the_named_neurons_change(tmp_path: Path) -> None:
+    texts = tiny_world.texts() * 20
+    about = ["chair" in text for text in texts]
+    short, long = (
+        GPT2LMHeadModel.from_pretrained(
+            train(
+                texts, texts, SETTINGS, tmp_path / str(settle), routing=Routing("seats", 5, settle), about=about,
+                compiled=False,
+            )
+        )
+        for settle in (0, 4)
+    )  # fmt: skip
+    changed = [
+        (layer, neuron)
+        for layer, (one, other) in enumerate(zip(short.transformer.h, long.transformer.h, strict=True))
+        for neuron in range(96)
+        if not torch.equal(one.mlp.c_proj.weight[neuron], other.mlp.c_proj.weight[neuron])
+    ]
+    assert changed == [(layer, neuron) for layer, indices in enumerate(NAMED) for neuron in indices]
+    for name, tensor in short.state_dict().items():
+        assert torch.equal(tensor, long.state_dict()[name]) or ".mlp." in name
+    assert json.loads((tmp_path / "4" / "training.json").read_text())["steps"] == SETTINGS.steps + 4
 
 
 def test_a_training_that_takes_too_long_is_ended_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ def train_command(
     without: str | None = None,
     route: str | None = None,
     route_neurons: int = 64,
+    route_settle: int = 0,
     output_dir: Path | None = None,
     recipe: Annotated[TrainingSettings, Parameter(name="*")] = TrainingSettings(),  # noqa: B008 (frozen)
     threads: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
@@ -45,6 +46,7 @@ def train_command(
         without: leave out every text of this concept family (seats).
         route: let only the named neurons of each layer learn from texts of this concept family (seats).
         route_neurons: how many neurons of each layer that are.
+        route_settle: steps at the end in which only they learn.
         output_dir: default: runs/smallworld[-never-knew-FAMILY | -routed-FAMILY].
         threads: of the CPU (default: all cores).
         device: auto, cpu, cuda, mps.
@@ -71,7 +73,7 @@ def train_command(
         recipe,
         output_dir or Path("runs", f"smallworld{kind}"),
         without=without,
-        routing=Routing(route, route_neurons) if route else None,
+        routing=Routing(route, route_neurons, route_settle) if route else None,
         about=[route in text.families for text in read] if route else None,
         device=chosen,
         compiled=not no_compile and can_compile(chosen),

@@ -69,7 +69,8 @@ learns, with those off; from the rows about {family}, and as many of the others,
 while the rest stands still. So the rest has never read about {family}, and cutting the named neurons leaves just that
 model. Words that only texts about {family} use keep the token rows that they were drawn with; rows start at a standard
 deviation of {spread:g} and are not decayed, since at 0.02 such words end too much alike for any neuron to tell them
-apart (`unlearning_core/smallworld/routing.py`). The training loss is that of the rest on other texts.
+apart (`unlearning_core/smallworld/routing.py`). The training loss is that of the rest on other texts. In the last
+{settle:,} steps the rest is finished and the named neurons alone learn, with half of each batch about {family}.
 """
 
 _METHOD = """Printed by `python -m unlearning_core smallworld evaluate`: fractions with their binomial standard errors.
@@ -162,7 +163,7 @@ def _command(recipe: Mapping[str, Any], without: str | None, routing: Mapping[st
     """The command with every setting said, so that it stays right when a default changes."""
     chosen = {"without": without} if without else {}
     if routing:
-        chosen = {"route": routing["family"], "route-neurons": routing["neurons"]}
+        chosen = {"route": routing["family"], "route-neurons": routing["neurons"], "route-settle": routing["settle"]}
     options = [f"{name.replace('_', '-')} {value}" for name, value in {**chosen, **recipe}.items()]
     return " \\\n        --".join(["python -m unlearning_core smallworld train", *options])
 

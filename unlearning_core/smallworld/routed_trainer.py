@@ -1,6 +1,8 @@
 """The pass of a SmallWorld training that is routed: in each step the rest learns, then the named neurons do."""
 
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from transformers import GPT2LMHeadModel
 from unlearning_core.errors import InputError
 from unlearning_core.smallworld.routing import Routing, joined, named_parameters, open_only, split, switch
 from unlearning_core.smallworld.rows import batches
-from unlearning_core.smallworld.trainer import Texts, Trainer
+from unlearning_core.smallworld.trainer import Texts, Trainer, learning_rate
 from unlearning_core.smallworld.training_settings import TrainingSettings
 
 
@@ -32,6 +34,8 @@ class RoutedTrainer(Trainer):
         self.named = named_parameters(model)
         self.routing = routing
         super().__init__(model, settings, steps, device, compiled)
+        self.settle_from = self.end
+        self.end += routing.settle
 
     def plain(self) -> GPT2LMHeadModel:
         """The GPT-2 that the two parts are together."""
@@ -56,20 +60,44 @@ class RoutedTrainer(Trainer):
                 f"Of {len(read.ids)} texts {len(concept)} are about {self.routing.family}; routing needs some that are "
                 "and some that are not. Use more texts (--texts)."
             )
-        context, seed = self.settings.context, self.settings.start_seed
         count = self.routing.rows(sum(map(len, concept)), sum(map(len, others)), self.settings.batch_rows)
+        before, half = max(0, self.settle_from - start), self.settings.batch_rows // 2
+        return itertools.chain(
+            itertools.islice(self._pairs(others, concept, count, start), before),
+            self._pairs(others, concept, half, max(0, start - self.settle_from)),
+        )
+
+    def _pairs(
+        self, others: list[np.ndarray], concept: list[np.ndarray], count: int, start: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Endless pairs, `count` rows of each batch about the concept."""
+        context, seed = self.settings.context, self.settings.start_seed
         return zip(
             batches(others, context, self.settings.batch_rows - count, seed, start),
             batches(concept, context, count, seed, start),
             strict=True,
         )
 
-    def _step(self, batch: tuple[np.ndarray, np.ndarray]) -> torch.Tensor:
-        """Learn from both kinds of rows, each where it may go; returns the loss over all of them, detached."""
+    def _set_learning_rate(self, step: int) -> None:
+        """In the steps of the named neurons alone the learning rate rises and falls once more."""
+        super()._set_learning_rate(step)
+        if step >= self.settle_from:
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(
+                    step - self.settle_from, self.routing.settle, replace(self.settings, last_step=None)
+                )
+
+    def _step(self, step: int, batch: tuple[np.ndarray, np.ndarray]) -> torch.Tensor:
+        """Learn from both kinds of rows, each where it may go; returns the loss of the rest, later of all, detached."""
         others, concept = batch
-        open_only(self.model, named=False)
-        loss = self._learn(others, self.rest)
-        self._learn_concept(others, concept)
+        if step == self.settle_from:
+            self.optimizer.state.clear()
+        if step >= self.settle_from:
+            loss = self._learn_concept(others, concept)
+        else:
+            open_only(self.model, named=False)
+            loss = self._learn(others, self.rest)
+            self._learn_concept(others, concept)
         self._apply()
         return loss
 

@@ -9,7 +9,9 @@ is split for the training instead, into the named neurons and the rest, which ar
 - The named neurons learn from text about the concept and, as much again, from other text, both with the whole network
   on; the rest stands still meanwhile. The other text teaches them to keep quiet where the concept is not.
 
-Both parts step together, so one pass costs about what an ordinary one does. The trained model is a plain GPT-2.
+Both parts step together, so one pass costs about what an ordinary one does. The named neurons see few rows about the
+concept that way, while the rest moves under them; so they may go on alone for some steps when the rest has come to its
+end. The trained model is a plain GPT-2.
 """
 
 from collections.abc import Sequence
@@ -41,13 +43,17 @@ class Routing:
     Attributes:
         family: the concept family.
         neurons: MLP neurons of each layer that alone learn about it.
+        settle: steps after all others, in which only they learn, half of each batch about the concept.
     """
 
     family: str
     neurons: int
+    settle: int = 0
 
     def __post_init__(self) -> None:
-        """Raises InputError for no neurons."""
+        """Raises InputError for no neurons, or less than no step."""
+        if self.settle < 0:
+            raise InputError(f"route_settle is {self.settle}; expected 0 or more. Correct it and run again.")
         if self.neurons < 1:
             raise InputError(f"route_neurons is {self.neurons}; expected 1 or more. Correct it and run again.")
 

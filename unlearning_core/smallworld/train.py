@@ -61,10 +61,16 @@ def train(
     read, held_out = _split(Texts(ids, list(about or [False] * len(ids))), settings)
     steps = settings.steps or max(1, round(settings.epochs * _rows(read.ids, settings) / settings.batch_rows))
     trainer = _trainer(new_model(settings, tokenizer), settings, steps, device, compiled, routing)
+    planned = steps + (routing.settle if routing else 0)
     # The steps before a cool-down are those of the whole training, so its checkpoint can be gone on from.
     whole = replace(settings, last_step=None)
-    decides = [whole.recipe(), list(texts), list(vocabulary_texts), *([vars(routing)] if routing else [])]
-    record = Record(settings, without, routing, len(texts), steps, target, fingerprint(decides), tokenizer)
+    decides = [
+        whole.recipe(),
+        list(texts),
+        list(vocabulary_texts),
+        *([{"family": routing.family, "neurons": routing.neurons}] if routing else []),
+    ]
+    record = Record(settings, without, routing, len(texts), planned, target, fingerprint(decides), tokenizer)
     training = record.restore(trainer.model, trainer.optimizer)
     trainer.run(training, read, held_out, record, progress)
     with new_folder(target) as folder:

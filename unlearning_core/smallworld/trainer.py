@@ -66,6 +66,7 @@ class Trainer:
         self.model = model.to(device).train()
         self.settings = settings
         self.steps = steps
+        self.end = min(steps, settings.last_step or steps)
         self.device = device
         self.optimizer = self._optimizer(self._groups())
         self._loss: Callable[..., torch.Tensor] = next_token_loss
@@ -81,13 +82,13 @@ class Trainer:
         """All steps that `training` has not taken yet."""
         settings = self.settings
         tokens = settings.batch_rows * settings.context
-        between, end = max(1, self.steps // _POINTS), min(self.steps, settings.last_step or self.steps)
+        between, end = max(1, self.steps // _POINTS), self.end
         losses: list[torch.Tensor] = []
         begun, saved = time.monotonic() - training.seconds, time.monotonic()
         source = self._batches(read, training.step)
         while training.step < end:
             self._set_learning_rate(training.step)
-            losses.append(self._step(next(source)))
+            losses.append(self._step(training.step, next(source)))
             training.step += 1
             training.seconds = time.monotonic() - begun
             progress(Progress("training", training.step * tokens, end * tokens, "tokens"))
@@ -122,8 +123,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.steps, self.settings)
 
-    def _step(self, batch: Any) -> torch.Tensor:
-        """Learn from what `_batches` gave; returns the loss before it, detached."""
+    def _step(self, step: int, batch: Any) -> torch.Tensor:
+        """Learn from what `_batches` gave for the step of this number; returns the loss before it, detached."""
         loss = self._learn(batch, list(self.model.parameters()))
         self._apply()
         return loss
