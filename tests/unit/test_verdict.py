@@ -104,3 +104,10 @@ def test_a_verdict_from_numbers_of_numpy_can_be_written_and_shares_are_read_in_p
     check = next(check for check in found.checks if check.metric == "gap_closed")
     assert json.loads(json.dumps(found.to_dict()))["failed"] == ["gap_closed"]
     assert check.sentence() == "Gap to never-knew closed: 6.9 % (95 % interval 5.9 % to 7.9 %); at least 90 % asked."
+
+
+def test_what_can_be_counted_is_said_in_numbers() -> None:
+    metrics = {"base": BASE, "pruned": GOOD | {"questions_answered": 0.5}, "never_knew": TWIN}
+    found = judge(metrics, "pruned", ThresholdSection(), counts={"questions_answered": (6, 12)})
+    check = next(check for check in found.checks if check.metric == "questions_answered")
+    assert check.sentence() == "Questions still answered: 6 of 12, 50 %; at most 10 % asked."

@@ -61,6 +61,7 @@ class Check:
         unit: of value, interval and threshold, as the registry has it.
         depth: whether it says that the concept is still in there, rather than that it is still said.
         example: one example, in words; may be empty.
+        counted: (n, of N), where the value is the share of something that can be counted.
     """
 
     metric: str
@@ -74,6 +75,7 @@ class Check:
     unit: str = ""
     depth: bool = False
     example: str = ""
+    counted: tuple[int, int] | None = None
 
     @property
     def passed(self) -> bool | None:
@@ -99,7 +101,8 @@ class Check:
         interval = "" if low is None or high is None or low == high else f" (95 % interval {low} to {high})"
         asked = f"{'at most' if self.most else 'at least'} {in_words(self.threshold, self.unit)} asked"
         unsure = "" if self.certain else ", within the error of it"
-        return f"{self.title}: {in_words(self.value, self.unit)}{interval}; {asked}{unsure}."
+        counted = "" if self.counted is None else f"{self.counted[0]} of {self.counted[1]}, "
+        return f"{self.title}: {counted}{in_words(self.value, self.unit)}{interval}; {asked}{unsure}."
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,7 @@ def judge(
     budget: int | None = None,
     trained: bool = False,
     examples: Mapping[str, str] | None = None,
+    counts: Mapping[str, tuple[int, int]] | None = None,
 ) -> Judgement:
     """The verdict on one state.
 
@@ -159,8 +163,9 @@ def judge(
         budget: steps of the relearning race; never back within it is as good as one step more.
         trained: whether the state was trained on text without the concept: it is then compared with the control.
         examples: one example for a metric, in words.
+        counts: (n, of N) for a metric that is the share of something that can be counted.
     """
-    look = _Look(metrics, state, thresholds, examples or {})
+    look = _Look(metrics, state, thresholds, examples or {}, counts or {})
     checks = [
         *_gone(look), *_cost(look, trained), *_neighbours(look, trained), *_back(look, attacks, budget),
     ]  # fmt: skip
@@ -176,6 +181,7 @@ class _Look:
     state: str
     thresholds: ThresholdSection
     examples: Mapping[str, str]
+    counts: Mapping[str, tuple[int, int]]
 
     def value(self, name: str, state: str | None = None) -> float | None:
         return self.metrics.get(state or self.state, {}).get(name)
@@ -193,7 +199,8 @@ class _Look:
             low, high = value - Z95 * stderr, value + Z95 * stderr
         unit = METRICS[name].unit if name in METRICS else ""
         return Check(
-            name, subject, title, value, threshold, most, low, high, unit, depth, self.examples.get(name, "")
+            name, subject, title, value, threshold, most, low, high, unit, depth, self.examples.get(name, ""),
+            self.counts.get(name),
         )  # fmt: skip
 
 
