@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -17,7 +18,16 @@ from unlearning_core.evaluation.verdict import SUBJECTS
 from unlearning_core.methods.registry import states_of
 from unlearning_core.runs import proof
 from unlearning_core.runs.pipeline import create_run, execute
-from unlearning_core.runs.proof_evidence import answered_states, answers, attacks, of_questions, outcomes
+from unlearning_core.runs.proof_evidence import (
+    answered_states,
+    answers,
+    attacks,
+    back_by_weights,
+    of_questions,
+    outcomes,
+    races,
+    won_answers,
+)
 from unlearning_core.runs.proof_standing import is_current, measured, standing
 from unlearning_core.runs.run import Run
 
@@ -160,6 +170,19 @@ def test_a_quick_look_runs_in_a_process_of_its_own_and_its_verdict_is_shown(
     assert verdict["quick"]
     assert verdict["sentence"] in text_of(app)
     assert {part for part in PARTS if any(name.startswith(f"{part} ") for name in measured(run))} >= set(THIN)
+    tried = {attack.name: outcomes(verdict, attack) for attack in attacks()}
+    for held, word in ((True, "It held]"), (False, "It broke in]")):
+        assert text_of(app).count(word) == sum(bool(found) and found[-1].held == held for found in tried.values())
+    rows = (run.proof_frames("attack_int8", "pruned") or {})["losses"]
+    gap = rows["forgotten_nats"] - rows["base_nats"]
+    by_hand = ((rows["forgotten_nats"] - rows["concept_nats"]) / gap.where(gap > 0)).clip(0, 1)
+    table = back_by_weights(run, PARTS["attack_int8"])
+    assert table is not None
+    np.testing.assert_allclose(table["pruned"], by_hand)
+    assert list(races(run, PARTS["relearn"])) == ["base", "pruned"]
+    asked = (run.proof_frames("attack_sampling", "pruned") or {})["answers"]
+    won = won_answers(run, PARTS["attack_sampling"], "pruned", most=1000)
+    assert len(won or []) == asked[asked["right"].astype(bool)]["question"].nunique()
 
 
 def test_a_check_that_failed_says_why(finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ import streamlit as st
 from pages.components.marked_text import escaped
 from pages.components.navigation import as_it_is, is_at_end
 from pages.components.progress import show_errors
-from pages.components.work import check_in_background
-from unlearning_core.jobs.status import JobProgress, status
+from pages.components.work import check_in_background, last_progress
+from unlearning_core.jobs.status import status
 from unlearning_core.progress import duration
 from unlearning_core.runs import proof
 from unlearning_core.runs.context import RunContext
@@ -66,9 +66,8 @@ def watch(run: Run) -> None:
         if right.button("Stop", icon=":material/stop_circle:", key="stop proof", width="stretch"):
             proof.stop(run)
             st.session_state["stopping proof"] = run.id
-        now = status(run.job_folder(proof.JOB)).progress or JobProgress()
-        share = min(1.0, now.step / now.total_steps) if now.total_steps else 0.0
-        st.progress(share, text=escaped(now.task or "starting"))
+        share, last = last_progress(run)
+        st.progress(share, text=escaped(str(last.get("task") or "loading")))
         if st.session_state.get("stopping proof") == run.id:
             st.caption("Stopping; what is measured is kept.")
         else:
@@ -96,7 +95,7 @@ def how_it_ended(run: Run) -> None:
     st.session_state.pop("stopping proof", None)
     last = status(run.job_folder(proof.JOB))
     if last.state == "stopped":
-        st.info(f"{escaped(last.message)} The same button goes on from there.", icon=":material/stop_circle:")
+        st.info("Stopped. What is measured is kept; the same button goes on from there.", icon=":material/stop_circle:")
     elif last.state == "failed":
         st.error(escaped(last.message), icon=":material/error:")
 
