@@ -140,6 +140,7 @@ _ROWS: tuple[Part, ...] = (
         states="edited",
         never_knew=True,
         attack=True,
+        judged="beside never-knew",
     ),
     Part(
         name="attack_retain",
@@ -195,6 +196,7 @@ _ROWS: tuple[Part, ...] = (
         states="edited",
         never_knew=True,
         attack=True,
+        judged="never",  # a cut, however right, is undone by the weights that were cut
     ),
     Part(
         name="attack_prefix",
