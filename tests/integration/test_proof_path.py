@@ -79,9 +79,9 @@ def test_it_measures_every_state_judges_each_and_writes_what_scripts_read(
     assert written["verdict"] in ("not forgotten", "harmful")
     assert (run.folder / "verdict.json").is_file()
     for one in written["states"].values():
-        named = [check["metric"] for check in one["checks"] if check["passed"] is False]
+        named = [check["metric"] for check in one["checks"] if check["judges"] and check["passed"] is False]
         assert one["failed"] == named
-        assert (one["verdict"] == "forgotten") == all(check["passed"] for check in one["checks"])
+        assert (one["verdict"] == "forgotten") == all(check["passed"] for check in one["checks"] if check["judges"])
     assert main(["report", str(run.folder)]) == 0
     assert written["sentence"] in capsys.readouterr().out
     assert main(["report", str(run.folder), "--model-card", "pruned"]) == 0

@@ -111,3 +111,11 @@ def test_what_can_be_counted_is_said_in_numbers() -> None:
     found = judge(metrics, "pruned", ThresholdSection(), counts={"questions_answered": (6, 12)})
     check = next(check for check in found.checks if check.metric == "questions_answered")
     assert check.sentence() == "Questions still answered: 6 of 12, 50 %; at most 10 % asked."
+
+
+def test_an_attack_that_is_not_counted_decides_nothing_and_is_still_told() -> None:
+    metrics = {"base": BASE, "pruned": GOOD | {"attack_pasted": 1.0}, "never_knew": TWIN}
+    pasted = Attack("attack_pasted", "Weights pasted back", judges=False)
+    found = judge(metrics, "pruned", ThresholdSection(), attacks=[*ATTACKS, pasted], budget=80)
+    assert (found.verdict, found.failed) == ("forgotten", [])
+    assert found.checks[-1].sentence().endswith("Not counted in the verdict.")

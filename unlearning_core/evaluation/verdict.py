@@ -7,7 +7,7 @@ is called that. Loads no torch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from unlearning_core.config.schema import ThresholdSection
@@ -61,6 +61,7 @@ class Check:
         unit: of value, interval and threshold, as the registry has it.
         depth: whether it says that the concept is still in there, rather than that it is still said.
         example: one example, in words; may be empty.
+        judges: whether the verdict counts it; otherwise it only says more.
         counted: (n, of N), where the value is the share of something that can be counted.
     """
 
@@ -76,6 +77,7 @@ class Check:
     depth: bool = False
     example: str = ""
     counted: tuple[int, int] | None = None
+    judges: bool = True
 
     @property
     def passed(self) -> bool | None:
@@ -102,7 +104,8 @@ class Check:
         asked = f"{'at most' if self.most else 'at least'} {in_words(self.threshold, self.unit)} asked"
         unsure = "" if self.certain else ", within the error of it"
         counted = "" if self.counted is None else f"{self.counted[0]} of {self.counted[1]}, "
-        return f"{self.title}: {counted}{in_words(self.value, self.unit)}{interval}; {asked}{unsure}."
+        aside = "" if self.judges else " Not counted in the verdict."
+        return f"{self.title}: {counted}{in_words(self.value, self.unit)}{interval}; {asked}{unsure}.{aside}"
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Judgement:
     @property
     def failed(self) -> list[Check]:
         """The measurements that do not meet what is asked."""
-        return [check for check in self.checks if check.passed is False]
+        return [check for check in self.checks if check.judges and check.passed is False]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -138,10 +141,11 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack, as the verdict needs it: the metric of what it wins back, and its title."""
+    """An attack, as the verdict needs it: the metric of what it wins back, its title, and whether it counts."""
 
     metric: str
     title: str
+    judges: bool = True
 
 
 def judge(
@@ -169,8 +173,9 @@ def judge(
     checks = [
         *_gone(look), *_cost(look, trained), *_neighbours(look, trained), *_back(look, attacks, budget),
     ]  # fmt: skip
-    level = _level(look, checks)
-    return Judgement(state, level, _sentence(state, level, checks), checks)
+    counted = [check for check in checks if check.judges]
+    level = _level(look, counted)
+    return Judgement(state, level, _sentence(state, level, counted), checks)
 
 
 @dataclass(frozen=True)
@@ -267,7 +272,10 @@ def _back(look: _Look, attacks: Sequence[Attack], budget: int | None) -> list[Ch
     # What an attack wins back is counted beyond what a model that never knew gains by it.
     return [
         race,
-        *(look.check(attack.metric, "back", attack.title, asked.recovered, most=True) for attack in attacks),
+        *(
+            replace(look.check(attack.metric, "back", attack.title, asked.recovered, most=True), judges=attack.judges)
+            for attack in attacks
+        ),
     ]
 
 

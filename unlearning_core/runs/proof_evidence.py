@@ -69,6 +69,7 @@ class Outcome:
         threshold: the most it may win back, or the least that the race must take.
         held: whether the state withstood it.
         unit: of value and threshold.
+        judges: whether the verdict counts it.
     """
 
     state: str
@@ -76,6 +77,7 @@ class Outcome:
     threshold: float
     held: bool
     unit: str
+    judges: bool = True
 
 
 def outcomes(verdict: Mapping[str, Any] | None, attack: Part) -> list[Outcome]:
@@ -86,7 +88,8 @@ def outcomes(verdict: Mapping[str, Any] | None, attack: Part) -> list[Outcome]:
         for check in judged["checks"]:
             if check["metric"] in metrics and check["passed"] is not None:
                 unit = check.get("unit", "")
-                found.append(Outcome(state, check["value"], check["threshold"], bool(check["passed"]), unit))
+                held, judges = bool(check["passed"]), check.get("judges", True)
+                found.append(Outcome(state, check["value"], check["threshold"], held, unit, judges))
     return found
 
 

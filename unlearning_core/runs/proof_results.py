@@ -93,10 +93,10 @@ def judged(context: RunContext, metrics: Values, *, quick: bool = False) -> dict
 
 
 def _attacks(context: RunContext, state: str) -> list[Attack]:
-    """The attacks that count for that state and can be made on it."""
+    """The attacks that can be made on that state."""
     counted = {"always", "beside never-knew"} if context.config.never_knew.model is not None else {"always"}
-    attacks = [part for part in PARTS.values() if part.attack and part.judged in counted]
-    return [Attack(part.name, part.title) for part in attacks if cannot(part, state, context) is None]
+    attacks = [part for part in PARTS.values() if part.attack and cannot(part, state, context) is None]
+    return [Attack(part.name, part.title, part.judged in counted) for part in attacks]
 
 
 def examples(run: Run, state: str) -> dict[str, str]:

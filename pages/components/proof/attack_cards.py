@@ -17,6 +17,7 @@ from unlearning_core.runs.run import Run
 
 HELD, BROKEN = ":green[:material/shield: It held]", ":red[:material/lock_open: It broke in]"
 NOT_TRIED = ":gray[:material/help: Not tried yet]"
+ASIDE = ":gray[:material/info: Not counted: it shows where the concept lives]"
 
 
 def show_attacks(run: Run, verdict: dict[str, Any] | None, reasons: Mapping[str, str]) -> None:
@@ -40,7 +41,7 @@ def show_attacks(run: Run, verdict: dict[str, Any] | None, reasons: Mapping[str,
 def _card(run: Run, attack: Part, verdict: dict[str, Any] | None, reason: str | None) -> None:
     came_to = outcomes(verdict, attack)
     edited = [outcome for outcome in came_to if outcome.state != NEVER_KNEW]
-    word = NOT_TRIED if not edited else HELD if edited[-1].held else BROKEN
+    word = NOT_TRIED if not edited else HELD if edited[-1].held else BROKEN if edited[-1].judges else ASIDE
     st.markdown(f"**{escaped(attack.title)}**  \n{word}")
     st.markdown(escaped(attack.sentence))
     if came_to:

@@ -73,18 +73,19 @@ def _one_box(state: str, checks: Sequence[Check]) -> None:
 
 
 def _line(check: Check) -> str:
-    return f"{_MARKS[check['passed']]} {escaped(unbroken(check['sentence']))}"
+    return f"{_MARKS[check['passed'] if check['judges'] else None]} {escaped(unbroken(check['sentence']))}"
 
 
 def passed(checks: Sequence[Check]) -> bool | None:
-    """Whether all of them pass; None where none fails but one is not measured, or there are none."""
-    if any(check["passed"] is False for check in checks):
+    """Whether all of those that count pass; None where none fails but one is not measured, or there are none."""
+    counted = [check for check in checks if check["judges"]]
+    if any(check["passed"] is False for check in counted):
         return False
-    return True if checks and all(check["passed"] for check in checks) else None
+    return True if counted and all(check["passed"] for check in counted) else None
 
 
 def deciding(checks: Sequence[Check]) -> list[Check]:
     """Those that fail, at most `MOST`; where none does the first that was measured, else the first."""
-    failed = [check for check in checks if check["passed"] is False]
+    failed = [check for check in checks if check["judges"] and check["passed"] is False]
     measured = [check for check in checks if check["passed"] is not None]
     return failed[:MOST] or measured[:1] or list(checks[:1])

@@ -191,7 +191,7 @@ def _verdict_inputs(quick: bool) -> Callable[[RunContext], Any]:
     return inputs
 
 
-VERDICT_VERSION = 1
+VERDICT_VERSION = 2
 """Raised when the same measurements give another verdict."""
 
 
