@@ -47,6 +47,7 @@ def test_the_model_that_never_knew_has_forgotten_and_the_base_has_not() -> None:
         ({"retain_text_delta": 0.2}, "costly", "nats lost on other text (0.2)"),
         ({"neighbour_text_delta": 0.2}, "costly", "nats lost on text about neighbours"),
         ({"other_questions_answered": 0.5}, "costly", "other questions still answered"),
+        ({"other_questions_answered": 0.06}, "harmful", "other questions still answered"),
         ({"gap_closed": 0.5}, "dimmed", "gap to never-knew closed (50 %)"),
         ({"gap_closed": 0.1, "questions_answered": 0.4}, "dimmed", "questions still answered (40 %)"),
         ({"gap_closed": 0.1, "questions_answered": 0.6}, "not forgotten", "gap to never-knew closed (10 %)"),

@@ -32,6 +32,9 @@ WORDS_OF_BASE = 0.05
 STAYED = 0.9
 """Share of the questions about other things that must still be answered."""
 
+RUINED = 0.5
+"""Share of the questions about other things below which a model was damaged, whatever it has forgotten."""
+
 MORE_REPETITION = 0.05
 """Share of repeated runs of words that may be added."""
 
@@ -300,7 +303,10 @@ def _level(look: _Look, checks: Sequence[Check]) -> Level:
 
 
 def _costs_more(look: _Look) -> bool:
-    """Whether the concept's words have become less unlikely than others have."""
+    """Whether the concept's words have become less unlikely than others have, or most other answers are lost too."""
+    others = look.value("other_questions_answered")
+    if others is not None and others < RUINED:
+        return True
     gained = look.value("statement_nll"), look.value("statement_nll", "base")
     lost = [look.value(name) for name in ("retain_text_delta", "neighbour_text_delta", "other_text_delta")]
     worst = max((value for value in lost if value is not None), default=0.0)
@@ -320,7 +326,7 @@ def _sentence(state: str, level: Level, checks: Sequence[Check]) -> str:
         "suppressed": f"it is not said any more, but it is still in there or comes back: {_titles(failed)}",
         "dimmed": f"a part of it is not said any more, but not enough: {_titles(failed)}",
         "not forgotten": f"it fails in {_titles(failed)}" if failed else f"nothing shows it: {_titles(missing)}",
-        "harmful": "it has lost more elsewhere than of the concept",
+        "harmful": f"it has lost more elsewhere than of the concept, or most of the rest too: {_titles(failed)}",
     }[level]
     called = {
         "forgotten": "has forgotten the concept", "unproven": "may have forgotten the concept",
