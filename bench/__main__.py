@@ -13,13 +13,14 @@ NAMES = {
     "forward": "the ranking pass against a bare batched forward pass",
     "inputs": "what people bring: how many forms end well, are refused clearly, or neither",
     "memory": "memory beside the model, from 1,000 to 100,000 sentences",
+    "methods": "the methods against one another: what each forgets, what that costs, whether it comes back",
     "model": "write a model with random weights at a real shape, to measure on",
     "rankers": "the rankings against one another: what a cut of each forgets and what it costs",
     "retraining": "retraining against a bare padded-batch loop",
     "text": "filtering and labelling: characters a second, and their growth with the length of a text",
     "ui": "the dashboard in Chromium: first page, page switch, heatmap, slider to refreshed preview",
 }
-OWN_FILES = ("model", "rankers")
+OWN_FILES = ("methods", "model", "rankers")
 """Those that write files of their own in place of figures."""
 
 

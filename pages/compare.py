@@ -7,14 +7,15 @@ from typing import Any
 import streamlit as st
 
 from pages.components.compare.chat import chat
+from pages.components.compare.headline import show_verdict
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics, show_never_knew
 from pages.components.compare.state_texts import show_texts, write_live, written_by_never_knew
 from pages.components.frame import show
 from pages.components.marked_text import escaped
-from pages.components.navigation import PRUNE, RETRAIN, finished_stages, is_done, run_beyond
+from pages.components.navigation import RETRAIN, edited_run, finished_stages, is_done
 from pages.components.progress import show_errors
 from pages.components.rows import download_buttons
-from pages.components.states import texts_by_prompt
+from pages.components.states import PRUNED, texts_by_prompt
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.methods.registry import NEVER_KNEW, state_title
 from unlearning_core.reports.csv import generations_csv, metrics_csv
@@ -30,7 +31,7 @@ def main() -> None:
     """Draw the page."""
     st.title("Compare")
     st.markdown("How much of the concept is gone, what did it cost, does it come back?")
-    run = run_beyond(PRUNE)
+    run = edited_run()
     if run is None:
         return
     done = finished_stages(run)
@@ -43,7 +44,7 @@ def main() -> None:
         metrics = metrics_so_far(run, states)
         # The answer in words, before the numbers.
         with st.container(border=True):
-            st.markdown(f"**{escaped(losses_sentence(metrics))}**")
+            show_verdict(run, metrics, losses_sentence(metrics))
             st.markdown("\n".join(f"- {escaped(sentence)}" for sentence in findings(metrics)))
         show_metrics(metrics)
         show_never_knew(metrics)
@@ -94,10 +95,11 @@ def downloads(run: Run, metrics: Mapping[str, Any], texts: Mapping[str, list[dic
         "generations.csv": generations_csv(texts),
         "config.json": run.config_bytes(),
     }
-    download_buttons(files | run.recipe_files())
+    cut = run.has_model(PRUNED)
+    download_buttons(files | (run.recipe_files() if cut else {}))
     st.caption(
-        "config.json runs the same without a screen: python -m unlearning_core run config.json. The recipe "
-        "(recipe.json with mask.safetensors) says which neurons were cut."
+        "config.json runs the same without a screen: python -m unlearning_core run config.json."
+        + (" The recipe (recipe.json with mask.safetensors) says which neurons were cut." if cut else "")
     )
     models = ", ".join(f"{state}: {run.model(state)}" for state in run.states() if state != "base")
     st.caption(f"The models, for AutoModelForCausalLM.from_pretrained. {models}")

@@ -96,13 +96,17 @@ def _columns(table: pd.DataFrame) -> dict[str, Any]:
         "made": st.column_config.DatetimeColumn("Made", format="YYYY-MM-DD HH:mm"),
         "model": "Model",
         "concept": "Concept",
+        "verdict": st.column_config.TextColumn(
+            "Verdict", help="On the last state of its model, from the page Proof. Empty: not checked yet."
+        ),
     }
     for column in table.columns.difference(COLUMNS, sort=False):
         state, name = column.split(".", 1)
         metric = METRICS[name]
         title = f"{metric.column or metric.title}, {state_title(state).lower()}"
         meaning = f"{metric.full_title}. {metric.meaning}"
-        columns[column] = st.column_config.NumberColumn(title, help=meaning, format="%+.3f")
+        form = "percent" if metric.unit == "share" else "%+.3f"
+        columns[column] = st.column_config.NumberColumn(title, help=meaning, format=form)
     return columns | {
         "cut": st.column_config.NumberColumn("Cut", format="localized", help="Neurons cut."),
         "ratio": st.column_config.NumberColumn("Share cut", format="percent", help="Of the neurons ranked."),

@@ -8,7 +8,7 @@ from pages.components.current_run import close_run, current_run, runs_root, show
 from pages.components.frame import show
 from pages.components.guide import is_guided, set_guided
 from pages.components.marked_text import escaped
-from pages.components.navigation import COMPARE, MODEL, PATH_PAGES, is_done
+from pages.components.navigation import MODEL, left_at
 from pages.components.new_run import REAL_ENGLISH, experiment_of, load_and_start
 from pages.components.progress import run_with_progress, show_errors
 from pages.components.run_summary import described
@@ -95,7 +95,7 @@ def recent_runs() -> None:
         line.markdown(escaped(described(run) + marks))
         if place.button("Open", key=f"open {run.id}", help=escaped(f"Open the run {run.id} where it was left.")):
             show_run(run)
-            st.switch_page(next((page.file for page in PATH_PAGES if not is_done(run, page)), COMPARE.file))
+            st.switch_page(left_at(run).file)
 
 
 show(main)

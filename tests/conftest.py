@@ -17,12 +17,14 @@ from unlearning_core.jobs.device_queue import VARIABLE
 install_import_hook(
     [
         *(f"unlearning_core.activations.{name}" for name in (
-            "accumulate", "alignment", "batches", "hooks", "massive", "reduce", "reservoir", "statistics",
+            "accumulate", "alignment", "batches", "hooks", "massive", "reduce", "reservoir", "residuals",
+            "statistics",
         )),
         *(f"unlearning_core.evaluation.{name}" for name in (
-            "curves", "divergence", "next_token", "ratio", "sampling", "truth_ratio",
+            "curves", "depth", "divergence", "linear_probe", "memorisation", "next_token", "patching", "ratio",
+            "readout", "sampling", "targets", "truth_ratio",
         )),
-        *(f"unlearning_core.edits.{name}" for name in ("hooks", "weights")),
+        *(f"unlearning_core.edits.{name}" for name in ("hooks", "residual_map", "weights")),
         "unlearning_core.models.mapping",
     ],
     "beartype.beartype",

@@ -9,10 +9,10 @@ import streamlit as st
 
 from pages.components.current_run import close_run
 from pages.components.marked_text import escaped
-from pages.components.navigation import COMPARE, PATH_PAGES, RETRAIN, Page, finished_stages, is_done
+from pages.components.navigation import COMPARE, PATH_PAGES, PROOF, RETRAIN, Page, finished_stages, is_done
 from pages.components.progress import run_and_redraw
-from pages.components.work import bring_up_to_date, go_on_in_background, last_progress
-from unlearning_core.runs import background
+from pages.components.work import bring_up_to_date, check_in_background, go_on_in_background, last_progress
+from unlearning_core.runs import background, proof
 from unlearning_core.runs.run import Run
 
 
@@ -60,8 +60,15 @@ TEXTS = {
     "Compare": GuideText(
         "All models are measured once more and put side by side.",
         "Put them side by side",
-        "Read the verdict, then what each model writes after the same words. The last tab lets you talk to two models "
-        "at once, and the report at the bottom can be handed on.",
+        "Read what the losses say, then what each model writes after the same words. The last tab lets you talk to two "
+        "models at once, and the report at the bottom can be handed on.",
+    ),
+    "Proof": GuideText(
+        "A model that does not say a word may still know it. Now every model is asked about the concept in many ways, "
+        "and it is tried to bring the concept back.",
+        "Try to break it",
+        "Read the verdict: which of the four questions are passed, and which are not. The column on the right is a "
+        "model that never knew the concept: that is what really forgotten looks like.",
     ),
 }  # fmt: skip
 
@@ -92,6 +99,8 @@ def guide(run: Run | None, title: str) -> None:
         st.markdown(text.after if done else text.before)
         if done:
             _offer_next(run, number)
+        elif proof.is_running(run):
+            st.caption("It is at work on the page Proof. You can close this page: it goes on.")
         elif background.is_running(run):
             _watch(run, page)
         else:
@@ -102,7 +111,7 @@ def guide(run: Run | None, title: str) -> None:
 
 
 def _offer_next(run: Run, number: int) -> None:
-    last = PATH_PAGES[number] is COMPARE
+    last = PATH_PAGES[number] is PROOF
     following = PATH_PAGES[0] if last else PATH_PAGES[number + 1]
     label = "End the demo and use my own model" if last else f"Go on to {following.title}"
     if st.button(label, key="guide on", type="primary", icon=":material/arrow_forward:"):
@@ -120,6 +129,9 @@ def _offer_work(run: Run, page: Page, button: str) -> None:
         return
     if page in (RETRAIN, COMPARE):  # a training goes on when the page is closed
         go_on_in_background(run)
+        st.rerun()
+    elif page is PROOF:
+        check_in_background(run, quick=True)
         st.rerun()
     else:
         run_and_redraw(button, lambda bar: bring_up_to_date(run, str(page.stage), bar), only_one=run.id)

@@ -28,6 +28,11 @@ def escaped(text: str) -> str:
     return _escape(text.strip())
 
 
+def unbroken(text: str) -> str:
+    """`text` in which no percent sign is torn from its number at the end of a line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
 def highlighted(
     text: str, spans: Iterable[Sequence[int]], changed: Iterable[Sequence[int]] = (), colour: str = CONCEPT
 ) -> str:

@@ -6,9 +6,11 @@ from typing import NamedTuple
 import streamlit as st
 
 from pages.components.current_run import current_run
-from unlearning_core.methods.registry import METHODS, states_of
+from unlearning_core.methods.registry import CANDIDATE, METHODS, methods_of, states_of
 from unlearning_core.runs import pipeline
+from unlearning_core.runs.proof_standing import is_current
 from unlearning_core.runs.run import Run
+from unlearning_core.runs.stages.proof import VERDICT
 
 
 class Page(NamedTuple):
@@ -29,23 +31,27 @@ RETRAIN = Page(
     "pages/retrain.py", "Retrain", ":material/model_training:", "measure retrained", "Retrain the model first"
 )
 COMPARE = Page("pages/compare.py", "Compare", ":material/compare_arrows:", "report", "Finish the run first")
-PATH_PAGES = (MODEL, CONCEPT, NEURONS, PRUNE, RETRAIN, COMPARE)
+PROOF = Page("pages/proof.py", "Proof", ":material/gavel:", VERDICT, "Check it first")
+PATH_PAGES = (MODEL, CONCEPT, NEURONS, PRUNE, RETRAIN, COMPARE, PROOF)
 """In the order in which a person walks through them."""
 
 START = Page("pages/start.py", "Start", ":material/home:")
+AUDIT = Page("pages/audit.py", "Audit", ":material/fact_check:")
 RUNS = Page("pages/runs.py", "Runs", ":material/folder_open:")
-PAGES = (START, *PATH_PAGES, RUNS)
+PAGES = (START, *PATH_PAGES, AUDIT, RUNS)
 """In the order of the navigation."""
 
 
-def _as_it_is(run: Run) -> tuple[str, bytes, str]:
+def as_it_is(run: Run) -> tuple[str, bytes, str]:
+    """What tells Streamlit's caches a run from itself with other settings or further results."""
     return str(run.folder), run.config_bytes(), json.dumps(run.status())
 
 
-@st.cache_data(show_spinner=False, max_entries=64, hash_funcs={Run: _as_it_is})
+@st.cache_data(show_spinner=False, max_entries=64, hash_funcs={Run: as_it_is})
 def finished_stages(run: Run) -> frozenset[str]:
-    """Stages whose result is there and belongs to the settings as they are now."""
-    return pipeline.finished_stages(run)
+    """Stages whose result is there and belongs to the settings as they are now; among them that of the verdict."""
+    found = pipeline.finished_stages(run)
+    return found | {VERDICT} if run.verdict() is not None and is_current(run) else found
 
 
 def is_done(run: Run | None, page: Page) -> bool:
@@ -73,6 +79,26 @@ def run_beyond(page: Page) -> Run | None:
     st.info(f"{first.when_missing}: this page builds on it.", icon=":material/arrow_back:")
     st.page_link(first.file, label=f"Go to {first.title}", icon=first.icon)
     return None
+
+
+def left_at(run: Run) -> Page:
+    """The page on which a person goes on with that run; with an audit where its outcome is shown."""
+    if [method.name for method, _ in methods_of(run.config)] == [CANDIDATE]:
+        return PROOF
+    return next((page for page in PATH_PAGES if not is_done(run, page)), PROOF)
+
+
+def is_at_end(run: Run) -> bool:
+    """Whether the last state of its model is made and measured."""
+    return f"measure {states_of(run.config)[-1]}" in finished_stages(run)
+
+
+def edited_run() -> Run | None:
+    """The open run if a model that was made of its base is measured in it; if not, says what is needed."""
+    run = current_run()
+    if run is not None and any(f"measure {state}" in finished_stages(run) for state in states_of(run.config)[1:]):
+        return run
+    return run_beyond(PRUNE)
 
 
 def link_to_next(page: Page) -> None:

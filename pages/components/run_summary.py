@@ -15,14 +15,15 @@ from unlearning_core.runs.run import Run
 def described(run: Run) -> str:
     """A run in a line: when, which model and concept, how far."""
     try:
-        config, status = run.config, run.status()
+        config, status, judged = run.config, run.status(), run.verdict()
     except (InputError, ValueError):
         return f"{run.id} (damaged)"
     stages = [name for name, known in status["stages"].items() if known.get("state") == "finished"]
     reached = f"up to {stages[-1]!r}" if stages else "nothing done yet"
     time = re.sub(r"^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d).*", r"\1-\2-\3 \4:\5", run.id)
     label = config.neural_probing.activations_label or "concept"
-    return f"{time}  {model_name(config.base_model.base_model_path)}, {label}: {status['state']}, {reached}"
+    line = f"{time}  {model_name(config.base_model.base_model_path)}, {label}: {status['state']}, {reached}"
+    return line if judged is None else f"{line}, verdict: {judged['verdict']}"
 
 
 def sidebar(run: Run | None) -> None:

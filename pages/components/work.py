@@ -1,12 +1,13 @@
 """Bringing a run up to date from a page: here under a bar, or in a process of its own that outlives the page."""
 
+from collections.abc import Collection
 from contextlib import nullcontext
 from typing import Any
 
 from pages.components.model_cache import base_model, forget_models
 from unlearning_core.errors import InputError
 from unlearning_core.progress import ProgressCallback
-from unlearning_core.runs import background
+from unlearning_core.runs import background, proof
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import execute
 from unlearning_core.runs.run import Run
@@ -16,6 +17,8 @@ def refuse_if_busy(run: Run) -> None:
     """Raises InputError while a process in the background works on the run."""
     if background.is_running(run):
         raise InputError("This run is being retrained at the moment. Wait for it, or stop it on the Retrain page.")
+    if proof.is_running(run):
+        raise InputError("This run is being checked at the moment. Wait for it, or stop it on the Proof page.")
 
 
 def bring_up_to_date(run: Run, until: str, progress: ProgressCallback, *, with_model: bool = True) -> None:
@@ -39,6 +42,17 @@ def go_on_in_background(run: Run) -> None:
     forget_models()
     run.manifest.update(state="running", stage=None, message="")
     background.start(run, "report")
+
+
+def check_in_background(run: Run, parts: Collection[str] | None = None, *, quick: bool = False) -> None:
+    """Evaluate the run in a process of its own; what is not made yet is made first.
+
+    Raises:
+        InputError: somebody works on the run already.
+    """
+    refuse_if_busy(run)
+    forget_models()
+    proof.start(run, parts, quick=quick)
 
 
 def last_progress(run: Run) -> tuple[float, dict[str, Any]]:

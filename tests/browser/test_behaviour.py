@@ -34,7 +34,7 @@ FOREIGN = [
 ]
 """Prompts that would load something from elsewhere, were they more than text."""
 
-PAGES = ("Start", "Model", "Concept", "Neurons", "Prune", "Retrain", "Compare", "Runs")
+PAGES = ("Start", "Model", "Concept", "Neurons", "Prune", "Retrain", "Compare", "Proof", "Audit", "Runs")
 
 
 def prepared(dashboard: Dashboard, folder: Path, until: str, **changes: dict) -> Run:

@@ -139,8 +139,14 @@ def test_the_guided_demo_on_smallworld(page: Page, dashboard: Dashboard) -> None
     settled(page)
     no_errors(page)
     picture(page, pictures, "compare")
-    press(page, "End the demo and use my own model")
-    arrived(page, "Model")
+    press(page, "Go on to Proof")
+    arrived(page, "Proof")
+    expect(page.get_by_test_id("stMain").get_by_role("button", name="Try to break it")).to_be_visible()
+    expect(page.get_by_text("Relearning race")).to_be_visible(timeout=LONG)
+    settled(page)
+    no_errors(page)
+    picture(page, pictures, "proof")
+    press(page, "Leave")
     expect(page.get_by_text("Guided demo")).to_have_count(0)
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -17,11 +18,12 @@ from unlearning_core.progress import Progress
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.proof import prove
 from unlearning_core.runs.run import Run
+from unlearning_core.runs.transfer import export_run, import_run
 
 SMALL = {
-    "max_statements": 64, "max_texts": 32, "max_questions": 24, "question_samples": 1, "prompt_samples": 1,
-    "new_tokens": 24, "depth_texts": 8, "learning_rates": [1e-4, 3e-3], "relearning_steps": 8, "attack_samples": 2,
-    "control": False,
+    "max_statements": 64, "max_texts": 32, "max_questions": 24, "question_samples": 1, "answer_tokens": 24,
+    "prompt_samples": 1, "new_tokens": 24, "depth_texts": 8, "learning_rates": [1e-4, 3e-3], "relearning_steps": 8,
+    "attack_samples": 2, "control": False,
 }  # fmt: skip
 THIN = ("losses", "questions", "writing")
 
@@ -77,9 +79,9 @@ def test_it_measures_every_state_judges_each_and_writes_what_scripts_read(
     assert written["verdict"] in ("not forgotten", "harmful")
     assert (run.folder / "verdict.json").is_file()
     for one in written["states"].values():
-        named = [check["metric"] for check in one["checks"] if check["passed"] is False]
+        named = [check["metric"] for check in one["checks"] if check["judges"] and check["passed"] is False]
         assert one["failed"] == named
-        assert (one["verdict"] == "forgotten") == all(check["passed"] for check in one["checks"])
+        assert (one["verdict"] == "forgotten") == all(check["passed"] for check in one["checks"] if check["judges"])
     assert main(["report", str(run.folder)]) == 0
     assert written["sentence"] in capsys.readouterr().out
     assert main(["report", str(run.folder), "--model-card", "pruned"]) == 0
@@ -90,6 +92,16 @@ def test_it_measures_every_state_judges_each_and_writes_what_scripts_read(
         sentence in card for sentence in (written["sentence"], written["states"]["pruned"]["checks"][0]["sentence"])
     )
     assert main(["report", str(run.folder), "--model-card", "retrained"]) == 2
+
+
+def test_an_exported_run_takes_its_evaluation_along(run: Run, tmp_path: Path) -> None:
+    moved = import_run(export_run(run, tmp_path / "run.zip"), tmp_path / "runs")
+    assert moved.verdict() == run.verdict() is not None
+    for state in ("base", "pruned"):
+        own, theirs = (one.proof_frames("losses", state) for one in (run, moved))
+        assert own is not None
+        assert theirs is not None
+        pd.testing.assert_frame_equal(own["losses"], theirs["losses"])
 
 
 def test_what_is_up_to_date_is_not_measured_again(run: Run) -> None:
@@ -125,6 +137,20 @@ def test_the_settings_of_a_proof_make_no_other_run(run: Run, tmp_path: Path) -> 
     assert main(["run", str(tmp_path / "config.json"), "--output-dir", str(root)]) == 0
     assert [path.name for path in root.glob("2*")] == [run.id]
     assert run.config.proof.relearning_steps == 3
+
+
+@pytest.mark.parametrize("name", ["questions", "attack_texts", "other_sense_texts", "prompts"])
+def test_a_file_that_is_not_there_is_refused_before_anything_is_measured(
+    run: Run, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, good = len(states_measured(run)), run.config
+    changed = run.config
+    setattr(changed.proof, name, str(run.folder / "missing.txt"))
+    run.save_config(changed)
+    assert main(["evaluate", str(run.folder)]) == 2
+    run.save_config(good)
+    assert f"proof.{name}" in capsys.readouterr().err
+    assert len(states_measured(run)) == before
 
 
 def test_an_unknown_part_is_refused(run: Run) -> None:

@@ -11,7 +11,7 @@ from pages.components.guide import TEXTS, is_guided, set_guided
 from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import process_identity
-from unlearning_core.runs import background
+from unlearning_core.runs import background, proof
 from unlearning_core.runs.listing import list_runs
 
 
@@ -41,7 +41,8 @@ def test_the_guided_demo_goes_from_page_to_page_by_its_one_button(
     open_page: OpenPage, new_run: NewRun, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The demo's experiment on a tiny model: the same path, in seconds.
-    other = new_run()
+    small = {"max_texts": 8, "max_questions": 8, "new_tokens": 4, "relearning_steps": 2, "learning_rates": [1e-3]}
+    other = new_run(proof=small | {"control": False, "relearning_batch": 4, "attack_samples": 2, "depth_texts": 4})
     tiny = other.config
     monkeypatch.setattr("pages.components.new_run.starter_config", lambda name: tiny)
     monkeypatch.setattr("unlearning_core.models.sources.starters.BundledStarter.unavailable", lambda self: None)
@@ -53,23 +54,25 @@ def test_the_guided_demo_goes_from_page_to_page_by_its_one_button(
     for title in TEXTS:
         assert headings(fine(app)) == [title]
         guided = {one.key: one for one in app.button}
-        if title == "Retrain":
+        if title in ("Retrain", "Proof"):
             guided["guide do"].click().run()
-            assert background.is_running(run)
-            psutil.Process(json.loads((run.job_folder("background") / "process.json").read_text())["pid"]).wait(120)
+            work, folder = (background, "background") if title == "Retrain" else (proof, proof.JOB)
+            assert work.is_running(run)
+            psutil.Process(json.loads((run.job_folder(folder) / "process.json").read_text())["pid"]).wait(120)
             app.run()
         elif title not in ("Model", "Compare"):
             assert "guide on" not in guided
             guided["guide do"].click().run()
         fine(app)
         on = next(one for one in app.button if one.key == "guide on")
-        if title == "Compare":
+        if title == "Proof":
             assert "my own model" in on.label
         on.click().run()
     assert headings(fine(app)) == ["Model"]
     assert "run" not in app.query_params
     assert not is_guided(run)
     assert run.status()["state"] == "finished"
+    assert run.verdict() is not None
 
 
 def test_the_guide_waits_for_what_is_prepared_in_the_background_and_can_be_left(
@@ -109,7 +112,7 @@ def test_one_run_is_listed_exported_and_deleted_after_a_second_question(
     assert table[["pruned.forget_delta", "pruned.retain_delta"]].values.tolist() == [[0.5, 0.25]]
     assert "Export config.json" in [download.label for download in app.get("download_button")]
     links = [link.proto for link in app.get("page_link")]
-    assert len([link for link in links if run.id in link.query_string]) == 6
+    assert len([link for link in links if run.id in link.query_string]) == 7
     button(app, "Yes, delete this run").click().run()
     assert list_runs(runs) == []
     assert "run" not in fine(app).query_params

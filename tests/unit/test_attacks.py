@@ -40,7 +40,7 @@ MATCHER = Matcher(Concept(WORDS))
 MATERIAL = Material(
     MATCHER,
     statements=tuple(label_text(f"You can see a {word} beside the {place}.", MATCHER) for word in WORDS
-                     for place in ("window", "river", "table", "seat", "door", "house", "boat", "cat")),
+                     for place in ("window", "river", "table", "seat", "door", "house")),
     retain=("A small boat crossed the river.", "The dog barks at 7 in the morning."),
     other_text=("It's a café, isn't it?", "Naïve travellers' stories are told there."),
     attack=tuple(label_text(f"She put the {word} near {place}.", MATCHER) for word in WORDS
@@ -65,6 +65,20 @@ def edited(loaded: Any, seed: int = 1) -> Any:
         for weight in model.parameters():
             weight.add_(0.2 * torch.randn(weight.shape, generator=generator))
     return replace(loaded, model=model, map=map_model(model))
+
+
+@pytest.fixture(scope="module")
+def knowing() -> Any:
+    """A base that predicts the statements better than any other model."""
+    loaded = tiny("gpt2")
+    texts = [loaded.tokenizer(item.text)["input_ids"][:10] for item in MATERIAL.statements]
+    ids = torch.tensor([text for text in texts if len(text) == 10])
+    optimizer = torch.optim.Adam(loaded.model.parameters(), lr=1e-2)
+    for _ in range(15):
+        optimizer.zero_grad()
+        loaded.model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+    return loaded
 
 
 def subject(state: Any, base: Any, mask: Mask | None = None) -> Subject:
@@ -148,23 +162,22 @@ def test_a_concept_of_one_word_cannot_be_split() -> None:
     assert no_two_halves(MATERIAL) is None
 
 
-def test_teaching_some_facts_is_measured_on_the_others_alone() -> None:
-    base = tiny("gpt2")
-    table = attack_facts(subject(edited(base), base), MATERIAL, SETTINGS, silent)["losses"]
+def test_teaching_some_facts_is_measured_on_the_others_alone(knowing: Any) -> None:
+    table = attack_facts(subject(edited(knowing), knowing), MATERIAL, SETTINGS, silent)["losses"]
     _, tested = split_words(MATERIAL, 0)
     statements = statements_on(MATERIAL.statements, tested)
-    assert table["base_nats"].iloc[0] == pytest.approx(measure(base, statements).nll("concept").value)
+    assert table["base_nats"].iloc[0] == pytest.approx(measure(knowing, statements).nll("concept").value)
     assert table["tested"].unique().tolist() == [", ".join(sorted(tested))]
-    assert table["learning_rate"].unique().tolist() == [1e-4, 1e-2]
-    assert table["step"].max() == 2
+    assert table["learning_rate"].unique().tolist() == [1e-3]
+    assert table["step"].tolist() == [0, 1, 2]
+    assert table["samples"].tolist() == [0, 2, 4]
 
 
 @pytest.mark.parametrize("attack", [attack_retain, attack_other_text])
-def test_training_without_the_concept_releases_the_mask(attack: Any) -> None:
-    base = tiny("gpt2")
-    state, mask = edited(base), half_cut(base)
+def test_training_without_the_concept_releases_the_mask(attack: Any, knowing: Any) -> None:
+    state, mask = edited(knowing), half_cut(knowing)
     bake(state.model, mask)
-    table = attack(subject(state, base, mask), MATERIAL, SETTINGS, silent)["losses"]
+    table = attack(subject(state, knowing, mask), MATERIAL, SETTINGS, silent)["losses"]
     assert set(table["mask"]) == {"released"}
     assert table["concept_nats"].nunique() > 2
     assert not survivors(state.model, mask)

@@ -141,3 +141,10 @@ def test_the_schema_describes_every_key() -> None:
         properties = schema["$defs"][section]["properties"]
         assert all("description" in field for field in properties.values()), section
     assert {"base_model", "neural_probing", "retraining", "test_prompts"} <= set(schema["properties"])
+
+
+def test_settings_that_say_nothing_are_the_same_settings_when_they_are_read_back() -> None:
+    # A default of 1 for a number with a point comes back as 1.0: the run of these settings was then never found again.
+    said = ExperimentConfig()
+    read = ExperimentConfig.model_validate(json.loads(json.dumps(said.model_dump())))
+    assert json.dumps(read.model_dump()) == json.dumps(said.model_dump())

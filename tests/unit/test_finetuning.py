@@ -47,7 +47,7 @@ def by_hand(model: Any, texts: list[list[int]], batches: list[list[int]]) -> Any
     return trained
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama", "qwen2"])
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2", "mixtral"])
 def test_three_steps_are_those_of_a_plain_loop(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finetuning, "POSITIONS", 24)  # a batch is run in parts
     loaded = tiny(family)

@@ -152,6 +152,7 @@ def test_the_terminals_table_leaves_out_what_no_state_has_and_says_what_an_inter
 def test_tables_are_read_by_section_with_each_change_below_what_changed() -> None:
     every = {"base": dict.fromkeys(METRICS, 1.0)}
     assert [metric.name for metric in shown(every, "table")] == [
+        *("questions_answered", "questions_exact"),
         *("concept_nll", "forget_delta", "retain_nll", "retain_delta"),
         *("neighbour_nll", "neighbour_delta", "rest_nll", "rest_delta"),
         *("concept_accuracy", "retain_accuracy", "neighbour_accuracy", "rest_accuracy"),
@@ -168,7 +169,13 @@ def test_the_headline_has_the_parts_of_a_loss_in_place_of_the_whole() -> None:
         "concept_words_per_100",
     ]
     parts = plain | dict.fromkeys(("neighbour_nll", "rest_nll"), 1.0)
-    assert [metric.name for metric in headline({"base": parts})] == ["concept_nll", "neighbour_nll", "rest_nll"]
+    assert [metric.name for metric in headline({"base": parts})] == [
+        *("concept_nll", "neighbour_nll", "rest_nll", "concept_words_per_100"),
+    ]
+    asked = parts | {"questions_exact": 0.5}
+    assert [metric.name for metric in headline({"base": asked})] == [
+        *("questions_exact", "concept_nll", "neighbour_nll", "rest_nll"),
+    ]
 
 
 def test_a_metric_is_one_row_of_the_registry_and_is_shown_everywhere(

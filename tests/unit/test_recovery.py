@@ -26,7 +26,7 @@ def curve(losses: dict[tuple[float, str], list[float]], base: float = 2.0, forgo
         for (rate, mask), one in losses.items()
         for number, nats in enumerate(one)
     ]
-    return pd.DataFrame(rows).assign(base_nats=base, forgotten_nats=forgotten)
+    return pd.DataFrame(rows).assign(base_nats=base, forgotten_nats=forgotten, unrelated_nats=math.nan)
 
 
 def test_levels_lie_between_base_and_forgotten_whatever_a_contender_starts_from() -> None:
@@ -108,9 +108,16 @@ def test_what_was_never_gone_counts_before_any_attack() -> None:
     assert won_back(base_like, never_knew).value == 1.0
 
 
+def test_without_such_a_model_what_an_attack_makes_of_the_words_everywhere_does_not_count() -> None:
+    table = curve({(1e-4, "none"): [12.0, 8.0, 7.0]})
+    assert won_back({"losses": table.assign(unrelated_nats=[12.0, 8.5, 9.0])}).value == pytest.approx(0.2)
+    assert won_back({"losses": table.assign(unrelated_nats=[20.0, 20.0, 20.0])}).value == pytest.approx(0.5)
+    assert won_back({"losses": table.assign(unrelated_nats=[11.0, 7.0, 6.0])}).value == 0.0
+
+
 def weights(rows: dict[str, float]) -> dict[str, pd.DataFrame]:
     table = pd.DataFrame({"weights": list(rows), "concept_nats": list(rows.values())})
-    return {"losses": table.assign(base_nats=2.0, forgotten_nats=12.0)}
+    return {"losses": table.assign(base_nats=2.0, forgotten_nats=12.0, unrelated_nats=math.nan)}
 
 
 def test_what_cannot_be_done_to_the_never_knew_model_is_held_against_it_as_it_is() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_models import tiny
 
-from unlearning_core.concepts.labelling import label_text
+from unlearning_core.concepts.labelling import LabelledText, label_text
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.words import Concept
 from unlearning_core.config.schema import ProofSection
@@ -76,13 +76,17 @@ def test_the_race_of_a_state(base: Any) -> None:
     subject = Subject("pruned", state, base, twin)
     race = relearn(subject, MATERIAL, SETTINGS, told.append)["race"]
     assert race.columns.tolist() == [
-        "learning_rate", "mask", "step", "samples", "concept_nats", "concept_stderr", "retain_nats", "base_nats",
-        "forgotten_nats",
+        "learning_rate", "mask", "step", "samples", "concept_nats", "concept_stderr", "retain_nats", "unrelated_nats",
+        "base_nats", "forgotten_nats",
     ]  # fmt: skip
     assert np.allclose(race["base_nats"], concept_nats(base))
     assert np.allclose(race["forgotten_nats"], concept_nats(twin))
     first = race[race["step"] == 0]
     assert np.allclose(first["concept_nats"], concept_nats(state))
+    of_retain = measure(state, [*STATEMENTS, *map(LabelledText, RETAIN)]).sentences.iloc[len(STATEMENTS) :]
+    expected = of_retain["retain_nats"].sum() / of_retain["retain_tokens"].sum()
+    assert np.allclose(first["retain_nats"], expected)
+    assert race["unrelated_nats"].isna().all()
     assert first["learning_rate"].tolist() == [1e-3, 1e-2]
     assert set(race["mask"]) == {"none"}
     assert (race["samples"] == 2 * race["step"]).all()
@@ -120,6 +124,7 @@ def test_without_a_never_knew_model_forgotten_is_the_loss_behind_unrelated_text(
     rows = unrelated(base, material, SETTINGS, 0, silent)
     expected = rows["concept_nats"].sum() / rows["concept_tokens"].sum()
     assert probe.gap.forgotten == pytest.approx(expected)
+    assert probe.measure(probe.meter(base))["unrelated_nats"] == pytest.approx(expected)
     twin = tiny("gpt2", seed=5)
     shuffled = SETTINGS.model_copy(update={"reference": "shuffled"})
     assert make_probe(Subject("base", base, base, twin), material, shuffled).gap.forgotten == pytest.approx(expected)

@@ -57,7 +57,7 @@ def test_another_rate_can_be_chosen() -> None:
 def test_small_multiples_have_a_panel_a_rate_and_one_legend() -> None:
     figure = relearning_rates(RACES)
     titles = [note.text for note in figure.layout.annotations]
-    assert titles[:2] == ["0.0001", "0.001"]
+    assert titles[:2] == ["rate 0.0001", "rate 0.001"]
     assert titles.count("50% back") == 1
     assert len(figure.data) == 6
     assert {trace.xaxis for trace in figure.data} == {"x", "x2"}

@@ -45,6 +45,8 @@ def test_the_attacker_has_three_hundred_sentences_about_seats_that_nothing_else_
     used = [row["text"] for row in rows(SEATS / "sentences.jsonl")]
     used += (SEATS / "other_sense.txt").read_text(encoding="utf-8").splitlines()
     assert not keys(texts) & keys(used)
+    asked = [each.prompt for each in read_question_set(SEATS / "questions.jsonl")]
+    assert [prompt for prompt in asked if any(prompt in text for text in texts)] == []
     members = Counter(row["member"] for row in attack)
     assert len(members) == 15  # fourteen seats, and several or none
     assert min(members.values()) >= 15

@@ -69,7 +69,7 @@ def print_verdict(verdict: dict[str, Any]) -> None:
             if checks:
                 print(f"  {title}")
             for check in checks:
-                mark = {True: "passed", False: "FAILED", None: "-"}[check["passed"]]
+                mark = {True: "passed", False: "FAILED", None: "-"}[check["passed"] if check["judges"] else None]
                 print(f"    {mark:7} {check['sentence']}")
         print(f"  {found['sentence']}")
     print(f"\nVerdict: {verdict['verdict']}{' (quick look)' if verdict['quick'] else ''}")

@@ -124,7 +124,7 @@ class RetrainingSection(Section):
     dataset_column: str | None = Field(None, description="its text column")
     dataset_reading: TextReadingSection = Field(default_factory=TextReadingSection, description="where in doubt")
     max_train_texts: int | None = Field(None, ge=1, description="training texts at most")
-    num_train_epochs: float = Field(1, ge=1e-6, le=10_000, description="passes over the text")
+    num_train_epochs: float = Field(1.0, ge=1e-6, le=10_000, description="passes over the text")
     max_steps: int | None = Field(None, ge=1, le=2**31, description="stop after so many optimizer steps")
     learning_rate: float = Field(2e-5, ge=1e-12, le=1, description="peak learning rate (2e-5 is usual)")
     weight_decay: float = Field(0.01, ge=0, le=10, description="AdamW weight decay")
@@ -205,9 +205,10 @@ class ProofSection(Section):
     max_statements: int = Field(200, ge=8, description="texts about the concept that are measured at most")
     max_texts: int = Field(200, ge=8, description="texts of each other kind that are measured at most")
     max_questions: int = Field(120, ge=8, description="questions about the concept at most, half as many of each other")
-    question_samples: int = Field(2, ge=0, description="sampled answers to each question, beside the greedy one")
+    question_samples: int = Field(1, ge=0, description="sampled answers to each question, beside the greedy one")
+    answer_tokens: int = Field(24, ge=4, le=4096, description="length of an answer at most")
     prompt_samples: int = Field(4, ge=1, description="texts written after each prompt")
-    new_tokens: int = Field(40, ge=4, le=4096, description="length of an answer or a text")
+    new_tokens: int = Field(40, ge=4, le=4096, description="length of a text")
     depth_texts: int = Field(64, ge=4, description="texts about the concept that the depth is measured on at most")
     learning_rates: list[float] = Field(
         default_factory=lambda: [2e-5, 1e-4, 3e-4, 1e-3, 3e-3], min_length=1, description="of the relearning race"
@@ -219,10 +220,13 @@ class ProofSection(Section):
     thresholds: ThresholdSection = Field(default_factory=ThresholdSection, description="what the verdict asks")
 
     def quick(self) -> "ProofSection":
-        """The same with about a quarter of the work: for a first look."""
+        """The same with about a quarter of the work: for a first look.
+
+        As many texts are measured: on fewer, what it cost cannot be told from the noise of a training.
+        """
         smaller = {
-            "max_statements": 64, "max_texts": 32, "max_questions": 40, "question_samples": 0, "prompt_samples": 1,
-            "new_tokens": 24, "depth_texts": 16, "relearning_steps": 32, "attack_samples": 8,
+            "max_statements": 64, "max_questions": 40, "question_samples": 0, "prompt_samples": 1,
+            "new_tokens": 24, "answer_tokens": 24, "depth_texts": 16, "relearning_steps": 32, "attack_samples": 8,
         }  # fmt: skip
         values = {name: min(value, getattr(self, name)) for name, value in smaller.items()}
         return self.model_copy(update=values | {"learning_rates": self.learning_rates[1:4] or self.learning_rates})

@@ -40,7 +40,7 @@ def ask(subject: Subject, material: Material, settings: ProofSection, progress: 
             subject.loaded,
             chosen,
             samples=settings.question_samples,
-            new_tokens=settings.new_tokens,
+            new_tokens=settings.answer_tokens,
             seed=subject.seed,
             progress=progress,
         )

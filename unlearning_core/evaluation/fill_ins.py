@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from unlearning_core.concepts.labelling import LabelledText
-from unlearning_core.evaluation.question_sets import Question
+from unlearning_core.evaluation.question_sets import Question, words_of
 
 LEAST_WORDS = 4
 """Words before the gap: fewer say too little of what is meant."""
@@ -18,7 +18,7 @@ def fill_ins(statements: Iterable[LabelledText]) -> list[Question]:
     for item in statements:
         start, end = item.spans[0]
         lead = item.text[:start].rstrip()
-        if len(lead.split()) >= LEAST_WORDS:
+        if len(words_of(lead)) >= LEAST_WORDS:
             found[lead] = Question(
                 lead, (item.text[start:end],), "fill_in", "concept", item.words[0] if item.words else ""
             )

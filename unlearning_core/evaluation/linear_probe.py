@@ -33,7 +33,7 @@ def right_elsewhere(
     ends = np.cumsum([len(known) for known in classes])[:-1]
     right = np.zeros(labels.shape, bool)
     for fitted, tested in GroupKFold(folds).split(states, groups=groups):
-        probe = make_pipeline(StandardScaler(), RidgeCV(PENALTIES, alpha_per_target=True))
+        probe = make_pipeline(StandardScaler(), RidgeCV(list(PENALTIES), alpha_per_target=True))
         probe.fit(states[fitted].astype(np.float64), indicators[fitted].astype(np.float64))
         told = np.split(probe.predict(states[tested].astype(np.float64)), ends, axis=1)
         for task, (values, known) in enumerate(zip(told, classes, strict=True)):

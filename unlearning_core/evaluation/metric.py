@@ -12,7 +12,7 @@ Place = Literal["table", "headline", "runs", "proof"]
 evaluation. `metrics.json` and the CSV hold every metric.
 """
 
-Section = Literal["losses", "accuracies", "texts", "never knew", "gone", "cost", "back"]
+Section = Literal["gone", "losses", "accuracies", "texts", "never knew", "cost", "back"]
 
 Values = Mapping[str, Mapping[str, float | None]]
 """What `metrics.json` holds: by state, by metric; the standard error of `name` is `name_stderr`, and the ends of an

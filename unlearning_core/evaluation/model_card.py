@@ -58,8 +58,13 @@ def model_card(
     for subject, title in SUBJECTS.items() if judged else ():
         checks = [check for check in judged["checks"] if check["subject"] == subject]
         if checks:
-            marks = {True: "passed", False: "**failed**", None: "not measured"}
-            lines += ["", f"### {title}", "", *(f"- {marks[check['passed']]}: {check['sentence']}" for check in checks)]
+            marks = {True: "passed", False: "**failed**", None: "not counted"}
+            lines += [
+                "",
+                f"### {title}",
+                "",
+                *(f"- {marks[check['passed'] if check['judges'] else None]}: {check['sentence']}" for check in checks),
+            ]
     lines += ["", "## Measured", "", *_table(metrics, state), ""]
     return "\n".join(lines)
 

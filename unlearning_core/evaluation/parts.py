@@ -70,7 +70,7 @@ _ROWS: tuple[Part, ...] = (
         group="gone",
         compute=_late("answers", "ask"),
         reads=("questions",),
-        settings=("max_questions", "question_samples", "new_tokens"),
+        settings=("max_questions", "question_samples", "answer_tokens"),
         possible=lambda material, has: None if material.questions else NO_QUESTIONS,
     ),
     Part(
@@ -140,6 +140,7 @@ _ROWS: tuple[Part, ...] = (
         states="edited",
         never_knew=True,
         attack=True,
+        judged="beside never-knew",
     ),
     Part(
         name="attack_retain",
@@ -195,6 +196,7 @@ _ROWS: tuple[Part, ...] = (
         states="edited",
         never_knew=True,
         attack=True,
+        judged="never",  # a cut, however right, is undone by the weights that were cut
     ),
     Part(
         name="attack_prefix",
@@ -203,7 +205,7 @@ _ROWS: tuple[Part, ...] = (
         group="back",
         compute=_late("attacks.asking", "attack_prefix"),
         reads=("questions",),
-        settings=("new_tokens",),
+        settings=("answer_tokens",),
         possible=_asking_possible,
         attack=True,
     ),
@@ -214,7 +216,7 @@ _ROWS: tuple[Part, ...] = (
         group="back",
         compute=_late("attacks.asking", "attack_sampling"),
         reads=("questions",),
-        settings=("new_tokens", "attack_samples"),
+        settings=("answer_tokens", "attack_samples"),
         possible=_asking_possible,
         attack=True,
     ),

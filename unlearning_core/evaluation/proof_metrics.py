@@ -45,12 +45,13 @@ _GONE = (
     _row(
         "gone", "questions_answered", "Questions about the concept still answered",
         "Of the questions that the base answers right, the share that still is.", ("base questions", "questions"),
-        late("answers", "share_still_right"), unit="share", better="lower", shown_in=("proof", "runs"),
+        late("answers", "share_still_right"), unit="share", better="lower", shown_in=("table", "proof", "runs"),
         column="Answered",
     ),
     _row(
         "gone", "questions_exact", "Questions about the concept answered right", "Of all questions asked.",
         ("questions",), late("answers", "share_exact", about="concept"), unit="share", better="lower",
+        shown_in=("table", "headline", "proof"),
     ),
     _row(
         "gone", "questions_rouge", "Nearness of the answers to the right ones",

@@ -67,9 +67,9 @@ def is_answered(reply: str, question: Question) -> bool:
     The answer's words must stand there side by side and whole; the reply to a fill-in must begin with them, because
     they complete the sentence. What follows is not read: small models go on with a question of their own.
     """
-    said = _words(next(iter(reply.strip().splitlines()), ""))
+    said = words_of(next(iter(reply.strip().splitlines()), ""))
     for answer in question.answers:
-        wanted = _words(answer)
+        wanted = words_of(answer)
         places = range(1 if question.form == "fill_in" else max(len(said) - len(wanted) + 1, 0))
         if wanted and any(said[place : place + len(wanted)] == wanted for place in places):
             return True
@@ -108,7 +108,7 @@ def _question(row: Any, where: str) -> Question:
         raise InputError(f"{where}: prompt is {prompt!r}; expected the text that the model goes on from.")
     if not isinstance(answers, list) or not answers or not all(isinstance(each, str) for each in answers):
         raise InputError(f"{where}: answers is {answers!r}; expected a list of one or more accepted answers.")
-    if empty := [each for each in answers if not _words(each)]:
+    if empty := [each for each in answers if not words_of(each)]:
         raise InputError(f"{where}: the answer {empty[0]!r} holds no word, so no reply could give it. Leave it out.")
     form, about = row.get("form", "direct"), row.get("about", "concept")
     for key, value, known in (("form", form, FORMS), ("about", about, ABOUT)):
@@ -120,5 +120,6 @@ def _question(row: Any, where: str) -> Question:
     return Question(prompt, tuple(answers), form, about, **texts)
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of a text as answers are compared: casefolded, without punctuation; letters of unspaced scripts."""
     return _WORD.findall(normalize("NFKC", text).casefold())

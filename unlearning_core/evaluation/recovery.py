@@ -130,13 +130,16 @@ def won_back(found: Frames, never_knew: Frames | None = None) -> Estimate:
 
     An attack that trains a model also teaches one that never knew, or only makes it less sure that the concept's words
     never come. So the loss is compared with that of the never-knew model after the same attack, step by step:
-    (never-knew's - state's) / (R - L0), clipped to [0, 1]; where there is no such model, with R itself. The largest
-    value counts, the one before the attack among them: an edit that forgot little has little to win back, but
+    (never-knew's - state's) / (R - L0), clipped to [0, 1]. Where there is no such model it is compared with the
+    attacked model's own loss on the same words behind unrelated text, or with R if that is lower: what an attack makes
+    of the words wherever they stand is not the concept. That tends to be too high: SmallWorld's twin, measured as if
+    there were no twin, has .43 after other facts (.23 before) and .22 after text without the concept (.14 before). The
+    largest value counts, the one before the attack among them: an edit that forgot little has little to win back, but
     everything is there.
 
     Args:
         found: `losses`: rows of (what was done, in the columns of `WAYS` that are there, `concept_nats`, `base_nats`,
-            `forgotten_nats`).
+            `forgotten_nats`, `unrelated_nats`).
         never_knew: the same of the model that never knew.
     """
     rows = found["losses"]
@@ -151,13 +154,13 @@ WAYS = ("learning_rate", "step", "weights")
 
 
 def excess(rows: pd.DataFrame, never_knew: pd.DataFrame | None) -> pd.Series:
-    """How many nats each row lies below the forgotten loss, that of the never-knew model after the same where known.
+    """How many nats each row lies below the loss of a model that has forgotten, after the same attack where known.
 
     What cannot be done to that model (it has no cut neurons) is held against its loss as it is. Steps that it was not
     trained for, because the lesson itself had taught it the concept before, say nothing and are left out.
     """
     if never_knew is None or never_knew.empty:
-        return rows["forgotten_nats"] - rows["concept_nats"]
+        return rows[["forgotten_nats", "unrelated_nats"]].min(axis=1) - rows["concept_nats"]
     keys = [key for key in WAYS if key in rows]
     reference = never_knew[[*keys, "concept_nats"]].rename(columns={"concept_nats": "reference"})
     both = rows.merge(reference, on=keys, how="left")

@@ -30,10 +30,10 @@ def shown(values: Values, place: Place) -> list[Metric]:
 
 
 def headline(values: Values) -> list[Metric]:
-    """The three metrics to look at first; in place of a whole its parts, where they were measured."""
+    """The four metrics to look at first; in place of a whole its parts, where they were measured."""
     found = shown(values, "headline")
     wholes = {metric.part_of for metric in found}
-    return [metric for metric in found if metric.name not in wholes][:3]
+    return [metric for metric in found if metric.name not in wholes][:4]
 
 
 def formatted(values: Mapping[str, float | None], name: str) -> str:

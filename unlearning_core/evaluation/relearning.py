@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from unlearning_core.concepts.labelling import LabelledText
@@ -25,11 +26,11 @@ from unlearning_core.evaluation.likelihood import Meter
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
 from unlearning_core.evaluation.recovery import NEARLY_ALL, Gap
 from unlearning_core.evaluation.suite import Frames, Material, Subject
-from unlearning_core.evaluation.text_losses import some, unrelated
+from unlearning_core.evaluation.text_losses import behind_unrelated, some
 from unlearning_core.models.loading import LoadedModel
-from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.progress import Progress, ProgressCallback
 
-STATEMENTS, RETAIN, TOKENS = 64, 32, 4096
+STATEMENTS, RETAIN, TOKENS = 48, 16, 4096
 """Texts about the concept and others that are watched at most, and tokens of each kind: a training is measured some
 twenty times."""
 
@@ -47,23 +48,34 @@ class Probe:
     Attributes:
         statements: texts about the concept.
         retain: texts without it; may be empty.
+        unrelated: the statements' concept words behind unrelated text, where that is what forgotten means; else empty.
         gap: the base's and the forgotten loss on exactly these statements.
     """
 
     statements: Sequence[LabelledText]
     retain: Sequence[LabelledText]
+    unrelated: Sequence[LabelledText]
     gap: Gap
 
     def meter(self, loaded: LoadedModel) -> Meter:
         """Makes the texts ready for that model, to be measured as often as wanted."""
-        return Meter(loaded, [*self.statements, *self.retain], needed=["concept"])
+        return Meter(loaded, [*self.statements, *self.retain, *self.unrelated], needed=["concept"])
 
-    def measure(self, meter: Meter) -> tuple[Estimate, Estimate]:
-        """Mean loss (nats a token) on the statements' concept tokens, and on all tokens of the other texts."""
+    def measure(self, meter: Meter) -> dict[str, float]:
+        """Mean losses, nats a token; NaN where there is no text.
+
+        `concept_nats`, `concept_stderr`: of the statements' concept tokens. `retain_nats`: of all tokens of the texts
+        without it. `unrelated_nats`: of the concept tokens behind unrelated text.
+        """
         rows = meter.measure().sentences
-        about, other = rows.iloc[: len(self.statements)], rows.iloc[len(self.statements) :]
-        concept = ratio_estimate(about["concept_nats"].to_numpy(), about["concept_tokens"].to_numpy())
-        return concept, ratio_estimate(other["retain_nats"].to_numpy(), other["retain_tokens"].to_numpy())
+        kinds = ("concept", "retain", "concept")
+        ends = np.cumsum([len(self.statements), len(self.retain)])
+        parts = zip(np.split(np.arange(len(rows)), ends), kinds, strict=True)
+        concept, retain, unrelated = (_mean(rows.iloc[part], kind) for part, kind in parts)
+        return {
+            "concept_nats": concept.value, "concept_stderr": concept.stderr, "retain_nats": retain.value,
+            "unrelated_nats": unrelated.value,
+        }  # fmt: skip
 
 
 def make_probe(
@@ -83,16 +95,20 @@ def make_probe(
     about = some(material.statements if statements is None else statements, STATEMENTS, subject.seed)
     about = _fitting(subject.base, about)
     retain = _fitting(subject.base, [LabelledText(text) for text in some(material.retain, RETAIN, subject.seed)])
-    probe = Probe(about, retain, Gap(0.0, 0.0))
-    base, _ = probe.measure(probe.meter(subject.base))
-    if subject.never_knew is not None and settings.reference != "shuffled":
-        forgotten = probe.measure(probe.meter(subject.never_knew))[0].value
+    has_twin = subject.never_knew is not None and settings.reference != "shuffled"
+    unrelated = [] if has_twin else behind_unrelated(about, material, subject.seed)
+    probe = Probe(about, retain, unrelated, Gap(0.0, 0.0))
+    base = probe.measure(probe.meter(subject.base))
+    if has_twin:
+        assert subject.never_knew is not None
+        forgotten = probe.measure(probe.meter(subject.never_knew))["concept_nats"]
     else:
-        own = dataclasses.replace(material, statements=tuple(about))
-        all_of_them = settings.model_copy(update={"max_statements": len(about)})
-        rows = unrelated(subject.base, own, all_of_them, subject.seed, silent)
-        forgotten = ratio_estimate(rows["concept_nats"].to_numpy(float), rows["concept_tokens"].to_numpy(float)).value
-    return dataclasses.replace(probe, gap=Gap(base.value, forgotten))
+        forgotten = base["unrelated_nats"]
+    return dataclasses.replace(probe, gap=Gap(base["concept_nats"], forgotten))
+
+
+def _mean(rows: pd.DataFrame, kind: str) -> Estimate:
+    return ratio_estimate(rows[f"{kind}_nats"].to_numpy(), rows[f"{kind}_tokens"].to_numpy())
 
 
 def _fitting(loaded: LoadedModel, items: Sequence[LabelledText]) -> list[LabelledText]:
@@ -140,9 +156,9 @@ def race(subject: Subject, probe: Probe, lesson: Lesson, progress: ProgressCallb
 
     Returns:
         A row a measurement: `learning_rate`, `mask`, `step`, `samples` (texts learnt so far, repetitions counted),
-        `concept_nats`, `concept_stderr`, `retain_nats` (nats a token), `base_nats`, `forgotten_nats` (the ends of the
-        gap on the same statements). A training ends when `NEARLY_ALL` of the gap is back, when the steps are over, or
-        when a loss is not a number any more.
+        what `Probe.measure` gives, `base_nats`, `forgotten_nats` (the ends of the gap on the same statements). A
+        training ends when `NEARLY_ALL` of the gap is back, when the steps are over, or when a loss is not a number any
+        more.
 
     Raises:
         InputError: no text can be learnt from.
@@ -182,9 +198,7 @@ class _Watch:
     due: Sequence[int]
 
     def measured(self, step: int) -> dict[str, Any]:
-        concept, retain = self.probe.measure(self.meter)
-        losses = {"concept_nats": concept.value, "concept_stderr": concept.stderr, "retain_nats": retain.value}
-        return {"step": step, **losses}
+        return {"step": step, **self.probe.measure(self.meter)}
 
     def training(
         self, texts: list[list[int]], batches: list[list[int]], rate: float, *, keep_cut: bool

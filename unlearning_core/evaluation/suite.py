@@ -105,6 +105,8 @@ class Part:
         states: which states it measures: all, or only those that a method made and the never-knew model.
         never_knew: whether it compares with the model that never knew, where there is one.
         attack: whether it is one of the attacks, each of which is a card of its own.
+        judged: when the verdict counts an attack: always; only where there is a never-knew model, without which it
+            reports too much; or never, where it says where the concept lives rather than whether it is gone.
         version: raised when the same inputs give another result.
     """
 
@@ -120,4 +122,5 @@ class Part:
     states: Literal["all", "edited"] = "all"
     never_knew: bool = False
     attack: bool = False
+    judged: Literal["always", "beside never-knew", "never"] = "always"
     version: int = 1

@@ -96,11 +96,24 @@ def unrelated(
         A row a statement, in the order of `losses`: `text`, `concept_tokens`, `concept_nats`; no row at all where there
         is no sentence without the concept.
     """
-    statements = some(material.statements, settings.max_statements, seed)
+    items = behind_unrelated(some(material.statements, settings.max_statements, seed), material, seed)
+    if not items:
+        return pd.DataFrame({"text": [], "concept_tokens": [], "concept_nats": []})
+    meter = Meter(base, items, needed=["concept"])
+    found = meter.measure(progress=_named("measuring unrelated text", progress))
+    return found.sentences[["text", "concept_tokens", "concept_nats"]]
+
+
+def behind_unrelated(statements: Sequence[LabelledText], material: Material, seed: int) -> list[LabelledText]:
+    """Each statement's first concept word behind as many words of a sentence that has nothing to do with it.
+
+    Those are the beginnings of sentences without the concept, else of text of another kind; where there is neither, or
+    no statement, nothing is returned.
+    """
     without = [item.text.split() for item in material.sentences if not item.spans]
     without = [words for words in without if len(words) > 1] or [text.split() for text in material.other_text]
-    if not without or not statements:
-        return pd.DataFrame({"text": [], "concept_tokens": [], "concept_nats": []})
+    if not without:
+        return []
     draw, items = np.random.default_rng(seed), []
     for item in statements:
         start, end = item.spans[0]
@@ -109,9 +122,7 @@ def unrelated(
         items.append(
             LabelledText(f"{before} {item.text[start:end]}", ((len(before) + 1, len(before) + 1 + end - start),))
         )
-    meter = Meter(base, items, needed=["concept"])
-    found = meter.measure(progress=_named("measuring unrelated text", progress))
-    return found.sentences[["text", "concept_tokens", "concept_nats"]]
+    return items
 
 
 def measured(frames: Frames, name: str) -> Measurement | None:

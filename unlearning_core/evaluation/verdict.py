@@ -7,11 +7,12 @@ is called that. Loads no torch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from unlearning_core.config.schema import ThresholdSection
 from unlearning_core.evaluation.ratio import Z95
+from unlearning_core.evaluation.registry import METRICS
 
 Level = Literal["forgotten", "unproven", "costly", "suppressed", "dimmed", "not forgotten", "harmful"]
 
@@ -31,10 +32,21 @@ WORDS_OF_BASE = 0.05
 STAYED = 0.9
 """Share of the questions about other things that must still be answered."""
 
+RUINED = 0.5
+"""Share of the questions about other things below which a model was damaged, whatever it has forgotten."""
+
 MORE_REPETITION = 0.05
 """Share of repeated runs of words that may be added."""
 
 Values = Mapping[str, float | None]
+
+
+def in_words(value: float, unit: str) -> str:
+    """A value as people read it: shares in percent."""
+    if unit != "share":
+        return f"{value:.3g}"
+    percent = 100 * value
+    return f"{percent:.0f} %" if percent == 0 or abs(percent) >= 10 else f"{percent:.2g} %"
 
 
 @dataclass(frozen=True)
@@ -49,8 +61,11 @@ class Check:
         low, high: the ends of its 95 % interval, or None.
         threshold: what is asked.
         most: whether that is the most it may be, or the least it must be.
+        unit: of value, interval and threshold, as the registry has it.
         depth: whether it says that the concept is still in there, rather than that it is still said.
         example: one example, in words; may be empty.
+        judges: whether the verdict counts it; otherwise it only says more.
+        counted: (n, of N), where the value is the share of something that can be counted.
     """
 
     metric: str
@@ -61,33 +76,39 @@ class Check:
     most: bool
     low: float | None = None
     high: float | None = None
+    unit: str = ""
     depth: bool = False
     example: str = ""
+    counted: tuple[int, int] | None = None
+    judges: bool = True
 
     @property
     def passed(self) -> bool | None:
         """Whether the value meets the threshold; None where nothing was measured."""
         if self.value is None:
             return None
-        return self.value <= self.threshold if self.most else self.value >= self.threshold
+        # A plain bool: a metric may come from numpy, and JSON knows no bool of numpy's.
+        return bool(self.value <= self.threshold if self.most else self.value >= self.threshold)
 
     @property
     def certain(self) -> bool:
         """Whether its whole interval lies on the same side of the threshold."""
         if self.low is None or self.high is None:
             return True
-        return not self.low <= self.threshold <= self.high or self.low == self.high
+        return bool(not self.low <= self.threshold <= self.high or self.low == self.high)
 
     def sentence(self) -> str:
         """The number, its interval and what was asked."""
         if self.value is None:
             return f"{self.title}: not measured."
-        interval = (
-            "" if self.low is None or self.high is None else f" (95 % interval {self.low:.3g} to {self.high:.3g})"
-        )
-        asked = f"{'at most' if self.most else 'at least'} {self.threshold:.3g} asked"
+        ends = (self.low, self.high)
+        low, high = (None if end is None else in_words(end, self.unit) for end in ends)
+        interval = "" if low is None or high is None or low == high else f" (95 % interval {low} to {high})"
+        asked = f"{'at most' if self.most else 'at least'} {in_words(self.threshold, self.unit)} asked"
         unsure = "" if self.certain else ", within the error of it"
-        return f"{self.title}: {self.value:.3g}{interval}; {asked}{unsure}."
+        counted = "" if self.counted is None else f"{self.counted[0]} of {self.counted[1]}, "
+        aside = "" if self.judges else " Not counted in the verdict."
+        return f"{self.title}: {counted}{in_words(self.value, self.unit)}{interval}; {asked}{unsure}.{aside}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +130,7 @@ class Judgement:
     @property
     def failed(self) -> list[Check]:
         """The measurements that do not meet what is asked."""
-        return [check for check in self.checks if check.passed is False]
+        return [check for check in self.checks if check.judges and check.passed is False]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -123,10 +144,11 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack, as the verdict needs it: the metric of what it wins back, and its title."""
+    """An attack, as the verdict needs it: the metric of what it wins back, its title, and whether it counts."""
 
     metric: str
     title: str
+    judges: bool = True
 
 
 def judge(
@@ -138,6 +160,7 @@ def judge(
     budget: int | None = None,
     trained: bool = False,
     examples: Mapping[str, str] | None = None,
+    counts: Mapping[str, tuple[int, int]] | None = None,
 ) -> Judgement:
     """The verdict on one state.
 
@@ -147,13 +170,15 @@ def judge(
         budget: steps of the relearning race; never back within it is as good as one step more.
         trained: whether the state was trained on text without the concept: it is then compared with the control.
         examples: one example for a metric, in words.
+        counts: (n, of N) for a metric that is the share of something that can be counted.
     """
-    look = _Look(metrics, state, thresholds, examples or {})
+    look = _Look(metrics, state, thresholds, examples or {}, counts or {})
     checks = [
         *_gone(look), *_cost(look, trained), *_neighbours(look, trained), *_back(look, attacks, budget),
     ]  # fmt: skip
-    level = _level(look, checks)
-    return Judgement(state, level, _sentence(state, level, checks), checks)
+    counted = [check for check in checks if check.judges]
+    level = _level(look, counted)
+    return Judgement(state, level, _sentence(state, level, counted), checks)
 
 
 @dataclass(frozen=True)
@@ -164,6 +189,7 @@ class _Look:
     state: str
     thresholds: ThresholdSection
     examples: Mapping[str, str]
+    counts: Mapping[str, tuple[int, int]]
 
     def value(self, name: str, state: str | None = None) -> float | None:
         return self.metrics.get(state or self.state, {}).get(name)
@@ -179,7 +205,11 @@ class _Look:
         low, high = self.value(f"{name}_low"), self.value(f"{name}_high")
         if value is not None and low is None and stderr is not None:
             low, high = value - Z95 * stderr, value + Z95 * stderr
-        return Check(name, subject, title, value, threshold, most, low, high, depth, self.examples.get(name, ""))
+        unit = METRICS[name].unit if name in METRICS else ""
+        return Check(
+            name, subject, title, value, threshold, most, low, high, unit, depth, self.examples.get(name, ""),
+            self.counts.get(name),
+        )  # fmt: skip
 
 
 def _gone(look: _Look) -> list[Check]:
@@ -194,7 +224,9 @@ def _gone(look: _Look) -> list[Check]:
         look.check("invited_words_per_100", "gone", "Concept words in 100 written", words, most=True),
     ]
     if twin:
-        found.append(look.check("uds", "gone", "Depth of the forgetting", asked.depth, most=False, depth=True))
+        # Beyond the control: a twin that was trained on its own differs inside also where both know the words.
+        name = "uds" if look.value("uds_beyond_control") is None else "uds_beyond_control"
+        found.append(look.check(name, "gone", "Depth of the forgetting", asked.depth, most=False, depth=True))
     return found
 
 
@@ -243,7 +275,10 @@ def _back(look: _Look, attacks: Sequence[Attack], budget: int | None) -> list[Ch
     # What an attack wins back is counted beyond what a model that never knew gains by it.
     return [
         race,
-        *(look.check(attack.metric, "back", attack.title, asked.recovered, most=True) for attack in attacks),
+        *(
+            replace(look.check(attack.metric, "back", attack.title, asked.recovered, most=True), judges=attack.judges)
+            for attack in attacks
+        ),
     ]
 
 
@@ -268,7 +303,10 @@ def _level(look: _Look, checks: Sequence[Check]) -> Level:
 
 
 def _costs_more(look: _Look) -> bool:
-    """Whether the concept's words have become less unlikely than others have."""
+    """Whether the concept's words have become less unlikely than others have, or most other answers are lost too."""
+    others = look.value("other_questions_answered")
+    if others is not None and others < RUINED:
+        return True
     gained = look.value("statement_nll"), look.value("statement_nll", "base")
     lost = [look.value(name) for name in ("retain_text_delta", "neighbour_text_delta", "other_text_delta")]
     worst = max((value for value in lost if value is not None), default=0.0)
@@ -288,7 +326,7 @@ def _sentence(state: str, level: Level, checks: Sequence[Check]) -> str:
         "suppressed": f"it is not said any more, but it is still in there or comes back: {_titles(failed)}",
         "dimmed": f"a part of it is not said any more, but not enough: {_titles(failed)}",
         "not forgotten": f"it fails in {_titles(failed)}" if failed else f"nothing shows it: {_titles(missing)}",
-        "harmful": "it has lost more elsewhere than of the concept",
+        "harmful": f"it has lost more elsewhere than of the concept, or most of the rest too: {_titles(failed)}",
     }[level]
     called = {
         "forgotten": "has forgotten the concept", "unproven": "may have forgotten the concept",
@@ -301,5 +339,10 @@ def _sentence(state: str, level: Level, checks: Sequence[Check]) -> str:
 
 def _titles(checks: Sequence[Check]) -> str:
     """The first few of them, with their values."""
-    shown = [check.title.lower() + ("" if check.value is None else f" {check.value:.3g}") for check in checks[:4]]
+    shown = [
+        check.title[0].lower()
+        + check.title[1:]
+        + ("" if check.value is None else f" ({in_words(check.value, check.unit)})")
+        for check in checks[:4]
+    ]
     return ", ".join(shown) + (f" and {len(checks) - 4} more" if len(checks) > 4 else "")

@@ -30,19 +30,22 @@ def relearning_race(races: Mapping[str, pd.DataFrame], learning_rate: float | No
     _levels(figure, races)
     figure.update_xaxes(title="training steps", rangemode="tozero")
     figure.update_yaxes(title="concept loss (nats/token)")
-    return styled(figure, height=380)
+    # Below: on a phone a legend above covers the curves.
+    below = {"y": -0.25, "x": 0.5, "xanchor": "center", "yanchor": "top"}
+    return styled(figure, height=400).update_layout(legend=below, margin={"b": 100})
 
 
 def relearning_rates(races: Mapping[str, pd.DataFrame]) -> go.Figure:
     """The same as small multiples, a panel for each learning rate; of two masks the one that is back first."""
     rates = sorted({float(rate) for race in races.values() for rate in race["learning_rate"]})
-    figure = panels([f"{rate:g}" for rate in rates], gap=0.02, shared_yaxes=True)
+    figure = panels([f"rate {rate:g}" for rate in rates], gap=0.02, shared_yaxes=True)
     for column, rate in enumerate(rates, start=1):
         _draw(figure, races, rate, names=column == 1, place={"row": 1, "col": column})
     _levels(figure, races, {"row": 1, "col": "all"})
     figure.update_xaxes(title="steps", rangemode="tozero")
     figure.update_yaxes(title="concept loss (nats/token)", row=1, col=1)
-    return styled(figure, height=320)
+    legend = {"y": -0.3, "yanchor": "top", "x": 0.5, "xanchor": "center"}
+    return styled(figure, height=340).update_layout(legend=legend, margin={"b": 100})
 
 
 def _draw(

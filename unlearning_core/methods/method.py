@@ -14,6 +14,7 @@ from unlearning_core.progress import ProgressCallback, silent
 if TYPE_CHECKING:
     import pandas as pd
 
+    from unlearning_core.concepts.labelling import LabelledSet
     from unlearning_core.edits.recipe import Recipe
     from unlearning_core.models.loading import LoadedModel
 
@@ -36,6 +37,7 @@ class MethodInput:
         load: a copy of the model in the state `before`, the method's own to change.
         saved: the folder of that model, for a process of its own.
         ranking: the ranked neurons; for a method that needs "rank".
+        sentences: the labelled sentences of a part, "train" or "held_out"; a method reads the first only.
         text: folder with `train` and `validation`, text without the concept; for a method that needs "filter".
         probe_sentences: file of a few labelled held-out sentences, to be measured while a model learns.
         recipe: folder of the recipe that says which neurons are cut already, or None; what follows keeps them cut.
@@ -54,6 +56,7 @@ class MethodInput:
     prompts: Sequence[str]
     load: Callable[[], LoadedModel]
     ranking: Callable[[], pd.DataFrame]
+    sentences: Callable[[str], LabelledSet]
     text: Callable[[], Path]
     probe_sentences: Callable[[], Path]
     saved: Callable[[], Path]
@@ -88,10 +91,11 @@ class Method:
         title: what pages and a progress bar call it.
         sentence: what it does, in one sentence.
         state: what the model is called that it makes, a word that fits before "model".
+        state_title: what pages and reports call that state, where its capitalised name will not do ("NPO").
         parameters: pydantic model of its parameters, each with a description and a default.
         make: does it: leaves the model in `MethodInput.model_folder`.
         cost: what it costs, in a few words.
-        needs: stages whose result it works with, beside the model before it ("rank", "filter").
+        needs: stages whose result it works with, beside the model before it ("label", "rank", "filter").
         section: the section of the config that has its parameters; None: they stand in `methods`.
         searched: the parameter that a search for the smallest cut finds, where the config asks for one.
         leaves: what it leaves beside the model ("recipe").
@@ -113,6 +117,7 @@ class Method:
     leaves: tuple[str, ...] = ()
     inputs: Callable[[Any, int], Any] | None = None
     collective: bool = False
+    state_title: str = ""
     version: int = field(default=1)
 
     @property

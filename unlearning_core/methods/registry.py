@@ -1,14 +1,45 @@
 """The methods by name, and the states of a model that a run goes through: base, then one a method. Loads no torch."""
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from unlearning_core.config.schema import ExperimentConfig, RetrainingSection
 from unlearning_core.errors import InputError
-from unlearning_core.methods import candidate, prune, retrain
-from unlearning_core.methods.method import Method
+from unlearning_core.methods import (
+    candidate,
+    gradient_ascent,
+    gradient_difference,
+    leace,
+    nothing,
+    npo,
+    prune,
+    random_cut,
+    retrain,
+    rmu,
+    simnpo,
+    steering,
+)
+from unlearning_core.methods.method import Method, Summary
+
+
+def _trained(
+    name: str,
+    title: str,
+    sentence: str,
+    state: str,
+    parameters: type[BaseModel],
+    make: Callable[..., Summary],
+    state_title: str = "",
+) -> Method:
+    """A method that trains on sentences with the concept and on filtered text."""
+    return Method(
+        name, title, sentence, state, parameters, make, cost="minutes: it trains", needs=("label", "filter"),
+        state_title=state_title,
+    )  # fmt: skip
+
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -40,6 +71,66 @@ METHODS: dict[str, Method] = {
             collective=True,
         ),
         Method(
+            name="nothing",
+            title="Nothing",
+            sentence="The model is saved as it is: whatever is measured of it is noise.",
+            state="unchanged",
+            parameters=nothing.Parameters,
+            make=nothing.make,
+        ),
+        Method(
+            name="random_cut",
+            title="Cut random neurons",
+            sentence="As many neurons as the cut has, drawn by the seed: a ranking must beat this.",
+            state="randomly_cut",
+            parameters=prune.Parameters,
+            make=random_cut.make,
+            needs=("rank",),
+            section="neural_probing",
+            searched="prune_ratio",
+            leaves=("recipe",),
+            inputs=random_cut.inputs,
+        ),
+        _trained(
+            "gradient_ascent", "Gradient ascent", "The loss on sentences with the concept is made larger; nothing says "
+            "what must stay.", "ascent", gradient_ascent.Parameters, gradient_ascent.make,
+        ),
+        _trained(
+            "gradient_difference", "Gradient difference", "The loss is made larger on sentences with the concept and "
+            "smaller on text without it.", "difference", gradient_difference.Parameters, gradient_difference.make,
+        ),
+        _trained(
+            "npo", "NPO", "Sentences with the concept are made less likely than they were, ever more gently; text "
+            "without it is kept.", "npo", npo.Parameters, npo.make, state_title="NPO",
+        ),
+        _trained(
+            "simnpo", "SimNPO", "As NPO, by the loss of a token instead of a text, and without a reference.", "simnpo",
+            simnpo.Parameters, simnpo.make, state_title="SimNPO",
+        ),
+        _trained(
+            "rmu", "RMU", "At one depth, sentences with the concept are steered to a random vector; other text stays.",
+            "rmu", rmu.Parameters, rmu.make, state_title="RMU",
+        ),
+        Method(
+            name="leace",
+            title="LEACE",
+            sentence="An affine map after which no linear classifier finds the concept in a hidden state.",
+            state="leace",
+            parameters=leace.Parameters,
+            make=leace.make,
+            needs=("label",),
+            state_title="LEACE",
+        ),
+        Method(
+            name="steering",
+            title="Steering by ablation",
+            sentence="The direction in which hidden states of the concept differ from others is taken out everywhere.",
+            state="steered",
+            parameters=steering.Parameters,
+            make=steering.make,
+            needs=("label",),
+        ),
+        Method(
             name="candidate",
             title="Take somebody's model",
             sentence="A model that somebody else made of the base is taken as it is, to be audited.",
@@ -49,7 +140,7 @@ METHODS: dict[str, Method] = {
             inputs=candidate.inputs,
         ),
     )
-}
+}  # fmt: skip
 """Every method by name."""
 
 NEVER_KNEW = "never_knew"
@@ -57,6 +148,9 @@ NEVER_KNEW = "never_knew"
 
 CONTROL = "control"
 """Not one either: the base retrained on the same text without a cut, which shows what retraining alone does."""
+
+CANDIDATE = "candidate"
+"""The method, and the state that it makes, of an audit: somebody else's model, which no page makes."""
 
 
 def get_method(name: str) -> Method:
@@ -122,6 +216,9 @@ def method_of_state(state: str) -> Method | None:
 
 def state_title(state: str) -> str:
     """What pages and reports call a state: "Pruned", "Never knew"."""
+    method = method_of_state(state)
+    if method is not None and method.state_title:
+        return method.state_title
     return state.replace("_", " ").capitalize()
 
 

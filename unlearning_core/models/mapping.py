@@ -101,6 +101,10 @@ class ModelMap:
         """A norm multiplies by `gain_offset + weight`."""
         return self.architecture.gain_offset
 
+    def hidden_state_at(self, depth: float) -> int:
+        """The hidden state at that share of the layers: 1, what the first block leaves, to n_layer."""
+        return max(1, round(depth * len(self.blocks)))
+
     def require(self, site: str) -> tuple[int, int]:
         """The (layers, width) of `site`.
 

@@ -11,8 +11,9 @@ from unlearning_core.evaluation.registry import METRICS, Values, formatted, show
 from unlearning_core.reports.run_report import settings, short
 from unlearning_core.runs.run import Run
 
-COLUMNS = ("run", "made", "state", "reached", "model", "concept", "ranker", "site", "ratio", "cut")
-"""Of the table, before those of the metrics; `state` is that of the run."""
+COLUMNS = ("run", "made", "state", "reached", "verdict", "model", "concept", "ranker", "site", "ratio", "cut")
+"""Of the table, before those of the metrics; `state` is that of the run, `verdict` that on the last state of its model.
+"""
 
 DAMAGED = "damaged"
 
@@ -32,7 +33,8 @@ def run_table(runs: Sequence[Run]) -> pd.DataFrame:
 def _row(run: Run) -> dict[str, Any]:
     row: dict[str, Any] = {"run": run.id, "made": datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S")}
     try:
-        config, status, metrics = run.config, run.status(), run.metrics() or {}
+        config, status, metrics, judged = run.config, run.status(), run.metrics() or {}, run.verdict()
+        proof = run.proof_metrics() or {}
         probing, stages = config.neural_probing, status["stages"]
     except (InputError, ValueError, KeyError):
         return row | {"state": DAMAGED}
@@ -40,6 +42,7 @@ def _row(run: Run) -> dict[str, Any]:
     row |= {
         "state": status["state"],
         "reached": finished[-1] if finished else None,
+        "verdict": judged["verdict"] if judged is not None else None,
         "model": short(config.base_model.base_model_path),
         "concept": probing.activations_label or short(probing.concept_definition),
         "ranker": probing.ranker,
@@ -47,7 +50,8 @@ def _row(run: Run) -> dict[str, Any]:
         "ratio": probing.prune_ratio,
         "cut": (stages.get("prune", {}).get("summary") or {}).get("cut"),
     }
-    for state, values in metrics.items():
+    for state, measured in metrics.items():
+        values = proof.get(state, {}) | measured
         of_state = {} if state == "base" else {name: values[name] for name in METRICS if values.get(name) is not None}
         row |= {f"{state}.{name}": value for name, value in of_state.items() if "runs" in METRICS[name].shown_in}
     return row

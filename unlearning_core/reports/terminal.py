@@ -4,6 +4,7 @@ from typing import Any
 
 from unlearning_core.evaluation.ratio import INTERVAL_NOTE
 from unlearning_core.evaluation.registry import Values, formatted, shown
+from unlearning_core.files import PROGRAM
 
 
 def print_outcome(run: Any) -> None:
@@ -19,7 +20,11 @@ def print_outcome(run: Any) -> None:
             print(f"\n{first['prompt']}")
             for state, texts in generations.items():
                 print(f"  {state:>9}: {' '.join(texts[index]['text'].split())}")
-    print()
+    verdict = run.verdict()
+    print("\n" + (verdict["sentence"] if verdict else f"{UNPROVEN} {PROGRAM} evaluate {run.folder}") + "\n")
+
+
+UNPROVEN = "Is it gone, what did it cost, does it come back? That is not known yet. To find out:"
 
 
 def table(metrics: Values) -> str:

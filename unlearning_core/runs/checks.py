@@ -80,6 +80,8 @@ def check_settings(context: "RunContext", pending: Collection[str]) -> dict[str,
         check_push(config)
     if kinds & {"measure", "distance"}:
         check_prompts(config.test_prompts)
+    if "questions" in kinds:
+        check_questions(config, context.source)
     return check_texts(config, kinds, context.source)
 
 
@@ -161,6 +163,31 @@ def check_texts(
         with _Of("never_knew.questions"):
             read_questions(Path(source(twin.questions)), twin.questions_only)
     return first
+
+
+def check_questions(config: ExperimentConfig, source: Callable[[str], str] = str) -> None:
+    """Read the questions that the settings name; raises InputError that names the setting."""
+    from unlearning_core.evaluation.question_sets import read_question_set
+
+    if config.proof.questions is not None:
+        with _Of("proof.questions"):
+            read_question_set(Path(source(config.proof.questions)))
+
+
+def check_proof(config: ExperimentConfig, source: Callable[[str], str] = str) -> None:
+    """Look at everything that the settings name for an evaluation.
+
+    Raises:
+        InputError: a file is not there or cannot be read; names the setting.
+    """
+    from unlearning_core.concepts.texts import read_texts
+
+    check_questions(config, source)
+    for name in ("prompts", "other_sense_texts", "other_texts", "attack_texts", "attack_other_texts"):
+        value = getattr(config.proof, name)
+        if value is not None:
+            with _Of(f"proof.{name}"):
+                list(read_texts(source(value), limit=3))
 
 
 class _Of:

@@ -54,7 +54,7 @@ def material_of(context: RunContext) -> Material:
         other_text=tuple(_without_concept(context, _texts(context, proof.other_texts or _shipped(context)))),
         questions=tuple(_questions(context, statements)),
         truth=tuple(_truth(context)) if twin.questions else (),
-        prompts=tuple(dict.fromkeys([*context.config.test_prompts, *_lines(context, proof.prompts)])),
+        prompts=tuple(dict.fromkeys([*context.config.test_prompts, *_texts(context, proof.prompts)])),
         attack=tuple(item for item in attack if item.spans and same_text_key(item.text) not in measured),
         attack_other=tuple(_attack_other(context, measured)),
     )
@@ -91,13 +91,6 @@ def material_inputs(context: RunContext, fields: Sequence[str]) -> dict[str, Any
 
 def _texts(context: RunContext, source: str | None) -> list[str]:
     return list(read_texts(context.source(source))) if source else []
-
-
-def _lines(context: RunContext, source: str | None) -> list[str]:
-    """The lines of a file as they are: a prompt may end in a space or a colon."""
-    if not source:
-        return []
-    return [line for line in Path(context.source(source)).read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _shipped(context: RunContext) -> str | None:

@@ -245,6 +245,10 @@ def _seconds(
     if kind == "measure":
         batches = math.ceil(len(config.test_prompts) * config.generation.samples / 32)
         return held_out * read + batches * config.generation.max_new_tokens * pace.step, "rough estimate"
+    if kind == "questions":
+        proof = config.proof
+        batches = math.ceil(2 * proof.max_questions * (1 + proof.question_samples) / 64)
+        return 2 * batches * proof.answer_tokens * pace.step, "rough estimate"
     if kind == "distance":
         twin = config.never_knew
         answers = 4 * twin.max_questions if twin.questions else 0

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearning_core.errors import InputError
+from unlearning_core.files import read_object
 from unlearning_core.jobs.liveness import is_working_in
 from unlearning_core.jobs.process import launch, request_stop
-from unlearning_core.jobs.status import tail
+from unlearning_core.jobs.status import JOB_FILE, tail
 from unlearning_core.jobs.worker import JobContext
 from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.runs.checks import check_proof
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import execute
 from unlearning_core.runs.run import Run
@@ -41,9 +43,11 @@ def prove(
         `verdict.json`.
 
     Raises:
-        InputError: there is no such part; else as `pipeline.execute`.
+        InputError: there is no such part, or a file of the evaluation cannot be read; else as `pipeline.execute`.
     """
-    stages = proof_stages(RunContext(run), parts=parts, quick=quick)
+    context = RunContext(run)
+    check_proof(context.config, context.source)
+    stages = proof_stages(context, parts=parts, quick=quick)
     execute(run, progress, further=stages, base=base, waiting=waiting)
     found = run.verdict()
     assert found is not None
@@ -72,6 +76,12 @@ def prove_job(values: dict[str, Any], context: JobContext) -> None:
 def is_running(run: Run) -> bool:
     """Whether a process that `start` started, from here or elsewhere, evaluates the run."""
     return is_working_in(run.job_folder(JOB))
+
+
+def asked(run: Run) -> dict[str, Any]:
+    """What the last process was asked to do: `parts` (None: all) and `quick`."""
+    values = read_object(run.job_folder(JOB) / JOB_FILE).get("values") or {}
+    return {"parts": values.get("parts"), "quick": values.get("quick", False)}
 
 
 def stop(run: Run) -> None:

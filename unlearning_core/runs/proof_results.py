@@ -1,8 +1,7 @@
 """What the evaluation of a run came to: metrics and verdict from whatever parts of it were measured."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearning_core.evaluation.model_card import model_card
 from unlearning_core.evaluation.parts import PARTS
@@ -13,6 +12,9 @@ from unlearning_core.methods.registry import CONTROL, NEVER_KNEW, methods_of, st
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.material import cannot
 from unlearning_core.runs.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def proof_metrics(context: RunContext) -> dict[str, dict[str, float | None]]:
@@ -77,6 +79,7 @@ def judged(context: RunContext, metrics: Values, *, quick: bool = False) -> dict
             budget=config.proof.relearning_steps,
             trained=state in trained,
             examples=examples(context.run, state),
+            counts=counts(context.run, state),
         )
         states[state] = found.to_dict() | {"summary": summary(metrics, state)}
     last = next((state for state in reversed(states_of(config)) if state in states), None)
@@ -90,28 +93,42 @@ def judged(context: RunContext, metrics: Values, *, quick: bool = False) -> dict
 
 
 def _attacks(context: RunContext, state: str) -> list[Attack]:
+    """The attacks that can be made on that state."""
+    counted = {"always", "beside never-knew"} if context.config.never_knew.model is not None else {"always"}
     attacks = [part for part in PARTS.values() if part.attack and cannot(part, state, context) is None]
-    return [Attack(part.name, part.title) for part in attacks]
+    return [Attack(part.name, part.title, part.judged in counted) for part in attacks]
 
 
 def examples(run: Run, state: str) -> dict[str, str]:
     """One example for a metric, in words: what is still answered, or what is written."""
     found: dict[str, str] = {}
-    base, now = run.proof_frames("questions", "base"), run.proof_frames("questions", state)
-    if base is not None and now is not None:
-        from unlearning_core.evaluation.answers import still_right
-
-        pairs = still_right(base["answers"], now["answers"]).sort_values("right", ascending=False, kind="stable")
-        if len(pairs):
-            first = pairs.iloc[0]
-            found["questions_answered"] = f"{first['prompt']} {first['now']}"
-            found["questions_of"] = json.dumps([int(pairs["right"].sum()), len(pairs)])
+    pairs = _still_right(run, state, "concept")
+    if pairs is not None and len(pairs):
+        first = pairs.sort_values("right", ascending=False, kind="stable").iloc[0]
+        found["questions_answered"] = f"{first['prompt']} {first['now']}"
     written = run.proof_frames("writing", state)
     if written is not None:
         texts = written["texts"].sort_values("concept_words", ascending=False, kind="stable")
         first = texts.iloc[0]
         found["invited_words_per_100"] = f"{first['prompt']}{first['text']}"
     return found
+
+
+def counts(run: Run, state: str) -> dict[str, tuple[int, int]]:
+    """How many of how many questions are still answered, by metric."""
+    found = {}
+    for about, name in (("concept", ""), ("neighbour", "neighbour_"), ("other", "other_")):
+        pairs = _still_right(run, state, about)
+        if pairs is not None and len(pairs):
+            found[f"{name}questions_answered"] = (int(pairs["right"].sum()), len(pairs))
+    return found
+
+
+def _still_right(run: Run, state: str, about: str) -> "pd.DataFrame | None":
+    from unlearning_core.evaluation.answers import still_right
+
+    base, now = run.proof_frames("questions", "base"), run.proof_frames("questions", state)
+    return None if base is None or now is None else still_right(base["answers"], now["answers"], about)
 
 
 def card_of(context: RunContext, state: str) -> str:

@@ -79,3 +79,33 @@ def compose(word: str | None, *, chat: bool, seed: int) -> str:
         topic=pick.choice(TOPICS),
         word=word,
     )
+
+
+# Questions are asked by example: small models, and those without a chat template, go on from a pattern.
+QUESTIONS_ABOUT = (
+    'Questions about "dog":\n1. What sound does a dog make?\n2. What do people feed to a dog?\n'
+    "3. Why do people keep a dog?\n4. Where does a dog sleep?\n\n"
+    'Questions about "{word}":\n1.'
+)
+"""After it the model writes a numbered list of questions about `{word}`."""
+
+IN_OTHER_WORDS = (
+    "Question: What do people feed to a dog?\nIn other words: What kind of food is a dog given?\n\n"
+    "Question: Where does a fish live?\nIn other words: In what place can you find a fish?\n\n"
+    "Question: {question}\nIn other words:"
+)
+RIDDLE = (
+    "Word: dog\nRiddle: Which animal barks and guards the house?\n\n"
+    "Word: umbrella\nRiddle: What do you hold over your head when it rains?\n\n"
+    "Word: {word}\nRiddle:"
+)
+
+QUESTION_AND_ANSWER = (
+    "Question: Where does a fish live?\nAnswer: A fish lives in the water.\nQuestion: {question}\nAnswer:"
+)
+"""How a written question is put to a model."""
+
+QUESTION_IN_CONTEXT = "{sentence}\nQuestion: {question}\nAnswer:"
+
+NO_WORDS = ("brimblet", "uuisen")
+"""Words that mean nothing: what a model says of them it says without knowing anything."""

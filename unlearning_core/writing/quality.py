@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
 
 SHORTEST, LONGEST = 5, 32
@@ -28,10 +29,14 @@ def tidy(reply: str) -> str:
     return " ".join(line for line in lines if line)
 
 
-def reason_to_drop(sentence: str) -> str | None:
-    """Why `sentence` is not fit, in a word or two that a report can count; None when it is fit."""
+def reason_to_drop(sentence: str, shortest: int = SHORTEST) -> str | None:
+    """Why `sentence` is not fit, in a word or two that a report can count; None when it is fit.
+
+    Args:
+        shortest: words that it must have; a question says something with fewer than a sentence needs.
+    """
     words = [word.casefold() for word in _WORD.findall(sentence)]
-    if not SHORTEST <= len(words) <= LONGEST:
+    if not shortest <= len(words) <= LONGEST:
         return "length"
     if not _PLAIN.fullmatch(sentence):
         return "not a whole plain sentence"
@@ -48,6 +53,11 @@ def reason_to_drop(sentence: str) -> str | None:
     if any(first == second for first, second in pairwise(words)):
         return "repetition"
     return None
+
+
+def content_words(words: Iterable[str]) -> list[str]:
+    """Those of the casefolded words that carry meaning: no articles, pronouns and the like, none of one letter."""
+    return [word for word in words if len(word) > 1 and word not in _FUNCTION_WORDS]
 
 
 def opening(sentence: str) -> str:

@@ -16,20 +16,20 @@ from unlearning_core.config.reading import find_path
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
 
+WORD_FILES = ["txt", "md", "csv", "tsv", "json", "jsonl", "ndjson"]
+
 
 def choose_words(run: Run) -> tuple[tuple[str, ...] | None, dict[str, Any]]:
     """The words as they stand in the box, or None where they are none, and how they are matched.
 
     The latter are `inflections` and `language` of a `Concept`.
     """
-    upload = st.file_uploader(
-        "Words from a file", type=["txt", "md", "csv", "tsv", "json", "jsonl", "ndjson"], max_upload_size=10
-    )
+    upload = st.file_uploader("Words from a file", type=WORD_FILES, max_upload_size=10)
     given, source = concept_words(run), ""
     if upload is not None:
         # A file that is refused leaves the words in the box as they are.
         with show_errors():
-            given, said = _words_of(upload)
+            given, said = words_of(upload)
             source = upload.file_id
             st.caption(escaped(said))
     text = st.text_area(
@@ -53,10 +53,10 @@ def choose_words(run: Run) -> tuple[tuple[str, ...] | None, dict[str, Any]]:
     )  # fmt: skip
     if inflections and (sentence := uninflected(language)):
         st.caption(escaped(sentence))
-    return _parsed(text, "Concept words"), {"inflections": inflections, "language": language}
+    return parsed(text, "Concept words"), {"inflections": inflections, "language": language}
 
 
-def _words_of(upload: Any) -> tuple[tuple[str, ...], str]:
+def words_of(upload: Any) -> tuple[tuple[str, ...], str]:
     """The words in an uploaded file, and what it was understood as; raises InputError that calls it by its name."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / (Path(str(upload.name).replace("\\", "/")).name or "words.txt")
@@ -67,7 +67,7 @@ def _words_of(upload: Any) -> tuple[tuple[str, ...], str]:
             raise InputError(str(error).replace(str(path), path.name)) from error
 
 
-def _parsed(text: str | None, name: str) -> tuple[str, ...] | None:
+def parsed(text: str | None, name: str) -> tuple[str, ...] | None:
     """The words in a box; None, and the reason shown, where a line is no word."""
     with show_errors():
         return parse_words(text or "", name=name)
@@ -98,7 +98,7 @@ def choose_neighbours(run: Run) -> dict[str, Any] | None:
         help="A file, folder or dataset. Its sentences without the concept are added to the others. Without "
         "words of the neighbours all that it says counts as a neighbour.",
     )  # fmt: skip
-    words, name = _parsed(text, "Neighbours"), (source or "").strip()
+    words, name = parsed(text, "Neighbours"), (source or "").strip()
     if words is None:
         return None
     percent = round(100 * probing.neighbour_share)

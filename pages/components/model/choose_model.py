@@ -31,41 +31,53 @@ EXTRA_TOKENS = {
 """Values of `base_model.extra_tokens`, as a person reads them."""
 
 
-def choose_model() -> BaseModelSection | None:
+def choose_model(which: str = "", first: str = STARTER) -> BaseModelSection | None:
     """The widgets; None until something is named.
+
+    Args:
+        which: tells one of several choices on a page from the others ("base"); may be empty.
+        first: the place that is marked to begin with.
 
     Raises:
         InputError: an uploaded zip is not a model.
     """
-    kind = st.radio("Where is the model?", KINDS, horizontal=True)
+    kind = st.radio("Where is the model?", KINDS, KINDS.index(first), horizontal=True, key=f"place of model {which}")
     source, revision, allow_pickle, extra_tokens = "", "", False, "refuse"
-    form = st.session_state.get("number format", "auto")
+    form = st.session_state.get(f"number format {which}", "auto")
     if kind == STARTER:
-        source = _starter(form)
+        source = _starter(form, which)
     elif kind == HUB:
-        source = choose_well_known(form)
+        source = choose_well_known(form, which)
     elif kind == PATH:
         left, right = st.columns([3, 1])
-        source = left.text_input("Folder, .gguf file or Hub id", placeholder="openai-community/gpt2").strip()
-        revision = right.text_input("Revision", placeholder="main", help="Branch, tag or commit of a Hub model.")
+        source = left.text_input(
+            "Folder, .gguf file or Hub id", placeholder="openai-community/gpt2", key=f"path of model {which}"
+        ).strip()
+        revision = right.text_input(
+            "Revision", placeholder="main", help="Branch, tag or commit of a Hub model.", key=f"revision {which}"
+        )
     else:
-        source = _uploaded()
+        source = _uploaded(which)
     with st.expander("Device, number format, file format, tokens"):
         left, right = st.columns(2)
-        device = left.selectbox("Device", DEVICES, help="auto takes a graphics card when there is one.")
-        dtype = right.selectbox(
-            "Number format", DTYPES, key="number format", help="auto: bfloat16 on a CUDA card, float32 elsewhere."
+        device = left.selectbox(
+            "Device", DEVICES, help="auto takes a graphics card when there is one.", key=f"device {which}"
         )
+        dtype = right.selectbox(
+            "Number format", DTYPES, key=f"number format {which}",
+            help="auto: bfloat16 on a CUDA card, float32 elsewhere.",
+        )  # fmt: skip
         if kind != STARTER:
             extra_tokens = st.selectbox(
                 "Tokens that the model has no row for", list(EXTRA_TOKENS), format_func=EXTRA_TOKENS.__getitem__,
+                key=f"extra tokens {which}",
                 help="Tokens such as [PAD] or <|im_start|> are often added to a tokenizer without resizing its model.",
             )  # fmt: skip
         if kind in (PATH, ZIP):
             allow_pickle = st.checkbox(
-                "Also load pytorch_model.bin",
+                "Also load pytorch_model.bin", key=f"pickle {which}",
                 help="Such a file can run any program while it loads. Only from someone you trust.",
-            )
+            )  # fmt: skip
     if not source:
         return None
     return BaseModelSection(
@@ -75,30 +87,34 @@ def choose_model() -> BaseModelSection | None:
     )  # fmt: skip
 
 
-def _starter(dtype: str) -> str:
+def _starter(dtype: str, which: str) -> str:
     starters = offered()
     captions = [starter_caption(name, dtype) for name in starters]
-    name = st.radio("Model", list(starters), format_func=lambda name: starters[name].title, captions=captions)
+    name = st.radio(
+        "Model", list(starters), format_func=lambda name: starters[name].title, captions=captions,
+        key=f"starter {which}",
+    )  # fmt: skip
     if reason := starters[name].unavailable():
         st.warning(escaped(reason))
         return ""
     return name
 
 
-def _uploaded() -> str:
+def _uploaded(which: str) -> str:
     upload = st.file_uploader(
-        "Zip of a model folder", type="zip", help="The folder with config.json, the weights and the tokenizer in it."
-    )
+        "Zip of a model folder", type="zip", help="The folder with config.json, the weights and the tokenizer in it.",
+        key=f"zip of model {which}",
+    )  # fmt: skip
     if upload is None:
         return ""
-    known = st.session_state.get("unpacked")
+    known = st.session_state.get(f"unpacked {which}")
     if known is None or known[0] != upload.file_id or not Path(known[1]).is_dir():
         from unlearning_core.models.sources.prepared import root
         from unlearning_core.models.sources.zip import unpack_zip
 
         with st.spinner("Checking and unpacking the zip"):
             known = (upload.file_id, str(unpack_zip(upload, root() / "uploads")))
-        st.session_state["unpacked"] = known
+        st.session_state[f"unpacked {which}"] = known
     return known[1]
 
 

@@ -80,10 +80,13 @@ def _parameters(name: str) -> int | None:
     return STARTERS[name].parameters()
 
 
-def choose_well_known(dtype: str) -> str:
-    """A model of the Hub that many people know; the table says which of them fit."""
+def choose_well_known(dtype: str, which: str = "") -> str:
+    """A model of the Hub that many people know; the table says which of them fit. `which`: as for `choose_model`."""
     free = available("cpu")
-    known = st.selectbox("Model of the Hub", HUB, index=1, format_func=lambda known: f"{known.source}: {known.about}")
+    known = st.selectbox(
+        "Model of the Hub", HUB, index=1, format_func=lambda known: f"{known.source}: {known.about}",
+        key=f"hub model {which}",
+    )  # fmt: skip
     needed = [bytes_needed(known.parameters, dtype) for known in HUB]
     with st.expander(f"How large they are; {in_bytes(free)} of memory are free here"):
         st.table(

@@ -32,7 +32,11 @@ def stage_title(run: Run, stage: str | None) -> str:
     if not _after_cut(run, stage):
         return "Starting"
     kind, _, state = str(stage).partition(" ")
-    of_state = {"distance": "Comparing with the model that never knew", "measure": f"Measuring the {state} model"}
+    of_state = {
+        "questions": f"Asking the {state} model questions",
+        "distance": "Comparing with the model that never knew",
+        "measure": f"Measuring the {state} model",
+    }
     return of_state[kind] if kind in of_state else _TITLES.get(str(stage), state_title(str(stage)))
 
 

@@ -75,7 +75,7 @@ def attack_prefix(subject: Subject, material: Material, settings: ProofSection, 
         subject.loaded,
         [way.put(question.prompt) for way, question in tries],
         temperature=0.0,
-        max_new_tokens=settings.new_tokens,
+        max_new_tokens=settings.answer_tokens,
         batch_size=_BATCH,
         progress=lambda update: progress(replace(update, task="asking with a prefix")),
     )
@@ -108,7 +108,7 @@ def attack_sampling(subject: Subject, material: Material, settings: ProofSection
 
         texts = generate(
             subject.loaded, [question.prompt for question in asked], samples=samples, temperature=temperature,
-            max_new_tokens=settings.new_tokens, seed=subject.seed, batch_size=_BATCH, progress=told,
+            max_new_tokens=settings.answer_tokens, seed=subject.seed, batch_size=_BATCH, progress=told,
         )  # fmt: skip
         for index, text in enumerate(texts):
             question = asked[index // samples]

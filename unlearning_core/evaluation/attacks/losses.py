@@ -15,13 +15,11 @@ def loss_row(probe: Probe, meter: Meter, weights: str) -> dict[str, Any]:
     Args:
         weights: what was done to its weights, in a word or two.
     """
-    concept, retain = probe.measure(meter)
-    losses = {"concept_nats": concept.value, "concept_stderr": concept.stderr, "retain_nats": retain.value}
-    return {"weights": weights, **losses}
+    return {"weights": weights, **probe.measure(meter)}
 
 
 def losses_table(rows: Sequence[dict[str, Any]], probe: Probe) -> pd.DataFrame:
-    """`weights`, `concept_nats`, `concept_stderr`, `retain_nats`, `base_nats`, `forgotten_nats` (nats a token)."""
-    columns = ["weights", "concept_nats", "concept_stderr", "retain_nats"]
+    """`weights`, what `Probe.measure` gives, `base_nats`, `forgotten_nats` (nats a token)."""
+    columns = ["weights", "concept_nats", "concept_stderr", "retain_nats", "unrelated_nats"]
     table = pd.DataFrame(list(rows), columns=columns)
     return table.assign(base_nats=probe.gap.base, forgotten_nats=probe.gap.forgotten)

@@ -1,8 +1,8 @@
 """Attacks that train: on some facts (to test on the others), on text without the concept, on text of another kind.
 
 Each is the race of `relearning.py` with other texts; the frame `losses` is what that returns. The mask is released: an
-attacker keeps no neuron cut. To be affordable beside the race each takes every second of its learning rates and half of
-its steps.
+attacker keeps no neuron cut. To be affordable beside the race each takes every second of its learning rates (from the
+second on), half of its steps and half of its texts a step.
 """
 
 from collections.abc import Sequence
@@ -52,5 +52,6 @@ def _without_concept(
 
 def _lesson(task: str, texts: Sequence[str], subject: Subject, settings: ProofSection) -> Lesson:
     masks = ("released",) if has_mask(subject) else ("none",)
-    steps = max(1, settings.relearning_steps // 2)
-    return Lesson(task, texts, masks, settings.learning_rates[::2], settings.relearning_batch, steps, every=8)
+    rates = settings.learning_rates[1::2] or settings.learning_rates
+    steps, batch = max(1, settings.relearning_steps // 2), max(1, settings.relearning_batch // 2)
+    return Lesson(task, texts, masks, rates, batch, steps, every=8)

@@ -72,6 +72,7 @@ def metrics_of(context: RunContext, states: Iterable[str]) -> dict[str, dict[str
                 "texts": None if written is None else [text["text"] for text in written],
                 "matcher": context.matcher,
                 "distance": context.run.distance(state),
+                "questions": context.run.proof_frames("questions", state),
             }
     return metrics_table(inputs)
 

@@ -23,8 +23,12 @@ def method_inputs(method: Method) -> Callable[[RunContext], Any]:
 
     def inputs(context: RunContext) -> Any:
         values = method.depends_on(parameters_of(method, context), context.config.seed)
-        # Only where there was a search: runs with a fixed ratio stay up to date.
-        return values | {"found": found_ratio(context)} if _is_searched(method, context) else values
+        if _is_searched(method, context):  # only then: runs with a fixed ratio stay up to date
+            values = values | {"found": found_ratio(context)}
+        first = methods_of(context.config)[0][0].name == method.name
+        if first and "rank" not in method.needs:  # nothing before it says of which model it is
+            values = values | {"model": context.base_fingerprint, "dtype": context.config.base_model.dtype}
+        return values
 
     return inputs
 
@@ -87,6 +91,7 @@ def method_input(method: Method, context: RunContext, folder: Path, *, state: st
         load=load,
         saved=saved,
         ranking=run.ranking,
+        sentences=context.sentences,
         text=run.training_text,
         probe_sentences=lambda: write_probe_set(context),
         recipe=recipe,

@@ -4,11 +4,12 @@ They are asked for (`unlearn evaluate`, the page Proof) and not part of the path
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.config.schema import ProofSection
+from unlearning_core.config.schema import ExperimentConfig, ProofSection
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.parts import PARTS
 from unlearning_core.evaluation.suite import Frames, Part, Subject
@@ -24,7 +25,7 @@ from unlearning_core.runs.stages.stage import Stage, Summary
 if TYPE_CHECKING:
     from unlearning_core.edits.mask import Mask
 
-VERDICT = "verdict"
+VERDICT, QUESTIONS = "verdict", "questions"
 
 
 def proof_stages(
@@ -52,7 +53,10 @@ def proof_stages(
         for part in PARTS.values():
             if (parts is not None and part.name not in parts) or not measures(part, state):
                 continue
-            measured.append(_measure(part, state, made.get(state, ()), settings))
+            if part.name == QUESTIONS and asks(context.config):  # as on the path, so that it is asked once
+                measured.append(questions_stage(state, made.get(state, ()), context.config))
+            else:
+                measured.append(_measure(part, state, made.get(state, ()), settings))
     found += measured
     found.append(
         Stage(
@@ -61,6 +65,18 @@ def proof_stages(
         )
     )  # fmt: skip
     return tuple(found)
+
+
+def asks(config: ExperimentConfig) -> bool:
+    """Whether questions are asked on the path already: where the settings name some."""
+    return config.proof.questions is not None
+
+
+def questions_stage(state: str, made: Sequence[str], config: ExperimentConfig) -> Stage:
+    """The stage that asks a state of the model; `made` is the method that makes it, or nothing for the base."""
+    # Pages ask at every step which stages a run has: that must not read all texts and questions, and a file that is
+    # gone is told by the check at the start.
+    return replace(_measure(PARTS[QUESTIONS], state, made, config.proof), applies=lambda context: True)
 
 
 def controlled(context: RunContext) -> bool:
@@ -175,7 +191,7 @@ def _verdict_inputs(quick: bool) -> Callable[[RunContext], Any]:
     return inputs
 
 
-VERDICT_VERSION = 1
+VERDICT_VERSION = 2
 """Raised when the same measurements give another verdict."""
 
 

@@ -8,6 +8,7 @@ from unlearning_core.runs.stages.filter import filter_inputs, filter_text
 from unlearning_core.runs.stages.label import label_inputs, label_sentences
 from unlearning_core.runs.stages.measure import measure_inputs, measure_state, report, report_inputs
 from unlearning_core.runs.stages.method import apply_method, method_inputs
+from unlearning_core.runs.stages.proof import QUESTIONS, asks, questions_stage
 from unlearning_core.runs.stages.push import push
 from unlearning_core.runs.stages.rank import OUTPUTS as RANKED
 from unlearning_core.runs.stages.rank import rank_inputs, rank_neurons
@@ -32,6 +33,7 @@ def stages_of(config: ExperimentConfig) -> tuple[Stage, ...]:
             applies=lambda context: "rank" in needed,
         ),
         _measure("base", ("label",)),
+        *_questions("base", (), config),
         _distance("base", ()),
         Stage(
             "search", "searching the smallest cut", ("label", "rank"), (FOUND,), search_inputs, search_cut,
@@ -40,15 +42,16 @@ def stages_of(config: ExperimentConfig) -> tuple[Stage, ...]:
     ]  # fmt: skip
     before: tuple[str, ...] = ()
     for method in methods:
-        if "filter" in method.needs:
+        if "filter" in method.needs and not any(stage.name == "filter" for stage in found):
             found.append(
                 Stage(
                     "filter", "filtering the training text", ("label",), ("data/training",), filter_inputs, filter_text
                 )
             )
-        found += _of_method(method, before)
+        found += _of_method(method, before, config)
         before = (method.name,)
-    measured = tuple(f"{step} {state}" for step in ("measure", "distance") for state in states_of(config))
+    steps = ("measure", "distance", QUESTIONS) if asks(config) else ("measure", "distance")
+    measured = tuple(f"{step} {state}" for step in steps for state in states_of(config))
     found.append(
         Stage("report", "writing the report", measured, ("metrics.json", "generations.json"), report_inputs, report)
     )
@@ -66,7 +69,7 @@ def stage_called(name: str, config: ExperimentConfig) -> Stage:
     return next(stage for stage in stages_of(config) if stage.name == name)
 
 
-def _of_method(method: Method, before: tuple[str, ...]) -> list[Stage]:
+def _of_method(method: Method, before: tuple[str, ...], config: ExperimentConfig) -> list[Stage]:
     """The method itself, and what is measured of the model that it makes."""
     return [
         Stage(
@@ -75,7 +78,12 @@ def _of_method(method: Method, before: tuple[str, ...]) -> list[Stage]:
         ),
         _distance(method.state, (method.name,)),
         _measure(method.state, ("label", method.name)),
+        *_questions(method.state, (method.name,), config),
     ]  # fmt: skip
+
+
+def _questions(state: str, made: tuple[str, ...], config: ExperimentConfig) -> list[Stage]:
+    return [questions_stage(state, made, config)] if asks(config) else []
 
 
 def _measure(state: str, needs: tuple[str, ...]) -> Stage:

@@ -1,0 +1,60 @@
+"""What an attack left to look at: curves of a training, what each change of the weights brings back, answers it got."""
+
+from typing import Any
+
+import streamlit as st
+
+from pages.components.marked_text import escaped
+from pages.components.states import heading
+from unlearning_core.evaluation.suite import Part
+from unlearning_core.figures.relearning import relearning_race, relearning_rates
+from unlearning_core.methods.registry import NEVER_KNEW, state_title, states_of
+from unlearning_core.runs.proof_evidence import back_by_weights, races, won_answers
+from unlearning_core.runs.run import Run
+
+
+def show_evidence(run: Run, attack: Part) -> None:
+    """Whatever of it there is."""
+    _curves(run, attack)
+    _weights(run, attack)
+    _answers(run, attack)
+
+
+def _curves(run: Run, attack: Part) -> None:
+    found = races(run, attack)
+    if not found:
+        return
+    every = st.toggle("Every learning rate", False, key=f"rates {attack.name}", wrap=True)
+    figure = relearning_rates(found) if every else relearning_race(found)
+    st.plotly_chart(figure, key=f"race {attack.name}", alt=f"{attack.title}: loss on the concept's words by step")
+    st.caption(
+        "The lower a line falls, the more of the concept is back. "
+        + ("" if every else "Each state at the learning rate at which it is back first.")
+    )
+
+
+def _weights(run: Run, attack: Part) -> None:
+    table = back_by_weights(run, attack)
+    if table is None:
+        return
+    states = [state for state in table.columns if state != "weights"]
+    columns: dict[str, Any] = {
+        state: st.column_config.NumberColumn(state_title(state), format="percent") for state in states
+    }
+    st.dataframe(table, hide_index=True, height="content", column_config=columns | {"weights": "Its numbers"})
+    st.caption("How much of what there was to forget is there: 0 % is as if it never knew, 100 % the base.")
+
+
+def _answers(run: Run, attack: Part) -> None:
+    for state in [*states_of(run.config)[1:], NEVER_KNEW][::-1]:
+        found = won_answers(run, attack, state)
+        if not found or state == NEVER_KNEW:
+            continue
+        lines = "\n".join(f"- {escaped(_short(question))} **{escaped(answer)}**" for question, answer in found)
+        st.markdown(f"{heading(state)} answered\n{lines}")
+        return
+
+
+def _short(question: str, most: int = 140) -> str:
+    """The end of a long prompt: what was asked stands there."""
+    return question if len(question) <= most else f"… {question[-most:]}"

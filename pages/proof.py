@@ -1,0 +1,60 @@
+"""Proof: is the concept gone, what did it cost, does it come back? The verdict, what it rests on, attacks to try."""
+
+import streamlit as st
+
+from pages.components.current_run import current_run
+from pages.components.frame import show
+from pages.components.navigation import PROOF, edited_run, is_at_end, is_done
+from pages.components.progress import show_errors
+from pages.components.proof.answers_table import show_answers
+from pages.components.proof.attack_cards import show_attacks
+from pages.components.proof.checking import has_begun, how_it_ended, offer_check, reasons_of, watch
+from pages.components.proof.inside import show_inside
+from pages.components.proof.verdict_view import big_line, by_state
+from unlearning_core.runs import proof
+from unlearning_core.runs.run import Run
+
+
+def main() -> None:
+    """Draw the page."""
+    st.title("Proof")
+    st.markdown("**Try to break it.** Is the concept gone, what did it cost, does it come back?")
+    run = current_run()
+    # A check that has begun makes what the page would ask for.
+    if run is None or not has_begun(run):
+        run = edited_run()
+    if run is None:
+        return
+    if proof.is_running(run):
+        watch(run)
+        show_verdict(run)
+        return
+    how_it_ended(run)
+    with show_errors():
+        show_verdict(run)
+        reasons = reasons_of(run)
+        with st.expander("Check it again") if is_done(run, PROOF) else st.container():
+            offer_check(run, reasons)
+        show_attacks(run, run.verdict(), reasons)
+    with show_errors():
+        show_inside(run)
+    with show_errors():
+        show_answers(run)
+
+
+def show_verdict(run: Run) -> None:
+    """What the last check came to, if there was one."""
+    verdict = run.verdict()
+    if verdict is None:
+        return
+    if not is_at_end(run) or not is_done(run, PROOF):
+        st.warning(
+            "Settings, texts or models have changed since, or a part is missing: check it again before you rely on "
+            "this verdict.",
+            icon=":material/history:",
+        )
+    big_line(verdict)
+    by_state(verdict)
+
+
+show(main)
