@@ -73,7 +73,8 @@ def _one_box(state: str, checks: Sequence[Check]) -> None:
 
 
 def _line(check: Check) -> str:
-    return f"{_MARKS[check['passed'] if check.get("judges", True) else None]} {escaped(unbroken(check['sentence']))}"
+    mark = _MARKS[check["passed"] if check.get("judges", True) else None]
+    return f"{mark} {escaped(unbroken(check['sentence']))}"
 
 
 def passed(checks: Sequence[Check]) -> bool | None:
