@@ -170,9 +170,11 @@ def test_a_quick_look_runs_in_a_process_of_its_own_and_its_verdict_is_shown(
     assert verdict["quick"]
     assert verdict["sentence"] in text_of(app)
     assert {part for part in PARTS if any(name.startswith(f"{part} ") for name in measured(run))} >= set(THIN)
-    tried = {attack.name: outcomes(verdict, attack) for attack in attacks()}
+    edited = {attack.name: outcomes(verdict, attack) for attack in attacks()}
     for held, word in ((True, "It held]"), (False, "It broke in]")):
-        assert text_of(app).count(word) == sum(bool(found) and found[-1].held == held for found in tried.values())
+        assert text_of(app).count(word) == sum(
+            bool(found) and found[-1].held == held and (held or found[-1].judges) for found in edited.values()
+        )
     rows = (run.proof_frames("attack_int8", "pruned") or {})["losses"]
     gap = rows["forgotten_nats"] - rows["base_nats"]
     by_hand = ((rows["forgotten_nats"] - rows["concept_nats"]) / gap.where(gap > 0)).clip(0, 1)

@@ -73,12 +73,13 @@ def _one_box(state: str, checks: Sequence[Check]) -> None:
 
 
 def _line(check: Check) -> str:
-    return f"{_MARKS[check['passed'] if check['judges'] else None]} {escaped(unbroken(check['sentence']))}"
+    mark = _MARKS[check["passed"] if check.get("judges", True) else None]
+    return f"{mark} {escaped(unbroken(check['sentence']))}"
 
 
 def passed(checks: Sequence[Check]) -> bool | None:
     """Whether all of those that count pass; None where none fails but one is not measured, or there are none."""
-    counted = [check for check in checks if check["judges"]]
+    counted = [check for check in checks if check.get("judges", True)]
     if any(check["passed"] is False for check in counted):
         return False
     return True if counted and all(check["passed"] for check in counted) else None
@@ -86,6 +87,6 @@ def passed(checks: Sequence[Check]) -> bool | None:
 
 def deciding(checks: Sequence[Check]) -> list[Check]:
     """Those that fail, at most `MOST`; where none does the first that was measured, else the first."""
-    failed = [check for check in checks if check["judges"] and check["passed"] is False]
+    failed = [check for check in checks if check.get("judges", True) and check["passed"] is False]
     measured = [check for check in checks if check["passed"] is not None]
     return failed[:MOST] or measured[:1] or list(checks[:1])
