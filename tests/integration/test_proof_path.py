@@ -126,6 +126,11 @@ def test_a_stop_keeps_what_was_measured(run: Run) -> None:
     assert states_measured(run)[before:] == ["losses base", "losses pruned"]
     prove(run, parts=["losses"])
     assert "losses base" not in states_measured(run)[before + 2 :]
+    # What was measured with other settings is not in the verdict any more.
+    metrics = run.proof_metrics() or {}
+    assert metrics["pruned"]["statement_nll"] is not None
+    assert "lens_told" not in metrics["pruned"]
+    assert (run.verdict() or {})["states"]["pruned"]["verdict"] != "forgotten"
     assert run.status()["state"] == "finished"
 
 

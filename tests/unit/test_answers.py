@@ -33,7 +33,9 @@ def longest_common(one: list[str], other: list[str]) -> int:
         (" A chair is a seat. Q: What is a bed?", "A chair is a seat."),
         ("Paris\nQ: And Rome?", "Paris"),
         ("  It costs 3.50 francs today", "It costs 3.50 francs today"),
-        ('"Yes!" Then he left.', '"Yes!"'),
+        ("Sure! A chair is a seat. And so on.", "Sure! A chair is a seat."),
+        ("1. A chair is a seat. 2. A bench", "1. A chair is a seat."),
+        ('He said "yes!" Then he left.', 'He said "yes!"'),
         ("", ""),
     ],
 )

@@ -11,7 +11,7 @@ from unlearning_core.evaluation.verdict import Attack, Judgement, judge
 TWIN = {
     "gap_closed": 1.0, "questions_answered": 0.0, "invited_words_per_100": 1.0, "uds": 1.0, "statement_nll": 14.0,
     "retain_text_delta": 0.01, "neighbour_text_delta": 0.03, "other_questions_answered": 1.0, "repetition": 0.0,
-    "relearn_steps_50": 20.0, "relearn_share_50": 1.0, "attack_facts": 0.02,
+    "relearn_steps_50": 20.0, "relearn_share_50": 1.0, "attack_facts": 0.02, "other_text_delta": 0.0,
 }  # fmt: skip
 BASE = {"statement_nll": 2.0, "invited_words_per_100": 10.0, "repetition": 0.0}
 GOOD = TWIN | {"uds": 0.9, "relearn_steps_50": 18.0, "relearn_share_50": 0.9, "gap_closed": 0.95, "statement_nll": 13.4}
@@ -55,6 +55,10 @@ def test_the_model_that_never_knew_has_forgotten_and_the_base_has_not() -> None:
         ({"statement_nll": 2.08, "retain_text_delta": 0.3, "gap_closed": 0.01}, "harmful", "lost more elsewhere"),
         ({"uds": None}, "unproven", "depth of the forgetting"),
         ({"attack_facts": None}, "unproven", "train on some facts"),
+        ({"other_questions_answered": None}, "unproven", "other questions still answered"),
+        ({"questions_answered": 0.08, "questions_answered_stderr": 0.1}, "unproven", "questions still answered"),
+        ({"gap_closed": 0.1, "questions_answered": 0.5, "questions_answered_stderr": 0.5}, "not forgotten", "gap"),
+        ({"retain_text_delta": 1.5, "statement_nll": 14.0}, "harmful", "nats lost on other text"),
     ],
 )
 def test_what_fails_decides_and_is_named(changed: dict[str, float | None], verdict: str, named: str) -> None:
@@ -72,9 +76,10 @@ def test_steps_are_held_against_the_model_that_never_knew_or_a_number() -> None:
     thresholds = ThresholdSection(relearning=0.75, relearning_steps=32)
     assert judged(GOOD | {"relearn_share_50": 0.75}).verdict == "forgotten"
     assert judged(GOOD | {"relearn_share_50": 0.74}).verdict == "suppressed"
-    alone = {name: value for name, value in GOOD.items() if name != "uds"}
+    alone = {name: value for name, value in GOOD.items() if name != "uds"} | {"lens_told": 0.1}
     for steps, verdict in ((31.0, "suppressed"), (32.0, "forgotten")):
-        metrics = {"base": BASE, "pruned": alone | {"relearn_steps_50": steps, "invited_words_per_100": 0.4}}
+        pruned = alone | {"relearn_gentle_steps_50": steps, "invited_words_per_100": 0.4}
+        metrics = {"base": BASE | {"lens_told": 0.5}, "pruned": pruned}
         assert judge(metrics, "pruned", thresholds, attacks=ATTACKS, budget=80).verdict == verdict
 
 
@@ -120,3 +125,24 @@ def test_an_attack_that_is_not_counted_decides_nothing_and_is_still_told() -> No
     found = judge(metrics, "pruned", ThresholdSection(), attacks=[*ATTACKS, pasted], budget=80)
     assert (found.verdict, found.failed) == ("forgotten", [])
     assert found.checks[-1].sentence().endswith("Not counted in the verdict.")
+
+
+def test_what_can_be_told_inside_is_asked_where_there_is_no_model_that_never_knew() -> None:
+    own = {name: value for name, value in GOOD.items() if name != "uds"}
+    own |= {"relearn_gentle_steps_50": 40.0, "invited_words_per_100": 0.4}
+    for told, verdict in ((0.5, "suppressed"), (0.2, "forgotten"), (None, "unproven")):
+        metrics = {"base": BASE | {"lens_told": 0.5}, "pruned": own | {"lens_told": told}}
+        assert judge(metrics, "pruned", ThresholdSection(), attacks=ATTACKS, budget=80).verdict == verdict
+
+
+def test_a_race_too_short_to_tell_is_not_passed() -> None:
+    own = {name: value for name, value in GOOD.items() if name != "uds"} | {"lens_told": 0.1}
+    pruned = own | {"relearn_gentle_steps_50": 3.0, "invited_words_per_100": 0.4}
+    metrics = {"base": BASE | {"lens_told": 0.5}, "pruned": pruned}
+    assert judge(metrics, "pruned", ThresholdSection(), attacks=ATTACKS, budget=2).verdict == "unproven"
+
+
+def test_a_few_questions_are_not_certain() -> None:
+    metrics = {"base": BASE, "pruned": GOOD, "never_knew": TWIN}
+    few = judge(metrics, "pruned", ThresholdSection(), attacks=ATTACKS, counts={"questions_answered": (0, 3)})
+    assert few.verdict == "unproven"

@@ -176,7 +176,9 @@ class ThresholdSection(Section):
     questions_answered: float = Field(
         0.1, ge=0, le=1, description="of the questions that the base answers, the share that may still be answered"
     )
-    concept_words: float = Field(0.5, ge=0, description="concept words in 100 written, beyond the never-knew model's")
+    concept_words: float = Field(
+        0.5, ge=0, description="concept words in 100 written, beyond never-knew's; without it 5 % of the base's"
+    )
     depth: float = Field(0.85, ge=0, le=1, description="Unlearning Depth Score at least, where there is a twin")
     retain: float = Field(0.05, ge=0, description="nats a token that all other text may cost")
     neighbour: float = Field(0.05, ge=0, description="nats a token that neighbours may cost")
@@ -184,7 +186,9 @@ class ThresholdSection(Section):
     relearning: float = Field(
         0.75, ge=0, description="steps to come half-way back, as a share of the never-knew model's"
     )
-    relearning_steps: int = Field(32, ge=1, description="steps to come half-way back, where there is no such model")
+    relearning_steps: int = Field(
+        24, ge=1, description="without such a model: steps to come half-way back at learning rates up to 1e-4"
+    )
     recovered: float = Field(0.1, ge=0, description="share of the gap that an attack may win back")
 
 
@@ -210,7 +214,7 @@ class ProofSection(Section):
     prompt_samples: int = Field(4, ge=1, description="texts written after each prompt")
     new_tokens: int = Field(40, ge=4, le=4096, description="length of a text")
     depth_texts: int = Field(64, ge=4, description="texts about the concept that the depth is measured on at most")
-    learning_rates: list[float] = Field(
+    learning_rates: list[Annotated[float, Field(gt=0, le=1)]] = Field(
         default_factory=lambda: [2e-5, 1e-4, 3e-4, 1e-3, 3e-3], min_length=1, description="of the relearning race"
     )
     relearning_steps: int = Field(80, ge=1, description="steps of the race and of each attack that trains, at most")

@@ -29,7 +29,8 @@ GREEDY = -1
 TEMPERATURE = 1.0
 _BATCH = 64
 
-_ENDS = re.compile(r"(?<=[.!?])\s|\n|(?<=[.!?][\"'”’])\s")
+_ENDS = re.compile(r"(?<=[.!?])\s|(?<=[.!?][\"'”’])\s")
+_LEAST_WORDS = 3
 
 
 def ask(subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback) -> Frames:
@@ -114,8 +115,14 @@ def answered(
 
 
 def first_sentence(text: str) -> str:
-    """What a model answered, up to the end of its first sentence or line."""
-    return " ".join(_ENDS.split(text.strip(), maxsplit=1)[0].split())
+    """What a model answered, up to the end of its first sentence or line.
+
+    A beginning of fewer than three words ("Sure!", "1.") is no sentence yet: the next one belongs to it.
+    """
+    line = text.strip().split("\n")[0]
+    ends = [match.start() for match in _ENDS.finditer(line)]
+    end = next((place for place in ends if len(line[:place].split()) >= _LEAST_WORDS), len(line))
+    return " ".join(line[:end].split())
 
 
 def rouge_l(scorer: RougeScorer, reply: str, answers: Sequence[str]) -> float:

@@ -95,6 +95,17 @@ def steps_to(found: Frames, share: float) -> Estimate:
     return Estimate(min(worst(curve, share)["steps"], float(curve["step"].max()) + 1))
 
 
+GENTLE = 1e-4
+"""The largest learning rate at which a model that never knew does not learn the concept from nothing in a few steps."""
+
+
+def gentle_steps_to(found: Frames, share: float) -> Estimate | None:
+    """The same of learning rates up to `GENTLE`: what can be told without a never-knew model; None without such."""
+    curve = found["race"]
+    gentle = curve[curve["learning_rate"] <= GENTLE]
+    return None if gentle.empty else steps_to({"race": gentle}, share)
+
+
 def samples_to(found: Frames, share: float) -> Estimate:
     """The same in texts learnt, each counted as often as it was read."""
     curve = found["race"]

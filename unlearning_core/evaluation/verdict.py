@@ -23,8 +23,9 @@ SUBJECTS: dict[Subject, str] = {
 }  # fmt: skip
 """The four lines of a verdict, and what they are called."""
 
-DIMMED_GAP, DIMMED_ANSWERS = 0.25, 0.5
-"""Dimmed is where so much of the gap is closed at least, or so many of the questions are still answered at most."""
+DIMMED_GAP, DIMMED_ANSWERS, MOST_ANSWERS = 0.25, 0.5, 0.75
+"""Dimmed is where so much of the gap is closed at least, or so many of the questions are still answered at most, the
+upper end of the interval included in the last."""
 
 WORDS_OF_BASE = 0.05
 """Share of the base's concept words in 100 that may still be written where no model never knew."""
@@ -32,8 +33,16 @@ WORDS_OF_BASE = 0.05
 STAYED = 0.9
 """Share of the questions about other things that must still be answered."""
 
-RUINED = 0.5
-"""Share of the questions about other things below which a model was damaged, whatever it has forgotten."""
+RUINED, RUINED_NATS = 0.5, 1.0
+"""Share of the questions about other things below which a model was damaged, whatever it has forgotten; and what all
+other text may cost at most, nats a token (its perplexity is 2.7 times as high)."""
+
+FEWEST = 10
+"""Questions that must be asked for their share to be certain."""
+
+TOLD = 0.5
+"""Of the base's, how often the right word may still be told from the concept's others inside the model: without a
+never-knew model, beside which the depth could be measured."""
 
 MORE_REPETITION = 0.05
 """Share of repeated runs of words that may be added."""
@@ -92,7 +101,9 @@ class Check:
 
     @property
     def certain(self) -> bool:
-        """Whether its whole interval lies on the same side of the threshold."""
+        """Whether its whole interval lies on the same side of the threshold, and enough was counted to tell."""
+        if self.counted is not None and self.counted[1] < FEWEST:
+            return False
         if self.low is None or self.high is None:
             return True
         return bool(not self.low <= self.threshold <= self.high or self.low == self.high)
@@ -226,8 +237,10 @@ def _gone(look: _Look) -> list[Check]:
     if twin:
         # Beyond the control: a twin that was trained on its own differs inside also where both know the words.
         name = "uds" if look.value("uds_beyond_control") is None else "uds_beyond_control"
-        found.append(look.check(name, "gone", "Depth of the forgetting", asked.depth, most=False, depth=True))
-    return found
+        return [*found, look.check(name, "gone", "Depth of the forgetting", asked.depth, most=False, depth=True)]
+    told = TOLD * (look.value("lens_told", "base") or 0.0)
+    title = "The right word told from the concept's others inside"
+    return [*found, look.check("lens_told", "gone", title, told, most=True, depth=True)]
 
 
 def _cost(look: _Look, trained: bool) -> list[Check]:
@@ -235,15 +248,17 @@ def _cost(look: _Look, trained: bool) -> list[Check]:
     control, beside = _beside(look, trained)
     repetition = (look.value("repetition", "base") or 0.0) + MORE_REPETITION
     retain = f"{control}retain_delta" if control else "retain_text_delta"
-    found = [look.check(retain, "cost", f"Nats lost on other text{beside}", asked.retain, most=True)]
-    optional = [
+    sense = look.check(
+        "other_sense_delta", "cost", "Nats lost on the words' other senses", asked.other_sense, most=True
+    )
+    return [
+        look.check(retain, "cost", f"Nats lost on other text{beside}", asked.retain, most=True),
         look.check(f"{control}other_text_delta", "cost", f"Nats lost on text of another kind{beside}", asked.retain,
                    most=True),
-        look.check("other_sense_delta", "cost", "Nats lost on the words' other senses", asked.other_sense, most=True),
+        *([sense] if sense.value is not None else []),  # most words have no other sense
         look.check("other_questions_answered", "cost", "Other questions still answered", STAYED, most=False),
         look.check("repetition", "cost", "Repetition", repetition, most=True),
     ]  # fmt: skip
-    return found + [check for check in optional if check.value is not None]
 
 
 def _beside(look: _Look, trained: bool) -> tuple[str, str]:
@@ -270,8 +285,10 @@ def _back(look: _Look, attacks: Sequence[Attack], budget: int | None) -> list[Ch
         title = "Steps to learn half of it again, beside never-knew's"
         race = look.check("relearn_share_50", "back", title, asked.relearning, most=False)
     else:
-        steps = min(asked.relearning_steps, (budget or asked.relearning_steps - 1) + 1)
-        race = look.check("relearn_steps_50", "back", "Steps to learn half of it again", float(steps), most=False)
+        title, steps = "Steps to learn half of it again, gently", float(asked.relearning_steps)
+        race = look.check("relearn_gentle_steps_50", "back", title, steps, most=False)
+        if budget is not None and budget + 1 < steps and race.value == budget + 1:
+            race = replace(race, value=None)  # the race was too short to tell
     # What an attack wins back is counted beyond what a model that never knew gains by it.
     return [
         race,
@@ -293,19 +310,22 @@ def _level(look: _Look, checks: Sequence[Check]) -> Level:
     asked = any(check.passed for check in said if check.metric != "invited_words_per_100")
     if any(check.passed is False for check in said) or not asked:
         gap, answered = look.value("gap_closed"), look.value("questions_answered")
-        enough = (gap is not None and gap >= DIMMED_GAP) or (answered is not None and answered <= DIMMED_ANSWERS)
+        error = Z95 * (look.value("questions_answered_stderr") or 0.0)
+        fewer = answered is not None and answered <= DIMMED_ANSWERS and answered + error <= MOST_ANSWERS
+        enough = (gap is not None and gap >= DIMMED_GAP) or fewer
         return "dimmed" if enough and any(check.passed is not None for check in said) else "not forgotten"
     if any(check.passed is False for check in (*inside, *back)):
         return "suppressed"
     if any(check.passed is False for check in checks):
         return "costly"
-    return "unproven" if any(check.passed is None for check in checks) else "forgotten"
+    sure = all(check.passed is not None for check in checks) and all(check.certain for check in (*said, *inside))
+    return "forgotten" if sure else "unproven"
 
 
 def _costs_more(look: _Look) -> bool:
     """Whether the concept's words have become less unlikely than others have, or most other answers are lost too."""
     others = look.value("other_questions_answered")
-    if others is not None and others < RUINED:
+    if (others is not None and others < RUINED) or (look.value("retain_text_delta") or 0.0) > RUINED_NATS:
         return True
     gained = look.value("statement_nll"), look.value("statement_nll", "base")
     lost = [look.value(name) for name in ("retain_text_delta", "neighbour_text_delta", "other_text_delta")]
@@ -319,9 +339,10 @@ def _sentence(state: str, level: Level, checks: Sequence[Check]) -> str:
     name = state.replace("_", " ")
     failed = [check for check in checks if check.passed is False]
     missing = [check for check in checks if check.passed is None]
+    unsure = [check for check in checks if not check.certain]
     why = {
         "forgotten": "it is gone, what was to stay has stayed, and no attack brought it back",
-        "unproven": f"what was measured passes, but this was not: {_titles(missing)}",
+        "unproven": f"what was measured passes, but this is not known well enough: {_titles(missing or unsure)}",
         "costly": f"it is gone and stays gone, but it cost too much: {_titles(failed)}",
         "suppressed": f"it is not said any more, but it is still in there or comes back: {_titles(failed)}",
         "dimmed": f"a part of it is not said any more, but not enough: {_titles(failed)}",

@@ -21,6 +21,7 @@ from unlearning_core.methods.registry import state_title
 from unlearning_core.reports.differences import changed_words
 from unlearning_core.reports.findings import findings, losses_sentence
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.proof_standing import is_current
 from unlearning_core.runs.run import Run
 
 Spans = Callable[[str], list[tuple[int, int]]]
@@ -59,7 +60,7 @@ def run_report(run: Run, metrics: Values | None = None, texts: Texts | None = No
         lambda text: [(span.start, span.end) for span in context.matcher.spans(text)],
         about=_about(run, model),
         settings=settings(config),
-        judged=run.verdict(),
+        judged=run.verdict() if is_current(run) else None,
     )
 
 

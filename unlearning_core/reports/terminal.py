@@ -20,7 +20,9 @@ def print_outcome(run: Any) -> None:
             print(f"\n{first['prompt']}")
             for state, texts in generations.items():
                 print(f"  {state:>9}: {' '.join(texts[index]['text'].split())}")
-    verdict = run.verdict()
+    from unlearning_core.runs.proof_standing import is_current
+
+    verdict = run.verdict() if is_current(run) else None
     print("\n" + (verdict["sentence"] if verdict else f"{UNPROVEN} {PROGRAM} evaluate {run.folder}") + "\n")
 
 

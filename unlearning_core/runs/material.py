@@ -73,7 +73,7 @@ def material_inputs(context: RunContext, fields: Sequence[str]) -> dict[str, Any
         "neighbour": [twin.neighbour_texts if twin.model else None, *attack],
         "other_sense": [proof.other_sense_texts],
         "other_text": [proof.other_texts or _shipped(context)],
-        "questions": [proof.questions, *(of_statements if proof.questions is None else [])],
+        "questions": [proof.questions, *([*of_statements, *attack] if proof.questions is None else [])],
         "truth": [twin.questions if twin.model else None],
         "prompts": [proof.prompts],
         "attack": attack,

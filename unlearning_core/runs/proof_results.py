@@ -1,5 +1,6 @@
 """What the evaluation of a run came to: metrics and verdict from whatever parts of it were measured."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,19 @@ from unlearning_core.runs.run import Run
 if TYPE_CHECKING:
     import pandas as pd
 
+REASON = "reason"
+"""The only frame of a part that could not be measured: why."""
 
-def proof_metrics(context: RunContext) -> dict[str, dict[str, float | None]]:
-    """Every metric of every state that was measured, those of the path among them; empty while the base was not."""
+
+def proof_metrics(context: RunContext, current: Collection[str]) -> dict[str, dict[str, float | None]]:
+    """Every metric of every state that was measured, those of the path among them; empty while the base was not.
+
+    Args:
+        current: stages whose results belong to the settings and models as they are now; others are not looked at.
+    """
     run = context.run
     states = ["base", *states_of(context.config)[1:], CONTROL, NEVER_KNEW]
-    frames = {state: _frames(run, state) for state in states}
+    frames = {state: _frames(run, state, current) for state in states}
     if not frames["base"]:
         return {}
     reference = _reference(context, frames)
@@ -32,9 +40,9 @@ def proof_metrics(context: RunContext) -> dict[str, dict[str, float | None]]:
     return metrics_table(inputs)
 
 
-def _frames(run: Run, state: str) -> dict[str, Frames]:
-    found = {part: run.proof_frames(part, state) for part in PARTS}
-    return {part: frames for part, frames in found.items() if frames is not None}
+def _frames(run: Run, state: str, current: Collection[str]) -> dict[str, Frames]:
+    found = {part: run.proof_frames(part, state) for part in PARTS if f"{part} {state}" in current}
+    return {part: frames for part, frames in found.items() if frames is not None and REASON not in frames}
 
 
 def _of_path(context: RunContext, state: str, frames: dict[str, Frames]) -> dict[str, Any]:
@@ -66,8 +74,9 @@ def judged(context: RunContext, metrics: Values, *, quick: bool = False) -> dict
     states: dict[str, Any] = {}
     trained: set[str] = set()
     for method, _ in methods_of(config):
-        if "filter" in method.needs or trained:
+        if method.name == "retrain" or trained:
             trained.add(method.state)
+    same = (context.run.status()["stages"].get("candidate", {}).get("summary") or {}).get("same_weights")
     for state in [*states_of(config), NEVER_KNEW]:
         if state == "base" or state not in metrics:
             continue
@@ -82,6 +91,8 @@ def judged(context: RunContext, metrics: Values, *, quick: bool = False) -> dict
             counts=counts(context.run, state),
         )
         states[state] = found.to_dict() | {"summary": summary(metrics, state)}
+        if same and state == "candidate":
+            states[state]["sentence"] += " Its weights are those of the base."
     last = next((state for state in reversed(states_of(config)) if state in states), None)
     return {
         "verdict": states[last]["verdict"] if last else "not measured",
@@ -93,10 +104,14 @@ def judged(context: RunContext, metrics: Values, *, quick: bool = False) -> dict
 
 
 def _attacks(context: RunContext, state: str) -> list[Attack]:
-    """The attacks that can be made on that state."""
+    """The attacks; one that counts and cannot be made on that state is one that was not tried."""
     counted = {"always", "beside never-knew"} if context.config.never_knew.model is not None else {"always"}
-    attacks = [part for part in PARTS.values() if part.attack and cannot(part, state, context) is None]
-    return [Attack(part.name, part.title, part.judged in counted) for part in attacks]
+    attacks = [part for part in PARTS.values() if part.attack]
+    return [
+        Attack(part.name, part.title, part.judged in counted)
+        for part in attacks
+        if part.judged in counted or cannot(part, state, context) is None
+    ]
 
 
 def examples(run: Run, state: str) -> dict[str, str]:
@@ -133,20 +148,28 @@ def _still_right(run: Run, state: str, about: str) -> "pd.DataFrame | None":
 
 def card_of(context: RunContext, state: str) -> str:
     """The model card of a state of the run's model; raises InputError where that state is not there yet."""
+    from unlearning_core.runs.proof_standing import is_current
+
     run, config = context.run, context.config
     run.model(state)
+    current = is_current(run)
     made, steps = run.states()[1:], list[str]()
     for method, _ in methods_of(config):
         if method.state in made[: made.index(state) + 1]:
             steps.append(method.sentence)
     return model_card(
         state,
-        base=Path(config.base_model.base_model_path).name,
+        base=_called(config.base_model.base_model_path),
         words=context.concept.words,
         steps=steps,
-        metrics=run.proof_metrics() or run.metrics() or {},
-        verdict=run.verdict(),
+        metrics=(run.proof_metrics() if current else None) or run.metrics() or {},
+        verdict=run.verdict() if current else None,
     )
+
+
+def _called(source: str) -> str:
+    """The name of a model for others: that of a folder or file, or a Hub id as it is."""
+    return Path(source).name if Path(source).exists() else source
 
 
 def summary(metrics: Values, state: str) -> dict[str, Any]:

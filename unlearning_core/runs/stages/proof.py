@@ -17,7 +17,7 @@ from unlearning_core.files import write_file, write_json
 from unlearning_core.methods.registry import CONTROL, METHODS, NEVER_KNEW, methods_of, states_of
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.material import cannot, cutting, material, material_inputs
-from unlearning_core.runs.proof_results import judged, proof_metrics
+from unlearning_core.runs.proof_results import REASON, judged, proof_metrics
 from unlearning_core.runs.stages.method import method_input
 from unlearning_core.runs.stages.rank import rank_inputs
 from unlearning_core.runs.stages.stage import Stage, Summary
@@ -123,9 +123,16 @@ def _inputs(part: Part, state: str, settings: ProofSection) -> Callable[[RunCont
 
 def _run(part: Part, state: str, settings: ProofSection) -> Callable[[RunContext, Path], Summary]:
     def run(context: RunContext, folder: Path) -> Summary:
+        import pandas as pd
+
         subject = _subject(part, state, context)
-        frames = part.compute(subject, material(context), settings, context.progress)
+        try:
+            frames = part.compute(subject, material(context), settings, context.progress)
+        except InputError as error:  # it cannot be done with this model or text: the other parts can
+            frames = {REASON: pd.DataFrame({"part": [part.title], "state": [state], "reason": [str(error)]})}
         save_frames(folder / "proof" / part.name / state, frames)
+        if REASON in frames:
+            return {REASON: frames[REASON]["reason"][0]}
         return {name: len(frame) for name, frame in frames.items()}
 
     return run
@@ -191,14 +198,17 @@ def _verdict_inputs(quick: bool) -> Callable[[RunContext], Any]:
     return inputs
 
 
-VERDICT_VERSION = 2
+VERDICT_VERSION = 3
 """Raised when the same measurements give another verdict."""
 
 
 def _verdict(quick: bool) -> Callable[[RunContext, Path], Summary]:
     def run(context: RunContext, folder: Path) -> Summary:
-        metrics = proof_metrics(context)
-        found = judged(context, metrics, quick=quick)
+        from unlearning_core.runs.proof_standing import measured
+
+        current = measured(context.run)
+        metrics = proof_metrics(context, current)
+        found = judged(context, metrics, quick=quick or "quick" in current.values())
         write_json(folder / "proof" / "metrics.json", metrics)
         write_json(folder / "verdict.json", found)
         return {state: one["verdict"] for state, one in found["states"].items()}
