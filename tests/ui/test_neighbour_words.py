@@ -108,7 +108,7 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
             assert cells[title] == f"{value:.3f} ± {1.96 * error:.3f}"
     assert ("words that were to stay" in " ".join(text.value for text in app.markdown)) == bool(neighbours)
     panels = [title["text"] for title in chart(app, 0)["layout"]["annotations"]]
-    assert len(panels) == 3
+    assert len(panels) == (4 if neighbours else 3)
     assert panels[1] == ("Loss on neighbours (nats/token)" if neighbours else "Loss elsewhere (nats/token)")
 
 

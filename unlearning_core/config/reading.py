@@ -65,7 +65,8 @@ def build_config(values: dict[str, Any], *, origin: str = "config", folder: Path
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
         more = [f"{origin}: {len(problems) - _SHOWN} more settings are wrong."] if len(problems) > _SHOWN else []
-        raise InputError("\n".join([_sentence(origin, one) for one in problems[:_SHOWN]] + more)) from error
+        told = _each_list_once([_sentence(origin, one) for one in problems[:_SHOWN]])
+        raise InputError("\n".join(told + more)) from error
     _refuse_secrets(config, origin)
     for section, given, needed in (
         ("neural_probing", "tokens_input_path", "labels_input_path"),
@@ -163,6 +164,7 @@ def _refuse_secrets(section: BaseModel, origin: str, prefix: str = "") -> None:
             )
 
 
+_KNOWN = "Known here: "
 _SHOWN = 5
 """Wrong settings that are told one by one."""
 
@@ -186,10 +188,20 @@ def _sentence(origin: str, problem: Any) -> str:
         nearest = difflib.get_close_matches(name[:80], known, n=1, cutoff=0)
         prefix = ".".join(str(part) for part in problem["loc"][:-1])
         hint = f"{prefix}.{nearest[0]}" if prefix else nearest[0]
-        return f"{origin}: {field} is not a known key; did you mean {hint}? Known here: {', '.join(known)}."
+        return f"{origin}: {field} is not a known key; did you mean {hint}? {_KNOWN}{', '.join(known)}."
     seen = json.dumps(problem.get("input"), default=str)
     expected = problem["msg"][0].lower() + problem["msg"][1:]
     return f"{origin}: {field} is {seen[:200]}; {expected}. Correct it and run again."
+
+
+def _each_list_once(sentences: list[str]) -> list[str]:
+    """The sentences, a list of known keys only the first time that it comes."""
+    found, seen = list[str](), set[str]()
+    for sentence in sentences:
+        said, mark, keys = sentence.partition(_KNOWN)
+        found.append(said.rstrip() if mark and keys in seen else sentence)
+        seen.add(keys)
+    return found
 
 
 def known_keys(location: tuple[Any, ...]) -> list[str]:
