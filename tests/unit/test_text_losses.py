@@ -120,3 +120,14 @@ def test_a_reference_below_the_base_closes_no_gap() -> None:
     found = text_losses.gap_closed(base, frames_of([4.0, 3.0, 2.0]), frames_of([1.0, 0.5, 0.5])["losses"])
     assert found is not None
     assert np.isnan(found.value)
+
+
+def test_text_that_the_base_cannot_read_says_nothing_of_what_was_lost() -> None:
+    for nats, readable in ((5.9, True), (6.1, False)):
+        rows = {"set": "other_text", "text": ["a", "b"], "concept_tokens": 0, "concept_nats": 0.0, "concept_hits": 0,
+                "retain_tokens": 10, "retain_nats": 10 * nats, "retain_hits": 0}  # fmt: skip
+        base = {"losses": pd.DataFrame(rows)}
+        worse = {"losses": pd.DataFrame(rows | {"retain_nats": 10 * nats + 5})}
+        found = text_losses.change(base, worse, "other_text", "retain")
+        assert (found is not None) == readable
+        assert found is None or found.value == pytest.approx(0.5)
