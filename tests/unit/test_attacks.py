@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_models import tiny
 
+from tests.noisy_models import noisy
 from unlearning_core.concepts.labelling import LabelledText, label_text
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.words import Concept
@@ -59,12 +60,7 @@ QUESTIONS = (
 
 def edited(loaded: Any, seed: int = 1) -> Any:
     """A copy with noise in every weight."""
-    model = copy.deepcopy(loaded.model)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(0.2 * torch.randn(weight.shape, generator=generator))
-    return replace(loaded, model=model, map=map_model(model))
+    return noisy(loaded, 0.2, seed)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from tiny_models import tiny
 
+from tests.noisy_models import noisy
 from unlearning_core.concepts.labelling import LabelledText, label_text
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.words import Concept
@@ -21,7 +22,6 @@ from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.relearning import has_mask, make_probe, measured_steps, relearn
 from unlearning_core.evaluation.suite import Material, Subject
 from unlearning_core.evaluation.text_losses import unrelated
-from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import Progress, silent
 
 MATCHER = Matcher(Concept(("chair", "sofa", "bench")))
@@ -36,12 +36,7 @@ SETTINGS = ProofSection(learning_rates=[1e-3, 1e-2], relearning_steps=6, relearn
 
 def spoilt(loaded: Any) -> Any:
     """The model with noise in its weights: a contender that has lost what the base predicts."""
-    model = copy.deepcopy(loaded.model)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(0.3 * torch.randn(weight.shape, generator=generator))
-    return replace(loaded, model=model, map=map_model(model))
+    return noisy(loaded, 0.3)
 
 
 @pytest.fixture(scope="module")
