@@ -1,5 +1,6 @@
 """Ragged text without wasted padding: texts of like length share a batch, in an order that a seed fixes."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -47,6 +48,46 @@ class LengthGroupedOrder(Sampler[int]):
 
     def _by_length(self, indices: np.ndarray) -> np.ndarray:
         return indices[np.argsort(self._lengths[indices], kind="stable")]
+
+
+class MixedOrder(Sampler[int]):
+    """Steps of some texts each, in a `LengthGroupedOrder`, with texts of other corpora beside them in every step.
+
+    Indices run on from corpus to corpus. Of the others each step has as many as it should, whatever there is of them:
+    all once, shuffled, then all again in another order. It depends on lengths, sizes, seed and epoch alone.
+    """
+
+    def __init__(self, lengths: Sequence[int], own: int, seed: int, others: Sequence[tuple[int, int]]) -> None:
+        """`own` texts of these lengths a step; of each of the others (texts that there are, texts a step)."""
+        self._main = LengthGroupedOrder(lengths, own, seed)
+        self._others, self._seed = others, seed
+        self.batch_size = own + sum(each for _, each in others)
+        self._steps = math.ceil(len(lengths) / own)
+
+    def __len__(self) -> int:
+        return len(self._main) + self._steps * (self.batch_size - self._main.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of pass `epoch`, from 0."""
+        self._main.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        order, own = list(self._main), self._main.batch_size
+        for number in range(self._steps):
+            yield from order[number * own : (number + 1) * own]
+            first, step = len(order), self._main.epoch * self._steps + number
+            for corpus, (there, each) in enumerate(self._others):
+                yield from (first + text for text in drawn(there, each, step, (self._seed, corpus)))
+                first += there
+
+
+def drawn(there: int, size: int, step: int, seed: Sequence[int]) -> list[int]:
+    """The texts of a step: all of them once, shuffled, then all again in another order; no state to restore."""
+    places = range(step * size, (step + 1) * size)
+    orders = {
+        epoch: np.random.default_rng([*seed, epoch]).permutation(there) for epoch in {place // there for place in places}
+    }
+    return [int(orders[place // there][place % there]) for place in places]
 
 
 def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> dict[str, Tensor]:

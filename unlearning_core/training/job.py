@@ -23,6 +23,37 @@ def _one_of(*names: str) -> Any:
     return Field(names[0], description=f"one of: {', '.join(names)}")
 
 
+class Distillation(BaseModel):
+    """Learning from a teacher instead of from text: the base, which may not foresee the concept's words.
+
+    Attributes:
+        teacher_folder: the base model.
+        words: the concept's words.
+        sentences_path: labelled training sentences (concepts.labelled_files): they say in which forms the words occur,
+            and those with the concept are the texts about it.
+        noise, noise_scale: share of fresh weights that is mixed in before the first step, and their scale.
+        other_sense_path: texts with the words in another sense, in which they stay allowed; None: none.
+        concept_texts: texts about the concept that are mixed into a step; their teacher never heard its words.
+        depth_weight: weight of what the base's upper layers make of the student's inner state; 0 leaves it out.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    teacher_folder: PathText
+    words: tuple[str, ...] = Field((), strict=False)
+    sentences_path: PathText | None = None
+    noise: float = _number(0.0, 0.0, 1.0, "0 to 1")
+    noise_scale: float = _number(0.1, 0.0, 10.0, "0 to 10")
+    other_sense_path: PathText | None = None
+    concept_texts: int = _number(0, 0, 65_536, "0 to 65536 texts")
+    depth_weight: float = _number(0.0, 0.0, 1000.0, "0 to 1000")
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the weights of a step, but for what it points to."""
+        paths = {name for name in type(self).model_fields if name.endswith(("_path", "_folder"))}
+        return self.model_dump(mode="json", exclude=paths)
+
+
 class TrainingJob(BaseModel):
     """One retraining.
 
@@ -48,6 +79,7 @@ class TrainingJob(BaseModel):
         prompts, sample_tokens: continued at the same moments, to see the model learn, by so many tokens.
         measure_every: optimizer steps between these measurements; None: as often as `measure_share` allows.
         measure_share: of the time of the training steps, at most this much goes into the measurements in between.
+        distillation: learn from a teacher; None: from the text itself.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
@@ -77,6 +109,7 @@ class TrainingJob(BaseModel):
     measure_every: int | None = _number(None, 1, _WHOLE, "1 or more optimizer steps")
     measure_share: float = _number(0.05, 0.0, 1.0, "0 to 1")
     limit: int | None = _number(None, 1, _WHOLE, "1 or more texts")
+    distillation: Distillation | None = None
 
     def __init__(self, **values: Any) -> None:
         """Check every value; a path may be a string or a Path.
@@ -111,6 +144,9 @@ class TrainingJob(BaseModel):
             value = values[name]
             if value is not None and (name in _PATHS or Path(value).exists()):
                 values[name] = str(Path(value).resolve())
+        for name, value in (values["distillation"] or {}).items():
+            if name.endswith(("_path", "_folder")) and value is not None:
+                values["distillation"][name] = str(Path(value).resolve())
         return values
 
 
@@ -124,10 +160,16 @@ def start(job: TrainingJob) -> Handle:
 
 
 def _sentence(problem: Any) -> str:
-    name = str(problem["loc"][0])
-    if name not in TrainingJob.model_fields:
+    names = [str(part) for part in problem["loc"][:2]]
+    inside = len(names) > 1 and names[0] == "distillation"
+    fields, own, name = (
+        (Distillation.model_fields, names[1], ".".join(names))
+        if inside
+        else (TrainingJob.model_fields, names[0], names[0])
+    )
+    if own not in fields:
         return f"A training job has no field {name!r}; remove it."
     if problem["type"] == "missing":
         return f"{name} is missing from the training job; give it."
-    expected = TrainingJob.model_fields[name].description or problem["msg"]
+    expected = fields[own].description or problem["msg"]
     return f"{name} is {problem['input']!r}; expected {expected}. Change it and start the retraining again."

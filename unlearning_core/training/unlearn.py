@@ -22,6 +22,7 @@ from unlearning_core.files import write_file
 from unlearning_core.models.devices import compute_dtype
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.training.batching import drawn
 from unlearning_core.training.data import CutNeurons
 
 _log = logging.getLogger(__name__)
@@ -78,13 +79,7 @@ class Corpus:
 
     def drawn(self, size: int, step: int, seed: Sequence[int]) -> list[int]:
         """The texts of a step: all of them once, shuffled, then all again in another order; no state to restore."""
-        size = min(size, len(self))
-        places = range(step * size, (step + 1) * size)
-        orders = {
-            epoch: np.random.default_rng([*seed, epoch]).permutation(len(self))
-            for epoch in {place // len(self) for place in places}
-        }
-        return [int(orders[place // len(self)][place % len(self)]) for place in places]
+        return drawn(len(self), min(size, len(self)), step, seed)
 
 
 Objective = Callable[[TextBatch, TextBatch], tuple[Tensor, Tensor]]
