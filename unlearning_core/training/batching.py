@@ -85,7 +85,8 @@ def drawn(there: int, size: int, step: int, seed: Sequence[int]) -> list[int]:
     """The texts of a step: all of them once, shuffled, then all again in another order; no state to restore."""
     places = range(step * size, (step + 1) * size)
     orders = {
-        epoch: np.random.default_rng([*seed, epoch]).permutation(there) for epoch in {place // there for place in places}
+        epoch: np.random.default_rng([*seed, epoch]).permutation(there)
+        for epoch in {place // there for place in places}
     }
     return [int(orders[place // there][place % there]) for place in places]
 

@@ -14,9 +14,13 @@ from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import cuts, survivors
 from unlearning_core.errors import InputError
 from unlearning_core.files import read_object
+from unlearning_core.models.inspection import describe
+from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
 from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.training.distill_data import DistillationData, load_distillation
 from unlearning_core.training.job import TrainingJob
+from unlearning_core.training.noise import shrink_towards_fresh
 from unlearning_core.training.sequences import Sequences, longest_sequence, tokenise
 
 _log = logging.getLogger(__name__)
@@ -59,6 +63,8 @@ class TrainingData:
     validation: Sequences | None
     """What the evaluation loss is measured on."""
     edits: list[CutNeurons]
+    distillation: DistillationData | None = None
+    """What it learns from in place of the text; None where it learns the text itself."""
 
 
 def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> TrainingData:
@@ -99,7 +105,20 @@ def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> Training
     elif job.validation_path:
         validation = sequences(job.validation_path, job.eval_texts)
     edits = [CutNeurons(model, Path(job.recipe_folder))] if job.recipe_folder is not None else []
-    return TrainingData(model, saved_dtype, tokenizer, training, validation, edits)
+    distillation = load_distillation(job, model, tokenizer, length)
+    if distillation is not None:
+        settings = distillation.settings
+        shrink_towards_fresh(model, settings.noise, settings.noise_scale, job.seed)
+        for edit in edits:  # also where they may grow back later
+            edit.write()
+    return TrainingData(model, saved_dtype, tokenizer, training, validation, edits, distillation)
+
+
+def as_loaded(model: Any, tokenizer: Any) -> LoadedModel:
+    """A model in training, or its teacher, as what measures models takes them."""
+    found = map_model(model)
+    info = describe(str(model.config._name_or_path), model, found, model.device.type, "float32")
+    return LoadedModel(model, tokenizer, found, info)
 
 
 def _without_rows(path: Path) -> bool:

@@ -7,9 +7,7 @@ from pathlib import Path
 from unlearning_core.concepts.labelled_files import read_labelled
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.jobs.events import EventLog
-from unlearning_core.models.inspection import describe
-from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
+from unlearning_core.training.data import as_loaded
 from unlearning_core.training.trainer import EditKeepingTrainer
 
 _log = logging.getLogger(__name__)
@@ -47,10 +45,7 @@ class Learning:
         self._allowance = Allowance(self._job.measure_share)
         self._items = read_labelled(Path(self._job.probe_set_path)) if self._job.probe_set_path else []
         self._given_up = not self._items and not self._job.prompts
-        model = trainer.data.model
-        found = map_model(model)
-        info = describe(str(model.config._name_or_path), model, found, model.device.type, "float32")
-        self._loaded = LoadedModel(model, trainer.data.tokenizer, found, info)
+        self._loaded = as_loaded(trainer.data.model, trainer.data.tokenizer)
 
     def due(self, step: int, trained: float) -> bool:
         """Whether to measure after `step`, when the steps have taken `trained` seconds."""

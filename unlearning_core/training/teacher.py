@@ -119,7 +119,7 @@ class Teacher:
 
     @torch.no_grad()
     def _blocks_can_be_called(self) -> bool:
-        """Whether the blocks above the first one, called by themselves, make of its output what the whole model does."""
+        """Whether the blocks above the first one, called by themselves, make of its output what the model makes."""
         embedding = self._model.get_input_embeddings().weight
         ids = (torch.arange(10, device=embedding.device) % len(embedding)).reshape(2, 5)
         seen = torch.ones_like(ids)

@@ -20,7 +20,8 @@ from unlearning_core.jobs.worker import JobContext, working_in
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.training.callback import TrainingMonitor
 from unlearning_core.training.checkpoints import discard_others, last_complete
-from unlearning_core.training.data import load_data, not_finite
+from unlearning_core.training.data import TrainingData, load_data, not_finite
+from unlearning_core.training.distilling import DistillingTrainer
 from unlearning_core.training.job import TrainingJob
 from unlearning_core.training.rate import TIMED_STEPS, Rate, rate_of
 from unlearning_core.training.trainer import EditKeepingTrainer
@@ -72,7 +73,7 @@ def _train(job: TrainingJob, log: EventLog, progress: ProgressCallback, stop: Sh
         if stop():
             raise Stopped("Retraining was stopped before its first step. Start it again to go on.")
         steps = job.max_steps or math.ceil(job.epochs * math.ceil(len(data.train.ids) / job.batch_size))
-        trainer = EditKeepingTrainer(job, data, steps)
+        trainer = _trainer(job, data, steps)
         if done := _finished(trainer):
             log.state("finished", f"Nothing had changed: the model is in {job.final_folder}", step=steps, result=done)
             return done
@@ -105,11 +106,15 @@ def time_steps(job: TrainingJob) -> Rate:
     with hold_device(queue_name(job.device), job.folder, waiting=refuse, should_stop=never):
         log = EventLog(job.folder)
         log.state("starting")
-        fit(EditKeepingTrainer(job, load_data(job), TIMED_STEPS + 1), log)
+        fit(_trainer(job, load_data(job), TIMED_STEPS + 1), log)
     rate = rate_of(job.folder, {})
     if rate is None:
         raise WorkFailed(f"The {TIMED_STEPS} steps of the timing took no time that can be measured.")
     return replace(rate, source=None)
+
+
+def _trainer(job: TrainingJob, data: TrainingData, steps: int) -> EditKeepingTrainer:
+    return (EditKeepingTrainer if data.distillation is None else DistillingTrainer)(job, data, steps)
 
 
 def fit(

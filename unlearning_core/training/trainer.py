@@ -39,17 +39,21 @@ class EditKeepingTrainer(Trainer):
         Raises:
             InputError: the device or the batch size cannot be had here.
         """
-        arguments, parts = _arguments(job, data, total)
+        self.job, self.data = job, data
+        arguments, parts = self._arguments(total)
         model, device = data.model, arguments.device.type
         self.compute_dtype = compute_dtype(job.dtype, device, model.num_parameters())
         files = sorted(Path(job.model_folder).glob("*.safetensors"))
         weights = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         settings = job.model_dump(mode="json", exclude=_NO_MATTER)
         edits = [edit.digest() for edit in data.edits]
+        further = data.distillation.decides() if data.distillation is not None else []
         self.identity = fingerprint(
-            [settings, weights, data.train.digest(), edits, str(self.compute_dtype), arguments.world_size, parts, total]
-        )
-        self.job, self.data = job, data
+            [
+                settings, weights, data.train.digest(), edits, str(self.compute_dtype), arguments.world_size, parts,
+                total, *further,
+            ]
+        )  # fmt: skip
         self.use_cache = model.config.use_cache  # Trainer switches it off; the saved model keeps its own
         super().__init__(model=model, args=arguments, data_collator=self._collate, train_dataset=data.train.ids)
         # Trainer would split each batch over all visible cards; one process drives one.
@@ -66,6 +70,10 @@ class EditKeepingTrainer(Trainer):
 
     def _collate(self, sequences: list[Any]) -> dict[str, Tensor]:
         return pad(sequences, self.pad_id)
+
+    def _shares(self, at_once: int, world: int) -> tuple[int, int]:
+        """(texts that a process computes at once, its parts of a step), where so many texts at once are enough."""
+        return at_once, self.job.batch_size // world // at_once
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedOrder:
         return self.order
@@ -108,7 +116,7 @@ class EditKeepingTrainer(Trainer):
 
     @torch.no_grad()
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Mean negative log-likelihood on the validation sequences, nats a token; each process takes a share."""
+        """Mean loss on the validation sequences, nats a token; each process takes a share."""
         if self.data.validation is None:
             return {}
         self.model.eval()
@@ -117,13 +125,7 @@ class EditKeepingTrainer(Trainer):
         batches = [ids[start : start + size] for start in range(0, len(ids), size)]
         total = torch.zeros(2, dtype=torch.float64)
         for batch in batches[self.args.process_index :: self.args.world_size]:
-            inputs = self._prepare_inputs(self._collate(batch))
-            labels = inputs.pop("labels")
-            with self.autocast():
-                scores = self.model(**inputs, use_cache=False).logits
-            targets = labels[:, 1:].flatten()
-            losses = nn.functional.cross_entropy(scores[:, :-1].flatten(0, 1).float(), targets, reduction="sum")
-            total += torch.stack([losses.double().cpu(), (targets != -100).sum().cpu()])
+            total += self._evaluated(batch)
         if self.args.world_size > 1:
             total = self.accelerator.reduce(total.float().to(self.args.device), "sum").cpu()
         self.model.train()
@@ -131,6 +133,16 @@ class EditKeepingTrainer(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _evaluated(self, sequences: list[Any]) -> Tensor:
+        """float64 (summed loss in nats, tokens) of some sequences."""
+        inputs = self._prepare_inputs(self._collate(sequences))
+        labels = inputs.pop("labels")
+        with self.autocast():
+            scores = self.model(**inputs, use_cache=False).logits
+        targets = labels[:, 1:].flatten()
+        losses = nn.functional.cross_entropy(scores[:, :-1].flatten(0, 1).float(), targets, reduction="sum")
+        return torch.stack([losses.double().cpu(), (targets != -100).sum().cpu()])
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         if not_finite(self.model):
@@ -147,51 +159,56 @@ class EditKeepingTrainer(Trainer):
             raise
         _log.info("Checkpoint at step %d", self.state.global_step)
 
+    def _arguments(self, total: int) -> tuple[TrainingArguments, int]:
+        """The arguments, and in how many parts a process computes its share of a batch."""
+        job, config = self.job, self.data.model.config.get_text_config()
+        if job.device == "cuda" and not torch.cuda.is_available():
+            raise InputError("device is 'cuda', but this machine has no CUDA card that torch can use; use 'auto'.")
+        use_cpu = job.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+        world = _processes(job)
+        at_once, _ = split_batch(job.batch_size // world, max(self.data.train.lengths), config.vocab_size)
+        at_once, parts = self._shares(at_once, world)
+        return TrainingArguments(
+            output_dir=str(job.checkpoints),
+            max_steps=total,
+            per_device_train_batch_size=at_once,
+            per_device_eval_batch_size=at_once,
+            gradient_accumulation_steps=parts,
+            learning_rate=job.learning_rate,
+            weight_decay=job.weight_decay,
+            warmup_steps=job.warmup_ratio,
+            optim="adamw_torch" if not use_cpu and not torch.cuda.is_available() else "adamw_torch_fused",
+            seed=job.seed,
+            data_seed=job.seed,
+            logging_steps=max(1, total // 500),
+            logging_first_step=True,
+            logging_nan_inf_filter=False,
+            save_strategy="no",
+            save_total_limit=2,
+            eval_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            dataloader_pin_memory=not use_cpu,
+            use_cpu=use_cpu,
+            ddp_backend="gloo" if use_cpu and world > 1 else None,
+            ddp_find_unused_parameters=False if world > 1 else None,
+            push_to_hub=False,
+        ), parts
+
 
 _NO_MATTER = {
     "output_folder", "model_folder", "train_path", "validation_path", "recipe_folder", "probe_set_path", "prompts",
-    "sample_tokens", "measure_every", "measure_share", "eval_every", "eval_texts", "checkpoint_every",
+    "sample_tokens", "measure_every", "measure_share", "eval_every", "eval_texts", "checkpoint_every", "distillation",
 }  # fmt: skip
-"""Fields that do not decide the weights of a step, or do so through what they point to."""
+"""Fields that do not decide the weights of a step, or do so through what they point to or what was made of them."""
 
 
-def _arguments(job: TrainingJob, data: TrainingData, total: int) -> tuple[TrainingArguments, int]:
-    """The arguments, and in how many parts a process computes its share of a batch."""
-    if job.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device is 'cuda', but this machine has no CUDA card that torch can use; use 'auto'.")
-    use_cpu = job.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+def _processes(job: TrainingJob) -> int:
+    """How many train together."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if job.batch_size % world:
         raise InputError(
             f"batch_size is {job.batch_size}, which {world} processes cannot share evenly; use a multiple of {world}."
         )
-    at_once, parts = split_batch(
-        job.batch_size // world, max(data.train.lengths), data.model.config.get_text_config().vocab_size
-    )
-    return TrainingArguments(
-        output_dir=str(job.checkpoints),
-        max_steps=total,
-        per_device_train_batch_size=at_once,
-        per_device_eval_batch_size=at_once,
-        gradient_accumulation_steps=parts,
-        learning_rate=job.learning_rate,
-        weight_decay=job.weight_decay,
-        warmup_steps=job.warmup_ratio,
-        optim="adamw_torch" if not use_cpu and not torch.cuda.is_available() else "adamw_torch_fused",
-        seed=job.seed,
-        data_seed=job.seed,
-        logging_steps=max(1, total // 500),
-        logging_first_step=True,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        save_total_limit=2,
-        eval_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=not use_cpu,
-        use_cpu=use_cpu,
-        ddp_backend="gloo" if use_cpu and world > 1 else None,
-        ddp_find_unused_parameters=False if world > 1 else None,
-        push_to_hub=False,
-    ), parts
+    return world
