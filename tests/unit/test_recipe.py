@@ -52,7 +52,7 @@ def test_an_empty_mask_comes_back(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format_version": 2}, "format_version is 2, this workbench reads 1"),
+        ({"format_version": 3}, "format_version is 3, this workbench reads 1 to 2"),
         ({"format_version": ...}, "format_version is None"),
         ({"colour": "red"}, "unknown key 'colour'"),
         ({"ratio": ...}, "lacks the key 'ratio'"),

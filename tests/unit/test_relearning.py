@@ -19,7 +19,7 @@ from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.evaluation.likelihood import measure
-from unlearning_core.evaluation.relearning import has_mask, make_probe, measured_steps, relearn
+from unlearning_core.evaluation.relearning import has_edit, make_probe, measured_steps, relearn
 from unlearning_core.evaluation.suite import Material, Subject
 from unlearning_core.evaluation.text_losses import unrelated
 from unlearning_core.progress import Progress, silent
@@ -105,8 +105,8 @@ def test_a_mask_is_raced_kept_and_released(base: Any) -> None:
     state = spoilt(base)
     bake(state.model, mask)
     subject = Subject("pruned", state, base, tiny("gpt2", seed=5), mask)
-    assert has_mask(subject)
-    assert not has_mask(replace(subject, mask=Mask({"mlp": np.ones_like(kept)})))
+    assert has_edit(subject)
+    assert not has_edit(replace(subject, mask=Mask({"mlp": np.ones_like(kept)})))
     race = relearn(subject, MATERIAL, SETTINGS, silent)["race"]
     assert race["mask"].unique().tolist() == ["kept", "released"]
     ends = race[race["learning_rate"] == 1e-2].groupby("mask")["concept_nats"].last()

@@ -1,12 +1,12 @@
-"""Preview of a cut: hooks that multiply by the mask, for the code inside the `with` and for nobody else.
+"""Preview of an edit: hooks that cut neurons and move token rows, for the code inside the `with` and for nobody else.
 
-The mask travels in a context variable, not on the module. Hooks sit on modules that everyone shares, but each does
-something only where its own token is in the current context, so two threads can use one cached model with two masks.
-A new thread starts with an empty context: run it through `contextvars.copy_context().run` to take the mask along.
+The edit travels in a context variable, not on the module. Hooks sit on modules that everyone shares, but each does
+something only where its own token is in the current context, so two threads can use one cached model with two edits.
+A new thread starts with an empty context: run it through `contextvars.copy_context().run` to take the edit along.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -19,38 +19,51 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.row_weights import RowEdit, only_rows, row_edits
+from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.errors import InputError
 from unlearning_core.models.experts import ExpertNeurons, experts_read
 from unlearning_core.models.mapping import ModelMap, map_model
 from unlearning_core.models.silencing import REGISTERING
 
-_active: ContextVar[frozenset[object]] = ContextVar("active_masks", default=frozenset())
+_active: ContextVar[frozenset[object]] = ContextVar("active_edits", default=frozenset())
 
 
 @contextmanager
-def applied(model: nn.Module, mask: Mask, model_map: ModelMap | None = None) -> Iterator[None]:
-    """Inside the `with`, `model` computes as if the cut neurons of `mask` were gone; nothing is copied or changed.
+def applied(
+    model: nn.Module, mask: Mask | None, model_map: ModelMap | None = None, rows: TokenRows | None = None
+) -> Iterator[None]:
+    """Inside the `with`, `model` computes as if it were baked with the same; nothing is copied or changed.
 
     mlp and head: the output projection's input is multiplied by the mask (in a mixture of experts that of every
-    expert's). residual: the output of the norms that read the hidden state is. Nested masks all hold. On exit and on an
-    exception every hook is removed.
+    expert's). residual: the output of the norms that read the hidden state is. Token rows: the embedding hands out the
+    moved rows, and the head's logits of these tokens are computed from them. Nested edits all hold, but of one token
+    only the inner rows. On exit and on an exception every hook is removed.
 
     Args:
         model: the causal language model.
-        mask: of this model; absent sites are untouched.
+        mask: of this model; absent sites are untouched. None cuts nothing.
         model_map: `map_model(model)` if it is at hand already.
+        rows: of this model; None moves none.
 
     Raises:
-        InputError: the mask is not of this model, or the model cannot offer one of its sites.
+        InputError: the mask or the rows are not of this model, or the model cannot offer one of the mask's sites.
     """
-    model_map = model_map or map_model(model)
-    check_mask(mask, model_map)
-    factors = {
-        (site, int(layer)): torch.from_numpy(kept[layer].copy())
-        for site, kept in mask.kept.items()
-        for layer in np.flatnonzero(~kept.all(axis=1))
-    }
-    with multiplied(model_map, factors):
+    factors = {}
+    if mask is not None:
+        model_map = model_map or map_model(model)
+        check_mask(mask, model_map)
+        factors = {
+            (site, int(layer)): torch.from_numpy(kept[layer].copy())
+            for site, kept in mask.kept.items()
+            for layer in np.flatnonzero(~kept.all(axis=1))
+        }
+    edits = row_edits(model, rows) if rows is not None else []
+    with contextlib.ExitStack() as stack:
+        if factors and model_map is not None:
+            stack.enter_context(multiplied(model_map, factors))
+        if edits:
+            stack.enter_context(_hooked(partial(_register_rows, model, edits)))
         yield
 
 
@@ -64,15 +77,26 @@ def multiplied(
         model_map: of the model that is run inside the `with`.
         factors: by (site, layer), [width], or [texts, 1, width] for each text its own; gradients flow to them.
     """
+
+    def register(token: object) -> Iterator[RemovableHandle]:
+        for (site, layer), factor in factors.items():
+            yield from _register(model_map, site, layer, factor, token)
+
+    with _hooked(register), experts_read() if any(site == "mlp" for site, _ in factors) else contextlib.nullcontext():
+        yield
+
+
+@contextmanager
+def _hooked(register: Callable[[object], Iterable[RemovableHandle]]) -> Iterator[None]:
+    """Inside the `with` the hooks that `register` makes for its token are there, and do something in this context."""
     token = object()
     handles: list[RemovableHandle] = []
     try:
         with REGISTERING:
-            for (site, layer), factor in factors.items():
-                handles += _register(model_map, site, layer, factor, token)
+            for handle in register(token):
+                handles.append(handle)  # one by one: those made before an error are removed too
         _active.set(_active.get() | {token})
-        with experts_read() if any(site == "mlp" for site, _ in factors) else contextlib.nullcontext():
-            yield
+        yield
     finally:
         _active.set(_active.get() - {token})
         with REGISTERING:
@@ -126,3 +150,39 @@ def _multiply(factor: Tensor, token: object, module: nn.Module, args: tuple[Any,
         by_text = args[0].unflatten(0, (factor.shape[0], -1)) * factor.to(args[0])
         return (by_text.flatten(0, 1), *args[1:])
     return (args[0] * factor.to(args[0]), *args[1:])
+
+
+def _register_rows(model: Any, edits: Sequence[RowEdit], token: object) -> Iterator[RemovableHandle]:
+    """Hooks on the embedding and on the head; where these are one matrix its edit is for both."""
+    by_end = {edit.end: edit for edit in edits}
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    own = by_end["embedding"]
+    ids = own.ids.to(own.parameter.device)
+    with torch.no_grad():
+        # The module's own function of the rows: some scale them (Gemma), some norm them.
+        handed_out = type(embedding).forward(only_rows(embedding, own), torch.arange(len(ids), device=ids.device))
+    yield embedding.register_forward_hook(partial(_hand_out, ids, handed_out, token))
+    small = only_rows(head, by_end.get("head", own))
+    yield head.register_forward_hook(partial(_score, ids, small, token))
+
+
+def _hand_out(
+    ids: Tensor, rows: Tensor, token: object, module: nn.Module, args: tuple[Any, ...], output: Tensor
+) -> Tensor | None:
+    """The embedding's output with the moved rows where one of `ids` (sorted) is read."""
+    if token not in _active.get():
+        return None
+    read = args[0].to(ids.device)
+    place = torch.searchsorted(ids, read).clamp(max=len(ids) - 1)
+    moved = (ids[place] == read)[..., None].to(output.device)
+    return torch.where(moved, rows[place].to(output), output)
+
+
+def _score(
+    ids: Tensor, small: nn.Module, token: object, module: nn.Module, args: tuple[Any, ...], output: Tensor
+) -> Tensor | None:
+    """The head's output with the logits of `ids` that the moved rows give."""
+    if token not in _active.get():
+        return None
+    logits = type(small).forward(small, args[0])  # not by a call: the copy shares the hooks
+    return output.index_copy(-1, ids.to(output.device), logits.to(output))

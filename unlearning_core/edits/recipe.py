@@ -1,4 +1,4 @@
-"""A recipe: which neurons were cut, from which model, by which ranking. A few kB that reproduce an edit. No torch."""
+"""A recipe: what was changed in which model, neurons cut and token rows moved. A few kB that reproduce it. No torch."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,16 +9,20 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from unlearning_core.edits.mask import Mask, Shapes
+from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_file, write_json
 from unlearning_core.reading import read_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 may hold token rows; recipes of version 1 are read too."""
+
 MOST_NEURONS = 1 << 27
 """Of all sites together; the largest open models, with all their experts, have less than half as many."""
 
 RECIPE_FILE = "recipe.json"
 MASK_FILE = "mask.safetensors"
+ROWS_FILE = "rows.safetensors"
 
 _OWN: dict[str, tuple[type, ...]] = {
     "model": (str,), "revision": (str, type(None)), "fingerprint": (str, type(None)), "ranking": (dict,),
@@ -26,7 +30,12 @@ _OWN: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 """Those fields of a recipe that stand in its JSON as they are."""
 
-_TYPES = {"format_version": (int,), **_OWN, "shapes": (dict,), "cut": (int,), "mask_digest": (str,)}
+_TYPES = {
+    "format_version": (int,), **_OWN, "shapes": (dict,), "cut": (int,), "mask_digest": (str,),
+    "rows": (dict, type(None)),
+}  # fmt: skip
+_ROWS: dict[str, tuple[type, ...]] = {"tokens": (int,), "strength": (int, float), "digest": (str,)}
+"""What `rows` says of the file of token rows; null where there is none."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,7 @@ class Recipe:
         fingerprint: content identity of the model, if known.
         per_layer: whether every layer gave the same share.
         created: ISO 8601 time, UTC.
+        rows: the token rows that are moved, or None.
     """
 
     mask: Mask
@@ -52,18 +62,33 @@ class Recipe:
     fingerprint: str | None = None
     per_layer: bool = False
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    rows: TokenRows | None = None
 
     def save(self, folder: Path) -> None:
-        """Write `recipe.json` and `mask.safetensors` into `folder`, which may hold other files.
+        """Write `recipe.json`, `mask.safetensors` and, if there are rows, `rows.safetensors` into `folder`.
 
-        The tensor a site lists the cut neurons as int32 `layer * width + index`, ascending.
+        The tensor a site lists the cut neurons as int32 `layer * width + index`, ascending. The file of rows has the
+        fields of `TokenRows`: ids as int64, the targets as float32. The folder may hold other files.
         """
         tensors = {site: np.flatnonzero(~kept).astype(np.int32) for site, kept in self.mask.kept.items()}
         # The mask first: its digest in the JSON then tells a half-replaced pair.
         write_file(folder / MASK_FILE, lambda path: save_file(tensors, path))
         own = {name: getattr(self, name) for name in _OWN}
         of_mask = {"shapes": self.mask.shapes, "cut": self.mask.cut, "mask_digest": self.mask.digest()}
-        write_json(folder / RECIPE_FILE, {"format_version": FORMAT_VERSION} | own | of_mask)
+        write_json(
+            folder / RECIPE_FILE, {"format_version": FORMAT_VERSION} | own | of_mask | {"rows": self._save_rows(folder)}
+        )
+
+    def _save_rows(self, folder: Path) -> dict[str, Any] | None:
+        """Write the file of rows, or delete an older one; returns what the JSON says of it."""
+        rows = self.rows
+        if rows is None:
+            (folder / ROWS_FILE).unlink(missing_ok=True)
+            return None
+        tensors = {name: getattr(rows, name) for name in ("ids", "target_in", "target_out")}
+        held = {name: values for name, values in tensors.items() if values is not None}
+        write_file(folder / ROWS_FILE, lambda path: save_file(held, path))
+        return {"tokens": len(rows.ids), "strength": float(rows.strength), "digest": rows.digest()}
 
     @classmethod
     def load(cls, folder: Path, shapes: Shapes | None = None) -> "Recipe":
@@ -77,7 +102,8 @@ class Recipe:
         if shapes is not None:  # before a mask of the size that it claims is made
             _check_shapes(content["model"], claimed, shapes)
         mask = _read_mask(folder / MASK_FILE, content, claimed)
-        return cls(mask, **{name: content[name] for name in _OWN} | {"ratio": float(content["ratio"])})
+        rows = _read_rows(folder / ROWS_FILE, content["rows"]) if content["rows"] is not None else None
+        return cls(mask, **{name: content[name] for name in _OWN} | {"ratio": float(content["ratio"]), "rows": rows})
 
     def check(self, shapes: Shapes) -> None:
         """Make sure that the recipe fits a model with these shapes.
@@ -107,23 +133,36 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, expected an object. Save the recipe again.")
     version = content.get("format_version")
-    if version != FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise InputError(
-            f"{path}: format_version is {repr(version)[:80]}, this workbench reads {FORMAT_VERSION}. Make the recipe "
-            "again."
+            f"{path}: format_version is {repr(version)[:80]}, this workbench reads 1 to {FORMAT_VERSION}. Make the "
+            "recipe again."
         )
-    unknown, missing = sorted(set(content) - set(_TYPES)), sorted(set(_TYPES) - set(content))
+    if version == 1 and "rows" not in content:
+        content["rows"] = None
+    _check_fields(path, content)
+    return content
+
+
+def _check_fields(path: Path, content: dict[str, Any]) -> None:
+    _check_keys(path, content, _TYPES, "")
+    if content["rows"] is not None:
+        _check_keys(path, content["rows"], _ROWS, "rows.")
+    for key, value in (("ratio", content["ratio"]), ("rows.strength", (content["rows"] or {}).get("strength", 0))):
+        if not 0 <= value <= 1:
+            raise InputError(f"{path}: {key} is {value:.6g}, expected 0 to 1. Save the recipe again.")
+
+
+def _check_keys(path: Path, content: dict[str, Any], expected: dict[str, tuple[type, ...]], of: str) -> None:
+    unknown, missing = sorted(set(content) - set(expected)), sorted(set(expected) - set(content))
     if unknown or missing:
-        what = f"has the unknown key {unknown[0][:80]!r}" if unknown else f"lacks the key {missing[0]!r}"
-        raise InputError(f"{path} {what}; expected exactly {', '.join(_TYPES)}. Save the recipe again.")
-    for key, types in _TYPES.items():
+        what = f"has the unknown key {of}{unknown[0][:80]!r}" if unknown else f"lacks the key {of}{missing[0]!r}"
+        raise InputError(f"{path} {what}; expected exactly {', '.join(expected)}. Save the recipe again.")
+    for key, types in expected.items():
         value = content[key]
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            expected = " or ".join("null" if t is type(None) else t.__name__ for t in types)
-            raise InputError(f"{path}: {key} is {repr(value)[:200]}, expected {expected}. Save the recipe again.")
-    if not 0 <= content["ratio"] <= 1:
-        raise InputError(f"{path}: ratio is {content['ratio']:.6g}, expected 0 to 1. Save the recipe again.")
-    return content
+            wanted = " or ".join("null" if t is type(None) else t.__name__ for t in types)
+            raise InputError(f"{path}: {of}{key} is {repr(value)[:200]}, expected {wanted}. Save the recipe again.")
 
 
 def _claimed_shapes(path: Path, content: dict[str, Any]) -> dict[str, tuple[int, int]]:
@@ -144,15 +183,37 @@ def _claimed_shapes(path: Path, content: dict[str, Any]) -> dict[str, tuple[int,
     return shapes
 
 
-def _read_mask(path: Path, content: dict[str, Any], shapes: Shapes) -> Mask:
+def _read_tensors(path: Path) -> dict[str, np.ndarray]:
     try:
-        tensors = load_file(path)
+        return load_file(path)
     except FileNotFoundError as error:
-        raise InputError(f"{path} is missing: a recipe is a folder with {RECIPE_FILE} and {MASK_FILE}.") from error
+        raise InputError(
+            f"{path} is missing: a recipe is a folder with {RECIPE_FILE}, {MASK_FILE} and, where token rows are moved, "
+            f"{ROWS_FILE}."
+        ) from error
     except Exception as error:  # SafetensorError, or what numpy says to a dtype that it has not
         raise InputError(
             f"{path} is not a readable safetensors file ({str(error)[:200]}). Save the recipe again."
         ) from error
+
+
+def _read_rows(path: Path, said: dict[str, Any]) -> TokenRows:
+    tensors = _read_tensors(path)
+    needed, known = {"ids", "target_in"}, {"ids", "target_in", "target_out"}
+    if not needed <= tensors.keys() <= known:
+        held = repr(sorted(tensors))[:200]
+        raise InputError(f"{path} holds the tensors {held}, expected {', '.join(sorted(known))}. Save it again.")
+    try:
+        rows = TokenRows(strength=float(said["strength"]), **tensors)
+    except ValueError as error:
+        raise InputError(f"{path} holds no token rows: {error} Save the recipe again.") from error
+    if rows.digest() != said["digest"] or len(rows.ids) != said["tokens"]:
+        raise InputError(f"{path} does not hold the rows that {RECIPE_FILE} was written with. Save the recipe again.")
+    return rows
+
+
+def _read_mask(path: Path, content: dict[str, Any], shapes: Shapes) -> Mask:
+    tensors = _read_tensors(path)
     if tensors.keys() != shapes.keys():
         held, said = (repr(sorted(names))[:200] for names in (tensors, shapes))
         raise InputError(f"{path} holds the sites {held}, {RECIPE_FILE} says {said}. Save it again.")

@@ -1,6 +1,5 @@
 """Export of a cut: the same edit as `hooks.applied`, written into the weights, and the check that it is still there."""
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Int64, Shaped
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
-from transformers.core_model_loading import revert_weight_conversion
+from transformers import AutoModelForCausalLM
 
 from unlearning_core.compat import building_a_model
 from unlearning_core.edits.hooks import check_mask, inputs_kept
 from unlearning_core.edits.mask import Mask
-from unlearning_core.errors import InputError
+from unlearning_core.edits.row_weights import row_edits
+from unlearning_core.edits.saved_weights import SavedWeights
+from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.models.architectures import TABLE
 from unlearning_core.models.experts import ExpertNeurons
 from unlearning_core.models.mapping import ModelMap, Part, map_model
@@ -127,15 +126,22 @@ def _of_part(
     return found
 
 
-def bake(model: nn.Module, mask: Mask, model_map: ModelMap | None = None) -> None:
-    """Write the mask into the weights of `model`, in place; it then computes as under `applied(model, mask)`.
+def bake(model: nn.Module, mask: Mask | None, model_map: ModelMap | None = None, rows: TokenRows | None = None) -> None:
+    """Write both edits into the weights of `model`, in place; it then computes as under `applied` with the same.
 
     Raises:
-        InputError: the mask is not of this model, or the model cannot offer one of its sites.
+        InputError: the mask or the rows are not of this model, or the model cannot offer one of the mask's sites.
     """
-    for cut in cuts(model_map or map_model(model), mask):
+    # Whatever may be refused is refused before anything is written.
+    edits = row_edits(model, rows) if rows is not None else []
+    for cut in cuts(model_map or map_model(model), mask) if mask is not None else []:
         cut.write()
-    _log.info("Wrote %d of %d neurons of the mask as zeros into the weights", mask.cut, mask.total)
+    for edit in edits:
+        edit.write()
+    if mask is not None:
+        _log.info("Wrote %d of %d neurons of the mask as zeros into the weights", mask.cut, mask.total)
+    if rows is not None:
+        _log.info("Moved the rows of %d tokens by %g towards one that means nothing", len(rows.ids), rows.strength)
 
 
 def survivors(model_or_folder: nn.Module | str | Path, mask: Mask, model_map: ModelMap | None = None) -> list[Neuron]:
@@ -154,66 +160,13 @@ def survivors(model_or_folder: nn.Module | str | Path, mask: Mask, model_map: Mo
     """
     if isinstance(model_or_folder, nn.Module):
         return _alive(cuts(model_map or map_model(model_or_folder), mask), lambda cut: cut.parameter.detach())
-    folder = Path(model_or_folder)
-    if not (folder / "config.json").is_file():
-        raise InputError(
-            f"{folder} has no config.json: it is not a model folder. Give the folder the model was saved in."
-        )
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder / 'config.json'} cannot be read ({error}). Save the model again.") from error
-    if config.model_type not in TABLE and "residual" in mask.kept:
+    saved = SavedWeights(Path(model_or_folder))
+    if saved.config.model_type not in TABLE and "residual" in mask.kept:
         with building_a_model():
-            whole = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+            whole = AutoModelForCausalLM.from_pretrained(model_or_folder, local_files_only=True)
         return survivors(whole, mask)
-    with building_a_model(), torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    read = _reader(folder, model)
-    return _alive(cuts(map_model(model), mask), lambda cut: read(names[id(cut.parameter)], cut.parameter))
+    return _alive(cuts(map_model(saved.model), mask), lambda cut: saved.read(cut.parameter))
 
 
 def _alive(places: list[Cut], tensor: Callable[[Cut], Tensor]) -> list[Neuron]:
     return sorted({(cut.site, cut.layer, int(index)) for cut in places for index in cut.alive(tensor(cut))})
-
-
-def _reader(folder: Path, model: PreTrainedModel) -> Callable[[str, Tensor], Tensor]:
-    """A function (name, parameter of `model`) -> tensor over the folder's safetensors files."""
-    index = folder / "model.safetensors.index.json"
-    try:
-        files = {*json.loads(index.read_text())["weight_map"].values()} if index.is_file() else {"model.safetensors"}
-        where: dict[str, Path] = {}
-        for file in sorted(files):
-            with safe_open(folder / file, framework="pt") as opened:
-                where |= dict.fromkeys(opened.keys(), folder / file)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise InputError(
-            f"The weights in {folder} cannot be read ({error}): expected model.safetensors, or its shards with "
-            "model.safetensors.index.json. Save the model again with save_pretrained."
-        ) from error
-
-    def one(name: str, shape: torch.Size) -> Tensor:
-        # Some published files leave out the prefix of the model's body ("h.0" for "transformer.h.0").
-        key = name if name in where else name.removeprefix(f"{model.base_model_prefix}.")
-        if key not in where:
-            raise InputError(
-                f"The weights in {folder} have no tensor {name}. Save the model again with save_pretrained."
-            )
-        with safe_open(where[key], framework="pt") as opened:
-            tensor: Tensor = opened.get_tensor(key)
-        if tensor.shape != shape:
-            raise InputError(
-                f"The tensor {key} in {folder} has the shape {list(tensor.shape)}, its config.json says {list(shape)}. "
-                "Save the model again with save_pretrained."
-            )
-        return tensor
-
-    def read(name: str, parameter: Tensor) -> Tensor:
-        # Most families save each expert of a fused weight as a tensor of its own, under another name.
-        saved = revert_weight_conversion(model, {name: parameter})
-        if name in where or len(saved) < 2:
-            return one(name, parameter.shape)
-        return torch.stack([one(expert, tensor.shape) for expert, tensor in saved.items()])
-
-    return read

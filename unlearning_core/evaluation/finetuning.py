@@ -16,7 +16,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from unlearning_core.activations.batches import length_sorted
 from unlearning_core.edits.mask import Mask
-from unlearning_core.edits.weights import cuts
+from unlearning_core.edits.row_weights import RowEdit, held_rows
+from unlearning_core.edits.token_rows import TokenRows
+from unlearning_core.edits.weights import Cut, cuts
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.mapping import map_model
@@ -38,17 +40,20 @@ class Learner:
         loaded: the copy, in float32 and eval mode.
     """
 
-    def __init__(self, loaded: LoadedModel, mask: Mask | None = None) -> None:
-        """`mask` has the neurons that a training may be told to keep cut.
+    def __init__(self, loaded: LoadedModel, mask: Mask | None = None, rows: TokenRows | None = None) -> None:
+        """`mask` and `rows` have the neurons and the token rows that a training may be told to keep as they are.
 
         Raises:
-            InputError: the mask is not of this model.
+            InputError: they are not of this model.
         """
         self._origin = loaded.model
         model = copy.deepcopy(loaded.model).float().eval()
         model.requires_grad_(True)
         self.loaded = replace(loaded, model=model, map=map_model(model))
-        self._cuts = cuts(self.loaded.map, mask) if mask is not None else []
+        self._edits: list[Cut | RowEdit] = [
+            *(cuts(self.loaded.map, mask) if mask is not None else []),
+            *(held_rows(model, rows) if rows is not None else []),
+        ]
         self._next_token = NextToken(self.loaded)
         self._device = model.get_input_embeddings().weight.device
 
@@ -73,7 +78,7 @@ class Learner:
             texts: token ids.
             batches: indices into `texts`.
             learning_rate: constant.
-            keep_cut: whether the neurons of the mask are silenced again after every step.
+            keep_cut: whether the edit is written again after every step: neurons silenced, token rows as they were.
         """
         optimizer = torch.optim.AdamW(self.loaded.model.parameters(), lr=learning_rate, weight_decay=0.0, fused=True)
         for number, batch in enumerate(batches, start=1):
@@ -81,8 +86,8 @@ class Learner:
             self._backward([texts[index] for index in batch])
             optimizer.step()
             if keep_cut:
-                for cut in self._cuts:
-                    cut.write()
+                for edit in self._edits:
+                    edit.write()
             yield number
 
     def _backward(self, texts: list[list[int]]) -> None:

@@ -6,8 +6,8 @@ counts. That pruned concepts come back within a few steps: Lo et al. 2024 (arXiv
 unlearning: Lynch et al. 2024 (arXiv 2402.16835); several attackers and the worst of them: Tamirisa et al. 2024 (TAR,
 arXiv 2408.00761).
 
-Where neurons were cut there are two races: the mask *kept* (they are silenced again after every step) and *released*
-(they may grow back, as for an attacker who knows of no mask).
+Where neurons were cut or token rows moved there are two races: the mask *kept* (the edit is written again after every
+step) and *released* (it may grow back, as for an attacker who knows of no edit).
 """
 
 import dataclasses
@@ -146,9 +146,9 @@ class Lesson:
     every: int = 4
 
 
-def has_mask(subject: Subject) -> bool:
-    """Whether neurons are cut in that state."""
-    return subject.mask is not None and subject.mask.cut > 0
+def has_edit(subject: Subject) -> bool:
+    """Whether neurons are cut in that state, or token rows moved."""
+    return (subject.mask is not None and subject.mask.cut > 0) or subject.rows is not None
 
 
 def race(subject: Subject, probe: Probe, lesson: Lesson, progress: ProgressCallback) -> pd.DataFrame:
@@ -165,7 +165,7 @@ def race(subject: Subject, probe: Probe, lesson: Lesson, progress: ProgressCallb
         WorkFailed: the model gives no number before it is trained at all.
         Stopped: `progress`, told after every step, raised it.
     """
-    learner = Learner(subject.loaded, subject.mask)
+    learner = Learner(subject.loaded, subject.mask, subject.rows)
     texts = learner.tokens(lesson.texts)
     if not texts:
         raise InputError(
@@ -221,7 +221,7 @@ class _Watch:
 
 def relearn(subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback) -> Frames:
     """The race of one state, as the frame `race`; raises what `race` and `make_probe` do."""
-    masks = ("kept", "released") if has_mask(subject) else ("none",)
+    masks = ("kept", "released") if has_edit(subject) else ("none",)
     lesson = Lesson(
         "relearning the concept", [item.text for item in material.attack], masks, settings.learning_rates,
         settings.relearning_batch, settings.relearning_steps,

@@ -19,6 +19,7 @@ from unlearning_core.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from unlearning_core.edits.mask import Mask
+    from unlearning_core.edits.token_rows import TokenRows
     from unlearning_core.evaluation.truth_ratio import TruthQuestion
     from unlearning_core.models.loading import LoadedModel
 
@@ -76,6 +77,7 @@ class Subject:
         never_knew: the model that never knew, or None where there is none.
         mask: the neurons that the state's recipe cuts, or None.
         seed: of whatever is drawn.
+        rows: the token rows that the state's recipe moved, or None.
     """
 
     state: str
@@ -84,6 +86,7 @@ class Subject:
     never_knew: "LoadedModel | None" = None
     mask: "Mask | None" = None
     seed: int = 0
+    rows: "TokenRows | None" = None
 
 
 Compute = Callable[[Subject, Material, ProofSection, ProgressCallback], Frames]

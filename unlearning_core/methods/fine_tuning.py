@@ -95,7 +95,7 @@ def fine_tune(
     Raises:
         InputError: the sentences hold no token of the concept that anything predicts.
         Stopped: it was asked to stop; a checkpoint is left.
-        WorkFailed: the loss is not a number any more, or a cut neuron has grown back.
+        WorkFailed: the loss is not a number any more, or a cut neuron or a reset token row has grown back.
     """
     from unlearning_core.training.data import CutNeurons
     from unlearning_core.training.unlearn import Budget, Training, fit
@@ -125,7 +125,7 @@ def fine_tune(
     loaded.model.to(dtype)
     given.save(loaded)
     if grown := sum(edit.undone(given.model_folder) for edit in edits):
-        raise WorkFailed(f"{grown} cut neurons have grown back in {given.model_folder}. Run it again.")
+        raise WorkFailed(f"{grown} cut neurons or token rows have grown back in {given.model_folder}. Run it again.")
     return {
         "steps": parameters.steps,
         "forget_loss": _ends(done.forget),

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.edits.recipe import Recipe
-from unlearning_core.edits.weights import cuts, survivors
+from unlearning_core.edits.row_weights import RowEdit, held_rows, rows_undone
+from unlearning_core.edits.weights import Cut, cuts, survivors
 from unlearning_core.errors import InputError
 from unlearning_core.files import read_object
 from unlearning_core.models.inspection import describe
@@ -27,28 +28,41 @@ _log = logging.getLogger(__name__)
 
 
 class CutNeurons:
-    """The neurons that a recipe cuts: an edit that a training must not undo, held at zero after every optimizer step.
+    """What a recipe changed, an edit that a training must not undo: cut neurons stay at zero, and reset token rows as
+    they are, after every optimizer step.
 
     Attributes:
-        size: how many they are.
+        size: how many neurons they are.
+        tokens: the tokens whose rows are held, ascending.
     """
 
     def __init__(self, model: Any, recipe_folder: Path) -> None:
-        """Raises InputError where the recipe is missing, damaged or made for another model."""
+        """`model` has the edit: its token rows are held as they stand in it.
+
+        Raises:
+            InputError: the recipe is missing, damaged or made for another model.
+        """
         model_map = map_model(model)
-        self._mask = Recipe.load(recipe_folder, model_map.shapes).mask
-        self._cuts = cuts(model_map, self._mask)
+        recipe = Recipe.load(recipe_folder, model_map.shapes)
+        self._mask = recipe.mask
+        self._rows = held_rows(model, recipe.rows) if recipe.rows is not None else []
+        self._edits: list[Cut | RowEdit] = [*cuts(model_map, self._mask), *self._rows]
+        self._digest = recipe.mask.digest() + (recipe.rows.digest() if recipe.rows is not None else "")
         self.size = self._mask.cut
-        self.digest = self._mask.digest
+        self.tokens: list[int] = recipe.rows.ids.tolist() if recipe.rows is not None else []
+
+    def digest(self) -> str:
+        """Identity of the edit."""
+        return self._digest
 
     def write(self) -> None:
-        """Silence them in the model in training; cheap enough for every step."""
-        for cut in self._cuts:
-            cut.write()
+        """Make the edit hold in the model in training; cheap enough for every step."""
+        for edit in self._edits:
+            edit.write()
 
     def undone(self, folder: Path) -> int:
-        """How many of them are not silent in the model that is saved in `folder`."""
-        return len(survivors(folder, self._mask))
+        """How many neurons and tokens are not as the edit left them in the model that is saved in `folder`."""
+        return len(survivors(folder, self._mask)) + (len(rows_undone(folder, self._rows)) if self._rows else 0)
 
 
 @dataclass

@@ -183,8 +183,8 @@ def _save(trainer: EditKeepingTrainer, figures: dict[str, Any]) -> dict[str, Any
             regrown = sum(edit.undone(folder) for edit in data.edits)
             if regrown and job.keep_pruned:
                 raise WorkFailed(
-                    f"{regrown} of {figures['cut']} cut neurons are not zero in the saved file, so it was not kept. "
-                    "Please report this with the recipe."
+                    f"{regrown} cut neurons or reset tokens (of {figures['cut']} and {figures['token_rows']}) are not "
+                    "as the edit left them in the saved file, so it was not kept. Please report this with the recipe."
                 )
             write_json(folder / FIGURES_FILE, figures | {"keep_pruned": job.keep_pruned, "regrown": regrown})
         shutil.rmtree(job.checkpoints, ignore_errors=True)
@@ -214,6 +214,7 @@ def _figures(trainer: EditKeepingTrainer, monitor: TrainingMonitor, checkpoint: 
         "precision": str(trainer.compute_dtype).removeprefix("torch."),
         "saved_dtype": str(data.saved_dtype).removeprefix("torch."),
         "cut": sum(edit.size for edit in data.edits),
+        "token_rows": sum(len(edit.tokens) for edit in data.edits),
         "texts": data.train.texts,
         "sequences": len(data.train.ids),
         "too_short": data.train.too_short,

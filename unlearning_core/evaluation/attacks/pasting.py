@@ -1,27 +1,29 @@
 """Attack by pasting: one group of weights at a time is taken back from the base. Which of them brings the concept back?
 
 Whoever edits one group alone and leaves all others as they were has not removed what the others hold: one paste undoes
-it. Where the concept is gone from everywhere no single group brings it back. Groups: the cut neurons alone (where
-there is a mask), token rows (embedding and head), attention, MLPs, and norms with everything else.
+it. Where the concept is gone from everywhere no single group brings it back. Groups: the cut neurons alone and the
+moved token rows alone (where there are any), all token rows (embedding and head), attention, MLPs, and norms with
+everything else.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
 
 from unlearning_core.config.schema import ProofSection
-from unlearning_core.edits.weights import cuts
+from unlearning_core.edits.row_weights import RowEdit, held_rows
+from unlearning_core.edits.weights import Cut, cuts
 from unlearning_core.evaluation.attacks.losses import loss_row, losses_table
 from unlearning_core.evaluation.finetuning import Learner
 from unlearning_core.evaluation.recovery import AS_IT_IS
-from unlearning_core.evaluation.relearning import has_mask, make_probe
+from unlearning_core.evaluation.relearning import make_probe
 from unlearning_core.evaluation.suite import Frames, Material, Subject
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback
 
-CUT = "cut neurons"
+CUT, MOVED = "cut neurons", "reset token rows"
 GROUPS = ("token rows", "attention", "MLPs", "norms and positions")
 
 
@@ -78,16 +80,16 @@ def attack_pasted(subject: Subject, material: Material, settings: ProofSection, 
     if not _same_shapes(subject.loaded.model, subject.base.model):
         return {"losses": losses_table([], probe)}
     copied = Learner(subject.loaded).loaded
-    meter, groups = probe.meter(copied), groups_of(copied)
-    rows, total = [loss_row(probe, meter, AS_IT_IS)], len(groups) + 1 + has_mask(subject)
-    if has_mask(subject):
-        with _uncut(subject, copied):
-            rows.append(loss_row(probe, meter, CUT))
-        progress(Progress("pasting weights back", len(rows), total, "models"))
-    for group, names in groups.items():
-        with pasted(copied.model, subject.base.model, names):
+    meter, edits = probe.meter(copied), _edits(subject, copied)
+    groups: dict[str, AbstractContextManager[None]] = {
+        **{name: _undone(pairs) for name, pairs in edits.items()},
+        **{name: pasted(copied.model, subject.base.model, names) for name, names in groups_of(copied).items()},
+    }
+    rows = [loss_row(probe, meter, AS_IT_IS)]
+    for group, back in groups.items():
+        with back:
             rows.append(loss_row(probe, meter, group))
-        progress(Progress("pasting weights back", len(rows), total, "models"))
+        progress(Progress("pasting weights back", len(rows), len(groups) + 1, "models"))
     return {"losses": losses_table(rows, probe)}
 
 
@@ -96,11 +98,24 @@ def _same_shapes(model: nn.Module, base: nn.Module) -> bool:
     return own == theirs
 
 
+Pair = tuple[Cut | RowEdit, Cut | RowEdit]
+"""The same place of an edit in the copy and in the base."""
+
+
+def _edits(subject: Subject, copied: LoadedModel) -> dict[str, list[Pair]]:
+    """What the recipe changed, a group a kind of edit."""
+    found: dict[str, list[Pair]] = {}
+    if (mask := subject.mask) is not None and mask.cut:
+        found[CUT] = list(zip(cuts(copied.map, mask), cuts(subject.base.map, mask), strict=True))
+    if (rows := subject.rows) is not None:
+        own, theirs = held_rows(copied.model, rows), held_rows(subject.base.model, rows)
+        found[MOVED] = list(zip(own, theirs, strict=True))
+    return found
+
+
 @contextmanager
-def _uncut(subject: Subject, copied: LoadedModel) -> Iterator[None]:
-    """Inside the `with`, what the mask silenced in the copy has the base's values again."""
-    assert subject.mask is not None
-    pairs = list(zip(cuts(copied.map, subject.mask), cuts(subject.base.map, subject.mask), strict=True))
+def _undone(pairs: Sequence[Pair]) -> Iterator[None]:
+    """Inside the `with`, these places of the copy have the base's values again."""
     before = [own.parameter.detach().clone() for own, _ in pairs]
     for own, theirs in pairs:
         own.paste(theirs.parameter)

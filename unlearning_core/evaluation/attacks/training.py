@@ -12,7 +12,7 @@ from unlearning_core.config.schema import ProofSection
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.fact_split import split_words, statements_on, taught_texts
 from unlearning_core.evaluation.likelihood import Meter
-from unlearning_core.evaluation.relearning import Lesson, has_mask, make_probe, race
+from unlearning_core.evaluation.relearning import Lesson, has_edit, make_probe, race
 from unlearning_core.evaluation.suite import Frames, Material, Subject
 from unlearning_core.evaluation.text_losses import READABLE, some
 from unlearning_core.progress import ProgressCallback
@@ -70,7 +70,7 @@ def _without_concept(
 
 
 def _lesson(task: str, texts: Sequence[str], subject: Subject, settings: ProofSection) -> Lesson:
-    masks = ("released",) if has_mask(subject) else ("none",)
+    masks = ("released",) if has_edit(subject) else ("none",)
     rates = settings.learning_rates[1::2] or settings.learning_rates
     steps, batch = max(1, settings.relearning_steps // 2), max(1, settings.relearning_batch // 2)
     return Lesson(task, texts, masks, rates, batch, steps, every=8)

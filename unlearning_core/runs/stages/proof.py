@@ -23,7 +23,7 @@ from unlearning_core.runs.stages.rank import rank_inputs
 from unlearning_core.runs.stages.stage import Stage, Summary
 
 if TYPE_CHECKING:
-    from unlearning_core.edits.mask import Mask
+    from unlearning_core.edits.recipe import Recipe
 
 VERDICT, QUESTIONS = "verdict", "questions"
 
@@ -148,22 +148,24 @@ def _subject(part: Part, state: str, context: RunContext) -> Subject:
     has_twin = context.config.never_knew.model is not None
     beside = {"base", state, *([NEVER_KNEW] if part.never_knew and has_twin else [])}
     loaded = {name: context.model(name, beside=beside) for name in sorted(beside)}
+    recipe = _recipe(context, state, loaded[state].map.shapes)
     return Subject(
         state=state,
         loaded=loaded[state],
         base=loaded["base"],
         never_knew=loaded.get(NEVER_KNEW),
-        mask=_mask(context, state, loaded[state].map.shapes),
+        mask=recipe.mask if recipe is not None else None,
         seed=context.config.seed,
+        rows=recipe.rows if recipe is not None else None,
     )
 
 
-def _mask(context: RunContext, state: str, shapes: Any) -> "Mask | None":
+def _recipe(context: RunContext, state: str, shapes: Any) -> "Recipe | None":
     from unlearning_core.edits.recipe import Recipe
 
     name = cutting(context, state)
     folder = context.run.file(name, "recipe") if name is not None else None
-    return Recipe.load(folder, shapes).mask if folder is not None else None
+    return Recipe.load(folder, shapes) if folder is not None else None
 
 
 def _control() -> Stage:
