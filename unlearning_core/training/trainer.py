@@ -14,7 +14,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.files import disk_errors
 from unlearning_core.models.devices import compute_dtype
-from unlearning_core.training.batching import LengthGroupedOrder, pad, split_batch
+from unlearning_core.training.batching import LengthGroupedOrder, MixedOrder, pad, split_batch
 from unlearning_core.training.checkpoints import fingerprint, mark
 from unlearning_core.training.data import TrainingData, not_finite
 from unlearning_core.training.job import TrainingJob
@@ -58,7 +58,7 @@ class EditKeepingTrainer(Trainer):
         super().__init__(model=model, args=arguments, data_collator=self._collate, train_dataset=data.train.ids)
         # Trainer would split each batch over all visible cards; one process drives one.
         self.args._n_gpu = min(self.args.n_gpu, 1)
-        self.order = LengthGroupedOrder(data.train.lengths, job.batch_size, job.seed)
+        self.order: LengthGroupedOrder | MixedOrder = LengthGroupedOrder(data.train.lengths, job.batch_size, job.seed)
         self.step_tokens = 0
         self.remove_callback(PrinterCallback)
 
@@ -75,7 +75,7 @@ class EditKeepingTrainer(Trainer):
         """(texts that a process computes at once, its parts of a step), where so many texts at once are enough."""
         return at_once, self.job.batch_size // world // at_once
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedOrder:
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedOrder | MixedOrder:
         return self.order
 
     def autocast(self) -> contextlib.AbstractContextManager[None]:
