@@ -132,6 +132,22 @@ class RetrainingSection(Section):
     batch_size: int = Field(4, ge=1, le=65_536, description="texts an optimizer step, over all devices together")
     max_length: int | None = Field(None, ge=2, le=1_048_576, description="tokens a sequence; none: up to 512")
     keep_pruned: bool = Field(True, description="hold cut neurons at zero; false lets them regrow")
+    objective: Literal["text", "distill"] = Field(
+        "text", description="learn the text itself, or what the base says of it without the concept's words"
+    )
+    noise: float = Field(
+        0.0, ge=0, le=1, description="distill: share of fresh weights mixed in before it (UNDO's alpha)"
+    )
+    noise_scale: float = Field(0.1, ge=0, le=10, description="distill: scale of these fresh weights (UNDO's beta)")
+    other_sense_texts: Location = Field(
+        None, description="distill: text with the words in another sense, in which they may stay; one text in six"
+    )
+    depth_weight: float = Field(
+        0.0, ge=0, le=1000, description="distill: weight of what the base's upper layers can read from inside"
+    )
+    concept_texts: int = Field(
+        0, ge=0, le=65_536, description="distill: texts about the concept a step, read as by one who never heard it"
+    )
     measure_while_learning: bool = Field(True, description="measure a few sentences on the way, in 5 % of the time")
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")
 

@@ -36,8 +36,11 @@ class MethodInput:
         fingerprint: of everything that the result depends on.
         load: a copy of the model in the state `before`, the method's own to change.
         saved: the folder of that model, for a process of its own.
+        base_saved: the folder of the base model, for a process of its own.
         ranking: the ranked neurons; for a method that needs "rank".
         sentences: the labelled sentences of a part, "train" or "held_out"; a method reads the first only.
+        sentences_file: the file of the labelled training sentences.
+        other_sense: file of texts with the concept's words in another sense that may be learnt from, or None.
         text: folder with `train` and `validation`, text without the concept; for a method that needs "filter".
         probe_sentences: file of a few labelled held-out sentences, to be measured while a model learns.
         recipe: folder of the recipe that says which neurons are cut already, or None; what follows keeps them cut.
@@ -57,9 +60,12 @@ class MethodInput:
     load: Callable[[], LoadedModel]
     ranking: Callable[[], pd.DataFrame]
     sentences: Callable[[str], LabelledSet]
+    sentences_file: Callable[[], Path]
+    other_sense: Callable[[], Path | None]
     text: Callable[[], Path]
     probe_sentences: Callable[[], Path]
     saved: Callable[[], Path]
+    base_saved: Callable[[], Path]
     recipe: Callable[[], Path | None]
     new_recipe: Callable[..., Recipe]
     folder: Path

@@ -10,7 +10,7 @@ from unlearning_core import distributed
 from unlearning_core.config.schema import RetrainingSection
 from unlearning_core.files import write_json
 from unlearning_core.methods.method import MethodInput, Summary
-from unlearning_core.training.job import TrainingJob
+from unlearning_core.training.job import Distillation, TrainingJob
 
 TEXT_KEYS = {
     "enabled", "train_dataset_path", "val_dataset_path", "dataset", "dataset_split", "dataset_column",
@@ -18,10 +18,31 @@ TEXT_KEYS = {
 }  # fmt: skip
 """Settings that say which text is trained on, not how."""
 
+DISTILL_KEYS = {"noise", "noise_scale", "other_sense_texts", "depth_weight", "concept_texts"}
+"""Settings of the objective "distill" alone."""
+
 
 def inputs(parameters: RetrainingSection, seed: int) -> Any:
-    """How it trains; measuring while it learns changes nothing in the result."""
-    return {"settings": parameters.model_dump(exclude=TEXT_KEYS | {"measure_while_learning"}), "seed": seed}
+    """How it trains; measuring while it learns changes nothing in the result.
+
+    Trainings on text are not made anew because a distillation could be set since.
+    """
+    no_matter = TEXT_KEYS | {"measure_while_learning", "other_sense_texts"}  # whoever reads texts says what they hold
+    if parameters.objective == "text":
+        no_matter |= {"objective"} | DISTILL_KEYS
+    return {"settings": parameters.model_dump(exclude=no_matter), "seed": seed}
+
+
+def passes(parameters: RetrainingSection) -> float:
+    """Forward passes over each text without the concept that a step costs, a backward pass counted as two."""
+    if parameters.objective == "text":
+        return 3.0
+    asked = Distillation(
+        teacher_folder="", other_sense_path=parameters.other_sense_texts, concept_texts=parameters.concept_texts
+    )
+    texts = 1 + sum(asked.beside(parameters.batch_size)) / parameters.batch_size
+    # The teacher's pass; of the base's upper layers half are run on average, there and back.
+    return texts * (4.0 + (1.0 if parameters.depth_weight else 0.0))
 
 
 def training_job(given: MethodInput, parameters: RetrainingSection) -> TrainingJob:
@@ -46,6 +67,22 @@ def training_job(given: MethodInput, parameters: RetrainingSection) -> TrainingJ
         seed=given.seed,
         probe_set_path=str(given.probe_sentences()) if watch else None,
         prompts=tuple(given.prompts) if watch else (),
+        distillation=_distillation(given, parameters) if parameters.objective == "distill" else None,
+    )
+
+
+def _distillation(given: MethodInput, parameters: RetrainingSection) -> Distillation:
+    """What the teacher is, and what is read beside the text without the concept."""
+    other_sense = given.other_sense()
+    return Distillation(
+        teacher_folder=str(given.base_saved()),
+        words=tuple(given.words),
+        sentences_path=str(given.sentences_file()),
+        noise=parameters.noise,
+        noise_scale=parameters.noise_scale,
+        other_sense_path=str(other_sense) if other_sense is not None else None,
+        concept_texts=parameters.concept_texts,
+        depth_weight=parameters.depth_weight,
     )
 
 

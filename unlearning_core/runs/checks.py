@@ -130,6 +130,8 @@ def texts_named(config: ExperimentConfig) -> Iterator[TextSetting]:
     if not (training.train_dataset_path or training.dataset):
         # It then trains on the sentences without the concept.
         given += [("filter", field, value, options) for _, field, value, options in given[:2]]
+    if training.objective == "distill":
+        given.append(("retrain", "retraining.other_sense_texts", training.other_sense_texts, {}))
     for name in ("forget_texts", "neighbour_texts", "retain_texts"):
         value = getattr(twin, name) if twin.model is not None else None
         given.append(("distance", f"never_knew.{name}", value, {"only": twin.texts_only}))

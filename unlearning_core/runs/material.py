@@ -18,6 +18,7 @@ from unlearning_core.evaluation.suite import Material, Part
 from unlearning_core.files import ROOT
 from unlearning_core.methods.registry import CONTROL, NEVER_KNEW, methods_of
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.other_sense import learnt_source, measured_texts
 
 if TYPE_CHECKING:
     from unlearning_core.evaluation.truth_ratio import TruthQuestion
@@ -50,7 +51,7 @@ def material_of(context: RunContext) -> Material:
         statements=tuple(statements),
         retain=tuple(_not_about(context, twin.retain_texts, sentences, near=False)),
         neighbour=tuple(_not_about(context, twin.neighbour_texts, sentences, near=True)),
-        other_sense=tuple(_texts(context, proof.other_sense_texts)),
+        other_sense=tuple(measured_texts(context)),
         other_text=tuple(_without_concept(context, _texts(context, proof.other_texts or _shipped(context)))),
         questions=tuple(_questions(context, statements)),
         truth=tuple(_truth(context)) if twin.questions else (),
@@ -71,7 +72,7 @@ def material_inputs(context: RunContext, fields: Sequence[str]) -> dict[str, Any
         "statements": [*of_statements, *attack],
         "retain": [twin.retain_texts if twin.model else None, *attack],
         "neighbour": [twin.neighbour_texts if twin.model else None, *attack],
-        "other_sense": [proof.other_sense_texts],
+        "other_sense": [proof.other_sense_texts, learnt_source(config)],
         "other_text": [proof.other_texts or _shipped(context)],
         "questions": [proof.questions, *([*of_statements, *attack] if proof.questions is None else [])],
         "truth": [twin.questions if twin.model else None],

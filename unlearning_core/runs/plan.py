@@ -12,6 +12,7 @@ from unlearning_core.concepts.labelling import LabelledSet
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.methods.registry import methods_of
+from unlearning_core.methods.retrain import passes
 from unlearning_core.models.devices import available, choose_device
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.rankers.registry import get_ranker
@@ -258,7 +259,7 @@ def _seconds(
         if steps is None:
             return None, ""
         # Backward costs two forward passes; measuring on the way a twentieth.
-        return 3 * 1.05 * steps * config.retraining.batch_size * read, "rough estimate"
+        return passes(config.retraining) * 1.05 * steps * config.retraining.batch_size * read, "rough estimate"
     return (1.0, "rough estimate") if kind == "prune" else (None, "")
 
 

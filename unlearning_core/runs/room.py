@@ -46,9 +46,14 @@ def checkpoints_of(config: ExperimentConfig) -> int:
     return CHECKPOINTS if steps is None else max(1, min(CHECKPOINTS, math.ceil(steps / training.checkpoint_steps)))
 
 
+TEACHER_BYTES = 4
+"""A parameter of the teacher in a distillation."""
+
+
 def memory_needed(config: ExperimentConfig, pending: Collection[str], parameters: int) -> int:
     """Bytes that weights, gradients and optimizer take in training; what a batch takes is not in it."""
-    return TRAINING_BYTES * parameters if "retrain" in pending else 0
+    teacher = TEACHER_BYTES if config.retraining.objective == "distill" else 0
+    return (TRAINING_BYTES + teacher) * parameters if "retrain" in pending else 0
 
 
 def check_room(context: "RunContext", pending: Collection[str]) -> None:

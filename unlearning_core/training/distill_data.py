@@ -24,8 +24,6 @@ RETAIN, OTHER_SENSE, CONCEPT = range(3)
 """Kinds of text: without the concept; with its words in another sense; about it."""
 
 KINDS = 3
-ONE_IN = 6
-"""Of the texts that are not about the concept, one in so many uses its words in another sense."""
 
 
 @dataclass
@@ -57,7 +55,7 @@ class DistillationData:
         Beside the `batch_size` texts without the concept. About `at_once` fit in a part, and all parts have as many:
         a few further texts more than asked may be taken for that.
         """
-        asked = {OTHER_SENSE: max(1, round(batch_size / (ONE_IN - 1))), CONCEPT: self.settings.concept_texts}
+        asked = dict(zip((OTHER_SENSE, CONCEPT), self.settings.beside(batch_size), strict=True))
         beside = {kind: asked[kind] for kind in self.others}
         texts = batch_size + sum(beside.values())
         parts = max(1, round(texts / (world * at_once)))
@@ -94,7 +92,9 @@ def load_distillation(job: TrainingJob, model: Any, tokenizer: Any, length: int)
     if settings.other_sense_path is not None:
         source = settings.other_sense_path
         others[OTHER_SENSE] = tokenise(read_texts(source), tokenizer, length, source)
-    if settings.concept_texts:
+    if settings.concept_texts and rows is None:
+        _log.warning("No token rows are reset: the teacher would tell about the concept, so it reads no text about it")
+    elif settings.concept_texts:
         about = [item.text for item in items if item.spans]
         others[CONCEPT] = tokenise(about, tokenizer, length, str(settings.sentences_path))
     return DistillationData(settings, teacher, mask, rows, others)

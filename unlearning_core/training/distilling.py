@@ -52,6 +52,7 @@ class DistillingTrainer(EditKeepingTrainer):
         self._layers = teacher.blocks if found.settings.depth_weight else 0
         self._distiller = Distiller(as_loaded(data.model, data.tokenizer), teacher, found.mask)
         self._weights: dict[int, float] = {}
+        self._own_tokens = 0
 
     @property
     def _distillation(self) -> DistillationData:
@@ -77,8 +78,15 @@ class DistillingTrainer(EditKeepingTrainer):
         if self.args.world_size > 1:
             counts = self.accelerator.reduce(counts.to(self.args.device), "sum").cpu()
         texts, tokens = counts
+        self._own_tokens = int(tokens[RETAIN])
         self._weights = dict(enumerate((texts / texts.sum() / tokens.clamp(min=1)).tolist()))
         return batches, predicted
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """As its parent; the tokens that are told and timed are those of the text without the concept."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self.step_tokens = self._own_tokens
+        return loss
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

@@ -12,6 +12,9 @@ PathText = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance
 _WHOLE = 2**31
 _PATHS = ("model_folder", "output_folder", "recipe_folder", "probe_set_path")
 
+ONE_IN = 6
+"""Of the texts that are not about the concept, one in so many uses its words in another sense, where there are such."""
+
 
 def _number(default: float | None, low: float, high: float, expected: str) -> Any:
     """A field's default, its range with both ends, and what its error says was expected."""
@@ -47,6 +50,19 @@ class Distillation(BaseModel):
     other_sense_path: PathText | None = None
     concept_texts: int = _number(0, 0, 65_536, "0 to 65536 texts")
     depth_weight: float = _number(0.0, 0.0, 1000.0, "0 to 1000")
+
+    @property
+    def pace(self) -> str:
+        """What decides how long a step takes, beside the model and the text without the concept."""
+        texts = f", {self.concept_texts} texts about the concept" if self.concept_texts else ""
+        return (
+            f"distill{', depth' if self.depth_weight else ''}{', other senses' if self.other_sense_path else ''}{texts}"
+        )
+
+    def beside(self, batch_size: int) -> tuple[int, int]:
+        """(texts with the words in another sense, texts about the concept) beside so many texts without it."""
+        others = max(1, round(batch_size / (ONE_IN - 1))) if self.other_sense_path is not None else 0
+        return others, self.concept_texts
 
     def settings(self) -> dict[str, Any]:
         """What decides the weights of a step, but for what it points to."""

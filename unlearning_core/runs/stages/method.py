@@ -10,6 +10,7 @@ from unlearning_core.methods.method import Method, MethodInput
 from unlearning_core.methods.registry import methods_of
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.cuts import found_ratio, new_recipe
+from unlearning_core.runs.other_sense import other_sense_inputs, write_learnt
 from unlearning_core.runs.probe_set import write_probe_set
 from unlearning_core.runs.stages.stage import Summary
 from unlearning_core.runs.store import digest
@@ -25,6 +26,8 @@ def method_inputs(method: Method) -> Callable[[RunContext], Any]:
         values = method.depends_on(parameters_of(method, context), context.config.seed)
         if _is_searched(method, context):  # only then: runs with a fixed ratio stay up to date
             values = values | {"found": found_ratio(context)}
+        if method.name == "retrain":
+            values = values | other_sense_inputs(context)
         first = methods_of(context.config)[0][0].name == method.name
         if first and "rank" not in method.needs:  # nothing before it says of which model it is
             values = values | {"model": context.base_fingerprint, "dtype": context.config.base_model.dtype}
@@ -75,6 +78,10 @@ def method_input(method: Method, context: RunContext, folder: Path, *, state: st
         context.forget_models()
         return context.saved_model(before)
 
+    def base_saved() -> Path:
+        context.forget_models()
+        return context.saved_model("base")
+
     def recipe() -> Path | None:
         cutting = [chosen for chosen in earlier if "recipe" in chosen.leaves]
         return run.file(cutting[-1].name, "recipe") if cutting else None
@@ -90,8 +97,11 @@ def method_input(method: Method, context: RunContext, folder: Path, *, state: st
         prompts=context.config.test_prompts,
         load=load,
         saved=saved,
+        base_saved=base_saved,
         ranking=run.ranking,
         sentences=context.sentences,
+        sentences_file=lambda: run.sentences_file("train"),
+        other_sense=lambda: write_learnt(context),
         text=run.training_text,
         probe_sentences=lambda: write_probe_set(context),
         recipe=recipe,

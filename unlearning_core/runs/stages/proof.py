@@ -17,6 +17,7 @@ from unlearning_core.files import write_file, write_json
 from unlearning_core.methods.registry import CONTROL, METHODS, NEVER_KNEW, methods_of, states_of
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.material import cannot, cutting, material, material_inputs
+from unlearning_core.runs.other_sense import other_sense_inputs
 from unlearning_core.runs.proof_results import REASON, judged, proof_metrics
 from unlearning_core.runs.stages.method import method_input
 from unlearning_core.runs.stages.rank import rank_inputs
@@ -172,9 +173,8 @@ def _control() -> Stage:
     method = METHODS["retrain"]
 
     def inputs(context: RunContext) -> Any:
-        return method.depends_on(context.config.retraining, context.config.seed) | {
-            "model": rank_inputs(context)["model"]
-        }
+        values = method.depends_on(context.config.retraining, context.config.seed) | other_sense_inputs(context)
+        return values | {"model": rank_inputs(context)["model"]}
 
     def run(context: RunContext, folder: Path) -> Summary:
         given = method_input(method, context, folder, state=CONTROL)
