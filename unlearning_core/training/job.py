@@ -54,7 +54,10 @@ class Distillation(BaseModel):
     @property
     def pace(self) -> str:
         """What decides how long a step takes, beside the model and the text without the concept."""
-        texts = f", {self.concept_texts} texts about the concept" if self.concept_texts else ""
+        told = {
+            "depth": self.depth_weight, "other senses": self.other_sense_path,
+            f"{self.concept_texts} texts about the concept": self.concept_texts,
+        }  # fmt: skip
         return (
             f"distill{', depth' if self.depth_weight else ''}{', other senses' if self.other_sense_path else ''}{texts}"
         )
