@@ -24,6 +24,7 @@ RETAIN, OTHER_SENSE, CONCEPT = range(3)
 """Kinds of text: without the concept; with its words in another sense; about it."""
 
 KINDS = 3
+_NAMES = ("retain", "other_sense", "concept")
 
 
 @dataclass
@@ -48,6 +49,16 @@ class DistillationData:
         """All that decides the weights of a step, JSON-able."""
         texts = {str(kind): texts.digest() for kind, texts in self.others.items()}
         return [self.settings.settings(), _weights(self.settings.teacher_folder), self.mask.values(), texts]
+
+    def figures(self) -> dict[str, Any]:
+        """What the result says of it."""
+        return {
+            **self.settings.settings(),
+            "masked_tokens": len(self.mask.everywhere),
+            "masked_where_a_word_begins": len(self.mask.at_start),
+            "masked_endings": len(self.mask.anywhere) + len(self.mask.after_start),
+            "texts_beside": {_NAMES[kind]: len(texts.ids) for kind, texts in self.others.items()},
+        }
 
     def shares(self, batch_size: int, at_once: int, world: int) -> tuple[int, int, dict[int, int]]:
         """(texts that a process computes at once, in how many parts its share of a step, further texts a step by kind).

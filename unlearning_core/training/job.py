@@ -58,9 +58,7 @@ class Distillation(BaseModel):
             "depth": self.depth_weight, "other senses": self.other_sense_path,
             f"{self.concept_texts} texts about the concept": self.concept_texts,
         }  # fmt: skip
-        return (
-            f"distill{', depth' if self.depth_weight else ''}{', other senses' if self.other_sense_path else ''}{texts}"
-        )
+        return ", ".join(["distill", *(name for name, there in told.items() if there)])
 
     def beside(self, batch_size: int) -> tuple[int, int]:
         """(texts with the words in another sense, texts about the concept) beside so many texts without it."""

@@ -57,8 +57,8 @@ class Teacher:
         self.calls_blocks = self._next.by_head and self._blocks_can_be_called()
 
     def head(self, states: Float[Tensor, "n inputs"]) -> Float[Tensor, "n vocabulary"]:
-        """The logits that it makes of such states as `Reading` holds."""
-        return self._next.head_logits(states) if self._next.by_head else states
+        """The logits that it makes of such states as `Reading` holds; the caller may change them."""
+        return self._next.head_logits(states) if self._next.by_head else states.clone()
 
     @torch.no_grad()
     def read(

@@ -200,6 +200,7 @@ def _figures(trainer: EditKeepingTrainer, monitor: TrainingMonitor, checkpoint: 
     history = trainer.state.log_history  # goes through checkpoints, so it holds what came before a stop
     losses = [point["loss"] for point in history if "loss" in point]
     evaluations = [(point["step"], point["eval_loss"]) for point in history if "eval_loss" in point]
+    distilled = {} if data.distillation is None else {"distillation": data.distillation.figures()}
     return {
         "identity": trainer.identity,
         "steps": trainer.state.global_step,
@@ -221,4 +222,5 @@ def _figures(trainer: EditKeepingTrainer, monitor: TrainingMonitor, checkpoint: 
         "max_length": data.train.max_length,
         "end_of_text": data.train.end_of_text,
         "processes": trainer.args.world_size,
+        **distilled,
     }
