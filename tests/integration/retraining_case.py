@@ -1,5 +1,8 @@
 """A pruned tiny model with its recipe and a little text: what retraining is tried on."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from unlearning_core.files import write_json
 from unlearning_core.models.mapping import map_model
 from unlearning_core.training.job import TrainingJob
 
+ROOT = Path(__file__).resolve().parents[2]
 WORDS = "the cat sat on a chair near some bench and saw the small boat cross it before rain".split()
 
 
@@ -57,6 +61,12 @@ def make_job(folder: Path, output: str = "out", **changes: Any) -> TrainingJob:
         "device": "cpu",
     }
     return TrainingJob(**settings | changes)
+
+
+def run_python(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """A Python program in a process of its own, run in the checkout."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
 def weights(folder: Path | str) -> dict[str, np.ndarray]:

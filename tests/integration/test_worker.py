@@ -13,7 +13,7 @@ import psutil
 import pytest
 from safetensors import safe_open
 
-from tests.integration.retraining_case import largest_difference, make_job, pruned
+from tests.integration.retraining_case import ROOT, largest_difference, make_job, pruned, run_python
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import read_object, write_json
 from unlearning_core.jobs.process import request_stop, wait
@@ -24,7 +24,6 @@ from unlearning_core.training.checkpoints import MARKER
 from unlearning_core.training.job import TrainingJob, start
 from unlearning_core.training.train import train
 
-ROOT = Path(__file__).resolve().parents[2]
 ENDLESS = 1_000_000
 
 
@@ -34,11 +33,6 @@ def until(happened: Callable[[], object], seconds: float = 120.0) -> None:
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
-
-
-def run_python(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
 def steps(found: JobStatus) -> int:

@@ -1,4 +1,4 @@
-"""What a teacher may not foresee: positions by hand, in tokenizers that write spaces into tokens, apart or not at all."""
+"""What a teacher may not foresee: positions by hand, in tokenizers that write spaces into tokens or apart."""
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers

@@ -60,17 +60,17 @@ def by_hand(kind, student, base, reset, layer=None):
             found = student.model(input_ids=ids, output_hidden_states=True)
             logits = found.logits[0]
             if layer is not None:
-                handle = base.map.blocks[layer - 1].register_forward_hook(
-                    lambda module, args, output, state=_after(student, layer, ids): (
-                        state if isinstance(output, torch.Tensor) else (state, *output[1:])
-                    )
-                )
+                handle = base.map.blocks[layer - 1].register_forward_hook(_handing(_after(student, layer, ids)))
                 logits = base.model(input_ids=ids).logits[0]
                 handle.remove()
         for place in range(len(text) - 1):
             hidden = HIDDEN.get((number, place), set()) | {3, 77} if kind != OTHER_SENSE else set()
             total += divergence(wanted[place], logits[place], hidden)
     return total
+
+
+def _handing(state):
+    return lambda module, args, output: state if isinstance(output, torch.Tensor) else (state, *output[1:])
 
 
 def _after(student, layer, ids):

@@ -18,18 +18,20 @@ TEXT_KEYS = {
 }  # fmt: skip
 """Settings that say which text is trained on, not how."""
 
-DISTILL_KEYS = {"noise", "noise_scale", "other_sense_texts", "depth_weight", "concept_texts"}
+DISTILL_KEYS = {"noise", "noise_scale", "other_sense_texts", "depth_weight", "concept_texts", "concept_weight"}
 """Settings of the objective "distill" alone."""
 
 
 def inputs(parameters: RetrainingSection, seed: int) -> Any:
     """How it trains; measuring while it learns changes nothing in the result.
 
-    Trainings on text are not made anew because a distillation could be set since.
+    Trainings are not made anew because of settings that came later, where these are not used.
     """
     no_matter = TEXT_KEYS | {"measure_while_learning", "other_sense_texts"}  # whoever reads texts says what they hold
     if parameters.objective == "text":
         no_matter |= {"objective"} | DISTILL_KEYS
+    if parameters.keep_rows:
+        no_matter |= {"keep_rows"}
     return {"settings": parameters.model_dump(exclude=no_matter), "seed": seed}
 
 
@@ -62,6 +64,7 @@ def training_job(given: MethodInput, parameters: RetrainingSection) -> TrainingJ
         batch_size=parameters.batch_size,
         max_length=parameters.max_length,
         keep_pruned=parameters.keep_pruned,
+        keep_rows=parameters.keep_rows,
         checkpoint_every=parameters.checkpoint_steps,
         device=given.device.split(":")[0],
         seed=given.seed,
@@ -82,6 +85,7 @@ def _distillation(given: MethodInput, parameters: RetrainingSection) -> Distilla
         noise_scale=parameters.noise_scale,
         other_sense_path=str(other_sense) if other_sense is not None else None,
         concept_texts=parameters.concept_texts,
+        concept_weight=parameters.concept_weight,
         depth_weight=parameters.depth_weight,
     )
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from unlearning_core.training.batching import MixedOrder
 from unlearning_core.training.data import TrainingData, as_loaded
-from unlearning_core.training.distill_data import KINDS, RETAIN, DistillationData
+from unlearning_core.training.distill_data import CONCEPT, KINDS, RETAIN, DistillationData
 from unlearning_core.training.distiller import Distiller
 from unlearning_core.training.job import TrainingJob
 from unlearning_core.training.teacher import Teacher
@@ -51,7 +51,7 @@ class DistillingTrainer(EditKeepingTrainer):
         teacher = Teacher(as_loaded(found.model, data.tokenizer), found.rows)
         self._layers = teacher.blocks if found.settings.depth_weight else 0
         self._distiller = Distiller(as_loaded(data.model, data.tokenizer), teacher, found.mask)
-        self._weights: dict[int, float] = {}
+        self._weights: list[float] = []
         self._own_tokens = 0
 
     @property
@@ -79,7 +79,9 @@ class DistillingTrainer(EditKeepingTrainer):
             counts = self.accelerator.reduce(counts.to(self.args.device), "sum").cpu()
         texts, tokens = counts
         self._own_tokens = int(tokens[RETAIN])
-        self._weights = dict(enumerate((texts / texts.sum() / tokens.clamp(min=1)).tolist()))
+        weights = texts / texts.sum() / tokens.clamp(min=1)
+        weights[CONCEPT] *= self._distillation.settings.concept_weight
+        self._weights = weights.tolist()
         return batches, predicted
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
