@@ -16,7 +16,7 @@ from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs.run import Run
 
 if TYPE_CHECKING:
-    from unlearning_core.edits.mask import Mask
+    from unlearning_core.edits.recipe import Recipe
     from unlearning_core.models.loading import LoadedModel
 
 MOST = 2
@@ -86,8 +86,8 @@ def load_base(run: Run, progress: ProgressCallback) -> None:
 @contextmanager
 def state_model(
     run: Run, state: str, progress: ProgressCallback = silent
-) -> "Iterator[tuple[LoadedModel, Mask | None]]":
-    """The model of a state (or never_knew), and the mask under which it has to be used.
+) -> "Iterator[tuple[LoadedModel, Recipe | None]]":
+    """The model of a state (or never_knew), and the recipe whose edits it has to be used under.
 
     Raises:
         InputError: it is not there yet, or cannot be had; the settings name no model that never knew.
@@ -102,8 +102,8 @@ def state_model(
         saved = {"base_model_path": str(run.model(state)), "revision": None, "allow_pickle": False}
         base = base.model_copy(update=saved)
     with model_of(base, progress, never_knew=state == NEVER_KNEW) as loaded:
-        # The base under the recipe's mask is the same edit as the pruned model that is saved, without loading that too.
-        yield loaded, run.recipe(loaded.map.shapes).mask if state == PRUNED else None
+        # The base under the recipe's edits is the same as the pruned model that is saved, without loading that too.
+        yield loaded, run.recipe(loaded.map.shapes) if state == PRUNED else None
 
 
 def forget_models() -> None:

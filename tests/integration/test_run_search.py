@@ -73,7 +73,7 @@ def test_cuts_that_a_sweep_or_another_search_measured_are_not_measured_again(
     assert first.smallest is None
     calls: list[object] = []
     real = Meter.measure
-    monkeypatch.setattr(Meter, "measure", lambda *given: calls.append(given) or real(*given))
+    monkeypatch.setattr(Meter, "measure", lambda *given, **named: calls.append(given) or real(*given, **named))
     again = search.compute(Target(40.0, RETAIN), most=1)
     assert {point.neurons for point in first.points} < {point.neurons for point in again.points}
     assert len(calls) == 2, "the base and one new cut"

@@ -35,7 +35,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Grows by one with every measurement of a model."""
     calls: list[object] = []
     real = Meter.measure
-    monkeypatch.setattr(Meter, "measure", lambda *given: calls.append(given) or real(*given))
+    monkeypatch.setattr(Meter, "measure", lambda *given, **named: calls.append(given) or real(*given, **named))
     return calls
 
 

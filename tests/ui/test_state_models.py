@@ -16,11 +16,11 @@ def run(new_run: NewRun) -> Run:
 
 
 def test_pruned_is_the_base_under_the_mask_of_the_recipe(run: Run) -> None:
-    with base_model(run) as base, state_model(run, "base") as (same, none), state_model(run, "pruned") as (cut, mask):
+    with base_model(run) as base, state_model(run, "base") as (same, none), state_model(run, "pruned") as (cut, recipe):
         assert same is base
         assert cut is base
         assert none is None
-        assert mask == run.recipe().mask
+        assert recipe == run.recipe()
 
 
 def test_a_state_that_is_not_there_says_what_to_do(run: Run) -> None:

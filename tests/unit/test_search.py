@@ -6,11 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from tests.tiny_models import tiny
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.evaluation.likelihood import Meter
 from unlearning_core.evaluation.measurement import nll_delta
@@ -169,7 +171,7 @@ def test_what_was_measured_before_is_not_measured_again(
     assert len(kept) == 5
     calls: list[object] = []
     real = Meter.measure
-    monkeypatch.setattr(Meter, "measure", lambda *given: calls.append(given) or real(*given))
+    monkeypatch.setattr(Meter, "measure", lambda *given, **named: calls.append(given) or real(*given, **named))
     again: list[Point] = []
     found = search(meter, ranking, target, known=[*known, *kept], on_point=again.append)
     assert len(calls) == len(again)
@@ -212,3 +214,50 @@ def test_the_sentence_says_how_close_it_came(points: list[Point], said: str) -> 
 def test_a_target_out_of_range_is_named(forget: float, retain: float, said: str) -> None:
     with pytest.raises(InputError, match=said):
         Target(forget, retain)
+
+
+@pytest.fixture(scope="module")
+def rows(meter: Meter) -> TokenRows:
+    """Rows of the word "chair" under which it is never foreseen: they point away from every hidden state."""
+    model, tokenizer = meter.loaded.model, meter.loaded.tokenizer
+    ids = np.unique(tokenizer(" chair", add_special_tokens=False)["input_ids"])
+    with torch.no_grad():
+        states = model.model(**tokenizer([item.text for item in ITEMS][:1], return_tensors="pt")).last_hidden_state
+    away = -states[0].mean(0).numpy()
+    return TokenRows(ids, 1.0, model.model.embed_tokens.weight.detach().numpy().mean(0), away)
+
+
+def test_rows_that_reach_the_target_need_no_neuron(meter: Meter, ranking: pd.DataFrame, rows: TokenRows) -> None:
+    after = meter.measure(rows=rows)
+    forget, retain = (nll_delta(meter.base, after, kind).value for kind in ("concept", "retain"))
+    assert forget > 0.5
+    found = search(meter, ranking, Target(forget - 0.1, max(0.0, retain) + 0.1), rows=rows)
+    assert found.works
+    assert found.smallest == found.points[0]
+    assert (found.points[0].neurons, found.untried) == (0, 0)
+    assert found.points[0].forget == pytest.approx(forget, abs=1e-6)
+
+
+def test_every_cut_of_a_search_and_a_sweep_is_measured_with_the_rows(
+    meter: Meter, ranking: pd.DataFrame, rows: TokenRows
+) -> None:
+    found = search(meter, ranking, Target(50.0, 50.0), rows=rows, most=4)
+    assert found.points[0].neurons == 0
+    table = sweep(meter, ranking, SweepSettings(ratios=(0.1,), draws=1, stop_at=math.inf), rows=rows)
+    assert set(table.loc[table["neurons"] == 0, "forget"]) == {found.points[0].forget}
+    for neurons, forget in [(p.neurons, p.forget) for p in found.points] + [
+        *zip(*[table.loc[table["order"] == "top", name] for name in ("neurons", "forget")], strict=True)
+    ]:
+        chosen = list(ranking.head(neurons)[["site", "layer", "index"]].itertuples(index=False, name=None))
+        after = meter.measure(Mask.from_neurons({"mlp": (LAYERS, WIDTH)}, chosen), rows=rows)
+        assert forget == pytest.approx(nll_delta(meter.base, after, "concept").value, abs=1e-6)
+
+
+def test_rows_that_cost_more_than_the_budget_are_no_cut_that_works(
+    meter: Meter, ranking: pd.DataFrame, rows: TokenRows
+) -> None:
+    every = TokenRows(np.arange(1, 300), 1.0, rows.target_in, rows.target_out)
+    found = search(meter, ranking, Target(50.0, 0.0), rows=every, most=1)
+    assert found.points[0].retain > 0
+    assert not found.works
+    assert "no cut within that budget forgets anything" in found.sentence

@@ -118,8 +118,7 @@ def concept_tokens(
     passes &= ~(shares[0] < share)  # NaN: this text does not have it
     passes &= ~(shares[1] < share) | ((shares[1] >= MOST) & (broad[1] <= RARE))
     table = _table(tokenizer, own, broad, np.fmin(*shares), special)
-    whole = ~table["text"].str.contains("\ufffd")
-    table["own"] = passes[table["token_id"]] & whole
+    table["own"] = passes[table["token_id"]] & ["\ufffd" not in text for text in table["text"]]
     table["reset"] = table["own"] & ~table["token"].isin(kept) & ~table["text"].isin(kept)
     there = np.zeros(size, bool)
     there[list(tokenizer.get_vocab().values())] = True

@@ -52,7 +52,7 @@ def sweep_command(
         protected_layers=cut.protected_layers if protect_layers is None else protect_layers,
         excluded_neurons=cut.excluded_neurons,
     )
-    found = RunSweep(opened, settings, sentences, ranking)
+    found = RunSweep(opened, settings, sentences, ranking, cut.token_rows)
     summary = found.compute(progress)
     progress.close()
     print(curves_table(to_frame(found.points()), summary))

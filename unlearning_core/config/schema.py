@@ -50,6 +50,19 @@ class TextReadingSection(Section):
     roles: list[str] = Field(default_factory=list, description="whose turns of chat data; all but system and tools")
 
 
+class TokenRowsSection(Section):
+    """The rows of embedding and output head that belong to the concept's own tokens: reset beside the cut."""
+
+    strength: float = Field(
+        0.0, ge=0, le=1, description="0 leaves them, 1 puts a row that means nothing in their place"
+    )
+    share: float = Field(0.95, gt=0, le=1, description="of a token's occurrences that must lie in the concept's words")
+    kept: list[str] = Field(default_factory=list, description="tokens that are not reset, as the list writes them")
+    broad_text: bool = Field(
+        True, description="also ask a table of word frequencies; false where the run's text is all the model ever read"
+    )
+
+
 class NeuralProbingSection(Section):
     """What the concept is, where it occurs, how its neurons are found and how many are cut."""
 
@@ -103,6 +116,7 @@ class NeuralProbingSection(Section):
     excluded_neurons: list[tuple[Literal["mlp", "head", "residual"], int, int]] = Field(
         default_factory=list, description='["mlp", 3, 17] is site, layer, index of a neuron that no cut touches'
     )
+    token_rows: TokenRowsSection = Field(default_factory=TokenRowsSection, description="reset beside the cut")
 
 
 class SearchSection(Section):
@@ -131,6 +145,7 @@ class RetrainingSection(Section):
     warmup_ratio: float = Field(0.05, ge=0, le=0.999, description="fraction of the steps that warm up")
     batch_size: int = Field(4, ge=1, le=65_536, description="texts an optimizer step, over all devices together")
     max_length: int | None = Field(None, ge=2, le=1_048_576, description="tokens a sequence; none: up to 512")
+<<<<<<< HEAD
     keep_pruned: bool = Field(True, description="hold cut neurons at zero; false lets them regrow")
     keep_rows: bool = Field(True, description="hold reset token rows as they are; false lets them learn")
     objective: Literal["text", "distill"] = Field(
@@ -150,6 +165,9 @@ class RetrainingSection(Section):
         0, ge=0, le=65_536, description="distill: texts about the concept a step, read as by one who never heard it"
     )
     concept_weight: float = Field(1.0, ge=0, le=1000, description="distill: weight of one of them; others have 1")
+=======
+    keep_pruned: bool = Field(True, description="hold cut neurons and reset token rows; false lets them regrow")
+>>>>>>> rows
     measure_while_learning: bool = Field(True, description="measure a few sentences on the way, in 5 % of the time")
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")
 

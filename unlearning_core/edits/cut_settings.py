@@ -1,12 +1,13 @@
-"""What is asked of a cut: how large a share, from which neurons. With a ranking it becomes a mask. No torch."""
+"""What is asked of a cut: how many neurons, from where, and which token rows. With a ranking it becomes a mask."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from unlearning_core.edits.mask import Mask, Shapes
+from unlearning_core.edits.token_rows import RowSettings
 from unlearning_core.errors import InputError
 
 
@@ -20,12 +21,14 @@ class CutSettings:
         protected_layers: layers, from 0, of which nothing is cut.
         excluded_neurons: (site, layer, index) of neurons that are not cut; those of a site that was not ranked say
             nothing.
+        token_rows: which rows of tokens are moved beside, and how far.
     """
 
     ratio: float
     per_layer: bool = False
     protected_layers: tuple[int, ...] = ()
     excluded_neurons: tuple[tuple[str, int, int], ...] = ()
+    token_rows: RowSettings = field(default_factory=RowSettings)
 
     def mask(self, ranking: pd.DataFrame, shapes: Shapes) -> Mask:
         """The neurons that these settings keep.

@@ -52,7 +52,9 @@ class RowEdit:
         return self.ids.cpu().numpy()[(rows != self.values.to(rows)).any(dim=1).cpu().numpy()]
 
 
-def make_token_rows(model: Any, ids: Sequence[int], meaningless: Sequence[int], strength: float) -> TokenRows:
+def make_token_rows(
+    model: Any, ids: Sequence[int] | np.ndarray, meaningless: Sequence[int] | np.ndarray, strength: float
+) -> TokenRows:
     """The edit that moves the rows `ids` of `model` towards the mean of the rows `meaningless`.
 
     Args:

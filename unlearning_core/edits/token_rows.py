@@ -12,6 +12,23 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 
+@dataclass(frozen=True)
+class RowSettings:
+    """What is asked of token rows; with a concept and a model it becomes `TokenRows`.
+
+    Attributes:
+        strength: 0 moves none, 1 puts a row that means nothing in their place.
+        share: of a token's occurrences that must lie in the concept's words.
+        kept: tokens that are not moved, as the vocabulary writes them or as they read.
+        broad_text: whether tokens are also held against a table of word frequencies.
+    """
+
+    strength: float = 0.0
+    share: float = 0.95
+    kept: tuple[str, ...] = ()
+    broad_text: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class TokenRows:
     """Rows of the embedding and the output head that are moved towards a row which means nothing.

@@ -5,7 +5,6 @@ vocabulary order. A sample therefore depends on its prompt, its number and the s
 it in the batch. The states of a model see the same uniform numbers, so that a changed word is the model's doing.
 """
 
-import contextlib
 import copy
 import hashlib
 import logging
@@ -21,6 +20,7 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 
 from unlearning_core.edits.hooks import applied
 from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.prompts import check_prompts, prompt_ids
 from unlearning_core.evaluation.sampling import Sampler
@@ -61,6 +61,7 @@ def generate(
     prompts: Sequence[str],
     *,
     mask: Mask | None = None,
+    rows: TokenRows | None = None,
     samples: int = 1,
     temperature: float = 0.8,
     top_p: float = 1.0,
@@ -73,7 +74,7 @@ def generate(
     """Let the model go on from every prompt.
 
     Args:
-        mask: neurons cut while it writes; the model itself is not changed.
+        mask, rows: neurons cut and token rows moved while it writes; the model itself is not changed.
         samples: texts a prompt; greedy decoding gives one, whatever this says.
         temperature: divides the logits; 0 is greedy decoding.
         top_p: only the fewest most probable tokens that together reach this probability are drawn from.
@@ -92,17 +93,17 @@ def generate(
     _check(prompts, samples, temperature, top_p, max_new_tokens)
     greedy = temperature == 0
     writer = _Writer(loaded, temperature, top_p, max_new_tokens, on_text, progress)
-    rows = writer.rows(prompts, 1 if greedy else samples, None if greedy else seed)
-    total = len(rows) * max_new_tokens
-    logger.info("Generating %d texts of at most %d tokens for %d prompts", len(rows), max_new_tokens, len(prompts))
+    lines = writer.rows(prompts, 1 if greedy else samples, None if greedy else seed)
+    total = len(lines) * max_new_tokens
+    logger.info("Generating %d texts of at most %d tokens for %d prompts", len(lines), max_new_tokens, len(prompts))
     texts: dict[tuple[int, int], str] = {}
-    with applied(loaded.model, mask, loaded.map) if mask is not None else contextlib.nullcontext():
-        for batch in writer.batches(rows, batch_size):
+    with applied(loaded.model, mask, loaded.map, rows):
+        for batch in writer.batches(lines, batch_size):
             written = writer.write(batch, done=len(texts) * max_new_tokens, total=total)
             texts |= {(row.prompt_index, row.sample): text for row, text in zip(batch, written, strict=True)}
     progress(Progress("generating", total, total, "tokens"))
-    rows.sort(key=lambda row: (row.prompt_index, row.sample))
-    return [Generation(prompts[r.prompt_index], r.sample, texts[r.prompt_index, r.sample], r.seed) for r in rows]
+    lines.sort(key=lambda row: (row.prompt_index, row.sample))
+    return [Generation(prompts[r.prompt_index], r.sample, texts[r.prompt_index, r.sample], r.seed) for r in lines]
 
 
 def _check(prompts: Sequence[str], samples: int, temperature: float, top_p: float, max_new_tokens: int) -> None:

@@ -1,6 +1,5 @@
 """How well a model predicts held-out text, at the concept's tokens, at those of its neighbours and at all others."""
 
-import contextlib
 import logging
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,6 +13,7 @@ from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.concepts.neighbours import as_concept
 from unlearning_core.edits.hooks import applied
 from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.measurement import KINDS, Kind, Measurement
 from unlearning_core.evaluation.next_token import NextToken
@@ -69,27 +69,29 @@ class Meter:
         """The model as it is, measured when it is first asked for."""
         return self.measure()
 
-    def measure(self, mask: Mask | None = None, progress: ProgressCallback = silent) -> Measurement:
-        """The model while the neurons of `mask` are cut.
+    def measure(
+        self, mask: Mask | None = None, progress: ProgressCallback = silent, rows: TokenRows | None = None
+    ) -> Measurement:
+        """The model while the neurons of `mask` are cut and `rows` are moved.
 
         `progress` is told after every batch; it may raise Stopped.
 
         Raises:
-            InputError: the mask is of another model.
+            InputError: the mask or the rows are of another model.
             WorkFailed: the model's output is not a number.
         """
         names = [f"{kind}_{name}" for kind in KINDS[: len(self._chosen[0])] for name in ("tokens", "nats", "hits")]
-        rows: list[list[Any]] = [[] for _ in self.items]
+        found: list[list[Any]] = [[] for _ in self.items]
         done = 0
-        with applied(self.loaded.model, mask, self.loaded.map) if mask is not None else contextlib.nullcontext():
+        with applied(self.loaded.model, mask, self.loaded.map, rows):
             for group in self._groups:
                 scores = self._next_token.score([self._ids[i] for i in group])
                 for index, (nats, hits) in zip(group, scores, strict=True):
                     for chosen in self._chosen[index]:
-                        rows[index] += [chosen.sum(), nats[chosen].sum(), hits[chosen].sum()]
+                        found[index] += [chosen.sum(), nats[chosen].sum(), hits[chosen].sum()]
                 done += len(group)
                 progress(Progress("measuring", done, len(self.items), "sentences"))
-        sentences = pd.DataFrame(rows, columns=names)
+        sentences = pd.DataFrame(found, columns=names)
         sentences.insert(0, "text", [item.text for item in self.items])
         return Measurement(sentences)
 
@@ -99,9 +101,10 @@ def measure(
     items: Sequence[LabelledText],
     *,
     mask: Mask | None = None,
+    rows: TokenRows | None = None,
     token_budget: int = 2048,
     progress: ProgressCallback = silent,
 ) -> Measurement:
     """Measure once what `Meter` can measure again and again, from the same arguments; raises what it raises."""
     logger.info("Measuring on %d sentences%s", len(items), "" if mask is None else f" with {mask.cut} neurons cut")
-    return Meter(loaded, items, token_budget=token_budget).measure(mask, progress)
+    return Meter(loaded, items, token_budget=token_budget).measure(mask, progress, rows)

@@ -13,7 +13,7 @@ The cut is chosen on the sentences that it is measured on, which flatters it by 
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import pandas as pd
 
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask, Shapes
+from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.ratio import format_value
 from unlearning_core.evaluation.sweep import Point, measured
@@ -90,8 +91,9 @@ class Search:
 
     @property
     def best(self) -> Point:
-        """The cut within the retain budget that forgets most; the one of nothing where none forgets anything."""
-        return max((point for point in self.points if point.retain <= self.target.retain), key=lambda p: p.forget)
+        """The cut within the retain budget that forgets most; the smallest where none forgets anything within it."""
+        within = [point for point in self.points if point.retain <= self.target.retain] or self.points[:1]
+        return max(within, key=lambda point: point.forget)
 
     @property
     def cheapest(self) -> Point | None:
@@ -103,6 +105,11 @@ class Search:
     def chosen(self) -> Point:
         """The smallest cut that reaches the target, else the one within the budget that comes closest."""
         return self.smallest or self.best
+
+    @property
+    def works(self) -> bool:
+        """Whether what was chosen forgets anything, within the budget."""
+        return self.chosen.forget > 0 and self.chosen.retain <= self.target.retain
 
     @property
     def sentence(self) -> str:
@@ -119,7 +126,7 @@ class Search:
 
     def _within(self) -> str:
         best = self.best
-        if not best.neurons:
+        if not self.works:
             return "no cut within that budget forgets anything"
         costs = f"{_nats(best, 'forget')}, for {_nats(best, 'retain')}, with {self._size(best)}"
         return f"within that budget the most is {costs}"
@@ -154,6 +161,7 @@ def search(
     cut: CutSettings | None = None,
     *,
     most: int = MOST,
+    rows: TokenRows | None = None,
     known: Iterable[Point] = (),
     on_point: Callable[[Point], None] | None = None,
     progress: ProgressCallback = silent,
@@ -166,7 +174,8 @@ def search(
         target: nats to forget at least, and to lose elsewhere at most.
         cut: how the ranking is cut (layers, excluded neurons); its ratio says nothing here.
         most: cuts measured at most; those that are `known` cost nothing and do not count.
-        known: points measured before with the same meter, ranking and settings, those of a sweep's top order too.
+        rows: token rows that are moved in every cut; cutting nothing beside them is the smallest of all.
+        known: points measured before with the same meter, ranking, rows and settings, those of a sweep's top order too.
         on_point: called with each new point, to keep it; what was kept can be given as `known` after a stop.
         progress: told before every cut; may raise Stopped.
 
@@ -177,16 +186,20 @@ def search(
     if most < 1:
         raise InputError(f"most is {most}; a search has to measure at least 1 cut.")
     steps = _Steps(ranking, meter.loaded.map.shapes, cut or CutSettings(0.0))
-    found = steps.known(known) | {0: Point("top", 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)}
+    found = steps.known(known)
     new: list[Point] = []
 
     def measure(step: int) -> None:
         progress(Progress(TASK, len(new), most, "cuts"))
-        found[step] = measured(meter, steps.mask(step), "top", 0, steps.ratio(step))
+        found[step] = measured(meter, steps.mask(step), "top", 0, steps.ratio(step), rows)
         new.append(found[step])
         if on_point is not None:
             on_point(found[step])
 
+    if rows is None:
+        found[0] = Point("top", 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
+    elif 0 not in found:
+        measure(0)
     for step in steps.coarse(found):
         if len(new) == most or _is_over(found, target, step):
             break
@@ -231,7 +244,11 @@ class _Steps:
     def known(self, points: Iterable[Point]) -> dict[int, Point]:
         """Those points of the top order that are one of these steps, by step: as many neurons are the same cut."""
         top = {round(point.ratio * self.last): point for point in points if point.order == "top"}
-        return {step: point for step, point in top.items() if step and self.neurons(step) == point.neurons}
+        return {
+            step: point if step else replace(point, ratio=0.0)
+            for step, point in top.items()
+            if self.neurons(step) == point.neurons
+        }
 
     def coarse(self, found: dict[int, Point]) -> list[int]:
         """1, 2, 4 ... and all, without those that are as good as known."""

@@ -20,6 +20,7 @@ import pandas as pd
 
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask, Shapes
+from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.progress import Progress, ProgressCallback, silent
@@ -124,6 +125,7 @@ def sweep(
     settings: SweepSettings,
     *,
     orders: tuple[Order, ...] = MEASURED,
+    rows: TokenRows | None = None,
     known: Iterable[Point] = (),
     on_point: Callable[[Point], None] | None = None,
     progress: ProgressCallback = silent,
@@ -133,7 +135,9 @@ def sweep(
     Args:
         meter: the model and the held-out sentences; sweeps of several rankings may share one.
         ranking: columns site, layer, index and rank; `protected`, where it is there, marks the neurons cut last.
-        known: points measured before with the same meter, ranking and settings (ratios may differ): not measured again.
+        rows: token rows that are moved in every point, those of random cuts and of none too.
+        known: points measured before with the same meter, ranking, rows and settings (ratios may differ): not measured
+            again.
         on_point: called with each new point, to keep it; what was kept can be given as `known` after a stop.
         progress: told before every point; may raise Stopped.
 
@@ -157,7 +161,7 @@ def sweep(
                 progress(Progress("measuring cuts", len(points) + len(here), total, "cuts"))
                 point = found.get((order, draw, ratio))
                 if point is None:
-                    point = measured(meter, cuts.mask(order, draw, ratio), order, draw, ratio)
+                    point = measured(meter, cuts.mask(order, draw, ratio), order, draw, ratio, rows)
                     if on_point is not None:
                         on_point(point)
                 here.append(point)
@@ -173,12 +177,12 @@ def to_frame(points: Iterable[Point]) -> pd.DataFrame:
     return pd.DataFrame([asdict(point) for point in points], columns=[field.name for field in fields(Point)])
 
 
-def measured(meter: "Meter", mask: Mask, order: Order, draw: int, ratio: float) -> Point:
-    """One cut against the base; a mask that cuts nothing costs nothing."""
+def measured(meter: "Meter", mask: Mask, order: Order, draw: int, ratio: float, rows: TokenRows | None = None) -> Point:
+    """One cut, with `rows` moved beside it, against the base; an edit of nothing costs nothing."""
     kinds = [kind for kind in meter.base.kinds if kind != "rest"]
-    if not mask.cut:
+    if not mask.cut and rows is None:
         return Point(order, draw, ratio, 0, *(2 * len(kinds)) * [0.0])
-    after = meter.measure(mask)
+    after = meter.measure(mask, rows=rows)
     deltas = [nll_delta(meter.base, after, kind) for kind in kinds]
     return Point(order, draw, ratio, mask.cut, *(part for delta in deltas for part in (delta.value, delta.stderr)))
 

@@ -14,8 +14,10 @@ from unlearning_core.progress import ProgressCallback, silent
 if TYPE_CHECKING:
     import pandas as pd
 
+    from unlearning_core.activations.concept_tokens import ConceptTokens
     from unlearning_core.concepts.labelling import LabelledSet
     from unlearning_core.edits.recipe import Recipe
+    from unlearning_core.edits.token_rows import RowSettings
     from unlearning_core.models.loading import LoadedModel
 
 Summary = dict[str, Any]
@@ -44,7 +46,9 @@ class MethodInput:
         text: folder with `train` and `validation`, text without the concept; for a method that needs "filter".
         probe_sentences: file of a few labelled held-out sentences, to be measured while a model learns.
         recipe: folder of the recipe that says which neurons are cut already, or None; what follows keeps them cut.
-        new_recipe: makes the recipe of a mask, with the model and the ranking that it belongs to.
+        concept_tokens: the tokens of the concept, for a tokenizer and settings of token rows.
+        new_recipe: makes the recipe of a mask, the settings of the cut and token rows (or None), with the model and
+            the ranking that they belong to.
         folder: where the result goes: `models/<state>` as `save_pretrained` writes it, and what else the method leaves.
         work: folder that outlives a stop, for checkpoints and events.
         progress: told how far it is; may raise Stopped.
@@ -67,6 +71,7 @@ class MethodInput:
     saved: Callable[[], Path]
     base_saved: Callable[[], Path]
     recipe: Callable[[], Path | None]
+    concept_tokens: Callable[[Any, RowSettings], ConceptTokens]
     new_recipe: Callable[..., Recipe]
     folder: Path
     work: Path

@@ -1,6 +1,7 @@
 """Random cut: as many neurons as the run's cut has, of the same site and with the same protections, drawn by the seed.
 
-A ranking that beats no cut of the same size has found nothing.
+A ranking that beats no cut of the same size has found nothing. No token rows are reset: this is the control of the
+neurons' cut.
 """
 
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from unlearning_core.config.schema import TokenRowsSection
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.recipe import Recipe
@@ -17,7 +19,7 @@ from unlearning_core.methods.method import MethodInput, Summary
 
 def inputs(parameters: prune.Parameters, seed: int) -> Any:
     """The settings of the cut, and the seed that draws."""
-    return {"parameters": parameters.model_dump(), "seed": seed}
+    return {"parameters": parameters.model_dump(exclude={"token_rows"}), "seed": seed}
 
 
 def make(given: MethodInput, parameters: prune.Parameters) -> Summary:
@@ -30,11 +32,13 @@ def make(given: MethodInput, parameters: prune.Parameters) -> Summary:
         order = np.argsort(np.argsort(order + len(ranking) * protected))
     ranking["rank"] = order
 
-    earlier = given.recipe()
+    folder = given.recipe()
+    earlier = Recipe.load(folder) if folder is not None else None
 
-    def recipe(mask: Mask, cut: CutSettings) -> Recipe:
-        # What follows keeps cut what the recipe names, so an earlier cut stands in it too.
-        made = given.new_recipe(mask if earlier is None else mask & Recipe.load(earlier).mask, cut)
+    def recipe(mask: Mask, cut: CutSettings, rows: None) -> Recipe:
+        # What follows keeps as it is what the recipe names, so an earlier edit stands in it too.
+        made = given.new_recipe(mask if earlier is None else mask & earlier.mask, cut, earlier and earlier.rows)
         return replace(made, ranking={**made.ranking, "ranker": "random", "ranker_parameters": {"seed": given.seed}})
 
-    return prune.make(replace(given, ranking=lambda: ranking, new_recipe=recipe), parameters)
+    without_rows = parameters.model_copy(update={"token_rows": TokenRowsSection()})
+    return prune.make(replace(given, ranking=lambda: ranking, new_recipe=recipe), without_rows)

@@ -47,7 +47,8 @@ METHODS: dict[str, Method] = {
         Method(
             name="prune",
             title="Cut ranked neurons",
-            sentence="The neurons that a ranking puts first are cut in the weights: the same edit as the live preview.",
+            sentence="The neurons that a ranking puts first are cut in the weights, and the rows of the concept's own "
+            "tokens are reset where that is asked for: the same edit as the live preview.",
             state="pruned",
             parameters=prune.Parameters,
             make=prune.make,

@@ -13,6 +13,8 @@ def print_outcome(run: Any) -> None:
         print(f"\n{note}")
     if run.config.search.forget is not None:
         print("\n" + run.search()["sentence"])
+    if said := (run.status()["stages"].get("prune", {}).get("summary") or {}).get("tokens"):
+        print("\n" + said)
     print("\n" + table(run.metrics()))
     generations = run.generations()
     for index, first in enumerate(generations["base"]):

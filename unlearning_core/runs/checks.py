@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearning_core.config.schema import ExperimentConfig
-from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.prompts import check_prompts, prompt_ids
 from unlearning_core.files import PROGRAM
 from unlearning_core.methods.registry import methods_of
+from unlearning_core.runs.cuts import cut_settings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -218,6 +218,7 @@ def check_model(config: ExperimentConfig, info: "ModelInfo", tokenizer: "PreTrai
     """
     _check_figures(config, info)
     if tokenizer is not None:
+        _check_kept(config, tokenizer)
         ends = {tokenizer.eos_token_id} - {None}
         for number, prompt in enumerate(config.test_prompts, 1):
             prompt_ids(tokenizer, prompt, number, ends, info.context)
@@ -229,6 +230,17 @@ def check_model(config: ExperimentConfig, info: "ModelInfo", tokenizer: "PreTrai
             f"{info.context} or fewer, or leave it out."
         )
     return cut_size(config, info)
+
+
+def _check_kept(config: ExperimentConfig, tokenizer: "PreTrainedTokenizerFast") -> None:
+    """The tokens whose rows are not to be reset: a typing error there would go unseen."""
+    vocabulary = tokenizer.get_vocab()
+    for token in config.neural_probing.token_rows.kept:
+        if token not in vocabulary and len(tokenizer.encode(token, add_special_tokens=False)) != 1:
+            raise InputError(
+                f"neural_probing.token_rows.kept names {token!r}, which is no token of this model. Write it as the "
+                "list of tokens does (recipe/tokens.parquet, the Prune page), or leave it out."
+            )
 
 
 def _check_figures(config: ExperimentConfig, info: "ModelInfo") -> None:
@@ -275,9 +287,7 @@ def cut_size(config: ExperimentConfig, info: "ModelInfo") -> int:
     layers, width = shape
     layer, index = np.divmod(np.arange(layers * width), width)
     neurons = pd.DataFrame({"site": probing.site, "layer": layer, "index": index, "rank": layer * width + index})
-    cut = CutSettings(
-        probing.prune_ratio, probing.per_layer, tuple(probing.protected_layers), tuple(probing.excluded_neurons)
-    )
+    cut = cut_settings(config)
     size = cut.mask(neurons, {probing.site: shape}).cut
     if config.search.forget is not None:
         return 0

@@ -1,10 +1,11 @@
 """The cut of a run: what its settings ask for or a search found, and the recipe that repeats it."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.methods.prune import row_settings
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.rank import rank_inputs
 from unlearning_core.runs.store import digest
@@ -14,13 +15,18 @@ if TYPE_CHECKING:
 
     from unlearning_core.edits.mask import Mask
     from unlearning_core.edits.recipe import Recipe
+    from unlearning_core.edits.token_rows import TokenRows
 
 
 def cut_settings(config: ExperimentConfig) -> CutSettings:
     """The cut that the config asks for."""
     probing = config.neural_probing
     return CutSettings(
-        probing.prune_ratio, probing.per_layer, tuple(probing.protected_layers), tuple(probing.excluded_neurons)
+        probing.prune_ratio,
+        probing.per_layer,
+        tuple(probing.protected_layers),
+        tuple(probing.excluded_neurons),
+        row_settings(probing.token_rows),
     )
 
 
@@ -36,8 +42,8 @@ def kept_cut(context: RunContext) -> CutSettings:
     return asked if ratio is None else replace(asked, ratio=ratio)
 
 
-def new_recipe(context: RunContext, settings: CutSettings, mask: "Mask") -> "Recipe":
-    """What makes `mask`, which `settings` give on the run's ranking, again."""
+def new_recipe(context: RunContext, settings: CutSettings, mask: "Mask", rows: "TokenRows | None" = None) -> "Recipe":
+    """What makes `mask` and `rows`, which `settings` give on the run's ranking and model, again."""
     from unlearning_core.edits.recipe import Recipe
 
     probing, base = context.config.neural_probing, context.config.base_model
@@ -50,10 +56,12 @@ def new_recipe(context: RunContext, settings: CutSettings, mask: "Mask") -> "Rec
         ranking=probing.model_dump(include=ranked)
         | {"protected_layers": list(settings.protected_layers)}
         | {"excluded_neurons": [list(neuron) for neuron in settings.excluded_neurons]}
+        | ({"token_rows": asdict(settings.token_rows)} if settings.token_rows.strength else {})
         | numbering(context.run.ranking())
         | {"words": list(context.concept.words), "digest": digest(rank_inputs(context))},
         ratio=settings.ratio,
         per_layer=settings.per_layer,
+        rows=rows,
     )
 
 

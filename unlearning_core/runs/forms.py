@@ -201,12 +201,22 @@ NOTES: dict[str, Any] = {
 """The form of each note that a run may have."""
 
 
+class RowsAsked(Form):
+    """What a recipe's `ranking` says of the token rows."""
+
+    strength: Annotated[float, Field(ge=0, le=1)]
+    share: Annotated[float, Field(gt=0, le=1)]
+    kept: list[str]
+    broad_text: bool
+
+
 class Ranked(Form):
     """What a recipe's `ranking` says of the cut."""
 
     protected_layers: list[Whole] = []
     excluded_neurons: list[tuple[str, Whole, Whole]] = []
     words: list[str] = []
+    token_rows: RowsAsked | None = None
 
 
 RANKING = {

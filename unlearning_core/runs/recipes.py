@@ -8,6 +8,7 @@ import pandas as pd
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Shapes
 from unlearning_core.edits.recipe import RECIPE_FILE, Recipe
+from unlearning_core.edits.token_rows import RowSettings
 from unlearning_core.errors import InputError
 from unlearning_core.reading import check_form
 from unlearning_core.runs.forms import Ranked
@@ -52,7 +53,9 @@ def settings_of(recipe: Recipe) -> CutSettings:
         raise InputError(f"The recipe's ranking is damaged: {error}. Save the recipe again.") from error
     layers, neurons = (recipe.ranking.get(key, ()) for key in ("protected_layers", "excluded_neurons"))
     excluded = tuple((str(site), int(layer), int(index)) for site, layer, index in neurons)
-    return CutSettings(recipe.ratio, recipe.per_layer, tuple(layers), excluded)
+    asked = recipe.ranking.get("token_rows")
+    rows = RowSettings(**asked | {"kept": tuple(asked["kept"])}) if asked else RowSettings()
+    return CutSettings(recipe.ratio, recipe.per_layer, tuple(layers), excluded, rows)
 
 
 def load_named(folder: Path, ranking: pd.DataFrame, shapes: Shapes) -> CutSettings:

@@ -13,6 +13,7 @@ from unlearning_core.runs.points import SEARCH as KIND
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.store import Artifact, digest
 from unlearning_core.runs.sweep import SENTENCES, RunSweep
+from unlearning_core.runs.token_rows import run_token_rows
 
 if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
@@ -69,10 +70,19 @@ class RunSearch:
             seed = lies_on.settings.seed
             held_out = context.sentences("held_out").take(self.sentences, self.sentences, seed)
             meter = Meter(context.model("base"), held_out.items)
+            rows = run_token_rows(context, meter.loaded, self.cut.token_rows)
             known = [*lies_on.known(), *read_points(build.folder / POINTS)]
             record = PointRecord(build.folder / POINTS, known) if build.artifact is None else lambda point: None
             found = search(
-                meter, context.ranking, target, self.cut, most=most, known=known, on_point=record, progress=progress
+                meter,
+                context.ranking,
+                target,
+                self.cut,
+                most=most,
+                rows=rows,
+                known=known,
+                on_point=record,
+                progress=progress,
             )
             build.summary = {"sentence": found.sentence}
         log.info("%s", found.sentence)

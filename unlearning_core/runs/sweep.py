@@ -4,12 +4,13 @@ import json
 import logging
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.edits.token_rows import RowSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.curves import BUDGET, area_between, curve, selectivity, suggested_ratio
 from unlearning_core.evaluation.sweep import MEASURED, Order, Point, SweepSettings, sweep
@@ -26,6 +27,7 @@ from unlearning_core.runs.points import POINTS, SEARCH, PointRecord, kept_with, 
 from unlearning_core.runs.points import SWEEP as KIND
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.store import Artifact, digest
+from unlearning_core.runs.token_rows import row_inputs, run_token_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,12 +50,14 @@ class RunSweep:
         settings: what is cut.
         sentences: held-out sentences of each kind that are measured on, at most.
         ranking: file of another ranking of the same neurons, which is cut from its top alone; None: the run's own.
+        token_rows: which token rows are moved in every cut.
     """
 
     run: Run
     settings: SweepSettings = field(default_factory=SweepSettings)
     sentences: int = SENTENCES
     ranking: Path | None = None
+    token_rows: RowSettings = field(default_factory=RowSettings)
 
     @classmethod
     def of(cls, run: Run, cut: CutSettings, ranking: Path | None = None, sentences: int = SENTENCES) -> "RunSweep":
@@ -61,7 +65,7 @@ class RunSweep:
         settings = SweepSettings(
             per_layer=cut.per_layer, protected_layers=cut.protected_layers, excluded_neurons=cut.excluded_neurons
         )
-        return cls(run, settings, sentences, ranking)
+        return cls(run, settings, sentences, ranking, cut.token_rows)
 
     @property
     def orders(self) -> tuple[Order, ...]:
@@ -82,18 +86,20 @@ class RunSweep:
         """
         from unlearning_core.models.checksums import sha256_of
 
-        settings = self.settings
+        settings, context = self.settings, RunContext(self.run)
+        rows = row_inputs(context, self.token_rows)
         return digest(
             {
                 "ranking": sha256_of(self._ranking_file),
                 "held_out": sha256_of(self.run.sentences_file("held_out")),
-                "model": RunContext(self.run).base_fingerprint,
+                "model": context.base_fingerprint,
                 "dtype": self.run.config.base_model.dtype,
                 "settings": [
                     settings.per_layer, settings.protected_layers, settings.excluded_neurons, settings.seed,
                 ],
                 "sentences": self.sentences,
                 "orders": self.orders,
+                **({"token_rows": rows} if rows else {}),
             }
         )  # fmt: skip
 
@@ -157,6 +163,7 @@ class RunSweep:
             "settings": _jsonable(self.settings),
             "sentences": self.sentences,
             "ranking": None if self.ranking is None else str(self.ranking.resolve()),
+            "token_rows": asdict(self.token_rows),
         }
         launch(self._job, f"{__name__}:compute_job", values, title="sweep", gently=True)
 
@@ -189,9 +196,10 @@ class RunSweep:
                 ranking = context.ranking if self.ranking is None else self._read(self.ranking)
                 held_out = context.sentences("held_out").take(self.sentences, self.sentences, self.settings.seed)
                 meter, known = Meter(context.model("base"), held_out.items), self.known()
+                rows = run_token_rows(context, meter.loaded, self.token_rows)
                 record = PointRecord(build.folder / POINTS, known)
                 table = sweep(
-                    meter, ranking, self.settings, orders=self.orders, known=tuple(known), on_point=record,
+                    meter, ranking, self.settings, orders=self.orders, rows=rows, known=tuple(known), on_point=record,
                     progress=progress,
                 )  # fmt: skip
                 write_file(build.folder / TABLE, lambda path: table.to_parquet(path, index=False))
@@ -232,7 +240,8 @@ def compute_job(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
     settings = TypeAdapter(SweepSettings).validate_python(values["settings"])  # JSON's lists become tuples again
     ranking = None if values["ranking"] is None else Path(values["ranking"])
     run = Run(Path(values["run"]))
-    return RunSweep(run, settings, values["sentences"], ranking).compute(context.progress)
+    rows = TypeAdapter(RowSettings).validate_python(values["token_rows"])
+    return RunSweep(run, settings, values["sentences"], ranking, rows).compute(context.progress)
 
 
 def _jsonable(settings: SweepSettings) -> dict[str, Any]:

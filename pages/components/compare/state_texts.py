@@ -151,9 +151,10 @@ def continue_prompt(run: Run, state: str, typed: Typed, bar: ProgressCallback, d
     """The texts of one state, sample by sample; `draw` is told as they grow."""
     from unlearning_core.evaluation.generation import generate
 
-    with state_model(run, state, bar) as (loaded, mask):
+    with state_model(run, state, bar) as (loaded, recipe):
+        mask, rows = (recipe.mask, recipe.rows) if recipe is not None else (None, None)
         found = generate(
-            loaded, [typed.prompt], mask=mask, samples=typed.samples, temperature=typed.temperature,
+            loaded, [typed.prompt], mask=mask, rows=rows, samples=typed.samples, temperature=typed.temperature,
             top_p=run.config.generation.top_p, max_new_tokens=typed.tokens, seed=typed.seed, on_text=draw, progress=bar,
         )  # fmt: skip
     return [text.text for text in found]

@@ -9,11 +9,12 @@ from pydantic import BaseModel
 from unlearning_core.methods.method import Method, MethodInput
 from unlearning_core.methods.registry import methods_of
 from unlearning_core.runs.context import RunContext
-from unlearning_core.runs.cuts import found_ratio, new_recipe
+from unlearning_core.runs.cuts import cut_settings, found_ratio, new_recipe
 from unlearning_core.runs.other_sense import other_sense_inputs, write_learnt
 from unlearning_core.runs.probe_set import write_probe_set
 from unlearning_core.runs.stages.stage import Summary
 from unlearning_core.runs.store import digest
+from unlearning_core.runs.token_rows import row_inputs, run_concept_tokens
 
 if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
@@ -28,6 +29,8 @@ def method_inputs(method: Method) -> Callable[[RunContext], Any]:
             values = values | {"found": found_ratio(context)}
         if method.name == "retrain":
             values = values | other_sense_inputs(context)
+        if method.name == "prune" and (rows := row_inputs(context, cut_settings(context.config).token_rows)):
+            values = values | {"token_rows_of": rows}
         first = methods_of(context.config)[0][0].name == method.name
         if first and "rank" not in method.needs:  # nothing before it says of which model it is
             values = values | {"model": context.base_fingerprint, "dtype": context.config.base_model.dtype}
@@ -105,7 +108,8 @@ def method_input(method: Method, context: RunContext, folder: Path, *, state: st
         text=run.training_text,
         probe_sentences=lambda: write_probe_set(context),
         recipe=recipe,
-        new_recipe=lambda mask, cut: new_recipe(context, cut, mask),
+        concept_tokens=lambda tokenizer, settings: run_concept_tokens(context, tokenizer, settings),
+        new_recipe=lambda mask, cut, rows: new_recipe(context, cut, mask, rows),
         folder=folder,
         # `retraining/` is the folder that people and scripts know a retraining by.
         work=run.training_folder

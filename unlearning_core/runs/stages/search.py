@@ -8,6 +8,7 @@ from unlearning_core.files import write_json
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.cuts import cut_settings
 from unlearning_core.runs.stages.stage import Summary
+from unlearning_core.runs.token_rows import row_inputs
 
 OUTPUT = "search.json"
 
@@ -23,6 +24,7 @@ def search_inputs(context: RunContext) -> Any:
         "search": context.config.search.model_dump(),
         "cut": context.config.neural_probing.model_dump(include=keys),
         "dtype": context.config.base_model.dtype,
+        **({"token_rows": rows} if (rows := row_inputs(context, cut_settings(context.config).token_rows)) else {}),
     }
 
 
@@ -39,7 +41,7 @@ def search_cut(context: RunContext, folder: Path) -> Summary:
     assert asked.forget is not None
     search = RunSearch(context.run, cut_settings(context.config), asked.sentences)
     found = search.compute(Target(asked.forget, asked.retain), context.progress, base=context.model("base"))
-    if not found.chosen.neurons:
+    if not found.works:
         raise InputError(
             f"{found.sentence} Allow more with search.retain, choose another ranker, site or alignment, or leave "
             "search.forget out and give neural_probing.prune_ratio."
