@@ -95,12 +95,61 @@ def test_cut_neurons_and_reset_rows_are_in_the_saved_file_as_they_were(
 
 def test_rows_that_may_learn_start_as_they_were_reset_and_move_while_neurons_stay_cut(tmp_path: Path) -> None:
     mask, ids = with_rows(tmp_path, "gpt2")
-    job = distilling(tmp_path, changes={"keep_rows": False, "max_steps": 1, "learning_rate": 1e-6}, noise=0.4)
+    changes = {"max_steps": 1, "learning_rate": 1e-6, "warmup_ratio": 0.0}
+    job = distilling(tmp_path, changes=changes, rows_learn="all", noise=0.4)
     result = train(job)
     before, after = (weights(folder)["transformer.wte.weight"] for folder in (tmp_path / "pruned", job.final_folder))
     # One step of so small a rate: noise would have moved them far more.
     assert 0 < np.abs(after[ids] - before[ids]).max() < 1e-5 < np.abs(after - before).max()
     assert (result["cut"], result["token_rows"], result["regrown"]) == (mask.cut, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("family", "learning", "held"),
+    [
+        ("gpt2", "transformer.wte.weight", None),
+        ("llama", "lm_head.weight", "model.embed_tokens.weight"),
+    ],
+)
+def test_rows_learn_another_sense_alone_at_their_own_rate(
+    tmp_path: Path, family: str, learning: str, held: str | None
+) -> None:
+    """By Adam's first step, which goes as far as the learning rate wherever there is a gradient at all."""
+    _, ids = with_rows(tmp_path, family)
+    changes = {"max_steps": 1, "learning_rate": 1e-4, "warmup_ratio": 0.0, "weight_decay": 0.0}
+    job = distilling(tmp_path, changes=changes, rows_learn="other_sense", rows_rate=30.0, noise=0.0)
+    write_json(tmp_path / "other_sense.json", ["the chair of the boat", "the chair of the rain"])
+    result = train(job)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
+    read = {
+        token for text in ("the chair of the boat", "the chair of the rain") for token in tokenizer(text)["input_ids"]
+    }
+    free = [token for token in ids if token in read]
+    kept = [token for token in ids if token not in read]
+    assert free
+    assert kept
+    before, after = weights(tmp_path / "pruned"), weights(result["model_folder"])
+    moved = np.abs(after[learning] - before[learning])
+    np.testing.assert_allclose(moved[free], 30 * 1e-4, rtol=0.02)
+    assert not moved[kept].any()
+    assert np.median(moved[[token for token in range(400) if token not in ids]]) == pytest.approx(1e-4, rel=0.02)
+    if held is not None:
+        np.testing.assert_array_equal(after[held][ids], before[held][ids])
+    assert (result["token_rows"], result["regrown"]) == (len(kept), 0)
+
+
+def test_texts_in_another_sense_move_nothing_but_their_rows(tmp_path: Path) -> None:
+    with_rows(tmp_path, "gpt2")
+    results = []
+    for output, words in (("one", "the chair of the boat"), ("two", "the chair of the rain and the cat")):
+        changes = {"max_steps": 1, "learning_rate": 1e-3, "warmup_ratio": 0.0}
+        job = distilling(tmp_path, output, changes, rows_learn="other_sense", concept_texts=0, depth_weight=0.0)
+        write_json(tmp_path / "other_sense.json", [words])
+        results.append(weights(train(job)["model_folder"]))
+    for name in results[0]:
+        if name != "transformer.wte.weight":
+            # The share of the texts is the same; the gradient is clipped as a whole, which Adam does not see.
+            np.testing.assert_allclose(results[0][name], results[1][name], atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize("parts", [1, 2])

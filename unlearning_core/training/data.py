@@ -1,7 +1,8 @@
 """What a training works on, loaded and checked: model, tokenizer, tokenised text, edits to keep."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.edits.recipe import Recipe
-from unlearning_core.edits.row_weights import RowEdit, held_rows, rows_undone
-from unlearning_core.edits.weights import Cut, cuts, survivors
+from unlearning_core.edits.row_weights import End, RowEdit, held_rows, rows_undone
+from unlearning_core.edits.weights import cuts, survivors
 from unlearning_core.errors import InputError
 from unlearning_core.files import read_object
 from unlearning_core.models.inspection import describe
@@ -36,8 +37,8 @@ class CutNeurons:
         tokens: the tokens whose rows are held, ascending.
     """
 
-    def __init__(self, model: Any, recipe_folder: Path, *, keep_rows: bool = True) -> None:
-        """`model` has the edit: its token rows are held as they stand in it; without `keep_rows` they may learn.
+    def __init__(self, model: Any, recipe_folder: Path) -> None:
+        """`model` has the edit: its token rows are held as they stand in it.
 
         Raises:
             InputError: the recipe is missing, damaged or made for another model.
@@ -45,13 +46,11 @@ class CutNeurons:
         model_map = map_model(model)
         recipe = Recipe.load(recipe_folder, model_map.shapes)
         self._mask = recipe.mask
-        rows = held_rows(model, recipe.rows) if recipe.rows is not None else []
-        self._all: list[Cut | RowEdit] = [*cuts(model_map, self._mask), *rows]
-        self._rows = rows if keep_rows else []
-        self._held = self._all if keep_rows else self._all[: len(self._all) - len(rows)]
+        self._cuts = cuts(model_map, self._mask)
+        self._rows = self._reset = held_rows(model, recipe.rows) if recipe.rows is not None else []
         self._digest = recipe.mask.digest() + (recipe.rows.digest() if recipe.rows is not None else "")
         self.size = self._mask.cut
-        self.tokens: list[int] = recipe.rows.ids.tolist() if recipe.rows is not None and keep_rows else []
+        self.tokens: list[int] = recipe.rows.ids.tolist() if recipe.rows is not None else []
 
     def digest(self) -> str:
         """Identity of the edit."""
@@ -59,13 +58,27 @@ class CutNeurons:
 
     def write(self) -> None:
         """Make the edit hold in the model in training; cheap enough for every step."""
-        for edit in self._held:
-            edit.write()
+        self._write(self._rows)
 
     def restore(self) -> None:
-        """Write all of it, also what may learn from here on."""
-        for edit in self._all:
+        """Write all of it, also the rows that were let go."""
+        self._write(self._reset)
+
+    def _write(self, rows: Sequence[RowEdit]) -> None:
+        for cut in self._cuts:
+            cut.write()
+        for edit in rows:
             edit.write()
+
+    def let_go(self, tokens: Collection[int], ends: Collection[End]) -> None:
+        """Let the rows of these tokens learn in these matrices."""
+        free = torch.tensor(sorted(tokens))
+        for place, edit in enumerate(self._rows):
+            if edit.end in ends:
+                held = ~torch.isin(edit.ids, free)
+                self._rows = [*self._rows]
+                self._rows[place] = replace(edit, ids=edit.ids[held], values=edit.values[held.to(edit.values.device)])
+        self.tokens = [token for token in self.tokens if token not in tokens]
 
     def undone(self, folder: Path) -> int:
         """How many neurons and tokens are not as the edit left them in the model that is saved in `folder`."""
@@ -126,13 +139,14 @@ def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> Training
     elif job.validation_path:
         validation = sequences(job.validation_path, job.eval_texts)
     recipe = job.recipe_folder
-    edits = [CutNeurons(model, Path(recipe), keep_rows=job.keep_rows)] if recipe is not None else []
+    edits = [CutNeurons(model, Path(recipe))] if recipe is not None else []
     distillation = load_distillation(job, model, tokenizer, length)
     if distillation is not None:
         settings = distillation.settings
         shrink_towards_fresh(model, settings.noise, settings.noise_scale, job.seed)
         for edit in edits:  # also what may grow back later
             edit.restore()
+            edit.let_go(*distillation.learning(model))
     return TrainingData(model, saved_dtype, tokenizer, training, validation, edits, distillation)
 
 

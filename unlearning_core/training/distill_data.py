@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 from unlearning_core.concepts.labelled_files import read_labelled
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.edits.recipe import Recipe
+from unlearning_core.edits.row_weights import End, row_parameters
 from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.errors import InputError
 from unlearning_core.models.mapping import map_model
@@ -44,6 +45,15 @@ class DistillationData:
     mask: ConceptMask
     rows: TokenRows | None
     others: dict[int, Sequences]
+
+    def learning(self, model: Any) -> tuple[list[int], list[End]]:
+        """The tokens whose reset rows may learn, and in which matrices of the model."""
+        if self.rows is None or self.settings.rows_learn == "nothing":
+            return [], []
+        if self.settings.rows_learn == "all":
+            return self.rows.ids.tolist(), ["embedding", "head"]
+        read = {int(token) for text in self.others[OTHER_SENSE].ids for token in text}
+        return [token for token in self.rows.ids.tolist() if token in read], [head_end(model)]
 
     def decides(self) -> list[Any]:
         """All that decides the weights of a step, JSON-able."""
@@ -99,7 +109,12 @@ def load_distillation(job: TrainingJob, model: Any, tokenizer: Any, length: int)
         "The teacher may not foresee %d tokens, %d where a word begins, and the ends of %d words of several tokens",
         len(mask.everywhere), starts, words,
     )  # fmt: skip
-    others = {}
+    others: dict[int, Sequences] = {}
+    if settings.rows_learn == "other_sense" and settings.other_sense_path is None:
+        raise InputError(
+            "distillation.rows_learn is 'other_sense', and there is no text with the words in another sense. Give "
+            "retraining.other_sense_texts, or choose 'nothing'."
+        )
     if settings.other_sense_path is not None:
         source = settings.other_sense_path
         others[OTHER_SENSE] = tokenise(read_texts(source), tokenizer, length, source)
@@ -109,6 +124,11 @@ def load_distillation(job: TrainingJob, model: Any, tokenizer: Any, length: int)
         about = [item.text for item in items if item.spans]
         others[CONCEPT] = tokenise(about, tokenizer, length, str(settings.sentences_path))
     return DistillationData(settings, teacher, mask, rows, others)
+
+
+def head_end(model: Any) -> End:
+    """Which matrix the head's rows stand in."""
+    return "head" if "head" in row_parameters(model) else "embedding"
 
 
 def _weights(folder: str) -> list[tuple[str, int, int]]:

@@ -1,6 +1,6 @@
 """How far a model is from its teacher on some texts: in what it says, and in what the teacher makes of its inside."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.training.concept_masking import ConceptMask
 from unlearning_core.training.distill_data import CONCEPT, OTHER_SENSE
+from unlearning_core.training.learning_rows import LearningRows
 from unlearning_core.training.masked_divergence import Head, PlaceMasks, divergences
 from unlearning_core.training.teacher import Teacher
 
@@ -37,11 +38,19 @@ class Distance:
 class Distiller:
     """One student and its teacher. Texts in other senses have no depth: there its words are to stay readable."""
 
-    def __init__(self, student: LoadedModel, teacher: Teacher, mask: ConceptMask) -> None:
+    def __init__(
+        self,
+        student: LoadedModel,
+        teacher: Teacher,
+        mask: ConceptMask,
+        sense_rows: Callable[[NextToken], LearningRows] | None = None,
+    ) -> None:
+        """`sense_rows` makes the rows that alone learn from texts in other senses; None: everything does."""
         self._model: Any = student.model
         self._blocks = student.map.blocks
         self._next = NextToken(student)
         self._teacher, self._mask = teacher, mask
+        self.rows = sense_rows(self._next) if sense_rows is not None else None
 
     def distances(
         self,
@@ -73,7 +82,10 @@ class Distiller:
             reading = self._teacher.read(*own, above=above, rows_reset=kind == CONCEPT)
             taught, masks = (self._teacher.head, reading.states), self._masks(kind, *own)
             mine = states[(text_of_place[:, None] == texts).any(1)]
-            nats, depth = divergences(taught, (head, mine), masks).sum(), None
+            said = (head, mine)
+            if kind == OTHER_SENSE and self.rows is not None:
+                said = (self.rows.logits, mine.detach())
+            nats, depth = divergences(taught, said, masks).sum(), None
             if above is not None and inner is not None:
                 upper = self._teacher.upper(reading, above, inner[texts, :longest])
                 depth = divergences(taught, (self._teacher.head, upper), masks).sum()

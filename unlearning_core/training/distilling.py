@@ -9,17 +9,20 @@ With a depth weight the base's own upper layers go on from the inner state of th
 for each step, and should come to what the masked teacher says: what no layer of the base can read there is gone.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.training.batching import MixedOrder
 from unlearning_core.training.data import TrainingData, as_loaded
 from unlearning_core.training.distill_data import CONCEPT, KINDS, RETAIN, DistillationData
 from unlearning_core.training.distiller import Distiller
 from unlearning_core.training.job import TrainingJob
+from unlearning_core.training.learning_rows import LearningRows
 from unlearning_core.training.teacher import Teacher
 from unlearning_core.training.trainer import EditKeepingTrainer
 
@@ -50,7 +53,7 @@ class DistillingTrainer(EditKeepingTrainer):
         found.model.to(self.args.device, self.compute_dtype)
         teacher = Teacher(as_loaded(found.model, data.tokenizer), found.rows)
         self._layers = teacher.blocks if found.settings.depth_weight else 0
-        self._distiller = Distiller(as_loaded(data.model, data.tokenizer), teacher, found.mask)
+        self._distiller = Distiller(as_loaded(data.model, data.tokenizer), teacher, found.mask, self._sense_rows())
         self._weights: list[float] = []
         self._own_tokens = 0
 
@@ -59,6 +62,13 @@ class DistillingTrainer(EditKeepingTrainer):
         found: DistillationData | None = self.data.distillation
         assert found is not None
         return found
+
+    def _sense_rows(self) -> Callable[[NextToken], LearningRows] | None:
+        found, model = self._distillation, self.data.model
+        tokens, _ = found.learning(model)
+        if found.settings.rows_learn != "other_sense" or not tokens:
+            return None
+        return lambda predictor: LearningRows(model, predictor, tokens, found.settings.rows_rate)
 
     def _shares(self, at_once: int, world: int) -> tuple[int, int]:
         self._at_once = (at_once, world)
@@ -71,6 +81,8 @@ class DistillingTrainer(EditKeepingTrainer):
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The parts of one step; what a token of each kind counts in it follows from all of them."""
         batches, predicted = super().get_batch_samples(*args, **kwargs)
+        if self._distiller.rows is not None:
+            self._distiller.rows.begin()
         counts = torch.zeros(2, KINDS)  # of texts and tokens, by kind
         for batch in batches:
             kinds, tokens = batch["kinds"].cpu(), (batch["labels"][:, 1:] != -100).sum(1).cpu()
@@ -89,6 +101,12 @@ class DistillingTrainer(EditKeepingTrainer):
         loss = super().training_step(model, inputs, num_items_in_batch)
         self.step_tokens = self._own_tokens
         return loss
+
+    def write_edits(self) -> None:
+        """Make the edits hold again; rows that learn go on at their own rate."""
+        if self._distiller.rows is not None:
+            self._distiller.rows.end()
+        super().write_edits()
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

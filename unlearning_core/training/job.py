@@ -38,6 +38,9 @@ class Distillation(BaseModel):
         other_sense_path: texts with the words in another sense, in which they stay allowed; None: none.
         concept_texts: texts about the concept that are mixed into a step; their teacher never heard its words.
         concept_weight: what one of them counts against one without the concept.
+        rows_learn: which reset token rows may learn. "other_sense": those of tokens in the texts in another sense, of
+            the head alone, and from these texts, which nothing else then learns from. "all": all, from everything.
+        rows_rate: their learning rate, in multiples of the others'.
         depth_weight: weight of what the base's upper layers make of the student's inner state; 0 leaves it out.
     """
 
@@ -51,6 +54,8 @@ class Distillation(BaseModel):
     other_sense_path: PathText | None = None
     concept_texts: int = _number(0, 0, 65_536, "0 to 65536 texts")
     concept_weight: float = _number(1.0, 0.0, 1000.0, "0 to 1000")
+    rows_learn: Literal["nothing", "other_sense", "all"] = _one_of("nothing", "other_sense", "all")
+    rows_rate: float = _number(1.0, 0.0, 1000.0, "0 to 1000")
     depth_weight: float = _number(0.0, 0.0, 1000.0, "0 to 1000")
 
     @property
@@ -88,7 +93,6 @@ class TrainingJob(BaseModel):
         max_length: tokens a sequence; a longer text goes on in the next one. None: the model's own limit, at most 512.
         seed: of the order of the texts and of dropout.
         keep_pruned: keep what was changed as it was after every step; False lets it grow back.
-        keep_rows: with keep_pruned, keep reset token rows too; False lets these learn.
         dtype: of the maths (weights stay float32 while they learn, and are saved in the dtype they came in).
         device: "auto" takes a card if there is one.
         eval_every: optimizer steps between evaluations; None: about four times in all.
@@ -118,7 +122,6 @@ class TrainingJob(BaseModel):
     warmup_ratio: float = _number(0.05, 0.0, 0.999, "0 to 0.999")
     seed: int = _number(42, 0, 2**32 - 1, "0 to 4294967295")
     keep_pruned: bool = True
-    keep_rows: bool = True
     dtype: Literal["auto", "float32", "bfloat16"] = _one_of("auto", "float32", "bfloat16")
     device: Literal["auto", "cpu", "cuda", "mps"] = _one_of("auto", "cpu", "cuda", "mps")
     eval_every: int | None = _number(None, 1, _WHOLE, "1 or more optimizer steps")
