@@ -263,7 +263,7 @@ def test_evaluation_is_the_mean_divergence_over_the_tokens_of_the_validation_tex
 
 
 def test_two_processes_share_a_step_and_end_with_the_weights_of_one(tmp_path: Path) -> None:
-    with_rows(tmp_path, "gpt2")
+    with_rows(tmp_path, "llama")
     job = distilling(
         tmp_path, changes={"max_steps": 4, "validation_path": tmp_path / "validation.json"}, concept_texts=3
     )
