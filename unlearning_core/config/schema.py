@@ -201,6 +201,9 @@ class ProofSection(Section):
         "auto", description="what fully forgotten is: a never-knew model's loss, or that behind unrelated text"
     )
     questions: Location = Field(None, description="JSON lines: prompt, answers, form, about; none: made from sentences")
+    chat: Literal["auto", "always", "never"] = Field(
+        "auto", description="questions by the base's chat template: where there is one, sentences to complete too, none"
+    )
     prompts: Location = Field(None, description="beginnings of texts that invite the concept, one a line")
     other_sense_texts: Location = Field(None, description="text that uses the words in another sense")
     other_texts: Location = Field(
