@@ -20,7 +20,7 @@ def benchmark_rows(table: pd.DataFrame) -> list[dict[str, str]]:
     """The table (runs/benchmarks.py) with a row a task and metric, cells in words; a dash where there is nothing."""
     states = list(dict.fromkeys(table["state"]))
     rows = []
-    for (task, metric, kept), scores in table.groupby(["task", "metric", "filter"], sort=False):
+    for (_, task, metric, kept), scores in table.groupby(["asked", "task", "metric", "filter"], sort=False):
         first = scores.iloc[0]
         counted = f"{first['examples']:,}" if first["examples"] == first["of"] else f"first {first['examples']:,}"
         row = {
@@ -29,7 +29,7 @@ def benchmark_rows(table: pd.DataFrame) -> list[dict[str, str]]:
             "Examples": counted if first["examples"] == first["of"] else f"{counted} of {first['of']:,}",
             "Shots": str(first["shots"]),
         }
-        by_state = scores.drop_duplicates("state").set_index("state")
+        by_state = scores.set_index("state")
         for state in states:
             known = by_state.loc[state] if state in by_state.index else None
             row[state_title(state)] = "–" if known is None else _with_error(known["value"], known["stderr"])
