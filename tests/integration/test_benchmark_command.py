@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import math
+import random
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.tiny_experiment import sentences, write_experiment
+from tests.tiny_experiment import SEATS, THINGS, sentences, write_experiment
 from tests.tiny_models import save_tiny, tiny
 from unlearning_core.cli.app import main
 from unlearning_core.config.reading import load_config
@@ -27,7 +29,6 @@ from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.transfer import export_run, import_run
 
-CHOICES = ["river", "old chair near the door", "song"]
 STATES = ("base", "pruned", "never_knew")
 
 
@@ -41,8 +42,10 @@ def write_task(folder: Path, name: str, rows: list[dict[str, Any]], **settings: 
 
 
 def questions(count: int) -> list[dict[str, Any]]:
-    asked = [text.rsplit(" ", 1)[0] for text in sentences(count, seed=5)]
-    return [{"question": text, "choices": CHOICES, "answer": number % 3} for number, text in enumerate(asked)]
+    """Each with three answers of its own, so that a model of random weights does not always choose the same one."""
+    pick, asked = random.Random(1), [text.rsplit(" ", 1)[0] for text in sentences(count, seed=5)]
+    words = [pick.sample([*SEATS, *THINGS], 3) for _ in asked]
+    return [{"question": text, "choices": words[n], "answer": n % 3} for n, text in enumerate(asked)]
 
 
 CHOICE = {
@@ -90,9 +93,14 @@ def folder_of(run: Run, state: str) -> str:
     return str(known.get(state) or run.model(state))
 
 
+@cache
+def model_of(folder: str) -> tuple[Any, Any]:
+    return AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+
+
 def log_likelihood(folder: str, before: str, after: str) -> float:
     """Of `after` behind `before`, token by token, in float64; behind the end-of-text token where nothing is before."""
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer, model = model_of(folder)
     start = tokenizer(before)["input_ids"] or [tokenizer.eos_token_id]
     whole = tokenizer(before + after)["input_ids"]
     ids = whole if before else [*start, *whole]
@@ -106,8 +114,8 @@ def right_by_hand(run: Run, state: str, rows: list[dict[str, Any]]) -> dict[str,
     """Whether each question is answered right, by the likelihood of an answer and by that of one of its characters."""
     folder, found = folder_of(run, state), dict[str, list[bool]](acc=[], acc_norm=[])
     for row in rows:
-        likely = np.array([log_likelihood(folder, row["question"], f" {choice}") for choice in CHOICES])
-        lengths = np.array([len(choice) for choice in CHOICES])
+        likely = np.array([log_likelihood(folder, row["question"], f" {choice}") for choice in row["choices"]])
+        lengths = np.array([len(choice) for choice in row["choices"]])
         found["acc"].append(int(likely.argmax()) == row["answer"])
         found["acc_norm"].append(int((likely / lengths).argmax()) == row["answer"])
     return {name: np.array(values, dtype=float) for name, values in found.items()}
@@ -162,23 +170,29 @@ def test_the_numbers_are_those_of_summed_log_probabilities(
         assert bits.paired == (state != "base")
 
 
-def test_a_second_call_measures_nothing_and_other_settings_or_examples_do(
-    run: Run, tasks: Path, tmp_path: Path
-) -> None:
-    own = tmp_path / "own"
-    own.mkdir()
-    write_task(own, "again", questions(6), **CHOICE)
-    first = benchmark(run, ["again"], folder=own)
-    before = len(measured(run))
-    assert measured(run)[-3:] == [f"benchmark again {state}" for state in STATES]
-    pd.testing.assert_frame_equal(benchmark(run, ["again"], folder=own), first)
-    assert len(measured(run)) == before
-    limited = benchmark(run, ["again"], folder=own, limit=4)
-    assert len(measured(run)) == before + 3
-    assert set(limited["examples"]) == {4}
-    write_task(own, "again", questions(6)[::-1], **CHOICE)
-    benchmark(run, ["again"], folder=own, limit=4)
-    assert len(measured(run)) == before + 6
+def test_a_second_call_measures_nothing_and_other_settings_or_examples_do(run: Run, tmp_path: Path) -> None:
+    write_task(tmp_path, "again", questions(6), **CHOICE)
+
+    def again(**settings: Any) -> tuple[pd.DataFrame, list[str]]:
+        before = len(measured(run))
+        found = benchmark(run, ["again"], folder=tmp_path, states=["pruned"], **settings)
+        return found, measured(run)[before:]
+
+    both = ["benchmark again base", "benchmark again pruned"]
+    first, stages = again()
+    assert stages == both
+    second, stages = again()
+    assert stages == []
+    pd.testing.assert_frame_equal(first, second)
+    limited, stages = again(limit=4)
+    assert (stages, set(limited["examples"])) == (both, {4})
+    shots, stages = again(limit=4, shots=2)
+    assert (stages, set(shots["shots"])) == (both, {2})
+    before = (run.benchmark_frames("again", "base") or {})["samples"]
+    write_task(tmp_path, "again", questions(6)[::-1], **CHOICE)
+    assert again(limit=4, shots=2)[1] == both
+    after = (run.benchmark_frames("again", "base") or {})["samples"]
+    assert not set(before["example"]) & set(after["example"])
 
 
 def test_a_stop_keeps_what_was_measured(run: Run, tasks: Path) -> None:
@@ -254,7 +268,6 @@ def test_the_model_in_memory_stays_as_it_is(tasks: Path) -> None:
         (["--tasks", "empty"], r"empty cannot be loaded"),
         (["--tasks", "../seats"], r"no task can be called '\.\./seats'"),
         (["--tasks", "seats", "--state", "retrained"], r"no 'retrained' model\. Choose of: base, pruned, never_knew"),
-        (["--tasks", "seats", "--task-folder", "nowhere"], r"--task-folder is nowhere, which is no folder"),
     ],
 )
 def test_what_cannot_be_measured_is_one_sentence(
@@ -267,6 +280,11 @@ def test_what_cannot_be_measured_is_one_sentence(
     assert main(["benchmark", str(run.folder), "--task-folder", str(tmp_path), *options]) == 2
     assert re.search(said, error := capsys.readouterr().err)
     assert "Traceback" not in error
+
+
+def test_a_folder_of_tasks_that_is_not_there_is_named(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["benchmark", str(run.folder), "--tasks", "seats", "--task-folder", "nowhere"]) == 2
+    assert "--task-folder is nowhere, which is no folder" in capsys.readouterr().err
 
 
 def test_without_the_extra_it_says_what_to_install(

@@ -37,6 +37,8 @@ RESAMPLES = 1000
 
 INSTALL = "pip install lm-eval (in a checkout: pip install --no-deps -r requirements-benchmarks.txt)"
 
+LIST = "https://github.com/EleutherAI/lm-evaluation-harness/tree/main/lm_eval/tasks"
+
 
 class Harness:
     """The harness with its tasks, and those of a person's own folder."""
@@ -85,18 +87,23 @@ class Harness:
 
     def _manager(self, name: str) -> Any:
         """Who knows the task; a group of the person's folder may name tasks that are not in it."""
-        return self._own if self.is_own(name) and name in self._own.all_subtasks else self._all
+        if not self.is_own(name):
+            return self._all
+        members = (self._own.task_index[name].cfg or {}).get("task")
+        here = not isinstance(members, list) or all(map(self._own.all_tasks.__contains__, members))
+        return self._own if here else self._all
 
     def load(self, name: str) -> dict[str, Any]:
         """The tasks of a task, group or tag by name, with their examples.
 
         Raises:
-            InputError: there is none of that name, or its examples cannot be had.
+            InputError: there is none of that name, its examples cannot be had, it runs code that a model wrote, or it
+                needs more than text.
         """
         manager = self._manager(name)
         if name not in manager.all_tasks:
             close = difflib.get_close_matches(name, manager.all_tasks, n=3, cutoff=0.6)
-            hint = f"Did you mean {', '.join(close)}?" if close else "`lm-eval ls tasks` lists what there is."
+            hint = f"Did you mean {', '.join(close)}?" if close else f"What there is: {LIST}"
             raise InputError(f"--tasks: the harness (lm-eval {self.version}) has no task {name!r}. {hint}")
         try:
             with _quiet():
@@ -104,6 +111,7 @@ class Harness:
             for task in found.values():
                 if len(task.eval_docs) == 0:
                     raise ValueError(f"{task.task_name} has no examples")
+                _check(task)
             return found
         except WorkbenchError:
             raise
@@ -151,28 +159,22 @@ class Harness:
             weight.
 
         Raises:
-            InputError: the task cannot be loaded, or it runs code that a model wrote, or needs pictures.
+            InputError: as `load`.
         """
         from lm_eval.evaluator import simple_evaluate
 
         self.load(name)
         model = _told(loaded, title or name, progress)
-        try:
-            with _quiet(), _one_process():
-                found = simple_evaluate(
-                    model,
-                    tasks=[name],
-                    task_manager=self._manager(name),
-                    limit=limit,
-                    num_fewshot=shots,
-                    bootstrap_iters=RESAMPLES,
-                    log_samples=True,
-                )
-        except ValueError as error:
-            if "unsafe" in str(error) or "multimodal" in str(error):
-                what = "runs code that a model wrote" if "unsafe" in str(error) else "needs pictures or sound"
-                raise InputError(f"--tasks: {name} {what}, which this program does not do. Leave it out.") from error
-            raise
+        with _quiet(), _one_process():
+            found = simple_evaluate(
+                model,
+                tasks=[name],
+                task_manager=self._manager(name),
+                limit=limit,
+                num_fewshot=shots,
+                bootstrap_iters=RESAMPLES,
+                log_samples=True,
+            )
         return {"scores": _scores(found), "samples": _samples(found["samples"])}
 
 
@@ -183,6 +185,12 @@ def _flat(value: Any) -> list[str]:
     if isinstance(value, Mapping):
         value = list(value.values())
     return [name for one in value or () for name in _flat(one)] if isinstance(value, Iterable) else []
+
+
+def _check(task: Any) -> None:
+    if getattr(task, "UNSAFE_CODE", False) or getattr(task, "MULTIMODAL", False):
+        what = "runs code that a model wrote" if getattr(task, "UNSAFE_CODE", False) else "needs pictures or sound"
+        raise InputError(f"--tasks: {task.task_name} {what}, which this program does not do. Leave it out.")
 
 
 def _not_loaded(name: str, error: Exception) -> InputError:
