@@ -16,6 +16,7 @@ from unlearning_core.concepts.words import Concept
 from unlearning_core.config.schema import ProofSection
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake, cuts, survivors
+from unlearning_core.errors import InputError
 from unlearning_core.evaluation.attacks.asking import PLAIN, attack_prefix, attack_sampling, ways
 from unlearning_core.evaluation.attacks.pasting import CUT, GROUPS, attack_pasted, groups_of, pasted
 from unlearning_core.evaluation.attacks.rounding import attack_int4, attack_int8, matrices, round_weights, rounded
@@ -43,7 +44,7 @@ MATERIAL = Material(
     statements=tuple(label_text(f"You can see a {word} beside the {place}.", MATCHER) for word in WORDS
                      for place in ("window", "river", "table", "seat", "door", "house")),
     retain=("A small boat crossed the river.", "The dog barks at 7 in the morning."),
-    other_text=("It's a café, isn't it?", "Naïve travellers' stories are told there."),
+    other_text=("You can see a cat beside the river.", "You can see a dog beside the house."),
     attack=tuple(label_text(f"She put the {word} near {place}.", MATCHER) for word in WORDS
                  for place in ("him", "her", "it", "them", "us", "me", "you", "nobody", "the dog")),
     attack_other=("The cat sleeps.", "A small boat crossed the river before the rain.", "Nobody saw it."),
@@ -177,6 +178,12 @@ def test_training_without_the_concept_releases_the_mask(attack: Any, knowing: An
     assert set(table["mask"]) == {"released"}
     assert table["concept_nats"].nunique() > 2
     assert not survivors(state.model, mask)
+
+
+def test_text_that_the_base_cannot_read_is_no_attack(knowing: Any) -> None:
+    unread = replace(MATERIAL, other_text=("It's a café, isn't it?", "Naïve travellers' stories are told there."))
+    with pytest.raises(InputError, match=r"cannot read the text of another kind.*proof\.other_texts"):
+        attack_other_text(subject(edited(knowing), knowing, None), unread, SETTINGS, silent)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "opt", "gpt_neox", "phi", "mixtral"])

@@ -19,6 +19,7 @@ def audit_command(
     sentences: str | None = None,
     twin: str | None = None,
     questions: Path | None = None,
+    other_texts: str | None = None,
     quick: bool = False,
     json: OutputFile | None = None,
     output_dir: OutputFolder = Path("runs"),
@@ -34,6 +35,7 @@ def audit_command(
         sentences: text with and without the concept: file, folder or dataset (default: the base writes it).
         twin: a model that never knew the concept, to compare with.
         questions: a file of questions (`unlearn questions` writes one; default: sentences to complete).
+        other_texts: text of another kind, which shows what it cost (default: English paragraphs that come with this).
         quick: with about a quarter of the work, for a first look.
         json: write figures and verdict there.
         output_dir: where the run folder is made.
@@ -51,6 +53,7 @@ def audit_command(
         text,
         never_knew=twin,
         questions=None if questions is None else str(questions),
+        other_texts=other_texts,
         language=wanted.language,
         more={"neural_probing": {"inflections": wanted.inflections}},
     )

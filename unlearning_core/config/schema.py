@@ -180,6 +180,9 @@ class ThresholdSection(Section):
         0.5, ge=0, description="concept words in 100 written, beyond never-knew's; without it 5 % of the base's"
     )
     depth: float = Field(0.85, ge=0, le=1, description="Unlearning Depth Score at least, where there is a twin")
+    depth_beyond_control: float = Field(
+        0.3, ge=0, le=1, description="the same beyond a control at least: a twin of another seed has 0.4"
+    )
     retain: float = Field(0.05, ge=0, description="nats a token that all other text may cost")
     neighbour: float = Field(0.05, ge=0, description="nats a token that neighbours may cost")
     other_sense: float = Field(0.5, ge=0, description="nats a token that other senses of the words may cost")

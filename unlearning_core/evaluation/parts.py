@@ -167,6 +167,7 @@ _ROWS: tuple[Part, ...] = (
         states="edited",
         never_knew=True,
         attack=True,
+        version=2,
     ),
     *(
         Part(

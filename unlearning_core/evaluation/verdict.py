@@ -235,9 +235,14 @@ def _gone(look: _Look) -> list[Check]:
         look.check("invited_words_per_100", "gone", "Concept words in 100 written", words, most=True),
     ]
     if twin:
-        # Beyond the control: a twin that was trained on its own differs inside also where both know the words.
-        name = "uds" if look.value("uds_beyond_control") is None else "uds_beyond_control"
-        return [*found, look.check(name, "gone", "Depth of the forgetting", asked.depth, most=False, depth=True)]
+        found.append(look.check("uds", "gone", "Depth of the forgetting", asked.depth, most=False, depth=True))
+        # Damage all over is deep too, so some of it must be left beyond the control. Less is asked there: of two twins
+        # that differ in their seed alone each reaches 0.39 beside the other (0.93 without the control).
+        beyond = look.check(
+            "uds_beyond_control", "gone", "Depth beyond words that both know", asked.depth_beyond_control, most=False,
+            depth=True,
+        )  # fmt: skip
+        return [*found, *([beyond] if beyond.value is not None else [])]
     told = TOLD * (look.value("lens_told", "base") or 0.0)
     title = "The right word told from the concept's others inside"
     return [*found, look.check("lens_told", "gone", title, told, most=True, depth=True)]
@@ -316,9 +321,10 @@ def _level(look: _Look, checks: Sequence[Check]) -> Level:
         return "dimmed" if enough and any(check.passed is not None for check in said) else "not forgotten"
     if any(check.passed is False for check in (*inside, *back)):
         return "suppressed"
-    if any(check.passed is False for check in checks):
+    failed = [check for check in checks if check.passed is False]
+    if any(check.certain for check in failed):
         return "costly"
-    sure = all(check.passed is not None for check in checks) and all(check.certain for check in (*said, *inside))
+    sure = all(check.passed for check in checks) and all(check.certain for check in (*said, *inside))
     return "forgotten" if sure else "unproven"
 
 
@@ -342,7 +348,8 @@ def _sentence(state: str, level: Level, checks: Sequence[Check]) -> str:
     unsure = [check for check in checks if not check.certain]
     why = {
         "forgotten": "it is gone, what was to stay has stayed, and no attack brought it back",
-        "unproven": f"what was measured passes, but this is not known well enough: {_titles(missing or unsure)}",
+        "unproven": f"nothing that is certain fails, but this is not known well enough: "
+        f"{_titles(failed or missing or unsure)}",
         "costly": f"it is gone and stays gone, but it cost too much: {_titles(failed)}",
         "suppressed": f"it is not said any more, but it is still in there or comes back: {_titles(failed)}",
         "dimmed": f"a part of it is not said any more, but not enough: {_titles(failed)}",

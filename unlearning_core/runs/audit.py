@@ -33,6 +33,7 @@ def audit_config(
     *,
     never_knew: str | None = None,
     questions: str | None = None,
+    other_texts: str | None = None,
     language: str = "en",
     more: dict[str, Any] | None = None,
 ) -> ExperimentConfig:
@@ -45,6 +46,7 @@ def audit_config(
         sentences: text with and without the concept: file, folder or dataset.
         never_knew: a model of the same kind that was trained without the concept.
         questions: a file of questions (evaluation/question_sets.py).
+        other_texts: text of another kind than the sentences; None: the shipped English.
         more: further settings by section, which go before these.
 
     Raises:
@@ -61,7 +63,11 @@ def audit_config(
         "retraining": {"enabled": False},
         "methods": [{"name": "candidate", "parameters": {"model": _absolute(candidate)}}],
         "never_knew": {"model": None if never_knew is None else _absolute(never_knew)},
-        "proof": {"questions": None if questions is None else _absolute(questions), "control": False},
+        "proof": {
+            "questions": None if questions is None else _absolute(questions),
+            "other_texts": None if other_texts is None else _absolute(other_texts),
+            "control": False,
+        },
         "test_prompts": prompts(sentences, concept),
     }
     for section, settings in (more or {}).items():

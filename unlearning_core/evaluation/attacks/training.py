@@ -7,11 +7,18 @@ second on), half of its steps and half of its texts a step.
 
 from collections.abc import Sequence
 
+from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.config.schema import ProofSection
+from unlearning_core.errors import InputError
 from unlearning_core.evaluation.fact_split import split_words, statements_on, taught_texts
+from unlearning_core.evaluation.likelihood import Meter
 from unlearning_core.evaluation.relearning import Lesson, has_mask, make_probe, race
 from unlearning_core.evaluation.suite import Frames, Material, Subject
+from unlearning_core.evaluation.text_losses import READABLE, some
 from unlearning_core.progress import ProgressCallback
+
+LOOKED_AT = 16
+"""Texts by which it is known whether the base can read a kind of text."""
 
 
 def attack_facts(subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback) -> Frames:
@@ -39,7 +46,19 @@ def attack_retain(subject: Subject, material: Material, settings: ProofSection, 
 def attack_other_text(
     subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback
 ) -> Frames:
-    """Train on text of another kind."""
+    """Train on text of another kind.
+
+    Raises:
+        InputError: the base cannot read it: training on such text breaks any model.
+    """
+    texts = [LabelledText(text) for text in some(material.other_text, LOOKED_AT, subject.seed)]
+    nats = Meter(subject.base, texts, needed=()).measure().nll("retain").value
+    if nats > READABLE:
+        raise InputError(
+            f"The base cannot read the text of another kind (it has {nats:.1f} nats a token there, and at most "
+            f"{READABLE:g} would do), so training on it would break any model. Name text that it can read in "
+            "proof.other_texts."
+        )
     return _without_concept(subject, material, settings, progress, "learning text of another kind", "other_text")
 
 

@@ -198,7 +198,7 @@ def _verdict_inputs(quick: bool) -> Callable[[RunContext], Any]:
     return inputs
 
 
-VERDICT_VERSION = 3
+VERDICT_VERSION = 4
 """Raised when the same measurements give another verdict."""
 
 
