@@ -22,6 +22,7 @@ from unlearning_core.evaluation.attacks.asking import PLAIN, attack_prefix, atta
 from unlearning_core.evaluation.attacks.pasting import CUT, GROUPS, MOVED, attack_pasted, groups_of, pasted
 from unlearning_core.evaluation.attacks.rounding import attack_int4, attack_int8, matrices, round_weights, rounded
 from unlearning_core.evaluation.attacks.training import attack_facts, attack_other_text, attack_retain
+from unlearning_core.evaluation.chat import Asking
 from unlearning_core.evaluation.fact_split import (
     no_two_halves,
     split_words,
@@ -272,7 +273,8 @@ def test_a_model_of_other_shapes_has_nothing_to_paste() -> None:
 
 
 def test_questions_are_put_in_every_way_with_examples_about_other_things() -> None:
-    put = {way.name: way.put("Q: What is a chair? A:") for way in ways(QUESTIONS)}
+    asking = Asking(tiny("gpt2"), "auto", new_tokens=6)
+    put = {way.name: way.put("Q: What is a chair? A:", asking) for way in ways(QUESTIONS)}
     assert put[PLAIN] == "Q: What is a chair? A:"
     assert put["examples"] == "Q: What is a boat? A: It crosses the river. Q: What is a chair? A:"
     assert put["a willing answer"].startswith("Q: What is a chair? A: Sure")

@@ -54,8 +54,13 @@ def run_concept_tokens(context: RunContext, tokenizer: Any, settings: RowSetting
     )
 
 
-def run_token_rows(context: RunContext, loaded: "LoadedModel", settings: RowSettings) -> "TokenRows | None":
+def run_token_rows(
+    context: RunContext, loaded: "LoadedModel", settings: RowSettings, found: "ConceptTokens | None" = None
+) -> "TokenRows | None":
     """The edit of that model, or None where the settings ask for none or no token is the concept's alone.
+
+    Args:
+        found: what `run_concept_tokens` gives, if it is at hand.
 
     Raises:
         InputError: what `run_concept_tokens` and `make_token_rows` do.
@@ -64,7 +69,7 @@ def run_token_rows(context: RunContext, loaded: "LoadedModel", settings: RowSett
 
     if not settings.strength:
         return None
-    found = run_concept_tokens(context, loaded.tokenizer, settings)
+    found = found or run_concept_tokens(context, loaded.tokenizer, settings)
     return make_token_rows(loaded.model, found.ids, found.unseen, settings.strength) if len(found.ids) else None
 
 
