@@ -154,13 +154,7 @@ class RetrainingSection(Section):
     )
     noise_scale: float = Field(0.1, ge=0, le=10, description="distill: scale of these fresh weights (UNDO's beta)")
     other_sense_texts: Location = Field(
-        None, description="distill: text with the words in another sense, in which they may stay; one text in six"
-    )
-    rows_learn: Literal["nothing", "other_sense", "all"] = Field(
-        "nothing", description="distill: reset rows that learn: none; a head's, from other_sense_texts alone; all"
-    )
-    rows_rate: float = Field(
-        1.0, ge=0, le=1000, description="distill: their learning rate with other_sense, times the others'"
+        None, description="distill: text with the words in another sense; reset rows learn that sense alone"
     )
     depth_weight: float = Field(
         0.0, ge=0, le=1000, description="distill: weight of what the base's upper layers can read from inside"

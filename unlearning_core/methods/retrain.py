@@ -19,7 +19,7 @@ TEXT_KEYS = {
 """Settings that say which text is trained on, not how."""
 
 DISTILL_KEYS = {
-    "noise", "noise_scale", "other_sense_texts", "rows_learn", "rows_rate", "depth_weight", "concept_texts",
+    "noise", "noise_scale", "other_sense_texts", "depth_weight", "concept_texts",
     "concept_weight",
 }  # fmt: skip
 """Settings of the objective "distill" alone."""
@@ -86,8 +86,6 @@ def _distillation(given: MethodInput, parameters: RetrainingSection) -> Distilla
         other_sense_path=str(other_sense) if other_sense is not None else None,
         concept_texts=parameters.concept_texts,
         concept_weight=parameters.concept_weight,
-        rows_learn=parameters.rows_learn,
-        rows_rate=parameters.rows_rate,
         depth_weight=parameters.depth_weight,
     )
 

@@ -1,6 +1,6 @@
 """Texts with the concept's words in another sense: which of them a distillation learns, and which are measured on.
 
-None of them is both. Where the settings name the same texts for the two, each takes every second one.
+No text is both. Where the settings name the same texts for the two, each takes every second one.
 """
 
 import json
@@ -40,7 +40,9 @@ def measured_texts(context: RunContext) -> list[str]:
 
 
 def write_learnt(context: RunContext) -> Path | None:
-    """The file of those that a retraining learns from, without any that holds a sentence that is measured on.
+    """The file of those that a retraining learns from, without any that is measured on.
+
+    A sentence of theirs may stand in both: texts that use a word in a rare sense have few ways to say it.
 
     Raises:
         InputError: the texts cannot be read, or none is left.
@@ -49,11 +51,12 @@ def write_learnt(context: RunContext) -> Path | None:
     if source is None:
         return None
     measured = {same_text_key(item.text) for item in context.sentences("held_out").items}
-    measured |= {same_text_key(sentence) for text in measured_texts(context) for sentence in split_sentences(text)}
+    whole = {same_text_key(text) for text in measured_texts(context)}
     texts = [
         text
         for text in _texts(context, source)[:: 2 if _shared(context) else 1]
-        if not any(same_text_key(sentence) in measured for sentence in split_sentences(text))
+        if same_text_key(text) not in whole
+        and not any(same_text_key(sentence) in measured for sentence in split_sentences(text))
     ]
     if not texts:
         raise InputError(

@@ -1,8 +1,8 @@
 """What a training works on, loaded and checked: model, tokenizer, tokenised text, edits to keep."""
 
 import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.edits.recipe import Recipe
-from unlearning_core.edits.row_weights import End, RowEdit, held_rows, rows_undone
+from unlearning_core.edits.row_weights import held_rows, rows_undone
 from unlearning_core.edits.weights import cuts, survivors
 from unlearning_core.errors import InputError
 from unlearning_core.files import read_object
@@ -47,7 +47,7 @@ class CutNeurons:
         recipe = Recipe.load(recipe_folder, model_map.shapes)
         self._mask = recipe.mask
         self._cuts = cuts(model_map, self._mask)
-        self._rows = self._reset = held_rows(model, recipe.rows) if recipe.rows is not None else []
+        self._rows = held_rows(model, recipe.rows) if recipe.rows is not None else []
         self._digest = recipe.mask.digest() + (recipe.rows.digest() if recipe.rows is not None else "")
         self.size = self._mask.cut
         self.tokens: list[int] = recipe.rows.ids.tolist() if recipe.rows is not None else []
@@ -58,26 +58,14 @@ class CutNeurons:
 
     def write(self) -> None:
         """Make the edit hold in the model in training; cheap enough for every step."""
-        self._write(self._rows)
-
-    def restore(self) -> None:
-        """Write all of it, also the rows that were let go."""
-        self._write(self._reset)
-
-    def _write(self, rows: Sequence[RowEdit]) -> None:
         for cut in self._cuts:
             cut.write()
-        for edit in rows:
-            edit.write()
+        for row in self._rows:
+            row.write()
 
-    def let_go(self, tokens: Collection[int], ends: Collection[End]) -> None:
-        """Let the rows of these tokens learn in these matrices."""
-        free = torch.tensor(sorted(tokens))
-        for place, edit in enumerate(self._rows):
-            if edit.end in ends:
-                held = ~torch.isin(edit.ids, free)
-                self._rows = [*self._rows]
-                self._rows[place] = replace(edit, ids=edit.ids[held], values=edit.values[held.to(edit.values.device)])
+    def release(self, tokens: Collection[int]) -> None:
+        """Hold the rows of these tokens no longer: they have learnt what they may."""
+        self._rows = [kept for row in self._rows if (kept := row.without(tokens)) is not None]
         self.tokens = [token for token in self.tokens if token not in tokens]
 
     def undone(self, folder: Path) -> int:
@@ -144,9 +132,8 @@ def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> Training
     if distillation is not None:
         settings = distillation.settings
         shrink_towards_fresh(model, settings.noise, settings.noise_scale, job.seed)
-        for edit in edits:  # also what may grow back later
-            edit.restore()
-            edit.let_go(*distillation.learning(model))
+        for edit in edits:
+            edit.write()
     return TrainingData(model, saved_dtype, tokenizer, training, validation, edits, distillation)
 
 

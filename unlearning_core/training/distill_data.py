@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from transformers import AutoModelForCausalLM
 from unlearning_core.concepts.labelled_files import read_labelled
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.edits.recipe import Recipe
-from unlearning_core.edits.row_weights import End, row_parameters
 from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.errors import InputError
 from unlearning_core.models.mapping import map_model
@@ -38,6 +37,9 @@ class DistillationData:
         mask: what it may not foresee.
         rows: the token rows that are reset, which it reads texts about the concept without; None: it knows its words.
         others: texts beside those without the concept, by kind, of those that there are.
+        for_rows: texts with the words in another sense that the reset rows alone learn from, at the end; where no row
+            is held they are among the others.
+        taught: the tokens whose rows have learnt from them, once they have.
     """
 
     settings: Distillation
@@ -45,19 +47,14 @@ class DistillationData:
     mask: ConceptMask
     rows: TokenRows | None
     others: dict[int, Sequences]
-
-    def learning(self, model: Any) -> tuple[list[int], list[End]]:
-        """The tokens whose reset rows may learn, and in which matrices of the model."""
-        if self.rows is None or self.settings.rows_learn == "nothing":
-            return [], []
-        if self.settings.rows_learn == "all":
-            return self.rows.ids.tolist(), ["embedding", "head"]
-        read = {int(token) for text in self.others[OTHER_SENSE].ids for token in text}
-        return [token for token in self.rows.ids.tolist() if token in read], [head_end(model)]
+    for_rows: Sequences | None = None
+    taught: list[int] = field(default_factory=list)
 
     def decides(self) -> list[Any]:
         """All that decides the weights of a step, JSON-able."""
         texts = {str(kind): texts.digest() for kind, texts in self.others.items()}
+        if self.for_rows is not None:
+            texts["rows"] = self.for_rows.digest()
         return [self.settings.settings(), _weights(self.settings.teacher_folder), self.mask.values(), texts]
 
     def figures(self) -> dict[str, Any]:
@@ -67,6 +64,7 @@ class DistillationData:
             "masked_tokens": len(self.mask.everywhere),
             "masked_where_a_word_begins": len(self.mask.at_start),
             "masked_endings": len(self.mask.anywhere) + len(self.mask.after_start),
+            "tokens_with_another_sense": len(self.taught),
             "texts_beside": {_NAMES[kind]: len(texts.ids) for kind, texts in self.others.items()},
         }
 
@@ -110,25 +108,20 @@ def load_distillation(job: TrainingJob, model: Any, tokenizer: Any, length: int)
         len(mask.everywhere), starts, words,
     )  # fmt: skip
     others: dict[int, Sequences] = {}
-    if settings.rows_learn == "other_sense" and settings.other_sense_path is None:
-        raise InputError(
-            "distillation.rows_learn is 'other_sense', and there is no text with the words in another sense. Give "
-            "retraining.other_sense_texts, or choose 'nothing'."
-        )
+    for_rows = None
     if settings.other_sense_path is not None:
         source = settings.other_sense_path
-        others[OTHER_SENSE] = tokenise(read_texts(source), tokenizer, length, source)
+        senses = tokenise(read_texts(source), tokenizer, length, source)
+        if rows is not None and job.keep_pruned:
+            for_rows = senses
+        else:
+            others[OTHER_SENSE] = senses
     if settings.concept_texts and rows is None:
         _log.warning("No token rows are reset: the teacher would tell about the concept, so it reads no text about it")
     elif settings.concept_texts:
         about = [item.text for item in items if item.spans]
         others[CONCEPT] = tokenise(about, tokenizer, length, str(settings.sentences_path))
-    return DistillationData(settings, teacher, mask, rows, others)
-
-
-def head_end(model: Any) -> End:
-    """Which matrix the head's rows stand in."""
-    return "head" if "head" in row_parameters(model) else "embedding"
+    return DistillationData(settings, teacher, mask, rows, others, for_rows)
 
 
 def _weights(folder: str) -> list[tuple[str, int, int]]:

@@ -1,6 +1,6 @@
 """How far a model is from its teacher on some texts: in what it says, and in what the teacher makes of its inside."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,6 @@ from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.training.concept_masking import ConceptMask
 from unlearning_core.training.distill_data import CONCEPT, OTHER_SENSE
-from unlearning_core.training.learning_rows import LearningRows
 from unlearning_core.training.masked_divergence import Head, PlaceMasks, divergences
 from unlearning_core.training.teacher import Teacher
 
@@ -35,22 +34,29 @@ class Distance:
     places: int
 
 
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Places of some texts, as a fit of a few rows of the head needs them.
+
+    Attributes:
+        states: what the student's head reads there, float32.
+        wanted: the masked teacher's probabilities of the tokens of these rows.
+        others: log of the sum of exp of the student's logits of all other tokens.
+    """
+
+    states: Float[Tensor, "places width"]
+    wanted: Float[Tensor, "places tokens"]
+    others: Float[Tensor, " places"]
+
+
 class Distiller:
     """One student and its teacher. Texts in other senses have no depth: there its words are to stay readable."""
 
-    def __init__(
-        self,
-        student: LoadedModel,
-        teacher: Teacher,
-        mask: ConceptMask,
-        sense_rows: Callable[[NextToken], LearningRows] | None = None,
-    ) -> None:
-        """`sense_rows` makes the rows that alone learn from texts in other senses; None: everything does."""
+    def __init__(self, student: LoadedModel, teacher: Teacher, mask: ConceptMask) -> None:
         self._model: Any = student.model
         self._blocks = student.map.blocks
         self._next = NextToken(student)
         self._teacher, self._mask = teacher, mask
-        self.rows = sense_rows(self._next) if sense_rows is not None else None
 
     def distances(
         self,
@@ -82,15 +88,50 @@ class Distiller:
             reading = self._teacher.read(*own, above=above, rows_reset=kind == CONCEPT)
             taught, masks = (self._teacher.head, reading.states), self._masks(kind, *own)
             mine = states[(text_of_place[:, None] == texts).any(1)]
-            said = (head, mine)
-            if kind == OTHER_SENSE and self.rows is not None:
-                said = (self.rows.logits, mine.detach())
-            nats, depth = divergences(taught, said, masks).sum(), None
+            nats, depth = divergences(taught, (head, mine), masks).sum(), None
             if above is not None and inner is not None:
                 upper = self._teacher.upper(reading, above, inner[texts, :longest])
                 depth = divergences(taught, (self._teacher.head, upper), masks).sum()
             found.append(Distance(kind, nats, depth, len(mine)))
         return found
+
+    @property
+    def by_head(self) -> bool:
+        """Whether the student's logits are what its head makes of its states, and nothing else."""
+        return self._next.by_head
+
+    @torch.no_grad()
+    def places(
+        self,
+        ids: Int[Tensor, "texts tokens"],
+        seen: Int[Tensor, "texts tokens"],
+        kind: int,
+        tokens: Int[Tensor, " tokens"],
+    ) -> Places:
+        """Every place of these texts, with the teacher's probabilities of some tokens; only `by_head`.
+
+        Args:
+            ids: token ids, padded on the right; on any device, like `seen` and `tokens`.
+            seen: 1 at real tokens.
+            kind: of all of them.
+            tokens: ids.
+        """
+        device = self._model.get_input_embeddings().weight.device
+        ids, seen, tokens = ids.to(device), seen.to(device), tokens.to(device)
+        places = torch.zeros_like(seen, dtype=torch.bool)
+        places[:, :-1] = seen[:, 1:].bool()
+        _, states, _ = self._read(self._model, ids, seen, places, None)
+        reading = self._teacher.read(ids, seen, places, rows_reset=kind == CONCEPT)
+        masks, wanted, others = self._masks(kind, ids, seen, places), [], []
+        for first in range(0, len(states), self._next.rows):
+            some = slice(first, first + self._next.rows)
+            taught = self._teacher.head(reading.states[some]).float()
+            masks.write(taught, first)
+            wanted.append(taught.softmax(-1)[:, tokens])
+            logits = self._next.head_logits(states[some]).float()
+            logits[:, tokens] = -torch.inf
+            others.append(logits.logsumexp(-1))
+        return Places(states.float(), torch.cat(wanted), torch.cat(others))
 
     def _read(
         self, model: nn.Module, ids: Tensor, seen: Tensor, places: Tensor, layer: int | None

@@ -9,20 +9,18 @@ With a depth weight the base's own upper layers go on from the inner state of th
 for each step, and should come to what the masked teacher says: what no layer of the base can read there is gone.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.training.batching import MixedOrder
 from unlearning_core.training.data import TrainingData, as_loaded
-from unlearning_core.training.distill_data import CONCEPT, KINDS, RETAIN, DistillationData
+from unlearning_core.training.distill_data import CONCEPT, KINDS, OTHER_SENSE, RETAIN, DistillationData
 from unlearning_core.training.distiller import Distiller
 from unlearning_core.training.job import TrainingJob
-from unlearning_core.training.learning_rows import LearningRows
+from unlearning_core.training.other_senses import learn_other_senses
 from unlearning_core.training.teacher import Teacher
 from unlearning_core.training.trainer import EditKeepingTrainer
 
@@ -53,7 +51,7 @@ class DistillingTrainer(EditKeepingTrainer):
         found.model.to(self.args.device, self.compute_dtype)
         teacher = Teacher(as_loaded(found.model, data.tokenizer), found.rows)
         self._layers = teacher.blocks if found.settings.depth_weight else 0
-        self._distiller = Distiller(as_loaded(data.model, data.tokenizer), teacher, found.mask, self._sense_rows())
+        self._distiller = Distiller(as_loaded(data.model, data.tokenizer), teacher, found.mask)
         self._weights: list[float] = []
         self._own_tokens = 0
 
@@ -62,13 +60,6 @@ class DistillingTrainer(EditKeepingTrainer):
         found: DistillationData | None = self.data.distillation
         assert found is not None
         return found
-
-    def _sense_rows(self) -> Callable[[NextToken], LearningRows] | None:
-        found, model = self._distillation, self.data.model
-        tokens, _ = found.learning(model)
-        if found.settings.rows_learn != "other_sense" or not tokens:
-            return None
-        return lambda predictor: LearningRows(model, predictor, tokens, found.settings.rows_rate)
 
     def _shares(self, at_once: int, world: int) -> tuple[int, int]:
         self._at_once = (at_once, world)
@@ -81,8 +72,6 @@ class DistillingTrainer(EditKeepingTrainer):
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The parts of one step; what a token of each kind counts in it follows from all of them."""
         batches, predicted = super().get_batch_samples(*args, **kwargs)
-        if self._distiller.rows is not None:
-            self._distiller.rows.begin()
         counts = torch.zeros(2, KINDS)  # of texts and tokens, by kind
         for batch in batches:
             kinds, tokens = batch["kinds"].cpu(), (batch["labels"][:, 1:] != -100).sum(1).cpu()
@@ -102,12 +91,6 @@ class DistillingTrainer(EditKeepingTrainer):
         self.step_tokens = self._own_tokens
         return loss
 
-    def write_edits(self) -> None:
-        """Make the edits hold again; rows that learn go on at their own rate."""
-        if self._distiller.rows is not None:
-            self._distiller.rows.end()
-        super().write_edits()
-
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
@@ -121,6 +104,19 @@ class DistillingTrainer(EditKeepingTrainer):
             depth = 0.0 if one.depth is None else self._distillation.settings.depth_weight * one.depth
             loss = loss + self._weights[one.kind] * (one.nats + depth)
         return loss * self.args.world_size  # gradients are averaged over the processes
+
+    def finish(self) -> None:
+        """The reset rows learn the words' other senses; the model itself is done."""
+        found = self._distillation
+        if found.for_rows is None or found.rows is None:
+            return
+        texts = {OTHER_SENSE: found.for_rows.ids, RETAIN: self.data.train.ids}
+        texts |= {kind: own.ids for kind, own in found.others.items()}
+        student = as_loaded(self.data.model, self.data.tokenizer)
+        taught = learn_other_senses(student, self._distiller, found.rows.ids.tolist(), texts, self.job.seed)
+        found.taught = taught
+        for edit in self.data.edits:
+            edit.release(taught)
 
     def _evaluated(self, sequences: list[Any]) -> Tensor:
         inputs: dict[str, Any] = self._prepare_inputs(self._collate([(RETAIN, ids) for ids in sequences]))

@@ -38,9 +38,6 @@ class Distillation(BaseModel):
         other_sense_path: texts with the words in another sense, in which they stay allowed; None: none.
         concept_texts: texts about the concept that are mixed into a step; their teacher never heard its words.
         concept_weight: what one of them counts against one without the concept.
-        rows_learn: which reset token rows may learn. "other_sense": those of tokens in the texts in another sense, of
-            the head alone, and from these texts, which nothing else then learns from. "all": all, from everything.
-        rows_rate: their learning rate, in multiples of the others'.
         depth_weight: weight of what the base's upper layers make of the student's inner state; 0 leaves it out.
     """
 
@@ -54,8 +51,6 @@ class Distillation(BaseModel):
     other_sense_path: PathText | None = None
     concept_texts: int = _number(0, 0, 65_536, "0 to 65536 texts")
     concept_weight: float = _number(1.0, 0.0, 1000.0, "0 to 1000")
-    rows_learn: Literal["nothing", "other_sense", "all"] = _one_of("nothing", "other_sense", "all")
-    rows_rate: float = _number(1.0, 0.0, 1000.0, "0 to 1000")
     depth_weight: float = _number(0.0, 0.0, 1000.0, "0 to 1000")
 
     @property
