@@ -145,9 +145,7 @@ class RetrainingSection(Section):
     warmup_ratio: float = Field(0.05, ge=0, le=0.999, description="fraction of the steps that warm up")
     batch_size: int = Field(4, ge=1, le=65_536, description="texts an optimizer step, over all devices together")
     max_length: int | None = Field(None, ge=2, le=1_048_576, description="tokens a sequence; none: up to 512")
-<<<<<<< HEAD
-    keep_pruned: bool = Field(True, description="hold cut neurons at zero; false lets them regrow")
-    keep_rows: bool = Field(True, description="hold reset token rows as they are; false lets them learn")
+    keep_pruned: bool = Field(True, description="hold cut neurons and reset token rows; false lets them regrow")
     objective: Literal["text", "distill"] = Field(
         "text", description="learn the text itself, or what the base says of it without the concept's words"
     )
@@ -165,9 +163,6 @@ class RetrainingSection(Section):
         0, ge=0, le=65_536, description="distill: texts about the concept a step, read as by one who never heard it"
     )
     concept_weight: float = Field(1.0, ge=0, le=1000, description="distill: weight of one of them; others have 1")
-=======
-    keep_pruned: bool = Field(True, description="hold cut neurons and reset token rows; false lets them regrow")
->>>>>>> rows
     measure_while_learning: bool = Field(True, description="measure a few sentences on the way, in 5 % of the time")
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")
 

@@ -18,7 +18,9 @@ TEXT_KEYS = {
 }  # fmt: skip
 """Settings that say which text is trained on, not how."""
 
-DISTILL_KEYS = {"noise", "noise_scale", "other_sense_texts", "depth_weight", "concept_texts", "concept_weight"}
+DISTILL_KEYS = {
+    "noise", "noise_scale", "other_sense_texts", "depth_weight", "concept_texts", "concept_weight",
+}  # fmt: skip
 """Settings of the objective "distill" alone."""
 
 
@@ -30,8 +32,6 @@ def inputs(parameters: RetrainingSection, seed: int) -> Any:
     no_matter = TEXT_KEYS | {"measure_while_learning", "other_sense_texts"}  # whoever reads texts says what they hold
     if parameters.objective == "text":
         no_matter |= {"objective"} | DISTILL_KEYS
-    if parameters.keep_rows:
-        no_matter |= {"keep_rows"}
     return {"settings": parameters.model_dump(exclude=no_matter), "seed": seed}
 
 
@@ -64,7 +64,6 @@ def training_job(given: MethodInput, parameters: RetrainingSection) -> TrainingJ
         batch_size=parameters.batch_size,
         max_length=parameters.max_length,
         keep_pruned=parameters.keep_pruned,
-        keep_rows=parameters.keep_rows,
         checkpoint_every=parameters.checkpoint_steps,
         device=given.device.split(":")[0],
         seed=given.seed,

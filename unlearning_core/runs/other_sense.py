@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core.concepts.labelling import same_text_key
-from unlearning_core.concepts.sentences import split_sentences
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
@@ -40,7 +39,9 @@ def measured_texts(context: RunContext) -> list[str]:
 
 
 def write_learnt(context: RunContext) -> Path | None:
-    """The file of those that a retraining learns from, without any that holds a sentence that is measured on.
+    """The file of those that a retraining learns from, without any text that is measured on.
+
+    A text that only shares a sentence with such a one stays: in small worlds most of them do.
 
     Raises:
         InputError: the texts cannot be read, or none is left.
@@ -49,12 +50,9 @@ def write_learnt(context: RunContext) -> Path | None:
     if source is None:
         return None
     measured = {same_text_key(item.text) for item in context.sentences("held_out").items}
-    measured |= {same_text_key(sentence) for text in measured_texts(context) for sentence in split_sentences(text)}
-    texts = [
-        text
-        for text in _texts(context, source)[:: 2 if _shared(context) else 1]
-        if not any(same_text_key(sentence) in measured for sentence in split_sentences(text))
-    ]
+    measured |= {same_text_key(text) for text in measured_texts(context)}
+    given = _texts(context, source)[:: 2 if _shared(context) else 1]
+    texts = [text for text in given if same_text_key(text) not in measured]
     if not texts:
         raise InputError(
             f"retraining.other_sense_texts: every text of {source} is measured on, so there is none to learn from. "

@@ -36,8 +36,8 @@ class CutNeurons:
         tokens: the tokens whose rows are held, ascending.
     """
 
-    def __init__(self, model: Any, recipe_folder: Path, *, keep_rows: bool = True) -> None:
-        """`model` has the edit: its token rows are held as they stand in it; without `keep_rows` they may learn.
+    def __init__(self, model: Any, recipe_folder: Path) -> None:
+        """`model` has the edit: its token rows are held as they stand in it.
 
         Raises:
             InputError: the recipe is missing, damaged or made for another model.
@@ -45,13 +45,11 @@ class CutNeurons:
         model_map = map_model(model)
         recipe = Recipe.load(recipe_folder, model_map.shapes)
         self._mask = recipe.mask
-        rows = held_rows(model, recipe.rows) if recipe.rows is not None else []
-        self._all: list[Cut | RowEdit] = [*cuts(model_map, self._mask), *rows]
-        self._rows = rows if keep_rows else []
-        self._held = self._all if keep_rows else self._all[: len(self._all) - len(rows)]
+        self._rows = held_rows(model, recipe.rows) if recipe.rows is not None else []
+        self._held: list[Cut | RowEdit] = [*cuts(model_map, self._mask), *self._rows]
         self._digest = recipe.mask.digest() + (recipe.rows.digest() if recipe.rows is not None else "")
         self.size = self._mask.cut
-        self.tokens: list[int] = recipe.rows.ids.tolist() if recipe.rows is not None and keep_rows else []
+        self.tokens: list[int] = recipe.rows.ids.tolist() if recipe.rows is not None else []
 
     def digest(self) -> str:
         """Identity of the edit."""
@@ -60,11 +58,6 @@ class CutNeurons:
     def write(self) -> None:
         """Make the edit hold in the model in training; cheap enough for every step."""
         for edit in self._held:
-            edit.write()
-
-    def restore(self) -> None:
-        """Write all of it, also what may learn from here on."""
-        for edit in self._all:
             edit.write()
 
     def undone(self, folder: Path) -> int:
@@ -126,13 +119,13 @@ def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> Training
     elif job.validation_path:
         validation = sequences(job.validation_path, job.eval_texts)
     recipe = job.recipe_folder
-    edits = [CutNeurons(model, Path(recipe), keep_rows=job.keep_rows)] if recipe is not None else []
+    edits = [CutNeurons(model, Path(recipe))] if recipe is not None else []
     distillation = load_distillation(job, model, tokenizer, length)
     if distillation is not None:
         settings = distillation.settings
         shrink_towards_fresh(model, settings.noise, settings.noise_scale, job.seed)
         for edit in edits:  # also what may grow back later
-            edit.restore()
+            edit.write()
     return TrainingData(model, saved_dtype, tokenizer, training, validation, edits, distillation)
 
 

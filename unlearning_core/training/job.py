@@ -88,7 +88,6 @@ class TrainingJob(BaseModel):
         max_length: tokens a sequence; a longer text goes on in the next one. None: the model's own limit, at most 512.
         seed: of the order of the texts and of dropout.
         keep_pruned: keep what was changed as it was after every step; False lets it grow back.
-        keep_rows: with keep_pruned, keep reset token rows too; False lets these learn.
         dtype: of the maths (weights stay float32 while they learn, and are saved in the dtype they came in).
         device: "auto" takes a card if there is one.
         eval_every: optimizer steps between evaluations; None: about four times in all.
@@ -118,7 +117,6 @@ class TrainingJob(BaseModel):
     warmup_ratio: float = _number(0.05, 0.0, 0.999, "0 to 0.999")
     seed: int = _number(42, 0, 2**32 - 1, "0 to 4294967295")
     keep_pruned: bool = True
-    keep_rows: bool = True
     dtype: Literal["auto", "float32", "bfloat16"] = _one_of("auto", "float32", "bfloat16")
     device: Literal["auto", "cpu", "cuda", "mps"] = _one_of("auto", "cpu", "cuda", "mps")
     eval_every: int | None = _number(None, 1, _WHOLE, "1 or more optimizer steps")

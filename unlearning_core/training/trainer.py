@@ -45,7 +45,7 @@ class EditKeepingTrainer(Trainer):
         self.compute_dtype = compute_dtype(job.dtype, device, model.num_parameters())
         files = sorted(Path(job.model_folder).glob("*.safetensors"))
         weights = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        settings = job.model_dump(mode="json", exclude=_NO_MATTER | ({"keep_rows"} if job.keep_rows else set()))
+        settings = job.model_dump(mode="json", exclude=_NO_MATTER)
         edits = [edit.digest() for edit in data.edits]
         further = data.distillation.decides() if data.distillation is not None else []
         self.identity = fingerprint(
