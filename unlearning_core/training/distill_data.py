@@ -37,6 +37,8 @@ class DistillationData:
         mask: what it may not foresee.
         rows: the token rows that are reset, which it reads texts about the concept without; None: it knows its words.
         others: texts beside those without the concept, by kind, of those that there are.
+        for_rows: texts with the words in another sense that the reset rows alone learn from, at the end; where no row
+            is held they are among the others.
     """
 
     settings: Distillation
@@ -44,10 +46,13 @@ class DistillationData:
     mask: ConceptMask
     rows: TokenRows | None
     others: dict[int, Sequences]
+    for_rows: Sequences | None = None
 
     def decides(self) -> list[Any]:
         """All that decides the weights of a step, JSON-able."""
         texts = {str(kind): texts.digest() for kind, texts in self.others.items()}
+        if self.for_rows is not None:
+            texts["rows"] = self.for_rows.digest()
         return [self.settings.settings(), _weights(self.settings.teacher_folder), self.mask.values(), texts]
 
     def figures(self) -> dict[str, Any]:
@@ -99,16 +104,21 @@ def load_distillation(job: TrainingJob, model: Any, tokenizer: Any, length: int)
         "The teacher may not foresee %d tokens, %d where a word begins, and the ends of %d words of several tokens",
         len(mask.everywhere), starts, words,
     )  # fmt: skip
-    others = {}
+    others: dict[int, Sequences] = {}
+    for_rows = None
     if settings.other_sense_path is not None:
         source = settings.other_sense_path
-        others[OTHER_SENSE] = tokenise(read_texts(source), tokenizer, length, source)
+        senses = tokenise(read_texts(source), tokenizer, length, source)
+        if rows is not None and job.keep_pruned:
+            for_rows = senses
+        else:
+            others[OTHER_SENSE] = senses
     if settings.concept_texts and rows is None:
         _log.warning("No token rows are reset: the teacher would tell about the concept, so it reads no text about it")
     elif settings.concept_texts:
         about = [item.text for item in items if item.spans]
         others[CONCEPT] = tokenise(about, tokenizer, length, str(settings.sentences_path))
-    return DistillationData(settings, teacher, mask, rows, others)
+    return DistillationData(settings, teacher, mask, rows, others, for_rows)
 
 
 def _weights(folder: str) -> list[tuple[str, int, int]]:
