@@ -24,6 +24,8 @@ from unlearning_core.files import read_object, write_json
 from unlearning_core.jobs.events import loss_curve
 from unlearning_core.progress import Progress
 from unlearning_core.training.concept_masking import ConceptMask, concept_mask, word_forms
+from unlearning_core.training.data import load_data
+from unlearning_core.training.distilling import DistillingTrainer
 from unlearning_core.training.job import TrainingJob
 from unlearning_core.training.train import train
 
@@ -236,7 +238,8 @@ def test_what_decides_the_weights_decides_whether_a_training_is_another(tmp_path
     with_rows(tmp_path, "gpt2")
 
     def identity(**settings: Any) -> str:
-        return str(train(distilling(tmp_path, changes={"max_steps": 1}, **settings))["identity"])
+        job = distilling(tmp_path, changes={"max_steps": 1}, **settings)
+        return DistillingTrainer(job, load_data(job), 1).identity
 
     first = identity()
     assert identity() == first
