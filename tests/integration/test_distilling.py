@@ -24,6 +24,8 @@ from unlearning_core.files import read_object, write_json
 from unlearning_core.jobs.events import loss_curve
 from unlearning_core.progress import Progress
 from unlearning_core.training.concept_masking import ConceptMask, concept_mask, word_forms
+from unlearning_core.training.data import load_data
+from unlearning_core.training.distilling import DistillingTrainer
 from unlearning_core.training.job import TrainingJob
 from unlearning_core.training.train import train
 
@@ -79,7 +81,7 @@ def test_cut_neurons_and_reset_rows_are_in_the_saved_file_as_they_were(
     tmp_path: Path, family: str, down: str, embedding: str, head: str | None
 ) -> None:
     mask, ids = with_rows(tmp_path, family)
-    result = train(distilling(tmp_path))
+    result = train(distilling(tmp_path, other_sense_path=None))
     before, after = weights(tmp_path / "pruned"), weights(result["model_folder"])
     for layer in range(3):
         new, kept = after[down.format(layer)], mask.kept["mlp"][layer]
@@ -89,67 +91,37 @@ def test_cut_neurons_and_reset_rows_are_in_the_saved_file_as_they_were(
         np.testing.assert_array_equal(after[name][ids], before[name][ids])
         assert (after[name][others] != before[name][others]).mean() > 0.99
     assert (result["cut"], result["token_rows"], result["regrown"]) == (mask.cut, len(ids), 0)
+    assert result["distillation"]["tokens_with_another_sense"] == 0
     assert result["distillation"]["masked_tokens"] >= len(ids)
-    assert result["distillation"]["texts_beside"]["other_sense"] == 4
-
-
-def test_rows_that_may_learn_start_as_they_were_reset_and_move_while_neurons_stay_cut(tmp_path: Path) -> None:
-    mask, ids = with_rows(tmp_path, "gpt2")
-    changes = {"max_steps": 1, "learning_rate": 1e-6, "warmup_ratio": 0.0}
-    job = distilling(tmp_path, changes=changes, rows_learn="all", noise=0.4)
-    result = train(job)
-    before, after = (weights(folder)["transformer.wte.weight"] for folder in (tmp_path / "pruned", job.final_folder))
-    # One step of so small a rate: noise would have moved them far more.
-    assert 0 < np.abs(after[ids] - before[ids]).max() < 1e-5 < np.abs(after - before).max()
-    assert (result["cut"], result["token_rows"], result["regrown"]) == (mask.cut, 0, 0)
+    assert result["distillation"]["texts_beside"].keys() == {"concept"}  # rows that are held learn no other sense
 
 
 @pytest.mark.parametrize(
-    ("family", "learning", "held"),
-    [
-        ("gpt2", "transformer.wte.weight", None),
-        ("llama", "lm_head.weight", "model.embed_tokens.weight"),
-    ],
+    ("family", "taught", "held"),
+    [("gpt2", "transformer.wte.weight", None), ("llama", "lm_head.weight", "model.embed_tokens.weight")],
 )
-def test_rows_learn_another_sense_alone_at_their_own_rate(
-    tmp_path: Path, family: str, learning: str, held: str | None
+def test_only_the_heads_rows_of_words_with_another_sense_are_taught(
+    tmp_path: Path, family: str, taught: str, held: str | None
 ) -> None:
-    """By Adam's first step, which goes as far as the learning rate wherever there is a gradient at all."""
-    _, ids = with_rows(tmp_path, family)
-    changes = {"max_steps": 1, "learning_rate": 1e-4, "warmup_ratio": 0.0, "weight_decay": 0.0}
-    job = distilling(tmp_path, changes=changes, rows_learn="other_sense", rows_rate=30.0, noise=0.0)
+    mask, ids = with_rows(tmp_path, family)
+    job, plain = distilling(tmp_path, "taught"), distilling(tmp_path, "plain", other_sense_path=None)
     write_json(tmp_path / "other_sense.json", ["the chair of the boat", "the chair of the rain"])
-    result = train(job)
+    result, other = train(job), weights(train(plain)["model_folder"])
+    after, before = weights(result["model_folder"]), weights(tmp_path / "pruned")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
     read = {
         token for text in ("the chair of the boat", "the chair of the rain") for token in tokenizer(text)["input_ids"]
     }
     free = [token for token in ids if token in read]
-    kept = [token for token in ids if token not in read]
-    assert free
-    assert kept
-    before, after = weights(tmp_path / "pruned"), weights(result["model_folder"])
-    moved = np.abs(after[learning] - before[learning])
-    np.testing.assert_allclose(moved[free], 30 * 1e-4, rtol=0.02)
-    assert not moved[kept].any()
-    assert np.median(moved[[token for token in range(400) if token not in ids]]) == pytest.approx(1e-4, rel=0.02)
+    assert 0 < len(free) < len(ids)
+    assert (after[taught][free] != before[taught][free]).any(axis=1).all()
+    for name in after:
+        kept = [row for row in range(len(after[name])) if name != taught or row not in free]
+        np.testing.assert_array_equal(after[name][kept], other[name][kept], err_msg=name)
     if held is not None:
         np.testing.assert_array_equal(after[held][ids], before[held][ids])
-    assert (result["token_rows"], result["regrown"]) == (len(kept), 0)
-
-
-def test_texts_in_another_sense_move_nothing_but_their_rows(tmp_path: Path) -> None:
-    with_rows(tmp_path, "gpt2")
-    results = []
-    for output, words in (("one", "the chair of the boat"), ("two", "the chair of the rain and the cat")):
-        changes = {"max_steps": 1, "learning_rate": 1e-3, "warmup_ratio": 0.0}
-        job = distilling(tmp_path, output, changes, rows_learn="other_sense", concept_texts=0, depth_weight=0.0)
-        write_json(tmp_path / "other_sense.json", [words])
-        results.append(weights(train(job)["model_folder"]))
-    for name in results[0]:
-        if name != "transformer.wte.weight":
-            # The share of the texts is the same; the gradient is clipped as a whole, which Adam does not see.
-            np.testing.assert_allclose(results[0][name], results[1][name], atol=1e-5, err_msg=name)
+    assert result["distillation"]["tokens_with_another_sense"] == len(free)
+    assert (result["cut"], result["token_rows"], result["regrown"]) == (mask.cut, len(ids) - len(free), 0)
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -189,14 +161,19 @@ def hidden_by_place(mask: ConceptMask, ids: list[int]) -> list[set[int]]:
     ]
 
 
-@pytest.mark.parametrize("at_once", [33, 11])
-def test_weights_are_those_of_a_plain_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+@pytest.mark.parametrize(("rows", "at_once"), [(True, 28), (True, 14), (False, 29)])
+def test_weights_are_those_of_a_plain_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: bool, at_once: int
+) -> None:
     """AdamW by hand on all texts: each kind's mean over its tokens, by its share of the texts and its weight."""
     monkeypatch.setattr("unlearning_core.training.trainer.split_batch", lambda *_: (at_once, 1))
-    _, ids = with_rows(tmp_path, "llama")
+    ids = with_rows(tmp_path, "llama")[1] if rows else []
+    if not rows:
+        pruned(tmp_path, "llama")
     matcher = Matcher(Concept(WORDS))
     changes = {"batch_size": 24, "max_steps": 3, "warmup_ratio": 0.0, "recipe_folder": tmp_path / "recipe"}
-    job = distilling(tmp_path, changes=changes, concept_texts=4, noise=0.0, depth_weight=0.0)
+    beside: dict[str, Any] = {"other_sense_path": None} if rows else {}  # reset rows learn from such texts at the end
+    job = distilling(tmp_path, changes=changes, concept_texts=4, noise=0.0, depth_weight=0.0, **beside)
     about = ["a chair near the boat.", "some bench.", "the cat saw the chair.", "it sat on a bench."]
     write_labelled(tmp_path / "labelled.jsonl", [label_text(text, matcher) for text in about])
     write_json(
@@ -208,10 +185,10 @@ def test_weights_are_those_of_a_plain_loop(tmp_path: Path, monkeypatch: pytest.M
     model, base, reset = (AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("pruned", "base", "base"))
     recipe = Recipe.load(tmp_path / "recipe")
     bake(reset, None, rows=recipe.rows)
+    senses = json.loads((tmp_path / "other_sense.json").read_text())
     kinds = [
-        (texts(24), base, True, 24 / 33, 1.0),
-        (json.loads((tmp_path / "other_sense.json").read_text()), base, False, 5 / 33, 1.0),
-        (about, reset, True, 4 / 33, 2.0),
+        (texts(24), base, True, 24 / (28 if rows else 29), 1.0),
+        (about, reset, True, 4 / 28, 2.0) if rows else (senses, base, False, 5 / 29, 1.0),
     ]
     mask = concept_mask(tokenizer, word_forms(WORDS, WORDS), ids)
     groups = [
@@ -245,7 +222,9 @@ def test_weights_are_those_of_a_plain_loop(tmp_path: Path, monkeypatch: pytest.M
 
 def test_evaluation_is_the_mean_divergence_over_the_tokens_of_the_validation_text(tmp_path: Path) -> None:
     _, ids = with_rows(tmp_path, "gpt2")
-    job = distilling(tmp_path, changes={"validation_path": tmp_path / "validation.json"}, noise=0.0)
+    job = distilling(
+        tmp_path, changes={"validation_path": tmp_path / "validation.json"}, noise=0.0, other_sense_path=None
+    )
     result = train(job)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "pruned")
     base = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
@@ -291,7 +270,8 @@ def test_what_decides_the_weights_decides_whether_a_training_is_another(tmp_path
     with_rows(tmp_path, "gpt2")
 
     def identity(**settings: Any) -> str:
-        return str(train(distilling(tmp_path, changes={"max_steps": 1}, **settings))["identity"])
+        job = distilling(tmp_path, changes={"max_steps": 1}, **settings)
+        return DistillingTrainer(job, load_data(job), 1).identity
 
     first = identity()
     assert identity() == first

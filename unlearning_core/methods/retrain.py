@@ -19,8 +19,7 @@ TEXT_KEYS = {
 """Settings that say which text is trained on, not how."""
 
 DISTILL_KEYS = {
-    "noise", "noise_scale", "other_sense_texts", "depth_weight", "concept_texts",
-    "concept_weight",
+    "noise", "noise_scale", "other_sense_texts", "depth_weight", "concept_texts", "concept_weight",
 }  # fmt: skip
 """Settings of the objective "distill" alone."""
 

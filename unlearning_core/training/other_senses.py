@@ -1,9 +1,9 @@
 """The rows of reset tokens learn the words' other senses ("the chair of the meeting"), and these alone.
 
-A model that learns from such texts as a whole forms states again that point to the words, and the concept is back in a
-few steps of relearning. SmallWorld's seats at 3e-4: half-way back after 2 steps where it was healed with one such text in
-six and the rows held, 4 where the rows learnt too, 5 to 6 by the fit below, 9 a model that never knew them. So the model
-is left as it is, and only rows are fitted to what its head reads already: with the states h of all places fixed,
+A model that learns from such texts as a whole forms states again that point to the words, and the concept is soon back:
+SmallWorld's seats, relearnt at 3e-4, half-way after 2 steps where it was healed with one such text in six and the rows
+held, after 4 where the rows learnt too, after 5 to 6 by the fit below; a model that never knew them takes 9. So the
+model is left as it is, and rows are fitted to what its head reads already: with the states h of all places fixed,
 
     minimise over the rows R   mean KL(teacher || softmax(h R', other logits)) + RIDGE mean |h|^2 |R - R0|^2
 
