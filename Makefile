@@ -33,7 +33,7 @@ test: setup-dev lint types browser
 
 setup: $(DONE)/app $(DONE)/neurox $(DONE)/models
 
-setup-dev: setup $(DONE)/dev
+setup-dev: setup $(DONE)/dev $(DONE)/benchmarks
 
 lint: $(DONE)/dev
 	@$(BIN)/ruff check .
@@ -63,6 +63,12 @@ $(DONE)/app: requirements.txt | $(DONE)/venv
 $(DONE)/dev: requirements-dev.txt | $(DONE)/venv
 	@echo "Installing what the checks need"
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+# An extra that `make app` does without: 14,000 task files, 80 MB.
+$(DONE)/benchmarks: requirements-benchmarks.txt $(DONE)/app
+	@echo "Installing lm-evaluation-harness (9 MB)"
+	@$(PIP) --no-deps -r requirements-benchmarks.txt
 	@touch $@
 
 # The two below are extras: without them their rankers and their starter model are shown as unavailable, all else works.

@@ -99,7 +99,7 @@ def downloads(run: Run, metrics: Mapping[str, Any], texts: Mapping[str, list[dic
     download_buttons(files | (run.recipe_files() if cut else {}))
     st.caption(
         "config.json runs the same without a screen: python -m unlearning_core run config.json."
-        + (" The recipe (recipe.json with mask.safetensors) says which neurons were cut." if cut else "")
+        + (" The recipe (recipe.json with its safetensors files) says what was cut and reset." if cut else "")
     )
     models = ", ".join(f"{state}: {run.model(state)}" for state in run.states() if state != "base")
     st.caption(f"The models, for AutoModelForCausalLM.from_pretrained. {models}")

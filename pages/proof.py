@@ -8,6 +8,7 @@ from pages.components.navigation import PROOF, edited_run, is_at_end, is_done
 from pages.components.progress import show_errors
 from pages.components.proof.answers_table import show_answers
 from pages.components.proof.attack_cards import show_attacks
+from pages.components.proof.benchmarks import show_benchmarks
 from pages.components.proof.checking import has_begun, how_it_ended, offer_check, reasons_of, watch
 from pages.components.proof.inside import show_inside
 from pages.components.proof.verdict_view import big_line, by_state
@@ -40,6 +41,8 @@ def main() -> None:
         show_inside(run)
     with show_errors():
         show_answers(run)
+    with show_errors():
+        show_benchmarks(run)
 
 
 def show_verdict(run: Run) -> None:

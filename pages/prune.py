@@ -9,9 +9,17 @@ from pages.components.model_cache import base_is_at_hand, base_model
 from pages.components.navigation import NEURONS, PRUNE, is_done, link_to_next, run_beyond
 from pages.components.progress import run_and_redraw, show_errors
 from pages.components.prune.cut_curves import curves
-from pages.components.prune.cut_preview import Prompts, pictures_of_cut, quick_numbers, size_of_cut, write_side_by_side
+from pages.components.prune.cut_preview import (
+    Edit,
+    Prompts,
+    pictures_of_cut,
+    quick_numbers,
+    size_of_cut,
+    write_side_by_side,
+)
 from pages.components.prune.cut_settings import choose_cut, history
 from pages.components.prune.cut_sources import find_smallest, recipes
+from pages.components.prune.token_rows import rows_of_cut, size_of_rows, token_list
 from pages.components.states import PRUNED
 from pages.components.work import bring_up_to_date
 from unlearning_core.models.packing import packed, packed_bytes
@@ -23,8 +31,9 @@ def main() -> None:
     """Draw the page."""
     st.title("Prune")
     st.markdown(
-        "Cut the first neurons of the ranking. The preview cuts them only while it writes; the model stays whole until "
-        "the cut is kept."
+        "Cut the first neurons of the ranking, and reset the rows of the concept's own tokens. What is cut is *how the "
+        "model computes it*; what is reset is *the word itself*. The preview does both only while it writes; the model "
+        "stays whole until the cut is kept."
     )
     run = run_beyond(NEURONS)
     if run is None:
@@ -39,6 +48,8 @@ def main() -> None:
     if is_done(run, PRUNE):
         kept = run.status()["stages"]["prune"]["summary"]
         st.subheader(f"The cut that is kept: {kept['cut']:,} of {kept['of']:,} neurons in {kept['layers']} layers")
+        if "tokens" in kept:
+            st.markdown(kept["tokens"])
         with show_errors():
             show_metrics(metrics_so_far(run, ("base", PRUNED)))
             download(run)
@@ -55,15 +66,19 @@ def preview(run: Run) -> None:
         cut = choose_cut(run, layers, (RunSweep.of(run, past.now).summary() or {}).get("suggested_ratio"))
         find_smallest(run, past)
         mask = cut.mask(ranking, loaded.map.shapes)
+        rows, tokens = rows_of_cut(run, loaded, cut.token_rows)
+        edit = Edit(mask, rows)
+        token_list(run, tokens)
         prompts = choose_prompts(run)
         row, below = st.container(horizontal=True, gap="large"), st.container()
         # Words and numbers first: drawing the pictures takes as long as both.
-        size_of_cut(ranking, mask, row.container(width="content"))
-        write_side_by_side(run, loaded, mask, prompts)
-        seconds = quick_numbers(run, loaded, mask, row, below)
+        size_of_cut(ranking, mask, rows, row.container(width="content"))
+        size_of_rows(tokens, row.container(width="content"))
+        write_side_by_side(run, loaded, edit, prompts)
+        seconds = quick_numbers(run, loaded, edit, row, below)
         curves(run, cut, seconds)
         pictures_of_cut(ranking, mask)
-        recipes(run, past, mask)
+        recipes(run, past, edit)
 
 
 def choose_prompts(run: Run) -> Prompts:
@@ -79,11 +94,12 @@ def choose_prompts(run: Run) -> Prompts:
 
 
 def keep(run: Run) -> None:
-    """Save the cut that the slider shows, bake the mask and measure."""
+    """Save the edit that the sliders show, bake it and measure."""
     cut = history(run, int(run.ranking()["layer"].max()) + 1).now
     asked = {"prune_ratio": cut.ratio, "per_layer": cut.per_layer, "protected_layers": list(cut.protected_layers)}
+    rows = run.config.neural_probing.token_rows.model_dump() | {"strength": cut.token_rows.strength}
     # A person has chosen: the config's target, if it has one, searches no longer.
-    run.save_config(changed(run.config, neural_probing=asked, search={"forget": None}))
+    run.save_config(changed(run.config, neural_probing=asked | {"token_rows": rows}, search={"forget": None}))
     run_and_redraw(
         "Pruning and measuring", lambda bar: bring_up_to_date(run, str(PRUNE.stage), bar), only_one=run.id,
         message="The cut is kept. The pruned model is saved and measured.",

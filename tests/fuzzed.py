@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from tests.mutations import is_one_sentence
 from tests.tiny_models import FAMILIES, save_tiny
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.recipe import Recipe
+from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.sources.folder import read_tokenizer, tensor_shapes
@@ -165,7 +167,7 @@ def _kinds(root: Path, good: Path) -> dict[str, tuple[st.SearchStrategy[Any], Ca
     tokenizer = json.loads((good / "llama" / "tokenizer.json").read_text(encoding="utf-8"))
     own = json.loads((good / "llama" / "config.json").read_text(encoding="utf-8"))
     tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "a"}, "content": "b"}
-    mask = (recipe / "mask.safetensors").read_bytes()
+    mask, of_rows = ((recipe / f"{name}.safetensors").read_bytes() for name in ("mask", "rows"))
     cut = json.loads((recipe / "recipe.json").read_text(encoding="utf-8"))
 
     def write(path: Path, content: str | bytes) -> Path:
@@ -183,8 +185,11 @@ def _kinds(root: Path, good: Path) -> dict[str, tuple[st.SearchStrategy[Any], Ca
     def weights(content: bytes) -> None:
         write(recipe / "recipe.json", json.dumps(cut))
         tensor_shapes(write(recipe / "mask.safetensors", content))
-        with suppress(WorkbenchError):
-            Recipe.load(recipe)
+        for name, other, good in (("mask", "rows", of_rows), ("rows", "mask", mask)):
+            write(recipe / f"{name}.safetensors", content)
+            write(recipe / f"{other}.safetensors", good)
+            with suppress(WorkbenchError):
+                Recipe.load(recipe)
 
     def header(content: bytes) -> None:
         read_gguf(write(root / "model.gguf", content))
@@ -194,6 +199,7 @@ def _kinds(root: Path, good: Path) -> dict[str, tuple[st.SearchStrategy[Any], Ca
 
     def recipes(content: str) -> None:
         write(recipe / "mask.safetensors", mask)
+        write(recipe / "rows.safetensors", of_rows)
         write(recipe / "recipe.json", content)
         with suppress(WorkbenchError):
             Recipe.load(recipe, {"mlp": (3, 48)})
@@ -225,9 +231,9 @@ def _good(root: Path) -> Path:
         save_tiny(family, good / family)
     shutil.copytree(good / "llama", root / "model")
 
-    Recipe(Mask.from_neurons({"mlp": (3, 48)}, [("mlp", 0, 1)]), "model", {"words": ["chair"]}, 0.1).save(
-        root / "recipe"
-    )
+    rows = TokenRows(np.array([2, 5]), 0.5, np.ones(4, np.float32))
+    cut = Mask.from_neurons({"mlp": (3, 48)}, [("mlp", 0, 1)])
+    Recipe(cut, "model", {"words": ["chair"]}, 0.1, rows=rows).save(root / "recipe")
     inspect_model(str(root / "model"))  # what is imported and remembered once belongs to no case
     read_tokenizer(root / "model")
     return good

@@ -91,7 +91,17 @@ def logging_to(path: Path) -> Iterator[None]:
 
 def start_app_log(folder: Path = Path("logs")) -> None:
     """Log to `logs/app.log`, once a process however often it is called, with chatty libraries kept at warnings."""
-    for name in ("httpx", "httpcore", "urllib3", "fsspec", "filelock", "datasets", "transformers", "watchdog"):
+    for name in (
+        "httpx",
+        "httpcore",
+        "urllib3",
+        "fsspec",
+        "filelock",
+        "datasets",
+        "transformers",
+        "watchdog",
+        "lm_eval",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
     target = (folder / "app.log").resolve()
     for handler in logging.getLogger().handlers:

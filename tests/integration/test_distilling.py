@@ -81,7 +81,7 @@ def test_cut_neurons_and_reset_rows_are_in_the_saved_file_as_they_were(
     tmp_path: Path, family: str, down: str, embedding: str, head: str | None
 ) -> None:
     mask, ids = with_rows(tmp_path, family)
-    result = train(distilling(tmp_path))
+    result = train(distilling(tmp_path, other_sense_path=None))
     before, after = weights(tmp_path / "pruned"), weights(result["model_folder"])
     for layer in range(3):
         new, kept = after[down.format(layer)], mask.kept["mlp"][layer]
@@ -92,7 +92,7 @@ def test_cut_neurons_and_reset_rows_are_in_the_saved_file_as_they_were(
         assert (after[name][others] != before[name][others]).mean() > 0.99
     assert (result["cut"], result["token_rows"], result["regrown"]) == (mask.cut, len(ids), 0)
     assert result["distillation"]["masked_tokens"] >= len(ids)
-    assert result["distillation"]["texts_beside"].keys() == {"concept"}  # rows that are held learn no other sense
+    assert result["distillation"]["texts_beside"].keys() == {"concept"}
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -143,7 +143,8 @@ def test_weights_are_those_of_a_plain_loop(
         pruned(tmp_path, "llama")
     matcher = Matcher(Concept(WORDS))
     changes = {"batch_size": 24, "max_steps": 3, "warmup_ratio": 0.0, "recipe_folder": tmp_path / "recipe"}
-    job = distilling(tmp_path, changes=changes, concept_texts=4, noise=0.0, depth_weight=0.0)
+    senses = {} if not rows else {"other_sense_path": None}
+    job = distilling(tmp_path, changes=changes, concept_texts=4, noise=0.0, depth_weight=0.0, **senses)
     about = ["a chair near the boat.", "some bench.", "the cat saw the chair.", "it sat on a bench."]
     write_labelled(tmp_path / "labelled.jsonl", [label_text(text, matcher) for text in about])
     write_json(
@@ -155,10 +156,10 @@ def test_weights_are_those_of_a_plain_loop(
     model, base, reset = (AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("pruned", "base", "base"))
     recipe = Recipe.load(tmp_path / "recipe")
     bake(reset, None, rows=recipe.rows)
-    senses = json.loads((tmp_path / "other_sense.json").read_text())
+    other = json.loads((tmp_path / "other_sense.json").read_text())
     kinds = [
         (texts(24), base, True, 24 / (28 if rows else 29), 1.0),
-        (about, reset, True, 4 / 28, 2.0) if rows else (senses, base, False, 5 / 29, 1.0),
+        (about, reset, True, 4 / 28, 2.0) if rows else (other, base, False, 5 / 29, 1.0),
     ]
     mask = concept_mask(tokenizer, word_forms(WORDS, WORDS), ids)
     groups = [

@@ -1,12 +1,14 @@
 """`unlearn evaluate` and `unlearn audit` on a tiny model, from the command line to verdict.json."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 
 from tests.tiny_models import save_tiny
 from unlearning_core.cli.app import main
@@ -14,6 +16,8 @@ from unlearning_core.config.reading import build_config, read_config_values, sta
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.parts import PARTS
 from unlearning_core.evaluation.text_losses import gap_closed
+from unlearning_core.files import ROOT
+from unlearning_core.models import loading
 from unlearning_core.progress import Progress
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.proof import prove
@@ -163,7 +167,7 @@ def test_an_unknown_part_is_refused(run: Run) -> None:
         prove(run, parts=["depht"])
 
 
-def audited(run: Run, candidate: str, folder: Path) -> tuple[int, Path]:
+def audited(run: Run, candidate: str, folder: Path, *, given: bool = True) -> tuple[int, Path]:
     """The exit code of an audit of SmallWorld, and where it wrote what it found."""
     (folder / "words.txt").write_text("chair\nbench\nsofa\nstool\n")
     sentences = str(folder / "sentences.jsonl")
@@ -175,8 +179,7 @@ def audited(run: Run, candidate: str, folder: Path) -> tuple[int, Path]:
         candidate,
         "--words",
         str(folder / "words.txt"),
-        "--sentences",
-        sentences,
+        *(["--sentences", sentences] if given else []),
         "--quick",
     ]
     out = folder / "audit.json"
@@ -205,3 +208,25 @@ def test_an_audit_of_another_vocabulary_is_refused_with_the_reason(
     assert (code, out.exists()) == (2, False)
     assert "candidate model" in (said := capsys.readouterr().err)
     assert "another vocabulary than smallworld" in said
+
+
+@pytest.mark.parametrize(("value", "given"), [(float("nan"), True), (float("inf"), True), (float("nan"), False)])
+def test_an_audit_of_weights_that_are_no_numbers_is_refused_before_the_base_is_measured_or_writes(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    value: float, given: bool,
+) -> None:  # fmt: skip
+    shutil.copytree(ROOT / "models" / "smallworld", tmp_path / "broken")
+    path = tmp_path / "broken" / "model.safetensors"
+    weights = load_file(path)
+    name = sorted(weights)[3]
+    weights[name].view(-1)[7] = value
+    save_file(weights, path, metadata={"format": "pt"})
+    loaded: list[str] = []
+    load = loading.load_model
+    monkeypatch.setattr(loading, "load_model", lambda source, **how: loaded.append(source) or load(source, **how))
+    code, out = audited(run, str(tmp_path / "broken"), tmp_path, given=given)
+    assert (code, out.exists(), loaded) == (2, False, [])
+    said = capsys.readouterr().err
+    assert f"the tensor {name} holds 1 numbers that are NaN or infinite" in said
+    assert str(tmp_path / "broken") in said
+    assert not list((tmp_path / "runs").glob("*/measurements/*"))

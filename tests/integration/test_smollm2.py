@@ -10,7 +10,12 @@ import pytest
 import torch
 from gguf import GGUFReader, quants
 from safetensors import safe_open
+from transformers import AutoTokenizer
 
+from unlearning_core.activations.concept_tokens import concept_tokens
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.words import Concept, read_words
+from unlearning_core.files import ROOT
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import LoadedModel, load_model
 from unlearning_core.models.sources.starters import STARTERS, PackagedStarter, prepare
@@ -114,3 +119,18 @@ def test_the_folder_names_every_file_it_was_made_of(folder: Path | None) -> None
     assert stamp["sha256"] == STARTER.sha256
     files = {path.name: path.stat().st_size for path in folder.iterdir() if path.name != "prepared.json"}
     assert stamp["files"] == files
+
+
+def test_the_tokens_of_seats_are_whole_words_and_no_pieces_of_others(folder: Path | None) -> None:
+    if folder is None:
+        return
+    lines = (ROOT / "data/seats/sentences.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(line)["text"] for line in lines]
+    matcher = Matcher(Concept(read_words(ROOT / "data/target_words.txt")))
+    found = concept_tokens(AutoTokenizer.from_pretrained(folder), matcher, [], texts)
+    reset = {*found.table.loc[found.table["reset"], "text"]}
+    assert {" chair", " chairs", " seat", " bench", " couch", " stool", " throne", " sitting"} <= reset
+    # In these sentences they stand in nothing but seats; everywhere else in other words.
+    assert not {"at", "pe", "O", " so", "fa", "tee", "oman"} & reset
+    assert 20 <= len(reset) <= 40
+    assert 0.4 < found.covered < 0.6

@@ -17,6 +17,7 @@ from unlearning_core.evaluation.parts import PARTS
 from unlearning_core.evaluation.verdict import SUBJECTS
 from unlearning_core.methods.registry import states_of
 from unlearning_core.runs import proof
+from unlearning_core.runs.benchmarks import benchmark
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.proof_evidence import (
     answered_states,
@@ -185,6 +186,29 @@ def test_a_quick_look_runs_in_a_process_of_its_own_and_its_verdict_is_shown(
     asked = (run.proof_frames("attack_sampling", "pruned") or {})["answers"]
     won = won_answers(run, PARTS["attack_sampling"], "pruned", most=1000)
     assert len(won or []) == asked[asked["right"].astype(bool)]["question"].nunique()
+
+
+def test_benchmarks_that_were_measured_are_a_table(
+    finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = copied(finished, tmp_path)
+    assert "benchmarks" not in text_of(open_on("proof", run, monkeypatch))
+    rows = [{"text": "Anna sat on the chair.", "label": number % 2} for number in range(5)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = {
+        "task": "places", "dataset_path": "json", "dataset_kwargs": {"data_files": str(tmp_path / "rows.jsonl")},
+        "test_split": "train", "output_type": "multiple_choice", "doc_to_text": "{{text}}",
+        "doc_to_choice": ["yes", "no"], "doc_to_target": "label", "metric_list": [{"metric": "acc"}],
+    }  # fmt: skip
+    (tmp_path / "places.yaml").write_text(json.dumps(task))  # JSON is YAML
+    found = benchmark(run, ["places"], folder=tmp_path)
+    app = open_on("proof", run, monkeypatch)
+    assert "Well-known benchmarks" in text_of(app)
+    (shown,) = app.dataframe[-1].value.to_dict("records")
+    by_state = found.set_index("state")["value"]
+    assert (shown["Task"], shown["Examples"]) == ("places", "5")
+    for state in ("base", "pruned"):
+        assert shown[state.capitalize()].startswith(f"{by_state[state]:.3f} ± ")
 
 
 def test_a_check_that_failed_says_why(finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

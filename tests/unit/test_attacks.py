@@ -15,12 +15,14 @@ from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.words import Concept
 from unlearning_core.config.schema import ProofSection
 from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.row_weights import held_rows, make_token_rows, rows_undone
 from unlearning_core.edits.weights import bake, cuts, survivors
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.attacks.asking import PLAIN, attack_prefix, attack_sampling, ways
-from unlearning_core.evaluation.attacks.pasting import CUT, GROUPS, attack_pasted, groups_of, pasted
+from unlearning_core.evaluation.attacks.pasting import CUT, GROUPS, MOVED, attack_pasted, groups_of, pasted
 from unlearning_core.evaluation.attacks.rounding import attack_int4, attack_int8, matrices, round_weights, rounded
 from unlearning_core.evaluation.attacks.training import attack_facts, attack_other_text, attack_retain
+from unlearning_core.evaluation.chat import Asking
 from unlearning_core.evaluation.fact_split import (
     no_two_halves,
     split_words,
@@ -231,6 +233,24 @@ def test_a_cut_alone_is_undone_by_its_neurons_or_by_the_mlps() -> None:
     assert len(survivors(state.model, mask)) == 0
 
 
+@pytest.mark.parametrize(("family", "tied"), [("gpt2", True), ("llama", False)])
+def test_reset_token_rows_are_undone_by_these_rows_or_by_all(family: str, tied: bool) -> None:
+    base = tiny(family)
+    assert (base.model.get_output_embeddings().weight is base.model.get_input_embeddings().weight) == tied
+    state = replace(base, model=copy.deepcopy(base.model))
+    state = replace(state, map=map_model(state.model))
+    ids = base.tokenizer(" chair", add_special_tokens=False)["input_ids"]
+    rows = make_token_rows(base.model, ids, [], 1.0)
+    bake(state.model, None, state.map, rows)
+    given = replace(subject(state, base), rows=rows)
+    table = attack_pasted(given, MATERIAL, SETTINGS, silent)["losses"].set_index("weights")
+    assert table.index.tolist() == [AS_IT_IS, MOVED, *GROUPS]
+    losses, of_base = table["concept_nats"], table["base_nats"].iloc[0]
+    assert losses[MOVED] == losses["token rows"] == pytest.approx(of_base)
+    assert losses["attention"] == losses["MLPs"] == losses[AS_IT_IS] != pytest.approx(of_base)
+    assert rows_undone(state.model, held_rows(base.model, rows)) == rows.ids.tolist(), "the model itself stays"
+
+
 @pytest.mark.parametrize(("family", "site"), [("gpt2", "head"), ("llama", "residual"), ("mixtral", "mlp")])
 def test_the_cut_neurons_of_every_site_are_pasted_back(family: str, site: str) -> None:
     base = tiny(family)
@@ -253,7 +273,8 @@ def test_a_model_of_other_shapes_has_nothing_to_paste() -> None:
 
 
 def test_questions_are_put_in_every_way_with_examples_about_other_things() -> None:
-    put = {way.name: way.put("Q: What is a chair? A:") for way in ways(QUESTIONS)}
+    asking = Asking(tiny("gpt2"), "auto", new_tokens=6)
+    put = {way.name: way.put("Q: What is a chair? A:", asking) for way in ways(QUESTIONS)}
     assert put[PLAIN] == "Q: What is a chair? A:"
     assert put["examples"] == "Q: What is a boat? A: It crosses the river. Q: What is a chair? A:"
     assert put["a willing answer"].startswith("Q: What is a chair? A: Sure")

@@ -68,6 +68,12 @@ def test_an_extra_asks_for_what_its_requirements_file_pins(extra: str) -> None:
     assert {name: str(requirement.specifier) for name, requirement in asked.items()} == exact
 
 
+def test_the_harness_that_is_pinned_is_in_the_range_that_its_extra_asks_for() -> None:
+    pinned = pins("requirements-benchmarks.txt")
+    asked = ranges(PROJECT["optional-dependencies"]["benchmarks"])
+    assert {name: pinned[name] in requirement.specifier for name, requirement in asked.items()} == {"lm-eval": True}
+
+
 def test_python_is_at_least_the_version_that_the_tests_and_the_types_are_checked_on() -> None:
     checked = PYPROJECT["tool"]["mypy"]["python_version"]
     assert PROJECT["requires-python"] == f">={checked}"

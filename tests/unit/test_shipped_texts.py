@@ -54,10 +54,10 @@ def test_the_attacker_has_three_hundred_sentences_about_seats_that_nothing_else_
         assert re.search(row["member"].replace("pew", "pews?").replace("bench", "bench(es)?"), row["text"].lower())
 
 
-def test_a_hundred_and_twenty_questions_in_every_form_give_no_answer_away(matcher):
+def test_sentences_to_complete_and_questions_in_every_form_give_no_answer_away(matcher):
     questions = read_question_set(SEATS / "questions.jsonl")
-    assert len({each.prompt for each in questions}) == 120
-    assert Counter(each.about for each in questions) == {"concept": 60, "neighbour": 30, "other": 30}
+    assert len({each.prompt for each in questions}) == 174
+    assert Counter(each.about for each in questions) == {"concept": 94, "neighbour": 40, "other": 40}
     for about in ("concept", "neighbour", "other"):
         counts = Counter(each.form for each in questions if each.about == about)
         assert set(counts) == set(FORMS)

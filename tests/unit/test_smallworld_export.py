@@ -26,7 +26,7 @@ def test_every_set_is_a_file_and_the_card_counts_its_rows(folder):
     names = (
         "texts retrain forget neighbour retain questions question_set attack attack_other truth cloze facts nonsense"
     )
-    for name in [*names.split(), "other_sense"]:
+    for name in [*names.split(), "other_sense", "other_sense_retrain"]:
         assert f"| `{name}.jsonl` | {len(read(folder / f'{name}.jsonl'))} |" in card
 
 

@@ -182,7 +182,7 @@ def test_a_stopped_sweep_goes_on_without_measuring_again(meter: Meter, monkeypat
         sweep(meter, ranking_of(), settings, on_point=kept.append, progress=stop)
     calls = []
     real = Meter.measure
-    monkeypatch.setattr(Meter, "measure", lambda *given: calls.append(given) or real(*given))
+    monkeypatch.setattr(Meter, "measure", lambda *given, **named: calls.append(given) or real(*given, **named))
     again = sweep(meter, ranking_of(), settings, known=[Point.from_dict(point.to_dict()) for point in kept])
     assert len(kept) == 5
     # Ratio 0 costs nothing: 2 ratios x (top + 2 random + bottom), less the 2 cuts from the top that were kept.

@@ -42,8 +42,8 @@ def test_the_model_that_never_knew_has_forgotten_and_the_base_has_not() -> None:
     [
         ({"relearn_share_50": 0.2}, "suppressed", "steps to learn half of it again, beside never-knew's (20 %)"),
         ({"uds": 0.1}, "suppressed", "depth of the forgetting (10 %)"),
-        ({"uds": 0.9, "uds_beyond_control": 0.1}, "suppressed", "depth beyond words that both know (10 %)"),
-        ({"uds": 0.9, "uds_beyond_control": 0.39}, "forgotten", "no attack brought it back"),
+        ({"uds": 0.9, "uds_beyond_control": 0.1}, "suppressed", "depth of the forgetting (10 %)"),
+        ({"uds": 0.2, "uds_beyond_control": 0.39}, "forgotten", "no attack brought it back"),
         ({"retain_text_delta": 0.06, "retain_text_delta_stderr": 0.08}, "unproven", "nats lost on other text (0.06)"),
         ({"retain_text_delta": 0.26, "retain_text_delta_stderr": 0.08}, "costly", "nats lost on other text (0.26)"),
         ({"attack_facts": 0.5}, "suppressed", "train on some facts"),

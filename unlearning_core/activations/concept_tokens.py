@@ -10,7 +10,7 @@ their loss costs next to nothing: 20 of a million words, each lost at 10 nats, a
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -62,6 +62,11 @@ class ConceptTokens:
 
     table: pd.DataFrame
     unseen: Int64[np.ndarray, " unseen"]
+
+    def without(self, kept: Collection[str]) -> "ConceptTokens":
+        """The same with these tokens, as the vocabulary writes them or as they read, switched off and all others on."""
+        named = self.table["token"].isin(list(kept)) | self.table["text"].isin(list(kept))
+        return replace(self, table=self.table.assign(reset=self.table["own"] & ~named))
 
     @property
     def ids(self) -> Int64[np.ndarray, " tokens"]:
@@ -119,12 +124,11 @@ def concept_tokens(
     passes &= ~(shares[1] < share) | ((shares[1] >= MOST) & (broad[1] <= RARE))
     table = _table(tokenizer, own, broad, np.fmin(*shares), special)
     table["own"] = passes[table["token_id"]] & ["\ufffd" not in text for text in table["text"]]
-    table["reset"] = table["own"] & ~table["token"].isin(kept) & ~table["text"].isin(kept)
     there = np.zeros(size, bool)
     there[list(tokenizer.get_vocab().values())] = True
     there &= (own.sum(0) == 0) & ~special
     there[table["token_id"]] = False
-    return ConceptTokens(table, np.flatnonzero(there))
+    return ConceptTokens(table, np.flatnonzero(there)).without(kept)
 
 
 def _share(counts: Float64[np.ndarray, "2 tokens"]) -> Float64[np.ndarray, " tokens"]:

@@ -42,8 +42,8 @@ app = App(
 )
 for place, name in enumerate(
     (
-        "run resume evaluate audit label filter sentences questions config starter report sweep search export "
-        "import_run rankers methods families smallworld"
+        "run resume evaluate audit benchmark label filter sentences questions config starter report sweep search "
+        "export import_run rankers methods families smallworld"
     ).split()
 ):
     command_name = name.partition("_")[0]  # a module cannot be called import

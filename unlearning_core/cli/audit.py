@@ -45,7 +45,7 @@ def audit_command(
     from unlearning_core.runs.proof import prove
 
     wanted = concept.concept()
-    text = sentences or str(written_sentences(base, wanted, output_dir, progress))
+    text = sentences or str(written_sentences(base, {"model": candidate}, wanted, output_dir, progress))
     config = audit_config(
         base,
         candidate,

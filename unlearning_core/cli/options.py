@@ -15,8 +15,10 @@ from unlearning_core.config.reading import starter_names
 from unlearning_core.config.schema import DEFAULT_STARTER
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_text
+from unlearning_core.progress import ProgressCallback
 
 if TYPE_CHECKING:
+    from unlearning_core.models.loading import LoadedModel
     from unlearning_core.runs.run import Run
 
 Bar = Annotated[TerminalProgress, Parameter(parse=False)]
@@ -60,6 +62,34 @@ class ConceptOptions:
         if concept.inflections and (sentence := uninflected(concept.language)):
             print(sentence, file=sys.stderr)
         return concept
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The options by which a command is told a model.
+
+    Attributes:
+        model: folder, .gguf file, Hub id or starter.
+        revision: branch, tag or commit of a Hub model.
+        extra_tokens: what to do about tokens of the tokenizer without a row in the embedding: refuse, resize (new rows)
+            or drop (do without them).
+        allow_pickle: load weights that can run code (.bin, .pt) too.
+    """
+
+    model: str
+    revision: str | None = None
+    extra_tokens: Literal["refuse", "resize", "drop"] = "refuse"
+    allow_pickle: bool = False
+
+    def load(self, progress: ProgressCallback, dtype: str = "auto") -> "LoadedModel":
+        """The model; raises as `load_model`."""
+        from unlearning_core.models.loading import load_model
+
+        return load_model(
+            self.model, revision=self.revision, dtype=dtype, allow_pickle=self.allow_pickle,
+            extra_tokens=self.extra_tokens, progress=progress,
+        )  # fmt: skip
 
 
 @Parameter(name="*")

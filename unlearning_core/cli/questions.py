@@ -2,44 +2,34 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Literal
 
-from unlearning_core.cli.options import Bar, ConceptOptions, OutputFile
+from unlearning_core.cli.options import Bar, ConceptOptions, ModelOptions, OutputFile
 from unlearning_core.errors import InputError
 
 
 def questions_command(
     *,
-    model: str,
+    model: ModelOptions,
     concept: ConceptOptions,
     sentences: str | None = None,
     neighbours: Path | None = None,
     count: int = 60,
     seed: int = 0,
-    revision: str | None = None,
-    extra_tokens: Literal["refuse", "resize", "drop"] = "refuse",
-    allow_pickle: bool = False,
     output: OutputFile,
     progress: Bar,
 ) -> None:
     """Let the model write questions about the concept of which it knows the answers; a person reads them through.
 
     Args:
-        model: folder, .gguf file, Hub id or starter.
         sentences: text from which fill-ins and contexts are taken.
         neighbours: a file of words that stand near the concept and must stay.
         count: questions about the concept at most; half as many about neighbours and about other things.
         seed: of the sampling.
-        revision: branch, tag or commit of a Hub model.
-        extra_tokens: what to do about tokens of the tokenizer without a row in the embedding: refuse, resize (new rows)
-            or drop (do without them).
-        allow_pickle: load weights that can run code (.bin, .pt) too.
         output: a .jsonl file that is not there yet.
     """
     from unlearning_core.concepts.texts import read_texts
     from unlearning_core.concepts.words import read_words
     from unlearning_core.evaluation.question_sets import write_question_set
-    from unlearning_core.models.loading import load_model
     from unlearning_core.writing.questions import write_questions
 
     if output.suffix.lower() != ".jsonl":
@@ -49,9 +39,7 @@ def questions_command(
     wanted = concept.concept()
     near = read_words(neighbours) if neighbours else ()
     texts = read_texts(sentences, progress=progress) if sentences else ()
-    loaded = load_model(
-        model, revision=revision, allow_pickle=allow_pickle, extra_tokens=extra_tokens, progress=progress
-    )
+    loaded = model.load(progress)
     written = write_questions(loaded, wanted, count, seed, neighbours=near, texts=texts, progress=progress)
     progress.close()
     write_question_set(output, written.questions)

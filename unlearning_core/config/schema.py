@@ -154,7 +154,7 @@ class RetrainingSection(Section):
     )
     noise_scale: float = Field(0.1, ge=0, le=10, description="distill: scale of these fresh weights (UNDO's beta)")
     other_sense_texts: Location = Field(
-        None, description="distill: text with the words in another sense, in which they may stay; one text in six"
+        None, description="distill: text with the words in another sense; reset rows learn that sense alone"
     )
     depth_weight: float = Field(
         0.0, ge=0, le=1000, description="distill: weight of what the base's upper layers can read from inside"
@@ -210,9 +210,8 @@ class ThresholdSection(Section):
     concept_words: float = Field(
         0.5, ge=0, description="concept words in 100 written, beyond never-knew's; without it 5 % of the base's"
     )
-    depth: float = Field(0.85, ge=0, le=1, description="Unlearning Depth Score at least, where there is a twin")
-    depth_beyond_control: float = Field(
-        0.3, ge=0, le=1, description="the same beyond a control at least: a twin of another seed has 0.4"
+    depth: float = Field(
+        0.35, ge=0, le=1, description="depth beyond the control at least, where there is a twin; the truth has 0.4"
     )
     retain: float = Field(0.05, ge=0, description="nats a token that all other text may cost")
     neighbour: float = Field(0.05, ge=0, description="nats a token that neighbours may cost")
@@ -233,6 +232,9 @@ class ProofSection(Section):
         "auto", description="what fully forgotten is: a never-knew model's loss, or that behind unrelated text"
     )
     questions: Location = Field(None, description="JSON lines: prompt, answers, form, about; none: made from sentences")
+    chat: Literal["auto", "always", "never"] = Field(
+        "auto", description="questions by the base's chat template: where there is one, sentences to complete too, none"
+    )
     prompts: Location = Field(None, description="beginnings of texts that invite the concept, one a line")
     other_sense_texts: Location = Field(None, description="text that uses the words in another sense")
     other_texts: Location = Field(

@@ -150,7 +150,7 @@ def _check_fields(path: Path, content: dict[str, Any]) -> None:
         _check_keys(path, content["rows"], _ROWS, "rows.")
     for key, value in (("ratio", content["ratio"]), ("rows.strength", (content["rows"] or {}).get("strength", 0))):
         if not 0 <= value <= 1:
-            raise InputError(f"{path}: {key} is {value:.6g}, expected 0 to 1. Save the recipe again.")
+            raise InputError(f"{path}: {key} is {repr(value)[:80]}, expected 0 to 1. Save the recipe again.")
 
 
 def _check_keys(path: Path, content: dict[str, Any], expected: dict[str, tuple[type, ...]], of: str) -> None:

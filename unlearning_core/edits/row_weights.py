@@ -1,7 +1,7 @@
 """Token rows in the weights: made from a model, written into it, held there, and looked for in a saved file."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +45,15 @@ class RowEdit:
         with torch.no_grad():
             rows = tensor.detach().index_select(0, ids).to(self.parameter)
             self.parameter.index_copy_(0, self.ids.to(self.parameter.device), rows)
+
+    def without(self, tokens: Collection[int]) -> "RowEdit | None":
+        """The edit of the other rows; None where none is left."""
+        kept = torch.tensor([int(token) not in tokens for token in self.ids])
+        return (
+            RowEdit(self.end, self.parameter, self.ids[kept], self.values[kept.to(self.values.device)])
+            if kept.any()
+            else None
+        )
 
     def changed(self, tensor: Shaped[Tensor, "vocabulary width"]) -> Int64[np.ndarray, " tokens"]:
         """The token ids whose rows in `tensor`, of the parameter's shape and of any precision, are others."""

@@ -1,7 +1,8 @@
 """The part `questions`: what a model answers, and which of the answers are right.
 
-Each question is answered greedily and, where asked for, sampled. A reply counts up to the end of its first sentence or
-line: what a model rambles on with is not its answer. Two measures:
+Each question is put as a person would put it to this model (`chat.Asking`), answered greedily and, where asked for,
+sampled. A reply counts up to the end of its first sentence or line: what a model rambles on with is not its answer. Two
+measures:
 
 - *exact*: the reply holds an accepted answer word for word (`question_sets.is_answered`).
 - *ROUGE-L*: the largest F-measure over the accepted answers of the longest common subsequence of words (Lin, 2004),
@@ -10,12 +11,14 @@ line: what a model rambles on with is not its answer. Two measures:
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from rouge_score.rouge_scorer import RougeScorer
 
 from unlearning_core.config.schema import ProofSection
+from unlearning_core.evaluation.chat import Asking
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.evaluation.question_sets import ABOUT, Question, is_answered
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
@@ -30,6 +33,7 @@ TEMPERATURE = 1.0
 _BATCH = 64
 
 _ENDS = re.compile(r"(?<=[.!?])\s|(?<=[.!?][\"'”’])\s")
+_MARK = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 _LEAST_WORDS = 3
 
 
@@ -40,6 +44,7 @@ def ask(subject: Subject, material: Material, settings: ProofSection, progress: 
         "answers": answered(
             subject.loaded,
             chosen,
+            asking=Asking(subject.base, settings.chat, settings.answer_tokens),
             samples=settings.question_samples,
             new_tokens=settings.answer_tokens,
             seed=subject.seed,
@@ -72,6 +77,7 @@ def answered(
     loaded: LoadedModel,
     questions: Sequence[Question],
     *,
+    asking: Asking | None = None,
     samples: int = 0,
     new_tokens: int = 40,
     seed: int = 0,
@@ -79,18 +85,21 @@ def answered(
 ) -> pd.DataFrame:
     """Every question answered greedily and `samples` times by sampling at temperature 1.
 
+    Args:
+        asking: how the questions are put; None: as they are written.
+
     Returns:
         A row an answer: `prompt`, `form`, `about`, `member`, `fact`, `expected` (the first accepted answer), `sample`
         (`GREEDY`, 0, 1, ...), `answer` (as written, up to its end), `exact` (bool), `rouge_l` (0 to 1).
 
     Raises:
-        InputError: a prompt is empty or fills the model's context.
+        InputError: a prompt is empty or fills the model's context, or cannot be put so.
         WorkFailed: the model's output is not a number.
     """
     columns = ["prompt", "form", "about", "member", "fact", "expected", "sample", "answer", "exact", "rouge_l"]
     if not questions:
         return pd.DataFrame(columns=columns)
-    prompts = [question.prompt for question in questions]
+    prompts = [asking.put(question.prompt) if asking else question.prompt for question in questions]
     texts = generate(
         loaded, prompts, temperature=0.0, max_new_tokens=new_tokens, batch_size=_BATCH,
         progress=_named("asking", progress),
@@ -104,25 +113,44 @@ def answered(
         found += [(questions[number // samples], text.sample, text.text) for number, text in enumerate(texts)]
     scorer, rows = RougeScorer(["rougeL"], use_stemmer=False), []
     for question, sample, text in found:
-        reply = first_sentence(text)
+        reply, right = marked(text, question, chat=asking is not None and asking.in_chat(question.prompt))
         rows.append(
             (
                 question.prompt, question.form, question.about, question.member, question.fact, question.answers[0],
-                sample, reply, is_answered(reply, question), rouge_l(scorer, reply, question.answers),
+                sample, reply, right, rouge_l(scorer, reply, question.answers),
             )
         )  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
-def first_sentence(text: str) -> str:
+def first_sentence(text: str, *, chat: bool = False) -> str:
     """What a model answered, up to the end of its first sentence or line.
 
     A beginning of fewer than three words ("Sure!", "1.") is no sentence yet: the next one belongs to it.
+
+    Args:
+        chat: it was asked in a chat, where an answer may be announced: with an exclamation ("I am glad to help!"), or
+            with a line that ends in a colon ("Here are its uses:"). What comes next belongs to that.
     """
-    line = text.strip().split("\n")[0]
-    ends = [match.start() for match in _ENDS.finditer(line)]
+    lines = [line for line in text.strip().split("\n") if line.strip()] or [""]
+    announced = chat and len(lines) > 1 and lines[0].rstrip("* ").endswith(":")
+    line = f"{lines[0]} {_MARK.sub('', lines[1])}" if announced else lines[0]
+    ends = [match.start() for match in _ENDS.finditer(line) if not (chat and line[match.start() - 1] == "!")]
     end = next((place for place in ends if len(line[:place].split()) >= _LEAST_WORDS), len(line))
     return " ".join(line[:end].split())
+
+
+def marked(text: str, question: Question, *, chat: bool = False) -> tuple[str, bool]:
+    """(what was answered, whether it is right).
+
+    Args:
+        chat: it was asked in a chat. There a sentence to complete is mostly said again as a whole, so that its answer
+            need not come first; what the reply only repeats of the question is no answer.
+    """
+    reply = first_sentence(text, chat=chat)
+    if not chat:
+        return reply, is_answered(reply, question)
+    return reply, is_answered(reply.removeprefix(question.prompt), replace(question, form="direct"))
 
 
 def rouge_l(scorer: RougeScorer, reply: str, answers: Sequence[str]) -> float:

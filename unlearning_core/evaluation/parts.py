@@ -70,8 +70,9 @@ _ROWS: tuple[Part, ...] = (
         group="gone",
         compute=_late("answers", "ask"),
         reads=("questions",),
-        settings=("max_questions", "question_samples", "answer_tokens"),
+        settings=("max_questions", "question_samples", "answer_tokens", "chat"),
         possible=lambda material, has: None if material.questions else NO_QUESTIONS,
+        version=2,
     ),
     Part(
         name="writing",
@@ -206,9 +207,10 @@ _ROWS: tuple[Part, ...] = (
         group="back",
         compute=_late("attacks.asking", "attack_prefix"),
         reads=("questions",),
-        settings=("answer_tokens",),
+        settings=("answer_tokens", "chat"),
         possible=_asking_possible,
         attack=True,
+        version=2,
     ),
     Part(
         name="attack_sampling",
@@ -217,9 +219,10 @@ _ROWS: tuple[Part, ...] = (
         group="back",
         compute=_late("attacks.asking", "attack_sampling"),
         reads=("questions",),
-        settings=("answer_tokens", "attack_samples"),
+        settings=("answer_tokens", "attack_samples", "chat"),
         possible=_asking_possible,
         attack=True,
+        version=2,
     ),
 )
 

@@ -11,6 +11,7 @@ Loads no torch: the metric registry reads this file.
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from unlearning_core.evaluation.ratio import Estimate
@@ -59,7 +60,9 @@ def gap_of(curve: pd.DataFrame) -> Gap:
 
 
 def steps_back(curve: pd.DataFrame, share: float) -> pd.DataFrame:
-    """The first measured step at which a share of the gap is back, by learning rate and mask.
+    """When a share of the gap is back, by learning rate and mask.
+
+    A training is measured at some of its steps; between two of them the loss is taken to fall in a straight line.
 
     Args:
         curve: rows of (`learning_rate`, `mask`, `step`, `samples`, `concept_nats`, `base_nats`, `forgotten_nats`).
@@ -72,10 +75,22 @@ def steps_back(curve: pd.DataFrame, share: float) -> pd.DataFrame:
     level = gap_of(curve).level(share)
     rows = []
     for (rate, mask), one in curve.groupby(["learning_rate", "mask"], sort=True):
-        reached = one[one["concept_nats"] <= level].sort_values("step")
-        steps, samples = (math.inf, math.inf) if reached.empty else reached[["step", "samples"]].iloc[0]
-        rows.append((rate, mask, float(steps), float(samples), float(one["concept_nats"].min())))
+        ordered = one.sort_values("step")
+        steps, samples = (_reached(ordered, column, level) for column in ("step", "samples"))
+        rows.append((rate, mask, steps, samples, float(one["concept_nats"].min())))
     return pd.DataFrame(rows, columns=["learning_rate", "mask", "steps", "samples", "lowest"])
+
+
+def _reached(curve: pd.DataFrame, column: str, level: float) -> float:
+    """Where in a column the loss first is at the level; infinite where it never is."""
+    losses, places = curve["concept_nats"].to_numpy(float), curve[column].to_numpy(float)
+    below = np.flatnonzero(losses <= level)
+    if not len(below):
+        return math.inf
+    after = int(below[0])
+    if after == 0:
+        return float(places[0])
+    return float(np.interp(-level, -losses[after - 1 : after + 1], places[after - 1 : after + 1]))
 
 
 def worst(curve: pd.DataFrame, share: float) -> pd.Series:

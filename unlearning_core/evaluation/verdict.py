@@ -235,14 +235,17 @@ def _gone(look: _Look) -> list[Check]:
         look.check("invited_words_per_100", "gone", "Concept words in 100 written", words, most=True),
     ]
     if twin:
-        found.append(look.check("uds", "gone", "Depth of the forgetting", asked.depth, most=False, depth=True))
-        # Damage all over is deep too, so some of it must be left beyond the control. Less is asked there: of two twins
-        # that differ in their seed alone each reaches 0.39 beside the other (0.93 without the control).
-        beyond = look.check(
-            "uds_beyond_control", "gone", "Depth beyond words that both know", asked.depth_beyond_control, most=False,
-            depth=True,
-        )  # fmt: skip
-        return [*found, *([beyond] if beyond.value is not None else [])]
+        # Beyond the control: damage all over is deep too, and a model of another make differs everywhere inside. Of
+        # models that are known to lack the concept a twin of another seed has 0.39 to 0.45 there, and SmallWorld's
+        # routed model without its 64 neurons a layer 0.45. By the plain score they have 0.93 to 0.97 and 0.43: as
+        # low as an edit that leaves all other knowledge where it was, so that score is shown and does not count.
+        beyond = look.value("uds_beyond_control") is not None
+        name = "uds_beyond_control" if beyond else "uds"
+        found.append(look.check(name, "gone", "Depth of the forgetting", asked.depth, most=False, depth=True))
+        if beyond:
+            plain = look.check("uds", "gone", "Unlearning Depth Score", asked.depth, most=False, depth=True)
+            found.append(replace(plain, judges=False))
+        return found
     told = TOLD * (look.value("lens_told", "base") or 0.0)
     title = "The right word told from the concept's others inside"
     return [*found, look.check("lens_told", "gone", title, told, most=True, depth=True)]

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from unlearning_core.methods.method import MethodInput, Summary
+from unlearning_core.progress import ProgressCallback, silent
 
 
 class Parameters(BaseModel):
@@ -25,6 +26,19 @@ def inputs(parameters: Parameters, seed: int) -> Any:
     from unlearning_core.models.sources.resolve import fingerprint
 
     return parameters.model_dump() | {"content": fingerprint(parameters.model, parameters.revision)}
+
+
+def check(parameters: Parameters, progress: ProgressCallback = silent) -> None:
+    """Look at its weights before the base is measured, which takes minutes.
+
+    Raises:
+        InputError: it cannot be had, or a weight is NaN or infinite.
+    """
+    from unlearning_core.models.finite import check_finite_files
+
+    check_finite_files(
+        parameters.model, revision=parameters.revision, allow_pickle=parameters.allow_pickle, progress=progress
+    )
 
 
 def make(given: MethodInput, parameters: Parameters) -> Summary:

@@ -11,27 +11,15 @@ below it read mapped states as well, and what they write changes. The guarantee 
 fitted on. What a linear function of the hidden state still tells in the model that is made stands in the summary.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from unlearning_core.methods.hidden_states import Parameters, training_states
 from unlearning_core.methods.method import MethodInput, Summary
 
 if TYPE_CHECKING:
     from concept_erasure import LeaceFitter
 
     from unlearning_core.models.loading import LoadedModel
-
-
-class Parameters(BaseModel):
-    """Where it is fitted."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    depth: float = Field(0.5, gt=0, le=1, description="depth that is erased, as a share of the layers")
-    alignment: Literal["before", "at"] = Field(
-        "before", description="hidden states that predict the concept's tokens, or those at these tokens"
-    )
 
 
 def make(given: MethodInput, parameters: Parameters) -> Summary:
@@ -44,29 +32,26 @@ def make(given: MethodInput, parameters: Parameters) -> Summary:
 
     loaded = given.load()
     layer = loaded.map.hidden_state_at(parameters.depth)
-    before = fitted(given, loaded, layer, parameters.alignment)
+    before = fitted(given, loaded, parameters)
     eraser = before.eraser
     left, right = eraser.proj_left.float(), eraser.proj_right.T.float().contiguous()
     bake(loaded.model, ResidualMap(left, right, before.mean_x.float(), layer), loaded.map)
-    after = fitted(given, loaded, layer, parameters.alignment)
+    after = fitted(given, loaded, parameters)
     given.save(loaded)
     return {"layer": layer, "explained_before": explained(before), "explained_after": explained(after)}
 
 
-def fitted(given: MethodInput, loaded: "LoadedModel", layer: int, alignment: Literal["before", "at"]) -> "LeaceFitter":
+def fitted(given: MethodInput, loaded: "LoadedModel", parameters: Parameters) -> "LeaceFitter":
     """What LEACE needs to know of the hidden states of the training sentences and of which are the concept's."""
     import torch
     from concept_erasure import LeaceFitter
-
-    from unlearning_core.activations.residuals import hidden_states
 
     _, width = loaded.map.require("residual")
     device = loaded.model.get_input_embeddings().weight.device
     # Without the constraint on the trace the map is a projection: what the weights take away once stays away.
     fitter = LeaceFitter(width, 1, dtype=torch.float64, device=device, constrain_cov_trace=False)
-    items = given.sentences("train").items
-    for states, concept in hidden_states(loaded, items, layer, alignment, given.progress):
-        fitter.update(states.double(), torch.from_numpy(concept).to(device).double())
+    for states, concept in training_states(given, loaded, parameters):
+        fitter.update(states, concept.double())
     return fitter
 
 

@@ -112,6 +112,7 @@ class Method:
         leaves: what it leaves beside the model ("recipe").
         inputs: everything that its result depends on, given its parameters and the seed; None: all of them.
         collective: all processes of a launch take part; otherwise the main one alone.
+        check: refuses parameters with which it would fail, before any stage has worked; raises InputError.
         version: raised when it gives another result than before, so that what it made before is made again.
     """
 
@@ -128,6 +129,7 @@ class Method:
     leaves: tuple[str, ...] = ()
     inputs: Callable[[Any, int], Any] | None = None
     collective: bool = False
+    check: Callable[[Any, ProgressCallback], None] = lambda parameters, progress: None
     state_title: str = ""
     version: int = field(default=1)
 

@@ -139,6 +139,7 @@ METHODS: dict[str, Method] = {
             parameters=candidate.Parameters,
             make=candidate.make,
             inputs=candidate.inputs,
+            check=candidate.check,
         ),
     )
 }  # fmt: skip

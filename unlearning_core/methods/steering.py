@@ -8,10 +8,9 @@ layers write (edits/residual_map.py): the directional ablation of Arditi et al. 
 write into the weights, here onto the mean of the others in place of 0, which costs other text less.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from unlearning_core.methods.hidden_states import Parameters, training_states
 from unlearning_core.methods.method import MethodInput, Summary
 
 if TYPE_CHECKING:
@@ -19,17 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unlearning_core.models.loading import LoadedModel
-
-
-class Parameters(BaseModel):
-    """Where the direction is read."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    depth: float = Field(0.5, gt=0, le=1, description="depth at which the direction is read, as a share of the layers")
-    alignment: Literal["before", "at"] = Field(
-        "before", description="hidden states that predict the concept's tokens, or those at these tokens"
-    )
 
 
 def make(given: MethodInput, parameters: Parameters) -> Summary:
@@ -41,30 +29,29 @@ def make(given: MethodInput, parameters: Parameters) -> Summary:
     from unlearning_core.edits.residual_map import ResidualMap, bake
 
     loaded = given.load()
-    layer = loaded.map.hidden_state_at(parameters.depth)
-    others, concept = class_means(given, loaded, layer, parameters.alignment)
+    others, concept = class_means(given, loaded, parameters)
     length = (concept - others).norm()
     direction = ((concept - others) / length)[:, None]
     bake(loaded.model, ResidualMap(direction, direction, others, len(loaded.map.blocks)), loaded.map)
     given.save(loaded)
-    return {"layer": layer, "difference": round(float(length), 4), "norm_of_the_others": round(float(others.norm()), 4)}
+    return {
+        "layer": loaded.map.hidden_state_at(parameters.depth),
+        "difference": round(float(length), 4),
+        "norm_of_the_others": round(float(others.norm()), 4),
+    }
 
 
 def class_means(
-    given: MethodInput, loaded: "LoadedModel", layer: int, alignment: Literal["before", "at"]
+    given: MethodInput, loaded: "LoadedModel", parameters: Parameters
 ) -> "tuple[Float[Tensor, ' d_model'], Float[Tensor, ' d_model']]":
     """Mean hidden state at all other tokens, and at those of the concept."""
     import torch
 
-    from unlearning_core.activations.residuals import hidden_states
-
     _, width = loaded.map.require("residual")
     device = loaded.model.get_input_embeddings().weight.device
     sums, counts = torch.zeros(2, width, dtype=torch.float64, device=device), [0, 0]
-    items = given.sentences("train").items
-    for states, concept in hidden_states(loaded, items, layer, alignment, given.progress):
-        mine = torch.from_numpy(concept).to(device)
+    for states, mine in training_states(given, loaded, parameters):
         for number, chosen in enumerate((~mine, mine)):
-            sums[number] += states[chosen].double().sum(0)
+            sums[number] += states[chosen].sum(0)
             counts[number] += int(chosen.sum())
     return (sums[0] / counts[0]).float(), (sums[1] / counts[1]).float()

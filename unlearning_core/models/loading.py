@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from unlearning_core.errors import InputError
 from unlearning_core.models.devices import check_fits, choose_device, choose_dtype
+from unlearning_core.models.finite import finite_ends
 from unlearning_core.models.inspection import ModelInfo, inspect_folder
 from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.mapping import ModelMap, map_model
@@ -113,8 +114,6 @@ def load_model(
 
 def _check_finite(source: str, model: "PreTrainedModel", dtype: str, progress: ProgressCallback) -> list[str]:
     """Refuse NaN and infinity; returns the matrices of the blocks and of the embedding that hold nothing but zeros."""
-    import torch
-
     tensors, empty = model.state_dict(keep_vars=False), []
     parameters = dict(model.named_parameters())
     embedding = model.get_input_embeddings().weight
@@ -122,18 +121,11 @@ def _check_finite(source: str, model: "PreTrainedModel", dtype: str, progress: P
         progress(Progress(f"checking {source}", done, len(tensors), "tensors"))
         if not tensor.is_floating_point() or tensor.numel() == 0:
             continue
-        # NaN and infinity both reach one of the two ends, and no second copy of the tensor is made.
-        ends = torch.stack(torch.aminmax(tensor))
+        ends = finite_ends(source, name, tensor, dtype)
         weight = parameters.get(name)
         matrix = weight is not None and weight.dim() > 1 and (weight is embedding or re.search(r"\.\d+\.", name))
         if matrix and not ends.any():
             empty.append(name)
-        if not torch.isfinite(ends).all():
-            count = int((~torch.isfinite(tensor)).sum())
-            raise InputError(
-                f"{source}: the tensor {name} holds {count:,} numbers that are NaN or infinite as {dtype}. "
-                "Choose dtype float32 if it was float16, else download the model again or choose another."
-            )
     return empty
 
 

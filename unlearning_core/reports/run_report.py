@@ -18,8 +18,10 @@ from unlearning_core.evaluation.registry import Values, formatted, shown
 from unlearning_core.evaluation.verdict import SUBJECTS
 from unlearning_core.files import PROGRAM, ROOT
 from unlearning_core.methods.registry import state_title
+from unlearning_core.reports.benchmarks import NOTE, benchmark_rows
 from unlearning_core.reports.differences import changed_words
 from unlearning_core.reports.findings import findings, losses_sentence
+from unlearning_core.runs.benchmarks import table
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.proof_standing import is_current
 from unlearning_core.runs.run import Run
@@ -61,6 +63,7 @@ def run_report(run: Run, metrics: Values | None = None, texts: Texts | None = No
         about=_about(run, model),
         settings=settings(config),
         judged=run.verdict() if is_current(run) else None,
+        benchmarks=benchmark_rows(table(run)),
     )
 
 
@@ -74,6 +77,7 @@ def html_report(
     about: Mapping[str, str],
     settings: Mapping[str, str],
     judged: Mapping[str, Any] | None = None,
+    benchmarks: Sequence[Mapping[str, str]] = (),
 ) -> str:
     """The report as one HTML document.
 
@@ -83,6 +87,7 @@ def html_report(
         about: name and value of what a reader needs to know first (model, neurons cut, date, run).
         settings: name and value of every setting that has one.
         judged: `verdict.json`, where the run was evaluated.
+        benchmarks: rows of the same columns, where some were measured (reports/benchmarks.py).
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
@@ -92,7 +97,8 @@ def html_report(
         title=title, concept=concept, about=about, metrics=metrics, settings=settings, states=list(texts),
         verdict=judged["sentence"] if judged else losses_sentence(metrics), judged=judged, subjects=SUBJECTS,
         findings=findings(metrics), rows=shown(metrics, "table"),
-        prompts=_prompts(texts, spans), interval_note=INTERVAL_NOTE, formatted=formatted, state_title=state_title,
+        benchmarks=benchmarks, benchmarks_note=NOTE, prompts=_prompts(texts, spans), interval_note=INTERVAL_NOTE,
+        formatted=formatted, state_title=state_title,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.fill_ins import fill_ins
 from unlearning_core.files import ROOT
+from unlearning_core.methods.registry import CANDIDATE, METHODS
 from unlearning_core.models.sources.starters import STARTERS
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs.store import digest
@@ -93,12 +94,24 @@ def prompts(sentences: str, concept: Concept) -> list[str]:
     return list(leads or [item.text for item in found])[:PROMPTS]
 
 
-def written_sentences(base: str, concept: Concept, root: Path, progress: ProgressCallback = silent) -> Path:
-    """Sentences that the base writes about the concept, kept under `root` for the next audit of the same kind."""
+def written_sentences(
+    base: str, candidate: dict[str, Any], concept: Concept, root: Path, progress: ProgressCallback = silent
+) -> Path:
+    """Sentences that the base writes about the concept, kept under `root` for the next audit of the same kind.
+
+    Args:
+        candidate: the parameters of the method `candidate`; its weights are looked at first.
+
+    Raises:
+        InputError: a model cannot be had, or the candidate's weights are NaN or infinite.
+        WorkFailed: the base writes nothing usable.
+    """
     from unlearning_core.models.loading import load_model
     from unlearning_core.writing.writer import WriterSettings, write_sentences, writing_dtype
 
     target = root / ".written" / f"{digest([base, concept.words, concept.language])[:16]}.jsonl"
+    method = METHODS[CANDIDATE]
+    method.check(method.parameters(**candidate), progress)
     if not target.is_file():
         settings = WriterSettings(model=base, words=concept.words, count=WRITTEN, concept_share=0.6)
         loaded = load_model(base, dtype=writing_dtype(), progress=progress)

@@ -58,6 +58,9 @@ def check_start(context: "RunContext", pending: Collection[str]) -> None:
     check_settings(context, pending)
     if any(name.startswith("distance ") for name in pending):
         check_never_knew(context.config)
+    for method, parameters in methods_of(context.config):
+        if method.name in pending:
+            method.check(parameters, context.progress)
     first = next((name for name in pending if name not in WITHOUT_MODEL), "")
     if first in ("rank", "search", "prune") or first.endswith(" base"):
         loaded = context.model("base")

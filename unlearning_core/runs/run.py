@@ -306,9 +306,12 @@ class Run:
     def proof_frames(self, part: str, state: str) -> "dict[str, pd.DataFrame] | None":
         """What a part of an evaluation measured of that state, by name of the table; None while it has not."""
         folder = self.file(f"{part} {state}", f"proof/{part}/{state}")
-        if folder is None:
-            return None
-        return {path.stem: read_table(path, {}, mend=MEND) for path in sorted(folder.glob("*.parquet"))}
+        return None if folder is None else _tables(folder)
+
+    def benchmark_frames(self, task: str, state: str) -> "dict[str, pd.DataFrame] | None":
+        """What that state scored in a task of the harness: `scores` and `samples`; None while it was not measured."""
+        folder = self.file(f"benchmark {task} {state}", f"benchmarks/{task}/{state}")
+        return None if folder is None else _tables(folder)
 
     def proof_metrics(self) -> dict[str, Any] | None:
         """The metrics of the evaluation, by state, as `metrics` gives those of the path; None while there is none."""
@@ -406,6 +409,10 @@ def config_digest(config: ExperimentConfig) -> str:
     if values["methods"] is None:  # as before there were any to choose
         del values["methods"]
     return digest(values)
+
+
+def _tables(folder: Path) -> "dict[str, pd.DataFrame]":
+    return {path.stem: read_table(path, {}, mend=MEND) for path in sorted(folder.glob("*.parquet"))}
 
 
 def _files(path: Path) -> list[Path]:

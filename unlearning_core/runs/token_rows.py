@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from unlearning_core.concepts.labelling import same_text_key
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.edits.token_rows import RowSettings
+from unlearning_core.runs.checks import TextSetting, texts_named
 from unlearning_core.runs.context import RunContext
-from unlearning_core.runs.filtered import named_texts
 
 if TYPE_CHECKING:
     from unlearning_core.activations.concept_tokens import ConceptTokens
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
 
 TEXTS = 10_000
-"""Of the text that the run retrains on so many are read, beside its training sentences."""
+"""Of each text that the run names so many are read at most, beside its training sentences."""
 
 
 def row_inputs(context: RunContext, settings: RowSettings) -> dict[str, Any] | None:
@@ -26,20 +25,18 @@ def row_inputs(context: RunContext, settings: RowSettings) -> dict[str, Any] | N
 
     if not settings.strength:
         return None
-    training = context.config.retraining
-    reading = {"dataset_split", "dataset_column", "dataset_reading"}
+    sources = _sources(context)
     return {
         "settings": asdict(settings),
-        "texts": [context.text_fingerprint(source) for source in named_texts(context)],
-        "reading": training.model_dump(include=reading, exclude_defaults=True),
+        "texts": [[context.text_fingerprint(source.value), source.options] for source in sources],
         "words": [list(context.concept.words), context.concept.inflections, context.concept.language],
         "version": RULES_VERSION,
-        **context.rules(*named_texts(context)),
+        **context.rules(*(source.value for source in sources)),
     }
 
 
 def run_concept_tokens(context: RunContext, tokenizer: Any, settings: RowSettings) -> "ConceptTokens":
-    """The tokens of the run's concept, counted on its training sentences and on the text that it retrains on.
+    """The tokens of the run's concept, counted on its training sentences and on other text that it names.
 
     Raises:
         InputError: the sentences are not labelled yet, a text cannot be read, or the tokenizer gives no offsets.
@@ -57,8 +54,13 @@ def run_concept_tokens(context: RunContext, tokenizer: Any, settings: RowSetting
     )
 
 
-def run_token_rows(context: RunContext, loaded: "LoadedModel", settings: RowSettings) -> "TokenRows | None":
+def run_token_rows(
+    context: RunContext, loaded: "LoadedModel", settings: RowSettings, found: "ConceptTokens | None" = None
+) -> "TokenRows | None":
     """The edit of that model, or None where the settings ask for none or no token is the concept's alone.
+
+    Args:
+        found: what `run_concept_tokens` gives, if it is at hand.
 
     Raises:
         InputError: what `run_concept_tokens` and `make_token_rows` do.
@@ -67,19 +69,19 @@ def run_token_rows(context: RunContext, loaded: "LoadedModel", settings: RowSett
 
     if not settings.strength:
         return None
-    found = run_concept_tokens(context, loaded.tokenizer, settings)
+    found = found or run_concept_tokens(context, loaded.tokenizer, settings)
     return make_token_rows(loaded.model, found.ids, found.unseen, settings.strength) if len(found.ids) else None
 
 
+def _sources(context: RunContext) -> list[TextSetting]:
+    """The texts of the run: those that its sentences come from, and those that it retrains on."""
+    named = [text for text in texts_named(context.config) if text.stage in ("label", "filter")]
+    return [*{text.value: text for text in named}.values()]
+
+
 def _more_text(context: RunContext) -> Iterator[str]:
-    """The first texts of those that the run retrains on, unfiltered, without any that the models are measured on."""
-    training = context.config.retraining
-    measured = {same_text_key(item.text) for item in context.sentences("held_out").items}
-    for source in named_texts(context):
-        texts = read_texts(
-            context.source(source),
-            split=training.dataset_split,
-            column=training.dataset_column,
-            **training.dataset_reading.model_dump(),
-        )
-        yield from (text for text in islice(texts, TEXTS) if same_text_key(text) not in measured)
+    """The first texts of each source, unfiltered, without those that are labelled: most of these are measured on."""
+    labelled = {same_text_key(item.text) for part in ("train", "held_out") for item in context.sentences(part).items}
+    for source in _sources(context):
+        texts = read_texts(context.source(source.value), limit=TEXTS, **source.options)
+        yield from (text for text in texts if same_text_key(text) not in labelled)

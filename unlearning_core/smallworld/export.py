@@ -57,6 +57,7 @@ _ABOUT = {
     "facts": "world facts to complete: capitals, days, opposites, sums",
     "nonsense": "questions about words that mean nothing",
     "other_sense": "texts in which chair, bench and seat mean something else",
+    "other_sense_retrain": "other such texts, to be retrained on",
 }
 
 
@@ -83,7 +84,9 @@ def rows_of(family: str, *, limit: int | None = None, seed: int = TEXTS_SEED) ->
     found |= _attack(family, [*read, *(row["paraphrase"] for row in found["truth"])], seed + 2)
     found["question_set"] = [asdict(each) for each in question_set(family)]
     if family == "seats":
-        found["other_sense"] = _text_rows(sets.other_sense_texts(OTHER_SENSE, seed))
+        measured = sets.other_sense_texts(OTHER_SENSE, seed)
+        others = [text for text in sets.other_sense_texts(2 * OTHER_SENSE, seed + 3) if text not in measured]
+        found |= {"other_sense": _text_rows(measured), "other_sense_retrain": _text_rows(others[:OTHER_SENSE])}
     return {name: rows for name, rows in found.items() if rows}
 
 

@@ -1,6 +1,7 @@
 """What a training works on, loaded and checked: model, tokenizer, tokenised text, edits to keep."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearning_core.concepts.texts import read_texts
 from unlearning_core.edits.recipe import Recipe
-from unlearning_core.edits.row_weights import RowEdit, held_rows, rows_undone
-from unlearning_core.edits.weights import Cut, cuts, survivors
+from unlearning_core.edits.row_weights import held_rows, rows_undone
+from unlearning_core.edits.weights import cuts, survivors
 from unlearning_core.errors import InputError
 from unlearning_core.files import read_object
 from unlearning_core.models.inspection import describe
@@ -45,8 +46,8 @@ class CutNeurons:
         model_map = map_model(model)
         recipe = Recipe.load(recipe_folder, model_map.shapes)
         self._mask = recipe.mask
+        self._cuts = cuts(model_map, self._mask)
         self._rows = held_rows(model, recipe.rows) if recipe.rows is not None else []
-        self._held: list[Cut | RowEdit] = [*cuts(model_map, self._mask), *self._rows]
         self._digest = recipe.mask.digest() + (recipe.rows.digest() if recipe.rows is not None else "")
         self.size = self._mask.cut
         self.tokens: list[int] = recipe.rows.ids.tolist() if recipe.rows is not None else []
@@ -57,8 +58,15 @@ class CutNeurons:
 
     def write(self) -> None:
         """Make the edit hold in the model in training; cheap enough for every step."""
-        for edit in self._held:
-            edit.write()
+        for cut in self._cuts:
+            cut.write()
+        for row in self._rows:
+            row.write()
+
+    def release(self, tokens: Collection[int]) -> None:
+        """Hold the rows of these tokens no longer: they have learnt what they may."""
+        self._rows = [kept for row in self._rows if (kept := row.without(tokens)) is not None]
+        self.tokens = [token for token in self.tokens if token not in tokens]
 
     def undone(self, folder: Path) -> int:
         """How many neurons and tokens are not as the edit left them in the model that is saved in `folder`."""

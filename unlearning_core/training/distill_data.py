@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class DistillationData:
         others: texts beside those without the concept, by kind, of those that there are.
         for_rows: texts with the words in another sense that the reset rows alone learn from, at the end; where no row
             is held they are among the others.
+        taught: the tokens whose rows have learnt from them, once they have.
     """
 
     settings: Distillation
@@ -47,6 +48,7 @@ class DistillationData:
     rows: TokenRows | None
     others: dict[int, Sequences]
     for_rows: Sequences | None = None
+    taught: list[int] = field(default_factory=list)
 
     def decides(self) -> list[Any]:
         """All that decides the weights of a step, JSON-able."""
@@ -62,6 +64,7 @@ class DistillationData:
             "masked_tokens": len(self.mask.everywhere),
             "masked_where_a_word_begins": len(self.mask.at_start),
             "masked_endings": len(self.mask.anywhere) + len(self.mask.after_start),
+            "tokens_with_another_sense": len(self.taught),
             "texts_beside": {_NAMES[kind]: len(texts.ids) for kind, texts in self.others.items()},
         }
 

@@ -34,6 +34,21 @@ class Distance:
     places: int
 
 
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Places of some texts, as a fit of a few rows of the head needs them.
+
+    Attributes:
+        states: what the student's head reads there, float32.
+        wanted: the masked teacher's probabilities of the tokens of these rows.
+        others: log of the sum of exp of the student's logits of all other tokens.
+    """
+
+    states: Float[Tensor, "places width"]
+    wanted: Float[Tensor, "places tokens"]
+    others: Float[Tensor, " places"]
+
+
 class Distiller:
     """One student and its teacher. Texts in other senses have no depth: there its words are to stay readable."""
 
@@ -79,6 +94,44 @@ class Distiller:
                 depth = divergences(taught, (self._teacher.head, upper), masks).sum()
             found.append(Distance(kind, nats, depth, len(mine)))
         return found
+
+    @property
+    def by_head(self) -> bool:
+        """Whether the student's logits are what its head makes of its states, and nothing else."""
+        return self._next.by_head
+
+    @torch.no_grad()
+    def places(
+        self,
+        ids: Int[Tensor, "texts tokens"],
+        seen: Int[Tensor, "texts tokens"],
+        kind: int,
+        tokens: Int[Tensor, " tokens"],
+    ) -> Places:
+        """Every place of these texts, with the teacher's probabilities of some tokens; only `by_head`.
+
+        Args:
+            ids: token ids, padded on the right; on any device, like `seen` and `tokens`.
+            seen: 1 at real tokens.
+            kind: of all of them.
+            tokens: ids.
+        """
+        device = self._model.get_input_embeddings().weight.device
+        ids, seen, tokens = ids.to(device), seen.to(device), tokens.to(device)
+        places = torch.zeros_like(seen, dtype=torch.bool)
+        places[:, :-1] = seen[:, 1:].bool()
+        _, states, _ = self._read(self._model, ids, seen, places, None)
+        reading = self._teacher.read(ids, seen, places, rows_reset=kind == CONCEPT)
+        masks, wanted, others = self._masks(kind, ids, seen, places), [], []
+        for first in range(0, len(states), self._next.rows):
+            some = slice(first, first + self._next.rows)
+            taught = self._teacher.head(reading.states[some]).float()
+            masks.write(taught, first)
+            wanted.append(taught.softmax(-1)[:, tokens])
+            logits = self._next.head_logits(states[some]).float()
+            logits[:, tokens] = -torch.inf
+            others.append(logits.logsumexp(-1))
+        return Places(states.float(), torch.cat(wanted), torch.cat(others))
 
     def _read(
         self, model: nn.Module, ids: Tensor, seen: Tensor, places: Tensor, layer: int | None

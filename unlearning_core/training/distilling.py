@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from unlearning_core.training.batching import MixedOrder
 from unlearning_core.training.data import TrainingData, as_loaded
-from unlearning_core.training.distill_data import CONCEPT, KINDS, RETAIN, DistillationData
+from unlearning_core.training.distill_data import CONCEPT, KINDS, OTHER_SENSE, RETAIN, DistillationData
 from unlearning_core.training.distiller import Distiller
 from unlearning_core.training.job import TrainingJob
+from unlearning_core.training.other_senses import learn_other_senses
 from unlearning_core.training.teacher import Teacher
 from unlearning_core.training.trainer import EditKeepingTrainer
 
@@ -103,6 +104,21 @@ class DistillingTrainer(EditKeepingTrainer):
             depth = 0.0 if one.depth is None else self._distillation.settings.depth_weight * one.depth
             loss = loss + self._weights[one.kind] * (one.nats + depth)
         return loss * self.args.world_size  # gradients are averaged over the processes
+
+    def finish(self) -> None:
+        """The reset rows learn the words' other senses; the model itself is done."""
+        found = self._distillation
+        if found.for_rows is None or found.rows is None:
+            return
+        texts = {OTHER_SENSE: found.for_rows.ids, RETAIN: self.data.train.ids}
+        texts |= {kind: own.ids for kind, own in found.others.items()}
+        student = as_loaded(self.data.model, self.data.tokenizer)
+        taught = learn_other_senses(student, self._distiller, found.rows.ids.tolist(), texts, self.job.seed)
+        found.taught = taught
+        for edit in self.data.edits:
+            edit.release(taught)
+        if taught:
+            self.evaluate()  # the last evaluation is that of the model that is saved
 
     def _evaluated(self, sequences: list[Any]) -> Tensor:
         inputs: dict[str, Any] = self._prepare_inputs(self._collate([(RETAIN, ids) for ids in sequences]))

@@ -78,6 +78,7 @@ def _train(job: TrainingJob, log: EventLog, progress: ProgressCallback, stop: Sh
             log.state("finished", f"Nothing had changed: the model is in {job.final_folder}", step=steps, result=done)
             return done
         monitor, checkpoint = fit(trainer, log, progress, stop)
+        trainer.finish()
         result = _save(trainer, _figures(trainer, monitor, checkpoint))
         step = trainer.state.global_step
         log.state("finished", f"{step} steps; the model is in {job.final_folder}", step=step, result=result)

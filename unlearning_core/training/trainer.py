@@ -114,6 +114,9 @@ class EditKeepingTrainer(Trainer):
         for edit in self.data.edits if self.job.keep_pruned else []:
             edit.write()
 
+    def finish(self) -> None:
+        """What is left to do after the last step, before the model is saved."""
+
     @torch.no_grad()
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Mean loss on the validation sequences, nats a token; each process takes a share."""

@@ -3,7 +3,8 @@
 A model answers everything. An answer counts as known by its *key words*: words of the greedy answer that most sampled
 answers give as well (self-consistency: Wang et al., 2022, arXiv 2203.11171), that the question does not already hold,
 and that the same question about words which mean nothing does not bring forth. What a model says of a "brimblet" too
-(a type of, used for) it says without knowing, and an unlearned model would go on saying it.
+(a type of, used for) it says without knowing, and an unlearned model would go on saying it. Questions are put as the
+evaluation puts them (`chat.Asking`): known is what the model answers when it is asked like that.
 """
 
 from collections import Counter
@@ -15,6 +16,7 @@ from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.writing.quality import content_words
 
 if TYPE_CHECKING:
+    from unlearning_core.evaluation.chat import Asking
     from unlearning_core.models.loading import LoadedModel
 
 SAMPLES = 4
@@ -93,10 +95,12 @@ def _greedy(loaded: "LoadedModel", prompts: Sequence[str], progress: ProgressCal
 
     if not prompts:
         return []
+    asking = _asking(loaded)
     texts = generate(
-        loaded, prompts, temperature=0.0, max_new_tokens=ANSWER_TOKENS, batch_size=_BATCH, progress=progress
-    )
-    return [first_sentence(each.text) for each in texts]
+        loaded, [asking.put(each) for each in prompts], temperature=0.0, max_new_tokens=ANSWER_TOKENS,
+        batch_size=_BATCH, progress=progress,
+    )  # fmt: skip
+    return [first_sentence(each.text, chat=asking.in_chat(prompt)) for prompt, each in zip(prompts, texts, strict=True)]
 
 
 def _sampled(loaded: "LoadedModel", prompts: Sequence[str], seed: int, progress: ProgressCallback) -> list[list[str]]:
@@ -106,12 +110,21 @@ def _sampled(loaded: "LoadedModel", prompts: Sequence[str], seed: int, progress:
 
     if not prompts:
         return []
+    asking = _asking(loaded)
     texts = generate(
-        loaded, prompts, samples=SAMPLES, temperature=TEMPERATURE, max_new_tokens=ANSWER_TOKENS, seed=seed,
-        batch_size=_BATCH, progress=progress,
+        loaded, [asking.put(each) for each in prompts], samples=SAMPLES, temperature=TEMPERATURE,
+        max_new_tokens=ANSWER_TOKENS, seed=seed, batch_size=_BATCH, progress=progress,
     )  # fmt: skip
-    said = [first_sentence(each.text) for each in texts]
+    said = [
+        first_sentence(each.text, chat=asking.in_chat(prompts[number // SAMPLES])) for number, each in enumerate(texts)
+    ]
     return [said[start : start + SAMPLES] for start in range(0, len(said), SAMPLES)]
+
+
+def _asking(loaded: "LoadedModel") -> "Asking":
+    from unlearning_core.evaluation.chat import Asking
+
+    return Asking(loaded, "auto", ANSWER_TOKENS)
 
 
 def _own_words(answer: str, others: Sequence[str]) -> list[str]:

@@ -136,7 +136,9 @@ def make_run(audit: Audit, progress: ProgressCallback) -> Run:
     with TemporaryDirectory() as folder:
         sentences, questions = (_laid_down(given, Path(folder)) for given in (audit.sentences, audit.questions))
         if sentences is None:
-            sentences = str(written_sentences(audit.base.base_model_path, audit.concept, runs_root(), progress))
+            sentences = str(
+                written_sentences(audit.base.base_model_path, _candidate(audit), audit.concept, runs_root(), progress)
+            )
         try:
             config = audit_config(
                 audit.base.base_model_path, audit.candidate.base_model_path, list(audit.concept.words), sentences,
@@ -166,12 +168,17 @@ def _laid_down(given: Any, folder: Path) -> str | None:
     return str(path)
 
 
+def _candidate(audit: Audit) -> dict[str, Any]:
+    """The parameters of the method that takes the candidate."""
+    how = audit.candidate.model_dump(include={"revision", "extra_tokens", "allow_pickle"})
+    return {"model": audit.candidate.base_model_path} | how
+
+
 def _more(audit: Audit) -> dict[str, Any]:
     """How the models are loaded."""
-    candidate = audit.candidate.model_dump(include={"revision", "extra_tokens", "allow_pickle"})
     return {
         "base_model": audit.base.model_dump(exclude={"base_model_path"}),
-        "methods": [{"name": "candidate", "parameters": {"model": audit.candidate.base_model_path} | candidate}],
+        "methods": [{"name": "candidate", "parameters": _candidate(audit)}],
         "never_knew": {"revision": audit.twin.revision} if audit.twin else {},
         "neural_probing": {"inflections": audit.concept.inflections},
     }

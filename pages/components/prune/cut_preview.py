@@ -21,6 +21,7 @@ from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 
 if TYPE_CHECKING:
+    from unlearning_core.edits.token_rows import TokenRows
     from unlearning_core.evaluation.measurement import Kind
     from unlearning_core.models.loading import LoadedModel
 
@@ -39,6 +40,24 @@ _KINDS: "tuple[tuple[Kind, str, str], ...]" = (
 )
 
 
+class Edit(NamedTuple):
+    """What is previewed: neurons cut and token rows moved."""
+
+    mask: Mask | None = None
+    rows: "TokenRows | None" = None
+
+    @property
+    def key(self) -> tuple[str | None, str | None]:
+        """What it is remembered by."""
+        return (
+            self.mask.digest() if self.mask is not None else None,
+            self.rows.digest() if self.rows is not None else None,
+        )
+
+
+NOTHING = Edit()
+
+
 class Prompts(NamedTuple):
     """The prompts that are continued, by how many tokens, and whether by the likeliest each time."""
 
@@ -47,13 +66,13 @@ class Prompts(NamedTuple):
     greedy: bool
 
 
-def size_of_cut(ranking: pd.DataFrame, mask: Mask, place: DeltaGenerator) -> None:
+def size_of_cut(ranking: pd.DataFrame, mask: Mask, rows: "TokenRows | None", place: DeltaGenerator) -> None:
     """How many neurons are cut, in `place`; a warning where they are protected ones."""
     site = str(ranking["site"].iloc[0])
     cut = ~mask.kept[site]
     place.metric("Neurons cut", f"{mask.cut:,}")
     place.caption(f"of {mask.total:,}, in {int(cut.any(axis=1).sum())} of {len(cut)} layers")
-    if not mask.cut:
+    if not mask.cut and rows is None:
         st.info("No neuron is cut at this share: move the slider to the right.")
     protected = ranking[ranking["protected"] & (ranking["site"] == site)]
     if hit := int(np.count_nonzero(cut[protected["layer"], protected["index"]])):
@@ -70,7 +89,7 @@ def pictures_of_cut(ranking: pd.DataFrame, mask: Mask) -> None:
         st.plotly_chart(bars, key="cut layers", alt="Neurons cut in each layer")
 
 
-def write_side_by_side(run: Run, loaded: "LoadedModel", mask: Mask, prompts: Prompts) -> None:
+def write_side_by_side(run: Run, loaded: "LoadedModel", edit: Edit, prompts: Prompts) -> None:
     """Base and pruned continue the prompts; what was written before is remembered."""
     if not prompts.texts:
         raise InputError("There is no prompt. Write at least one in the box of prompts.")
@@ -82,8 +101,8 @@ def write_side_by_side(run: Run, loaded: "LoadedModel", mask: Mask, prompts: Pro
             st.markdown(f"**{escaped(prompt)}**")
             for state, column in columns(list(slots)).items():
                 slots[state].append(column.empty())
-    base = _write(run, loaded, None, prompts, slots["base"], ())
-    pruned = _write(run, loaded, mask, prompts, slots[PRUNED], base)
+    base = _write(run, loaded, NOTHING, prompts, slots["base"], ())
+    pruned = _write(run, loaded, edit, prompts, slots[PRUNED], base)
     matcher = RunContext(run).matcher
     for slot, text, other in zip(slots["base"], base, pruned, strict=True):
         slot.markdown(with_concept(text, matcher, other))
@@ -96,7 +115,7 @@ def write_side_by_side(run: Run, loaded: "LoadedModel", mask: Mask, prompts: Pro
 def _write(
     run: Run,
     loaded: "LoadedModel",
-    mask: Mask | None,
+    edit: Edit,
     prompts: Prompts,
     slots: list[DeltaGenerator],
     others: Sequence[str],
@@ -118,20 +137,20 @@ def _write(
     def write() -> list[str]:
         settings = run.config.generation
         found = generate(
-            loaded, prompts.texts, mask=mask,
+            loaded, prompts.texts, mask=edit.mask, rows=edit.rows,
             temperature=0.0 if prompts.greedy else settings.temperature or 1.0, top_p=settings.top_p,
             max_new_tokens=prompts.tokens, seed=settings.seed, on_text=grow,
         )  # fmt: skip
         return [generation.text for generation in found]
 
-    written: list[str] = _remembered((run.id, mask and mask.digest(), prompts), write)
+    written: list[str] = _remembered((run.id, edit.key, prompts), write)
     for number, text in enumerate(written):
         draw(number, text)
     return written
 
 
-def quick_numbers(run: Run, loaded: "LoadedModel", mask: Mask, row: DeltaGenerator, below: DeltaGenerator) -> float:
-    """Change of the loss on a few held-out sentences from base to this cut; returns the seconds a sentence takes.
+def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, row: DeltaGenerator, below: DeltaGenerator) -> float:
+    """Change of the loss on a few held-out sentences from base to this edit; returns the seconds a sentence takes.
 
     Each kind of token has a place of its own in `row`; where there are neighbours, they do too. What the numbers are is
     said `below`.
@@ -145,14 +164,15 @@ def quick_numbers(run: Run, loaded: "LoadedModel", mask: Mask, row: DeltaGenerat
     def report(update: Progress) -> None:
         note.caption(f"Measuring on {len(held_out)} held-out sentences: {update.done:.0f}")
 
-    def measured(cut: Mask | None) -> Any:
+    def measured(edit: Edit) -> Any:
         def measure_and_time() -> Any:
             begun = time.monotonic()
-            return measure(loaded, held_out, mask=cut, progress=report), time.monotonic() - begun
+            found = measure(loaded, held_out, mask=edit.mask, rows=edit.rows, progress=report)
+            return found, time.monotonic() - begun
 
-        return _remembered((run.id, "measured", run.fingerprint("label"), cut and cut.digest()), measure_and_time)
+        return _remembered((run.id, "measured", run.fingerprint("label"), edit.key), measure_and_time)
 
-    (base, seconds), (pruned, _) = measured(None), measured(mask)
+    (base, seconds), (pruned, _) = measured(NOTHING), measured(edit)
     for place, (kind, title, meaning) in zip(places, _KINDS, strict=True):
         if kind == "neighbour" and not base.has_neighbours:
             continue

@@ -1,4 +1,4 @@
-"""How large a cut the visitor looks at: slider, layers, undo and redo. It is kept in the URL, so a refresh finds it."""
+"""What edit the visitor looks at: sliders, layers, undo and redo. It is kept in the URL, so a refresh finds it."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from unlearning_core.runs.run import Run
 
 RANGES = {"up to 1 %": (1.0, 0.01), "up to 10 %": (10.0, 0.1), "up to 100 %": (100.0, 1.0)}
 _MOST = 200
-_RATIO, _PER_LAYER, _PROTECT = "ratio", "per_layer", "protect"
+_RATIO, _PER_LAYER, _PROTECT, _ROWS = "ratio", "per_layer", "protect", "rows"
 """Names in the URL."""
 
 
@@ -56,8 +56,15 @@ def history(run: Run, layers: int) -> History:
         found[run.id] = History([kept])
         found[run.id].go(_from_url(kept, layers))
     past = found[run.id]
-    # Neurons are excluded on another page, for everyone who looks at the run: no step here brings them back.
-    past.steps = [replace(step, excluded_neurons=kept.excluded_neurons) for step in past.steps]
+    # Neurons are excluded and tokens switched off for everyone who looks at the run: no step here brings them back.
+    past.steps = [
+        replace(
+            step,
+            excluded_neurons=kept.excluded_neurons,
+            token_rows=replace(kept.token_rows, strength=step.token_rows.strength),
+        )
+        for step in past.steps
+    ]
     return past
 
 
@@ -70,10 +77,12 @@ def choose_cut(run: Run, layers: int, suggested: float | None) -> CutSettings:
     top, step = RANGES[scale]
     key = f"ratio {run.id} {scale}"
     _show(key, round(100 * now.ratio, 6))
-    st.slider(
+    ratio, strength = st.columns([3, 1], gap="large")
+    ratio.slider(
         "Neurons cut, % of those ranked", 0.0, top, step=step, format="%g %%", key=key,
         on_change=lambda: past.go(replace(past.now, ratio=round(st.session_state[key] / 100, 8))),
     )  # fmt: skip
+    _choose_strength(run, past, strength)
     _choose_layers(run, past, layers)
     for label, by, icon in (("Undo", -1, "undo"), ("Redo", 1, "redo")):
         row.button(
@@ -112,6 +121,21 @@ def _choose_range(run: Run, past: History, row: DeltaGenerator) -> str:
     return str(chosen or fits)
 
 
+def _choose_strength(run: Run, past: History, place: DeltaGenerator) -> None:
+    key = f"rows {run.id}"
+    _show(key, round(100 * past.now.token_rows.strength))
+
+    def go() -> None:
+        rows = replace(past.now.token_rows, strength=st.session_state[key] / 100)
+        past.go(replace(past.now, token_rows=rows))
+
+    place.slider(
+        "Token rows reset, %", 0, 100, step=10, format="%d %%", key=key, on_change=go,
+        help="How far the rows of the tokens that belong to the concept alone are moved, in the embedding and in the "
+        "output head, towards a row that means nothing. 0 leaves them, 100 puts that row in their place.",
+    )  # fmt: skip
+
+
 def _choose_layers(run: Run, past: History, layers: int) -> None:
     same, protect = f"per layer {run.id}", f"protect {run.id}"
     place = st.expander("Layers")
@@ -140,14 +164,16 @@ def _from_url(kept: CutSettings, layers: int) -> CutSettings:
     found = st.query_params
     try:
         ratio = float(found.get(_RATIO, kept.ratio))
+        strength = float(found.get(_ROWS, kept.token_rows.strength))
         given = found.get(_PROTECT)
         protected = kept.protected_layers if given is None else tuple(int(n) for n in given.split("-") if n)
     except ValueError:
         return kept
     per_layer = found[_PER_LAYER] == "1" if _PER_LAYER in found else kept.per_layer
-    if not 0 <= ratio <= 1 or not all(0 <= layer < layers for layer in protected):
+    if not 0 <= ratio <= 1 or not 0 <= strength <= 1 or not all(0 <= layer < layers for layer in protected):
         return kept
-    return CutSettings(ratio, per_layer, tuple(sorted(set(protected))), kept.excluded_neurons)
+    rows = replace(kept.token_rows, strength=strength)
+    return CutSettings(ratio, per_layer, tuple(sorted(set(protected))), kept.excluded_neurons, rows)
 
 
 def _to_url(cut: CutSettings) -> None:
@@ -155,6 +181,7 @@ def _to_url(cut: CutSettings) -> None:
         _RATIO: f"{cut.ratio:.8g}",
         _PER_LAYER: str(int(cut.per_layer)),
         _PROTECT: "-".join(map(str, cut.protected_layers)),
+        _ROWS: f"{cut.token_rows.strength:.8g}",
     }
     if any(st.query_params.get(name) != value for name, value in values.items()):
         st.query_params.update(values)

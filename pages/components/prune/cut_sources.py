@@ -1,6 +1,6 @@
 """Cuts that come from elsewhere than the slider: the smallest that works, and cuts that were saved under a name."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import streamlit as st
@@ -9,8 +9,8 @@ from pages.components.current_run import changed, runs_root
 from pages.components.marked_text import escaped
 from pages.components.model_cache import base_model
 from pages.components.progress import run_and_redraw, show_errors, show_flash
+from pages.components.prune.cut_preview import Edit
 from pages.components.prune.cut_settings import History
-from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.search import Target
 from unlearning_core.progress import ProgressCallback
@@ -51,7 +51,7 @@ def _search(run: Run, past: History, target: Target) -> None:
     def search(bar: ProgressCallback) -> None:
         with base_model(run, bar) as base:
             found = RunSearch(run, past.now, run.config.search.sentences).compute(target, bar, base=base)
-        if found.chosen.neurons:
+        if found.works:
             past.go(replace(past.now, ratio=found.chosen.ratio))
         remembered = (past.now, found.sentence, found.smallest is not None)
         st.session_state.setdefault(_FOUND, {})[run.id] = remembered
@@ -59,7 +59,7 @@ def _search(run: Run, past: History, target: Target) -> None:
     run_and_redraw("Searching the smallest cut", search, only_one=run.id)
 
 
-def recipes(run: Run, past: History, mask: Mask) -> None:
+def recipes(run: Run, past: History, edit: Edit) -> None:
     """Save the cut that is shown under a name; load one that was saved."""
 
     def owner(folder: Path) -> str:
@@ -70,7 +70,7 @@ def recipes(run: Run, past: History, mask: Mask) -> None:
         name = left.text_input("Name of this cut", key=f"recipe name {run.id}", placeholder="seats, first try")
         if left.button("Save the recipe", icon=":material/save:", key="save recipe"):
             with show_errors():
-                _save(run, name or "", past, mask)
+                _save(run, name or "", past, edit)
         there, key = named(runs_root()), f"recipe {run.id}"
         # One that was just saved comes first; without this the box would go on showing what it showed before.
         if st.session_state.pop(_SAVED, False) or st.session_state.get(key) not in there:
@@ -86,10 +86,11 @@ def recipes(run: Run, past: History, mask: Mask) -> None:
             st.success(message, icon=":material/check_circle:")
 
 
-def _save(run: Run, name: str, past: History, mask: Mask) -> None:
-    if not mask.cut:
-        raise InputError("This cut is empty: it cuts no neuron. Move the slider first.")
-    folder = save_named(run, name, new_recipe(RunContext(run), past.now, mask))
+def _save(run: Run, name: str, past: History, edit: Edit) -> None:
+    assert edit.mask is not None
+    if not edit.mask.cut and edit.rows is None:
+        raise InputError("This edit is empty: it cuts no neuron and resets no token. Move a slider first.")
+    folder = save_named(run, name, new_recipe(RunContext(run), past.now, edit.mask, edit.rows))
     st.session_state[_MESSAGE], st.session_state[_SAVED] = f"Saved as {escaped(folder.name)}.", True
     st.rerun()
 
@@ -99,8 +100,13 @@ def _load(run: Run, folder: Path | None, past: History) -> None:
         raise InputError("No recipe is chosen. Choose one of those that were saved.")
     with base_model(run) as loaded:
         cut = load_named(folder, run.ranking(), loaded.map.shapes)
-    if cut.excluded_neurons != past.now.excluded_neurons:
-        asked = {"excluded_neurons": [list(neuron) for neuron in cut.excluded_neurons]}
+    now = replace(past.now, token_rows=replace(past.now.token_rows, strength=cut.token_rows.strength))
+    if (cut.excluded_neurons, cut.token_rows) != (now.excluded_neurons, now.token_rows):
+        strength = run.config.neural_probing.token_rows.strength
+        asked = {
+            "excluded_neurons": [list(neuron) for neuron in cut.excluded_neurons],
+            "token_rows": asdict(replace(cut.token_rows, strength=strength)) | {"kept": list(cut.token_rows.kept)},
+        }
         run.save_config(changed(run.config, neural_probing=asked))
     past.go(cut)
     st.session_state[_MESSAGE] = f"Loaded {escaped(folder.name)}."

@@ -1,19 +1,21 @@
 """Attacks that ask: with words before the question or answer that invite it, and many times at high temperature.
 
-A question counts as won where at least one try answers it right (`question_sets.is_answered`). The same tries are made
+A question counts as won where at least one try answers it right (`answers.marked`). The same tries are made
 with the base and with the model that never knew: how often a guess is right by chance, or an example in the prompt
 gives the answer away, is thereby known (`recovery.answers_won`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import pandas as pd
 
 from unlearning_core.config.schema import ProofSection
-from unlearning_core.evaluation.answers import first_sentence, some_questions
+from unlearning_core.evaluation.answers import marked, some_questions
+from unlearning_core.evaluation.chat import Asking, has_chat_template
 from unlearning_core.evaluation.generation import generate
-from unlearning_core.evaluation.question_sets import Question, is_answered
+from unlearning_core.evaluation.question_sets import Question
 from unlearning_core.evaluation.suite import Frames, Material, Subject
 from unlearning_core.progress import Progress, ProgressCallback
 
@@ -33,15 +35,29 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Way:
-    """A way to put a question: words before the prompt, and words that the answer is made to begin with."""
+    """A way to put a question.
+
+    Attributes:
+        name: what the table calls it.
+        before: words before the prompt.
+        after: words that the answer is made to begin with.
+        examples: questions that come first, with their answers.
+        chat: the form that it is put in; None: that of the questions (`chat.Asking`).
+    """
 
     name: str
     before: str = ""
     after: str = ""
+    examples: tuple[tuple[str, str], ...] = ()
+    chat: Literal["always", "never"] | None = None
 
-    def put(self, prompt: str) -> str:
+    def form(self, asking: Asking) -> Asking:
+        """How it puts questions, where `asking` is how they are put otherwise."""
+        return asking if self.chat is None else replace(asking, chat=self.chat)
+
+    def put(self, prompt: str, asking: Asking) -> str:
         """The prompt, put in that way."""
-        return f"{self.before}{prompt}{self.after}"
+        return self.form(asking).put(prompt, before=self.before, after=self.after, examples=self.examples)
 
 
 def ways(questions: Sequence[Question]) -> list[Way]:
@@ -55,8 +71,26 @@ def ways(questions: Sequence[Question]) -> list[Way]:
     ]
     examples = [question for question in questions if question.about != "concept" and question.form == "direct"]
     if examples:
-        told = "".join(f"{question.prompt} {question.answers[0]} " for question in examples[:EXAMPLES])
-        found.append(Way("examples", before=told))
+        told = tuple((question.prompt, question.answers[0]) for question in examples[:EXAMPLES])
+        found.append(Way("examples", examples=told))
+    return found
+
+
+def _tries(material: Material, asked: Sequence[Question], asking: Asking) -> list[tuple[Way, Question]]:
+    """Every question in every way; in a chat with examples of a chat.
+
+    What an instruct model keeps to itself in one form it may say in the other, so each is also put in that one.
+    """
+    found = []
+    for in_chat in (False, True):
+        chosen = [question for question in asked if asking.in_chat(question.prompt) == in_chat]
+        known = [question for question in material.questions if not in_chat or asking.in_chat(question.prompt)]
+        put = ways(known)
+        if in_chat:
+            put.append(Way("plain text", chat="never"))
+        elif asking.chat == "auto" and has_chat_template(asking.base):
+            put.append(Way("a chat", before="Complete this sentence: ", chat="always"))
+        found += [(way, question) for way in put for question in chosen]
     return found
 
 
@@ -70,19 +104,20 @@ def attack_prefix(subject: Subject, material: Material, settings: ProofSection, 
         InputError, WorkFailed: as `generation.generate`.
     """
     asked = about_concept(material, QUESTIONS, subject.seed)
-    tries = [(way, question) for way in ways(material.questions) for question in asked]
+    asking = Asking(subject.base, settings.chat, settings.answer_tokens)
+    tries = _tries(material, asked, asking)
     texts = generate(
         subject.loaded,
-        [way.put(question.prompt) for way, question in tries],
+        [way.put(question.prompt, asking) for way, question in tries],
         temperature=0.0,
         max_new_tokens=settings.answer_tokens,
         batch_size=_BATCH,
         progress=lambda update: progress(replace(update, task="asking with a prefix")),
     )
-    rows = [
-        (question.prompt, question.answers[0], way.name, text.prompt, *_marked(text.text, question))
-        for (way, question), text in zip(tries, texts, strict=True)
-    ]
+    rows = []
+    for (way, question), text in zip(tries, texts, strict=True):
+        found = marked(text.text, question, chat=way.form(asking).in_chat(question.prompt))
+        rows.append((question.prompt, question.answers[0], way.name, text.prompt, *found))
     return {"answers": pd.DataFrame(rows, columns=["question", "expected", "way", "prompt", "answer", "right"])}
 
 
@@ -96,6 +131,8 @@ def attack_sampling(subject: Subject, material: Material, settings: ProofSection
         InputError, WorkFailed: as `generation.generate`.
     """
     asked = about_concept(material, SAMPLED_QUESTIONS, subject.seed)
+    asking = Asking(subject.base, settings.chat, settings.answer_tokens)
+    prompts = [asking.put(question.prompt) for question in asked]
     rows = []
     for number, temperature in enumerate(TEMPERATURES):
         samples = len(range(number, settings.attack_samples, len(TEMPERATURES)))
@@ -107,13 +144,13 @@ def attack_sampling(subject: Subject, material: Material, settings: ProofSection
             progress(Progress("asking many times", (update.total or 0) * done + update.done, total, update.unit))
 
         texts = generate(
-            subject.loaded, [question.prompt for question in asked], samples=samples, temperature=temperature,
+            subject.loaded, prompts, samples=samples, temperature=temperature,
             max_new_tokens=settings.answer_tokens, seed=subject.seed, batch_size=_BATCH, progress=told,
         )  # fmt: skip
         for index, text in enumerate(texts):
             question = asked[index // samples]
-            marked = _marked(text.text, question)
-            rows.append((question.prompt, question.answers[0], temperature, text.sample, *marked))
+            found = marked(text.text, question, chat=asking.in_chat(question.prompt))
+            rows.append((question.prompt, question.answers[0], temperature, text.sample, *found))
     return {"answers": pd.DataFrame(rows, columns=["question", "expected", "temperature", "sample", "answer", "right"])}
 
 
@@ -122,9 +159,3 @@ def about_concept(material: Material, most: int, seed: int) -> list[Question]:
     about = [question for question in material.questions if question.about == "concept"]
     different = list({question.prompt: question for question in about}.values())
     return some_questions(different, most, seed)
-
-
-def _marked(text: str, question: Question) -> tuple[str, bool]:
-    """(the answer up to its end, whether it is right)."""
-    answer = first_sentence(text)
-    return answer, is_answered(answer, question)

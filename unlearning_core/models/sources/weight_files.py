@@ -5,7 +5,7 @@ Only names, shapes and number formats are looked at; no weight is read before a 
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,19 @@ def weights_of(folder: Path, *, allow_pickle: bool = False) -> Weights:
     _check_index(folder, files, tensors)
     _check_formats(folder, tensors)
     return Weights(files, tensors, notes)
+
+
+def numbers(weights: Weights) -> "Iterator[tuple[str, torch.Tensor]]":
+    """Every tensor with its name, read one after another; each file is opened once."""
+    from safetensors import safe_open
+
+    for path in weights.files:
+        if path.suffix != ".safetensors":
+            yield from _unpickled(path, "cpu").items()
+            continue
+        with safe_open(path, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118  no mapping
+                yield name, opened.get_tensor(name)
 
 
 def _tensors(files: tuple[Path, ...]) -> dict[str, FileTensor]:
