@@ -91,37 +91,8 @@ def test_cut_neurons_and_reset_rows_are_in_the_saved_file_as_they_were(
         np.testing.assert_array_equal(after[name][ids], before[name][ids])
         assert (after[name][others] != before[name][others]).mean() > 0.99
     assert (result["cut"], result["token_rows"], result["regrown"]) == (mask.cut, len(ids), 0)
-    assert result["distillation"]["tokens_with_another_sense"] == 0
     assert result["distillation"]["masked_tokens"] >= len(ids)
-    assert result["distillation"]["texts_beside"].keys() == {"concept"}  # rows that are held learn no other sense
-
-
-@pytest.mark.parametrize(
-    ("family", "taught", "held"),
-    [("gpt2", "transformer.wte.weight", None), ("llama", "lm_head.weight", "model.embed_tokens.weight")],
-)
-def test_only_the_heads_rows_of_words_with_another_sense_are_taught(
-    tmp_path: Path, family: str, taught: str, held: str | None
-) -> None:
-    mask, ids = with_rows(tmp_path, family)
-    job, plain = distilling(tmp_path, "taught"), distilling(tmp_path, "plain", other_sense_path=None)
-    write_json(tmp_path / "other_sense.json", ["the chair of the boat", "the chair of the rain"])
-    result, other = train(job), weights(train(plain)["model_folder"])
-    after, before = weights(result["model_folder"]), weights(tmp_path / "pruned")
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
-    read = {
-        token for text in ("the chair of the boat", "the chair of the rain") for token in tokenizer(text)["input_ids"]
-    }
-    free = [token for token in ids if token in read]
-    assert 0 < len(free) < len(ids)
-    assert (after[taught][free] != before[taught][free]).any(axis=1).all()
-    for name in after:
-        kept = [row for row in range(len(after[name])) if name != taught or row not in free]
-        np.testing.assert_array_equal(after[name][kept], other[name][kept], err_msg=name)
-    if held is not None:
-        np.testing.assert_array_equal(after[held][ids], before[held][ids])
-    assert result["distillation"]["tokens_with_another_sense"] == len(free)
-    assert (result["cut"], result["token_rows"], result["regrown"]) == (mask.cut, len(ids) - len(free), 0)
+    assert result["distillation"]["texts_beside"].keys() == {"concept"}
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -172,8 +143,8 @@ def test_weights_are_those_of_a_plain_loop(
         pruned(tmp_path, "llama")
     matcher = Matcher(Concept(WORDS))
     changes = {"batch_size": 24, "max_steps": 3, "warmup_ratio": 0.0, "recipe_folder": tmp_path / "recipe"}
-    beside: dict[str, Any] = {"other_sense_path": None} if rows else {}  # reset rows learn from such texts at the end
-    job = distilling(tmp_path, changes=changes, concept_texts=4, noise=0.0, depth_weight=0.0, **beside)
+    senses = {} if not rows else {"other_sense_path": None}
+    job = distilling(tmp_path, changes=changes, concept_texts=4, noise=0.0, depth_weight=0.0, **senses)
     about = ["a chair near the boat.", "some bench.", "the cat saw the chair.", "it sat on a bench."]
     write_labelled(tmp_path / "labelled.jsonl", [label_text(text, matcher) for text in about])
     write_json(
@@ -185,10 +156,10 @@ def test_weights_are_those_of_a_plain_loop(
     model, base, reset = (AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("pruned", "base", "base"))
     recipe = Recipe.load(tmp_path / "recipe")
     bake(reset, None, rows=recipe.rows)
-    senses = json.loads((tmp_path / "other_sense.json").read_text())
+    other = json.loads((tmp_path / "other_sense.json").read_text())
     kinds = [
         (texts(24), base, True, 24 / (28 if rows else 29), 1.0),
-        (about, reset, True, 4 / 28, 2.0) if rows else (senses, base, False, 5 / 29, 1.0),
+        (about, reset, True, 4 / 28, 2.0) if rows else (other, base, False, 5 / 29, 1.0),
     ]
     mask = concept_mask(tokenizer, word_forms(WORDS, WORDS), ids)
     groups = [
@@ -222,9 +193,7 @@ def test_weights_are_those_of_a_plain_loop(
 
 def test_evaluation_is_the_mean_divergence_over_the_tokens_of_the_validation_text(tmp_path: Path) -> None:
     _, ids = with_rows(tmp_path, "gpt2")
-    job = distilling(
-        tmp_path, changes={"validation_path": tmp_path / "validation.json"}, noise=0.0, other_sense_path=None
-    )
+    job = distilling(tmp_path, changes={"validation_path": tmp_path / "validation.json"}, noise=0.0)
     result = train(job)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "pruned")
     base = AutoModelForCausalLM.from_pretrained(tmp_path / "base")

@@ -132,7 +132,7 @@ def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> Training
     if distillation is not None:
         settings = distillation.settings
         shrink_towards_fresh(model, settings.noise, settings.noise_scale, job.seed)
-        for edit in edits:
+        for edit in edits:  # also what may grow back later
             edit.write()
     return TrainingData(model, saved_dtype, tokenizer, training, validation, edits, distillation)
 

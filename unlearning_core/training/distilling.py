@@ -117,6 +117,8 @@ class DistillingTrainer(EditKeepingTrainer):
         found.taught = taught
         for edit in self.data.edits:
             edit.release(taught)
+        if taught:
+            self.evaluate()  # the last evaluation is that of the model that is saved
 
     def _evaluated(self, sequences: list[Any]) -> Tensor:
         inputs: dict[str, Any] = self._prepare_inputs(self._collate([(RETAIN, ids) for ids in sequences]))
