@@ -68,7 +68,7 @@ def preview(run: Run) -> None:
         mask = cut.mask(ranking, loaded.map.shapes)
         rows, tokens = rows_of_cut(run, loaded, cut.token_rows)
         edit = Edit(mask, rows)
-        token_list(run, tokens)
+        token_list(run, tokens, cut.token_rows)
         prompts = choose_prompts(run)
         row, below = st.container(horizontal=True, gap="large"), st.container()
         # Words and numbers first: drawing the pictures takes as long as both.

@@ -58,6 +58,16 @@ def test_the_numbers_are_those_of_the_model_with_both_edits(moved: tuple[AppTest
     assert shown != f"{alone.value:+z.2f}"
 
 
+def test_tokens_that_keep_their_rows_are_named_with_why(moved: tuple[AppTest, Run]) -> None:
+    app, run = moved
+    said = {text.value.split(",")[0] for text in app.caption if "so their rows stay" in text.value}
+    assert said <= {"Shared with other words", "Too rare to tell"}
+    run.save_config(changed(run.config, neural_probing={"token_rows": {"broad_text": True}}))
+    app = fine(app.run())
+    shared = next(text.value for text in app.caption if text.value.startswith("Shared with other words"))
+    assert "chair" in shared, "of a vocabulary so small chairman has it too"
+
+
 def test_the_strength_is_in_the_url_and_is_undone(moved: tuple[AppTest, Run]) -> None:
     app, _ = moved
     assert app.query_params["rows"] == "1"

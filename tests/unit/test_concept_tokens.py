@@ -86,6 +86,7 @@ def test_narrow_text_alone_takes_pieces_that_the_broad_text_has_everywhere(broad
     found = concept_tokens(tokenizer, CHAIR, [], texts)
     assert not rows(found).loc[["air", "Ġch"], "reset"].any()
     assert found.covered == 0
+    assert found.sentence.startswith("No token belongs to the concept alone")
 
 
 def test_marks_of_a_person_count_and_not_the_words(broad):

@@ -75,9 +75,21 @@ class ConceptTokens:
 
     @property
     def covered(self) -> float:
-        """The share of the concept's tokens in the run's own text that the reset ones are; NaN where it has none."""
+        """The share of the concept's tokens in the run's own text that the reset ones are; 0 where it has none."""
         inside = self.table["inside"]
-        return float(inside[self.table["reset"]].sum() / inside.sum()) if inside.sum() else float("nan")
+        return float(inside[self.table["reset"]].sum() / max(1, inside.sum()))
+
+    @property
+    def sentence(self) -> str:
+        """How many are reset and what they cover, or why none is."""
+        if len(self.ids):
+            return (
+                f"The rows of {len(self.ids)} tokens are reset; they are {100 * self.covered:.3g} % of the concept's "
+                "tokens in the run's text."
+            )
+        if self.table["own"].any():
+            return "Every token that belongs to the concept alone is switched off, so no token row is reset."
+        return "No token belongs to the concept alone, so no token row is reset: its words share all their tokens."
 
 
 def concept_tokens(

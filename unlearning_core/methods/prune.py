@@ -89,13 +89,10 @@ def _token_rows(given: MethodInput, settings: RowSettings, loaded: Any) -> tuple
         return None, {}
     found = given.concept_tokens(loaded.tokenizer, settings)
     write_file(given.folder / "recipe" / TOKENS, partial(found.table.to_parquet, index=False))
+    sentence = found.sentence
+    if len(found.ids) and settings.strength < 1:
+        sentence += f" Strength {settings.strength:g}: they are moved so far of the way only."
+    said = {"token_rows": len(found.ids), "covered": round(found.covered, 4), "tokens": sentence}
     if not len(found.ids):
-        sentence = "No token belongs to the concept alone, so no token row was reset: its words share all their tokens."
-        return None, {"token_rows": 0, "covered": 0.0, "tokens": sentence}
-    rows = make_token_rows(loaded.model, found.ids, found.unseen, settings.strength)
-    covered = found.covered if found.covered == found.covered else 0.0
-    sentence = (
-        f"The rows of {len(found.ids)} tokens were reset; they are {100 * covered:.0f} % of the concept's tokens in "
-        "the run's text."
-    )
-    return rows, {"token_rows": len(found.ids), "covered": round(covered, 4), "tokens": sentence}
+        return None, said
+    return make_token_rows(loaded.model, found.ids, found.unseen, settings.strength), said

@@ -159,7 +159,7 @@ def _about(run: Run, model: str) -> dict[str, str]:
     if "cut" in cut:
         about["Neurons cut"] = f"{cut['cut']:,} of {cut['of']:,}"
     if "tokens" in cut:
-        about["Token rows reset"] = f"{cut['token_rows']:,}: {100 * cut['covered']:.0f} % of the concept's tokens"
+        about["Token rows reset"] = f"{cut['token_rows']:,}: {100 * cut['covered']:.3g} % of the concept's tokens"
     if status.get("updated"):
         about["Finished"] = str(status["updated"])[:10]
     return about

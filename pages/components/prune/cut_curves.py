@@ -102,7 +102,7 @@ def _draw(found: RunSweep, cut: CutSettings, others: dict[str, RunSweep]) -> Non
     table, summary = to_frame(points), found.summary()
     judged = compare_with_random(table, cut.ratio)
     if judged is not None:
-        _say(judged)
+        _say(judged, beside_rows=bool(cut.token_rows.strength))
     suggested = None if summary is None else summary["suggested_ratio"]
     st.plotly_chart(
         sweep_curves(table, ratio=cut.ratio, suggested=suggested, others=measured), key="sweep curves",
@@ -130,11 +130,12 @@ def _selectivity(summary: dict[str, Any]) -> str:
     return f"{'' if summary['budget_reached'] else 'at least '}{summary['selectivity']:.2f} nats"
 
 
-def _say(found: RandomComparison) -> None:
+def _say(found: RandomComparison, *, beside_rows: bool) -> None:
     if found.kind == "nothing cut":
         return
+    cutting = "With the token rows reset, cutting" if beside_rows else "Cutting"
     gone = (
-        f"Cutting these {found.neurons:,} neurons changes the concept loss by {found.forget:+z.2f} nats, as many "
+        f"{cutting} these {found.neurons:,} neurons changes the concept loss by {found.forget:+z.2f} nats, as many "
         f"random ones of the same layers by {found.random_forget:+z.2f} ({found.random_low:+z.2f} to "
         f"{found.random_high:+z.2f} in {found.draws} draws)."
     )

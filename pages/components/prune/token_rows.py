@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from unlearning_core.edits.token_rows import TokenRows
     from unlearning_core.models.loading import LoadedModel
 
-_SHARED = 8
-"""Tokens that are shared with other words and named."""
+_NAMED = 8
+"""Tokens that keep their rows and are named."""
 
 
 def rows_of_cut(
@@ -47,10 +47,10 @@ def size_of_rows(found: "ConceptTokens | None", place: DeltaGenerator) -> None:
     if found is None:
         return
     place.metric("Tokens reset", f"{len(found.ids):,}")
-    place.caption(f"{100 * (found.covered if found.covered == found.covered else 0):.0f} % of the concept's tokens")
+    place.caption(f"{100 * found.covered:.3g} % of the concept's tokens")
 
 
-def token_list(run: Run, found: "ConceptTokens | None") -> None:
+def token_list(run: Run, found: "ConceptTokens | None", settings: RowSettings) -> None:
     """The tokens with their counts, each to be switched off; what is switched is kept with the run."""
     with st.expander("Tokens of the concept", icon=":material/token:"):
         if found is None:
@@ -65,12 +65,15 @@ def token_list(run: Run, found: "ConceptTokens | None") -> None:
             )  # fmt: skip
         else:
             _switches(run, own)
-            st.dataframe(_readable(own), hide_index=True, height=220, column_config=_COLUMNS)
-        shared = table.loc[~table["own"] & (table["inside"] > 0), "token"]
-        if len(shared):
-            names = ", ".join(escaped(_as_read(token)) for token in shared[:_SHARED])
-            more = f" and {len(shared) - _SHARED:,} more" if len(shared) > _SHARED else ""
-            st.caption(f"Shared with other words, so their rows stay: {names}{more}.")
+            shown = [name for name in _COLUMNS if settings.broad_text or name != "broad_outside"]
+            readable = own[shown].assign(token=own["token"].map(_as_read))
+            st.dataframe(readable, hide_index=True, height=220, column_config=_COLUMNS)
+        left = table[~table["own"] & (table["inside"] > 0)]
+        shared = left["share"] < settings.share
+        for why, some in (("Shared with other words", left[shared]), ("Too rare to tell", left[~shared])):
+            if names := [escaped(_as_read(token)) for token in some["token"][:_NAMED]]:
+                more = f" and {len(some) - _NAMED:,} more" if len(some) > _NAMED else ""
+                st.caption(f"{why}, so their rows stay: {', '.join(names)}{more}.")
 
 
 _COLUMNS = {
@@ -84,10 +87,6 @@ _COLUMNS = {
         "Share", format="percent", help="What lies inside, the lower of both texts."
     ),
 }
-
-
-def _readable(own: pd.DataFrame) -> pd.DataFrame:
-    return own[list(_COLUMNS)].assign(token=own["token"].map(_as_read))
 
 
 def _as_read(token: str) -> str:
