@@ -8,6 +8,7 @@ import streamlit as st
 from pages.components.current_run import changed
 from pages.components.navigation import finished_stages
 from pages.components.reading import choose_reading, show_understood
+from pages.components.retrain.objective import choose_objective
 from unlearning_core.config.reading import find_path
 from unlearning_core.config.schema import RetrainingSection, TextReadingSection
 from unlearning_core.errors import InputError
@@ -23,9 +24,10 @@ def choose_settings(run: Run) -> dict[str, Any]:
     with left:
         st.subheader("Text")
         text = _choose_text(run)
+        learnt = choose_objective(run)
     with right:
         st.subheader("Settings")
-        return text | _numbers(run, section) | {
+        return text | learnt | _numbers(run, section) | {
             "keep_pruned": st.toggle(
                 "Keep cut neurons cut", section.keep_pruned, key=f"keep {run.id}", wrap=True,
                 help="On: they are held at zero and the saved model is checked. Off: they may grow back, and with them "

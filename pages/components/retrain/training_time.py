@@ -9,6 +9,7 @@ from pages.components.marked_text import escaped
 from pages.components.model_cache import forget_models
 from pages.components.navigation import finished_stages
 from pages.components.progress import run_and_redraw, show_errors
+from pages.components.retrain.objective import PACE
 from unlearning_core.progress import ProgressCallback, duration
 from unlearning_core.runs.run import Run
 from unlearning_core.training.rate import TimeEstimate, estimate
@@ -61,7 +62,7 @@ def _estimated(run: Run, settings: dict[str, Any]) -> TimeEstimate | None:
     from unlearning_core.runs.training_time import known_rate
 
     known = run.config.retraining.model_dump()
-    if "filter" not in finished_stages(run) or any(settings[name] != known[name] for name in _TEXT):
+    if "filter" not in finished_stages(run) or any(settings[name] != known[name] for name in (*_TEXT, *PACE)):
         return None
     rate = known_rate(run, settings["batch_size"])
     if rate is None:
