@@ -14,6 +14,7 @@ from unlearning_core.activations.concept_tokens import concept_tokens, frequent_
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.words import Concept, read_words
+from unlearning_core.config.reading import load_config, starter_file
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAIR = Matcher(Concept(("chair",)))
@@ -138,7 +139,9 @@ def test_smallworlds_seats_have_the_tokens_of_their_words():
         for line in (ROOT / f"data/smallworld/{name}.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     matcher = Matcher(Concept(read_words(ROOT / "data/target_words.txt")))
-    found = concept_tokens(tokenizer, matcher, [], texts, broad_text=False)
+    starter = load_config(starter_file("smallworld")).neural_probing.token_rows
+    assert (starter.strength, starter.broad_text) == (1, False)
+    found = concept_tokens(tokenizer, matcher, [], texts, broad_text=starter.broad_text)
     assert len(found.ids) == 25
     assert found.covered > 0.99
     chosen = {*tokenizer.convert_ids_to_tokens(found.ids.tolist())}
