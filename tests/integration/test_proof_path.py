@@ -39,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     values = read_config_values(starter_file("smallworld"))
     values["neural_probing"] |= {
         "ranker": "activation_ratio", "ranker_parameters": {}, "prune_ratio": 0.02, "max_concept_sentences": 80,
-        "max_retain_sentences": 80,
+        "max_retain_sentences": 80, "token_rows": {},
     }  # fmt: skip
     values |= {"methods": ["prune"], "test_prompts": ["Q: What is a chair? A:"]}
     values["generation"] = {"samples": 1, "max_new_tokens": 8}
