@@ -65,7 +65,7 @@ def walk(page: Page, pictures: Path, percent: int) -> None:
     settled(page)
     picture(page, pictures, "prune")
     press(page, "Keep this cut")
-    expect(page.get_by_text("The pruned model is saved and measured.")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("The pruned model is saved and measured.")).to_be_visible(timeout=2 * LONG)
     settled(page)
     no_errors(page)
     sidebar_says(page, r"Cut\s+[1-9][\d,]* of")
@@ -75,7 +75,7 @@ def walk(page: Page, pictures: Path, percent: int) -> None:
     press(page, "Start the retraining")
     expect(page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True)).to_be_visible()
     page.reload()
-    expect(page.get_by_text("The retraining is finished and measured.")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("The retraining is finished and measured.")).to_be_visible(timeout=2 * LONG)
     settled(page)
     no_errors(page)
     picture(page, pictures, "retrain")
@@ -161,7 +161,7 @@ def follow(page: Page, pictures: Path, title: str, button: str | None, then: Cal
     arrived(page, title)
     if button is not None:
         press(page, button)
-    expect(on).to_be_visible(timeout=2 * LONG)  # a station may train for minutes on a machine with other work
+    expect(on).to_be_visible(timeout=2 * LONG)  # it may train or ask for minutes
     settled(page)
     no_errors(page)
     then()
