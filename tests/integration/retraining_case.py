@@ -1,6 +1,7 @@
 """A pruned tiny model with its recipe and a little text: what retraining is tried on."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ from tests.tiny_models import save_tiny
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import bake
+from unlearning_core.errors import Stopped
 from unlearning_core.files import write_json
 from unlearning_core.models.mapping import map_model
+from unlearning_core.progress import Progress
 from unlearning_core.training.job import TrainingJob
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,3 +82,25 @@ def largest_difference(one: Path | str, other: Path | str) -> float:
     first, second = weights(one), weights(other)
     assert first.keys() == second.keys()
     return max(float(np.abs(first[name] - second[name]).max()) for name in first)
+
+
+def stop_at(step: int) -> Any:
+    """A progress callback that stops the training after `step`."""
+
+    def tell(progress: Progress) -> None:
+        if progress.task == "retraining" and progress.done >= step:
+            raise Stopped("enough")
+
+    return tell
+
+
+def launched(folder: Path, job: TrainingJob) -> tuple[list[Path], str]:
+    """What a launcher is to run to train `job` in several processes (a program and its argument), and a free port."""
+    write_json(folder / "job.json", job.values())
+    (folder / "program.py").write_text(
+        "import json, sys; from unlearning_core.training.job import TrainingJob;"
+        "from unlearning_core.training.train import train; train(TrainingJob(**json.load(open(sys.argv[1]))))"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return [folder / "program.py", folder / "job.json"], str(free.getsockname()[1])

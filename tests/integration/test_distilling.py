@@ -1,7 +1,6 @@
 """A distillation as a training job: edits hold, a stop changes nothing, a plain loop ends with the same weights."""
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,16 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.integration.retraining_case import largest_difference, make_job, pruned, run_python, texts, weights
+from tests.integration.retraining_case import (
+    largest_difference,
+    launched,
+    make_job,
+    pruned,
+    run_python,
+    stop_at,
+    texts,
+    weights,
+)
 from unlearning_core.concepts.labelled_files import write_labelled
 from unlearning_core.concepts.labelling import label_text
 from unlearning_core.concepts.matcher import Matcher
@@ -22,7 +30,6 @@ from unlearning_core.edits.weights import bake
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.files import read_object, write_json
 from unlearning_core.jobs.events import loss_curve
-from unlearning_core.progress import Progress
 from unlearning_core.training.concept_masking import ConceptMask, concept_mask, word_forms
 from unlearning_core.training.data import load_data
 from unlearning_core.training.distilling import DistillingTrainer
@@ -60,14 +67,6 @@ def distilling(
         "depth_weight": 0.5, "noise": 0.2,
     }  # fmt: skip
     return make_job(folder, output, distillation=distillation | settings, **changes or {})
-
-
-def stop_at(step: int) -> Any:
-    def tell(progress: Progress) -> None:
-        if progress.task == "retraining" and progress.done >= step:
-            raise Stopped("enough")
-
-    return tell
 
 
 @pytest.mark.parametrize(
@@ -215,17 +214,9 @@ def test_two_processes_share_a_step_and_end_with_the_weights_of_one(tmp_path: Pa
     job = distilling(
         tmp_path, changes={"max_steps": 4, "validation_path": tmp_path / "validation.json"}, concept_texts=3
     )
-    write_json(tmp_path / "job.json", job.values())
-    (tmp_path / "program.py").write_text(
-        "import json, sys; from unlearning_core.training.job import TrainingJob;"
-        "from unlearning_core.training.train import train; train(TrainingJob(**json.load(open(sys.argv[1]))))"
-    )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    program, port = launched(tmp_path, job)
     ended = run_python(
-        "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port, tmp_path / "program.py",
-        tmp_path / "job.json",
+        "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port, *program,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-3000:]
     alone = train(job.model_copy(update={"output_folder": str(tmp_path / "alone")}))

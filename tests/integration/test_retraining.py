@@ -11,23 +11,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.integration.retraining_case import largest_difference, make_job, pruned, texts, weights
+from tests.integration.retraining_case import largest_difference, make_job, pruned, stop_at, texts, weights
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import read_object, write_json
 from unlearning_core.jobs.events import loss_curve, read_events
 from unlearning_core.progress import Progress
 from unlearning_core.training.checkpoints import MARKER
 from unlearning_core.training.train import train
-
-
-def stop_at(step: int) -> Any:
-    """A progress callback that stops the training after `step`."""
-
-    def tell(progress: Progress) -> None:
-        if progress.task == "retraining" and progress.done >= step:
-            raise Stopped("enough")
-
-    return tell
 
 
 @pytest.mark.parametrize(

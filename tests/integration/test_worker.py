@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ import psutil
 import pytest
 from safetensors import safe_open
 
-from tests.integration.retraining_case import ROOT, largest_difference, make_job, pruned, run_python
+from tests.integration.retraining_case import ROOT, largest_difference, launched, make_job, pruned, run_python
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import read_object, write_json
 from unlearning_core.jobs.process import request_stop, wait
@@ -186,14 +185,7 @@ def test_full_disk_is_a_sentence_and_leaves_nothing_half_written(tmp_path: Path)
 def test_two_processes_share_a_training_and_end_with_the_weights_of_one(tmp_path: Path, launcher: str) -> None:
     pruned(tmp_path)
     job = make_job(tmp_path, validation_path=tmp_path / "validation.json", prompts=("the cat",))
-    write_json(tmp_path / "job.json", job.values())
-    (tmp_path / "program.py").write_text(
-        "import json, sys; from unlearning_core.training.job import TrainingJob;"
-        "from unlearning_core.training.train import train; train(TrainingJob(**json.load(open(sys.argv[1]))))"
-    )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    program, port = launched(tmp_path, job)
     # With --cpu, accelerate starts a single process whatever --num_processes says; without a card this is gloo, too.
     arguments = {
         "accelerate.commands.launch": [
@@ -202,7 +194,7 @@ def test_two_processes_share_a_training_and_end_with_the_weights_of_one(tmp_path
         ],
         "torch.distributed.run": ["--nproc_per_node", "2", "--master_port", port],
     }[launcher]
-    ended = run_python("-m", launcher, *arguments, tmp_path / "program.py", tmp_path / "job.json")
+    ended = run_python("-m", launcher, *arguments, *program)
     assert ended.returncode == 0, ended.stderr[-3000:]
     alone = train(job.model_copy(update={"output_folder": str(tmp_path / "alone")}))
     shared = read_object(job.final_folder / "retraining.json")
