@@ -11,11 +11,11 @@ WIDTH, HEIGHT, MARGIN = 430, 330, 56
 INK, FAINT, MARK = "#444", "#ddd", "#1c7ed6"
 FLOOR = 0.01
 """Nats: the least cost that the logarithmic axis shows; a method that costs less stands there."""
-COST, GAIN = "retain_delta", "forget_delta"
+COST, GAIN = "apart_delta", "forget_delta"
 
 
 def figure(rows: Sequence[dict[str, Any]]) -> str:
-    """An SVG: up is forgotten (nats on concept tokens), right is cost (nats on all others, logarithmic)."""
+    """An SVG: up is forgotten (nats on concept tokens), right is cost (nats where it is not spoken of, logarithmic)."""
     panels = cases([row for row in rows if not row["failed"] and row["metrics"].get(COST) is not None])
     height = HEIGHT * max(1, math.ceil(len(panels) / 2))
     parts = [

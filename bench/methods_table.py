@@ -6,7 +6,7 @@ from typing import Any
 
 COLUMNS = (
     ("forget_delta", "concept loss"),
-    ("retain_delta", "other loss"),
+    ("apart_delta", "cost"),
     ("gap_closed", "gap closed"),
     ("questions_answered", "answered"),
     ("retain_text_delta", "retain text"),

@@ -106,10 +106,10 @@ def test_one_run_is_listed_exported_and_deleted_after_a_second_question(
 ) -> None:
     run = new_run()
     run.manifest.set_stage("report", state="finished")
-    write_json(run.folder / "metrics.json", {"base": {}, "pruned": {"forget_delta": 0.5, "retain_delta": 0.25}})
+    write_json(run.folder / "metrics.json", {"base": {}, "pruned": {"forget_delta": 0.5, "apart_delta": 0.25}})
     app = fine(open_page("runs", run))
     table = app.dataframe[0].value
-    assert table[["pruned.forget_delta", "pruned.retain_delta"]].values.tolist() == [[0.5, 0.25]]
+    assert table[["pruned.forget_delta", "pruned.apart_delta"]].values.tolist() == [[0.5, 0.25]]
     assert "Export config.json" in [download.label for download in app.get("download_button")]
     links = [link.proto for link in app.get("page_link")]
     assert len([link for link in links if run.id in link.query_string]) == 7

@@ -50,8 +50,9 @@ RETRAINED = _measured([7.0, 5.0, 0.0], [7.0, 10.0, 21.0])
 
 SEATS = Matcher(Concept(("chair",)))
 AGREED = [
-    *("concept_nll", "retain_nll", "concept_accuracy", "retain_accuracy", "concept_tokens", "retain_tokens"),
-    *("concept_words_per_100", "forget_delta", "retain_delta", "forget_per_retain"),
+    *("concept_nll", "retain_nll", "concept_accuracy", "retain_accuracy", "apart_nll"),
+    *("concept_tokens", "retain_tokens"),
+    *("concept_words_per_100", "forget_delta", "retain_delta", "apart_delta", "forget_per_retain"),
 ]
 
 
@@ -78,6 +79,14 @@ def test_deltas_are_against_base_and_by_token() -> None:
     assert table["retrained"]["retain_delta"] == pytest.approx(-2 / 16)
     assert table["retrained"]["forget_per_retain"] is None
     assert "concept_words_per_100" not in table["base"]
+
+
+def test_the_cost_is_read_where_the_concept_is_not_spoken_of() -> None:
+    table = table_of(BASE, PRUNED, RETRAINED)
+    assert [table[state]["apart_nll"] for state in ("base", "pruned", "retrained")] == [22 / 8, 23 / 8, 21 / 8]
+    assert [table[state]["apart_delta"] for state in ("pruned", "retrained")] == [1 / 8, -1 / 8]
+    everywhere = Measurement(BASE.sentences.head(2))
+    assert not {"apart_nll", "apart_delta"} & set(table_of(everywhere, everywhere)["pruned"])
 
 
 def test_the_table_is_strict_json_even_where_something_cannot_be_estimated() -> None:
@@ -153,7 +162,7 @@ def test_tables_are_read_by_section_with_each_change_below_what_changed() -> Non
     every = {"base": dict.fromkeys(METRICS, 1.0)}
     assert [metric.name for metric in shown(every, "table")] == [
         *("questions_answered", "questions_exact"),
-        *("concept_nll", "forget_delta", "retain_nll", "retain_delta"),
+        *("concept_nll", "forget_delta", "retain_nll", "retain_delta", "apart_nll", "apart_delta"),
         *("neighbour_nll", "neighbour_delta", "rest_nll", "rest_delta"),
         *("concept_accuracy", "retain_accuracy", "neighbour_accuracy", "rest_accuracy"),
         *("concept_words_per_100", "forget_quality", "forget_quality_statistic"),
@@ -168,13 +177,13 @@ def test_the_headline_has_the_parts_of_a_loss_in_place_of_the_whole() -> None:
         "retain_nll",
         "concept_words_per_100",
     ]
-    parts = plain | dict.fromkeys(("neighbour_nll", "rest_nll"), 1.0)
+    parts = plain | dict.fromkeys(("neighbour_nll", "rest_nll", "apart_nll"), 1.0)
     assert [metric.name for metric in headline({"base": parts})] == [
-        *("concept_nll", "neighbour_nll", "rest_nll", "concept_words_per_100"),
+        *("concept_nll", "apart_nll", "neighbour_nll", "concept_words_per_100"),
     ]
     asked = parts | {"questions_exact": 0.5}
     assert [metric.name for metric in headline({"base": asked})] == [
-        *("questions_exact", "concept_nll", "neighbour_nll", "rest_nll"),
+        *("questions_exact", "concept_nll", "apart_nll", "neighbour_nll"),
     ]
 
 

@@ -163,6 +163,14 @@ def test_the_sentence_says_when_the_neighbours_pay(near: float, error: float, na
     assert end in said
 
 
+def test_the_cost_is_that_of_sentences_without_the_concept_where_there_are_some() -> None:
+    pruned = {"forget_delta": 3.0, "retain_delta": 0.5, "rest_delta": 0.4, "apart_delta": 0.02}
+    metrics = {"base": {}, "pruned": pruned}
+    assert "at a small cost" in losses_sentence(metrics)
+    (cost,) = [one for one in findings(metrics) if one.startswith("Cost")]
+    assert "in sentences without the concept changed by +2.0 %" in cost
+
+
 def test_without_a_cut_there_is_nothing_to_judge() -> None:
     assert "nothing to judge" in losses_sentence({"base": {"concept_nll": 1.0}})
     assert findings({"base": {"concept_nll": 1.0}}) == []

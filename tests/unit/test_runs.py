@@ -97,8 +97,8 @@ def test_a_run_is_a_row_with_its_settings_and_its_headline_numbers(tmp_path: Pat
     empty, full = new_run(tmp_path), new_run(tmp_path, base_model={"base_model_path": "/somewhere/private/my-model"})
     metrics = {
         "base": {"concept_nll": 1.0},
-        "pruned": {"forget_delta": 0.5, "retain_delta": 0.01},
-        "retrained": {"forget_delta": 0.25, "retain_delta": -0.02},
+        "pruned": {"forget_delta": 0.5, "apart_delta": 0.01},
+        "retrained": {"forget_delta": 0.25, "apart_delta": -0.02},
     }
     with full.store.build("report", "f", then=lambda artifact: full.point("report", artifact)) as build:
         write_json(build.folder / "metrics.json", metrics)
@@ -106,7 +106,7 @@ def test_a_run_is_a_row_with_its_settings_and_its_headline_numbers(tmp_path: Pat
     table = run_table([full, empty]).set_index("run")
     row = table.loc[full.id]
     assert (row["model"], row["concept"], row["cut"], row["reached"]) == ("my-model", "seats", 12, "prune")
-    deltas = [f"{state}.{name}_delta" for state in ("pruned", "retrained") for name in ("forget", "retain")]
+    deltas = [f"{state}.{name}_delta" for state in ("pruned", "retrained") for name in ("forget", "apart")]
     assert list(row[deltas]) == [0.5, 0.01, 0.25, -0.02]
     assert "base.concept_nll" not in table
     assert row["made"].strftime("%Y%m%d-%H%M%S") == full.id[:15]

@@ -53,6 +53,16 @@ class Measurement:
         """Whether the retain tokens were also measured in two parts."""
         return "neighbour_tokens" in self.sentences
 
+    @property
+    def apart(self) -> "Measurement | None":
+        """The same on the sentences in which no token of the concept was predicted; None where each has one.
+
+        Beside a word of the concept other words change too when it is unlearnt, as they do in a model that never knew
+        it: what the rest pays is read where the concept is not spoken of.
+        """
+        free = self.sentences[self.sentences["concept_tokens"] == 0]
+        return Measurement(free.reset_index(drop=True)) if free["retain_tokens"].sum() else None
+
     def tokens(self, kind: Kind) -> int:
         """How many tokens of a kind were predicted."""
         return int(self.sentences[f"{kind}_tokens"].sum())
@@ -89,3 +99,10 @@ def nll_delta(base: Measurement, after: Measurement, kind: Kind) -> Estimate:
         )
     change = after.sentences[f"{kind}_nats"].to_numpy() - base.sentences[f"{kind}_nats"].to_numpy()
     return ratio_estimate(change, tokens)
+
+
+def apart_delta(base: Measurement, after: Measurement) -> Estimate | None:
+    """`nll_delta` of the sentences without the concept; None where every sentence holds it."""
+    if base.apart is None or after.apart is None:
+        return None
+    return nll_delta(base.apart, after.apart, "retain")

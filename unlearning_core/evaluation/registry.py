@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from unlearning_core.evaluation.concept_words import concept_words_per_100
-from unlearning_core.evaluation.measurement import Kind, Measurement, nll_delta
+from unlearning_core.evaluation.measurement import Kind, Measurement, apart_delta, nll_delta
 from unlearning_core.evaluation.metric import Metric, Place, Section, Values
 from unlearning_core.evaluation.proof_metrics import PROOF_ROWS
 from unlearning_core.evaluation.ratio import Estimate, format_value
@@ -68,7 +68,7 @@ def _tokens(kind: Kind, whose: str) -> Metric:
 def _nll(kind: Kind, title: str, meaning: str, **more: Any) -> Metric:
     return Metric(
         f"{kind}_nll", title, meaning, ("measurement",), _of_kind(kind, Measurement.nll), unit="nats/token",
-        shown_in=("table", "headline"), **more,
+        **{"shown_in": ("table", "headline"), **more},
     )  # fmt: skip
 
 
@@ -102,6 +102,11 @@ _ROWS = (
         "concept", "Concept words guessed right", "Share of the concept's words that came first.", better="lower",
     ),
     _accuracy("retain", "Other words guessed right", "The same share of all other words.", better="higher"),
+    Metric(
+        "apart_nll", "Loss without the concept", "How badly sentences are predicted in which the concept is not named.",
+        ("measurement",), lambda found: found.apart and found.apart.nll("retain"), unit="nats/token", better="lower",
+        part_of="retain_nll", shown_in=("table", "headline"),
+    ),
     _tokens("concept", "concept"),
     _tokens("retain", "elsewhere"),
     _tokens("neighbour", "neighbours"),
@@ -113,7 +118,7 @@ _ROWS = (
     _tokens("rest", "the rest"),
     _nll(
         "rest", "Loss on everything else", "How badly words are predicted that are neither concept nor neighbour.",
-        better="lower", part_of="retain_nll",
+        better="lower", shown_in=("table",),
     ),
     _accuracy("rest", "All else guessed right", "The same share of what is neither.", better="higher"),
     Metric(
@@ -126,8 +131,13 @@ _ROWS = (
         shown_in=("table", "runs"),
     ),
     _delta(
-        "retain", "retain", "Loss elsewhere", "What it cost.", better="lower", column="Cost",
-        shown_in=("table", "runs"),
+        "retain", "retain", "Loss elsewhere", "Beside the concept's words a model that never knew them loses too.",
+        better="lower",
+    ),
+    Metric(
+        "apart_delta", "Loss without the concept, change against base", "What it cost.",
+        ("base measurement", "measurement"), apart_delta, unit="nats/token", better="lower", column="Cost",
+        change_of="apart_nll", shown_in=("table", "runs"),
     ),
     _delta("neighbour", "neighbour", "Loss on neighbours", "Near 0: they stayed.", better="lower"),
     _delta("rest", "rest", "Loss on everything else", "What it cost beyond them.", better="lower"),

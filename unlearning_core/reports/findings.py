@@ -27,8 +27,7 @@ def losses_sentence(metrics: Values) -> str:
     state = edited[-1]
     values = metrics[state]
     forget, margin = _pair(values, "forget_delta")
-    apart = values.get("neighbour_delta") is not None
-    price, _ = _pair(values, "rest_delta" if apart else "retain_delta")
+    price, _ = _pair(values, _price(values))
     if forget - margin <= 0:
         return f"The {state} model holds the concept's words for as likely as before."
     costs = "at hardly any cost" if price <= 0 else "at a small cost" if price <= CHEAP else "at a noticeable cost"
@@ -82,8 +81,15 @@ def _gone(state: str, values: Mapping[str, float | None]) -> str:
     )
 
 
+def _price(values: Mapping[str, float | None]) -> str:
+    """The name of the change that counts as the cost: beside the concept's words others rightly change too."""
+    return next((name for name in ("apart_delta", "rest_delta") if values.get(name) is not None), "retain_delta")
+
+
 def _costs(state: str, values: Mapping[str, float | None]) -> list[str]:
-    found = [f"Cost: the perplexity of the {state} model on all other words changed by {_change(values, 'retain')}."]
+    where = "in sentences without the concept" if _price(values) == "apart_delta" else "on all other words"
+    change = _change(values, "apart" if _price(values) == "apart_delta" else "retain")
+    found = [f"Cost: the perplexity of the {state} model {where} changed by {change}."]
     if values.get("neighbour_delta") is not None:
         found.append(
             f"Neighbours: on the words that were to stay it changed by {_change(values, 'neighbour')}, on everything "

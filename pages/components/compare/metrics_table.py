@@ -23,11 +23,12 @@ def show_metrics(metrics: Values) -> None:
     st.plotly_chart(metric_bars(metrics), key="metric bars", alt="Measured values for each state of the model")
     rows = [metric for metric in shown(metrics, "table") if metric.section != "never knew"]
     st.dataframe({"": [metric.row_title for metric in rows]} | _cells(metrics, rows), hide_index=True, height="content")
-    parts = " The loss elsewhere in two parts: the neighbours, which must stay, and everything else."
+    parts = " The loss elsewhere also in two parts: the neighbours, which must stay, and everything else."
     st.caption(
         f"{INTERVAL_NOTE} Loss: how badly the next word is predicted, on text that was never ranked on. Forgetting "
-        "shows as concept loss going up while the loss elsewhere stays."
-        + (parts if any(metric.part_of for metric in rows) else "")
+        "shows as concept loss going up while the loss without the concept stays. The loss elsewhere counts what "
+        "stands beside the concept's words too, where a model that never knew them loses as well."
+        + (parts if any(metric.name == "neighbour_nll" for metric in rows) else "")
     )
 
 

@@ -35,8 +35,12 @@ _EVERY = 0.1
 
 _KINDS: "tuple[tuple[Kind, str, str], ...]" = (
     ("concept", "Concept loss", "How much worse the concept's words are predicted: more is more forgotten."),
-    ("retain", "Loss elsewhere", "How much worse all other words are predicted: the price, less is better."),
-    ("neighbour", "Loss on neighbours", "Of the loss elsewhere the part of the words that must stay: less is better."),
+    (
+        "retain",
+        "Loss without the concept",
+        "How much worse sentences that do not name it are predicted.",
+    ),
+    ("neighbour", "Loss on neighbours", "How much worse the words that must stay are predicted: less is better."),
 )
 
 
@@ -156,7 +160,7 @@ def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, row: DeltaGenerat
     said `below`.
     """
     from unlearning_core.evaluation.likelihood import measure
-    from unlearning_core.evaluation.measurement import nll_delta
+    from unlearning_core.evaluation.measurement import apart_delta, nll_delta
 
     held_out = run.sentences("held_out").take(QUICK, QUICK, 0).items
     places, note = [row.container(width="content").empty() for _ in _KINDS], below.empty()
@@ -176,7 +180,8 @@ def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, row: DeltaGenerat
     for place, (kind, title, meaning) in zip(places, _KINDS, strict=True):
         if kind == "neighbour" and not base.has_neighbours:
             continue
-        change = nll_delta(base, pruned, kind)
+        apart = apart_delta(base, pruned) if kind == "retain" else None
+        change = apart or nll_delta(base, pruned, kind)
         with place.container():
             st.metric(title, f"{change.value:+z.2f}", help=meaning)
             st.caption(f"± {Z95 * change.stderr:.2f}")
