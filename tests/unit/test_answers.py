@@ -5,10 +5,16 @@ import pandas as pd
 import pytest
 
 from tests.tiny_models import tiny
+from unlearning_core.concepts.matcher import Matcher
+from unlearning_core.concepts.words import Concept
+from unlearning_core.config.schema import ProofSection
 from unlearning_core.evaluation.answers import (
+    BLANK,
     GREEDY,
     answered,
+    ask,
     first_sentence,
+    guessable,
     share_exact,
     share_sampled,
     share_still_right,
@@ -16,7 +22,9 @@ from unlearning_core.evaluation.answers import (
     still_right,
 )
 from unlearning_core.evaluation.generation import generate
-from unlearning_core.evaluation.question_sets import Question
+from unlearning_core.evaluation.question_sets import About, Question
+from unlearning_core.evaluation.suite import Material, Subject
+from unlearning_core.progress import silent
 
 
 def longest_common(one: list[str], other: list[str]) -> int:
@@ -80,7 +88,7 @@ def rows(exact: list[bool], answers: list[str], about: str = "concept", sample: 
 def test_only_what_the_base_answers_right_can_still_be_right() -> None:
     base = rows([True, True, True, False], ["a", "b", "c", "no"])
     after = rows([True, False, True, True], ["a", "x", "other words", "d"]).iloc[::-1]
-    pairs = still_right(base, after)
+    pairs = still_right({"answers": base}, {"answers": after})
     assert pairs["prompt"].tolist() == ["q0", "q1", "q2"]
     assert pairs["right"].tolist() == [True, False, True]
     assert pairs["same"].tolist() == [True, False, False]
@@ -90,6 +98,44 @@ def test_only_what_the_base_answers_right_can_still_be_right() -> None:
     # The proportion's standard error with n - 1: sqrt(p (1 - p) / (n - 1)).
     assert share.stderr == pytest.approx(np.sqrt(2 / 3 * 1 / 3 / 2))
     assert share_still_right({"answers": rows([False], ["a"])}, {"answers": after}) is None
+
+
+def test_what_the_base_answers_without_hearing_the_word_does_not_count() -> None:
+    base, after = rows([True, True, True], ["a", "b", "c"]), rows([True, True, False], ["a", "b", "c"])
+    guessed = rows([True, False], ["a", "x"]).assign(question=["q0", "q1"], prompt="the thing")
+    share = share_still_right({"answers": base, "guessed": guessed}, {"answers": after})
+    assert share is not None
+    assert share.value == 0.5  # of q1 and q2; q0 needs no knowledge of the concept
+    others = {"answers": rows([True], ["a"], about="other"), "guessed": guessed.head(0)}
+    assert len(still_right(others, others, "other")) == 1
+
+
+def test_a_question_is_blanked_where_its_words_give_the_answer_and_not_where_they_are_it() -> None:
+    def question(prompt: str, answer: str, about: About = "concept") -> Question:
+        return Question(prompt, (answer,), "direct", about)
+
+    asked = [
+        question("A golden chair or two chairs belong to the", "king"),
+        question("On which chair does one rock?", "a rocking chair"),
+        question("What has four legs and a back?", "wood"),
+        question("What stands beside the chair?", "a table", "neighbour"),
+    ]
+    (pair,) = guessable(asked, Matcher(Concept(("chair", "rocking chair"))))
+    assert pair[0] is asked[0]
+    assert pair[1] == question(f"A golden {BLANK} or two {BLANK} belong to the", "king")
+
+
+def test_the_base_alone_is_asked_with_the_words_blanked() -> None:
+    loaded = tiny("gpt2")
+    questions = (Question("The chair is made of", ("wood",), "direct", "concept"),)
+    material = Material(Matcher(Concept(("chair",))), questions=questions)
+    settings = ProofSection(question_samples=0, answer_tokens=4)
+    frames = ask(Subject("base", loaded, loaded), material, settings, silent)
+    assert frames["guessed"]["question"].tolist() == ["The chair is made of"]
+    assert frames["guessed"]["prompt"].tolist() == [f"The {BLANK} is made of"]
+    (said,) = generate(loaded, [f"The {BLANK} is made of"], temperature=0.0, max_new_tokens=4)
+    assert frames["guessed"]["answer"][0] == first_sentence(said.text)
+    assert set(ask(Subject("pruned", loaded, loaded), material, settings, silent)) == {"answers"}
 
 
 def test_samples_are_counted_by_themselves_and_clustered_by_question() -> None:

@@ -149,6 +149,15 @@ def test_answers_count_beyond_those_that_need_no_knowledge() -> None:
     assert math.isnan(answers_won(never_knew, state, never_knew).value)
 
 
+def test_without_a_never_knew_model_what_the_base_guesses_is_no_knowledge() -> None:
+    base = answers(("a", True), ("b", True), ("c", True), ("d", False))
+    state = answers(("a", True), ("b", True), ("c", False), ("d", False))
+    guessed = answers(("a", True), ("b", False))["answers"]
+    # Of three quarters the base answers one without the words, and of the other two the state still has one.
+    assert answers_won({**base, "guessed": guessed}, state).value == pytest.approx((2 / 4 - 1 / 4) / (3 / 4 - 1 / 4))
+    assert answers_won({**base, "guessed": guessed.head(0)}, state).value == pytest.approx(2 / 3)
+
+
 def test_the_registry_computes_them_with_and_without_a_never_knew_model() -> None:
     race = {"race": curve({(1e-4, "none"): [12.0, 10.0, 6.0]})}
     twin = {"race": curve({(1e-4, "none"): [12.0, 11.0, 10.0]})}

@@ -7,6 +7,10 @@ measures:
 - *exact*: the reply holds an accepted answer word for word (`question_sets.is_answered`).
 - *ROUGE-L*: the largest F-measure over the accepted answers of the longest common subsequence of words (Lin, 2004),
   computed by the library `rouge-score`; TOFU (Maini et al., 2024) marks answers by it.
+
+A question that the base answers without hearing the concept's words ("The golden ... in the palace belongs to the")
+says nothing of what it knows about them: the base is asked once more with these words blanked (`guessable`), and what
+it still answers does not count.
 """
 
 import re
@@ -17,6 +21,7 @@ import numpy as np
 import pandas as pd
 from rouge_score.rouge_scorer import RougeScorer
 
+from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.config.schema import ProofSection
 from unlearning_core.evaluation.chat import Asking
 from unlearning_core.evaluation.generation import generate
@@ -29,6 +34,9 @@ from unlearning_core.progress import Progress, ProgressCallback, silent
 GREEDY = -1
 """`sample` of the greedy answer."""
 
+BLANK = "thing"
+"""Stands for the concept's words where it is asked what can be told without them."""
+
 TEMPERATURE = 1.0
 _BATCH = 64
 
@@ -38,19 +46,56 @@ _LEAST_WORDS = 3
 
 
 def ask(subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback) -> Frames:
-    """The frame `answers` of the material's questions; see `answered`."""
+    """The frame `answers` of the material's questions (see `answered`); of the base also `guessed` (`guessed_by`)."""
     chosen = some_questions(material.questions, settings.max_questions, subject.seed)
-    return {
+    asking = Asking(subject.base, settings.chat, settings.answer_tokens)
+    found = {
         "answers": answered(
             subject.loaded,
             chosen,
-            asking=Asking(subject.base, settings.chat, settings.answer_tokens),
+            asking=asking,
             samples=settings.question_samples,
             new_tokens=settings.answer_tokens,
             seed=subject.seed,
             progress=progress,
         )
     }
+    if subject.state == "base":
+        found["guessed"] = guessed_by(subject.loaded, guessable(chosen, material.matcher), asking, settings, progress)
+    return found
+
+
+def guessable(questions: Sequence[Question], matcher: Matcher) -> list[tuple[Question, Question]]:
+    """Each question that can be asked without the concept's words, and as it is then asked, `BLANK` in their place.
+
+    One whose answer is a word of the concept asks for that word however it is put, and one that holds none of them is
+    asked without them already; neither is here.
+    """
+    found = []
+    for question in questions:
+        spans = matcher.spans(question.prompt)
+        if question.about != "concept" or not spans or any(matcher.spans(answer) for answer in question.answers):
+            continue
+        prompt = question.prompt
+        for span in reversed(spans):
+            prompt = prompt[: span.start] + BLANK + prompt[span.end :]
+        found.append((question, replace(question, prompt=prompt)))
+    return found
+
+
+def guessed_by(
+    loaded: LoadedModel,
+    pairs: Sequence[tuple[Question, Question]],
+    asking: Asking,
+    settings: ProofSection,
+    progress: ProgressCallback,
+) -> pd.DataFrame:
+    """What the model answers greedily to each pair's second question: as `answered`, with `question`, the first one's
+    prompt."""
+    found = answered(
+        loaded, [blank for _, blank in pairs], asking=asking, new_tokens=settings.answer_tokens, progress=progress
+    )
+    return found.assign(question=[question.prompt for question, _ in pairs])
 
 
 def some_questions(questions: Sequence[Question], most: int, seed: int) -> list[Question]:
@@ -158,15 +203,19 @@ def rouge_l(scorer: RougeScorer, reply: str, answers: Sequence[str]) -> float:
     return max((float(scorer.score(answer, reply)["rougeL"].fmeasure) for answer in answers), default=0.0)
 
 
-def still_right(base: pd.DataFrame, after: pd.DataFrame, about: str = "concept") -> pd.DataFrame:
-    """The questions that the base answers right greedily, with what the other state says of them.
+def still_right(base: Frames, after: Frames, about: str = "concept") -> pd.DataFrame:
+    """The questions that the base answers right greedily and does not guess, with what the other state says of them.
 
     Returns:
         The base's rows (`prompt`, `form`, `member`, `expected`, `answer` ...) with `now` (the other state's greedy
         answer), `right` (bool: also exact), `same` (bool: word for word the base's answer).
     """
-    known = base[(base["sample"] == GREEDY) & (base["about"] == about) & base["exact"].astype(bool)]
-    greedy = after[after["sample"] == GREEDY].drop_duplicates("prompt").set_index("prompt")
+    rows, others = base["answers"], after["answers"]
+    known = rows[(rows["sample"] == GREEDY) & (rows["about"] == about) & rows["exact"].astype(bool)]
+    if "guessed" in base:
+        guessed = base["guessed"]
+        known = known[~known["prompt"].isin(guessed["question"][guessed["exact"].astype(bool)])]
+    greedy = others[others["sample"] == GREEDY].drop_duplicates("prompt").set_index("prompt")
     known = known[known["prompt"].isin(greedy.index)]
     now = greedy.loc[known["prompt"]]
     return known.assign(
@@ -177,11 +226,12 @@ def still_right(base: pd.DataFrame, after: pd.DataFrame, about: str = "concept")
 
 
 def share_still_right(base: Frames, after: Frames, about: str = "concept") -> Estimate | None:
-    """Of the questions that the base answers right, the share that still is; None where it answers none.
+    """Of the questions that the base answers right and does not guess, the share that still is; None where there is
+    none.
 
     The standard error is that of a proportion over questions, by the ratio estimator (ratio.py).
     """
-    pairs = still_right(base["answers"], after["answers"], about)
+    pairs = still_right(base, after, about)
     return ratio_estimate(pairs["right"].to_numpy(float), np.ones(len(pairs))) if len(pairs) else None
 
 

@@ -72,7 +72,7 @@ _ROWS: tuple[Part, ...] = (
         reads=("questions",),
         settings=("max_questions", "question_samples", "answer_tokens", "chat"),
         possible=lambda material, has: None if material.questions else NO_QUESTIONS,
-        version=2,
+        version=3,
     ),
     Part(
         name="writing",
@@ -210,7 +210,7 @@ _ROWS: tuple[Part, ...] = (
         settings=("answer_tokens", "chat"),
         possible=_asking_possible,
         attack=True,
-        version=2,
+        version=3,
     ),
     Part(
         name="attack_sampling",
@@ -222,7 +222,7 @@ _ROWS: tuple[Part, ...] = (
         settings=("answer_tokens", "attack_samples", "chat"),
         possible=_asking_possible,
         attack=True,
-        version=2,
+        version=3,
     ),
 )
 

@@ -143,7 +143,7 @@ def _still_right(run: Run, state: str, about: str) -> "pd.DataFrame | None":
     from unlearning_core.evaluation.answers import still_right
 
     base, now = run.proof_frames("questions", "base"), run.proof_frames("questions", state)
-    return None if base is None or now is None else still_right(base["answers"], now["answers"], about)
+    return None if base is None or now is None else still_right(base, now, about)
 
 
 def card_of(context: RunContext, state: str) -> str:
