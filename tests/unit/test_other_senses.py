@@ -1,4 +1,4 @@
-"""The fit of reset rows to the words' other senses: it ends where its objective, in numpy, has no slope but where it may not go."""
+"""The fit of reset rows to other senses ends where its objective, in numpy, has no slope but where it may not go."""
 
 from types import SimpleNamespace
 from typing import Any
