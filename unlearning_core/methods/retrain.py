@@ -23,9 +23,6 @@ DISTILL_KEYS = {
 }  # fmt: skip
 """Settings of the objective "distill" alone."""
 
-DISTILLATION = 2
-"""Raised when a distillation gives another result for the same settings."""
-
 
 def inputs(parameters: RetrainingSection, seed: int) -> Any:
     """How it trains; measuring while it learns changes nothing in the result.
@@ -34,8 +31,8 @@ def inputs(parameters: RetrainingSection, seed: int) -> Any:
     """
     no_matter = TEXT_KEYS | {"measure_while_learning", "other_sense_texts"}  # whoever reads texts says what they hold
     if parameters.objective == "text":
-        return {"settings": parameters.model_dump(exclude=no_matter | {"objective"} | DISTILL_KEYS), "seed": seed}
-    return {"settings": parameters.model_dump(exclude=no_matter), "seed": seed, "distillation": DISTILLATION}
+        no_matter |= {"objective"} | DISTILL_KEYS
+    return {"settings": parameters.model_dump(exclude=no_matter), "seed": seed}
 
 
 def passes(parameters: RetrainingSection) -> float:

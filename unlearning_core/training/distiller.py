@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from unlearning_core.evaluation.next_token import NextToken
@@ -42,13 +42,11 @@ class Places:
         states: what the student's head reads there, float32.
         wanted: the masked teacher's probabilities of the tokens of these rows.
         others: log of the sum of exp of the student's logits of all other tokens.
-        named: where the text goes on with a token of the concept's alone.
     """
 
     states: Float[Tensor, "places width"]
     wanted: Float[Tensor, "places tokens"]
     others: Float[Tensor, " places"]
-    named: Bool[Tensor, " places"]
 
 
 class Distiller:
@@ -133,9 +131,7 @@ class Distiller:
             logits = self._next.head_logits(states[some]).float()
             logits[:, tokens] = -torch.inf
             others.append(logits.logsumexp(-1))
-        alone = torch.from_numpy(self._mask.everywhere).to(device)
-        named = torch.isin(ids.roll(-1, dims=1)[places], alone)
-        return Places(states.float(), torch.cat(wanted), torch.cat(others), named)
+        return Places(states.float(), torch.cat(wanted), torch.cat(others))
 
     def _read(
         self, model: nn.Module, ids: Tensor, seen: Tensor, places: Tensor, layer: int | None

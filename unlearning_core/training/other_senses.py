@@ -11,12 +11,6 @@ R0 being the reset rows; a convex problem with as many unknowns as these rows ha
 count as much as all others together: text without the concept and text about it, where the teacher may not say the
 words. What tells the senses apart is then the model's own state, and where it cannot tell them the word stays unsaid.
 
-Nor may a row move along the directions that lead to the words in the concept's sense: those that hold `APART` of the
-states, in texts about it, at the places that go on with such a word. A row that has learnt along them says the word
-there again after a step or two of relearning. SmallWorld's seats then come back half-way after 6.4 steps in place of
-5.6, as late as words that have no other sense, and the other senses cost .2 nats in place of .15; more directions cost
-more (.5 at 32 of 192) and hold no longer.
-
 Of a head that is one matrix with the embedding the same rows are read too; of two matrices only the head's learn.
 """
 
@@ -31,7 +25,7 @@ from torch import Tensor
 from unlearning_core.edits.row_weights import row_parameters
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.training.batching import pad
-from unlearning_core.training.distill_data import CONCEPT, OTHER_SENSE
+from unlearning_core.training.distill_data import OTHER_SENSE
 from unlearning_core.training.distiller import Distiller, Places
 
 RIDGE = 2e-5
@@ -40,9 +34,6 @@ back 0.1 of these, and makes relearning a tenth quicker."""
 
 TEXTS, MOST = 4, 256
 """Texts without the concept, and as many about it, for each in another sense, and at most."""
-
-APART = 0.7
-"""Share of the squared states where the concept's words come next, in the directions along which no row may move."""
 
 ITERATIONS = 100
 
@@ -104,7 +95,7 @@ def _places(distiller: Distiller, kind: int, texts: Sequence[np.ndarray], tokens
         padded = pad(batch, 0)
         parts.append(distiller.places(padded["input_ids"], padded["attention_mask"], kind, tokens))
     return Places(
-        *(torch.cat(part) for part in zip(*((p.states, p.wanted, p.others, p.named) for p in parts), strict=True))
+        *(torch.cat(part) for part in zip(*((one.states, one.wanted, one.others) for one in parts), strict=True))
     )
 
 
@@ -129,20 +120,16 @@ def _fitted(student: LoadedModel, tokens: Tensor, found: dict[int, Places]) -> F
     share = share / share.sum()  # there may be texts in another sense alone
     rest = (1 - wanted.sum(1)).clamp(min=0)
     ridge = RIDGE * float((states**2).sum(1).mean())
-    barred = _barred(found[CONCEPT]) if CONCEPT in found else states.new_zeros(0, states.shape[1])
-    moved = torch.zeros_like(start).requires_grad_(True)
-    optimizer = torch.optim.LBFGS([moved], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
-
-    def rows() -> Tensor:
-        return start + moved - (moved @ barred.T) @ barred
+    rows = start.clone().requires_grad_(True)
+    optimizer = torch.optim.LBFGS([rows], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
-        logits = states @ rows().T + offset
+        logits = states @ rows.T + offset
         if cap:
             logits = torch.tanh(logits / cap) * cap
         total = torch.logaddexp(logits.logsumexp(1), others)
         nats = -(wanted * (logits - total[:, None])).sum(1) - rest * (others - total)
-        return (share * nats).sum() + ridge * ((rows() - start) ** 2).sum()
+        return (share * nats).sum() + ridge * ((rows - start) ** 2).sum()
 
     def closure() -> Tensor:
         optimizer.zero_grad()
@@ -152,14 +139,4 @@ def _fitted(student: LoadedModel, tokens: Tensor, found: dict[int, Places]) -> F
 
     with torch.enable_grad():
         optimizer.step(closure)
-    return rows().detach().to(weight)
-
-
-def _barred(about: Places) -> Float[Tensor, "directions width"]:
-    """The fewest orthonormal directions with `APART` of the squared states where the concept's words come next."""
-    states = about.states[about.named]
-    if not len(states):
-        return states
-    _, lengths, directions = torch.linalg.svd(states, full_matrices=False)
-    held = (lengths**2).cumsum(0) / (lengths**2).sum()
-    return directions[: int((held < APART).sum()) + 1]
+    return rows.detach().to(weight)
