@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled, only_error
@@ -79,10 +80,11 @@ def test_the_run_that_is_deleted_is_the_one_that_the_question_names(
     assert "Delete the run **second try** for good?  \n" in words(app)
     assert words(app).count(other.id) == 2  # in the question and over the files; the sidebar is no part of the page
     red = next(one for one in app.button if "Yes, delete" in one.label)
-    assert red.label.startswith(":red[") and "second try" in red.label
+    assert red.label.startswith(":red[")
+    assert "second try" in red.label
     pressed_delete(app)
     assert list_runs(runs) == [kept]
-    assert fine(app).query_params["run"] == [kept.id] or app.query_params["run"] == kept.id
+    assert fine(app).query_params["run"] == kept.id
     (said,) = app.success
     assert f"The run “second try” ({other.id}) is deleted." in said.value.replace("\\", "")
     assert picked(app) == []
@@ -124,7 +126,7 @@ def test_a_run_gets_a_name_that_every_list_shows_and_keeps_its_id(
 ) -> None:
     run, other = new_run(), new_run()
     app = fine(open_page("runs", run))
-    labelled(app.text_input, "Name").set_value("first *try*").run()
+    labelled(app.text_input, "Name").set_value("first *try*")
     fine(button(app, "Save the name").click().run())
     assert given_name(run) == "first *try*"
     assert set(app.dataframe[0].value["name"]) == {"first *try*", TITLE}
@@ -135,7 +137,7 @@ def test_a_run_gets_a_name_that_every_list_shows_and_keeps_its_id(
     start = "\n".join(text.value for text in fine(open_page("start", run)).markdown).replace("\\", "")
     assert "first *try*: new" in start
     choose(app, other)
-    labelled(app.text_input, "Name").set_value("first *try*").run()
+    labelled(app.text_input, "Name").set_value("first *try*")
     button(app, "Save the name").click().run()
     assert f"{run.id} is called 'first *try*' already" in only_error(app)
     assert given_name(other) == ""
@@ -164,7 +166,7 @@ def test_two_runs_are_compared_in_a_chart_in_differences_and_in_settings(open_pa
     ]
     bars = chart(app, 0)["data"]
     assert [bar["y"] for bar in bars] == [[2.0], [5.0]]
-    assert [bar["error_y"]["array"] for bar in bars] == [[0.98], [0.98]]
+    assert [bar["error_y"]["array"][0] for bar in bars] == pytest.approx([0.98, 0.98])
     assert settings.values.tolist() == [["neural_probing.prune_ratio", "0.05", "0.1"]]
 
 
