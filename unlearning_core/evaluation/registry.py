@@ -14,7 +14,7 @@ from unlearning_core.evaluation.concept_words import concept_words_per_100
 from unlearning_core.evaluation.measurement import Kind, Measurement, apart_delta, nll_delta
 from unlearning_core.evaluation.metric import Metric, Place, Section, Values
 from unlearning_core.evaluation.proof_metrics import PROOF_ROWS
-from unlearning_core.evaluation.ratio import Estimate, format_value
+from unlearning_core.evaluation.ratio import Z95, Estimate, format_value
 
 if TYPE_CHECKING:
     from unlearning_core.evaluation.never_knew import Distance
@@ -38,9 +38,22 @@ def headline(values: Values) -> list[Metric]:
 
 def formatted(values: Mapping[str, float | None], name: str) -> str:
     """A metric of one state for a table: its value with half its 95 % interval, or nothing."""
-    ends = values.get(f"{name}_low"), values.get(f"{name}_high")
-    interval = (ends[0], ends[1]) if ends[0] is not None and ends[1] is not None else None
-    return format_value(values.get(name), values.get(f"{name}_stderr"), interval)
+    return format_value(values.get(name), values.get(f"{name}_stderr"), _own_interval(values, name))
+
+
+def interval(values: Mapping[str, float | None], name: str) -> tuple[float, float]:
+    """The ends of a metric's 95 % interval, as `formatted` writes it; both its value where the error is not known."""
+    value, stderr = values[name], values.get(f"{name}_stderr")
+    if value is None:
+        raise ValueError(f"{name} has no value, and so no interval")
+    margin = Z95 * (stderr or 0.0)
+    return _own_interval(values, name) or (value - margin, value + margin)
+
+
+def _own_interval(values: Mapping[str, float | None], name: str) -> tuple[float, float] | None:
+    """Of a metric whose interval is not `Z95` standard errors to both sides."""
+    low, high = values.get(f"{name}_low"), values.get(f"{name}_high")
+    return None if low is None or high is None else (low, high)
 
 
 def _of_kind(kind: Kind, compute: Callable[..., Estimate]) -> Callable[..., Estimate | None]:
