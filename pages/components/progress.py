@@ -50,12 +50,15 @@ def flash(text: str, stopped: bool = False) -> None:
 
 
 def show_flash() -> None:
-    """Show the message of the last `flash`, once."""
+    """Show the message of the last `flash`, once.
+
+    Good news goes by itself: a box would stay until the whole page is drawn anew, over whatever is done in a fragment.
+    """
     text, stopped = st.session_state.pop(_FLASH, ("", False))
     if stopped:
         st.info(escaped(text), icon=":material/stop_circle:")
     elif text:
-        st.success(escaped(text), icon=":material/check_circle:")
+        st.toast(escaped(text), icon=":material/check_circle:", duration="long")
 
 
 class _Bar:

@@ -116,7 +116,7 @@ def test_one_run_is_listed_exported_and_deleted_after_a_second_question(
     button(app, "Yes, delete this run").click().run()
     assert list_runs(runs) == []
     assert "run" not in fine(app).query_params
-    assert any("is deleted" in message.value for message in app.success)
+    assert any("is deleted" in message.value for message in app.toast)
 
 
 def test_a_run_that_is_worked_on_cannot_be_deleted(open_page: OpenPage, new_run: NewRun, runs: Path) -> None:
