@@ -23,8 +23,8 @@ COUNT, NEAR = "Of these with a neighbour", "With a neighbour"
 
 def metrics_rows(app: AppTest) -> dict[str, dict[str, str]]:
     """By stage the cells of the table of measured values, by row title."""
-    table = next(one.value for one in app.dataframe if "base" in one.value)
-    return {stage: dict(zip(table[""], table[stage], strict=True)) for stage in table.columns if stage}
+    table = next(one.value for one in app.dataframe if "Base" in one.value)
+    return {name.lower(): dict(zip(table[""], table[name], strict=True)) for name in table.columns if name}
 
 
 def test_typed_words_are_saved_counted_and_shown_in_their_sentences(open_page: OpenPage, new_run: NewRun) -> None:
@@ -106,7 +106,7 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
         for stage, cells in rows.items() if neighbours else ():
             value, error = metrics[stage][name], metrics[stage][f"{name}_stderr"]
             assert cells[title] == f"{value:.3f} ± {1.96 * error:.3f}"
-    assert ("words that were to stay" in " ".join(text.value for text in app.markdown)) == bool(neighbours)
+    assert ("Did its neighbours stay?" in " ".join(text.value for text in app.markdown)) == bool(neighbours)
     panels = [title["text"] for title in chart(app, 0)["layout"]["annotations"]]
     assert len(panels) == (4 if neighbours else 3)
     assert panels[1] == "Loss without the concept (nats/token)"
