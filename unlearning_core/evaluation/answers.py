@@ -23,6 +23,8 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.config.schema import ProofSection
+from unlearning_core.edits.mask import Mask
+from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.evaluation.chat import Asking
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.evaluation.question_sets import ABOUT, Question, is_answered
@@ -126,12 +128,15 @@ def answered(
     samples: int = 0,
     new_tokens: int = 40,
     seed: int = 0,
+    mask: Mask | None = None,
+    token_rows: TokenRows | None = None,
     progress: ProgressCallback = silent,
 ) -> pd.DataFrame:
     """Every question answered greedily and `samples` times by sampling at temperature 1.
 
     Args:
         asking: how the questions are put; None: as they are written.
+        mask, token_rows: neurons cut and token rows moved while it answers.
 
     Returns:
         A row an answer: `prompt`, `form`, `about`, `member`, `fact`, `expected` (the first accepted answer), `sample`
@@ -146,14 +151,14 @@ def answered(
         return pd.DataFrame(columns=columns)
     prompts = [asking.put(question.prompt) if asking else question.prompt for question in questions]
     texts = generate(
-        loaded, prompts, temperature=0.0, max_new_tokens=new_tokens, batch_size=_BATCH,
+        loaded, prompts, mask=mask, rows=token_rows, temperature=0.0, max_new_tokens=new_tokens, batch_size=_BATCH,
         progress=_named("asking", progress),
     )  # fmt: skip
     found = [(question, GREEDY, text.text) for question, text in zip(questions, texts, strict=True)]
     if samples:
         texts = generate(
-            loaded, prompts, samples=samples, temperature=TEMPERATURE, max_new_tokens=new_tokens, seed=seed,
-            batch_size=_BATCH, progress=_named("asking, with samples", progress),
+            loaded, prompts, mask=mask, rows=token_rows, samples=samples, temperature=TEMPERATURE,
+            max_new_tokens=new_tokens, seed=seed, batch_size=_BATCH, progress=_named("asking, with samples", progress),
         )  # fmt: skip
         found += [(questions[number // samples], text.sample, text.text) for number, text in enumerate(texts)]
     scorer, rows = RougeScorer(["rougeL"], use_stemmer=False), []
