@@ -83,6 +83,7 @@ def show_labelled(run: Run) -> None:
     facts = run.concept_facts() or {}
     # Read before anything is drawn: a button below may label anew, and that may fail.
     contents = label_files(run)
+    st.subheader("The labelled sentences", anchor="labelled-sentences")
     counts(facts)
     if "understood" in facts:
         st.caption(escaped(facts["understood"]))

@@ -16,15 +16,13 @@ it still answers does not count.
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from rouge_score.rouge_scorer import RougeScorer
 
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.config.schema import ProofSection
-from unlearning_core.edits.mask import Mask
-from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.evaluation.chat import Asking
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.evaluation.question_sets import ABOUT, Question, is_answered
@@ -32,6 +30,9 @@ from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
 from unlearning_core.evaluation.suite import Frames, Material, Subject
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
+
+if TYPE_CHECKING:
+    from rouge_score.rouge_scorer import RougeScorer
 
 GREEDY = -1
 """`sample` of the greedy answer."""
@@ -128,15 +129,12 @@ def answered(
     samples: int = 0,
     new_tokens: int = 40,
     seed: int = 0,
-    mask: Mask | None = None,
-    token_rows: TokenRows | None = None,
     progress: ProgressCallback = silent,
 ) -> pd.DataFrame:
     """Every question answered greedily and `samples` times by sampling at temperature 1.
 
     Args:
         asking: how the questions are put; None: as they are written.
-        mask, token_rows: neurons cut and token rows moved while it answers.
 
     Returns:
         A row an answer: `prompt`, `form`, `about`, `member`, `fact`, `expected` (the first accepted answer), `sample`
@@ -146,19 +144,22 @@ def answered(
         InputError: a prompt is empty or fills the model's context, or cannot be put so.
         WorkFailed: the model's output is not a number.
     """
+    # It brings nltk, which takes seconds to import: who only marks answers does without.
+    from rouge_score.rouge_scorer import RougeScorer
+
     columns = ["prompt", "form", "about", "member", "fact", "expected", "sample", "answer", "exact", "rouge_l"]
     if not questions:
         return pd.DataFrame(columns=columns)
     prompts = [asking.put(question.prompt) if asking else question.prompt for question in questions]
     texts = generate(
-        loaded, prompts, mask=mask, rows=token_rows, temperature=0.0, max_new_tokens=new_tokens, batch_size=_BATCH,
+        loaded, prompts, temperature=0.0, max_new_tokens=new_tokens, batch_size=_BATCH,
         progress=_named("asking", progress),
     )  # fmt: skip
     found = [(question, GREEDY, text.text) for question, text in zip(questions, texts, strict=True)]
     if samples:
         texts = generate(
-            loaded, prompts, mask=mask, rows=token_rows, samples=samples, temperature=TEMPERATURE,
-            max_new_tokens=new_tokens, seed=seed, batch_size=_BATCH, progress=_named("asking, with samples", progress),
+            loaded, prompts, samples=samples, temperature=TEMPERATURE, max_new_tokens=new_tokens, seed=seed,
+            batch_size=_BATCH, progress=_named("asking, with samples", progress),
         )  # fmt: skip
         found += [(questions[number // samples], text.sample, text.text) for number, text in enumerate(texts)]
     scorer, rows = RougeScorer(["rougeL"], use_stemmer=False), []
@@ -203,7 +204,7 @@ def marked(text: str, question: Question, *, chat: bool = False) -> tuple[str, b
     return reply, is_answered(reply.removeprefix(question.prompt), replace(question, form="direct"))
 
 
-def rouge_l(scorer: RougeScorer, reply: str, answers: Sequence[str]) -> float:
+def rouge_l(scorer: "RougeScorer", reply: str, answers: Sequence[str]) -> float:
     """The largest ROUGE-L F-measure over the accepted answers."""
     return max((float(scorer.score(answer, reply)["rougeL"].fmeasure) for answer in answers), default=0.0)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.config.schema import ProofSection
 from unlearning_core.evaluation.question_sets import FORMS, About, Question
-from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:
     from unlearning_core.edits.recipe import Recipe
@@ -46,7 +46,7 @@ def in_turn(questions: Sequence[Question]) -> list[Question]:
     found = []
     while any(waiting.values()):
         for of_form in filter(None, waiting.values()):
-            place = min(range(len(of_form)), key=lambda index: used[of_form[index].member])  # noqa: B023
+            place = min(range(len(of_form)), key=lambda index: used[of_form[index].member])
             question = of_form.pop(place)
             used[question.member] += 1
             found.append(question)
@@ -95,19 +95,26 @@ def ask(
         base: whose chat template says how a question is put.
         recipe: the edits under which `loaded` answers.
     """
-    from unlearning_core.evaluation.answers import answered
+    from unlearning_core.evaluation.answers import marked
     from unlearning_core.evaluation.chat import Asking
+    from unlearning_core.evaluation.generation import generate
 
-    rows = answered(
+    if not questions:
+        return []
+    asking = Asking(base, settings.chat, settings.answer_tokens)
+    texts = generate(
         loaded,
-        questions,
-        asking=Asking(base, settings.chat, settings.answer_tokens),
-        new_tokens=settings.answer_tokens,
+        [asking.put(question.prompt) for question in questions],
         mask=None if recipe is None else recipe.mask,
-        token_rows=None if recipe is None else recipe.rows,
-        progress=progress,
+        rows=None if recipe is None else recipe.rows,
+        temperature=0.0,
+        max_new_tokens=settings.answer_tokens,
+        progress=lambda update: progress(Progress("asking the quiz", update.done, update.total, update.unit)),
     )
-    return [Mark(str(answer), bool(right)) for answer, right in zip(rows["answer"], rows["exact"], strict=True)]
+    return [
+        Mark(*marked(text.text, question, chat=asking.in_chat(question.prompt)))
+        for question, text in zip(questions, texts, strict=True)
+    ]
 
 
 def _known(

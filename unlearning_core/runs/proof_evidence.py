@@ -135,3 +135,45 @@ def _frames(run: Run, attack: Part) -> dict[str, Frames]:
     states = [*states_of(run.config), NEVER_KNEW]
     found = {state: run.proof_frames(attack.name, state) for state in states}
     return {state: frames for state, frames in found.items() if frames is not None}
+
+
+@dataclass(frozen=True)
+class RaceOutcome:
+    """What the relearning race came to for one state, held against what the verdict asks.
+
+    Attributes:
+        steps: until half of the gap is back, at the worst learning rate; infinite where it is not within the race.
+        longest: steps of the race.
+        never_knew: the same of the model that never knew; None where there is none.
+        share: the steps beside the never-knew model's at the same rate, the smallest of all rates; None likewise.
+        held: whether that is as much as the verdict asks; without a never-knew model, whether the steps are.
+    """
+
+    steps: float
+    longest: int
+    never_knew: float | None
+    share: float | None
+    held: bool
+
+
+def race_outcome(run: Run, state: str) -> RaceOutcome | None:
+    """What the race came to; None while that state, or the never-knew model that it is compared with, has not run."""
+    from unlearning_core.evaluation.recovery import HALF, gentle_steps_to, share_of_steps, worst
+
+    asked = run.config.proof.thresholds
+    own, twin = (_race_of(run, one) for one in (state, NEVER_KNEW))
+    if own is None or (twin is None and run.config.never_knew.model is not None):
+        return None
+    steps, longest = float(worst(own["race"], HALF)["steps"]), int(own["race"]["step"].max())
+    if twin is None:
+        gentle = gentle_steps_to(own, HALF)
+        return RaceOutcome(steps, longest, None, None, gentle is not None and gentle.value >= asked.relearning_steps)
+    share = share_of_steps(twin, own, HALF).value
+    slowest = float(worst(twin["race"], HALF)["steps"])
+    longest = max(longest, int(twin["race"]["step"].max()))
+    return RaceOutcome(steps, longest, slowest, share, share >= asked.relearning)
+
+
+def _race_of(run: Run, state: str) -> Frames | None:
+    frames = run.proof_frames(RACE, state)
+    return frames if frames is not None and len(frames.get("race", ())) else None

@@ -126,6 +126,7 @@ def _identity(context: RunContext) -> str:
     return digest(
         {
             "model": config.base_model.model_dump(),
+            "never_knew": config.never_knew.model,
             "questions": context.text_fingerprint(config.proof.questions),
             "concept": [list(context.concept.words), context.concept.inflections, context.concept.language],
             "put": [config.proof.chat, config.proof.answer_tokens, ASKED],
