@@ -29,8 +29,8 @@ DEMOS = {
 }
 
 
+# The demo whose button stands out: a person who has no plan yet begins there.
 RECOMMENDED = "smallworld"
-"""The demo whose button stands out: a person who has no plan yet begins there."""
 
 
 def main() -> None:
