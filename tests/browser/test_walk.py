@@ -172,7 +172,7 @@ def knows(page: Page, most: int, least_near: int) -> None:
     cards = page.get_by_test_id("stMetric")
     about, near = (
         cards.filter(has_text=f"It knows about {what}").get_by_test_id("stMetricValue")
-        for what in ("seats", "what is near it")
+        for what in ("seats", "neighbours")
     )
     expect(about).to_be_visible(timeout=LONG)
     right, asked = map(int, re.findall(r"\d+", about.inner_text()))

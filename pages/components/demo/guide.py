@@ -31,7 +31,7 @@ from unlearning_core.runs import background, proof
 from unlearning_core.runs.proof_evidence import race_outcome
 from unlearning_core.runs.quiz import has_questions, quiz_of
 from unlearning_core.runs.run import Run
-from unlearning_core.runs.stage_times import Wait, wait_for_race, wait_until
+from unlearning_core.runs.stage_times import wait_for_race, wait_until
 
 
 def set_guided(run: Run, guided: bool = True) -> None:
@@ -125,7 +125,7 @@ def _offer_work(run: Run, page: Page, step: Step) -> None:
     if other is not None and is_done(run, page):
         shown, kept = other
         st.info(f"The slider shows {100 * shown.ratio:.3g} %; the cut that is kept is {100 * kept.ratio:.3g} %.")
-    st.caption(_how_long(_wait(run, page)))
+    st.caption(_how_long(run, page))
     button = _named(run, step.button)
     if not st.button(button, key="guide do", type="primary", icon=page.icon):
         return
@@ -149,13 +149,11 @@ def _work(run: Run, page: Page, bar: ProgressCallback) -> None:
         bring_up_to_date(run, str(page.stage), bar)
 
 
-def _wait(run: Run, page: Page) -> Wait | None:
+def _how_long(run: Run, page: Page) -> str:
+    """What a person is told before the wait, and what that is told from."""
     if page is MODEL:
-        return None
-    return wait_for_race(run) if page is SUMMARY else wait_until(run, last_stage(run, page))
-
-
-def _how_long(wait: Wait | None) -> str:
+        return "This takes seconds on a tiny model, and may take a minute on a larger one."
+    wait = wait_for_race(run) if page is SUMMARY else wait_until(run, last_stage(run, page))
     if wait is None:
         return "How long this takes here is told while it runs."
     told = "as it took here before" if wait.source == "here" else "as on two idle cores, at this machine's pace so far"

@@ -43,7 +43,7 @@ def asked_quiz(run: Run, state: str) -> Quiz | None:
 
 def subject_titles(run: Run) -> dict[About, str]:
     """What the two halves of the quiz are about."""
-    return {"concept": run.config.neural_probing.activations_label or "the concept", "neighbour": "what is near it"}
+    return {"concept": run.config.neural_probing.activations_label or "the concept", "neighbour": "neighbours"}
 
 
 def score_line(quiz: Quiz, about: About) -> str:

@@ -26,7 +26,7 @@ class Step(NamedTuple):
 STEPS = {
     "Model": Step(
         "This is a whole model, and before we take anything from it we ask what it knows.",
-        "Ten questions about {concept} and ten about things near it are put to the model.",
+        "Ten questions about {concept} and ten about neighbours, things near by that must stay, are put to the model.",
         "What do you know about {concept}?",
         "Remember the two numbers: the first should fall, the second should stay. The same questions are asked again "
         "after each change.",
