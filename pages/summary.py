@@ -87,7 +87,7 @@ def what_it_cost(run: Run) -> None:
     st.subheader("What it cost")
     st.markdown(escaped(losses_sentence(metrics)))
     values = metrics.get(states_of(run.config)[-1], {})
-    kept = {"neighbour": "near it", "other": "about other things"}
+    kept = {"neighbour": "about neighbours", "other": "about other things"}
     told = [
         f"{share:.0%} of the questions {where}"
         for about, where in kept.items()
@@ -107,12 +107,12 @@ def race(run: Run) -> None:
     st.markdown(_race_sentence(found))
     drawn = {state: curve for state, curve in _races(run).items() if state in (last, NEVER_KNEW)}
     st.plotly_chart(
-        relearning_race(drawn), key="demo race",
+        relearning_race(drawn, found.rate), key="demo race",
         alt="Loss on the concept's words by training step, of the edited model and of one that never knew",
     )  # fmt: skip
     st.caption(
-        "The lower a line falls, the more of the concept is there. Each model is drawn at the learning rate at which "
-        "it is fastest; of all rates the worst counts."
+        f"The lower a line falls, the more of the concept is there. Of the learning rates that were tried this is the "
+        f"one at which the edited model does worst ({found.rate:g})."
     )
 
 
@@ -125,17 +125,14 @@ def _race_sentence(found: RaceOutcome) -> str:
     def steps(number: float) -> str:
         return f"more than {found.longest}" if math.isinf(number) else f"{number:.0f}"
 
-    if found.never_knew is None:
-        word = "It took its time" if found.held else ":red[The attack succeeded]"
-        return f"**{word}**: half of the concept is back after {steps(found.steps)} training steps."
-    assert found.share is not None
-    both = (
-        f"half of the concept is back after {steps(found.steps)} training steps; a model that never knew it learns as "
-        f"much in {steps(found.never_knew)}."
+    word = ":green[**The attack failed**]" if found.held else ":red[**The attack gets further than it should**]"
+    if found.never_knew is None or found.share is None:
+        return f"{word}: half of the concept is back after {steps(found.steps)} training steps."
+    return (
+        f"{word}: half of the concept is back after {steps(found.steps)} training steps; a model that never knew it "
+        f"needs {steps(found.never_knew)} to learn as much. That is {found.share:.0%} of its steps, at least "
+        f"{found.asked:.0%} are asked."
     )
-    if found.held:
-        return f":green[**The attack failed**]: {both} It learns as slowly as one that has nothing to remember."
-    return f":red[**The attack succeeded**]: {both} At one learning rate it needs {found.share:.0%} of the steps."
 
 
 def what_is_not_shown(run: Run) -> None:

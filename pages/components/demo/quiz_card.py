@@ -8,6 +8,7 @@ from pages.components.model_cache import base_model, state_model
 from pages.components.progress import run_with_progress
 from pages.components.states import heading
 from unlearning_core.evaluation.question_sets import About
+from unlearning_core.methods.registry import state_title
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.quiz import Quiz, ask_state, quiz_of
 from unlearning_core.runs.run import Run
@@ -34,7 +35,8 @@ def asked_quiz(run: Run, state: str) -> Quiz | None:
         return known
     place = st.empty()
     with place:
-        done = run_with_progress("Asking the quiz", lambda bar: ask_now(run, state, bar), only_one=f"{run.id} quiz")
+        title = f"Asking the quiz: {state_title(state)}"
+        done = run_with_progress(title, lambda bar: ask_now(run, state, bar), only_one=f"{run.id} quiz")
     if not done:
         return None
     place.empty()
