@@ -32,8 +32,8 @@ RIDGE = 2e-5
 """How dear it is to move a row, in nats. On SmallWorld the other senses then cost 0.15 nats of 15; a fifth of it gives
 back 0.1 of these, and makes relearning a tenth quicker."""
 
-TEXTS = 4
-"""Texts without the concept, and as many about it, for each in another sense."""
+TEXTS, MOST = 4, 256
+"""Texts without the concept, and as many about it, for each in another sense, and at most."""
 
 ITERATIONS = 100
 
@@ -66,7 +66,7 @@ def learn_other_senses(
         _log.warning("No row learns another sense: %s", "its logits are not its head's" if held else "no text has one")
         return []
     taught = torch.tensor(sorted(held))
-    most = TEXTS * len(texts[OTHER_SENSE])
+    most = min(TEXTS * len(texts[OTHER_SENSE]), MOST)
     found = {
         kind: _places(distiller, kind, _some(own, most, seed) if kind != OTHER_SENSE else own, taught)
         for kind, own in texts.items()
