@@ -13,6 +13,7 @@ from pages.components.navigation import (
     COMPARE,
     DEMO_PAGES,
     MODEL,
+    NEURONS,
     PRUNE,
     RETRAIN,
     SUMMARY,
@@ -119,10 +120,11 @@ def _offer_next(run: Run, page: Page) -> None:
 
 def _offer_work(run: Run, page: Page, step: Step) -> None:
     """How long the step takes, and the button that begins it."""
-    status, other = run.status(), shown_instead(run) if page is PRUNE else None
+    status = run.status()
     if status["state"] == "failed":
         st.warning(escaped(status["message"]))
-    if other is not None and is_done(run, page):
+    other = shown_instead(run) if page is PRUNE and is_done(run, page) else None
+    if other is not None:
         shown, kept = other
         st.info(f"The slider shows {100 * shown.ratio:.3g} %; the cut that is kept is {100 * kept.ratio:.3g} %.")
     st.caption(_how_long(run, page))
@@ -142,7 +144,10 @@ def _work(run: Run, page: Page, bar: ProgressCallback) -> None:
     if page is MODEL:
         ask_now(run, "base", bar)
     elif page is PRUNE:
-        keep_shown(run, bar)
+        if is_done(run, NEURONS):
+            keep_shown(run, bar)
+        else:  # nothing is on screen yet: the settings say what is cut
+            bring_up_to_date(run, str(page.stage), bar)
         if has_questions(run):
             ask_now(run, PRUNED, bar)
     else:
