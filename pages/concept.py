@@ -85,6 +85,7 @@ def show_labelled(run: Run, beside: DeltaGenerator) -> None:
     # Read before anything is drawn: a button below may label anew, and that may fail.
     contents = label_files(run)
     with beside:
+        st.subheader("The labelled sentences", anchor="labelled-sentences")
         counts(facts)
         with show_errors():
             show_sentences(run, facts)

@@ -3,7 +3,6 @@
 import streamlit as st
 
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics
-from pages.components.current_run import changed
 from pages.components.frame import show
 from pages.components.model_cache import base_is_at_hand, base_model
 from pages.components.model_download import download_model
@@ -20,9 +19,9 @@ from pages.components.prune.cut_preview import (
 )
 from pages.components.prune.cut_settings import choose_cut, history
 from pages.components.prune.cut_sources import find_smallest, recipes
+from pages.components.prune.keep_cut import keep_shown
 from pages.components.prune.token_rows import rows_of_cut, size_of_rows, token_list
 from pages.components.states import PRUNED
-from pages.components.work import bring_up_to_date
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.sweep import RunSweep
 
@@ -95,13 +94,8 @@ def choose_prompts(run: Run) -> Prompts:
 
 def keep(run: Run) -> None:
     """Save the edit that the sliders show, bake it and measure."""
-    cut = history(run, int(run.ranking()["layer"].max()) + 1).now
-    asked = {"prune_ratio": cut.ratio, "per_layer": cut.per_layer, "protected_layers": list(cut.protected_layers)}
-    rows = run.config.neural_probing.token_rows.model_dump() | {"strength": cut.token_rows.strength}
-    # A person has chosen: the config's target, if it has one, searches no longer.
-    run.save_config(changed(run.config, neural_probing=asked | {"token_rows": rows}, search={"forget": None}))
     run_and_redraw(
-        "Pruning and measuring", lambda bar: bring_up_to_date(run, str(PRUNE.stage), bar), only_one=run.id,
+        "Pruning and measuring", lambda bar: keep_shown(run, bar), only_one=run.id,
         message="The cut is kept. The pruned model is saved and measured.",
     )  # fmt: skip
 
