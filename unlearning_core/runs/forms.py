@@ -197,6 +197,7 @@ NOTES: dict[str, Any] = {
     "rate": RateNote,
     "pinned_neurons": list[tuple[str, Whole, Whole]],
     "guide": dict[str, Any],
+    "prompts": list[str],
 }
 """The form of each note that a run may have."""
 
