@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from transformers import AutoModelForCausalLM
 
 from tests.ui.conftest import ROOT
-from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error, show_tab
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, show_tab
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors

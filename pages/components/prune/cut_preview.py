@@ -182,7 +182,7 @@ def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, place: DeltaGener
             st.metric(title, said, help=f"{meaning} {_in_nats(change)}")
             if interval:
                 st.caption(f"95 %: {interval}")
-    note.caption(f"By the base model's likelihood of {len(held_out)} held-out sentences.")
+    note.caption(f"{len(held_out)} held-out sentences, against the base model.")
     return seconds / len(held_out)
 
 
