@@ -1,5 +1,6 @@
 """Neighbours on screen: typed, counted, shown in their sentences, refused where they are of the concept, measured."""
 
+import math
 from pathlib import Path
 
 import pytest

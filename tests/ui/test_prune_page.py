@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from transformers import AutoModelForCausalLM
 
 from tests.ui.conftest import ROOT
-from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, show_tab
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error, show_tab
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors
@@ -23,6 +23,7 @@ from unlearning_core.runs.search import RunSearch
 from unlearning_core.runs.sweep import RunSweep
 
 SLIDER = "Neurons cut, % of those ranked"
+TYPED, PROMPTS = "Or type the share, %", "One prompt a line"
 
 
 def slider(app: AppTest) -> float:
@@ -180,3 +181,48 @@ def test_a_target_out_of_reach_is_answered_with_how_close_it_came(open_page: Ope
     assert any(
         "forgets 15 nats for at most 1 elsewhere: within that budget the most is" in text for text in messages(app)
     )
+
+
+def test_with_every_layer_protected_the_numbers_stay_and_nothing_is_kept(open_page: OpenPage, new_run: NewRun) -> None:
+    run = new_run("rank")
+    app = show_tab(open_page("prune", run), "Layers")
+    fine(labelled(app.multiselect, "Protect layers").set_value([0, 1, 2]).run())
+    assert neurons(app) == "0"
+    assert labelled(app.metric, "Concept words").value == "as likely as before"
+    assert any("All 3 layers are protected" in text for text in messages(app))
+    button(app, "Keep this cut").click().run()
+    assert "All 3 layers are protected" in only_error(app)
+    assert run.config.neural_probing.protected_layers == []
+
+
+def test_the_share_can_be_typed_beyond_the_range_of_the_slider(open_page: OpenPage, new_run: NewRun) -> None:
+    app = open_page("prune", new_run("rank"))
+    fine(labelled(app.number_input, TYPED).set_value(32.5).run())
+    assert slider(app) == 32.5
+    assert neurons(app) == str(round(0.325 * 144))
+    fine(labelled(app.slider, SLIDER).set_value(40.0).run())
+    assert labelled(app.number_input, TYPED).value == 40.0
+
+
+def test_prompts_typed_here_live_in_the_run_and_are_measured_once_the_cut_is_kept(
+    open_page: OpenPage, new_run: NewRun
+) -> None:
+    run = new_run("rank")
+    app = open_page("prune", run)
+    fine(labelled(app.text_area, PROMPTS).set_value("The boat\n\nA house on").run())
+    again = fine(open_page("prune", run))
+    assert labelled(again.text_area, PROMPTS).value == "The boat\nA house on"
+    assert "**A house on**" in [text.value for text in again.markdown]
+    assert run.config.test_prompts == ["The chair", "She put the"], "what is measured already stays valid"
+    fine(button(again, "Keep this cut").click().run())
+    assert run.config.test_prompts == ["The boat", "A house on"]
+    assert {text["prompt"] for text in run.written("pruned") or []} == {"The boat", "A house on"}
+
+
+def test_prompts_are_taken_from_the_sentences(open_page: OpenPage, new_run: NewRun) -> None:
+    run = new_run("rank")
+    app = fine(button(open_page("prune", run), "Take them from the sentences").click().run())
+    lines = labelled(app.text_area, PROMPTS).value.splitlines()
+    held_out = [item.text for item in run.sentences("held_out").items]
+    assert len(lines) > 1
+    assert all(any(text.startswith(line) for text in held_out) for line in lines)
