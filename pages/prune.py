@@ -10,6 +10,7 @@ from pages.components.current_run import changed
 from pages.components.frame import show
 from pages.components.marked_text import escaped
 from pages.components.model_cache import base_is_at_hand, base_model
+from pages.components.model_download import download_model
 from pages.components.navigation import NEURONS, PRUNE, is_done, link_to_next, run_beyond
 from pages.components.progress import run_and_redraw, show_errors, show_flash
 from pages.components.prune.cut_curves import curves
@@ -29,7 +30,6 @@ from pages.components.work import bring_up_to_date
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask, Shapes
 from unlearning_core.errors import InputError
-from unlearning_core.models.packing import packed, packed_bytes
 from unlearning_core.runs.prompts import tried_prompts, try_prompts
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.sweep import RunSweep
@@ -80,7 +80,7 @@ def show_kept(run: Run) -> None:
         st.markdown(kept["tokens"])
     with show_errors():
         show_metrics(metrics_so_far(run, ("base", PRUNED)))
-        download(run)
+        download_model(run, PRUNED)
     link_to_next(PRUNE)
 
 
@@ -158,17 +158,6 @@ def keep(run: Run) -> None:
     run_and_redraw(
         "Pruning and measuring", lambda bar: bring_up_to_date(run, str(PRUNE.stage), bar), only_one=run.id,
         message="The cut is kept. The pruned model is saved and measured.",
-    )  # fmt: skip
-
-
-def download(run: Run) -> None:
-    """The pruned model as a zip, packed when it is asked for."""
-    folder = run.model(PRUNED)
-    st.download_button(
-        f"Download the pruned model ({packed_bytes(folder) / 1e6:,.1f} MB)", lambda: packed(folder),
-        f"{run.id}-pruned.zip", "application/zip", on_click="ignore", icon=":material/download:",
-        help="A zip of config, weights and tokenizer. Unpack it and give the folder to "
-        "AutoModelForCausalLM.from_pretrained.",
     )  # fmt: skip
 
 

@@ -221,7 +221,8 @@ def small_experiment(path: Path) -> Path:
     config["neural_probing"]["ranker_parameters"] |= {"sentences": 8, "rounds": 1}
     config["evaluation"]["max_sentences"] = 6
     config["generation"] |= {"samples": 1, "max_new_tokens": 10}
-    config["retraining"] |= {"max_train_texts": 16, "batch_size": 4}
+    config["retraining"] |= {"max_train_texts": 16, "max_steps": 3, "batch_size": 2, "concept_texts": 1}
+    config["retraining"]["other_sense_texts"] = None  # its fit reads a thousand texts, whatever the steps
     config["test_prompts"] = config["test_prompts"][1:3]
     path.write_text(json.dumps(config), encoding="utf-8")
     return path

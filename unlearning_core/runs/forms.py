@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Whole = Annotated[int, Field(strict=True, ge=0, le=1 << 62)]
 Number = Annotated[float, Field(strict=True)]
 Name = Annotated[str, Field(pattern=r"^[\w.:-]{1,80}$")]
+LONGEST_NAME = 60
+"""Characters of the name that a person gives a run."""
+
 Metrics = dict[str, dict[str, Number | None]]
 """`metrics.json`: value by state and metric."""
 
@@ -198,6 +201,7 @@ NOTES: dict[str, Any] = {
     "pinned_neurons": list[tuple[str, Whole, Whole]],
     "guide": dict[str, Any],
     "prompts": list[str],
+    "name": Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_NAME)],
 }
 """The form of each note that a run may have."""
 
