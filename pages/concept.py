@@ -18,6 +18,7 @@ from unlearning_core.concepts.neighbours import given_words, neighbour_words
 from unlearning_core.concepts.words import Concept
 from unlearning_core.config.schema import NeverKnewSection
 from unlearning_core.errors import InputError
+from unlearning_core.runs.prompts import OF_THE_OLD_CONCEPT
 from unlearning_core.runs.run import Run
 
 
@@ -73,9 +74,10 @@ def label(
     known = concept_words(run)
     if words != known:
         probing |= {"concept_definition": list(words), "activations_label": words[0]}
-    # A model that never knew one concept is no measure for another.
-    never_knew = {} if set(words) & set(known) else NeverKnewSection().model_dump()
-    sections = {"neural_probing": probing, "evaluation": amounts["evaluation"], "never_knew": never_knew}
+    sections: dict[str, Any] = {"neural_probing": probing, "evaluation": amounts["evaluation"]}
+    if not set(words) & set(known):
+        # A model that never knew one concept is no measure for another, nor are prompts and questions about it.
+        sections |= {"never_knew": NeverKnewSection().model_dump(), **OF_THE_OLD_CONCEPT}
     relabel(run, "The sentences are labelled.", **sections)
 
 

@@ -182,5 +182,35 @@ def test_thousands_of_words_that_never_occur_are_one_line(open_page: OpenPage, n
     run = new_run("label", neural_probing={"concept_definition": ["chair", *(f"zq{at}x" for at in range(4999))]})
     app = fine(open_page("concept", run))
     (said,) = [warning.value for warning in app.warning if "never occur" in warning.value]
-    assert "4,989 more" in said
+    assert "4,989 more" in said.replace("\\", "")
     assert len(said) < 200
+
+
+def test_prompts_follow_a_concept_of_ones_own(open_page: OpenPage, new_run: NewRun, tmp_path: Path) -> None:
+    (tmp_path / "inviting.txt").write_text("The chair by the\n", encoding="utf-8")
+    run = new_run("label", proof={"prompts": str(tmp_path / "inviting.txt")})
+    run.write_note("prompts", ["I sit on a"])
+    app = open_page("concept", run)
+    labelled(app.text_area, "Concept words").set_value("chair\nmarket").run()
+    fine(button(app, "Label the sentences").click().run())
+    assert run.config.test_prompts == ["The chair", "She put the"], "one of the words is as before"
+    labelled(app.text_area, "Concept words").set_value("river\ngarden").run()
+    fine(button(app, "Label the sentences").click().run())
+    *inviting, other = run.config.test_prompts
+    beginnings = {text.split(word)[0].strip() for text in sentences() for word in ("river", "garden") if word in text}
+    assert len(inviting) == len(set(inviting)) > 1
+    assert set(inviting) <= beginnings
+    assert any(text.startswith(other) and "river" not in text and "garden" not in text for text in sentences())
+    assert run.note("prompts") is None
+    assert run.config.proof.prompts is None
+
+
+def test_prompts_follow_once_the_sentences_hold_the_concept(open_page: OpenPage, labelled_run: Run) -> None:
+    app = open_page("concept", labelled_run)
+    labelled(app.text_area, "Concept words").set_value("zeppelin").run()
+    button(app, "Label the sentences").click().run()
+    assert app.error
+    labelled(app.text_area, "Concept words").set_value("zeppelin\nboat").run()
+    fine(button(app, "Label the sentences").click().run())
+    assert any("boat" in prompt or prompt.startswith("The") for prompt in labelled_run.config.test_prompts)
+    assert not any("chair" in prompt.split()[:2] for prompt in labelled_run.config.test_prompts)

@@ -241,6 +241,7 @@ NOTES: dict[str, Any] = {
     "rate": RateNote,
     "pinned_neurons": list[tuple[str, Whole, Whole]],
     "guide": dict[str, Any],
+    "prompts": list[str],
     "name": Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_NAME)],
     "quiz": QuizNote,
 }

@@ -13,7 +13,9 @@ from unlearning_core.concepts.corrections import holds
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.words import Concept
+from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.prompts import follow_concept
 from unlearning_core.runs.run import Run
 
 KINDS = {"words": "dropped_words", "senses": "dropped_senses", "sentences": "dropped_sentences"}
@@ -32,10 +34,12 @@ def relabel(run: Run, message: str, **sections: Any) -> None:
     """
     refuse_if_busy(run)
     run.save_config(changed(run.config, **sections))
-    run_and_redraw(
-        "Labelling sentences", lambda bar: bring_up_to_date(run, "label", bar, with_model=False), only_one=run.id,
-        message=message,
-    )  # fmt: skip
+
+    def label(bar: ProgressCallback) -> None:
+        bring_up_to_date(run, "label", bar, with_model=False)
+        follow_concept(run)
+
+    run_and_redraw("Labelling sentences", label, only_one=run.id, message=message)
 
 
 def _leave_out(run: Run, kind: str, entries: list[Any]) -> None:
