@@ -182,5 +182,5 @@ def test_thousands_of_words_that_never_occur_are_one_line(open_page: OpenPage, n
     run = new_run("label", neural_probing={"concept_definition": ["chair", *(f"zq{at}x" for at in range(4999))]})
     app = fine(open_page("concept", run))
     (said,) = [warning.value for warning in app.warning if "never occur" in warning.value]
-    assert "4,989 more" in said
+    assert "4,989 more" in said.replace("\\", "")
     assert len(said) < 200
