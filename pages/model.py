@@ -12,9 +12,9 @@ from pages.components.model_cache import base_is_loaded, how_to_load, load_base
 from pages.components.navigation import MODEL, link_to_next
 from pages.components.new_run import experiment, load_and_start
 from pages.components.progress import run_and_redraw, show_errors
-from pages.components.run_summary import model_name
 from unlearning_core.config.schema import BaseModelSection
 from unlearning_core.progress import ProgressCallback
+from unlearning_core.runs.naming import model_name
 from unlearning_core.runs.run import Run
 
 

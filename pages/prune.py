@@ -5,6 +5,7 @@ import streamlit as st
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics
 from pages.components.frame import show
 from pages.components.model_cache import base_is_at_hand, base_model
+from pages.components.model_download import download_model
 from pages.components.navigation import NEURONS, PRUNE, is_done, link_to_next, run_beyond
 from pages.components.progress import run_and_redraw, show_errors
 from pages.components.prune.cut_curves import curves
@@ -21,7 +22,6 @@ from pages.components.prune.cut_sources import find_smallest, recipes
 from pages.components.prune.keep_cut import keep_shown
 from pages.components.prune.token_rows import rows_of_cut, size_of_rows, token_list
 from pages.components.states import PRUNED
-from unlearning_core.models.packing import packed, packed_bytes
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.sweep import RunSweep
 
@@ -51,7 +51,7 @@ def main() -> None:
             st.markdown(kept["tokens"])
         with show_errors():
             show_metrics(metrics_so_far(run, ("base", PRUNED)))
-            download(run)
+            download_model(run, PRUNED)
         link_to_next(PRUNE)
 
 
@@ -97,17 +97,6 @@ def keep(run: Run) -> None:
     run_and_redraw(
         "Pruning and measuring", lambda bar: keep_shown(run, bar), only_one=run.id,
         message="The cut is kept. The pruned model is saved and measured.",
-    )  # fmt: skip
-
-
-def download(run: Run) -> None:
-    """The pruned model as a zip, packed when it is asked for."""
-    folder = run.model(PRUNED)
-    st.download_button(
-        f"Download the pruned model ({packed_bytes(folder) / 1e6:,.1f} MB)", lambda: packed(folder),
-        f"{run.id}-pruned.zip", "application/zip", on_click="ignore", icon=":material/download:",
-        help="A zip of config, weights and tokenizer. Unpack it and give the folder to "
-        "AutoModelForCausalLM.from_pretrained.",
     )  # fmt: skip
 
 

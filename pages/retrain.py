@@ -3,13 +3,17 @@
 import streamlit as st
 
 from pages.components.frame import show
+from pages.components.model_download import download_model
 from pages.components.navigation import PRUNE, RETRAIN, is_done, link_to_next, run_beyond
+from pages.components.progress import show_errors
 from pages.components.retrain.method_choice import choose_method, save_method
 from pages.components.retrain.training_settings import choose_settings, save_settings
 from pages.components.retrain.training_time import find_out, time_before
 from pages.components.retrain.training_view import show_last_training, watch
 from pages.components.work import go_on_in_background
+from unlearning_core.methods.registry import states_of
 from unlearning_core.runs import background
+from unlearning_core.runs.run import Run
 
 
 def main() -> None:
@@ -33,7 +37,7 @@ def main() -> None:
             go_on_in_background(run)
             st.rerun()
         if is_done(run, RETRAIN):
-            link_to_next(RETRAIN)
+            take_further(run)
         return
     settings = choose_settings(run)
     if time_before(run, settings):
@@ -50,7 +54,14 @@ def main() -> None:
     if again:
         st.caption("With the same settings and text it goes on from its last checkpoint, with others from the start.")
     if done:
-        link_to_next(RETRAIN)
+        take_further(run)
+
+
+def take_further(run: Run) -> None:
+    """The model that came out of it, to be downloaded, and the way to the next page."""
+    with show_errors():
+        download_model(run, states_of(run.config)[-1])
+    link_to_next(RETRAIN)
 
 
 show(main)

@@ -27,7 +27,8 @@ from unlearning_core.models.loading import load_model
 from unlearning_core.models.sources.folder import find_weights, read_tokenizer
 from unlearning_core.models.sources.zip import unpack_zip
 from unlearning_core.reports.run_report import run_report
-from unlearning_core.reports.run_table import different_settings, run_table
+from unlearning_core.reports.run_table import run_table
+from unlearning_core.reports.two_runs import different_settings
 from unlearning_core.runs.listing import list_runs, open_run
 from unlearning_core.runs.probe_set import base_levels
 from unlearning_core.runs.rankings import kept_rankings

@@ -9,20 +9,21 @@ from pages.components.navigation import PATH_PAGES, is_done
 from unlearning_core.errors import InputError
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.manifest import DAMAGED
+from unlearning_core.runs.naming import given_name, model_name, shown_name
 from unlearning_core.runs.run import Run
 
 
 def described(run: Run) -> str:
-    """A run in a line: when, which model and concept, how far."""
+    """A run in a line: when, what it is called, how far."""
     try:
-        config, status, judged = run.config, run.status(), run.verdict()
+        status, judged = run.status(), run.verdict()
+        _ = run.config
     except (InputError, ValueError):
-        return f"{run.id} (damaged)"
+        return f"{shown_name(run)} (damaged)"
     stages = [name for name, known in status["stages"].items() if known.get("state") == "finished"]
     reached = f"up to {stages[-1]!r}" if stages else "nothing done yet"
     time = re.sub(r"^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d).*", r"\1-\2-\3 \4:\5", run.id)
-    label = config.neural_probing.activations_label or "concept"
-    line = f"{time}  {model_name(config.base_model.base_model_path)}, {label}: {status['state']}, {reached}"
+    line = f"{time}  {shown_name(run)}: {status['state']}, {reached}"
     return line if judged is None else f"{line}, verdict: {judged['verdict']}"
 
 
@@ -40,16 +41,12 @@ def sidebar(run: Run | None) -> None:
         "Model": model_name(run.config.base_model.base_model_path),
         "Concept": ", ".join(words[:5]) + (f" and {len(words) - 5} more" if len(words) > 5 else "") if words else "-",
         "Cut": f"{cut['cut']:,} of {cut['of']:,} neurons" if "cut" in cut else "none kept yet",
+        "Name": given_name(run),
         "Run": run.id,
     }
     done = [page.title for page in PATH_PAGES if is_done(run, page)]
-    st.markdown("  \n".join(f":gray[{name}] {escaped(value)}" for name, value in lines.items()))
+    st.markdown("  \n".join(f":gray[{name}] {escaped(value)}" for name, value in lines.items() if value))
     st.markdown(f":gray[Done] :green[:material/check_circle:] {', '.join(done)}")
-
-
-def model_name(source: str) -> str:
-    """The last part of a path, or the name as it is."""
-    return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
 
 def concept_words(run: Run) -> tuple[str, ...]:

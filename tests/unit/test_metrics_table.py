@@ -23,8 +23,9 @@ from unlearning_core.figures.metric_bars import metric_bars
 from unlearning_core.files import write_json
 from unlearning_core.reports.csv import metrics_csv
 from unlearning_core.reports.run_report import html_report
-from unlearning_core.reports.run_table import metrics_of_two, run_table
+from unlearning_core.reports.run_table import run_table
 from unlearning_core.reports.terminal import table
+from unlearning_core.reports.two_runs import metrics_of_two
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import create_run
 from unlearning_core.runs.stages.measure import report_inputs
@@ -216,7 +217,9 @@ def test_a_metric_is_one_row_of_the_registry_and_is_shown_everywhere(
         write_json(build.folder / "metrics.json", metrics)
     row = run_table([run]).iloc[0]
     assert (row["pruned.longest"], row["distilled.longest"]) == (6, 7)
-    assert ["Longest text (characters)", "base", "5.000 ± 0.980", ""] in metrics_of_two(metrics, {}).values.tolist()
+    assert ["Longest text (characters)", "base", "5.000 ± 0.980", "", "", ""] in metrics_of_two(
+        metrics, {}
+    ).values.tolist()
 
 
 def test_a_metric_whose_version_rises_makes_reports_stale(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

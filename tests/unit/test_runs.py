@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tests.integration.store_worker import content, make
@@ -13,7 +15,8 @@ from unlearning_core.config.reading import build_config
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import record
-from unlearning_core.reports.run_table import DAMAGED, different_settings, metrics_of_two, run_table
+from unlearning_core.reports.run_table import COLUMNS, DAMAGED, of_state, run_table
+from unlearning_core.reports.two_runs import different_settings
 from unlearning_core.runs.listing import delete_run, list_runs
 from unlearning_core.runs.pipeline import create_run
 from unlearning_core.runs.run import Run
@@ -126,12 +129,23 @@ def test_only_the_settings_that_differ_are_listed(tmp_path: Path) -> None:
     assert different_settings(one, one).empty
 
 
-def test_metrics_of_two_runs_are_paired_by_what_either_has() -> None:
-    one = {"base": {"retain_nll": 1.0, "retain_nll_stderr": 0.1, "concept_nll": None}}
-    other = {"base": {"concept_nll": 2.0}, "pruned": {"retain_nll": 3.0}}
-    assert metrics_of_two(one, other).values.tolist() == [
-        ["Concept loss (nats/token)", "base", "", "2.000"],
-        ["Loss elsewhere (nats/token)", "base", "1.000 ± 0.196", ""],
-        ["Loss elsewhere (nats/token)", "pruned", "", "3.000"],
-    ]
-    assert metrics_of_two({}, {}).empty
+def test_the_table_of_one_state_has_its_numbers_or_those_of_each_runs_last_state() -> None:
+    table = pd.DataFrame({name: [None, None, None] for name in COLUMNS}, dtype=object)
+    table["last"] = ["retrained", "pruned", None]
+    table["pruned.forget_delta"], table["retrained.forget_delta"] = [1.0, 2.0, np.nan], [3.0, np.nan, np.nan]
+    table["pruned.uds"] = [0.5, np.nan, np.nan]
+    last, pruned = of_state(table, None), of_state(table, "pruned")
+    assert list(last.columns) == [*COLUMNS, "forget_delta", "uds"]
+    assert last["forget_delta"].tolist()[:2] == [3.0, 2.0]
+    assert last["forget_delta"].isna().tolist() == [False, False, True]
+    assert last["uds"].isna().all()
+    assert pruned["forget_delta"].tolist()[:2] == [1.0, 2.0]
+    assert pruned["uds"].tolist()[0] == 0.5
+
+
+def test_a_folder_that_somebody_called_otherwise_is_listed_all_the_same(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    run.folder.rename(tmp_path / "my best one")
+    (row,) = run_table(list_runs(tmp_path)).to_dict("records")
+    assert (row["run"], row["concept"]) == ("my best one", "seats")
+    assert pd.isna(row["made"])

@@ -29,19 +29,54 @@ class Estimate:
     stderr: float = math.nan
     interval: tuple[float, float] | None = None
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The ends of its 95 % interval, symmetric or not; None where its error is not known."""
+        if self.interval is not None:
+            return self.interval
+        half = Z95 * self.stderr
+        return None if math.isnan(half) else (self.value - half, self.value + half)
 
-def format_value(value: float | int | None, stderr: float | None, interval: tuple[float, float] | None = None) -> str:
+
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    """second - first, of two independent estimates.
+
+    Where an interval is not symmetric, that of the difference is recovered from the two (MOVER: Zou and Donner,
+    Statistics in Medicine 27, 2008; for shares it is Newcombe's method 10, Statistics in Medicine 17, 1998):
+    d - sqrt((second - its low)^2 + (first's high - first)^2) to d + sqrt((second's high - second)^2 + (first - its
+    low)^2).
+    """
+    value = second.value - first.value
+    if first.interval is None and second.interval is None:
+        return Estimate(value, math.hypot(first.stderr, second.stderr))
+    ours, theirs = first.ends, second.ends
+    if ours is None or theirs is None:
+        return Estimate(value)
+    low = value - math.hypot(second.value - theirs[0], ours[1] - first.value)
+    high = value + math.hypot(theirs[1] - second.value, first.value - ours[0])
+    return Estimate(value, interval=(low, high))
+
+
+def format_value(
+    value: float | int | None,
+    stderr: float | None,
+    interval: tuple[float, float] | None = None,
+    *,
+    signed: bool = False,
+) -> str:
     """A number with half its 95 % interval, or with the ends of one that is not symmetric; nothing for None.
 
-    A number without a standard error (None or NaN) that is too small for three decimals has an exponent.
+    A number without a standard error (None or NaN) that is too small for three decimals has an exponent. `signed`: a
+    number that is not negative has a plus before it, as a difference has.
     """
     if value is None:
         return ""
+    sign = "+" if signed else ""
     if interval is not None:
-        return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+        return f"{value:{sign}.3f} ({interval[0]:{sign}.3f} to {interval[1]:{sign}.3f})"
     if stderr is not None and not math.isnan(stderr):
-        return f"{value:.3f} ± {Z95 * stderr:.3f}"
-    return f"{value:.0e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
+        return f"{value:{sign}.3f} ± {Z95 * stderr:.3f}"
+    return f"{value:{sign}.0e}" if 0 < abs(value) < 0.0005 else f"{value:{sign}.3f}"
 
 
 def ratio_estimate(numerators: Real[np.ndarray, " units"], denominators: Real[np.ndarray, " units"]) -> Estimate:

@@ -36,11 +36,20 @@ def headline(values: Values) -> list[Metric]:
     return [metric for metric in found if metric.name not in wholes][:4]
 
 
-def formatted(values: Mapping[str, float | None], name: str) -> str:
-    """A metric of one state for a table: its value with half its 95 % interval, or nothing."""
+def estimate_of(values: Mapping[str, float | None], name: str) -> Estimate | None:
+    """A metric of one state, of a `metrics.json`, with what is known of its error; None where it has no value."""
+    value, stderr = values.get(name), values.get(f"{name}_stderr")
+    if value is None:
+        return None
     ends = values.get(f"{name}_low"), values.get(f"{name}_high")
     interval = (ends[0], ends[1]) if ends[0] is not None and ends[1] is not None else None
-    return format_value(values.get(name), values.get(f"{name}_stderr"), interval)
+    return Estimate(value, math.nan if stderr is None else stderr, interval)
+
+
+def formatted(values: Mapping[str, float | None], name: str) -> str:
+    """A metric of one state for a table: its value with half its 95 % interval, or nothing."""
+    found = estimate_of(values, name)
+    return "" if found is None else format_value(found.value, found.stderr, found.interval)
 
 
 def _of_kind(kind: Kind, compute: Callable[..., Estimate]) -> Callable[..., Estimate | None]:

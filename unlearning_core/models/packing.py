@@ -42,5 +42,5 @@ def packed(folder: Path) -> io.BufferedReader:
 
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise InputError(f"There is no model in {folder}. Keep a cut first: that writes the pruned model.")
+        raise InputError(f"There is no model in {folder} any more. Make it again on the page that made it.")
     return sorted(path for path in folder.rglob("*") if path.is_file())

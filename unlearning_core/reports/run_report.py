@@ -23,6 +23,7 @@ from unlearning_core.reports.differences import changed_words
 from unlearning_core.reports.findings import findings, losses_sentence
 from unlearning_core.runs.benchmarks import table
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.naming import given_name
 from unlearning_core.runs.proof_standing import is_current
 from unlearning_core.runs.run import Run
 
@@ -150,7 +151,8 @@ def short(value: Any) -> str:
 
 def _about(run: Run, model: str) -> dict[str, str]:
     status = run.status()
-    about = {"Model": model, "Run": run.id}
+    name = given_name(run)
+    about = {"Model": model, **({"Name": name} if name else {}), "Run": run.id}
     # As they were when the sentences were labelled: a file of them may be gone since.
     words = ((run.concept_facts() or {}).get("neighbours") or {}).get("words")
     if words:

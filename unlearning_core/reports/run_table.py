@@ -1,4 +1,4 @@
-"""Many runs side by side: a line a run with what was set and what came out, and in what two runs differ."""
+"""Many runs below each other: a line a run with what was set and what came out."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,12 +7,16 @@ from typing import Any
 import pandas as pd
 
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.registry import METRICS, Values, formatted, shown
-from unlearning_core.reports.run_report import settings, short
+from unlearning_core.evaluation.registry import METRICS
+from unlearning_core.reports.run_report import short
+from unlearning_core.runs.naming import shown_name
 from unlearning_core.runs.run import Run
 
-COLUMNS = ("run", "made", "state", "reached", "verdict", "model", "concept", "ranker", "site", "ratio", "cut")
-"""Of the table, before those of the metrics; `state` is that of the run, `verdict` that on the last state of its model.
+COLUMNS = (
+    "run", "name", "made", "state", "reached", "last", "verdict", "model", "concept", "ranker", "site", "ratio", "cut",
+)  # fmt: skip
+"""Of the table, before those of the metrics: `name` is the one that a person gave, or else model and concept; `state`
+is that of the run, `last` the last state of its model that is measured, `verdict` the one on it.
 """
 
 DAMAGED = "damaged"
@@ -31,7 +35,7 @@ def run_table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _row(run: Run) -> dict[str, Any]:
-    row: dict[str, Any] = {"run": run.id, "made": datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S")}
+    row: dict[str, Any] = {"run": run.id, "name": shown_name(run), "made": _made(run)}
     try:
         config, status, metrics, judged = run.config, run.status(), run.metrics() or {}, run.verdict()
         proof = run.proof_metrics() or {}
@@ -42,6 +46,7 @@ def _row(run: Run) -> dict[str, Any]:
     row |= {
         "state": status["state"],
         "reached": finished[-1] if finished else None,
+        "last": next((state for state in reversed(metrics) if state != "base"), None),
         "verdict": judged["verdict"] if judged is not None else None,
         "model": short(config.base_model.base_model_path),
         "concept": probing.activations_label or short(probing.concept_definition),
@@ -57,31 +62,32 @@ def _row(run: Run) -> dict[str, Any]:
     return row
 
 
-def different_settings(one: Run, other: Run) -> pd.DataFrame:
-    """Settings that two runs do not share: columns setting, one, other; a dash where a run has no such setting.
+def _made(run: Run) -> datetime | None:
+    """When it was made, as its id says; None for a folder that somebody called otherwise."""
+    try:
+        return datetime.strptime(run.id[:15], "%Y%m%d-%H%M%S")
+    except ValueError:
+        return None
 
-    Where a run is written (`output_dir`) is no difference. Raises InputError when a run's settings cannot be read.
+
+def states_in(table: pd.DataFrame) -> list[str]:
+    """The states of the model that a table of runs has metrics of."""
+    return list(dict.fromkeys(column.split(".", 1)[0] for column in table.columns if column not in COLUMNS))
+
+
+def of_state(table: pd.DataFrame, state: str | None) -> pd.DataFrame:
+    """A table of runs with its metrics of one state only: the columns of `COLUMNS`, then one a metric, by its name.
+
+    Args:
+        table: as `run_table` gives it.
+        state: which state of the model; None for the last one of each run.
     """
-    left, right = settings(one.config), settings(other.config)
-    names = [name for name in dict.fromkeys([*left, *right]) if name != "output_dir"]
-    rows = [(name, left.get(name, "–"), right.get(name, "–")) for name in names if left.get(name) != right.get(name)]
-    return pd.DataFrame(rows, columns=["setting", "one", "other"], dtype="str")
-
-
-def metrics_of_two(one: Values, other: Values) -> pd.DataFrame:
-    """Two `metrics.json` side by side: columns metric (its title), model (the state), first, second.
-
-    A row for each metric and state that either has a value for, in the order of the registry; values with half their
-    95 % interval.
-    """
-    either: dict[str, dict[str, float]] = {}
-    for metrics in (one, other):
-        for state, values in metrics.items():
-            either.setdefault(state, {}).update({name: value for name, value in values.items() if value is not None})
-    rows = [
-        (metric.full_title, state, *(formatted(metrics.get(state, {}), metric.name) for metrics in (one, other)))
-        for metric in shown(either, "table")
-        for state, values in either.items()
-        if metric.name in values
-    ]
-    return pd.DataFrame(rows, columns=["metric", "model", "first", "second"], dtype="str")
+    found = table[list(COLUMNS)].copy()
+    names = {column.split(".", 1)[1] for column in table.columns if column not in COLUMNS}
+    for name in (name for name in METRICS if name in names):
+        found[name] = float("nan")
+        for one in states_in(table):
+            if f"{one}.{name}" in table:
+                rows = table["last"] == one if state is None else pd.Series(one == state, table.index)
+                found.loc[rows, name] = table.loc[rows, f"{one}.{name}"].astype(float)
+    return found

@@ -14,6 +14,9 @@ from unlearning_core.evaluation.question_sets import Form as QuestionForm
 Whole = Annotated[int, Field(strict=True, ge=0, le=1 << 62)]
 Number = Annotated[float, Field(strict=True)]
 Name = Annotated[str, Field(pattern=r"^[\w.:-]{1,80}$")]
+LONGEST_NAME = 60
+"""Characters of the name that a person gives a run."""
+
 Metrics = dict[str, dict[str, Number | None]]
 """`metrics.json`: value by state and metric."""
 
@@ -239,6 +242,7 @@ NOTES: dict[str, Any] = {
     "pinned_neurons": list[tuple[str, Whole, Whole]],
     "guide": dict[str, Any],
     "quiz": QuizNote,
+    "name": Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_NAME)],
 }
 """The form of each note that a run may have."""
 

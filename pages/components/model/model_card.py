@@ -6,9 +6,9 @@ import streamlit as st
 
 from pages.components.marked_text import escaped
 from pages.components.rows import metric_row
-from pages.components.run_summary import model_name
 from unlearning_core.models.devices import available, bytes_needed, fits
 from unlearning_core.models.sources.starters import HUB, STARTERS
+from unlearning_core.runs.naming import model_name
 
 SITES = {"mlp": "MLP neurons", "head": "Attention heads", "residual": "Residual dimensions"}
 

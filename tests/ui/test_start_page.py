@@ -1,4 +1,4 @@
-"""Start and Runs: nothing there yet, the guided demo from its first button to its last, runs compared and deleted."""
+"""Start: nothing there yet, the guided demo from its first button to its last, a run opened again, or damaged."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.components.demo.guide import is_guided, set_guided
 from pages.components.demo.texts import STEPS
-from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error
+from tests.ui.pieces import NewRun, OpenPage, button, fine
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import process_identity
 from unlearning_core.runs import background, proof
@@ -98,38 +98,6 @@ def test_a_run_without_a_guide_has_no_box(open_page: OpenPage, new_run: NewRun) 
     assert not any("Guided demo" in text.value for text in app.markdown)
 
 
-def test_without_runs_the_runs_page_says_so(open_page: OpenPage) -> None:
-    app = fine(open_page("runs"))
-    assert any("no runs" in message.value for message in app.info)
-
-
-def test_one_run_is_listed_exported_and_deleted_after_a_second_question(
-    open_page: OpenPage, new_run: NewRun, runs: Path
-) -> None:
-    run = new_run()
-    run.manifest.set_stage("report", state="finished")
-    write_json(run.folder / "metrics.json", {"base": {}, "pruned": {"forget_delta": 0.5, "apart_delta": 0.25}})
-    app = fine(open_page("runs", run))
-    table = app.dataframe[0].value
-    assert table[["pruned.forget_delta", "pruned.apart_delta"]].values.tolist() == [[0.5, 0.25]]
-    assert "Export config.json" in [download.label for download in app.get("download_button")]
-    links = [link.proto for link in app.get("page_link")]
-    assert len([link for link in links if run.id in link.query_string]) == 7
-    button(app, "Yes, delete this run").click().run()
-    assert list_runs(runs) == []
-    assert "run" not in fine(app).query_params
-    assert any("is deleted" in message.value for message in app.success)
-
-
-def test_a_run_that_is_worked_on_cannot_be_deleted(open_page: OpenPage, new_run: NewRun, runs: Path) -> None:
-    run = new_run()
-    with run.manifest.working("retraining it"):
-        app = fine(open_page("runs", run))
-        button(app, "Yes, delete this run").click().run()
-    assert "being worked on" in only_error(app)
-    assert [one.id for one in list_runs(runs)] == [run.id]
-
-
 def test_a_damaged_run_says_so_on_every_page(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run()
     assert not open_page("model", run).sidebar.warning
@@ -140,14 +108,3 @@ def test_a_damaged_run_says_so_on_every_page(open_page: OpenPage, new_run: NewRu
     (run.folder / "status.json").write_text("{", encoding="utf-8")
     (warning,) = open_page("concept", run).sidebar.warning
     assert "is damaged" in warning.value
-
-
-def test_two_runs_are_compared_in_numbers_and_settings(open_page: OpenPage, new_run: NewRun) -> None:
-    one, other = new_run(), new_run(neural_probing={"prune_ratio": 0.1})
-    one.manifest.set_stage("report", state="finished")
-    write_json(one.folder / "metrics.json", {"base": {"concept_nll": 2.0, "concept_nll_stderr": 0.5}})
-    app = fine(open_page("runs"))
-    labelled(app.multiselect, "One or two runs").set_value([one.id, other.id]).run()
-    _, numbers, settings = (table.value for table in fine(app).dataframe)
-    assert numbers.values.tolist() == [["Concept loss (nats/token)", "base", "2.000 ± 0.980", ""]]
-    assert settings.values.tolist() == [["neural_probing.prune_ratio", "0.05", "0.1"]]
