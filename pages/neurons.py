@@ -67,6 +67,7 @@ def drawing_gates(bar: ProgressCallback, run: Run, place: DeltaGenerator) -> Pro
 def show_ranking(run: Run) -> None:
     """What the ranking found, to explore; all scores, and the protected neurons."""
     ranking, summary = run.ranking(), run.status()["stages"]["rank"]["summary"]
+    st.subheader("The ranking", anchor="ranking")
     metric_row(
         ("Neurons ranked", f"{len(ranking):,}"),
         ("Tokens read", f"{summary['tokens']:,}"),

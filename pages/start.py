@@ -1,12 +1,13 @@
 """Start: what this is, the guided demo, one's own model, and recent runs."""
 
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
 from pages.components.current_run import close_run, current_run, runs_root, show_run
+from pages.components.demo.guide import is_guided, set_guided
 from pages.components.frame import show
-from pages.components.guide import is_guided, set_guided
 from pages.components.marked_text import escaped
 from pages.components.navigation import MODEL, left_at
 from pages.components.new_run import REAL_ENGLISH, experiment_of, load_and_start
@@ -21,10 +22,15 @@ PICTURE = Path(__file__).with_name("start.svg")
 RECENT = 5
 CARD = 260
 DEMOS = {
-    "smallworld": "A tiny model of a small, made-up world whose every fact is known. Every step takes seconds.",
+    "smallworld": "A tiny model of a small, made-up world whose every fact is known. About three minutes on two "
+    "processor cores; the longest wait is one minute.",
     "smollm2": "Real English, 135 million parameters. The slow steps are prepared in the background while you read: "
     "less than ten minutes in all on two processor cores.",
 }
+
+
+# The demo whose button stands out: a person who has no plan yet begins there.
+RECOMMENDED = "smallworld"
 
 
 def main() -> None:
@@ -63,7 +69,8 @@ def offer_demo(name: str) -> None:
     if reason := starter.unavailable():
         st.caption(escaped(reason))
         return
-    if st.button(f"Show me {short}", type="primary", icon=":material/play_arrow:"):
+    kind: Literal["primary", "secondary"] = "primary" if name == RECOMMENDED else "secondary"
+    if st.button(f"Show me {short}", type=kind, icon=":material/play_arrow:"):
         start_demo(name)
 
 

@@ -6,8 +6,8 @@ from contextvars import ContextVar
 import streamlit as st
 
 from pages.components.current_run import current_run
-from pages.components.guide import guide
-from pages.components.navigation import PAGES, START, icon_of
+from pages.components.demo.guide import guide, is_guided
+from pages.components.navigation import PAGES, START, SUMMARY, icon_of
 from pages.components.progress import show_errors, show_flash
 from pages.components.run_summary import sidebar
 from unlearning_core.files import ROOT
@@ -31,10 +31,13 @@ def frame() -> None:
         run = current_run()
     page = st.navigation(
         [
-            st.Page(one.file, title=one.title, icon=icon_of(run, one), url_path=one.title.lower(), default=one is START)
+            st.Page(
+                one.file, title=one.title, icon=icon_of(run, one), url_path=one.title.lower(), default=one is START,
+                visibility="visible" if one is not SUMMARY or is_guided(run) else "hidden",
+            )
             for one in PAGES
         ]
-    )
+    )  # fmt: skip
     with st.sidebar, show_errors():
         sidebar(run)
     with show_errors():

@@ -35,10 +35,16 @@ PROOF = Page("pages/proof.py", "Proof", ":material/gavel:", VERDICT, "Check it f
 PATH_PAGES = (MODEL, CONCEPT, NEURONS, PRUNE, RETRAIN, COMPARE, PROOF)
 """In the order in which a person walks through them."""
 
+SUMMARY = Page("pages/summary.py", "Summary", ":material/flag:")
+"""The last page of the guided demo."""
+
+DEMO_PAGES = (*PATH_PAGES[: PATH_PAGES.index(PROOF)], SUMMARY)
+"""In the order of the demo."""
+
 START = Page("pages/start.py", "Start", ":material/home:")
 AUDIT = Page("pages/audit.py", "Audit", ":material/fact_check:")
 RUNS = Page("pages/runs.py", "Runs", ":material/folder_open:")
-PAGES = (START, *PATH_PAGES, AUDIT, RUNS)
+PAGES = (START, *PATH_PAGES, SUMMARY, AUDIT, RUNS)
 """In the order of the navigation."""
 
 
@@ -58,11 +64,15 @@ def is_done(run: Run | None, page: Page) -> bool:
     """Whether what the page is for has been done."""
     if run is None:
         return False
-    stage = page.stage
+    return page.stage is None or last_stage(run, page) in finished_stages(run)
+
+
+def last_stage(run: Run, page: Page) -> str:
+    """The stage with which a page of the path ends in that run."""
     # Retrain ends with the last of the run's methods, whichever follow the cut.
     if page is RETRAIN and (last := states_of(run.config)[-1]) not in ("base", METHODS["prune"].state):
-        stage = f"measure {last}"
-    return stage is None or stage in finished_stages(run)
+        return f"measure {last}"
+    return str(page.stage)
 
 
 def icon_of(run: Run | None, page: Page) -> str:

@@ -55,6 +55,17 @@ def check_in_background(run: Run, parts: Collection[str] | None = None, *, quick
     proof.start(run, parts, quick=quick)
 
 
+def race_in_background(run: Run) -> None:
+    """Let its last model and the one that never knew learn the concept again, in a process of its own.
+
+    Raises:
+        InputError: somebody works on the run already.
+    """
+    refuse_if_busy(run)
+    forget_models()
+    proof.start_race(run)
+
+
 def last_progress(run: Run) -> tuple[float, dict[str, Any]]:
     """What a process in the background last told of the run: the share that is done, and the event itself."""
     told = (event for event in reversed(list(run.events())) if event["kind"] in ("progress", "stage"))

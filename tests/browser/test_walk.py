@@ -23,6 +23,9 @@ from tests.browser.walking import (
     upload,
 )
 from unlearning_core.config.reading import starter_config
+from unlearning_core.runs.listing import list_runs
+from unlearning_core.runs.proof_evidence import race_outcome
+from unlearning_core.runs.quiz import quiz_of
 
 WORDS = "chair\nsofa\nbench"
 
@@ -51,7 +54,7 @@ def walk(page: Page, pictures: Path, percent: int) -> None:
     picture(page, pictures, "neurons")
 
     go_to(page, "Prune")
-    expect(page.get_by_text("Concept loss", exact=True)).to_be_visible(timeout=LONG)
+    expect(page.get_by_test_id("stMetric").filter(has_text="Concept words")).to_be_visible(timeout=LONG)
     settled(page)
     no_errors(page)
     page.get_by_text("up to 100 %", exact=True).click()
@@ -128,26 +131,94 @@ def test_the_guided_demo_on_smallworld(page: Page, dashboard: Dashboard) -> None
     settled(page)
     no_errors(page)
     picture(page, pictures, "start")
+    recommended = page.get_by_test_id("stMain").locator('[data-testid="stBaseButton-primary"]')
+    assert [one.inner_text().split()[-1] for one in recommended.all()] == ["SmallWorld"]
     press(page, "Show me SmallWorld")
-    follow(page, pictures, "Model", None)
-    follow(page, pictures, "Concept", "Find the words in the sentences")
+    follow(page, pictures, "Model", "What do you know about seats?", then=lambda: knows(page, 10, 10))
+    follow(page, pictures, "Concept", "Find the words in the sentences", then=lambda: jump(page, "Go to the sentences"))
     follow(page, pictures, "Neurons", "Watch every neuron and rank them", then=lambda: click_a_cell(page, pictures))
-    follow(page, pictures, "Prune", "Keep the cut and measure it", then=lambda: drag_the_slider(page))
-    follow(page, pictures, "Retrain", "Let the model recover")
+    arrived(page, "Prune")
+    share = keep_what_is_on_screen(page)
+    picture(page, pictures, "prune")
+    knows(page, 2, 9)
+    press(page, "Go on to Retrain")
+    follow(page, pictures, "Retrain", "Let the model recover", then=lambda: knows(page, 2, 9))
     arrived(page, "Compare")  # the process that let it recover goes on to the end
     expect(page.get_by_role("heading", name="How close to never having known")).to_be_visible(timeout=LONG)
     settled(page)
     no_errors(page)
     picture(page, pictures, "compare")
-    press(page, "Go on to Proof")
-    arrived(page, "Proof")
-    expect(page.get_by_test_id("stMain").get_by_role("button", name="Try to break it")).to_be_visible()
-    expect(page.get_by_text("Relearning race")).to_be_visible(timeout=LONG)
+    jump(page, "Go to what they write")
+    press(page, "Go on to Summary")
+    arrived(page, "Summary")
+    press(page, "Try to bring it back")
+    expect(page.get_by_text("half of the concept is back after")).to_be_visible(timeout=3 * LONG)
     settled(page)
     no_errors(page)
-    picture(page, pictures, "proof")
+    jump(page, "Go to the race")
+    picture(page, pictures, "summary")
+    (run,) = list_runs(dashboard.runs)
+    assert run.config.neural_probing.prune_ratio == pytest.approx(share / 100)
+    quiz = quiz_of(run)
+    assert quiz is not None
+    # What it shows at the end: the model that never knew answers none of the ten, the edited one at most two.
+    assert quiz.right("never_knew", "concept") == 0
+    assert quiz.right("retrained", "concept") <= 2
+    race = race_outcome(run, "retrained")
+    assert race is not None
+    # As measured it needs 73 % of the steps of the model that never knew, a little less than the 75 % that are asked.
+    assert race.share is not None
+    assert race.share > 0.5
+    said = "The attack failed" if race.held else "The attack gets further than it should"
+    expect(page.get_by_text(said)).to_be_visible()
     press(page, "Leave")
     expect(page.get_by_text("Guided demo")).to_have_count(0)
+
+
+def knows(page: Page, most: int, least_near: int) -> None:
+    """The quiz card says so many of ten about the concept, at most, and so many about what is near it, at least."""
+    cards = page.get_by_test_id("stMetric")
+    about, near = (
+        cards.filter(has_text=f"It knows about {what}").get_by_test_id("stMetricValue")
+        for what in ("seats", "neighbours")
+    )
+    expect(about).to_be_visible(timeout=LONG)
+    right, asked = map(int, re.findall(r"\d+", about.inner_text()))
+    stayed, neighbours = map(int, re.findall(r"\d+", near.inner_text()))
+    assert (asked, neighbours) == (10, 10)
+    assert right == most if most == 10 else right <= most
+    assert stayed >= least_near
+
+
+def jump(page: Page, link: str) -> None:
+    """The link in the guide's box brings what it names onto the screen."""
+    chosen = page.get_by_test_id("stMain").get_by_role("link", name=link)
+    anchor = str(chosen.get_attribute("href")).partition("#")[2]
+    chosen.click()
+    expect(page.locator(f"[id='{anchor}']")).to_be_in_viewport()
+
+
+def keep_what_is_on_screen(page: Page) -> int:
+    """Another cut by the slider, kept by the demo's button; returns its share in percent."""
+    drag_the_slider(page)
+    press(page, "Undo")
+    slider = page.get_by_role("slider", name=re.compile("Neurons cut"))
+    expect(slider).to_have_attribute("aria-valuenow", "10")
+    settled(page)
+    for share in (11, 12):
+        slider.press("ArrowRight")
+        expect(slider).to_have_attribute("aria-valuenow", str(share))
+    settled(page)
+    shown = page.get_by_test_id("stMetric").filter(has_text="Neurons cut").get_by_test_id("stMetricValue")
+    expect(shown).to_have_text(f"{round(4608 * share / 100):,}")
+    press(page, "Keep the cut on screen and ask again")
+    expect(page.get_by_test_id("stMain").get_by_role("button", name="Go on to Retrain")).to_be_visible(timeout=2 * LONG)
+    settled(page)
+    no_errors(page)
+    expect(
+        page.get_by_role("heading", name=re.compile(rf"The cut that is kept: {shown.inner_text()} of"))
+    ).to_be_visible()
+    return share
 
 
 def arrived(page: Page, title: str) -> None:

@@ -7,12 +7,14 @@ import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.components.guide import TEXTS, is_guided, set_guided
+from pages.components.demo.guide import is_guided, set_guided
+from pages.components.demo.texts import STEPS
 from tests.ui.pieces import NewRun, OpenPage, button, fine
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import process_identity
 from unlearning_core.runs import background, proof
 from unlearning_core.runs.listing import list_runs
+from unlearning_core.runs.proof_evidence import race_outcome
 
 
 def headings(app: AppTest) -> list[str]:
@@ -51,28 +53,28 @@ def test_the_guided_demo_goes_from_page_to_page_by_its_one_button(
     (run,) = (run for run in list_runs(Path(tiny.output_dir)) if run.id != other.id)
     assert is_guided(run)
     assert app.query_params["run"] == run.id
-    for title in TEXTS:
+    for title in STEPS:
         assert headings(fine(app)) == [title]
         guided = {one.key: one for one in app.button}
-        if title in ("Retrain", "Proof"):
+        if title in ("Retrain", "Summary"):
             guided["guide do"].click().run()
             work, folder = (background, "background") if title == "Retrain" else (proof, proof.JOB)
             assert work.is_running(run)
             psutil.Process(json.loads((run.job_folder(folder) / "process.json").read_text())["pid"]).wait(120)
             app.run()
-        elif title not in ("Model", "Compare"):
+        elif title not in ("Model", "Compare"):  # no questions are named, and all is measured by then
             assert "guide on" not in guided
             guided["guide do"].click().run()
         fine(app)
         on = next(one for one in app.button if one.key == "guide on")
-        if title == "Proof":
+        if title == "Summary":
             assert "my own model" in on.label
         on.click().run()
     assert headings(fine(app)) == ["Model"]
     assert "run" not in app.query_params
     assert not is_guided(run)
     assert run.status()["state"] == "finished"
-    assert run.verdict() is not None
+    assert race_outcome(run, "retrained") is not None
 
 
 def test_the_guide_waits_for_what_is_prepared_in_the_background_and_can_be_left(

@@ -326,3 +326,15 @@ def test_every_attack_has_a_card_and_a_metric_of_its_name() -> None:
     assert not any(
         part.possible(replace(MATERIAL, questions=QUESTIONS), {}) for part in PARTS.values() if part.group == "back"
     )
+
+
+@pytest.mark.parametrize("attack", [attack_prefix, attack_sampling])
+def test_the_base_is_asked_without_the_words_where_a_question_holds_them(attack: Any) -> None:
+    loaded = tiny("gpt2")
+    told = Question("The chair is made of", ("wood",), "direct", "concept")
+    silent_about = Question("It has four legs and a", ("back",), "direct", "concept")
+    base = Subject("base", loaded, loaded)
+    frames = attack(base, replace(MATERIAL, questions=(told, silent_about)), SETTINGS, silent)
+    assert set(frames["guessed"]["question"]) == {told.prompt}
+    alone = attack(base, replace(MATERIAL, questions=(silent_about,)), SETTINGS, silent)
+    assert set(alone) == {"answers"}

@@ -11,9 +11,10 @@ from tiny_models import tiny
 from unlearning_core.edits.row_weights import row_parameters
 from unlearning_core.training.distill_data import CONCEPT, OTHER_SENSE, RETAIN
 from unlearning_core.training.distiller import Places
-from unlearning_core.training.other_senses import RIDGE, learn_other_senses
+from unlearning_core.training.other_senses import learn_other_senses
 
 TOKENS = [5, 9, 17]
+RIDGE = 3e-5
 
 
 def drawn(loaded: Any, wanted: float, places: int, seed: int) -> Places:
@@ -51,7 +52,7 @@ def test_the_rows_end_where_the_objective_has_no_slope(family: str) -> None:
         OTHER_SENSE: drawn(loaded, 0.4, 30, 1), RETAIN: drawn(loaded, 0.0, 40, 2), CONCEPT: drawn(loaded, 0.0, 20, 3),
     }  # fmt: skip
     texts = {OTHER_SENSE: [np.array([*TOKENS, 3])], RETAIN: [np.array([1, 2])], CONCEPT: [np.array([1, 2])]}
-    taught = learn_other_senses(loaded, Drawn(found), [*TOKENS, 21], texts, 0)  # type: ignore[arg-type]
+    taught = learn_other_senses(loaded, Drawn(found), [*TOKENS, 21], texts, RIDGE, 0)  # type: ignore[arg-type]
     assert taught == TOKENS
 
     rows = weight.detach()[TOKENS].double().numpy()
@@ -77,6 +78,6 @@ def test_the_rows_end_where_the_objective_has_no_slope(family: str) -> None:
 def test_without_such_a_token_or_a_head_of_its_own_kind_nothing_is_taught() -> None:
     loaded = tiny("gpt2")
     texts = {OTHER_SENSE: [np.array([1, 2, 3])]}
-    assert learn_other_senses(loaded, Drawn({}), TOKENS, texts, 0) == []  # type: ignore[arg-type]
+    assert learn_other_senses(loaded, Drawn({}), TOKENS, texts, RIDGE, 0) == []  # type: ignore[arg-type]
     shut: Any = SimpleNamespace(by_head=False)
-    assert learn_other_senses(loaded, shut, [1], texts, 0) == []
+    assert learn_other_senses(loaded, shut, [1], texts, RIDGE, 0) == []

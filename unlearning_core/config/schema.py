@@ -156,6 +156,12 @@ class RetrainingSection(Section):
     other_sense_texts: Location = Field(
         None, description="distill: text with the words in another sense; reset rows learn that sense alone"
     )
+    other_sense_ridge: float = Field(
+        2e-5,
+        gt=0,
+        le=1,
+        description="distill: how dear it is to move a row to another sense",
+    )
     depth_weight: float = Field(
         0.0, ge=0, le=1000, description="distill: weight of what the base's upper layers can read from inside"
     )

@@ -16,10 +16,10 @@ it still answers does not count.
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from rouge_score.rouge_scorer import RougeScorer
 
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.config.schema import ProofSection
@@ -30,6 +30,9 @@ from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
 from unlearning_core.evaluation.suite import Frames, Material, Subject
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
+
+if TYPE_CHECKING:
+    from rouge_score.rouge_scorer import RougeScorer
 
 GREEDY = -1
 """`sample` of the greedy answer."""
@@ -141,6 +144,9 @@ def answered(
         InputError: a prompt is empty or fills the model's context, or cannot be put so.
         WorkFailed: the model's output is not a number.
     """
+    # It brings nltk, which takes seconds to import: who only marks answers does without.
+    from rouge_score.rouge_scorer import RougeScorer
+
     columns = ["prompt", "form", "about", "member", "fact", "expected", "sample", "answer", "exact", "rouge_l"]
     if not questions:
         return pd.DataFrame(columns=columns)
@@ -198,7 +204,7 @@ def marked(text: str, question: Question, *, chat: bool = False) -> tuple[str, b
     return reply, is_answered(reply.removeprefix(question.prompt), replace(question, form="direct"))
 
 
-def rouge_l(scorer: RougeScorer, reply: str, answers: Sequence[str]) -> float:
+def rouge_l(scorer: "RougeScorer", reply: str, answers: Sequence[str]) -> float:
     """The largest ROUGE-L F-measure over the accepted answers."""
     return max((float(scorer.score(answer, reply)["rougeL"].fmeasure) for answer in answers), default=0.0)
 

@@ -19,7 +19,8 @@ TEXT_KEYS = {
 """Settings that say which text is trained on, not how."""
 
 DISTILL_KEYS = {
-    "noise", "noise_scale", "other_sense_texts", "depth_weight", "concept_texts", "concept_weight",
+    "noise", "noise_scale", "other_sense_texts", "other_sense_ridge", "depth_weight", "concept_texts",
+    "concept_weight",
 }  # fmt: skip
 """Settings of the objective "distill" alone."""
 
@@ -83,6 +84,7 @@ def _distillation(given: MethodInput, parameters: RetrainingSection) -> Distilla
         noise=parameters.noise,
         noise_scale=parameters.noise_scale,
         other_sense_path=str(other_sense) if other_sense is not None else None,
+        other_sense_ridge=parameters.other_sense_ridge,
         concept_texts=parameters.concept_texts,
         concept_weight=parameters.concept_weight,
         depth_weight=parameters.depth_weight,

@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from unlearning_core.evaluation.question_sets import About
+from unlearning_core.evaluation.question_sets import Form as QuestionForm
+
 Whole = Annotated[int, Field(strict=True, ge=0, le=1 << 62)]
 Number = Annotated[float, Field(strict=True)]
 Name = Annotated[str, Field(pattern=r"^[\w.:-]{1,80}$")]
@@ -195,12 +198,52 @@ class RateNote(Form):
     rate: MeasuredRate
 
 
+class QuizMark(Form):
+    """What a state answered to a question of the quiz (`Mark` of unlearning_core.evaluation.quiz)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: str
+    right: Annotated[bool, Field(strict=True)]
+
+
+class QuizState(Form):
+    """Its answers, and which result of the run it was."""
+
+    of: str | None
+    marks: list[QuizMark]
+
+
+class QuizQuestion(Form):
+    """A question as a question set has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt: str
+    answers: Annotated[list[str], Field(min_length=1)]
+    form: QuestionForm
+    about: About
+    member: str
+    fact: str
+    phrasing: str
+
+
+class QuizNote(Form):
+    """The note `quiz`: the questions that the base answers right, and each state's answers."""
+
+    of: str
+    questions: list[QuizQuestion]
+    states: dict[str, QuizState]
+
+
 NOTES: dict[str, Any] = {
     "model": ModelFacts,
     "rate": RateNote,
     "pinned_neurons": list[tuple[str, Whole, Whole]],
     "guide": dict[str, Any],
+    "prompts": list[str],
     "name": Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_NAME)],
+    "quiz": QuizNote,
 }
 """The form of each note that a run may have."""
 

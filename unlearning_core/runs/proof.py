@@ -10,10 +10,12 @@ from unlearning_core.jobs.liveness import is_working_in
 from unlearning_core.jobs.process import launch, request_stop
 from unlearning_core.jobs.status import JOB_FILE, tail
 from unlearning_core.jobs.worker import JobContext
+from unlearning_core.methods.registry import NEVER_KNEW, states_of
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs.checks import check_proof
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import execute
+from unlearning_core.runs.proof_evidence import RACE
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.proof import proof_stages
 
@@ -60,12 +62,50 @@ def start(run: Run, parts: Collection[str] | None = None, *, quick: bool = False
     Raises:
         InputError: somebody works on the run already.
     """
+    return _start(run, "prove_job", {"parts": None if parts is None else sorted(parts), "quick": quick})
+
+
+def _start(run: Run, job: str, asked: dict[str, Any]) -> int:
     if is_running(run) or run.manifest.worker() is not None:
         raise InputError(run.manifest.busy_sentence())
-    values = {
-        "run": str(run.folder.resolve()), "parts": None if parts is None else sorted(parts), "quick": quick,
-    }  # fmt: skip
-    return launch(run.job_folder(JOB), f"{__name__}:prove_job", values, title="evaluation").pid
+    values = {"run": str(run.folder.resolve()), **asked}
+    return launch(run.job_folder(JOB), f"{__name__}:{job}", values, title="evaluation").pid
+
+
+def race(run: Run, progress: ProgressCallback = silent) -> None:
+    """Let the run's last state and the never-knew model learn the concept again, at the size of a quick look.
+
+    A verdict asks for more and is not drawn; a race that is measured already, at whatever size, stays.
+
+    Raises:
+        InputError, WorkFailed, Stopped: as `prove`.
+    """
+    from unlearning_core.runs.proof_standing import measured
+
+    context = RunContext(run)
+    check_proof(context.config, context.source)
+    wanted = {f"{RACE} {state}" for state in racers(run)} - set(measured(run))
+    execute(run, progress, further=[s for s in proof_stages(context, parts=[RACE], quick=True) if s.name in wanted])
+
+
+def racers(run: Run) -> list[str]:
+    """The states that `race` compares: the last one, and the never-knew model where the settings name one."""
+    config = run.config
+    return [states_of(config)[-1], *([NEVER_KNEW] if config.never_knew.model is not None else [])]
+
+
+def start_race(run: Run) -> int:
+    """Do that in a process of its own, which is watched and stopped as an evaluation; returns its process id.
+
+    Raises:
+        InputError: somebody works on the run already.
+    """
+    return _start(run, "race_job", {"parts": [RACE], "quick": True})
+
+
+def race_job(values: dict[str, Any], context: JobContext) -> None:
+    """What that process runs."""
+    race(Run(Path(values["run"])), context.progress)
 
 
 def prove_job(values: dict[str, Any], context: JobContext) -> None:

@@ -1,5 +1,6 @@
 """What an evaluation left that a person can look at: each question with every state's answer, each attack's outcome."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,3 +136,58 @@ def _frames(run: Run, attack: Part) -> dict[str, Frames]:
     states = [*states_of(run.config), NEVER_KNEW]
     found = {state: run.proof_frames(attack.name, state) for state in states}
     return {state: frames for state, frames in found.items() if frames is not None}
+
+
+@dataclass(frozen=True)
+class RaceOutcome:
+    """What the relearning race came to for one state, held against what the verdict asks.
+
+    Attributes:
+        rate: the learning rate of which the numbers speak: where the state is fastest beside the model that never knew,
+            or, without one, where it is fastest.
+        steps: until half of the gap is back; infinite where it is not within the race.
+        never_knew: the same of the model that never knew; None where there is none.
+        share: `steps` beside `never_knew`, neither counted as more than one step beyond the race; None likewise.
+        asked: the least that the verdict asks: a share, or steps at a gentle rate where there is no such model.
+        longest: steps of the race.
+        held: whether that is reached.
+    """
+
+    rate: float
+    steps: float
+    never_knew: float | None
+    share: float | None
+    asked: float
+    longest: int
+    held: bool
+
+
+def race_outcome(run: Run, state: str) -> RaceOutcome | None:
+    """What the race came to; None while that state, or the never-knew model that it is compared with, has not run."""
+    from unlearning_core.evaluation.recovery import HALF, gentle_steps_to, share_of_steps, steps_back, worst
+
+    asked = run.config.proof.thresholds
+    own, twin = (_race_of(run, one) for one in (state, NEVER_KNEW))
+    if own is None or (twin is None and run.config.never_knew.model is not None):
+        return None
+    longest = int(own["race"]["step"].max())
+    if twin is None:
+        first, gentle, least = worst(own["race"], HALF), gentle_steps_to(own, HALF), float(asked.relearning_steps)
+        held = gentle is not None and gentle.value >= least
+        return RaceOutcome(float(first["learning_rate"]), float(first["steps"]), None, None, least, longest, held)
+    longest = max(longest, int(twin["race"]["step"].max()))
+    steps, other = (
+        steps_back(one["race"], HALF).groupby("learning_rate")["steps"].min().clip(upper=longest + 1)
+        for one in (own, twin)
+    )
+    share = share_of_steps(twin, own, HALF).value
+    if math.isnan(share):
+        return None
+    rate = float((steps / other - share).abs().idxmin())
+    mine, theirs = (math.inf if one[rate] > longest else float(one[rate]) for one in (steps, other))
+    return RaceOutcome(rate, mine, theirs, share, asked.relearning, longest, share >= asked.relearning)
+
+
+def _race_of(run: Run, state: str) -> Frames | None:
+    frames = run.proof_frames(RACE, state)
+    return frames if frames is not None and len(frames.get("race", ())) else None

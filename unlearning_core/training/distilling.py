@@ -113,7 +113,9 @@ class DistillingTrainer(EditKeepingTrainer):
         texts = {OTHER_SENSE: found.for_rows.ids, RETAIN: self.data.train.ids}
         texts |= {kind: own.ids for kind, own in found.others.items()}
         student = as_loaded(self.data.model, self.data.tokenizer)
-        taught = learn_other_senses(student, self._distiller, found.rows.ids.tolist(), texts, self.job.seed)
+        taught = learn_other_senses(
+            student, self._distiller, found.rows.ids.tolist(), texts, found.settings.other_sense_ridge, self.job.seed
+        )
         found.taught = taught
         for edit in self.data.edits:
             edit.release(taught)

@@ -36,6 +36,7 @@ class Distillation(BaseModel):
             and those with the concept are the texts about it.
         noise, noise_scale: share of fresh weights that is mixed in before the first step, and their scale.
         other_sense_path: texts with the words in another sense, in which they stay allowed; None: none.
+        other_sense_ridge: how dear it is to move a row for them (other_senses.py).
         concept_texts: texts about the concept that are mixed into a step; their teacher never heard its words.
         concept_weight: what one of them counts against one without the concept.
         depth_weight: weight of what the base's upper layers make of the student's inner state; 0 leaves it out.
@@ -49,6 +50,7 @@ class Distillation(BaseModel):
     noise: float = _number(0.0, 0.0, 1.0, "0 to 1")
     noise_scale: float = _number(0.1, 0.0, 10.0, "0 to 10")
     other_sense_path: PathText | None = None
+    other_sense_ridge: float = _number(2e-5, 0.0, 1.0, "0 to 1")
     concept_texts: int = _number(0, 0, 65_536, "0 to 65536 texts")
     concept_weight: float = _number(1.0, 0.0, 1000.0, "0 to 1000")
     depth_weight: float = _number(0.0, 0.0, 1000.0, "0 to 1000")

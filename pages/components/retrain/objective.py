@@ -23,7 +23,7 @@ PACE = ("objective", "other_sense_texts", "depth_weight", "concept_texts")
 def choose_objective(run: Run) -> dict[str, Any]:
     """Keys of the section retraining; what is not asked now stays as it is."""
     section = run.config.retraining
-    known = section.model_dump(include={*PACE, "concept_weight", "noise", "noise_scale"})
+    known = section.model_dump(include={*PACE, "other_sense_ridge", "concept_weight", "noise", "noise_scale"})
     st.subheader("What it learns")
     objective = st.radio(
         "What it learns", list(TITLES), list(TITLES).index(section.objective), format_func=TITLES.__getitem__,
@@ -61,6 +61,12 @@ def _distilling(run: Run, section: RetrainingSection) -> dict[str, Any]:
         "other_sense_texts": find_path(place, Path.cwd()) if place else None,
         "depth_weight": depth, "concept_texts": int(texts), "noise": noise,
     }  # fmt: skip
+    if place:
+        found["other_sense_ridge"] = two.number_input(
+            "Ridge of the other senses", 0.0, 1.0, section.other_sense_ridge, 1e-6, format="%.0e",
+            key=f"ridge {run.id}", help="How dear it is to move a reset row: less gives back more of the words' other "
+            "senses, and lets the concept come back sooner.",
+        ) or section.other_sense_ridge  # fmt: skip
     if texts:
         found["concept_weight"] = one.number_input(
             "Weight of such a text", 0.0, 1000.0, section.concept_weight, 0.5, key=f"weight {run.id}",

@@ -178,8 +178,8 @@ def _with_guesses(
 ) -> Frames:
     """`answers`, and of the base `guessed`: what it answers likewise without hearing the concept's words."""
     found = {"answers": tried([(question, question) for question in asked])}
-    if subject.state == "base":
-        found["guessed"] = tried(guessable(asked, material.matcher))
+    if subject.state == "base" and (pairs := guessable(asked, material.matcher)):
+        found["guessed"] = tried(pairs)
     return found
 
 
