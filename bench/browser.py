@@ -46,12 +46,10 @@ _IDLE = f"""() => {{
 
 _HEATMAP = """() => document.querySelector('.js-plotly-plot .heatmaplayer image') ? performance.now() : false"""
 
-# What the cut model wrote after each prompt: the right one of the two columns in each frame.
+# What the cut model wrote after each prompt: the right one of the two columns in each row of the open tab.
 _WRITTEN = """() => {
     const main = document.querySelector('[data-testid="stMain"]');
-    const heading = [...main.querySelectorAll('h2, h3')].find(h => h.textContent.startsWith('What it writes'));
-    return [...main.querySelectorAll('[data-testid="stHorizontalBlock"]')]
-        .filter(row => heading.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_FOLLOWING)
+    return [...main.querySelectorAll('[role="tabpanel"] [data-testid="stHorizontalBlock"]')]
         .map(row => [...row.querySelectorAll(':scope > [data-testid="stColumn"]')]).filter(row => row.length === 2)
         .map(row => row[1].textContent);
 }"""

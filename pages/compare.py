@@ -1,15 +1,16 @@
 """Compare: every state of the model and the one that never knew side by side, in numbers and in what they write."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from pages.components.compare.chat import chat
+from pages.components.compare.differences import show_texts
 from pages.components.compare.headline import show_verdict
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics, show_never_knew
-from pages.components.compare.state_texts import show_texts, write_live, written_by_never_knew
+from pages.components.compare.state_texts import write_live, written_by_never_knew
 from pages.components.frame import show
 from pages.components.marked_text import escaped
 from pages.components.navigation import RETRAIN, edited_run, finished_stages, is_done
@@ -19,7 +20,6 @@ from pages.components.states import PRUNED, texts_by_prompt
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.methods.registry import NEVER_KNEW, state_title
 from unlearning_core.reports.csv import generations_csv, metrics_csv
-from unlearning_core.reports.findings import findings, losses_sentence
 from unlearning_core.reports.run_report import run_report
 from unlearning_core.runs.run import Run
 
@@ -42,14 +42,23 @@ def main() -> None:
         st.page_link(RETRAIN.file, label="Go to Retrain", icon=RETRAIN.icon)
     with show_errors():
         metrics = metrics_so_far(run, states)
-        # The answer in words, before the numbers.
+        # The answer in words, then what it is about, then the numbers.
         with st.container(border=True):
-            show_verdict(run, metrics, losses_sentence(metrics))
-            st.markdown("\n".join(f"- {escaped(sentence)}" for sentence in findings(metrics)))
+            show_verdict(run, metrics)
+    texts = what_they_write(run, states)
+    st.subheader("In numbers")
+    with show_errors():
         show_metrics(metrics)
         show_never_knew(metrics)
+    st.subheader("Export")
+    with show_errors():
+        downloads(run, metrics, texts)
+
+
+def what_they_write(run: Run, states: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """The measured texts, a prompt of one's own, a chat; returns the texts by state, as `generations.json` has them."""
     st.subheader("What they write")
-    prompts, typed, chat_tab = st.tabs(["The test prompts", "A prompt of your own", "Talk to two models"])
+    prompts, typed, chat_tab = st.tabs(["The test prompts", "A prompt of your own", "Chat with two models"])
     texts: dict[str, list[dict[str, Any]]] = {state: run.written(state) or [] for state in states}
     with prompts, show_errors():
         texts |= never_knew_texts(run)
@@ -59,9 +68,7 @@ def main() -> None:
         write_live(run, writers)
     with chat_tab, show_errors():
         chat(run, writers)
-    st.subheader("Take it along")
-    with show_errors():
-        downloads(run, metrics, texts)
+    return texts
 
 
 def never_knew_texts(run: Run) -> dict[str, list[dict[str, Any]]]:
@@ -96,13 +103,14 @@ def downloads(run: Run, metrics: Mapping[str, Any], texts: Mapping[str, list[dic
         "config.json": run.config_bytes(),
     }
     cut = run.has_model(PRUNED)
-    download_buttons(files | (run.recipe_files() if cut else {}))
-    st.caption(
-        "config.json runs the same without a screen: python -m unlearning_core run config.json."
-        + (" The recipe (recipe.json with its safetensors files) says what was cut and reset." if cut else "")
-    )
-    models = ", ".join(f"{state}: {run.model(state)}" for state in run.states() if state != "base")
-    st.caption(f"The models, for AutoModelForCausalLM.from_pretrained. {models}")
+    with st.expander("Numbers, texts, settings and recipe as files"):
+        download_buttons(files | (run.recipe_files() if cut else {}))
+        st.caption(
+            "config.json runs the same without a screen: python -m unlearning_core run config.json."
+            + (" The recipe (recipe.json with its safetensors files) says what was cut and reset." if cut else "")
+        )
+        models = ", ".join(f"{state}: {run.model(state)}" for state in run.states() if state != "base")
+        st.caption(f"The models, for AutoModelForCausalLM.from_pretrained. {models}")
 
 
 show(main)

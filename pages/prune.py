@@ -1,99 +1,148 @@
 """Prune: move the ratio, watch what the model writes and what it forgets, keep a cut."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics
 from pages.components.frame import show
+from pages.components.marked_text import escaped
 from pages.components.model_cache import base_is_at_hand, base_model
 from pages.components.model_download import download_model
 from pages.components.navigation import NEURONS, PRUNE, is_done, link_to_next, run_beyond
-from pages.components.progress import run_and_redraw, show_errors
+from pages.components.progress import run_and_redraw, show_errors, show_flash
 from pages.components.prune.cut_curves import curves
 from pages.components.prune.cut_preview import (
     Edit,
-    Prompts,
     pictures_of_cut,
     quick_numbers,
     size_of_cut,
     write_side_by_side,
 )
-from pages.components.prune.cut_settings import choose_cut, history
+from pages.components.prune.cut_settings import choose_cut, choose_layers, go_to_suggested, history
 from pages.components.prune.cut_sources import find_smallest, recipes
 from pages.components.prune.keep_cut import keep_shown
+from pages.components.prune.prompt_choice import choose_prompts
 from pages.components.prune.token_rows import rows_of_cut, size_of_rows, token_list
 from pages.components.states import PRUNED
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.edits.mask import Mask, Shapes
+from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.sweep import RunSweep
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABS = WRITES, CURVES, LAYERS, TOKENS, SMALLEST, RECIPES = (
+    "What it writes", "Curves", "Layers", "Tokens", "Smallest cut", "Recipes",
+)  # fmt: skip
+# Pixels: slider, numbers and texts are on a screen of 1280 x 800 together.
+_CONTROLS, _HEIGHT = 300, 540
 
 
 def main() -> None:
     """Draw the page."""
-    st.title("Prune")
-    st.markdown(
-        "Cut the first neurons of the ranking, and reset the rows of the concept's own tokens. What is cut is *how the "
-        "model computes it*; what is reset is *the word itself*. The preview does both only while it writes; the model "
-        "stays whole until the cut is kept."
-    )
+    head = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
+    head.title(
+        "Prune", width="content",
+        help="The first neurons of the ranking are cut, and the rows of the concept's own tokens are reset. What is "
+        "cut is *how the model computes it*; what is reset is *the word itself*. The preview does both only while it "
+        "writes; the model stays whole until the cut is kept.",
+    )  # fmt: skip
     run = run_beyond(NEURONS)
     if run is None:
         return
+    pressed = head.button(
+        "Keep this cut", type="primary", icon=":material/content_cut:",
+        help="Writes the recipe and the pruned model, and measures base and pruned on all held-out text.",
+    )  # fmt: skip
+    work = st.container()
     if base_is_at_hand(run):
         with show_errors():
             preview(run)
-    st.divider()
-    if st.button("Keep this cut", type="primary", icon=":material/content_cut:"):
-        keep(run)
-    st.caption("Keeping it writes the recipe and the pruned model, and measures base and pruned on all held-out text.")
+    if pressed:
+        with work, show_errors():
+            keep(run)
     if is_done(run, PRUNE):
-        kept = run.status()["stages"]["prune"]["summary"]
-        st.subheader(f"The cut that is kept: {kept['cut']:,} of {kept['of']:,} neurons in {kept['layers']} layers")
-        if "tokens" in kept:
-            st.markdown(kept["tokens"])
-        with show_errors():
-            show_metrics(metrics_so_far(run, ("base", PRUNED)))
-            download_model(run, PRUNED)
-        link_to_next(PRUNE)
+        show_kept(run)
+
+
+def show_kept(run: Run) -> None:
+    """The cut that is kept, what it came to, and the model to take along."""
+    st.divider()
+    kept = run.status()["stages"]["prune"]["summary"]
+    st.subheader(f"The cut that is kept: {kept['cut']:,} of {kept['of']:,} neurons in {kept['layers']} layers")
+    if "tokens" in kept:
+        st.markdown(kept["tokens"])
+    with show_errors():
+        show_metrics(metrics_so_far(run, ("base", PRUNED)))
+        download_model(run, PRUNED)
+    link_to_next(PRUNE)
 
 
 @st.fragment
 def preview(run: Run) -> None:
-    """The slider and everything that follows it; drawn anew on its own."""
+    """The slider and everything that follows it, side by side on one screen; drawn anew on its own."""
+    # A fragment that is drawn alone is below the place where the frame says that work was stopped.
+    show_flash()
     with show_errors(), base_model(run) as loaded:
         ranking = run.ranking()
         layers = int(ranking["layer"].max()) + 1
         past = history(run, layers)
-        cut = choose_cut(run, layers, (RunSweep.of(run, past.now).summary() or {}).get("suggested_ratio"))
-        find_smallest(run, past)
-        mask = cut.mask(ranking, loaded.map.shapes)
-        rows, tokens = rows_of_cut(run, loaded, cut.token_rows)
+        screen = st.container(horizontal=True, gap="medium")
+        controls = screen.container(width=_CONTROLS, gap="small")
+        with controls:
+            cut = choose_cut(run, past)
+            mask = mask_of(cut, ranking, loaded.map.shapes)
+            rows, tokens = rows_of_cut(run, loaded, cut.token_rows)
+            numbers = st.container(gap="small")
+            sizes = st.columns(2)
+            size_of_cut(ranking, mask, rows, sizes[0])
+            size_of_rows(tokens, sizes[1])
         edit = Edit(mask, rows)
-        token_list(run, tokens, cut.token_rows)
-        prompts = choose_prompts(run)
-        row, below = st.container(horizontal=True, gap="large"), st.container()
-        # Words and numbers first: drawing the pictures takes as long as both.
-        size_of_cut(ranking, mask, rows, row.container(width="content"))
-        size_of_rows(tokens, row.container(width="content"))
-        write_side_by_side(run, loaded, edit, prompts)
-        seconds = quick_numbers(run, loaded, edit, row, below)
-        curves(run, cut, seconds)
-        pictures_of_cut(ranking, mask)
-        recipes(run, past, edit)
+        tabs = dict(zip(TABS, screen.tabs(TABS, height=_HEIGHT, key=f"shown {run.id}", on_change="rerun"), strict=True))
+        # Words and numbers first: drawing pictures takes as long as both. A tab that is closed costs nothing.
+        with tabs[WRITES], show_errors():
+            if tabs[WRITES].open:
+                write_side_by_side(run, loaded, edit, choose_prompts(run))
+        seconds = quick_numbers(run, loaded, edit, numbers)
+
+        def draw_curves() -> None:
+            cut.candidates(ranking)  # raises where nothing may be cut
+            go_to_suggested(run, past, (RunSweep.of(run, cut).summary() or {}).get("suggested_ratio"))
+            curves(run, cut, seconds)
+
+        def draw_layers() -> None:
+            choose_layers(run, past, layers)
+            pictures_of_cut(ranking, mask)
+
+        others: dict[str, Callable[[], None]] = {
+            CURVES: draw_curves,
+            LAYERS: draw_layers,
+            TOKENS: lambda: token_list(run, tokens, cut.token_rows),
+            SMALLEST: lambda: find_smallest(run, past),
+            RECIPES: lambda: recipes(run, past, edit),
+        }
+        for name, draw in others.items():
+            with tabs[name], show_errors():
+                if tabs[name].open:
+                    draw()
 
 
-def choose_prompts(run: Run) -> Prompts:
-    """The prompts that are continued, and how."""
-    with st.expander("Prompts"):
-        text = st.text_area(
-            "One prompt a line", "\n".join(run.config.test_prompts), key=f"prompts {run.id}", height=130
-        )
-        left, right = st.columns(2)
-        tokens = left.slider("Tokens to write", 5, 100, 16, key=f"tokens {run.id}")
-        greedy = right.toggle("Always the likeliest token", True, key=f"greedy {run.id}", wrap=True)
-    return Prompts(tuple(line for line in (text or "").splitlines() if line.strip()), tokens, greedy)
+def mask_of(cut: CutSettings, ranking: "pd.DataFrame", shapes: Shapes) -> Mask:
+    """The neurons that stay; all of them, and why, where the settings leave none to cut."""
+    try:
+        cut.candidates(ranking)
+    except InputError as error:
+        st.warning(escaped(str(error)))
+        return Mask.full({site: shapes[site] for site in ranking["site"].unique()})
+    return cut.mask(ranking, shapes)
 
 
 def keep(run: Run) -> None:
-    """Save the edit that the sliders show, bake it and measure."""
+    """Save the edit that the sliders show and the prompts that are tried, bake it and measure."""
     run_and_redraw(
         "Pruning and measuring", lambda bar: keep_shown(run, bar), only_one=run.id,
         message="The cut is kept. The pruned model is saved and measured.",

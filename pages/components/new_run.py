@@ -23,14 +23,15 @@ def experiment(model: BaseModelSection) -> ExperimentConfig:
     return changed(experiment_of(model.base_model_path), base_model=model.model_dump())
 
 
-def start_run(config: ExperimentConfig) -> Run:
-    """A new run with those settings among the others."""
-    return create_run(changed(config, output_dir=str(runs_root())), runs_root())
+def start_run(config: ExperimentConfig, *, concept_is_chosen: bool = True) -> Run:
+    """A new run with those settings among the others; named for its model alone where the concept comes later."""
+    config = changed(config, output_dir=str(runs_root()))
+    return create_run(config, runs_root(), concept_is_chosen=concept_is_chosen)
 
 
 def load_and_start(config: ExperimentConfig, progress: ProgressCallback) -> Run:
     """Load the model of the settings, then begin a run with them."""
     with model_of(config.base_model, progress) as loaded:
-        run = start_run(config)
+        run = start_run(config, concept_is_chosen=False)
         run.write_note("model", loaded.info.to_dict())
     return run

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from pages.components.compat import LeavingPage, clicked_in_fragment
+from pages.components.field_names import in_page_words
 from pages.components.marked_text import escaped
 from unlearning_core.compat import is_panic
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
@@ -31,7 +32,7 @@ def show_errors() -> Iterator[None]:
     try:
         yield
     except WorkbenchError as error:
-        st.error(escaped(str(error)), icon=":material/error:")
+        st.error(escaped(in_page_words(str(error))), icon=":material/error:")
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):  # Streamlit ends a page's run by an exception too
             raise
@@ -49,12 +50,15 @@ def flash(text: str, stopped: bool = False) -> None:
 
 
 def show_flash() -> None:
-    """Show the message of the last `flash`, once."""
+    """Show the message of the last `flash`, once.
+
+    Good news goes by itself: a box would stay until the whole page is drawn anew, over whatever is done in a fragment.
+    """
     text, stopped = st.session_state.pop(_FLASH, ("", False))
     if stopped:
         st.info(escaped(text), icon=":material/stop_circle:")
     elif text:
-        st.success(escaped(text), icon=":material/check_circle:")
+        st.toast(escaped(text), icon=":material/check_circle:", duration="long")
 
 
 class _Bar:

@@ -14,8 +14,8 @@ PRUNED = METHODS["prune"].state
 
 _COLOURS = {"base": "blue", PRUNED: "orange", "retrained": "green", NEVER_KNEW: "gray"}
 LEGEND = (
-    f":orange-background[**Bold**]: a word of the concept. :{CHANGED}[*Italic*]: not what the base model wrote. "
-    "All models use the same random numbers."
+    f":orange-background[**Highlighted**]: a word of the concept. :{CHANGED}[*Italic*]: a word that differs from what "
+    "base wrote. All models draw with the same random numbers."
 )
 
 
@@ -27,6 +27,14 @@ def heading(state: str) -> str:
 def columns(states: Sequence[str]) -> dict[str, DeltaGenerator]:
     """A column for each state."""
     return dict(zip(states, st.columns(len(states), gap="medium"), strict=True))
+
+
+def labelled_columns(states: Sequence[str]) -> dict[str, DeltaGenerator]:
+    """A column for each state under its name, which stays with it where a narrow page puts them below each other."""
+    found = columns(states)
+    for state, column in found.items():
+        column.markdown(heading(state))
+    return found
 
 
 def headings(states: Sequence[str]) -> None:

@@ -54,7 +54,7 @@ def walk(page: Page, pictures: Path, percent: int) -> None:
     picture(page, pictures, "neurons")
 
     go_to(page, "Prune")
-    expect(page.get_by_text("Concept loss", exact=True)).to_be_visible(timeout=LONG)
+    expect(page.get_by_test_id("stMetric").filter(has_text="Concept words")).to_be_visible(timeout=LONG)
     settled(page)
     no_errors(page)
     page.get_by_text("up to 100 %", exact=True).click()

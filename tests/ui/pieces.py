@@ -27,6 +27,12 @@ def only_error(app: AppTest) -> str:
     return error.value.replace("\\", "")
 
 
+def show_tab(app: AppTest, name: str) -> AppTest:
+    """The Prune page with that tab open; the harness cannot click on one."""
+    app.session_state[f"shown {app.query_params['run']}"] = name
+    return app.run()
+
+
 def labelled(elements: Any, label: str) -> Any:
     """The element with that label."""
     return next(element for element in elements if element.label == label)

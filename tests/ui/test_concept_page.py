@@ -148,3 +148,69 @@ def test_a_language_that_there_is_not_is_said_and_another_can_be_chosen(open_pag
     app = fine(open_page("concept", run))
     assert any("xx" in one.value and "Xhosa" in one.value for one in app.warning)
     assert labelled(app.selectbox, "Language").value == "en"
+
+
+def test_what_matters_comes_first_and_the_rest_is_folded(open_page: OpenPage, labelled_run: Run) -> None:
+    app = fine(open_page("concept", labelled_run))
+    assert [(one.label, one.value) for one in app.metric[:3]] == [
+        ("Sentences found", "48"), ("With the concept", "24"), ("Without it", "24"),
+    ]  # fmt: skip
+    left, right = app.main.columns[:2]
+    assert left.text_area[0].label == "Concept words"
+    assert len(right.metric) == 3
+    assert [one.label for one in right.checkbox if ":orange-background[" in one.label]
+    folded = [section.label for section in app.expander]
+    assert folded[-4:] == [
+        "More numbers",
+        "Words and their forms",
+        "Text for retraining",
+        "Labelled sentences as files",
+    ]
+    assert "Where the sentences come from" in folded
+    assert {"Balance", "Duplicates dropped", "For ranking"} <= {one.label for one in app.metric[3:]}
+
+
+def test_a_pdf_named_txt_is_one_sentence_and_the_words_stay(open_page: OpenPage, labelled_run: Run) -> None:
+    app = open_page("concept", labelled_run)
+    pdf = b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\nxref\n"
+    labelled(app.file_uploader, "Words from a file").set_value(("words.txt", pdf, "text/plain")).run()
+    assert "words.txt is a PDF file" in only_error(app)
+    assert labelled(app.text_area, "Concept words").value == "chair\nsofa\nbench"
+
+
+def test_thousands_of_words_that_never_occur_are_one_line(open_page: OpenPage, new_run: NewRun) -> None:
+    run = new_run("label", neural_probing={"concept_definition": ["chair", *(f"zq{at}x" for at in range(4999))]})
+    app = fine(open_page("concept", run))
+    (said,) = [warning.value for warning in app.warning if "never occur" in warning.value]
+    assert "4,989 more" in said.replace("\\", "")
+    assert len(said) < 200
+
+
+def test_prompts_follow_a_concept_of_ones_own(open_page: OpenPage, new_run: NewRun, tmp_path: Path) -> None:
+    (tmp_path / "inviting.txt").write_text("The chair by the\n", encoding="utf-8")
+    run = new_run("label", proof={"prompts": str(tmp_path / "inviting.txt")})
+    run.write_note("prompts", ["I sit on a"])
+    app = open_page("concept", run)
+    labelled(app.text_area, "Concept words").set_value("chair\nmarket").run()
+    fine(button(app, "Label the sentences").click().run())
+    assert run.config.test_prompts == ["The chair", "She put the"], "one of the words is as before"
+    labelled(app.text_area, "Concept words").set_value("river\ngarden").run()
+    fine(button(app, "Label the sentences").click().run())
+    *inviting, other = run.config.test_prompts
+    beginnings = {text.split(word)[0].strip() for text in sentences() for word in ("river", "garden") if word in text}
+    assert len(inviting) == len(set(inviting)) > 1
+    assert set(inviting) <= beginnings
+    assert any(text.startswith(other) and "river" not in text and "garden" not in text for text in sentences())
+    assert run.note("prompts") is None
+    assert run.config.proof.prompts is None
+
+
+def test_prompts_follow_once_the_sentences_hold_the_concept(open_page: OpenPage, labelled_run: Run) -> None:
+    app = open_page("concept", labelled_run)
+    labelled(app.text_area, "Concept words").set_value("zeppelin").run()
+    button(app, "Label the sentences").click().run()
+    assert app.error
+    labelled(app.text_area, "Concept words").set_value("zeppelin\nboat").run()
+    fine(button(app, "Label the sentences").click().run())
+    assert any("boat" in prompt or prompt.startswith("The") for prompt in labelled_run.config.test_prompts)
+    assert not any("chair" in prompt.split()[:2] for prompt in labelled_run.config.test_prompts)

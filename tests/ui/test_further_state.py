@@ -37,7 +37,7 @@ def blurred_run(new_run: NewRun, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def test_a_further_state_is_compared_and_writes(open_page: OpenPage, blurred_run: Run) -> None:
     app = fine(open_page("compare", blurred_run))
-    assert list(app.dataframe[0].value.columns) == ["", "base", "pruned", "blurred"]
+    assert list(app.dataframe[0].value.columns) == ["", "Base", "Pruned", "Blurred"]
     assert any("[**Blurred**]" in text.value for text in app.markdown)
     assert not any("not retrained yet" in message.value for message in app.info)
     assert labelled(app.selectbox, "Second model").value == "blurred"

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled, only_error
+from unlearning_core.methods.registry import state_title
 from unlearning_core.runs import background
 
 LATER = ("concept", "neurons", "prune", "retrain", "compare")
@@ -106,7 +107,7 @@ def test_a_slider_move_changes_the_cut_and_keeping_it_measures_it(open_page: Ope
     assert run.config.neural_probing.prune_ratio == 0.1
     assert run.status()["stages"]["prune"]["summary"]["cut"] == 14
     table = app.dataframe[0].value
-    assert list(table.columns) == ["", "base", "pruned"]
+    assert list(table.columns) == ["", "Base", "Pruned"]
 
 
 def test_the_preview_leaves_the_shared_model_as_it_was(open_page: OpenPage, new_run: NewRun) -> None:
@@ -125,10 +126,11 @@ def test_the_preview_leaves_the_shared_model_as_it_was(open_page: OpenPage, new_
         assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_an_empty_prompt_box_gives_one_sentence(open_page: OpenPage, new_run: NewRun) -> None:
+def test_an_emptied_prompt_box_gives_the_prompts_of_the_run_back(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("prune", new_run("rank"))
-    labelled(app.text_area, "One prompt a line").set_value("  ").run()
-    assert "no prompt" in only_error(app)
+    labelled(app.text_area, "One prompt a line").set_value("A boat").run()
+    fine(labelled(app.text_area, "One prompt a line").set_value("  ").run())
+    assert labelled(app.text_area, "One prompt a line").value == "The chair\nShe put the"
 
 
 @pytest.mark.parametrize(("rate", "sentence"), [("fast", "2e"), ("-1", "learning")])
@@ -144,13 +146,13 @@ def test_a_learning_rate_that_is_none_gives_one_sentence(
 def test_compare_shows_what_is_there_before_retraining(open_page: OpenPage, new_run: NewRun) -> None:
     app = fine(open_page("compare", new_run("measure pruned")))
     assert any("not retrained yet" in message.value for message in app.info)
-    assert list(app.dataframe[0].value.columns) == ["", "base", "pruned"]
+    assert list(app.dataframe[0].value.columns) == ["", "Base", "Pruned"]
 
 
 def test_compare_shows_all_stages_and_continues_a_typed_prompt_on_each(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("report")
     app = fine(open_page("compare", run))
-    assert list(app.dataframe[0].value.columns) == ["", "base", "pruned", "retrained"]
+    assert list(app.dataframe[0].value.columns) == ["", "Base", "Pruned", "Retrained"]
     written = run.generations() or {}
     assert [text["prompt"] for text in written["base"]] == ["The chair", "The chair", "She put the", "She put the"]
     offered = json.dumps([download.label for download in app.get("download_button")])
@@ -164,13 +166,13 @@ def test_compare_says_how_close_to_never_having_known(
 ) -> None:
     run = new_run("report", never_knew=never_knew)
     app = fine(open_page("compare", run))
-    assert any("never having known" in title.value for title in app.subheader)
+    assert any("never having known" in section.label for section in app.expander)
     (table,) = [table.value for table in app.table]
-    assert list(table.columns) == ["base", "pruned", "retrained", "what it says"]
+    assert list(table.columns) == ["Base", "Pruned", "Retrained", "what it says"]
     metrics = run.metrics() or {}
     for title, name in (("concept", "forget"), ("the rest", "retain")):
         for stage, values in metrics.items():
-            assert table.loc[f"Divergence from never-knew, {title} (nats/token)", stage].split() == [
+            assert table.loc[f"Divergence from never-knew, {title} (nats/token)", state_title(stage)].split() == [
                 f"{values[f'never_knew_kl_{name}']:.3f}", "±", f"{1.96 * values[f'never_knew_kl_{name}_stderr']:.3f}",
             ]  # fmt: skip
     assert not [title for title in table.index if "neighbours" in title]

@@ -64,7 +64,8 @@ def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
     assert app.query_params["run"] == run.id
     assert run.config.base_model.base_model_path == str(tiny_folder)
     assert run.note("model")["model_type"] == "llama"
-    assert any("loaded" in message.value for message in app.success)
+    assert any("loaded" in message.value for message in app.toast)
+    assert not app.success
 
 
 def test_tokens_without_a_row_are_said_and_what_to_do_is_chosen_there(

@@ -1,12 +1,13 @@
 """Neighbours on screen: typed, counted, shown in their sentences, refused where they are of the concept, measured."""
 
+import math
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import sentences
-from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled, only_error
+from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled, only_error, show_tab
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.curves import curve
@@ -23,8 +24,8 @@ COUNT, NEAR = "Of these with a neighbour", "With a neighbour"
 
 def metrics_rows(app: AppTest) -> dict[str, dict[str, str]]:
     """By stage the cells of the table of measured values, by row title."""
-    table = next(one.value for one in app.dataframe if "base" in one.value)
-    return {stage: dict(zip(table[""], table[stage], strict=True)) for stage in table.columns if stage}
+    table = next(one.value for one in app.dataframe if "Base" in one.value)
+    return {name.lower(): dict(zip(table[""], table[name], strict=True)) for name in table.columns if name}
 
 
 def test_typed_words_are_saved_counted_and_shown_in_their_sentences(open_page: OpenPage, new_run: NewRun) -> None:
@@ -106,7 +107,7 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
         for stage, cells in rows.items() if neighbours else ():
             value, error = metrics[stage][name], metrics[stage][f"{name}_stderr"]
             assert cells[title] == f"{value:.3f} ± {1.96 * error:.3f}"
-    assert ("words that were to stay" in " ".join(text.value for text in app.markdown)) == bool(neighbours)
+    assert ("Did its neighbours stay?" in " ".join(text.value for text in app.markdown)) == bool(neighbours)
     panels = [title["text"] for title in chart(app, 0)["layout"]["annotations"]]
     assert len(panels) == (4 if neighbours else 3)
     assert panels[1] == "Loss without the concept (nats/token)"
@@ -115,22 +116,26 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
 
 def test_the_preview_of_a_cut_says_what_the_neighbours_pay(open_page: OpenPage, new_run: NewRun) -> None:
     alone = fine(open_page("prune", new_run("rank")))
-    assert "Loss on neighbours" not in [metric.label for metric in alone.metric]
+    assert "Neighbours" not in [metric.label for metric in alone.metric]
     run = new_run("rank", neural_probing={"neighbours": ["window", "river"]})
     app = fine(open_page("prune", run))
-    shown = labelled(app.metric, "Loss on neighbours").value
+    shown = labelled(app.metric, "Neighbours")
     held_out = RunContext(run).sentences("held_out").take(24, 24, 0).items
     mask = Mask.from_ranking(RunContext(run).ranking, {"mlp": (3, 48)}, 0.05)
     loaded = RunContext(run).model("base")
     base, pruned = measure(loaded, held_out), measure(loaded, held_out, mask=mask)
-    assert shown == f"{nll_delta(base, pruned, 'neighbour').value:+z.2f}"
+    nats = nll_delta(base, pruned, "neighbour").value
+    assert f"changes by {nats:+z.2f}" in shown.help
+    factor = math.exp(abs(nats))
+    said = "as likely as before" if factor < 1.005 else f"{factor:.2f} x {'less' if nats > 0 else 'more'} likely"
+    assert shown.value == said
 
 
 def test_the_verdict_over_the_curves_says_what_the_neighbours_pay(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank", neural_probing={"neighbours": ["window", "river"]})
     found = RunSweep.of(run, CutSettings(0.05))
     found.compute()
-    app = fine(open_page("prune", run))
+    app = fine(show_tab(open_page("prune", run), "Curves"))
     messages = " ".join(box.value for box in [*app.success, *app.warning])
     neighbour = curve(to_frame(found.points()), "top").at("neighbour", 0.05)
     assert f"that on its neighbours by {neighbour:+z.2f}." in messages

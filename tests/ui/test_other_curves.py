@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.pieces import NewRun, OpenPage, chart, fine, labelled
+from tests.ui.pieces import NewRun, OpenPage, chart, fine, labelled, show_tab
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.evaluation.curves import curve
 from unlearning_core.evaluation.sweep import to_frame
@@ -26,7 +26,7 @@ def captions(app: AppTest) -> str:
 
 
 def test_without_another_ranking_the_page_says_where_one_comes_from(open_page: OpenPage, new_run: NewRun) -> None:
-    app = fine(open_page("prune", new_run("rank")))
+    app = fine(show_tab(open_page("prune", new_run("rank")), "Curves"))
     assert "compared with on the Neurons page can be drawn here too" in captions(app)
 
 
@@ -37,7 +37,7 @@ def test_the_curve_of_another_ranking_is_offered_and_drawn_once_it_is_there(
     RunSweep.of(run, CutSettings(0.05)).compute()
     other = OtherRanking(run, "probeless", "before")
     other.compute()
-    app = open_page("prune", run)
+    app = show_tab(open_page("prune", run), "Curves")
     assert "other rankings" not in captions(app)
     fine(labelled(app.multiselect, "Also draw").set_value([NAME]).run())
     assert any(one.label.startswith(f"Go on with the curve of {NAME}") for one in app.button)
@@ -61,7 +61,7 @@ def test_the_own_curves_are_offered_apart_from_the_others(open_page: OpenPage, n
     other.compute()
     if state == "stopped":
         RunSweep.of(run, CutSettings(0.05)).start()
-    app = open_page("prune", run)
+    app = show_tab(open_page("prune", run), "Curves")
     fine(labelled(app.multiselect, "Also draw").set_value([NAME]).run())
     labels = [one.label for one in app.button if "curve" in one.label]
     assert [label.split(" (")[0] for label in labels] == ["Go on with the curves", f"Go on with the curve of {NAME}"]
@@ -73,7 +73,7 @@ def test_the_curve_of_another_ranking_is_drawn_before_there_are_own_ones(open_pa
     other.compute()
     RunSweep.of(run, CutSettings(0.05)).start()  # begun, and nothing measured
     RunSweep.of(run, CutSettings(0.05), other.path).compute()
-    app = open_page("prune", run)
+    app = show_tab(open_page("prune", run), "Curves")
     fine(labelled(app.multiselect, "Also draw").set_value([NAME]).run())
     charts = (chart(app, number) for number in range(len(app.get("plotly_chart"))))
     assert sum(trace.get("name") == NAME for spec in charts for trace in spec["data"]) == 2

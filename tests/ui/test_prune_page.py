@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from transformers import AutoModelForCausalLM
 
 from tests.ui.conftest import ROOT
-from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error, show_tab
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors
@@ -23,6 +23,7 @@ from unlearning_core.runs.search import RunSearch
 from unlearning_core.runs.sweep import RunSweep
 
 SLIDER = "Neurons cut, % of those ranked"
+TYPED, PROMPTS = "Or type the share, %", "One prompt a line"
 
 
 def slider(app: AppTest) -> float:
@@ -42,6 +43,7 @@ def test_the_cut_is_in_the_url_and_a_new_visit_with_it_finds_it(open_page: OpenP
     run = new_run("rank")
     app = open_page("prune", run)
     labelled(app.slider, SLIDER).set_value(8.0).run()
+    show_tab(app, "Layers")
     labelled(app.toggle, "Same share in every layer").set_value(True).run()
     fine(labelled(app.multiselect, "Protect layers").set_value([0, 2]).run())
     assert neurons(app) == str(round(0.08 * 48))
@@ -50,6 +52,7 @@ def test_the_cut_is_in_the_url_and_a_new_visit_with_it_finds_it(open_page: OpenP
     again.switch_page("pages/prune.py").run()
     fine(again)
     assert slider(again) == 8.0
+    show_tab(again, "Layers")
     assert labelled(again.toggle, "Same share in every layer").value
     assert labelled(again.multiselect, "Protect layers").value == [0, 2]
     assert run.config.neural_probing.prune_ratio == 0.05
@@ -68,6 +71,7 @@ def test_undo_and_redo_walk_through_the_cuts(open_page: OpenPage, new_run: NewRu
     app = open_page("prune", new_run("rank"))
     assert button(app, "Undo").disabled
     labelled(app.slider, SLIDER).set_value(8.0).run()
+    show_tab(app, "Layers")
     labelled(app.multiselect, "Protect layers").set_value([1]).run()
     button(app, "Undo").click().run()
     assert labelled(app.multiselect, "Protect layers").value == []
@@ -93,7 +97,9 @@ def test_a_recipe_is_saved_and_loaded_again(open_page: OpenPage, new_run: NewRun
     run = new_run("rank")
     app = open_page("prune", run)
     labelled(app.slider, SLIDER).set_value(9.0).run()
+    show_tab(app, "Layers")
     labelled(app.multiselect, "Protect layers").set_value([0]).run()
+    show_tab(app, "Recipes")
     labelled(app.text_input, "Name of this cut").set_value("seats, first").run()
     button(app, "Save the recipe").click().run()
     assert "written" not in str(app.error)
@@ -105,6 +111,7 @@ def test_a_recipe_is_saved_and_loaded_again(open_page: OpenPage, new_run: NewRun
     labelled(app.slider, SLIDER).set_value(1.0).run()
     fine(button(app, "Load the recipe").click().run())
     assert slider(app) == 9.0
+    show_tab(app, "Layers")
     assert labelled(app.multiselect, "Protect layers").value == [0]
 
 
@@ -112,7 +119,7 @@ def test_curves_give_a_verdict_and_a_ratio_to_go_to(open_page: OpenPage, new_run
     run = new_run("rank")
     found = RunSweep.of(run, CutSettings(0.05))
     summary = found.compute()
-    app = fine(open_page("prune", run))
+    app = fine(show_tab(open_page("prune", run), "Curves"))
     top = curve(to_frame(found.points()), "top")
     messages = [message.value for message in [*app.warning, *app.success]]
     assert any(f"concept loss by {top.at('forget', 0.05):+z.2f} nats" in text for text in messages)
@@ -126,7 +133,7 @@ def test_curves_give_a_verdict_and_a_ratio_to_go_to(open_page: OpenPage, new_run
 
 
 def test_curves_that_were_stopped_can_be_gone_on_with(open_page: OpenPage, new_run: NewRun) -> None:
-    app = fine(open_page("prune", new_run("rank")))
+    app = fine(show_tab(open_page("prune", new_run("rank")), "Curves"))
     assert any(one.label.startswith("Go on with the curves") for one in app.button)
 
 
@@ -154,9 +161,9 @@ def test_the_pruned_model_is_taken_along_as_a_zip_that_transformers_loads(
 
 def test_the_smallest_cut_that_works_is_found_and_said(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
-    app = open_page("prune", run)
+    app = show_tab(open_page("prune", run), "Smallest cut")
     labelled(app.number_input, "Forget at least, nats").set_value(0.02).run()
-    labelled(app.number_input, "Lose elsewhere at most, nats").set_value(1.0).run()
+    labelled(app.number_input, "Lose on other text at most, nats").set_value(1.0).run()
     fine(button(app, "Find the smallest cut").click().run())
     found = RunSearch(run, CutSettings(0.05)).compute(Target(0.02, 1.0), most=1)
     assert found.smallest is not None
@@ -168,8 +175,54 @@ def test_the_smallest_cut_that_works_is_found_and_said(open_page: OpenPage, new_
 
 
 def test_a_target_out_of_reach_is_answered_with_how_close_it_came(open_page: OpenPage, new_run: NewRun) -> None:
-    app = open_page("prune", new_run("rank", search={"forget": 15.0, "retain": 1.0}))
+    run = new_run("rank", search={"forget": 15.0, "retain": 1.0})
+    app = show_tab(open_page("prune", run), "Smallest cut")
     fine(button(app, "Find the smallest cut").click().run())
     assert any(
         "forgets 15 nats for at most 1 elsewhere: within that budget the most is" in text for text in messages(app)
     )
+
+
+def test_with_every_layer_protected_the_numbers_stay_and_nothing_is_kept(open_page: OpenPage, new_run: NewRun) -> None:
+    run = new_run("rank")
+    app = show_tab(open_page("prune", run), "Layers")
+    fine(labelled(app.multiselect, "Protect layers").set_value([0, 1, 2]).run())
+    assert neurons(app) == "0"
+    assert labelled(app.metric, "Concept words").value == "as likely as before"
+    assert any("All 3 layers are protected" in text for text in messages(app))
+    button(app, "Keep this cut").click().run()
+    assert "All 3 layers are protected" in only_error(app)
+    assert run.config.neural_probing.protected_layers == []
+
+
+def test_the_share_can_be_typed_beyond_the_range_of_the_slider(open_page: OpenPage, new_run: NewRun) -> None:
+    app = open_page("prune", new_run("rank"))
+    fine(labelled(app.number_input, TYPED).set_value(32.5).run())
+    assert slider(app) == 32.5
+    assert neurons(app) == str(round(0.325 * 144))
+    fine(labelled(app.slider, SLIDER).set_value(40.0).run())
+    assert labelled(app.number_input, TYPED).value == 40.0
+
+
+def test_prompts_typed_here_live_in_the_run_and_are_measured_once_the_cut_is_kept(
+    open_page: OpenPage, new_run: NewRun
+) -> None:
+    run = new_run("rank")
+    app = open_page("prune", run)
+    fine(labelled(app.text_area, PROMPTS).set_value("The boat\n\nA house on").run())
+    again = fine(open_page("prune", run))
+    assert labelled(again.text_area, PROMPTS).value == "The boat\nA house on"
+    assert "**A house on**" in [text.value for text in again.markdown]
+    assert run.config.test_prompts == ["The chair", "She put the"], "what is measured already stays valid"
+    fine(button(again, "Keep this cut").click().run())
+    assert run.config.test_prompts == ["The boat", "A house on"]
+    assert {text["prompt"] for text in run.written("pruned") or []} == {"The boat", "A house on"}
+
+
+def test_prompts_are_taken_from_the_sentences(open_page: OpenPage, new_run: NewRun) -> None:
+    run = new_run("rank")
+    app = fine(button(open_page("prune", run), "Take them from the sentences").click().run())
+    lines = labelled(app.text_area, PROMPTS).value.splitlines()
+    held_out = [item.text for item in run.sentences("held_out").items]
+    assert len(lines) > 1
+    assert all(any(text.startswith(line) for text in held_out) for line in lines)

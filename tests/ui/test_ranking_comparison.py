@@ -85,7 +85,7 @@ def test_the_other_ranking_can_take_the_place_of_the_runs_own(open_page: OpenPag
     app = open_page("neurons", run)
     choose(app, "probeless")
     fine(button(app, "Use the other ranking instead").click().run())
-    messages = [message.value.replace("\\", "") for message in app.success]
+    messages = [message.value.replace("\\", "") for message in app.toast]
     assert any("ranked by another method now: Probeless" in message for message in messages)
     assert run.config.neural_probing.ranker == "probeless"
     assert labelled(app.radio, "Method").value == "probeless"

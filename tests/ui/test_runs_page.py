@@ -85,7 +85,7 @@ def test_the_run_that_is_deleted_is_the_one_that_the_question_names(
     pressed_delete(app)
     assert list_runs(runs) == [kept]
     assert fine(app).query_params["run"] == kept.id
-    (said,) = app.success
+    (said,) = app.toast
     assert f"The run “second try” ({other.id}) is deleted." in said.value.replace("\\", "")
     assert picked(app) == []
     choose(app, kept)

@@ -76,3 +76,12 @@ def test_a_sweep_spares_excluded_neurons_in_every_order() -> None:
     for order in ORDERS:
         kept = cuts.mask(order, 0, 1.0).kept["mlp"]
         assert set(zip(*np.nonzero(kept), strict=True)) == {(0, 3), (2, 7)}
+
+
+@pytest.mark.parametrize("neurons", [1, 7, 23])
+@pytest.mark.parametrize("per_layer", [False, True])
+def test_the_shortest_ratio_cuts_the_same_neurons(neurons: int, per_layer: bool) -> None:
+    ranked, found = ranking_of(), CutSettings(neurons / 60 + 1e-7, per_layer)
+    short = found.shortest(ranked, SHAPES)
+    assert cut_by(short, ranked) == cut_by(found, ranked)
+    assert len(f"{short.ratio:.9g}") <= len("0.017")

@@ -146,7 +146,7 @@ def test_metric_bars_show_each_stage_with_a_95_percent_interval() -> None:
         "pruned": {"concept_nll": 4.0, "concept_nll_stderr": 0.2, "retain_nll": 3.1, "retain_nll_stderr": 0.01},
     }
     concept, retain = metric_bars(metrics).data
-    assert list(concept.x) == ["base", "pruned"]
+    assert list(concept.x) == ["Base", "Pruned"]
     assert list(concept.y) == [2.0, 4.0]
     assert list(concept.error_y.array) == pytest.approx([0.196, 0.392])
     assert concept.error_y.color == GREY  # stands out from light and dark ground: tests/unit/test_sweep_figure.py

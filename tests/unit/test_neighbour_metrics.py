@@ -98,9 +98,10 @@ def test_terminal_csv_report_and_findings_tell_the_parts(stages: Any) -> None:
     assert any(line.startswith("pruned,rest_nll,") for line in metrics_csv(metrics).splitlines())
     page = html_report("T", ["chair"], metrics, {}, lambda text: [], about={}, settings={})
     assert f"{value:.3f} ± {1.96 * error:.3f}" in page
-    (said,) = [one for one in findings(metrics) if one.startswith("Neighbours: ")]
+    said = findings(metrics)["pruned"]["neighbours"]
     low, high = (100 * np.expm1(value + sign * 1.96 * error) for sign in (-1, 1))
-    assert f"changed by {100 * np.expm1(value):+.1f} % (95 % interval {low:+.1f} % to {high:+.1f} %), on" in said
+    assert said == f"Perplexity {100 * np.expm1(value):+.1f} % (95 % interval {low:+.1f} % to {high:+.1f} %)."
+    assert said in page
 
 
 def test_without_neighbours_no_part_is_told() -> None:
@@ -108,7 +109,7 @@ def test_without_neighbours_no_part_is_told() -> None:
     plain = [LabelledText(item.text, item.spans, item.words) for item in ITEMS]
     metrics = table_of({"base": measure(loaded, plain), "pruned": measure(loaded, plain)})
     page = html_report("T", ["chair"], metrics, {}, lambda text: [], about={}, settings={})
-    told = " ".join([table(metrics), metrics_csv(metrics), *findings(metrics), page.casefold()])
+    told = " ".join([table(metrics), metrics_csv(metrics), *findings(metrics)["pruned"].values(), page.casefold()])
     assert "neighbour" not in told.casefold()
     assert "rest_" not in told
     assert set(measure(loaded, plain).sentences) == {

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from unlearning_core.evaluation.ratio import ratio_estimate
+from unlearning_core.evaluation.ratio import Estimate, format_likelihood, ratio_estimate
 
 
 def _units(seed: int, number: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -48,3 +48,21 @@ def test_one_unit_has_no_standard_error_and_none_has_no_value() -> None:
     assert one.value == 1.5
     assert math.isnan(one.stderr)
     assert math.isnan(ratio_estimate(np.array([]), np.array([])).value)
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [(31, "31 x less likely"), (1.07, "1.07 x less likely"), (1 / 2.5, "2.5 x more likely"), (1, "as likely as before"),
+     (157_673, "160,000 x less likely")],
+)  # fmt: skip
+def test_a_change_of_the_loss_is_said_as_times_less_likely(times: float, said: str) -> None:
+    assert format_likelihood(Estimate(math.log(times), 0.01))[0] == said
+
+
+def test_the_interval_of_times_less_likely_has_the_ends_of_the_95_percent_interval() -> None:
+    assert (
+        format_likelihood(Estimate(math.log(31), 0.1))[1]
+        == f"{31 * math.exp(-0.196):.0f} to {31 * math.exp(0.196):.0f} x"
+    )
+    assert format_likelihood(Estimate(0.01, 0.02))[1] == "1.03 x more to 1.05 x less likely"
+    assert format_likelihood(Estimate(1.0, math.nan)) == ("2.7 x less likely", "")

@@ -167,13 +167,12 @@ def test_the_cost_is_that_of_sentences_without_the_concept_where_there_are_some(
     pruned = {"forget_delta": 3.0, "retain_delta": 0.5, "rest_delta": 0.4, "apart_delta": 0.02}
     metrics = {"base": {}, "pruned": pruned}
     assert "at a small cost" in losses_sentence(metrics)
-    (cost,) = [one for one in findings(metrics) if one.startswith("Cost")]
-    assert "in sentences without the concept changed by +2.0 %" in cost
+    assert findings(metrics)["pruned"]["cost"].startswith("Perplexity in sentences without the concept +2.0 %")
 
 
 def test_without_a_cut_there_is_nothing_to_judge() -> None:
     assert "nothing to judge" in losses_sentence({"base": {"concept_nll": 1.0}})
-    assert findings({"base": {"concept_nll": 1.0}}) == []
+    assert findings({"base": {"concept_nll": 1.0}}) == {}
 
 
 def test_the_findings_say_gone_cost_and_come_back_in_plain_numbers() -> None:
@@ -181,13 +180,50 @@ def test_the_findings_say_gone_cost_and_come_back_in_plain_numbers() -> None:
         "forget_delta": 0.5, "forget_delta_stderr": 0.05, "retain_delta": -0.01, "retain_delta_stderr": 0.001,
         "concept_words_per_100": 2.5,
     }  # fmt: skip
-    gone, cost, back, after, page = findings(METRICS | {"retrained": retrained})
-    assert f"{math.e:.3g} times less likely" in gone
-    assert f"{math.exp(1 - 0.196):.3g} to {math.exp(1 + 0.196):.3g}" in gone
-    assert f"{100 * (math.exp(0.02) - 1):+.1f} %" in cost
-    assert "50 % of the loss" in back
-    assert "-1.0 %" in after
-    assert "4.0 (base), 1.0 (pruned), 2.5 (retrained)" in page
+    found = findings(METRICS | {"retrained": retrained})
+    pruned, after = found["pruned"], found["retrained"]
+    assert set(pruned) == {"gone", "cost"}
+    assert f"{math.e:.3g} x less likely" in pruned["gone"]
+    assert f"{math.exp(1 - 0.196):.3g} to {math.exp(1 + 0.196):.3g}" in pruned["gone"]
+    assert "Concept words per 100 written: 1.0, before 4.0." in pruned["gone"]
+    assert f"{100 * (math.exp(0.02) - 1):+.1f} %" in pruned["cost"]
+    assert after["back"].startswith("50 % of it came back with retraining: 0.50 ± 0.10 of the 1.00 ± 0.20 nats")
+    assert "-1.0 %" in after["cost"]
+    assert "2.5, before 4.0" in after["gone"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (2.0, 2.5, "0 % of it came back"),
+        (2.0, -0.5, "100 % of it came back"),
+        (2.0, 1.5, "25 % of it came back"),
+        (0.1, 0.0, "Pruning had taken nothing that could come back."),
+    ],
+)
+def test_how_much_came_back_is_a_share_of_what_was_taken(before: float, after: float, said: str) -> None:
+    states = {"pruned": before, "retrained": after}
+    metrics = {"base": {}} | {
+        state: {"forget_delta": value, "forget_delta_stderr": 0.1, "retain_delta": 0.0, "questions_answered": share}
+        for (state, value), share in zip(states.items(), (0.1, 0.3), strict=True)
+    }
+    back = findings(metrics)["retrained"]["back"]
+    assert back.startswith(said)
+    assert back.endswith("Questions answered: 30 %, before retraining 10 %.")
+
+
+@pytest.mark.parametrize(("nats", "said"), [(math.log(31), "31"), (math.log(18_700), "19,000"), (16.2, "10.9 million")])
+def test_large_numbers_are_written_without_an_exponent(nats: float, said: str) -> None:
+    metrics = {"base": {}, "pruned": {"forget_delta": nats, "forget_delta_stderr": 0.1, "retain_delta": 0.0}}
+    assert f"words are {said} x less likely" in findings(metrics)["pruned"]["gone"]
+    assert f"{said} times less likely" in losses_sentence(metrics)
+
+
+def test_the_report_has_the_lines_of_the_verdict_without_an_evaluation_too(run: Run) -> None:
+    rows = {row[0]: row[1:] for row in Document(run_report(run)).rows if row}
+    assert rows["Is it gone?"][0].strip() == findings(METRICS)["pruned"]["gone"]
+    assert rows["Does it come back?"][0].strip() == "Not tried."
+    assert "Did its neighbours stay?" not in rows
 
 
 def test_the_csv_of_the_metrics_holds_every_value_beside_its_error() -> None:

@@ -1,7 +1,7 @@
 """What is asked of a cut: how many neurons, from where, and which token rows. With a ranking it becomes a mask."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,16 @@ class CutSettings:
                     "is of another model, or of an earlier version. Rank the neurons again."
                 )
         return Mask.from_ranking(self.candidates(ranking), shapes, self.ratio, per_layer=self.per_layer)
+
+    def shortest(self, ranking: pd.DataFrame, shapes: Shapes) -> "CutSettings":
+        """The same cut with the ratio of fewest decimals that cuts the same neurons: 0.0161 in place of 0.01605903.
+
+        Raises:
+            InputError: as `mask`.
+        """
+        wanted = self.mask(ranking, shapes)
+        shorter = (replace(self, ratio=round(self.ratio, decimals)) for decimals in range(2, 10))
+        return next((cut for cut in shorter if cut.mask(ranking, shapes) == wanted), self)
 
     def candidates(self, ranking: pd.DataFrame) -> pd.DataFrame:
         """The neurons of the ranking that may be cut.

@@ -1,12 +1,46 @@
-"""Test prompts, checked before a model goes on from them."""
+"""Test prompts: taken from a concept's sentences, and checked before a model goes on from them."""
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
+from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.fill_ins import LEAST_WORDS, fill_ins
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+LONGEST = 14
+"""Words of a prompt that is read at a glance; sentences that begin like that are taken before longer ones."""
+
+
+def leads(items: Iterable[LabelledText], most: int) -> list[str]:
+    """At most `most` sentences up to their first concept word: one of each word in turn, those read at a glance first.
+
+    Where every sentence begins with the word, whole sentences.
+    """
+    about = [item for item in items if item.spans]
+    by_word: dict[str, list[str]] = defaultdict(list)
+    # A stable sort: within the short ones and within the long ones the sentences keep their order.
+    for found in sorted(fill_ins(about), key=lambda each: len(each.prompt.split()) > LONGEST):
+        by_word[found.member].append(found.prompt)
+    in_turn = [lead for lead in chain.from_iterable(zip_longest(*by_word.values())) if lead is not None]
+    return (in_turn or [item.text for item in about])[:most]
+
+
+def prompts_about(items: Sequence[LabelledText], most: int = 5) -> list[str]:
+    """Prompts that invite a concept, and one that does not: what is written after it should stay as it is.
+
+    Args:
+        items: sentences with and without the concept.
+        most: prompts in all.
+    """
+    others = (item.text.split() for item in items if not item.spans)
+    control = next((words[: len(words) // 2] for words in others if len(words) >= 2 * LEAST_WORDS), [])
+    inviting = leads(items, most - bool(control))
+    return [*inviting, " ".join(control)] if control else inviting
 
 
 def check_prompts(prompts: Sequence[str]) -> None:

@@ -79,6 +79,45 @@ def format_value(
     return f"{value:{sign}.0e}" if 0 < abs(value) < 0.0005 else f"{value:{sign}.3f}"
 
 
+def format_likelihood(change: Estimate) -> tuple[str, str]:
+    """A change of the loss, nats a token, as people say it: "31 x less likely", and its 95 % interval "26 to 37 x".
+
+    The factor is exp(change): by so much the probability of a token falls, in the geometric mean. The interval is
+    empty where there is none.
+    """
+    ends = (change.value - Z95 * change.stderr, change.value + Z95 * change.stderr)
+    if math.isnan(change.value):
+        return "not measured", ""
+    said = (
+        "as likely as before" if _as_before(change.value) else f"{_factor(change.value)} x {_direction(change.value)}"
+    )
+    if any(math.isnan(end) for end in ends):
+        return said, ""
+    first, last = (_factor(end) for end in (ends if change.value >= 0 else reversed(ends)))
+    if ends[0] < 0 < ends[1]:
+        other = _direction(-1.0 if change.value >= 0 else 1.0).split()[0]
+        return said, f"{first} x {other} to {last} x {_direction(change.value or 1.0)}"
+    return said, f"{first} to {last} x" if first != last else "" if last == "1.00" else f"{last} x"
+
+
+def _direction(nats: float) -> str:
+    return "less likely" if nats > 0 else "more likely"
+
+
+def _as_before(nats: float) -> bool:
+    return _factor(nats) == "1.00"
+
+
+def _factor(nats: float) -> str:
+    """exp of the absolute value, with as many digits as tell something."""
+    if abs(nats) > math.log(1e6):
+        return "over a million"
+    factor = math.exp(abs(nats))
+    if factor < 9.95:
+        return f"{factor:.2f}" if factor < 1.995 else f"{factor:.1f}"
+    return f"{float(f'{factor:.2g}'):,.0f}"
+
+
 def ratio_estimate(numerators: Real[np.ndarray, " units"], denominators: Real[np.ndarray, " units"]) -> Estimate:
     """sum(numerators) / sum(denominators), its standard error clustered by unit.
 

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping
-from itertools import pairwise
 
 from unlearning_core.evaluation.ratio import Z95
-from unlearning_core.evaluation.registry import Values
+from unlearning_core.evaluation.registry import Values, interval
+from unlearning_core.evaluation.verdict import SUBJECTS, Subject
 
 CHEAP = 0.05
 """Nats a token: a rise of the loss on all other text up to this (5 % perplexity) is called a small price."""
@@ -39,24 +39,39 @@ def losses_sentence(metrics: Values) -> str:
     }
     end = f", but {' and '.join(so for so in but if but[so])}" if any(but.values()) else ""
     return (
-        f"The {state} model holds the concept's words for {math.exp(forget):.3g} times less likely, {costs} to "
+        f"The {state} model holds the concept's words for {_times(forget)} times less likely, {costs} to "
         f"everything else{end}. Whether it has forgotten them, only an evaluation says."
     )
 
 
-def findings(metrics: Values) -> list[str]:
-    """How much is gone, what it cost, and whether it came back: a sentence each, as far as it was measured.
+def findings(metrics: Values) -> dict[str, dict[Subject, str]]:
+    """For every state that was made of base: what is gone, what it cost, whether it came back, as far as measured.
 
-    The first state after base is judged against base, every later one against the state before it too.
+    By state, by line of the verdict (`evaluation.verdict.SUBJECTS`) a sentence or two. All but the last line hold the
+    state against base; the last one holds it against the state that it was made of.
     """
     edited = _edited(metrics)
-    if not edited:
-        return []
-    first = edited[0]
-    sentences = [_gone(first, metrics[first]), *_costs(first, metrics[first])]
-    for before, state in pairwise(edited):
-        sentences += [_came_back(metrics, before, state), *_costs(state, metrics[state])]
-    return sentences + _on_the_page(metrics)
+    found: dict[str, dict[Subject, str]] = {}
+    for number, state in enumerate(edited):
+        values, before = metrics[state], metrics[edited[number - 1]] if number else None
+        lines: dict[Subject, str | None] = {
+            "gone": " ".join([_gone(values), *_asked(values), *_written(metrics["base"], values)]),
+            "cost": _cost(values),
+            "neighbours": _change(values, "neighbour"),
+            "back": None if before is None else _came_back(before, values, edited[number - 1], state),
+        }
+        found[state] = {subject: line for subject, line in lines.items() if line is not None}
+    return found
+
+
+def asked_subjects(answers: Mapping[str, Mapping[Subject, str]], *, judged: bool) -> dict[Subject, str]:
+    """The lines of the verdict to show, with what they are called: neighbours only where there are some, or a verdict.
+
+    Args:
+        answers: what `findings` returned.
+    """
+    known = {subject for lines in answers.values() for subject in lines}
+    return {subject: title for subject, title in SUBJECTS.items() if judged or subject in known or subject == "back"}
 
 
 def _edited(metrics: Values) -> list[str]:
@@ -69,16 +84,30 @@ def _pair(values: Mapping[str, float | None], name: str) -> tuple[float, float]:
     return values.get(name) or 0.0, Z95 * (values.get(f"{name}_stderr") or 0.0)
 
 
-def _gone(state: str, values: Mapping[str, float | None]) -> str:
+def _gone(values: Mapping[str, float | None]) -> str:
     forget, margin = _pair(values, "forget_delta")
     if abs(forget) <= margin:
-        return f"Gone: the {state} model predicts the concept's words as well as before, within the error."
-    factor, direction = math.exp(abs(forget)), "less" if forget > 0 else "more"
-    low, high = (math.exp(abs(forget) + sign * margin) for sign in (-1, 1))
-    return (
-        f"Gone: the {state} model thinks each word of the concept {factor:.3g} times {direction} likely than before, "
-        f"on average (95 % interval {low:.3g} to {high:.3g})."
-    )
+        return "Its words are as likely as before, within the error."
+    factor, direction = _times(abs(forget)), "less" if forget > 0 else "more"
+    low, high = (_times(abs(forget) + sign * margin) for sign in (-1, 1))
+    return f"Its words are {factor} x {direction} likely (95 % interval {low} to {high})."
+
+
+def _asked(values: Mapping[str, float | None]) -> list[str]:
+    if values.get("questions_answered") is None:
+        return []
+    low, high = (100 * min(max(end, 0.0), 1.0) for end in interval(values, "questions_answered"))
+    share = 100 * (values["questions_answered"] or 0.0)
+    return [
+        f"Of the questions that base answered, {share:.0f} % still are (95 % interval {low:.0f} % to {high:.0f} %)."
+    ]
+
+
+def _written(base: Mapping[str, float | None], values: Mapping[str, float | None]) -> list[str]:
+    before, after = base.get(_WRITTEN), values.get(_WRITTEN)
+    if before is None or after is None:
+        return []
+    return [f"Concept words per 100 written: {after:.1f}, before {before:.1f}."]
 
 
 def _price(values: Mapping[str, float | None]) -> str:
@@ -86,37 +115,43 @@ def _price(values: Mapping[str, float | None]) -> str:
     return next((name for name in ("apart_delta", "rest_delta") if values.get(name) is not None), "retain_delta")
 
 
-def _costs(state: str, values: Mapping[str, float | None]) -> list[str]:
-    where = "in sentences without the concept" if _price(values) == "apart_delta" else "on all other words"
-    change = _change(values, "apart" if _price(values) == "apart_delta" else "retain")
-    found = [f"Cost: the perplexity of the {state} model {where} changed by {change}."]
-    if values.get("neighbour_delta") is not None:
-        found.append(
-            f"Neighbours: on the words that were to stay it changed by {_change(values, 'neighbour')}, on everything "
-            f"else by {_change(values, 'rest')}."
-        )
-    return found
+def _cost(values: Mapping[str, float | None]) -> str | None:
+    name = _price(values)
+    where = {
+        "apart_delta": "in sentences without the concept", "rest_delta": "on what is neither concept nor neighbour",
+        "retain_delta": "on all other words",
+    }[name]  # fmt: skip
+    change = _change(values, name.removesuffix("_delta"))
+    return change and change.replace("Perplexity", f"Perplexity {where}")
 
 
-def _change(values: Mapping[str, float | None], kind: str) -> str:
+def _change(values: Mapping[str, float | None], kind: str) -> str | None:
+    if values.get(f"{kind}_delta") is None:
+        return None
     price, margin = _pair(values, f"{kind}_delta")
     low, high = (_percent(price + sign * margin) for sign in (-1, 1))
-    return f"{_percent(price)} (95 % interval {low} to {high})"
+    return f"Perplexity {_percent(price)} (95 % interval {low} to {high})."
 
 
-def _came_back(metrics: Values, before: str, state: str) -> str:
-    forget, margin = _pair(metrics[state], "forget_delta")
-    added, added_margin = _pair(metrics[before], "forget_delta")
+def _came_back(
+    before: Mapping[str, float | None], values: Mapping[str, float | None], state_before: str, state: str
+) -> str:
+    """How much of what the state before had lost is there again: by the loss, and by the questions where asked."""
+    forget, margin = _pair(values, "forget_delta")
+    added, added_margin = _pair(before, "forget_delta")
+    asked = ""
+    if before.get("questions_answered") is not None and values.get("questions_answered") is not None:
+        was, now = (100 * (one["questions_answered"] or 0.0) for one in (before, values))
+        asked = f" Questions answered: {now:.0f} %, before {_process(state)} {was:.0f} %."
     if added - added_margin <= 0:
-        return (
-            f"After {_process(state)} the concept's loss stands {forget:+.2f} ± {margin:.2f} nats from where it began "
-            "(± half a 95 % interval)."
-        )
-    share = max(0.0, min(100 * forget / added, 100.0))
+        taken = _process(state_before)
+        return f"{taken[0].upper()}{taken[1:]} had taken nothing that could come back.{asked}"
+    share = max(0.0, min(100 * (1 - forget / added), 100.0))
     return (
-        f"Came back: after {_process(state)}, {share:.0f} % of the loss that {_process(before)} added to the concept's "
-        f"words is still there ({forget:.2f} ± {margin:.2f} of {added:.2f} ± {added_margin:.2f} nats, half a 95 % "
-        "interval)."
+        f"{share:.0f} % of it came back with {_process(state)}: {forget:.2f} ± {margin:.2f} of the "
+        f"{added:.2f} ± {added_margin:.2f} nats that {_process(state_before)} had added to its loss are still there (± "
+        "is half a 95 % interval)."
+        f"{asked}"
     )
 
 
@@ -125,12 +160,12 @@ def _process(state: str) -> str:
     return f"{state.removesuffix('ed')}ing" if state.endswith("ed") else f"making the {state} model"
 
 
-def _on_the_page(metrics: Values) -> list[str]:
-    there = {state: value for state, values in metrics.items() if (value := values.get(_WRITTEN)) is not None}
-    if "base" not in there or len(there) < 2:
-        return []
-    listed = ", ".join(f"{value:.1f} ({state})" for state, value in there.items())
-    return [f"On the page: of 100 words written after the test prompts, so many belong to the concept: {listed}."]
+def _times(nats: float) -> str:
+    """How many times as likely, in digits that people read: without an exponent up to a million million."""
+    factor = math.exp(nats)
+    if factor < 1000:
+        return f"{factor:.3g}"
+    return f"{float(f'{factor:.2g}'):,.0f}" if factor < 1e6 else f"{factor / 1e6:.3g} million"
 
 
 def _percent(nats: float) -> str:

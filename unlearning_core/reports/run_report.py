@@ -15,12 +15,12 @@ from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.ratio import INTERVAL_NOTE
 from unlearning_core.evaluation.registry import Values, formatted, shown
-from unlearning_core.evaluation.verdict import SUBJECTS
+from unlearning_core.evaluation.verdict import Subject
 from unlearning_core.files import PROGRAM, ROOT
 from unlearning_core.methods.registry import state_title
 from unlearning_core.reports.benchmarks import NOTE, benchmark_rows
 from unlearning_core.reports.differences import changed_words
-from unlearning_core.reports.findings import findings, losses_sentence
+from unlearning_core.reports.findings import asked_subjects, findings, losses_sentence
 from unlearning_core.runs.benchmarks import table
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.naming import given_name
@@ -94,13 +94,20 @@ def html_report(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
+    answers = _answers(metrics, judged)
     return environment.get_template("report.html.j2").render(
         title=title, concept=concept, about=about, metrics=metrics, settings=settings, states=list(texts),
-        verdict=judged["sentence"] if judged else losses_sentence(metrics), judged=judged, subjects=SUBJECTS,
-        findings=findings(metrics), rows=shown(metrics, "table"),
+        verdict=judged["sentence"] if judged else losses_sentence(metrics), judged=judged,
+        subjects=asked_subjects(answers, judged=judged is not None), answers=answers, rows=shown(metrics, "table"),
         benchmarks=benchmarks, benchmarks_note=NOTE, prompts=_prompts(texts, spans), interval_note=INTERVAL_NOTE,
         formatted=formatted, state_title=state_title,
     )  # fmt: skip
+
+
+def _answers(metrics: Values, judged: Mapping[str, Any] | None) -> dict[str, dict[Subject, str]]:
+    """The findings by state, with those states that only an evaluation measures (the model that never knew)."""
+    found = findings(metrics)
+    return found | {state: {} for state in (judged or {}).get("states", ()) if state not in found}
 
 
 def _prompts(texts: Texts, spans: Spans) -> dict[str, list[list[list[_Part]]]]:

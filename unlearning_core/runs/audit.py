@@ -1,6 +1,5 @@
 """An audit: a model that somebody else made is measured against its base, as a run whose only method is `candidate`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from unlearning_core.concepts.words import Concept, read_words
 from unlearning_core.config.reading import build_config
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.fill_ins import fill_ins
+from unlearning_core.evaluation.prompts import leads
 from unlearning_core.files import ROOT
 from unlearning_core.methods.registry import CANDIDATE, METHODS
 from unlearning_core.models.sources.starters import STARTERS
@@ -90,8 +89,7 @@ def prompts(sentences: str, concept: Concept) -> list[str]:
             f"{sentences} has no sentence with one of the concept's words ({', '.join(concept.words[:3])}, ...). Give "
             "text about the concept, or other words."
         )
-    leads: Sequence[str] = [question.prompt for question in fill_ins(found)]
-    return list(leads or [item.text for item in found])[:PROMPTS]
+    return leads(found, PROMPTS)
 
 
 def written_sentences(

@@ -241,8 +241,9 @@ NOTES: dict[str, Any] = {
     "rate": RateNote,
     "pinned_neurons": list[tuple[str, Whole, Whole]],
     "guide": dict[str, Any],
-    "quiz": QuizNote,
+    "prompts": list[str],
     "name": Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_NAME)],
+    "quiz": QuizNote,
 }
 """The form of each note that a run may have."""
 

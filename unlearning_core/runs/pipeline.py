@@ -41,15 +41,18 @@ FORMAT = 1
 """Part of every fingerprint: raised when a stage's outcome changes for the same inputs."""
 
 
-def create_run(config: ExperimentConfig, root: Path | None = None) -> Run:
+def create_run(config: ExperimentConfig, root: Path | None = None, *, concept_is_chosen: bool = True) -> Run:
     """Make a new run folder under `root` (the config's output_dir) with the resolved config and the words in it.
+
+    Args:
+        concept_is_chosen: whether the folder is named for the concept too; a name stays when another one is chosen.
 
     Raises:
         InputError: there is no such ranker or method, or its parameters are not its own; nothing is made then.
     """
     _check_choices(config)
     base = root if root is not None else Path(config.output_dir)
-    folder = base / f"{datetime.now():%Y%m%d-%H%M%S}-{_label(config)}-{secrets.token_hex(3)}"
+    folder = base / f"{datetime.now():%Y%m%d-%H%M%S}-{_label(config, concept_is_chosen)}-{secrets.token_hex(3)}"
     with disk_errors(folder):
         folder.mkdir(parents=True)
     run = Run(folder)
@@ -59,13 +62,14 @@ def create_run(config: ExperimentConfig, root: Path | None = None) -> Run:
     return run
 
 
-def _label(config: ExperimentConfig) -> str:
-    """A short name of model and concept for the folder's name."""
+def _label(config: ExperimentConfig, with_concept: bool) -> str:
+    """A short name of the model, and of the concept where it is chosen, for the folder's name."""
     probing = config.neural_probing
     definition = probing.concept_definition
     words = Path(definition).stem if isinstance(definition, str) else definition[0] if definition else "concept"
     model = Path(config.base_model.base_model_path).name or "model"
-    return re.sub(r"[^\w.-]+", "_", f"{model}-{probing.activations_label or words}")[:60].strip("-_.") or "run"
+    name = f"{model}-{probing.activations_label or words}" if with_concept else model
+    return re.sub(r"[^\w.-]+", "_", name)[:60].strip("-_.") or "run"
 
 
 def find_run(config: ExperimentConfig, root: Path) -> Run | None:

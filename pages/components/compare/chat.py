@@ -42,7 +42,7 @@ def chat(run: Run, states: Sequence[str]) -> None:
             if answered is not None:
                 turns.append(answered)
                 st.rerun()
-    if turns and st.button("Begin a new talk", icon=":material/restart_alt:"):
+    if turns and st.button("New chat", icon=":material/restart_alt:"):
         turns.clear()
         st.rerun()
 
@@ -59,7 +59,7 @@ def _choose(run: Run, states: Sequence[str]) -> tuple[tuple[str, str], Typed]:
         one, two, three = st.columns(3)
         temperature = one.number_input("Temperature (0: likeliest)", 0.0, 5.0, 0.7, 0.1, key="chat temperature")
         tokens = int(two.number_input("Tokens of an answer", 1, 500, 60, key="chat tokens"))
-        seed = int(three.number_input("Seed of the talk", 0, None, 0, key="chat seed"))
+        seed = int(three.number_input("Seed of the chat", 0, None, 0, key="chat seed"))
     return (str(first), str(second)), Typed("", 1, temperature, tokens, seed)
 
 

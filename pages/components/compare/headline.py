@@ -1,50 +1,50 @@
-"""What Compare says first: the verdict of the evaluation where there is one, else what the losses alone say."""
+"""What Compare says first: for every model that was made, in a column, the four lines of the verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from pages.components.marked_text import escaped, unbroken
 from pages.components.navigation import PROOF, is_done
-from pages.components.proof.verdict_view import in_colour
-from unlearning_core.evaluation.registry import METRICS, Values, formatted
-from unlearning_core.evaluation.verdict import in_words
-from unlearning_core.methods.registry import NEVER_KNEW, state_title, states_of
+from pages.components.proof.verdict_view import MARKS, deciding, in_colour, passed
+from pages.components.states import columns, heading
+from unlearning_core.evaluation.registry import Values
+from unlearning_core.reports.findings import asked_subjects, findings, losses_sentence
 from unlearning_core.runs.run import Run
 
-SHOWN = ("gap_closed", "questions_answered", "statement_nll")
-"""Metrics that stand below the verdict."""
+NOT_TRIED = "Not tried yet: Proof tries to bring it back."
+"""Stands for the last line of a state that was neither trained on nor evaluated."""
 
 
-def show_verdict(run: Run, metrics: Values, by_losses: str) -> None:
-    """The verdict with the numbers that it stands and falls with, or `by_losses` and the way to a verdict.
-
-    Args:
-        metrics: those of the path, shown where there is no verdict.
-    """
+def show_verdict(run: Run, metrics: Values) -> None:
+    """A column a state: what is gone, what it cost, whether it came back, held against what is asked once evaluated."""
     verdict = run.verdict() if is_done(run, PROOF) else None
+    answers = findings(metrics)
     if verdict is None:
-        st.markdown(f"**{escaped(by_losses)}**")
-        _numbers(run, metrics)
-        st.page_link(PROOF.file, label="Losses are no verdict: try to break it", icon=PROOF.icon)
+        st.markdown(f"**{escaped(unbroken(losses_sentence(metrics)))}**")
+    judged: Mapping[str, Any] = verdict["states"] if verdict else {}
+    subjects = asked_subjects(answers, judged=verdict is not None)
+    for state, column in columns(list(answers)).items() if answers else ():
+        with column:
+            of_state = judged.get(state)
+            st.markdown(heading(state) + (f" {in_colour(of_state['verdict'])}" if of_state else ""))
+            for subject, title in subjects.items():
+                checks = [check for check in (of_state or {}).get("checks", ()) if check["subject"] == subject]
+                _line(title, answers[state].get(subject, ""), checks if of_state else None)
+    label = "Losses are no verdict: try to break it" if verdict is None else "What the verdict rests on"
+    st.page_link(PROOF.file, label=label, icon=PROOF.icon)
+
+
+def _line(title: str, finding: str, checks: Sequence[Mapping[str, Any]] | None) -> None:
+    """One line; `checks` are None where nothing was evaluated."""
+    if checks is None:
+        st.markdown(f"**{title}** {escaped(unbroken(finding or NOT_TRIED))}")
         return
-    st.markdown(f"**{in_colour(verdict['verdict'])}.** {escaped(unbroken(verdict['sentence']))}")
-    _numbers(run, run.proof_metrics() or {})
-    st.page_link(PROOF.file, label="What the verdict rests on", icon=PROOF.icon)
-
-
-def _numbers(run: Run, metrics: Values) -> None:
-    """A row a metric and a column a state; nothing where none of it is measured."""
-    states = [state for state in [*states_of(run.config), NEVER_KNEW] if state in metrics]
-    names = [name for name in SHOWN if any(metrics[state].get(name) is not None for state in states)]
-    if names:
-        cells = {state_title(state): [_cell(metrics[state], name) for name in names] for state in states}
-        st.table(pd.DataFrame(cells, index=[METRICS[name].title for name in names]))
-
-
-def _cell(values: Mapping[str, float | None], name: str) -> str:
-    value, unit = values.get(name), METRICS[name].unit
-    if value is None:
-        return ""
-    return in_words(value, unit) if unit == "share" else formatted(values, name)
+    first = deciding(checks)
+    failed = [check for check in checks if check.get("judges", True) and check["passed"] is False]
+    said = first[0]["sentence"] if first and (failed or not finding) else ""
+    more = f" {len(failed) - 1} more fail." if len(failed) > 1 else ""
+    st.markdown(f"{MARKS[passed(checks)]} **{title}** {escaped(unbroken(finding))}")
+    if said:
+        st.caption(escaped(unbroken(said + more)))

@@ -8,6 +8,7 @@ import streamlit as st
 from unlearning_core.evaluation.ratio import INTERVAL_NOTE
 from unlearning_core.evaluation.registry import Metric, Values, formatted, shown
 from unlearning_core.figures.metric_bars import metric_bars
+from unlearning_core.methods.registry import state_title
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.measure import metrics_of
@@ -19,36 +20,44 @@ def metrics_so_far(run: Run, states: Sequence[str]) -> dict[str, dict[str, float
 
 
 def show_metrics(metrics: Values) -> None:
-    """Bars of the headline metrics, and the table of all but the comparison with never-knew below."""
+    """Bars of the headline metrics, and folded the table of all but the comparison with never-knew below."""
     st.plotly_chart(metric_bars(metrics), key="metric bars", alt="Measured values for each state of the model")
-    rows = [metric for metric in shown(metrics, "table") if metric.section != "never knew"]
-    st.dataframe({"": [metric.row_title for metric in rows]} | _cells(metrics, rows), hide_index=True, height="content")
-    parts = " The loss elsewhere also in two parts: the neighbours, which must stay, and everything else."
     st.caption(
-        f"{INTERVAL_NOTE} Loss: how badly the next word is predicted, on text that was never ranked on. Forgetting "
-        "shows as concept loss going up while the loss without the concept stays. The loss elsewhere counts what "
-        "stands beside the concept's words too, where a model that never knew them loses as well."
-        + (parts if any(metric.name == "neighbour_nll" for metric in rows) else "")
+        f"Bars have 95 % intervals. {INTERVAL_NOTE} Loss: how badly the next word is predicted, on text that was never "
+        "ranked on. Forgetting shows as concept loss going up while the loss without the concept stays."
     )
+    rows = [metric for metric in shown(metrics, "table") if metric.section != "never knew"]
+    with st.expander(f"All {len(rows)} measured values"):
+        st.dataframe(
+            {"": [metric.row_title for metric in rows]} | _cells(metrics, rows), hide_index=True, height="content"
+        )
+        parts = " The loss elsewhere also in two parts: the neighbours, which must stay, and everything else."
+        st.caption(
+            f"{INTERVAL_NOTE} The loss elsewhere counts what stands beside the concept's words too, where a model that "
+            "never knew them loses as well." + (parts if any(metric.name == "neighbour_nll" for metric in rows) else "")
+        )
 
 
 def show_never_knew(metrics: Values) -> None:
-    """How close each state is to the model that never knew; nothing where there is no such model."""
+    """How close each state is to the model that never knew, folded; nothing where there is no such model."""
     rows = [metric for metric in shown(metrics, "table") if metric.section == "never knew"]
     if not rows:
         return
-    st.subheader("How close to never having known")
-    st.caption(
-        "Compared with a model trained on the same text without the concept: what forgetting it perfectly looks like."
-    )
-    # A table wraps its cells, but a number stays beside its interval.
-    cells = {
-        state: [cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in column]
-        for state, column in _cells(metrics, rows).items()
-    }
-    meanings = {"what it says": [metric.meaning for metric in rows]}
-    st.table(pd.DataFrame(cells | meanings, index=[metric.full_title for metric in rows]))
+    with st.expander("How close to never having known"):
+        st.caption(
+            "Compared with a model trained on the same text without the concept: what forgetting it perfectly looks "
+            f"like. {INTERVAL_NOTE}"
+        )
+        # A table wraps its cells, but a number stays beside its interval.
+        cells = {
+            state: [cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in column]
+            for state, column in _cells(metrics, rows).items()
+        }
+        meanings = {"what it says": [metric.meaning for metric in rows]}
+        st.table(pd.DataFrame(cells | meanings, index=[metric.full_title for metric in rows]))
 
 
 def _cells(metrics: Values, rows: Sequence[Metric]) -> dict[str, list[str]]:
-    return {state: [formatted(values, metric.name) for metric in rows] for state, values in metrics.items()}
+    return {
+        state_title(state): [formatted(values, metric.name) for metric in rows] for state, values in metrics.items()
+    }

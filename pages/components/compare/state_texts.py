@@ -1,16 +1,17 @@
 """What each state of the model writes: the measured test prompts, and a prompt that is typed on the spot."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import streamlit as st
 
-from pages.components.marked_text import escaped, with_concept
+from pages.components.compare.differences import show_prompt
+from pages.components.marked_text import with_concept
 from pages.components.model_cache import state_model
 from pages.components.progress import run_with_progress
-from pages.components.states import LEGEND, columns, headings
+from pages.components.states import labelled_columns
 from unlearning_core.errors import InputError
 from unlearning_core.methods.registry import NEVER_KNEW, state_title
 from unlearning_core.progress import ProgressCallback
@@ -55,22 +56,6 @@ def written_by_never_knew(run: Run) -> list[dict[str, Any]]:
     return _written_by_never_knew(run, json.dumps(settings))
 
 
-def show_texts(run: Run, states: Sequence[str], samples: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
-    """Every sample by prompt, a column a state, with what the base model wrote otherwise marked."""
-    matcher = RunContext(run).matcher
-    st.caption(LEGEND)
-    headings(states)
-    for prompt, texts in samples.items():
-        with st.container(border=True):
-            st.markdown(f"**{escaped(prompt)}**")
-            for number, sample in enumerate(texts):
-                if number:
-                    st.divider()
-                for state, column in columns(states).items():
-                    other = sample.get("base") if state != "base" else None
-                    column.markdown(with_concept(sample[state], matcher, other))
-
-
 def write_live(run: Run, states: Sequence[str]) -> None:
     """A typed prompt, continued by every state while the visitor watches; kept until another one is written."""
     typed = ask()
@@ -87,7 +72,7 @@ def write_live(run: Run, states: Sequence[str]) -> None:
     if key in st.session_state:
         typed, written = st.session_state[key]
         samples = [dict(zip(written, texts, strict=True)) for texts in zip(*written.values(), strict=True)]
-        show_texts(run, list(written), {typed.prompt: samples})
+        show_prompt(RunContext(run).matcher, list(written), typed.prompt, samples)
 
 
 def ask() -> Typed | None:
@@ -121,8 +106,9 @@ def ask() -> Typed | None:
 
 def _write_all(run: Run, states: Sequence[str], typed: Typed) -> dict[str, list[str]] | None:
     """What each state writes, drawn as it grows; None when it was stopped or went wrong."""
-    headings(states)
-    slots = [{state: column.empty() for state, column in columns(states).items()} for _ in range(typed.samples)]
+    slots = [
+        {state: column.empty() for state, column in labelled_columns(states).items()} for _ in range(typed.samples)
+    ]
     matcher, written = RunContext(run).matcher, {}
     for state in states:
 

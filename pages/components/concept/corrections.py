@@ -13,15 +13,17 @@ from unlearning_core.concepts.corrections import holds
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.words import Concept
+from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.prompts import follow_concept
 from unlearning_core.runs.run import Run
 
 KINDS = {"words": "dropped_words", "senses": "dropped_senses", "sentences": "dropped_sentences"}
 """What can be left out by hand, and its key in neural_probing."""
 
-PER_PAGE = 12
+PER_PAGE = 8
 WITH, WITHOUT, WITH_NEIGHBOUR = "With the concept", "Without it", "With a neighbour"
-PARTS = {"To rank on": "train", "To measure on": "held_out"}
+PARTS = {"For ranking": "train", "Held out for testing": "held_out"}
 
 
 def relabel(run: Run, message: str, **sections: Any) -> None:
@@ -32,10 +34,12 @@ def relabel(run: Run, message: str, **sections: Any) -> None:
     """
     refuse_if_busy(run)
     run.save_config(changed(run.config, **sections))
-    run_and_redraw(
-        "Labelling sentences", lambda bar: bring_up_to_date(run, "label", bar, with_model=False), only_one=run.id,
-        message=message,
-    )  # fmt: skip
+
+    def label(bar: ProgressCallback) -> None:
+        bring_up_to_date(run, "label", bar, with_model=False)
+        follow_concept(run)
+
+    run_and_redraw("Labelling sentences", label, only_one=run.id, message=message)
 
 
 def _leave_out(run: Run, kind: str, entries: list[Any]) -> None:
@@ -46,14 +50,15 @@ def _leave_out(run: Run, kind: str, entries: list[Any]) -> None:
 
 
 def show_sentences(run: Run, facts: dict[str, Any]) -> None:
-    """Search, list, and the buttons that leave something out."""
+    """The list, and below it the search and the buttons that leave something out."""
     context = RunContext(run)
     kinds = st.container(horizontal=True, gap="medium")
-    part = kinds.segmented_control("Part", list(PARTS), default="To rank on", required=True, key="part")
+    part = kinds.segmented_control("Part", list(PARTS), default="For ranking", required=True, key="part")
     offered = [WITH, WITHOUT, *([WITH_NEIGHBOUR] if "neighbours" in facts else [])]
     kind = kinds.segmented_control("Kind", offered, default=WITH, required=True, key="kind") or WITH
     options = _words_and_forms(facts)
-    left, right = st.columns(2)
+    place, search = st.container(), st.expander("Search, and leave out a word or a sense")
+    left, right = search.columns(2)
     word = left.selectbox(
         "Word", list(options), format_func=lambda name: options[name], key=f"word {run.id}",
         disabled=kind != WITH, help="A word of the concept with all its forms, or one form.",
@@ -66,11 +71,13 @@ def show_sentences(run: Run, facts: dict[str, Any]) -> None:
         word = ""
     if not any(letter.isalnum() for letter in beside):
         beside = ""
-    labelled = run.sentences(PARTS[part or "To rank on"])
+    labelled = run.sentences(PARTS[part or "For ranking"])
     items = {WITH: labelled.with_concept, WITHOUT: labelled.without, WITH_NEIGHBOUR: labelled.with_neighbour}[kind]
     if word:
-        _drop_word_or_sense(run, context, word, beside)
-    _list(run, _found(items, word, beside, context))
+        with search:
+            _drop_word_or_sense(run, context, word, beside)
+    with place:
+        _list(run, _found(items, word, beside, context))
 
 
 def _words_and_forms(facts: dict[str, Any]) -> dict[str, str]:

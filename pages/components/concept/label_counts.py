@@ -20,28 +20,19 @@ FEW = 20
 
 
 def counts(facts: dict[str, Any]) -> None:
-    """How many sentences of each kind there are, and how they are split."""
+    """The numbers that matter: how many sentences were found, with the concept and without; and what is too little."""
     concept, near = facts["with_concept"], facts.get("neighbours")
-    metrics: list[tuple[str, ...]] = [
+    metric_row(
+        ("Sentences found", f"{facts['sentences']:,}"),
         ("With the concept", f"{concept:,}"),
         ("Without it", f"{facts['sentences'] - concept:,}"),
-    ]
-    if near:
-        split = f"Among those used {near['train']:,} to rank on and {near['held_out']:,} to measure on."
-        metrics.append(("Of these with a neighbour", f"{near['sentences']:,}", split))
-    metrics += [
-        ("Balance", f"{concept / facts['sentences']:.0%}", "Share that holds the concept."),
-        ("Duplicates dropped", f"{facts['duplicates']:,}"),
-    ]
-    if facts.get("left_out"):
-        metrics.append(("Left out by hand", f"{facts['left_out']:,}"))
-    for title, part in (("To rank on", "train"), ("To measure on", "held_out")):
-        metrics.append((title, "{} + {}".format(*facts[part]), "with + without it"))
-    metric_row(*metrics)
+    )
     few = min(facts["train"])
     if few < FEW:
         kind = "with" if few == facts["train"][0] else "without"
         st.warning(f"Only {few} sentences {kind} the concept are there to rank on: expect an unsteady ranking.")
+    if facts["missing_words"]:
+        st.warning("These words never occur: " + escaped(listed(facts["missing_words"])))
     if near and near["missing_words"]:
         st.warning("These neighbours never occur: " + escaped(listed(near["missing_words"])))
     if near and near["train"] < FEW:
@@ -49,6 +40,26 @@ def counts(facts: dict[str, Any]) -> None:
             f"Only {near['train']} sentences with a neighbour and without the concept are there to rank on: too "
             "few to spare the neighbours. Give text about them."
         )
+
+
+def further_counts(facts: dict[str, Any]) -> None:
+    """How the sentences are split, what was dropped, and what the source was understood as."""
+    near = facts.get("neighbours")
+    metrics: list[tuple[str, ...]] = []
+    if near:
+        split = f"Among those used {near['train']:,} to rank on and {near['held_out']:,} to measure on."
+        metrics.append(("Without it, with a neighbour", f"{near['sentences']:,}", split))
+    metrics += [
+        ("Balance", f"{facts['with_concept'] / facts['sentences']:.0%}", "Share that holds the concept."),
+        ("Duplicates dropped", f"{facts['duplicates']:,}"),
+    ]
+    if facts.get("left_out"):
+        metrics.append(("Left out by hand", f"{facts['left_out']:,}"))
+    for title, part in (("For ranking", "train"), ("Held out for testing", "held_out")):
+        metrics.append((title, "{} + {}".format(*facts[part]), "with + without it"))
+    metric_row(*metrics)
+    if "understood" in facts:
+        st.caption(escaped(facts["understood"]))
 
 
 def words_table(facts: dict[str, Any], whose: str) -> None:

@@ -19,23 +19,36 @@ from unlearning_core.runs.run import Run
 WORD_FILES = ["txt", "md", "csv", "tsv", "json", "jsonl", "ndjson"]
 
 
+MATCHING = "From a file, inflected forms, language"
+"""What the section below the words is called."""
+
+
 def choose_words(run: Run) -> tuple[tuple[str, ...] | None, dict[str, Any]]:
     """The words as they stand in the box, or None where they are none, and how they are matched.
 
     The latter are `inflections` and `language` of a `Concept`.
     """
-    upload = st.file_uploader("Words from a file", type=WORD_FILES, max_upload_size=10)
+    box, problem, section = st.container(), st.container(), st.expander(MATCHING)
+    with section:
+        upload = st.file_uploader("Words from a file", type=WORD_FILES, max_upload_size=10)
+        matching = _choose_matching(run)
     given, source = concept_words(run), ""
     if upload is not None:
         # A file that is refused leaves the words in the box as they are.
-        with show_errors():
+        with problem, show_errors():
             given, said = words_of(upload)
             source = upload.file_id
             st.caption(escaped(said))
-    text = st.text_area(
+    text = box.text_area(
         "Concept words", as_list(given), height=240, key=f"words {run.id} {source}",
         help="One a line, or with commas between them. A line may be a phrase of several words.",
     )  # fmt: skip
+    with problem:
+        return parsed(text, "Concept words"), matching
+
+
+def _choose_matching(run: Run) -> dict[str, Any]:
+    """Inflections and language of the words, as keys of a `Concept`."""
     inflections = st.toggle(
         "Inflected forms too", run.config.neural_probing.inflections, key=f"inflections {run.id}",
         help="With it, sit also finds sat and sitting, and seat also finds seats.", wrap=True,
@@ -53,7 +66,7 @@ def choose_words(run: Run) -> tuple[tuple[str, ...] | None, dict[str, Any]]:
     )  # fmt: skip
     if inflections and (sentence := uninflected(language)):
         st.caption(escaped(sentence))
-    return parsed(text, "Concept words"), {"inflections": inflections, "language": language}
+    return {"inflections": inflections, "language": language}
 
 
 def words_of(upload: Any) -> tuple[tuple[str, ...], str]:
@@ -84,26 +97,28 @@ def choose_neighbours(run: Run) -> dict[str, Any] | None:
     except InputError as error:
         gone = True
         st.warning(f"{escaped(str(error))} Without it, the words below are the neighbours.")
-    text = st.text_area(
-        "Neighbours: words that must stay", as_list(known), height=130, key=f"neighbours {run.id}",
+    box, section = st.container(), st.expander("Text about neighbours, and their weight")
+    text = box.text_area(
+        "Neighbours: words that must stay", as_list(known), height=100, key=f"neighbours {run.id}",
         placeholder="table\nbed",
         help="Words near the concept that the model has to keep, one a line. Sentences with them are half of the text "
         "that is ranked against, where there are enough others, and what is lost on them is shown apart from "
         "everything else. Curves and the search for the smallest cut count them with everything else and show their "
         "part.",
     )  # fmt: skip
-    source = st.text_input(
+    source = section.text_input(
         "Text about neighbours", probing.neighbour_corpus or "", key=f"neighbour text {run.id}",
         placeholder="optional",
         help="A file, folder or dataset. Its sentences without the concept are added to the others. Without "
         "words of the neighbours all that it says counts as a neighbour.",
     )  # fmt: skip
-    words, name = parsed(text, "Neighbours"), (source or "").strip()
+    with box:
+        words, name = parsed(text, "Neighbours"), (source or "").strip()
     if words is None:
         return None
     percent = round(100 * probing.neighbour_share)
     if words or name:
-        percent = st.slider(
+        percent = section.slider(
             "Their weight in the ranking", 0, max(90, percent), percent, step=10, format="%d %%",
             key=f"neighbour share {run.id}",
             help="How much of what a cut costs is what it costs the neighbours. At 0 they count like all other words; "

@@ -16,7 +16,7 @@ _LOOKS = {
 }  # fmt: skip
 """Colour and icon of each verdict."""
 
-_MARKS = {
+MARKS = {
     True: ":green[:material/check_circle:]", False: ":red[:material/cancel:]", None: ":gray[:material/help:]",
 }  # fmt: skip
 
@@ -57,7 +57,7 @@ def by_state(verdict: Mapping[str, Any]) -> None:
 
 
 def _one_box(state: str, checks: Sequence[Check]) -> None:
-    st.markdown(f"{_MARKS[passed(checks)]} {heading(state)}")
+    st.markdown(f"{MARKS[passed(checks)]} {heading(state)}")
     if not checks:
         st.caption("There is nothing here to measure it by.")
         return
@@ -73,7 +73,7 @@ def _one_box(state: str, checks: Sequence[Check]) -> None:
 
 
 def _line(check: Check) -> str:
-    mark = _MARKS[check["passed"] if check.get("judges", True) else None]
+    mark = MARKS[check["passed"] if check.get("judges", True) else None]
     return f"{mark} {escaped(unbroken(check['sentence']))}"
 
 

@@ -1,5 +1,6 @@
 """What a cut does, before it is kept: the neurons on the heatmap, text from base and pruned, quick numbers."""
 
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +14,7 @@ from pages.components.marked_text import CHANGED, escaped, with_concept
 from pages.components.states import PRUNED, columns, headings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.ratio import Z95
+from unlearning_core.evaluation.ratio import Z95, Estimate, format_likelihood
 from unlearning_core.figures.distributions import layer_summary
 from unlearning_core.figures.heatmap import heatmap
 from unlearning_core.progress import Progress
@@ -34,13 +35,9 @@ _EVERY = 0.1
 """Seconds between two drawings of a text that grows."""
 
 _KINDS: "tuple[tuple[Kind, str, str], ...]" = (
-    ("concept", "Concept loss", "How much worse the concept's words are predicted: more is more forgotten."),
-    (
-        "retain",
-        "Loss without the concept",
-        "How much worse sentences that do not name it are predicted.",
-    ),
-    ("neighbour", "Loss on neighbours", "How much worse the words that must stay are predicted: less is better."),
+    ("concept", "Concept words", "The more, the more is forgotten."),
+    ("retain", "Other text", "Sentences without the concept: the less, the better."),
+    ("neighbour", "Neighbours", "Words that must stay: the less, the better."),
 )
 
 
@@ -71,13 +68,13 @@ class Prompts(NamedTuple):
 
 
 def size_of_cut(ranking: pd.DataFrame, mask: Mask, rows: "TokenRows | None", place: DeltaGenerator) -> None:
-    """How many neurons are cut, in `place`; a warning where they are protected ones."""
+    """How many neurons are cut, in `place`; a note where they are none, a warning where they are protected ones."""
     site = str(ranking["site"].iloc[0])
     cut = ~mask.kept[site]
     place.metric("Neurons cut", f"{mask.cut:,}")
     place.caption(f"of {mask.total:,}, in {int(cut.any(axis=1).sum())} of {len(cut)} layers")
     if not mask.cut and rows is None:
-        st.info("No neuron is cut at this share: move the slider to the right.")
+        st.info("No neuron is cut: move the slider to the right.")
     protected = ranking[ranking["protected"] & (ranking["site"] == site)]
     if hit := int(np.count_nonzero(cut[protected["layer"], protected["index"]])):
         st.warning(f"{hit} protected neurons are among them: expect broken text.")
@@ -87,21 +84,19 @@ def pictures_of_cut(ranking: pd.DataFrame, mask: Mask) -> None:
     """Where the neurons lie that are cut."""
     site = str(ranking["site"].iloc[0])
     cut = ~mask.kept[site]
-    with st.expander("Which neurons", expanded=True):
-        st.plotly_chart(heatmap(ranking, site, cut=cut), key="cut heatmap", alt="Scores, with cut neurons crossed")
-        bars = layer_summary(cut).update_xaxes(dtick=max(1, len(cut) // 10))
-        st.plotly_chart(bars, key="cut layers", alt="Neurons cut in each layer")
+    bars = layer_summary(cut).update_xaxes(dtick=max(1, len(cut) // 10))
+    st.plotly_chart(bars, key="cut layers", alt="Neurons cut in each layer")
+    st.plotly_chart(heatmap(ranking, site, cut=cut), key="cut heatmap", alt="Scores, with cut neurons crossed")
 
 
 def write_side_by_side(run: Run, loaded: "LoadedModel", edit: Edit, prompts: Prompts) -> None:
     """Base and pruned continue the prompts; what was written before is remembered."""
     if not prompts.texts:
         raise InputError("There is no prompt. Write at least one in the box of prompts.")
-    st.subheader("What it writes")
     slots: dict[str, list[DeltaGenerator]] = {"base": [], PRUNED: []}
     headings(list(slots))
     for prompt in prompts.texts:
-        with st.container(border=True):
+        with st.container(gap=None):
             st.markdown(f"**{escaped(prompt)}**")
             for state, column in columns(list(slots)).items():
                 slots[state].append(column.empty())
@@ -153,17 +148,17 @@ def _write(
     return written
 
 
-def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, row: DeltaGenerator, below: DeltaGenerator) -> float:
-    """Change of the loss on a few held-out sentences from base to this edit; returns the seconds a sentence takes.
+def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, place: DeltaGenerator) -> float:
+    """How much less likely this edit makes a few held-out sentences; returns the seconds that measuring one takes.
 
-    Each kind of token has a place of its own in `row`; where there are neighbours, they do too. What the numbers are is
-    said `below`.
+    Each kind of token has a place of its own in `place`; where there are neighbours, they do too. What the numbers are
+    is said below.
     """
     from unlearning_core.evaluation.likelihood import measure
     from unlearning_core.evaluation.measurement import apart_delta, nll_delta
 
     held_out = run.sentences("held_out").take(QUICK, QUICK, 0).items
-    places, note = [row.container(width="content").empty() for _ in _KINDS], below.empty()
+    places, note = [place.empty() for _ in _KINDS], place.empty()
 
     def report(update: Progress) -> None:
         note.caption(f"Measuring on {len(held_out)} held-out sentences: {update.done:.0f}")
@@ -177,16 +172,27 @@ def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, row: DeltaGenerat
         return _remembered((run.id, "measured", run.fingerprint("label"), edit.key), measure_and_time)
 
     (base, seconds), (pruned, _) = measured(NOTHING), measured(edit)
-    for place, (kind, title, meaning) in zip(places, _KINDS, strict=True):
+    for slot, (kind, title, meaning) in zip(places, _KINDS, strict=True):
         if kind == "neighbour" and not base.has_neighbours:
             continue
         apart = apart_delta(base, pruned) if kind == "retain" else None
         change = apart or nll_delta(base, pruned, kind)
-        with place.container():
-            st.metric(title, f"{change.value:+z.2f}", help=meaning)
-            st.caption(f"± {Z95 * change.stderr:.2f}")
-    note.caption(f"Nats a token ± half a 95 % interval, against base on {len(held_out)} held-out sentences.")
+        said, interval = format_likelihood(change)
+        with slot.container(gap=None):
+            st.metric(title, said, help=f"{meaning} {_in_nats(change)}")
+            if interval:
+                st.caption(f"95 %: {interval}")
+    note.caption(f"{len(held_out)} held-out sentences, against the base model.")
     return seconds / len(held_out)
+
+
+def _in_nats(change: Estimate) -> str:
+    """The change of the loss as it was measured, for the help sign."""
+    half = "" if math.isnan(change.stderr) else f" ± {Z95 * change.stderr:.2f} (half a 95 % interval)"
+    return (
+        f"The loss changes by {change.value:+z.2f}{half} nats a token against the base model; e to the power of it is "
+        "the number of times."
+    )
 
 
 def _remembered(key: tuple[Any, ...], compute: Any) -> Any:

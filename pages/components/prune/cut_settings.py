@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.runs.context import RunContext
@@ -68,35 +67,47 @@ def history(run: Run, layers: int) -> History:
     return past
 
 
-def choose_cut(run: Run, layers: int, suggested: float | None) -> CutSettings:
-    """Slider, range, layers, undo and redo, and a way to the `suggested` ratio; returns the cut they show."""
-    past = history(run, layers)
+def choose_cut(run: Run, past: History) -> CutSettings:
+    """Slider, a field to type the ratio, range, token rows, undo and redo; returns the cut they show."""
     now = past.now
-    row = st.container(horizontal=True, gap="medium", vertical_alignment="bottom")
-    scale = _choose_range(run, past, row)
+    scale = _range(run, past)
     top, step = RANGES[scale]
-    key = f"ratio {run.id} {scale}"
-    _show(key, round(100 * now.ratio, 6))
-    ratio, strength = st.columns([3, 1], gap="large")
-    ratio.slider(
-        "Neurons cut, % of those ranked", 0.0, top, step=step, format="%g %%", key=key,
-        on_change=lambda: past.go(replace(past.now, ratio=round(st.session_state[key] / 100, 8))),
+    slider, field = f"ratio {run.id} {scale}", f"typed ratio {run.id}"
+    percent = round(100 * now.ratio, 6)
+
+    def go(key: str) -> None:
+        past.go(replace(past.now, ratio=round(st.session_state[key] / 100, 8)))
+
+    _show(slider, percent)
+    st.slider(
+        "Neurons cut, % of those ranked", 0.0, top, step=step, format="%.3g %%", key=slider, on_change=go,
+        args=(slider,), help="The first neurons of the ranking: what they compute is lost.",
     )  # fmt: skip
-    _choose_strength(run, past, strength)
-    _choose_layers(run, past, layers)
-    for label, by, icon in (("Undo", -1, "undo"), ("Redo", 1, "redo")):
+    _choose_range(run, past)
+    row = st.container(horizontal=True, gap="small", vertical_alignment="bottom")
+    _show(field, percent)
+    row.number_input(
+        "Or type the share, %", 0.0, 100.0, step=step, format="%.4g", key=field, on_change=go, args=(field,), width=150
+    )
+    for label, by in (("Undo", -1), ("Redo", 1)):
         row.button(
-            label, icon=f":material/{icon}:", key=f"{label} {run.id}", on_click=past.move, args=(by,),
+            label, key=f"{label} {run.id}", on_click=past.move, args=(by,),
             disabled=not 0 <= past.at + by < len(past.steps),
         )  # fmt: skip
-    if suggested is not None and now.ratio != on_slider(suggested):
-        row.button(
-            f"Go to the suggested {100 * on_slider(suggested):.3g} %", icon=":material/assistant_navigation:",
-            key=f"suggested {run.id}", on_click=past.go, args=(replace(now, ratio=on_slider(suggested)),),
-            help="The smallest cut that gets 95 % of the forgetting to be had for 0.05 nats elsewhere.",
-        )  # fmt: skip
+    _choose_strength(run, past)
     _to_url(now)
     return now
+
+
+def go_to_suggested(run: Run, past: History, suggested: float | None) -> None:
+    """A way to the ratio that the curves suggest."""
+    if suggested is None or past.now.ratio == on_slider(suggested):
+        return
+    st.button(
+        f"Go to the suggested {100 * on_slider(suggested):.3g} %", icon=":material/assistant_navigation:",
+        key=f"suggested {run.id}", on_click=past.go, args=(replace(past.now, ratio=on_slider(suggested)),),
+        help="The smallest cut that gets 95 % of the forgetting to be had for 0.05 nats on other text.",
+    )  # fmt: skip
 
 
 def on_slider(ratio: float) -> float:
@@ -106,22 +117,29 @@ def on_slider(ratio: float) -> float:
     return round(step * int(percent / step + 1e-9) / 100, 8)
 
 
-def _choose_range(run: Run, past: History, row: DeltaGenerator) -> str:
+def _range(run: Run, past: History) -> str:
+    """The range that the slider has: the chosen one, or a wider one where the cut lies beyond it."""
     percent, key = 100 * past.now.ratio, f"range {run.id}"
     # With room to the right: a slider that stands at its end looks as if there were no more to cut.
     fits = next((name for name, (top, _) in RANGES.items() if percent < top - 1e-9), list(RANGES)[-1])
     if percent > RANGES[st.session_state.get(key) or fits][0] + 1e-9 or not st.session_state.get(key):
         st.session_state[key] = fits
+    return str(st.session_state[key])
+
+
+def _choose_range(run: Run, past: History) -> None:
+    key = f"range {run.id}"
 
     def narrow() -> None:
-        top, _ = RANGES[st.session_state[key] or fits]
+        top, _ = RANGES[st.session_state[key]]
         past.go(replace(past.now, ratio=min(past.now.ratio, top / 100)))
 
-    chosen = row.segmented_control("Range", list(RANGES), required=True, key=key, on_change=narrow)
-    return str(chosen or fits)
+    st.segmented_control(
+        "Range", list(RANGES), required=True, key=key, on_change=narrow, label_visibility="collapsed", width="stretch"
+    )
 
 
-def _choose_strength(run: Run, past: History, place: DeltaGenerator) -> None:
+def _choose_strength(run: Run, past: History) -> None:
     key = f"rows {run.id}"
     _show(key, round(100 * past.now.token_rows.strength))
 
@@ -129,24 +147,24 @@ def _choose_strength(run: Run, past: History, place: DeltaGenerator) -> None:
         rows = replace(past.now.token_rows, strength=st.session_state[key] / 100)
         past.go(replace(past.now, token_rows=rows))
 
-    place.slider(
+    st.slider(
         "Token rows reset, %", 0, 100, step=10, format="%d %%", key=key, on_change=go,
         help="How far the rows of the tokens that belong to the concept alone are moved, in the embedding and in the "
         "output head, towards a row that means nothing. 0 leaves them, 100 puts that row in their place.",
     )  # fmt: skip
 
 
-def _choose_layers(run: Run, past: History, layers: int) -> None:
+def choose_layers(run: Run, past: History, layers: int) -> None:
+    """Whether every layer gives the same share, and which give nothing."""
     same, protect = f"per layer {run.id}", f"protect {run.id}"
-    place = st.expander("Layers")
     _show(same, past.now.per_layer)
-    place.toggle(
+    st.toggle(
         "Same share in every layer", key=same, wrap=True,
         on_change=lambda: past.go(replace(past.now, per_layer=st.session_state[same])),
         help="Off: the ranking alone decides, so some layers lose more than others.",
     )  # fmt: skip
     _show(protect, list(past.now.protected_layers))
-    place.multiselect(
+    st.multiselect(
         "Protect layers", range(layers), key=protect, format_func=lambda layer: f"layer {layer}",
         placeholder="none: every layer may lose neurons",
         on_change=lambda: past.go(replace(past.now, protected_layers=tuple(sorted(st.session_state[protect])))),

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.components.current_run import changed, runs_root
 from pages.components.marked_text import escaped
 from pages.components.model_cache import base_model
-from pages.components.progress import run_and_redraw, show_errors, show_flash
+from pages.components.progress import run_and_redraw, show_errors
 from pages.components.prune.cut_preview import Edit
 from pages.components.prune.cut_settings import History
 from unlearning_core.errors import InputError
@@ -26,21 +26,18 @@ _MESSAGE, _SAVED = "recipe message", "recipe saved"
 
 def find_smallest(run: Run, past: History) -> None:
     """Ask for a target, search, show the cut that was found; a cut that is not wanted is undone like any other."""
-    # A fragment that is drawn alone is below the place where the frame says that work was stopped.
-    show_flash()
-    with st.expander("Find the smallest cut that works", icon=":material/target:"):
-        asked = run.config.search
-        left, right = st.columns(2, gap="large")
-        forget = left.number_input(
-            "Forget at least, nats", 0.01, 20.0, asked.forget or 1.0, step=0.1, key=f"forget at least {run.id}",
-            help="How much worse the concept's words are predicted: 1 nat makes each 2.7 times less likely.",
-        )  # fmt: skip
-        retain = right.number_input(
-            "Lose elsewhere at most, nats", 0.0, 5.0, asked.retain, step=0.01, key=f"lose at most {run.id}",
-            help="How much worse all other words may be predicted: 0.05 is 5 % of perplexity.",
-        )  # fmt: skip
-        if st.button("Find the smallest cut", icon=":material/search:", key=f"find smallest {run.id}"):
-            _search(run, past, Target(float(forget), float(retain)))
+    asked = run.config.search
+    left, right = st.columns(2, gap="medium")
+    forget = left.number_input(
+        "Forget at least, nats", 0.01, 20.0, asked.forget or 1.0, step=0.1, key=f"forget at least {run.id}",
+        help="How much worse the concept's words are predicted: 1 nat makes each 2.7 x less likely.",
+    )  # fmt: skip
+    retain = right.number_input(
+        "Lose on other text at most, nats", 0.0, 5.0, asked.retain, step=0.01, key=f"lose at most {run.id}",
+        help="How much worse all other words may be predicted: 0.05 nats make each 1.05 x less likely.",
+    )  # fmt: skip
+    if st.button("Find the smallest cut", icon=":material/search:", key=f"find smallest {run.id}"):
+        _search(run, past, Target(float(forget), float(retain)))
     cut, sentence, reached = st.session_state.get(_FOUND, {}).get(run.id, (None, "", False))
     if cut == past.now:
         show = st.success if reached else st.warning
@@ -52,7 +49,7 @@ def _search(run: Run, past: History, target: Target) -> None:
         with base_model(run, bar) as base:
             found = RunSearch(run, past.now, run.config.search.sentences).compute(target, bar, base=base)
         if found.works:
-            past.go(replace(past.now, ratio=found.chosen.ratio))
+            past.go(replace(past.now, ratio=found.chosen.ratio).shortest(run.ranking(), base.map.shapes))
         remembered = (past.now, found.sentence, found.smallest is not None)
         st.session_state.setdefault(_FOUND, {})[run.id] = remembered
 
@@ -65,25 +62,24 @@ def recipes(run: Run, past: History, edit: Edit) -> None:
     def owner(folder: Path) -> str:
         return folder.parents[1].name
 
-    with st.expander("Recipes", icon=":material/receipt_long:"):
-        left, right = st.columns(2, gap="large", vertical_alignment="bottom")
-        name = left.text_input("Name of this cut", key=f"recipe name {run.id}", placeholder="seats, first try")
-        if left.button("Save the recipe", icon=":material/save:", key="save recipe"):
-            with show_errors():
-                _save(run, name or "", past, edit)
-        there, key = named(runs_root()), f"recipe {run.id}"
-        # One that was just saved comes first; without this the box would go on showing what it showed before.
-        if st.session_state.pop(_SAVED, False) or st.session_state.get(key) not in there:
-            st.session_state[key] = there[0] if there else None
-        chosen = right.selectbox(
-            "Saved recipes", there, key=key, placeholder="none saved yet",
-            format_func=lambda folder: folder.name + ("" if owner(folder) == run.id else f" ({owner(folder)})"),
-        )  # fmt: skip
-        if right.button("Load the recipe", icon=":material/folder_open:", key="load recipe", disabled=not there):
-            with show_errors():
-                _load(run, chosen, past)
-        if message := st.session_state.pop(_MESSAGE, ""):
-            st.success(message, icon=":material/check_circle:")
+    left, right = st.columns(2, gap="large", vertical_alignment="bottom")
+    name = left.text_input("Name of this cut", key=f"recipe name {run.id}", placeholder="first try")
+    if left.button("Save the recipe", icon=":material/save:", key="save recipe"):
+        with show_errors():
+            _save(run, name or "", past, edit)
+    there, key = named(runs_root()), f"recipe {run.id}"
+    # One that was just saved comes first; without this the box would go on showing what it showed before.
+    if st.session_state.pop(_SAVED, False) or st.session_state.get(key) not in there:
+        st.session_state[key] = there[0] if there else None
+    chosen = right.selectbox(
+        "Saved recipes", there, key=key, placeholder="none saved yet",
+        format_func=lambda folder: folder.name + ("" if owner(folder) == run.id else f" ({owner(folder)})"),
+    )  # fmt: skip
+    if right.button("Load the recipe", icon=":material/folder_open:", key="load recipe", disabled=not there):
+        with show_errors():
+            _load(run, chosen, past)
+    if message := st.session_state.pop(_MESSAGE, ""):
+        st.success(message, icon=":material/check_circle:")
 
 
 def _save(run: Run, name: str, past: History, edit: Edit) -> None:

@@ -8,6 +8,7 @@ from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.cuts import kept_cut
+from unlearning_core.runs.prompts import tried_prompts, try_prompts
 from unlearning_core.runs.run import Run
 
 
@@ -23,15 +24,19 @@ def shown_instead(run: Run) -> tuple[CutSettings, CutSettings] | None:
 
 
 def keep_shown(run: Run, bar: ProgressCallback) -> None:
-    """Save the edit that the sliders show, bake it and measure.
+    """Save the edit that the sliders show and the prompts that are tried, bake it and measure.
 
     Raises:
-        InputError: a process in the background works on the run.
+        InputError: a process in the background works on the run, or the settings leave no neuron to cut.
     """
     refuse_if_busy(run)
     cut = shown_cut(run)
+    cut.candidates(run.ranking())  # raises, before anything is saved, where nothing may be cut
+    prompts = tried_prompts(run)
     asked = {"prune_ratio": cut.ratio, "per_layer": cut.per_layer, "protected_layers": list(cut.protected_layers)}
     rows = run.config.neural_probing.token_rows.model_dump() | {"strength": cut.token_rows.strength}
     # A person has chosen: the config's target, if it has one, searches no longer.
-    run.save_config(changed(run.config, neural_probing=asked | {"token_rows": rows}, search={"forget": None}))
+    probing = asked | {"token_rows": rows}
+    run.save_config(changed(run.config, neural_probing=probing, search={"forget": None}, test_prompts=prompts))
+    try_prompts(run, prompts)
     bring_up_to_date(run, str(PRUNE.stage), bar)

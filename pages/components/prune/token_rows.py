@@ -52,28 +52,27 @@ def size_of_rows(found: "ConceptTokens | None", place: DeltaGenerator) -> None:
 
 def token_list(run: Run, found: "ConceptTokens | None", settings: RowSettings) -> None:
     """The tokens with their counts, each to be switched off; what is switched is kept with the run."""
-    with st.expander("Tokens of the concept", icon=":material/token:"):
-        if found is None:
-            st.caption("Move the slider of the token rows to see which tokens belong to the concept alone.")
-            return
-        table = found.table
-        own = table[table["own"]]
-        if own.empty:
-            st.info(
-                "No token belongs to the concept alone: its words share all their tokens with others, so no row can be "
-                "reset. The cut neurons have to do it.", icon=":material/info:",
-            )  # fmt: skip
-        else:
-            _switches(run, own)
-            shown = [name for name in _COLUMNS if settings.broad_text or name != "broad_outside"]
-            readable = own[shown].assign(token=own["token"].map(_as_read))
-            st.dataframe(readable, hide_index=True, height=220, column_config=_COLUMNS)
-        left = table[~table["own"] & (table["inside"] > 0)]
-        shared = left["share"] < settings.share
-        for why, some in (("Shared with other words", left[shared]), ("Too rare to tell", left[~shared])):
-            if names := [escaped(_as_read(token)) for token in some["token"][:_NAMED]]:
-                more = f" and {len(some) - _NAMED:,} more" if len(some) > _NAMED else ""
-                st.caption(f"{why}, so their rows stay: {', '.join(names)}{more}.")
+    if found is None:
+        st.caption("Move the slider of the token rows to see which tokens belong to the concept alone.")
+        return
+    table = found.table
+    own = table[table["own"]]
+    if own.empty:
+        st.info(
+            "No token belongs to the concept alone: its words share all their tokens with others, so no row can be "
+            "reset. The cut neurons have to do it.", icon=":material/info:",
+        )  # fmt: skip
+    else:
+        _switches(run, own)
+        shown = [name for name in _COLUMNS if settings.broad_text or name != "broad_outside"]
+        readable = own[shown].assign(token=own["token"].map(_as_read))
+        st.dataframe(readable, hide_index=True, height=220, column_config=_COLUMNS)
+    left = table[~table["own"] & (table["inside"] > 0)]
+    shared = left["share"] < settings.share
+    for why, some in (("Shared with other words", left[shared]), ("Too rare to tell", left[~shared])):
+        if names := [escaped(_as_read(token)) for token in some["token"][:_NAMED]]:
+            more = f" and {len(some) - _NAMED:,} more" if len(some) > _NAMED else ""
+            st.caption(f"{why}, so their rows stay: {', '.join(names)}{more}.")
 
 
 _COLUMNS = {

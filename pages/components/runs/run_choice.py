@@ -123,7 +123,7 @@ def _settings_columns() -> dict[str, Any]:
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
         "name": text("Run", width=166, pinned=True, help="The name you gave it, or else its model and concept."),
-        "run": text("Id", width=300, help="The name of its folder; it never changes."),
+        "run": text("Id", width=282, help="The name of its folder; it never changes."),
         "made": st.column_config.DatetimeColumn("Made", format="YYYY-MM-DD HH:mm", width=126),
         "verdict": text(
             "Verdict", width=126, help="On the last state of its model, from the page Proof. Empty: not checked yet."
@@ -134,6 +134,6 @@ def _settings_columns() -> dict[str, Any]:
         "site": text("Site", width=70),
         "ratio": number("Share cut", format="percent", width=80, help="Of the neurons ranked."),
         "cut": number("Cut", format="localized", width=70, help="Neurons cut."),
-        "state": text("State", width=80),
-        "reached": text("Reached", width=130, help="The last stage that is finished."),
+        "state": text("State", width=74),
+        "reached": text("Reached", width=120, help="The last stage that is finished."),
     }
