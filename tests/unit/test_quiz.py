@@ -114,7 +114,7 @@ def test_answers_are_those_under_the_recipe_and_the_model_stays_as_it_was(base: 
     mask = Mask.from_neurons(base.map.shapes, [("mlp", layer, index) for layer, index in neurons])
     under = ask(base, asked, base, ProofSection(), recipe=Recipe(mask, "smallworld", {}, 1.0))
     cut = load_model("smallworld")
-    bake(cut, mask)
+    bake(cut.model, mask, cut.map)
     assert under == ask(cut, asked, base, ProofSection())
     assert under != whole
     assert ask(base, asked, base, ProofSection()) == whole
