@@ -60,7 +60,7 @@ def test_the_same_command_goes_on_and_more_methods_join(
 
 
 def test_the_table_and_the_picture_show_every_row(rows: list[dict[str, Any]]) -> None:
-    costly = {"method": "costly", "metrics": {"forget_delta": 3.0, "retain_delta": 0.5, "retain_delta_stderr": 0.25}}
+    costly = {"method": "costly", "metrics": {"forget_delta": 3.0, "apart_delta": 0.5, "apart_delta_stderr": 0.25}}
     shown = [*rows, rows[0] | costly]
     table = in_markdown(shown)
     assert "| costly | +3.00 | +0.50 ± 0.25 |" in table

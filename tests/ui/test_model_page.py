@@ -80,7 +80,7 @@ def test_tokens_without_a_row_are_said_and_what_to_do_is_chosen_there(
     labelled(app.radio, "Where is the model?").set_value("A folder, .gguf file or Hub id").run()
     labelled(app.text_input, "Folder, .gguf file or Hub id").set_value(str(folder)).run()
     button(app, "Check size and memory").click().run()
-    assert 'extra_tokens to "resize"' in only_error(app)
+    assert 'extra tokens” (settings of the model) to "resize"' in only_error(app)
     labelled(app.selectbox, "Tokens that the model has no row for").set_value("drop").run()
     fine(button(app, "Check size and memory").click().run())
     assert any("does without" in info.value for info in app.info)
@@ -186,5 +186,5 @@ def test_a_config_whose_text_is_not_there_starts_no_run(open_page: OpenPage, new
     content = json.dumps(config).encode()
     labelled(app.file_uploader, "config.json").set_value(("mine.json", content, "application/json")).run()
     button(app, "Start a run with these settings").click().run()
-    assert only_error(app).startswith("retraining.dataset: gone.jsonl does not exist.")
+    assert only_error(app).startswith("“dataset” (settings of the retraining): gone.jsonl does not exist.")
     assert len(list_runs(runs)) == 1

@@ -19,7 +19,7 @@ from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.sweep import RunSweep
 
 FIELD, LABEL = "Neighbours: words that must stay", "Label the sentences"
-COUNT, NEAR = "Of these with a neighbour", "With a neighbour"
+COUNT, NEAR = "Without it, with a neighbour", "With a neighbour"
 
 
 def metrics_rows(app: AppTest) -> dict[str, dict[str, str]]:
