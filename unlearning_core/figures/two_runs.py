@@ -28,7 +28,7 @@ def two_runs(runs: Sequence[Values], names: Sequence[str], metrics: Sequence[Met
             bars = go.Bar(
                 x=[state for state, _ in known], y=[found.value for _, found in known], name=name,
                 legendgroup=name, showlegend=column == 1,
-                marker={"color": colour, "pattern": {"shape": pattern, "fgcolor": GREY}},
+                marker={"color": colour, "pattern": {"shape": pattern, "bgcolor": colour, "fgcolor": "white"}},
                 error_y={
                     "array": [high - found.value for (_, found), (_, high) in zip(known, ends, strict=True)],
                     "arrayminus": [found.value - low for (_, found), (low, _) in zip(known, ends, strict=True)],
@@ -40,4 +40,6 @@ def two_runs(runs: Sequence[Values], names: Sequence[str], metrics: Sequence[Met
             figure.add_trace(bars, row=1, col=column)
     figure.update_xaxes(categoryorder="array", categoryarray=states)
     figure.update_yaxes(rangemode="tozero")
-    return styled(figure, height=320).update_layout(barmode="group", margin_t=60)
+    # Below the panels, whose titles stand above them.
+    legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.15, "yanchor": "top"}
+    return styled(figure, height=320).update_layout(barmode="group", legend=legend, margin_b=70)

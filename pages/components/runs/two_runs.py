@@ -46,10 +46,10 @@ def two_runs(one: Run, other: Run) -> None:
 
 
 _COLUMNS = {
-    "metric": st.column_config.TextColumn("Metric", width=250),
-    "model": st.column_config.TextColumn("Model", width=75),
-    "first": st.column_config.TextColumn("First", width=120),
-    "second": st.column_config.TextColumn("Second", width=120),
-    "difference": st.column_config.TextColumn("Difference", width=125),
-    "better": st.column_config.TextColumn("Better", width=80),
+    "metric": st.column_config.TextColumn("Metric", width=320),
+    "model": st.column_config.TextColumn("Model", width=74),
+    "first": st.column_config.TextColumn("First", width=104),
+    "second": st.column_config.TextColumn("Second", width=104),
+    "difference": st.column_config.TextColumn("Difference", width=112),
+    "better": st.column_config.TextColumn("Better", width=66),
 }
