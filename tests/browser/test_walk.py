@@ -139,6 +139,7 @@ def test_the_guided_demo_on_smallworld(page: Page, dashboard: Dashboard) -> None
     follow(page, pictures, "Neurons", "Watch every neuron and rank them", then=lambda: click_a_cell(page, pictures))
     arrived(page, "Prune")
     share = keep_what_is_on_screen(page)
+    jump(page, "Go to the slider and what it writes")
     picture(page, pictures, "prune")
     knows(page, 2, 9)
     press(page, "Go on to Retrain")
