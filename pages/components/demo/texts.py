@@ -52,7 +52,7 @@ STEPS = {
         "kept; then the quiz is asked again.",
         "Keep the cut on screen and ask again",
         "The cut is kept. Look at both numbers: what is gone, and what stayed.",
-        ("Go to what it writes", "what-it-writes"),
+        ("Go to the slider and what it writes", "prune"),
         asks=True,
     ),
     "Retrain": Step(
