@@ -14,6 +14,7 @@ from tests.browser.walking import (
     choose,
     go_to,
     no_errors,
+    open_section,
     picture,
     press,
     settled,
@@ -120,6 +121,7 @@ def test_a_retraining_is_stopped_and_goes_on_to_its_end(page: Page, dashboard: D
 def test_work_on_a_page_is_stopped_and_says_so(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:
     run = prepared(dashboard, tmp_path / "case", "label")
     open_at(page, dashboard, "Concept", run)
+    open_section(page, "Where the sentences come from")
     choose(page, "Let the model write them")
     press(page, "Let the model write sentences")
     expect(page.get_by_text("writing sentences")).to_be_visible(timeout=LONG)

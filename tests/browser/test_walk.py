@@ -145,7 +145,7 @@ def test_the_guided_demo_on_smallworld(page: Page, dashboard: Dashboard) -> None
     press(page, "Go on to Retrain")
     follow(page, pictures, "Retrain", "Let the model recover", then=lambda: knows(page, 2, 9))
     arrived(page, "Compare")  # the process that let it recover goes on to the end
-    expect(page.get_by_role("heading", name="How close to never having known")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("How close to never having known")).to_be_visible(timeout=LONG)
     settled(page)
     no_errors(page)
     picture(page, pictures, "compare")
