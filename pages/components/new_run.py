@@ -13,6 +13,10 @@ REAL_ENGLISH = "smollm2"
 """The starter whose experiment is that of every model which has none of its own."""
 
 
+OWN_RATIO = 0.01
+"""Share cut at first of a model of one's own: SmolLM2's .3 % would cut nothing of a small one, and be refused."""
+
+
 def experiment_of(model: str) -> ExperimentConfig:
     """The experiment to begin with on `model`, which may be a starter's name or anything else."""
     return starter_config(model if model in offered() else REAL_ENGLISH)
@@ -20,7 +24,8 @@ def experiment_of(model: str) -> ExperimentConfig:
 
 def experiment(model: BaseModelSection) -> ExperimentConfig:
     """Settings for that model; all others are those of the experiment that fits it."""
-    return changed(experiment_of(model.base_model_path), base_model=model.model_dump())
+    own = {} if model.base_model_path in offered() else {"neural_probing": {"prune_ratio": OWN_RATIO}}
+    return changed(experiment_of(model.base_model_path), base_model=model.model_dump(), **own)
 
 
 def start_run(config: ExperimentConfig, *, concept_is_chosen: bool = True) -> Run:
