@@ -40,6 +40,9 @@ GREEDY = -1
 BLANK = "thing"
 """Stands for the concept's words where it is asked what can be told without them."""
 
+Pair = tuple[Question, Question]
+"""A question, and as it is asked: the same, or with the concept's words blanked."""
+
 TEMPERATURE = 1.0
 _BATCH = 64
 
@@ -68,7 +71,7 @@ def ask(subject: Subject, material: Material, settings: ProofSection, progress: 
     return found
 
 
-def guessable(questions: Sequence[Question], matcher: Matcher) -> list[tuple[Question, Question]]:
+def guessable(questions: Sequence[Question], matcher: Matcher) -> list[Pair]:
     """Each question that can be asked without the concept's words, and as it is then asked, `BLANK` in their place.
 
     One whose answer is a word of the concept asks for that word however it is put, and one that holds none of them is
@@ -88,7 +91,7 @@ def guessable(questions: Sequence[Question], matcher: Matcher) -> list[tuple[Que
 
 def guessed_by(
     loaded: LoadedModel,
-    pairs: Sequence[tuple[Question, Question]],
+    pairs: Sequence[Pair],
     asking: Asking,
     settings: ProofSection,
     progress: ProgressCallback,

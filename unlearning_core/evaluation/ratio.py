@@ -85,13 +85,13 @@ def format_likelihood(change: Estimate) -> tuple[str, str]:
     The factor is exp(change): by so much the probability of a token falls, in the geometric mean. The interval is
     empty where there is none.
     """
-    ends = (change.value - Z95 * change.stderr, change.value + Z95 * change.stderr)
+    ends = change.ends
     if math.isnan(change.value):
         return "not measured", ""
     said = (
         "as likely as before" if _as_before(change.value) else f"{_factor(change.value)} x {_direction(change.value)}"
     )
-    if any(math.isnan(end) for end in ends):
+    if ends is None:
         return said, ""
     first, last = (_factor(end) for end in (ends if change.value >= 0 else reversed(ends)))
     if ends[0] < 0 < ends[1]:

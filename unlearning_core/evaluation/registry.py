@@ -14,7 +14,7 @@ from unlearning_core.evaluation.concept_words import concept_words_per_100
 from unlearning_core.evaluation.measurement import Kind, Measurement, apart_delta, nll_delta
 from unlearning_core.evaluation.metric import Metric, Place, Section, Values
 from unlearning_core.evaluation.proof_metrics import PROOF_ROWS
-from unlearning_core.evaluation.ratio import Z95, Estimate, format_value
+from unlearning_core.evaluation.ratio import Estimate, format_value
 
 if TYPE_CHECKING:
     from unlearning_core.evaluation.never_knew import Distance
@@ -57,8 +57,7 @@ def interval(values: Mapping[str, float | None], name: str) -> tuple[float, floa
     found = estimate_of(values, name)
     if found is None:
         raise ValueError(f"{name} has no value, and so no interval")
-    margin = 0.0 if math.isnan(found.stderr) else Z95 * found.stderr
-    return found.interval or (found.value - margin, found.value + margin)
+    return found.ends or (found.value, found.value)
 
 
 def _of_kind(kind: Kind, compute: Callable[..., Estimate]) -> Callable[..., Estimate | None]:

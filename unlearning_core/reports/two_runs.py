@@ -21,7 +21,7 @@ FIRST, SECOND, UNSURE = "first", "second", "not sure"
 DIFFERENCE_NOTE = (
     "Difference: the second less the first, with its 95 % interval. Losses of two models on the same sentences are "
     "compared sentence by sentence; of all else the two runs count as independent. Not sure: the interval holds 0. Of "
-    "twenty differences that are none, one is surely called one."
+    "twenty differences that are none, about one is called one."
 )
 
 

@@ -84,7 +84,7 @@ def _explain_never_knew(matcher: Matcher, samples: Sequence[Sample]) -> None:
     words = Counter(text[span.start : span.end].casefold() for text, span in found)
     listed = ", ".join(f"“{word}” {times} ×" for word, times in words.most_common(4))
     text, span = found[0]
-    sentence = next(one for one in split_sentences(text) if text[span.start : span.end] in one)
+    sentence = next((one for one in split_sentences(text) if text[span.start : span.end] in one), text)
     st.caption(
         f"The model that never knew writes {escaped(listed)} as well, although it never read a text about the concept: "
         "such a word repeats the prompt, is put together by chance, or is meant in another sense, as here: "

@@ -13,7 +13,7 @@ from typing import Literal
 import pandas as pd
 
 from unlearning_core.config.schema import ProofSection
-from unlearning_core.evaluation.answers import guessable, marked, some_questions
+from unlearning_core.evaluation.answers import Pair, guessable, marked, some_questions
 from unlearning_core.evaluation.chat import Asking, has_chat_template
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.evaluation.question_sets import Question
@@ -75,10 +75,6 @@ def ways(questions: Sequence[Question]) -> list[Way]:
         told = tuple((question.prompt, question.answers[0]) for question in examples[:EXAMPLES])
         found.append(Way("examples", examples=told))
     return found
-
-
-Pair = tuple[Question, Question]
-"""A question, and as it is asked: the same, or with the concept's words blanked."""
 
 
 def _tries(material: Material, asked: Sequence[Pair], asking: Asking) -> list[tuple[Way, Pair]]:
