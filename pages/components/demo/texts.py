@@ -47,8 +47,8 @@ STEPS = {
         ("Go to the picture", "ranking"),
     ),
     "Prune": Step(
-        "Now we cut: the slider says how much, and what you see on the screen is what is kept.",
-        "Move the slider if you like and watch what both models write. The cut that is on screen is the one that is "
+        "Now we cut neurons and reset the words themselves, and what you see on the screen is what is kept.",
+        "Move the sliders if you like and watch what both models write. The cut that is on screen is the one that is "
         "kept; then the quiz is asked again.",
         "Keep the cut on screen and ask again",
         "The cut is kept. Look at both numbers: what is gone, and what stayed.",
@@ -56,8 +56,8 @@ STEPS = {
         asks=True,
     ),
     "Retrain": Step(
-        "A cut hurts a little everywhere, so the model now recovers on text in which the concept never occurs.",
-        "It trains on text without the concept, and is then measured and asked again.",
+        "A cut hurts a little everywhere, so the whole model teaches it again, and may not say a word of the concept.",
+        "The whole model is its teacher, with the concept's words forbidden; then it is measured and asked again.",
         "Let the model recover",
         "The question is whether the concept came back with the rest.",
         ("Go to the curves", "what-it-knows"),
