@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.runs.forms import LONGEST_NAME
 from unlearning_core.runs.listing import list_runs, open_run
@@ -24,10 +25,14 @@ def shown_name(run: Run) -> str:
         config = run.config
     except InputError:
         return run.id
+    return f"{model_name(config.base_model.base_model_path)}, {concept_name(config)}"
+
+
+def concept_name(config: ExperimentConfig) -> str:
+    """What the settings call the concept; else its file of words, or its first word."""
     definition = config.neural_probing.concept_definition
     words = Path(definition).stem if isinstance(definition, str) else definition[0] if definition else "concept"
-    concept = config.neural_probing.activations_label or words
-    return f"{model_name(config.base_model.base_model_path)}, {concept}"
+    return config.neural_probing.activations_label or words
 
 
 def model_name(source: str) -> str:

@@ -23,6 +23,7 @@ from unlearning_core.runs.checks import check_settings, check_start
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.manifest import kind_of
+from unlearning_core.runs.naming import concept_name
 from unlearning_core.runs.run import BEFORE_A_CUT, CONFIG, Run, config_digest
 from unlearning_core.runs.sources import keep_sources, word_sources
 from unlearning_core.runs.stages.registry import stages_of
@@ -64,11 +65,8 @@ def create_run(config: ExperimentConfig, root: Path | None = None, *, concept_is
 
 def _label(config: ExperimentConfig, with_concept: bool) -> str:
     """A short name of the model, and of the concept where it is chosen, for the folder's name."""
-    probing = config.neural_probing
-    definition = probing.concept_definition
-    words = Path(definition).stem if isinstance(definition, str) else definition[0] if definition else "concept"
     model = Path(config.base_model.base_model_path).name or "model"
-    name = f"{model}-{probing.activations_label or words}" if with_concept else model
+    name = f"{model}-{concept_name(config)}" if with_concept else model
     return re.sub(r"[^\w.-]+", "_", name)[:60].strip("-_.") or "run"
 
 
