@@ -34,12 +34,18 @@ def layer_summary(cut: np.ndarray, protected: np.ndarray | None = None) -> go.Fi
     return styled(figure, height=260)
 
 
-def score_histogram(ranking: pd.DataFrame, site: str = "mlp") -> go.Figure:
-    """How the scores are spread; counts on a logarithmic axis, because few stand out."""
+def score_histogram(ranking: pd.DataFrame, site: str = "mlp", quantity: str = "score") -> go.Figure:
+    """How the scores are spread; counts on a logarithmic axis, because few stand out.
+
+    Args:
+        ranking: columns site and score.
+        site: whose neurons.
+        quantity: what the method calls its score.
+    """
     scores = ranking.loc[ranking["site"] == site, "score"].to_numpy(np.float64)
     counts, edges = np.histogram(scores, bins=80)
-    hover = "%{y} neurons with a score about %{x:.3g}<extra></extra>"
-    return _histogram([_bars(edges, counts, "neurons", BLUE, hover)], "score", "neurons")
+    hover = f"%{{y}} neurons whose {quantity} is about %{{x:.3g}}<extra></extra>"
+    return _histogram([_bars(edges, counts, "neurons", BLUE, hover)], quantity, "neurons")
 
 
 def activation_histogram(found: "Histogram") -> go.Figure:
