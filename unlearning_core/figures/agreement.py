@@ -53,16 +53,20 @@ def agreement_grid(names: Sequence[str], values: np.ndarray, *, percent: bool) -
         percent: whether they are shares.
     """
     number = np.arange(1, len(names) + 1)
-    text = [[f"{100 * value:.0f} %" if percent else f"{value:.2f}" for value in row] for row in values]
+    text = [[f"{100 * value:.0f} %" if percent else f"{value:z.2f}" for value in row] for row in values]
     hover = [
         [f"{one}<br>{other}<br><b>{text[i][j]}</b>" for j, other in enumerate(names)] for i, one in enumerate(names)
     ]
     cells = go.Heatmap(
         z=values.astype(np.float32), x=number, y=number, zmin=-1, zmax=1, colorscale=DIVERGING, showscale=False,
-        text=text, texttemplate="%{text}", textfont={"size": 12}, hovertext=hover,
-        hovertemplate="%{hovertext}<extra></extra>", xgap=2, ygap=2, name="agreement",
+        hovertext=hover, hovertemplate="%{hovertext}<extra></extra>", xgap=2, ygap=2, name="agreement",
     )  # fmt: skip
-    figure = go.Figure(cells)
+    # In the page's own colour: a heatmap's text takes one for the cell, and knows nothing of the ground that shows.
+    said = go.Scatter(
+        x=np.tile(number, len(names)), y=np.repeat(number, len(names)), text=np.ravel(text), mode="text",
+        hoverinfo="skip", showlegend=False, name="numbers",
+    )  # fmt: skip
+    figure = go.Figure([cells, said])
     rows = [
         f"{name if len(name) <= _NAME else name[: _NAME - 1] + '…'}  {place}" for place, name in enumerate(names, 1)
     ]
@@ -71,7 +75,7 @@ def agreement_grid(names: Sequence[str], values: np.ndarray, *, percent: bool) -
     figure.update_yaxes(
         tickvals=number, ticktext=rows, autorange="reversed", automargin=True, tickfont={"size": 11}, **bare
     )
-    return styled(figure, height=60 + 34 * len(names)).update_layout(margin={"l": 10, "r": 5, "t": 30, "b": 10})
+    return styled(figure, height=50 + 29 * len(names)).update_layout(margin={"l": 10, "r": 5, "t": 30, "b": 10})
 
 
 def rank_density(neurons: pd.DataFrame, one: str, other: str) -> go.Figure:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from unlearning_core.figures.style import BLUE, COLOURS, DASHES, ORANGE, state_colour, styled
+from unlearning_core.figures.style import BLUE, COLOURS, DASHES, ORANGE, layer_axis, state_colour, styled
 
 if TYPE_CHECKING:
     from unlearning_core.neurons.reading import Histogram
@@ -28,7 +28,7 @@ def layer_summary(cut: np.ndarray, protected: np.ndarray | None = None) -> go.Fi
         hovertemplate="layer %{x}: %{y} cut (%{customdata[0]:.2f} %)<br>%{customdata[1]:d} protected<extra></extra>",
     )  # fmt: skip
     figure = go.Figure(bars)
-    figure.update_xaxes(title="layer", tickformat="d")
+    figure.update_xaxes(title="layer", **layer_axis(len(counts), 200, each=22))
     few = int(counts.max(initial=0)) < 5  # the ticks that plotly chooses would be halves
     figure.update_yaxes(title="neurons cut", tickformat="d", rangemode="tozero", dtick=1 if few else None)
     return styled(figure, height=260)

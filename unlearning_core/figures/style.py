@@ -28,7 +28,7 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 """Lines and marks that tell curves apart without their colours, in the order of the curves."""
 
 DIVERGING = [[0, "rgba(0,114,178,1)"], [0.5, "rgba(127,127,127,0.1)"], [1, "rgba(213,94,0,1)"]]
-"""Blue below, orange above. The middle is all but clear, so that on a light and on a dark page the ground shows there."""
+"""Blue below, orange above. The middle is all but clear: the ground of a light or dark page shows there."""
 
 VEIL = [[0, "rgba(127,127,127,0)"], [1, "rgba(127,127,127,0.85)"]]
 """Over cells, the denser the more of each is covered; seen on a light and on a dark page."""
@@ -53,14 +53,14 @@ def crosses(x: Any, y: Any, symbol: str, size: float, **more: Any) -> tuple[Any,
             x=x, y=y, mode="markers", showlegend=False,
             marker={"symbol": symbol, "size": size, "color": colour, "line": {"width": width, "color": colour}},
         )
-        for colour, width in (("#14181F", 1.4), ("#FFFFFF", 3.2))
+        for colour, width in (("#14181F", 1.3), ("#FFFFFF", 2.7))
     )  # fmt: skip
     return light.update(hoverinfo="skip"), dark.update(**more)
 
 
-def layer_axis(layers: int, pixels: float) -> dict[str, Any]:
-    """An axis of layers that names each of them where `pixels` leave room for it."""
-    return {"tickformat": "d", "tick0": 0, "dtick": max(1, math.ceil(13 * layers / pixels)), "tickfont": {"size": 11}}
+def layer_axis(layers: int, pixels: float, each: float = 13) -> dict[str, Any]:
+    """An axis of layers that names each of them where `pixels` leave room for it, `each` so many."""
+    return {"tickformat": "d", "tick0": 0, "dtick": max(1, math.ceil(each * layers / pixels)), "tickfont": {"size": 11}}
 
 
 def panels(titles: Sequence[str], gap: float = 0.1, **more: Any) -> go.Figure:

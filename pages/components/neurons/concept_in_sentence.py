@@ -27,12 +27,8 @@ def sentence_view(run: Run, ranking: pd.DataFrame) -> None:
     """Choose a sentence or write one; tokens across, layers up."""
     from unlearning_core.neurons.token_layers import token_layers
 
-    item = _sentence(run)
-    share = st.select_slider(
-        "Neurons of the ranking that are read", _SHARES, 10.0, format_func=lambda share: f"first {share:g} %",
-        key=f"lit share {run.id}",
-    )  # fmt: skip
-    first = max(1, round(float(share) / 100 * len(ranking)))
+    item, share = _choose(run)
+    first = max(1, round(share / 100 * len(ranking)))
     if not base_is_at_hand(run):
         return
     skip = run.config.neural_probing.skip_first_position
@@ -50,26 +46,29 @@ def sentence_view(run: Run, ranking: pd.DataFrame) -> None:
         else "one token before a word, where it is predicted"
     )
     st.caption(
-        f":orange[Orange]: the first {first:,} neurons are moved there the way the concept moves them, in standard deviations of "
-        f"other text, on average over those of the layer; 0 is as on other text. The concept moves them {read}. "
-        "★ marks its tokens; an empty row has none of these neurons."
+        f":orange[Orange]: the first {first:,} neurons are moved there the way the concept moves them, in standard "
+        f"deviations of other text, on average over those of the layer; 0 is as on other text. The concept moves "
+        f"them {read}. ★ marks its tokens; an empty row has none of these neurons."
     )
 
 
-def _sentence(run: Run) -> "LabelledText":
-    """One of the held-out sentences with the concept, or the text that the visitor wrote, whose words are marked."""
+def _choose(run: Run) -> "tuple[LabelledText, float]":
+    """A held-out sentence with the concept, or the visitor's text, whose words are marked; how many neurons, in %."""
     from unlearning_core.concepts.labelling import label_text
 
     given = run.sentences("held_out").with_concept[:_OFFERED]
-    left, right = st.columns(2, gap="medium")
+    left, middle, right = st.columns([3, 3, 2], gap="medium")
     place = left.selectbox(
         "Sentence", range(len(given)), format_func=lambda place: given[place].text, key=f"lit sentence {run.id}",
         help="Held-out sentences with the concept: the neurons were not chosen on them.",
     )  # fmt: skip
-    own = right.text_input("Or your own", key=f"lit own {run.id}", max_chars=500, placeholder="She sat down on the")
+    own = middle.text_input("Or your own", key=f"lit own {run.id}", max_chars=500, placeholder="She sat down on the")
+    share = right.select_slider(
+        "Neurons read", _SHARES, 10.0, format_func=lambda share: f"first {share:g} %", key=f"lit share {run.id}"
+    )
     if (own and own.strip()) or not given:
-        return label_text(own or "", RunContext(run).matcher)
-    return given[place or 0]
+        return label_text(own or "", RunContext(run).matcher), float(share)
+    return given[place or 0], float(share)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=by_results("rank"))

@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.components.current_run import by_results
+from pages.components.marked_text import unbroken
 from pages.components.model_cache import base_is_at_hand, base_model
 from pages.components.neurons import neuron_choice
 from pages.components.neurons.activation_text import badges, coloured, legend
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from unlearning_core.neurons.single_ablation import SingleAblation
 
 TABS = ACTIVE, OWN, METHODS, TOKENS = ("When it is active", "Own text", "By every method", "Tokens")
-_HEIGHT = 350
-"""Pixels of what the tabs show: the card ends where the pictures beside it do."""
+_HEIGHT, _HALF = 350, 150
+"""Pixels: height of what the tabs show, so that the card ends where the pictures do; width of a number."""
 
 
 def show_card(run: Run, ranking: pd.DataFrame, neuron: Neuron, quantity: Quantity) -> None:
@@ -61,14 +62,6 @@ def show_card(run: Run, ranking: pd.DataFrame, neuron: Neuron, quantity: Quantit
 def _heading(run: Run, ranking: pd.DataFrame, neuron: Neuron) -> None:
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     row.subheader(neuron_name(neuron, ranking).capitalize(), anchor="neuron-card", width="stretch")
-    rank = int(_line(ranking, neuron)["rank"])
-    for icon, to, said in (("chevron_left", rank - 1, "The neuron before it"), ("chevron_right", rank + 1, "The next")):
-        there = ranking[ranking["rank"] == to][["layer", "index"]].to_numpy().tolist()
-        row.button(
-            "", icon=f":material/{icon}:", key=f"neighbour {icon}", disabled=not there, type="tertiary",
-            help=f"{said} in the ranking", on_click=neuron_choice.choose_neuron,
-            args=(Neuron(neuron.site, *there[0]) if there else None,),
-        )  # fmt: skip
     row.button(
         "", icon=":material/close:", on_click=neuron_choice.choose_neuron, args=(None,), key="close neuron",
         type="tertiary", help="Close the card",
@@ -95,6 +88,14 @@ def _actions(run: Run, ranking: pd.DataFrame, neuron: Neuron, row: DeltaGenerato
             name = neuron_name(neuron, ranking).capitalize()
             flash(f"{name} may be cut again." if excluded else f"{name} will not be cut. {again}")
             st.rerun()
+    rank = int(_line(ranking, neuron)["rank"])
+    for icon, to, said in (("chevron_left", rank - 1, "The neuron before it"), ("chevron_right", rank + 1, "The next")):
+        there = ranking[ranking["rank"] == to][["layer", "index"]].to_numpy().tolist()
+        row.button(
+            "", icon=f":material/{icon}:", key=f"neighbour {icon}", disabled=not there, type="tertiary",
+            help=f"{said} in the ranking", on_click=neuron_choice.choose_neuron,
+            args=(Neuron(neuron.site, *there[0]) if there else None,),
+        )  # fmt: skip
     if excluded:
         st.caption(":material/lock: This neuron is excluded from every cut.")
 
@@ -106,7 +107,8 @@ def _line(ranking: pd.DataFrame, neuron: Neuron) -> "pd.Series":
 def _numbers(ranking: pd.DataFrame, neuron: Neuron, quantity: Quantity) -> None:
     line, size = _line(ranking, neuron), len(ranking)
     place = int(line["rank"]) + 1
-    left, right = (column.container(gap=None) for column in st.columns(2))
+    row = st.container(horizontal=True, gap="small")
+    left, right = row.container(gap=None, width=_HALF), row.container(gap=None, width=_HALF)
     left.metric(f"Rank of {size:,}", f"{place:,}", help="By this run's method; rank 1 comes first.", width="content")
     left.caption(top(place, size))
     meaning = f"{quantity.meaning} The larger, the earlier in the ranking."
@@ -125,10 +127,9 @@ def _show_methods(run: Run, loaded: "LoadedModel", neuron: Neuron) -> None:
         place, score = found.loc[neuron.layer, neuron.index]
         title = RANKERS[name].title + (" (this ranking)" if number == 0 else "")
         quantity = RANKERS[name].quantity
-        rows.append(
-            (title, f"{place + 1:,.0f}", top(int(place) + 1, size), f"{quantity.name} {quantity.written(score)}")
-        )
-    st.table(pd.DataFrame(rows, columns=["Method", "Rank", "Of all", "By"]).set_index("Method"))
+        said = f"{place + 1:,.0f} ({unbroken(top(int(place) + 1, size)).lower()})"
+        rows.append((title, said, f"{quantity.name} {quantity.written(score)}"))
+    st.table(pd.DataFrame(rows, columns=["Method", "Rank", "By"]).set_index("Method"))
     st.caption(
         f"Of {size:,} {SITE_NAMES[neuron.site]}; rank 1 comes first. Other methods with their defaults, on what the "
         "same pass kept."
@@ -191,9 +192,10 @@ def _show_cut(found: "SingleAblation", place: DeltaGenerator) -> None:
             ("Concept words", found.concept, "The more their loss rises, the more is forgotten."),
             ("Other text", found.retain, "The price: the less its loss rises, the better."),
         )
-        for column, (title, change, meaning) in zip(st.columns(2), sides, strict=True):
+        row = st.container(horizontal=True, gap="small")
+        for title, change, meaning in sides:
             error = "" if math.isnan(change.stderr) else f"± {Z95 * change.stderr:.4f}"
-            with column.container(gap=None):
+            with row.container(gap=None, width=_HALF):
                 st.metric(title, f"{change.value:+.4f}", help=meaning, width="content")
                 st.caption(f"{error} nats a token")
 

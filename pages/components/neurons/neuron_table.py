@@ -44,7 +44,7 @@ def first_neurons(run: Run, ranking: pd.DataFrame, site: str, quantity: Quantity
 def _search(ranking: pd.DataFrame, marks: Mapping[str, list[Neuron]]) -> tuple[pd.DataFrame, int]:
     """The rows that fit, and how many of them are shown at most."""
     row = st.container(horizontal=True, vertical_alignment="bottom")
-    most = row.number_input("First neurons", 10, 500, 50, 10, key="first neurons", width=140)
+    most = row.number_input("How many", 10, 500, 50, 10, key="first neurons", width=140)
     layers = row.multiselect(
         "Layers", range(int(ranking["layer"].max()) + 1), placeholder="all", key="search layers", width=180
     )

@@ -42,6 +42,6 @@ def agreement_of_all(run: Run) -> None:
         alt="A grid of rankings against rankings, each cell with its number",
     )  # fmt: skip
     st.caption(
-        f"{said} Row 1 is this run's ranking; then those that it was compared with (Another ranking); then the methods "
-        "that need no more than what its pass kept, with their defaults."
+        f"{said} Row 1 is this run's ranking; then those it was compared with (Another ranking) and the methods that "
+        "need no more than its pass kept, with their defaults."
     )

@@ -247,8 +247,8 @@ def _side_by_side(pair: tuple[Run, OtherRanking], names: tuple[str, str], first:
             figure, key=f"heatmap of {title}", alt=f"Every neuron by layer; the first {first:,} are crossed"
         )
     st.caption(
-        f"Crosses: the first {first:,} of each. Orange: above the mean of its layer, blue: below, in standard deviations, "
-        "because every method has a scale of its own."
+        f"Crosses: the first {first:,} of each. Orange: above the mean of its layer, blue: below, in standard "
+        "deviations, because every method has a scale of its own."
     )
 
 

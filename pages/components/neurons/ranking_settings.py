@@ -43,7 +43,7 @@ def settings_key(run: Run) -> str:
 
 
 def ranking_name(ranking: OtherRanking, usual: str | None = None) -> str:
-    """A ranking's name for a person: method, place if it is not the `usual` one, parameters that are not the defaults."""
+    """A ranking's name for a person: method, place unless it is the `usual` one, parameters but for the defaults."""
     ranker = RANKERS[ranking.ranker]
     defaults = ranker.check().model_dump(mode="json")
     special = [
