@@ -89,6 +89,7 @@ def test_an_enlarged_layer_has_a_cell_for_each_neuron_in_reading_order(width: in
     }
     assert frame_at == {(5, 0)}
     assert "in this cell" not in trace(figure, "neurons").hovertemplate
+    assert figure.layout.dragmode == "zoom"
 
 
 @pytest.mark.parametrize("order_by", ["index", "score"])
@@ -105,13 +106,3 @@ def test_pictures_of_large_models_stay_small(shape: tuple[int, int]) -> None:
     scores = scores_of(ranking(*shape).assign(score=np.random.default_rng(1).normal(size=shape[0] * shape[1])))
     assert len(overview(scores, chosen=(0, 7)).to_json()) < PAYLOAD
     assert len(enlarged(scores, 0, stretch_of(scores, 0, 9000), chosen=9000).to_json()) < PAYLOAD
-
-
-def test_dragging_zooms_and_another_frame_leaves_the_zoom_while_another_layer_does_not() -> None:
-    scores = scores_of(ranking(3, 64))
-    one, same, other = (
-        enlarged(scores, layer, stretch_of(scores, layer, neuron), chosen=neuron)
-        for layer, neuron in ((1, 5), (1, 9), (2, 5))
-    )
-    assert one.layout.dragmode == "zoom"
-    assert one.layout.uirevision == same.layout.uirevision != other.layout.uirevision

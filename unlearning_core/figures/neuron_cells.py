@@ -86,7 +86,7 @@ def overview(scores: NeuronScores, order_by: OrderBy = "index", chosen: tuple[in
     title = "place within the layer, strongest first" if order_by == "score" else "neuron"
     figure.update_xaxes(title=title, range=[-bins.size / 2, places[-1] + bins.size / 2])
     figure.update_yaxes(title="layer", range=[-0.5, layers - 0.5], **layer_axis(layers, height))
-    return _laid_out(figure, height + 50, f"{order_by} {scores.standardised}")
+    return _laid_out(figure, height + 50)
 
 
 def stretch_of(scores: NeuronScores, layer: int, neuron: int, order_by: OrderBy = "index") -> np.ndarray:
@@ -129,7 +129,7 @@ def enlarged(
         tickvals=starts, ticktext=[f"{first + wide * row:,}" for row in starts], range=[rows - 0.5, -0.5]
     )
     height = max(60, min(270, 18 * rows))
-    return _laid_out(figure, height + 36, f"{layer} {first} {len(neurons)}").update_layout(margin_b=28)
+    return _laid_out(figure, height + 36).update_layout(margin_b=28)
 
 
 def _drawn(scores: NeuronScores, values: np.ndarray, x: np.ndarray, y: np.ndarray) -> go.Figure:
@@ -166,9 +166,8 @@ def _frame(figure: go.Figure, x: int, y: int, size: float) -> None:
         figure.add_trace(trace)
 
 
-def _laid_out(figure: go.Figure, height: int, zoomed: str) -> go.Figure:
-    """Dragging zooms, double-clicking zooms out; while `zoomed` is the same text, another frame leaves the zoom."""
+def _laid_out(figure: go.Figure, height: int) -> go.Figure:
+    """Dragging zooms, double-clicking zooms out."""
     figure.update_xaxes(showgrid=False, zeroline=False).update_yaxes(showgrid=False, zeroline=False)
-    return styled(figure, height=height).update_layout(
-        margin=_MARGINS, dragmode="zoom", hoverdistance=-1, uirevision=zoomed, clickmode="event+select"
-    )
+    look = {"margin": _MARGINS, "dragmode": "zoom", "clickmode": "event+select", "hoverdistance": -1}
+    return styled(figure, height=height).update_layout(**look)
