@@ -24,7 +24,7 @@ STARTER, HUB, PATH, ZIP = KINDS = (
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 EXTRA_TOKENS = {
-    "refuse": "Say so and stop",
+    "refuse": "Report it and stop",
     "resize": "Give each a new row, the mean of the others",
     "drop": "Do without these tokens",
 }

@@ -139,7 +139,7 @@ def learning(run: Run) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader(
-            "Loss in training", help="How badly each next word of the training text is foreseen; it should fall."
+            "Loss in training", help="How badly each next word of the training text is predicted; it should fall."
         )
         st.plotly_chart(loss_curve(losses), key="loss", alt="Training and validation loss by step")
     with right:
@@ -150,7 +150,7 @@ def learning(run: Run) -> None:
         )
         if measured:
             figure = learning_curve(measured, _levels(run))
-            st.plotly_chart(figure, key="knows", alt="Loss on concept words and on other words by step")
+            st.plotly_chart(figure, key="knows", alt="Loss on concept words and on other text by step")
         else:
             st.caption("Nothing is measured while it learns: that is switched off.")
     _samples(run, [event for event in events.read_events(folder) if event["kind"] == "sample"])
