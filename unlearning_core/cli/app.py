@@ -96,7 +96,7 @@ def _stop_on_terminate() -> None:
 
 
 def _explain(error: BaseException) -> int:
-    """Say in one line what went wrong; the traceback of an unforeseen error goes to the log alone."""
+    """Say in one line what went wrong; the traceback of an unexpected error goes to the log alone."""
     if isinstance(error, SystemExit):
         raise error
     if isinstance(error, KeyboardInterrupt):

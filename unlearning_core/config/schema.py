@@ -137,7 +137,7 @@ class RetrainingSection(Section):
     dataset_split: str | None = Field(None, description="its split to train on; none: train, validated on validation")
     dataset_column: str | None = Field(None, description="its text column")
     dataset_reading: TextReadingSection = Field(default_factory=TextReadingSection, description="where in doubt")
-    max_train_texts: int | None = Field(None, ge=1, description="training texts at most")
+    max_train_texts: int | None = Field(None, ge=1, description="training texts that are read, at most")
     num_train_epochs: float = Field(1.0, ge=1e-6, le=10_000, description="passes over the text")
     max_steps: int | None = Field(None, ge=1, le=2**31, description="stop after so many optimizer steps")
     learning_rate: float = Field(2e-5, ge=1e-12, le=1, description="peak learning rate (2e-5 is usual)")
@@ -258,7 +258,7 @@ class ProofSection(Section):
         default_factory=lambda: [2e-5, 1e-4, 3e-4, 1e-3, 3e-3], min_length=1, description="of the relearning race"
     )
     relearning_steps: int = Field(80, ge=1, description="steps of the race and of each attack that trains, at most")
-    relearning_batch: int = Field(16, ge=1, description="texts a step")
+    relearning_batch: int = Field(16, ge=1, description="texts in a batch")
     attack_samples: int = Field(32, ge=1, description="texts sampled at high temperature after each prompt")
     control: bool = Field(True, description="also retrain the base without a cut, to know what retraining alone does")
     thresholds: ThresholdSection = Field(default_factory=ThresholdSection, description="what the verdict asks")

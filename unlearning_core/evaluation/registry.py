@@ -119,7 +119,7 @@ _ROWS = (
         "concept", "Concept words predicted right", "Share of the concept's words that the model found likeliest.",
         better="lower",
     ),
-    _accuracy("retain", "Other text predicted right", "The same share of all other words.", better="higher"),
+    _accuracy("retain", "Other text predicted right", "The same share of the words of other text.", better="higher"),
     Metric(
         "apart_nll", "Loss on other text, concept not named",
         "How badly sentences are predicted in which the concept is not named.", ("measurement",),

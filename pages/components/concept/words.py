@@ -120,7 +120,7 @@ def choose_neighbours(run: Run) -> dict[str, Any] | None:
         percent = section.slider(
             "Their weight in the ranking", 0, max(90, percent), percent, step=10, format="%d %%",
             key=f"neighbour share {run.id}",
-            help="How much of what a cut costs is what it costs the neighbours. At 0 they count like all other words; "
+            help="How much of what a cut costs is what it costs the neighbours. At 0 they count like other text; "
             "the higher, the more they are spared, and the less of the concept goes.",
         )  # fmt: skip
     return {

@@ -65,7 +65,7 @@ def choose_model(which: str = "", first: str = STARTER) -> BaseModelSection | No
         )
         dtype = right.selectbox(
             "Number format", DTYPES, key=f"number format {which}",
-            help="auto: bfloat16 on a CUDA card, float32 elsewhere.",
+            help="auto: bfloat16 on a CUDA card, float32 otherwise.",
         )  # fmt: skip
         if kind != STARTER:
             extra_tokens = st.selectbox(

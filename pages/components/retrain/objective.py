@@ -50,7 +50,7 @@ def _distilling(run: Run, section: RetrainingSection) -> dict[str, Any]:
     texts = two.number_input(
         "Texts about the concept per step", 0, 65_536, section.concept_texts, key=f"about {run.id}",
         help="Read as if by someone who never heard the words. Only where token rows are reset: else the teacher would "
-        "tell about the concept. A quarter to half of the texts a step is a good start.",
+        "tell about the concept. A quarter to half of the batch size is a good start.",
     )  # fmt: skip
     noise = three.number_input(
         "Noise before it", 0.0, 1.0, section.noise, 0.05, key=f"noise {run.id}",

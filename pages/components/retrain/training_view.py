@@ -145,8 +145,8 @@ def learning(run: Run) -> None:
     with right:
         st.subheader(
             "What it knows",
-            help="Loss on held-out sentences that it never trains on. The concept's words should stay high, all other "
-            "words should fall back to the base model's line. A concept line that falls means that it comes back.",
+            help="Loss on held-out sentences that it never trains on. The concept loss should stay high, the loss on "
+            "other text should fall back to the base model's line. A concept loss that falls means that it comes back.",
         )
         if measured:
             figure = learning_curve(measured, _levels(run))
