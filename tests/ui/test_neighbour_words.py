@@ -113,7 +113,7 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
     assert ("Did its neighbours stay?" in " ".join(text.value for text in app.markdown)) == bool(neighbours)
     panels = [title["text"] for title in chart(app, 0)["layout"]["annotations"]]
     assert len(panels) == (4 if neighbours else 3)
-    assert panels[1] == "Loss on other text, concept not named (nats/token)"
+    assert panels[1] == "Loss on other text (nats/token)"
     assert ("Loss on neighbours (nats/token)" in panels) == bool(neighbours)
 
 

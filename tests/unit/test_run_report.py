@@ -159,7 +159,7 @@ def test_the_sentence_names_a_concept_that_is_still_written(base: float, last: f
 def test_the_sentence_says_when_the_neighbours_pay(near: float, error: float, named: bool) -> None:
     pruned = {"forget_delta": 3.0, "forget_delta_stderr": 0.1, "retain_delta": 0.2, "rest_delta": 0.01}
     said = losses_sentence({"base": {}, "pruned": pruned | {"neighbour_delta": near, "neighbour_delta_stderr": error}})
-    end = "at a small cost to other text, but its neighbours pay for it. " if named else "other text. "
+    end = "at a small cost to other text, but the neighbours pay for it. " if named else "other text. "
     assert end in said
 
 

@@ -114,14 +114,17 @@ def _divergence(texts: str, title: str, meaning: str, **more: Any) -> Metric:
 # In the order in which metrics.json holds them; `shown` gives the order in which they are read.
 _ROWS = (
     _nll("concept", "Concept loss", "How badly the concept's words are predicted.", better="higher"),
-    _nll("retain", "Loss on other text", "How badly all words but the concept's are predicted.", better="lower"),
+    _nll(
+        "retain", "Loss on other text, all sentences",
+        "How badly words are predicted that are not the concept's, in sentences about it too.", better="lower",
+    ),
     _accuracy(
         "concept", "Concept words predicted right", "Share of the concept's words that the model found likeliest.",
         better="lower",
     ),
     _accuracy("retain", "Other text predicted right", "The same share of the words of other text.", better="higher"),
     Metric(
-        "apart_nll", "Loss on other text, concept not named",
+        "apart_nll", "Loss on other text",
         "How badly sentences are predicted in which the concept is not named.", ("measurement",),
         lambda found: found.apart and found.apart.nll("retain"), unit="nats/token", better="lower",
         part_of="retain_nll", shown_in=("table", "headline"),
@@ -152,12 +155,12 @@ _ROWS = (
         shown_in=("table", "runs"),
     ),
     _delta(
-        "retain", "retain", "Loss on other text",
+        "retain", "retain", "Loss on other text, all sentences",
         "Next to the concept's words a model that never knew them loses too.",
         better="lower",
     ),
     Metric(
-        "apart_delta", "Loss on other text, concept not named, change against base", "What it cost.",
+        "apart_delta", "Loss on other text, change against base", "What it cost.",
         ("base measurement", "measurement"), apart_delta, unit="nats/token", better="lower", column="Cost",
         change_of="apart_nll", shown_in=("table", "runs"),
     ),

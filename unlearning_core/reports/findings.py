@@ -34,7 +34,7 @@ def losses_sentence(metrics: Values) -> str:
     rise, rise_margin = _pair(values, "neighbour_delta")
     before, after = metrics["base"].get(_WRITTEN) or 0.0, values.get(_WRITTEN)
     but = {
-        "its neighbours pay for it": rise > CHEAP and rise - rise_margin > 0,
+        "the neighbours pay for it": rise > CHEAP and rise - rise_margin > 0,
         "it still writes the concept's words": before > 0 and after is not None and after >= before / 2,
     }
     end = f", but {' and '.join(so for so in but if but[so])}" if any(but.values()) else ""

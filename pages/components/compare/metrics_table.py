@@ -31,10 +31,10 @@ def show_metrics(metrics: Values) -> None:
         st.dataframe(
             {"": [metric.row_title for metric in rows]} | _cells(metrics, rows), hide_index=True, height="content"
         )
-        parts = " It is also given in two parts: the neighbours, which must stay, and the text without them."
+        parts = " It has two parts: the neighbours, which must stay, and the text without them."
         st.caption(
-            f"{INTERVAL_NOTE} The loss on other text counts what stands next to the concept's words too, where a model "
-            "that never knew them loses as well."
+            f"{INTERVAL_NOTE} In all sentences other text holds what stands next to the concept's words too, where a "
+            "model that never knew them loses as well."
             + (parts if any(metric.name == "neighbour_nll" for metric in rows) else "")
         )
 

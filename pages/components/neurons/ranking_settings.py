@@ -102,7 +102,7 @@ def _choose_ranker(run: Run) -> tuple[str, dict[str, Any]]:
     begun = RANKERS[probing.ranker if probing.ranker in RANKERS else DEFAULT_RANKER].group
     there = {ranker.group for ranker in RANKERS.values()}
     group = st.pills(
-        "A neuron comes first that", [group for group in GROUPS if group in there], default=begun, required=True,
+        "What puts a neuron first", [group for group in GROUPS if group in there], default=begun, required=True,
         key=f"group {key}", help="Methods answer different questions. Choose the question, then a method.", wrap=True,
     ) or begun  # fmt: skip
     st.caption(GROUP_MEANINGS[group])

@@ -71,7 +71,7 @@ def watch(run: Run) -> None:
         if st.session_state.get("stopping proof") == run.id:
             st.caption("Stopping; what is measured is kept.")
         else:
-            st.caption("It goes on when this page is closed: come back by the link in the address bar.")
+            st.caption("It keeps running when this page is closed: come back by the link in the address bar.")
 
 
 def _doing(run: Run, stage: str | None) -> str:
