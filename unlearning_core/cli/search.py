@@ -26,7 +26,7 @@ def search_command(
 
     Args:
         forget: nats a concept token to forget at least.
-        retain: nats any other token, neighbours' too, may lose at most.
+        retain: nats a token that other text, neighbours too, may lose at most.
         most: cuts measured at most.
         sentences: held-out sentences of each kind at most.
         json: write what was found there, every cut measured included.

@@ -116,7 +116,7 @@ class Check:
         low, high = (None if end is None else in_words(end, self.unit) for end in ends)
         interval = "" if low is None or high is None or low == high else f" (95 % interval {low} to {high})"
         asked = f"{'at most' if self.most else 'at least'} {in_words(self.threshold, self.unit)} asked"
-        unsure = "" if self.certain else ", within the error of it"
+        unsure = "" if self.certain else ", too close to be sure"
         counted = "" if self.counted is None else f"{self.counted[0]} of {self.counted[1]}, "
         aside = "" if self.judges else " Not counted in the verdict."
         return f"{self.title}: {counted}{in_words(self.value, self.unit)}{interval}; {asked}{unsure}.{aside}"
