@@ -100,7 +100,7 @@ def test_the_interval_says_how_certain_a_check_is() -> None:
         check = next(check for check in found.checks if check.metric == "questions_answered")
         assert (check.passed, check.certain) == (True, certain)
         assert check.low == pytest.approx(0.08 - 1.96 * (0.005 if certain else 0.05))
-        assert ("within the error" in check.sentence()) != certain
+        assert ("too close to be sure" in check.sentence()) != certain
 
 
 def test_nothing_measured_is_no_verdict_of_forgetting() -> None:
