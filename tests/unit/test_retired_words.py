@@ -95,7 +95,7 @@ def files() -> list[Path]:
         *sorted((ROOT / "unlearning_core").rglob("*.py")),
         *sorted((ROOT / "unlearning_core" / "reports").glob("*.j2")),
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
-        *sorted(set((ROOT / "docs").glob("*.md")) - {WORDS}),
+        *sorted({*(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("*.svg")} - {WORDS}),
     ]
 
 
