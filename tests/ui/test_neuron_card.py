@@ -141,7 +141,6 @@ def test_a_neuron_of_an_expert_is_named_by_it_on_the_card_and_in_the_table(
     app = at_neuron(new_run("rank", base_model={"base_model_path": str(folder)}), "1.29")
     fine(app)
     assert "Layer 1, expert 2, neuron 5" in texts(app)
-    assert "framed: layer 1, expert 2, neuron 5" in texts(app)
     labelled(app.text_input, "Index").set_value("2:5, shared:0-1").run()
     fine(app)
     shown = next(table.value for table in app.dataframe if "pinned" in table.value)

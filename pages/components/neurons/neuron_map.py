@@ -13,7 +13,7 @@ from pages.components.neurons.neuron_choice import choose_neuron, named_neuron
 from unlearning_core.errors import InputError
 from unlearning_core.figures.neuron_cells import NeuronScores, enlarged, overview, stretch_of
 from unlearning_core.figures.score_grid import OrderBy
-from unlearning_core.neurons.neuron import Neuron, neuron_name
+from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.rankers.registry import RANKERS, Quantity
 from unlearning_core.runs.run import Run
 
@@ -31,7 +31,7 @@ def show_map(run: Run, ranking: pd.DataFrame, site: str, neuron: Neuron | None) 
     order, standardised = _controls(run, ranking, site)
     scores = _scores(run, site, standardised)
     here = neuron or _first_of(ranking)
-    st.markdown(f"**All layers**{_named(neuron, ranking)}", help=f"{_strongest(scores)}{_ZOOM}")
+    st.subheader("All layers", anchor="ranking", help=f"{_strongest(scores)}{_ZOOM}")
     _picture(
         f"heatmap {run.id}", overview(scores, order, None if neuron is None else (neuron.layer, neuron.index)), site
     )
@@ -80,10 +80,6 @@ def _scores(run: Run, site: str, standardised: bool) -> NeuronScores:
 def _first_of(ranking: pd.DataFrame) -> Neuron:
     site, layer, index = ranking.sort_values("rank")[["site", "layer", "index"]].iloc[0]
     return Neuron(str(site), int(layer), int(index))
-
-
-def _named(neuron: Neuron | None, ranking: pd.DataFrame) -> str:
-    return "" if neuron is None else f"; framed: {neuron_name(neuron, ranking)}"
 
 
 def _strongest(scores: NeuronScores) -> str:

@@ -17,7 +17,7 @@ from unlearning_core.runs.run import Run
 
 _MARKS = ["score", "protected", "pinned", "never cut"]
 _SHOW = ("all", "protected", "not protected", "pinned", "never cut")
-_HEIGHT, _NARROW = 245, 72
+_HEIGHT, _NARROW = 215, 72
 
 
 def first_neurons(run: Run, ranking: pd.DataFrame, site: str, quantity: Quantity) -> None:
