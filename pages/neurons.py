@@ -54,9 +54,9 @@ def ranking_line(run: Run) -> None:
     protected, site = int(summary["protected"]), str(ranking["site"].iloc[0])
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     row.markdown(
-        f"**{ranking_name(OtherRanking.own(run))}** has ranked {len(ranking):,} {SITE_NAMES.get(site, site)} on "
-        f"{summary['tokens']:,} tokens; {protected or 'none'} protected.",
-        help="Protected: massive neurons, which hold the whole text together; they are ranked last.",
+        f"**{ranking_name(OtherRanking.own(run))}** has ranked {len(ranking):,} {SITE_NAMES.get(site, site)}.",
+        help=f"Read on {summary['tokens']:,} tokens. Protected: {protected or 'no'} massive neurons, which hold the "
+        "whole text together; they are ranked last.",
     )
     row.button(
         "Leave it" if st.session_state.get(_opened(run)) else "Change", key="change ranking", icon=":material/tune:",

@@ -82,7 +82,7 @@ def overview(scores: NeuronScores, order_by: OrderBy = "index", chosen: tuple[in
     figure.add_trace(_clickable(scores, places[columns], lines, lines, bins.neurons[lines, columns], bins.size))
     if chosen is not None:
         _frame(figure, int(bins.cells[chosen]) * bins.size, chosen[0], 11)
-    height = max(90, min(300, 22 * layers))
+    height = max(90, min(220, 22 * layers))
     title = "place within the layer, strongest first" if order_by == "score" else "neuron"
     figure.update_xaxes(title=title, range=[-bins.size / 2, places[-1] + bins.size / 2])
     figure.update_yaxes(title="layer", range=[-0.5, layers - 0.5], **layer_axis(layers, height))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.components.current_run import by_results
 from pages.components.marked_text import escaped
@@ -18,6 +19,10 @@ from unlearning_core.rankers.registry import RANKERS, Quantity
 from unlearning_core.runs.run import Run
 
 _UNKNOWN = "neuron that is not there"
+_ABOUT = (
+    "Where a cell holds several neurons it shows the strongest of them, and a click means that one. The field takes a "
+    "neuron by number: layer and neuron, such as 5.521, or a rank, such as #1."
+)
 _ZOOM = "Drag over cells to enlarge them, double-click to see all again."
 
 
@@ -28,10 +33,11 @@ def quantity_of(run: Run) -> Quantity:
 
 def show_map(run: Run, ranking: pd.DataFrame, site: str, neuron: Neuron | None) -> None:
     """Both pictures; a click on a cell chooses the neuron that its hover text names."""
-    order, standardised = _controls(run, ranking, site)
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    row.subheader("All layers", anchor="ranking", width="stretch", help=f"{_ABOUT} {_ZOOM}")
+    order, standardised = _controls(run, ranking, site, row)
     scores = _scores(run, site, standardised)
     here = neuron or _first_of(ranking)
-    st.subheader("All layers", anchor="ranking", help=f"{_strongest(scores)}{_ZOOM}")
     _picture(
         f"heatmap {run.id}", overview(scores, order, None if neuron is None else (neuron.layer, neuron.index)), site
     )
@@ -43,8 +49,7 @@ def show_map(run: Run, ranking: pd.DataFrame, site: str, neuron: Neuron | None) 
     _picture(f"enlarged {run.id}", enlarged(scores, here.layer, there, chosen, first), site)
 
 
-def _controls(run: Run, ranking: pd.DataFrame, site: str) -> tuple[OrderBy, bool]:
-    row = st.container(horizontal=True, vertical_alignment="bottom")
+def _controls(run: Run, ranking: pd.DataFrame, site: str, row: DeltaGenerator) -> tuple[OrderBy, bool]:
     key = f"named neuron {run.id}"
 
     def go() -> None:
@@ -55,10 +60,9 @@ def _controls(run: Run, ranking: pd.DataFrame, site: str) -> tuple[OrderBy, bool
             st.session_state[_UNKNOWN] = str(error)
 
     row.text_input(
-        "A neuron by number", placeholder="5.521 or #1", key=key, on_change=go, width=150,
-        help="Layer and neuron, such as 5.521, or its rank, such as #1.",
+        "A neuron by number", placeholder="5.521 or #1", key=key, on_change=go, width=115, label_visibility="collapsed"
     )  # fmt: skip
-    with row.popover("View", icon=":material/tune:"):
+    with row.popover("View"):
         chosen = st.segmented_control(
             "Order within a layer", ["index", "score"], default="index", required=True, key="heatmap order",
             format_func={"index": "by number", "score": "strongest first"}.__getitem__,
@@ -80,13 +84,6 @@ def _scores(run: Run, site: str, standardised: bool) -> NeuronScores:
 def _first_of(ranking: pd.DataFrame) -> Neuron:
     site, layer, index = ranking.sort_values("rank")[["site", "layer", "index"]].iloc[0]
     return Neuron(str(site), int(layer), int(index))
-
-
-def _strongest(scores: NeuronScores) -> str:
-    return (
-        f"The {scores.quantity} of each of {scores.ranked:,} neurons. Where a cell holds several, it shows the "
-        "strongest of them, and a click means that one. "
-    )
 
 
 def _scale(scores: NeuronScores) -> str:
