@@ -155,7 +155,7 @@ def test_settings_that_say_nothing_are_the_same_settings_when_they_are_read_back
 
 def test_a_tracker_that_is_not_installed_is_named_and_who_is_told_changes_no_training() -> None:
     section = RetrainingSection(report_to=["trackio"])
-    with pytest.raises(InputError, match="retraining.report_to names 'trackio', which is not installed. Run: pip"):
+    with pytest.raises(InputError, match="names 'trackio', which is not installed"):
         retrain.check(section, silent)
     retrain.check(RetrainingSection(report_to=["tensorboard"]), silent)
     assert retrain.inputs(section, 1) == retrain.inputs(RetrainingSection(), 1)
