@@ -1,9 +1,12 @@
 """The tabs below a ranking: a sentence token by layer, all rankings against one another, how scores are spread."""
 
 import numpy as np
+import pytest
 from scipy import stats
 
 from pages.components.model_cache import base_model
+from pages.components.neurons.neuron_card import TABS as CARD
+from pages.components.neurons.ranking_view import TABS
 from tests.ui.pieces import NewRun, OpenPage, chart, fine, labelled, show_tab
 from tests.ui.test_neuron_card import numbers, texts, traces
 from unlearning_core.activations.collect import Activations
@@ -72,3 +75,18 @@ def test_scores_are_called_what_the_method_gives(open_page: OpenPage, new_run: N
     axes = [chart(app, number)["layout"]["xaxis"] for number in range(len(app.get("plotly_chart")))]
     assert "activity ratio (x)" in [axis.get("title", {}).get("text") for axis in axes]
     assert "How many times as active" in texts(app)
+
+
+@pytest.mark.parametrize("site", ["head", "residual"])
+def test_every_tab_of_the_page_and_of_a_card_is_drawn_for_other_kinds_of_neuron(
+    open_page: OpenPage, new_run: NewRun, site: str
+) -> None:
+    app = open_page("neurons", new_run("rank", neural_probing={"site": site}))
+    app.query_params["neuron"] = "1.3"
+    app.run()
+    for name in CARD:
+        fine(show_tab(app, name, of="card"))
+    fine(labelled(app.text_input, "A neuron by number").set_value("#2").run())
+    for name in TABS:
+        fine(show_tab(app, name, of="explored"))
+    assert {"heatmap", "scattergl"} <= {trace["type"] for trace in traces(app)}
