@@ -81,7 +81,7 @@ def test_a_card_shows_ranks_tokens_passages_and_what_the_cut_alone_does(at_neuro
         mask = Mask.from_neurons({"mlp": loaded.map.shapes["mlp"]}, [("mlp", 1, 7)])
         change = nll_delta(measure(loaded, items), measure(loaded, items, mask=mask), "concept")
     assert "**If only this neuron is cut**" in shown
-    assert labelled(app.metric, "Concept words").value == f"{change.value:+.4f}"
+    assert labelled(app.metric, "Concept words").value == f"{change.value:+z.4f}"
     assert f"± {1.96 * change.stderr:.4f} nats a token" in shown
     ranks = fine(show_tab(app, "By every method", of="card")).table[0].value
     assert ranks.index[0] == "Activation ratio (this ranking)"

@@ -69,4 +69,6 @@ def test_every_method_calls_its_number_what_it_is() -> None:
     assert all(ranker.quantity.meaning.endswith(".") for ranker in RANKERS.values())
     assert QUANTITY.title == "mutual information (nats)"
     assert QUANTITY.written(0.12345) == "0.123 nats"
-    assert RANKERS["probeless"].quantity.written(0.5) == "0.5"
+    assert [RANKERS["probeless"].quantity.written(value) for value in (0.5, 306.94, -1117.4, 2e9)] == [
+        "0.5", "307", "-1,117", "2e+09",
+    ]  # fmt: skip

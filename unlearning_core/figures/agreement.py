@@ -6,13 +6,16 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from unlearning_core.figures.style import BLUE, DIVERGING, GREY, styled
+from unlearning_core.figures.style import BLUE, GREY, RED, styled
 
 _CELLS = 40
 """Cells a side into which ranks are gathered: a point a neuron would be slow to draw and hide what lies below it."""
 
 _NAME = 30
 """Signs of a ranking's name that are written beside its row."""
+
+_OPAQUE = [[0, BLUE], [0.5, "#C9CDD3"], [1, RED]]
+"""Not clear in the middle: plotly chooses the colour of a cell's number by the cell's own."""
 
 _HEIGHT, _MARGIN = 360, {"l": 50, "r": 10, "t": 15, "b": 110}
 
@@ -58,15 +61,11 @@ def agreement_grid(names: Sequence[str], values: np.ndarray, *, percent: bool) -
         [f"{one}<br>{other}<br><b>{text[i][j]}</b>" for j, other in enumerate(names)] for i, one in enumerate(names)
     ]
     cells = go.Heatmap(
-        z=values.astype(np.float32), x=number, y=number, zmin=-1, zmax=1, colorscale=DIVERGING, showscale=False,
+        z=values.astype(np.float32), x=number, y=number, zmin=-1, zmax=1, colorscale=_OPAQUE, showscale=False,
         hovertext=hover, hovertemplate="%{hovertext}<extra></extra>", xgap=2, ygap=2, name="agreement",
+        text=text, texttemplate="%{text}", textfont={"size": 12},
     )  # fmt: skip
-    # In the page's own colour: a heatmap's text takes one for the cell, and knows nothing of the ground that shows.
-    said = go.Scatter(
-        x=np.tile(number, len(names)), y=np.repeat(number, len(names)), text=np.ravel(text), mode="text",
-        hoverinfo="skip", showlegend=False, name="numbers",
-    )  # fmt: skip
-    figure = go.Figure([cells, said])
+    figure = go.Figure(cells)
     rows = [
         f"{name if len(name) <= _NAME else name[: _NAME - 1] + '…'}  {place}" for place, name in enumerate(names, 1)
     ]

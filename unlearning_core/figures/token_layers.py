@@ -45,7 +45,7 @@ def token_layer_map(found: "TokenLayers", first: int, site_name: str) -> go.Figu
             name="moved", colorbar={"title": {"text": "SD", "side": "top"}, "thickness": 10},
         )
     )  # fmt: skip
-    height = max(120, min(320, 24 * layers))
+    height = max(120, min(240, 24 * layers))
     figure.update_yaxes(
         title="layer", range=[-0.5, layers - 0.5], showgrid=False, zeroline=False, **layer_axis(layers, height)
     )

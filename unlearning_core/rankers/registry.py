@@ -67,7 +67,8 @@ class Quantity(NamedTuple):
 
     def written(self, value: float) -> str:
         """`value` with three digits and the unit."""
-        return f"{value:.3g} {self.unit}".rstrip()
+        number = f"{value:,.0f}" if 1e3 <= abs(value) < 1e7 else f"{value:.3g}"
+        return f"{number} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)

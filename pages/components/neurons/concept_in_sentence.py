@@ -46,9 +46,9 @@ def sentence_view(run: Run, ranking: pd.DataFrame) -> None:
         else "one token before a word, where it is predicted"
     )
     st.caption(
-        f":orange[Orange]: the first {first:,} neurons are moved there the way the concept moves them, in standard "
-        f"deviations of other text, on average over those of the layer; 0 is as on other text. The concept moves "
-        f"them {read}. ★ marks its tokens; an empty row has none of these neurons."
+        f":orange[Orange]: the first {first:,} neurons are moved there the way the concept moves them ({read}): the "
+        "mean of those of the layer, in standard deviations of other text, 0 is usual. ★: a token of the concept. "
+        "An empty row has none of these neurons."
     )
 
 

@@ -196,7 +196,7 @@ def _show_cut(found: "SingleAblation", place: DeltaGenerator) -> None:
         for title, change, meaning in sides:
             error = "" if math.isnan(change.stderr) else f"± {Z95 * change.stderr:.4f}"
             with row.container(gap=None, width=_HALF):
-                st.metric(title, f"{change.value:+.4f}", help=meaning, width="content")
+                st.metric(title, f"{change.value:+z.4f}", help=meaning, width="content")
                 st.caption(f"{error} nats a token")
 
 
