@@ -17,7 +17,7 @@ from unlearning_core.runs.run import Run
 
 _MARKS = ["score", "protected", "pinned", "never cut"]
 _SHOW = ("all", "protected", "not protected", "pinned", "never cut")
-_HEIGHT, _NARROW = 215, 72
+_HEIGHT, _NARROW, _TABLE = 215, 72, 556
 
 
 def first_neurons(run: Run, ranking: pd.DataFrame, site: str, quantity: Quantity) -> None:
@@ -29,7 +29,8 @@ def first_neurons(run: Run, ranking: pd.DataFrame, site: str, quantity: Quantity
     for name, neurons in marks.items():
         wanted = {neuron.key for neuron in neurons}
         rows = rows.assign(**{name: [key in wanted for key in keys]})
-    left, right = st.columns([7, 3], gap="medium")
+    screen = st.container(horizontal=True, gap="small")
+    left, right = screen.container(width=_TABLE), screen.container()
     with left:
         _pick(rows[["rank", "layer", *expert_columns(rows), "index", *_MARKS]], rows, quantity)
     with right:

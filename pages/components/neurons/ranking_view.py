@@ -21,6 +21,9 @@ TABS = FIRST, SENTENCE, ALL, OTHER, SPREAD, EXPORT = (
     "First neurons", "In a sentence", "All rankings", "Another ranking", "Spread", "Export",
 )  # fmt: skip
 
+_PICTURE = 394
+"""Pixels: picture and card share a screen of 1280 x 800."""
+
 
 @st.fragment
 def explore(run: Run) -> None:
@@ -29,7 +32,9 @@ def explore(run: Run) -> None:
         ranking, quantity = run.ranking(), quantity_of(run)
         site = str(ranking["site"].iloc[0])
         neuron = chosen_neuron(site, (int(ranking["layer"].max()) + 1, int(ranking["index"].max()) + 1))
-        left, right = st.columns(2, gap="medium")
+        # Where both do not fit beside each other, the card comes below.
+        screen = st.container(horizontal=True, gap="medium")
+        left, right = screen.container(width=_PICTURE), screen.container()
         with left:
             show_map(run, ranking, site, neuron)
         with right:
