@@ -5,7 +5,6 @@ Whether a run is guided is kept in the run, so that a refresh or a second window
 
 import streamlit as st
 
-from pages.components.current_run import close_run
 from pages.components.demo.quiz_card import ask_now, asked_quiz, show_quiz, subject_titles
 from pages.components.demo.texts import STEPS, Step
 from pages.components.marked_text import escaped
@@ -21,6 +20,7 @@ from pages.components.navigation import (
     finished_stages,
     is_done,
     last_stage,
+    use_own_model,
 )
 from pages.components.progress import run_and_redraw
 from pages.components.prune.keep_cut import keep_shown, shown_instead
@@ -114,7 +114,7 @@ def _offer_next(run: Run, page: Page) -> None:
     if st.button(label, key="guide on", type="primary", icon=":material/arrow_forward:"):
         if last:
             set_guided(run, False)
-            close_run()
+            use_own_model()
         st.switch_page(following.file)
 
 
