@@ -74,7 +74,7 @@ def walk(page: Page, pictures: Path, percent: int) -> None:
     sidebar_says(page, r"Cut\s+[1-9][\d,]* of")
 
     go_to(page, "Retrain")
-    type_into(page, "Steps at most", "2")
+    type_into(page, "Max steps", "2")
     press(page, "Start the retraining")
     expect(page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True)).to_be_visible()
     page.reload()

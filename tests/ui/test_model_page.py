@@ -17,7 +17,6 @@ from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error
 from unlearning_core.config.schema import BaseModelSection
 from unlearning_core.runs.listing import list_runs
 
-
 FIELD = "Folder, .gguf file or Hub id"
 
 

@@ -42,8 +42,8 @@ def test_the_time_is_estimated_from_timed_steps_and_the_length_of_the_filtered_t
     run = new_run("measure pruned")
     app = open_page("retrain", run)
     assert "About" not in words(app)
-    labelled(app.number_input, "Steps at most").set_value(0).run()
-    labelled(app.number_input, "Texts a step").set_value(2).run()
+    labelled(app.number_input, "Max steps").set_value(0).run()
+    labelled(app.number_input, "Batch size").set_value(2).run()
     fine(button(app, "Estimate the time").click().run())
     kept = run.status()["stages"]["filter"]["summary"]["kept"]["train"]
     steps = -(-kept // 2)
@@ -68,9 +68,9 @@ def test_the_time_of_an_earlier_training_is_remembered_and_the_queue_is_told_of(
     assert "for 4 steps" in messages
     assert "as it went in this run before" in messages
     assert "Another retraining is running on this machine" in messages
-    assert [len(spec["data"]) for spec in (chart(app, 0), chart(app, 1))] == [2, 2]
+    assert [len(spec["data"]) for spec in (chart(app, 0), chart(app, 1))] == [3, 4]
     # Before the first step and after the last one.
-    assert len(chart(app, 1)["data"][0]["x"]) == 2
+    assert [len(line["x"]) for line in chart(app, 1)["data"] if line["mode"] == "lines+markers"] == [2, 2]
     assert len(chart(app, 1)["layout"]["shapes"]) == 2
     assert "Before the first step" in messages
     assert "After step 4" in messages
@@ -109,5 +109,7 @@ def test_curves_and_samples_are_shown_while_it_learns(open_page: OpenPage, new_r
     messages = words(app)
     assert "After step 20" in messages
     assert ":orange-background[**chair**]" in messages
-    assert chart(app, 0)["data"][0]["name"] == "training"
-    assert [line["name"] for line in chart(app, 1)["data"]] == ["concept words", "other words"]
+    assert [line["name"] for line in chart(app, 0)["data"]] == ["each step", "training, smoothed"]
+    lines = [line for line in chart(app, 1)["data"] if line["mode"] == "lines+markers"]
+    assert [line["name"] for line in lines] == ["concept words", "other text"]
+    assert not any("error_y" in line for line in chart(app, 1)["data"])

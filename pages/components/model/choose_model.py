@@ -33,8 +33,8 @@ EXTRA_TOKENS = {
 
 
 _PLACES = (
-    "A model is a folder with its weights, a config.json and a tokenizer, or one .gguf file, as llama.cpp uses. The Hub "
-    "is Hugging Face's public collection, huggingface.co; a Hub id is a model's name there."
+    "A model is a folder with its weights, a config.json and a tokenizer, or one .gguf file, as llama.cpp uses. The "
+    "Hub is Hugging Face's public collection, huggingface.co; a Hub id is a model's name there."
 )
 
 

@@ -38,11 +38,7 @@ def facts(info: dict[str, Any]) -> None:
         ("Memory for the weights", in_bytes(info["bytes_in_memory"]), "What its parameters take while it is loaded."),
         ("Layers", str(info["layers"]), _MEANINGS["layers"]),
         ("Family", info["model_type"], _MEANINGS["family"]),
-        *(
-            (name.title(), f"{info[name]:,}", _MEANINGS[name])
-            for name in ("context", "vocabulary")
-            if info.get(name)
-        ),
+        *((name.title(), f"{info[name]:,}", _MEANINGS[name]) for name in ("context", "vocabulary") if info.get(name)),
     )
     for note in info.get("notes") or ():
         st.info(escaped(note))
