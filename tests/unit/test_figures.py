@@ -193,20 +193,21 @@ def test_metric_bars_show_each_stage_with_a_95_percent_interval() -> None:
         "base": {"concept_nll": 2.0, "concept_nll_stderr": 0.1, "retain_nll": 3.0, "retain_nll_stderr": None},
         "pruned": {"concept_nll": 4.0, "concept_nll_stderr": 0.2, "retain_nll": 3.1, "retain_nll_stderr": 0.01},
     }
-    concept, retain = metric_bars(metrics).data
-    assert list(concept.x) == ["Base", "Pruned"]
-    assert list(concept.y) == [2.0, 4.0]
-    assert list(concept.error_y.array) == pytest.approx([0.196, 0.392])
-    assert concept.error_y.color == GREY  # stands out from light and dark ground: tests/unit/test_sweep_figure.py
-    assert list(retain.error_y.array) == pytest.approx([0.0, 0.0196])
-    assert len(metric_bars({"base": {"forget_delta": 1.0}}).data) == 0
+    concept, retain = (figure.data[0] for figure in metric_bars(metrics).values())
+    assert list(concept.y) == ["Base", "Pruned"]
+    assert list(concept.x) == [2.0, 4.0]
+    assert list(concept.error_x.array) == pytest.approx([0.196, 0.392])
+    assert concept.error_x.color == GREY  # stands out from light and dark ground: tests/unit/test_sweep_figure.py
+    assert list(retain.error_x.array) == pytest.approx([0.0, 0.0196])
+    assert metric_bars({"base": {"forget_delta": 1.0}}) == {}
 
 
 def test_states_have_the_colours_of_the_palette_in_their_order_and_none_twice() -> None:
     states = ["base", "pruned", "retrained", "distilled"]
     assert [state_colour(state, states) for state in states] == ["blue", "orange", "green", "violet"]
     assert state_colour("never_knew", states) == "gray"
-    bars = metric_bars({state: {"concept_nll": 1.0} for state in states}).data[0]
+    (figure,) = metric_bars({state: {"concept_nll": 1.0} for state in states}).values()
+    bars = figure.data[0]
     assert list(bars.marker.color) == [COLOURS[name] for name in ("blue", "orange", "green", "violet")]
 
 
