@@ -152,7 +152,7 @@ def test_what_is_known_by_step_has_its_95_percent_intervals_as_a_band_and_no_whi
     assert line.error_y.array is None
     assert list(band.x) == [0, 40, 40, 0]
     assert list(band.y) == pytest.approx([5 + 0.5 * 1.959964, 4.0, 4.0, 5 - 0.5 * 1.959964], rel=1e-4)
-    assert band.fillcolor == "rgba(230,159,0,0.2)"
+    assert band.fillcolor == "rgba(230,159,0,0.3)"
     assert [shape.y0 for shape in figure.layout.shapes] == [3.0]
 
 

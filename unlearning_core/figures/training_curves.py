@@ -39,7 +39,7 @@ def loss_curve(events: Iterable[Mapping[str, Any]]) -> go.Figure:
     smooth = train.ewm(alpha=SMOOTHED_BY, adjust=True).mean()
     figure = go.Figure()
     for losses, name, style in (
-        (train, "each step", {"mode": "markers", "marker": {"color": faint(BLUE, 0.35), "size": 4}}),
+        (train, "each step", {"mode": "markers", "marker": {"color": faint(BLUE, 0.55), "size": 5}}),
         (smooth, "training, smoothed", {"mode": "lines", "line_color": BLUE}),
         (
             checked, "validation",
@@ -91,7 +91,7 @@ def _with_band(points: Sequence[Mapping[str, Any]], kind: str, name: str, colour
     below = [value - margin for value, margin in zip(values, margins, strict=True)]
     band = go.Scatter(
         x=steps + steps[::-1], y=above + below[::-1], name=f"{name}, 95 % interval", fill="toself", mode="lines",
-        fillcolor=faint(colour, 0.2), line_width=0, hoverinfo="skip", showlegend=False,
+        fillcolor=faint(colour, 0.3), line_width=0, hoverinfo="skip", showlegend=False,
     )  # fmt: skip
     line = go.Scatter(
         x=steps, y=values, name=name, mode="lines+markers", line_color=colour, customdata=margins,
