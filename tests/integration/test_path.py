@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from gguf import GGUFReader
+from safetensors.numpy import load_file
 
 from tests.tiny_experiment import SEATS, write_experiment
 from unlearning_core.edits.recipe import Recipe
@@ -46,6 +48,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run, subpr
     result = command("run", "config.json", cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder, Run(Path(result.stdout.splitlines()[-1])), result
+
+
+def test_its_recipe_and_its_gguf_file_need_no_workbench(finished: tuple[Path, Run, object], tmp_path: Path) -> None:
+    folder, run, _ = finished
+    written = command("gguf", run.folder, "--type", "q8_0", "-o", tmp_path / "last.gguf", cwd=tmp_path)
+    assert (written.returncode, written.stdout.strip()) == (0, str(tmp_path / "last.gguf")), written.stderr
+    assert {tensor.tensor_type.name for tensor in GGUFReader(tmp_path / "last.gguf").tensors} >= {"F32", "F16"}
+    script = [sys.executable, "-I", run.folder / "recipe" / "apply_recipe.py", folder / "model", tmp_path / "again"]
+    subprocess.run(script, check=True, capture_output=True)
+    pruned, again = (load_file(place / "model.safetensors") for place in (run.model("pruned"), tmp_path / "again"))
+    assert all((pruned[name] == again[name]).all() for name in pruned)
 
 
 def test_the_run_folder_holds_what_the_readme_lists(finished: tuple[Path, Run, object]) -> None:

@@ -25,7 +25,7 @@ STARTER, HUB, PATH, ZIP = KINDS = (
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 EXTRA_TOKENS = {
-    "refuse": "Say so and stop",
+    "refuse": "Report it and stop",
     "resize": "Give each a new row, the mean of the others",
     "drop": "Do without these tokens",
 }
@@ -83,7 +83,7 @@ def _advanced(kind: str, which: str) -> dict[str, Any]:
         found["dtype"] = right.selectbox(
             "Number format", DTYPES, key=f"number format {which}",
             help="How each number of the model is kept: float32 takes 4 bytes, bfloat16 and float16 take 2 and round. "
-            "auto: bfloat16 on a CUDA card, float32 elsewhere.",
+            "auto: bfloat16 on a CUDA card, float32 otherwise.",
         )  # fmt: skip
         if kind == PATH:
             found["revision"] = left.text_input(

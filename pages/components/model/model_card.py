@@ -18,7 +18,7 @@ PARAMETERS = "Parameters are the numbers that a model consists of: all that it h
 _MEANINGS = {
     "layers": "A text goes through them one after another; each has neurons of its own.",
     "family": "How it is built. Models of one family differ in their size and in what they learnt.",
-    "context": "How much it reads at once, in tokens. A token is a word or a piece of one.",
+    "context": "The most tokens that it can read at once. A token is a word or a piece of one.",
     "vocabulary": "How many different tokens it knows.",
 }
 

@@ -38,8 +38,8 @@ def prompt_box(run: Run) -> None:
         with st.expander("How it writes"):
             how, temperature, tokens, seed = _manner(run)
             asked = answers and st.toggle(
-                "As a message to be answered", True, key=f"chat {run.id}",
-                help="The model was trained to answer messages; off, it goes on from the text as it is.",
+                "As a chat message", True, key=f"chat {run.id}",
+                help="The model was trained to answer messages. Off: it goes on from the text as it stands.",
             )  # fmt: skip
         pressed = st.form_submit_button("Write", icon=":material/chat:")
     place = st.container()
@@ -63,7 +63,7 @@ def _manner(run: Run) -> tuple[str, float, int, int]:
         help="For words drawn at random: higher is bolder.",
     )  # fmt: skip
     tokens = two.number_input(
-        "Tokens", 1, 1000, run.config.generation.max_new_tokens, key=f"long {run.id}",
+        "Max tokens", 1, 1000, run.config.generation.max_new_tokens, key=f"long {run.id}",
         help="How much it writes at most. A token is a word or a piece of one.",
     )  # fmt: skip
     seed = three.number_input(

@@ -15,13 +15,13 @@ from unlearning_core.runs.probe_set import base_levels
 from unlearning_core.runs.run import Run
 
 _LOSS = (
-    "How badly each next word of the training text is foreseen; it should fall. A point is one step. The line is an "
+    "How badly each next word of the training text is predicted; it should fall. A point is one step. The line is an "
     f"exponential moving average of them: the newest step counts {SMOOTHED_BY:.0%}, all before it the rest."
 )
 _KNOWS = (
-    "Loss on held-out sentences that it never trains on, with bands for the 95 % intervals. The concept's words should "
-    "stay high, other text should fall back to the base model's line. A concept line that falls means that it comes "
-    "back."
+    "Loss on held-out sentences that it never trains on, with bands for the 95 % intervals. The concept loss should "
+    "stay high, the loss on other text should fall back to the base model's line. A concept loss that falls means that "
+    "it comes back."
 )
 _QUIZ = (
     "The questions of the quiz, asked before the first step, after the last, and at the evaluations in between for "

@@ -74,7 +74,7 @@ def _choose_text(run: Run) -> dict[str, Any]:
         for name in ("dataset", "train_dataset_path", "val_dataset_path"):
             show_understood(found[name], split, column, reading)
     most = st.number_input(
-        "Texts at most", 0, None, section.max_train_texts or 0, key=f"texts {run.id}", help="0: all of them."
+        "Max texts", 0, None, section.max_train_texts or 0, key=f"texts {run.id}", help="0: all of them."
     )
     st.caption("Every text with a concept word is left out, and so is every sentence that is measured on.")
     filtered = run.status()["stages"].get("filter", {}).get("summary")
@@ -118,7 +118,7 @@ def _advanced(run: Run, section: RetrainingSection) -> dict[str, Any]:
             help="Pulls all weights a little towards zero at each step. 0.01 is usual.",
         ),
         "max_length": two.number_input(
-            "Tokens of a text at most", 2, 65536, section.max_length, key=f"length {run.id}", placeholder="automatic",
+            "Max tokens per text", 2, 65536, section.max_length, key=f"length {run.id}", placeholder="automatic",
             help="A longer text is read in pieces. A token is a word or a piece of one.",
         ),
         "keep_pruned": one.toggle(

@@ -62,7 +62,7 @@ def watch(run: Run) -> None:
             if st.session_state.get("stopping") == run.id:
                 st.caption("Stopping after the current step; what is finished is kept.")
             else:
-                st.caption("It goes on when this page is closed: come back by the link in the address bar.")
+                st.caption("It keeps running when this page is closed: come back by the link in the address bar.")
         if _after_cut(run, stage) and stage != "filter" and not queued:
             learning(run)
 

@@ -53,6 +53,10 @@ class Starter(ABC):
         """The GGUF file that `prepare` would have to dequantise first; None when nothing is to be written."""
         return None
 
+    def located(self) -> Path | None:
+        """The GGUF file that it is made of, where it is made of one and the file is here."""
+        return None
+
     def parameters(self) -> int | None:
         """Numbers in the model, from the headers of its files; None where it is not here."""
         folder, gguf = self.ready(), self.unprepared()
@@ -110,7 +114,7 @@ class PackagedStarter(Starter):
     origin: str
 
     def located(self) -> Path | None:
-        """The GGUF file of the installed distribution; the package itself is never imported (it wants others)."""
+        # The package itself is never imported: it wants others.
         try:
             path = Path(str(metadata.distribution(self.package).locate_file(self.file)))
         except metadata.PackageNotFoundError:
