@@ -101,7 +101,7 @@ def _numbers(run: Run, section: RetrainingSection) -> dict[str, Any]:
         ),
         "max_steps": int(two.number_input(
             "Max steps", 0, None, section.max_steps or 0, key=f"steps {run.id}",
-            help="So many steps at most, however long the text is; 0: as many as the epochs have.",
+            help="No more than so many steps, however long the text is; 0: as many as the epochs have.",
         )) or None,
         "batch_size": three.number_input(
             "Batch size", 1, 4096, section.batch_size, key=f"batch {run.id}",
