@@ -23,8 +23,8 @@ _MEANINGS = {
 }
 
 _SITES = (
-    "MLP neurons are the units inside a layer that each react to something of their own; attention heads fetch what "
-    "stands in other places of the text; residual dimensions are the numbers that are handed from layer to layer (one layer "
+    "MLP neurons are the units inside a layer that each react to something of their own; attention heads bring in what "
+    "other words of the text say; residual dimensions are the numbers that are handed from layer to layer (one layer "
     "more than there are, for what the first one is given)."
 )
 
