@@ -170,6 +170,9 @@ class RetrainingSection(Section):
     )
     concept_weight: float = Field(1.0, ge=0, le=1000, description="distill: weight of one of them; others have 1")
     measure_while_learning: bool = Field(True, description="measure a few sentences on the way, in 5 % of the time")
+    report_to: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
+        default_factory=list, description="where the training's numbers are sent as well; installed by you"
+    )
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")
 
 

@@ -68,6 +68,7 @@ METHODS: dict[str, Method] = {
             cost="minutes of training",
             needs=("filter",),
             section="retraining",
+            check=retrain.check,
             inputs=retrain.inputs,
             collective=True,
         ),

@@ -105,6 +105,9 @@ class TrainingJob(BaseModel):
             after the last step; None: none.
         quiz_chat, quiz_tokens: how they are put (evaluation.chat.Asking), and how long an answer may be.
         distillation: learn from a teacher; None: from the text itself.
+        report_to: trackers that transformers knows and that are sent the numbers too, by their own settings
+            (WANDB_PROJECT and the like); TensorBoard's files lie in `output_folder`/tensorboard unless
+            TENSORBOARD_LOGGING_DIR says otherwise.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
@@ -138,6 +141,7 @@ class TrainingJob(BaseModel):
     quiz_tokens: int = _number(24, 1, 4096, "1 to 4096 tokens")
     limit: int | None = _number(None, 1, _WHOLE, "1 or more texts")
     distillation: Distillation | None = None
+    report_to: tuple[str, ...] = Field((), strict=False)
 
     def __init__(self, **values: Any) -> None:
         """Check every value; a path may be a string or a Path.
