@@ -43,7 +43,7 @@ app = App(
 for place, name in enumerate(
     (
         "run resume evaluate audit benchmark label filter sentences questions config starter report sweep search "
-        "export import_run gguf rankers methods families smallworld"
+        "export import_run gguf push rankers methods families smallworld"
     ).split()
 ):
     command_name = name.partition("_")[0]  # a module cannot be called import
