@@ -10,7 +10,7 @@ from unlearning_core.activations.collect import Activations
 from unlearning_core.config.reading import load_config
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.errors import InputError
-from unlearning_core.neurons.method_ranks import ranks_by_method
+from unlearning_core.neurons.method_ranks import rankings_by_method
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.run import Run
@@ -27,9 +27,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_each_cheap_method_ranks_the_kept_statistics(run: Run) -> None:
     shape, own = (3, 48), run.ranking()
-    found = ranks_by_method(
-        own, Activations.load(run.ranking_folder(), run.config.neural_probing), np.ones(shape), run.config
-    )
+    kept = Activations.load(run.ranking_folder(), run.config.neural_probing)
+    rankings = rankings_by_method(own, kept, np.ones(shape), run.config)
+    found = {name: table.set_index(["layer", "index"])[["rank", "score"]] for name, table in rankings.items()}
     assert list(found) == [
         "activation_ratio", "wanda_difference", "probeless", "mean_difference", "mean_select", "random",
     ]  # fmt: skip
