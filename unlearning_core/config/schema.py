@@ -116,6 +116,13 @@ class NeuralProbingSection(Section):
     excluded_neurons: list[tuple[Literal["mlp", "head", "residual"], int, int]] = Field(
         default_factory=list, description='["mlp", 3, 17] is site, layer, index of a neuron that no cut touches'
     )
+    picked_neurons: list[tuple[Literal["mlp", "head", "residual"], int, int]] = Field(
+        default_factory=list, description='["mlp", 3, 17] is a neuron that is cut at any ratio, whatever its rank'
+    )
+    layer_ratios: dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict,
+        description='{"3": 0.02}: the share of layer 3, in place of what prune_ratio takes there',
+    )
     token_rows: TokenRowsSection = Field(default_factory=TokenRowsSection, description="reset beside the cut")
 
 

@@ -408,6 +408,9 @@ def config_digest(config: ExperimentConfig) -> str:
     values = config.model_dump(exclude={"output_dir", "proof"})
     if values["methods"] is None:  # as before there were any to choose
         del values["methods"]
+    for name in ("picked_neurons", "layer_ratios"):  # likewise
+        if not values["neural_probing"][name]:
+            del values["neural_probing"][name]
     return digest(values)
 
 
