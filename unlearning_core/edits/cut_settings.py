@@ -93,6 +93,20 @@ class CutSettings:
         candidates = self.candidates(ranking)
         return pd.concat([candidates, *of_others], ignore_index=True) if of_others else candidates
 
+    def layer_counts(self, ranking: pd.DataFrame, shapes: Shapes) -> pd.DataFrame:
+        """By layer of the ranking `free`, its neurons that may be cut, and `cut`, those that a share takes.
+
+        Neurons picked by hand are counted where a share takes them too.
+
+        Raises:
+            InputError: as `mask`.
+        """
+        candidates = self.candidates(ranking)
+        cut = self.of_candidates(candidates, shapes, self.ratio).neurons()
+        layers = pd.RangeIndex(int(ranking["layer"].max()) + 1, name="layer")
+        counts = {"free": candidates["layer"].value_counts(), "cut": cut["layer"].value_counts()}
+        return pd.DataFrame({name: found.reindex(layers, fill_value=0) for name, found in counts.items()})
+
     def follows_ratio(self, candidates: pd.DataFrame) -> pd.Series:
         """Bool, a row of `candidates` each: whether its layer has no share of its own."""
         return ~candidates["layer"].isin([layer for layer, _ in self.layer_ratios])
@@ -114,7 +128,7 @@ class CutSettings:
             InputError: a layer or a neuron is unknown, two settings contradict each other, or none is left.
         """
         self._check_layers(ranking)
-        self._check_picked(set(ranking["site"].unique()))
+        self.check_picked(set(ranking["site"].unique()))
         left = _without(self._outside_protected_layers(ranking), ranking, self.excluded_neurons)
         if left.empty and not ranking.empty:
             raise InputError("All ranked neurons are protected or excluded, so nothing can be cut. Free some of them.")
@@ -144,8 +158,12 @@ class CutSettings:
                 "Leave it out of one of them."
             )
 
-    def _check_picked(self, ranked: set[str]) -> None:
-        """Refuse what cannot both hold; layers are protected at the sites that were `ranked`."""
+    def check_picked(self, ranked: set[str]) -> None:
+        """Refuse neurons picked by hand that other settings keep; layers are protected at the sites that were `ranked`.
+
+        Raises:
+            InputError: there is one; names it.
+        """
         excluded, protected = set(self.excluded_neurons), set(self.protected_layers)
         for neuron in self.picked_neurons:
             site, layer, index = neuron

@@ -11,6 +11,7 @@ from pages.components.current_run import by_results
 from pages.components.model_cache import base_is_at_hand, base_model
 from pages.components.neurons import neuron_choice
 from pages.components.neurons.activation_text import LEGEND, badges, coloured
+from pages.components.neurons.hand_pick import offer_pick
 from pages.components.progress import flash, show_errors
 from unlearning_core.evaluation.ratio import Z95
 from unlearning_core.figures.distributions import activation_histogram
@@ -78,6 +79,7 @@ def _heading(run: Run, neuron: Neuron) -> None:
             again = "A cut that was kept before has to be kept again on the Prune page."
             flash(f"{name} may be cut again." if excluded else f"{name} will not be cut. {again}")
             st.rerun()
+    offer_pick(run, neuron, name, row)
     row.button("Close", icon=":material/close:", on_click=neuron_choice.choose_neuron, args=(None,), key="close neuron")
     if excluded:
         st.caption(":material/lock: This neuron is excluded from every cut.")

@@ -11,7 +11,7 @@ from unlearning_core.runs.run import Run
 
 RANGES = {"up to 1 %": (1.0, 0.01), "up to 10 %": (10.0, 0.1), "up to 100 %": (100.0, 1.0)}
 _MOST = 200
-_RATIO, _PER_LAYER, _PROTECT, _ROWS = "ratio", "per_layer", "protect", "rows"
+_RATIO, _PER_LAYER, _PROTECT, _ROWS, _SHARES = "ratio", "per_layer", "protect", "rows", "shares"
 """Names in the URL."""
 
 
@@ -55,11 +55,12 @@ def history(run: Run, layers: int) -> History:
         found[run.id] = History([kept])
         found[run.id].go(_from_url(kept, layers))
     past = found[run.id]
-    # Neurons are excluded and tokens switched off for everyone who looks at the run: no step here brings them back.
+    # Neurons are excluded or picked and tokens switched off for everyone who looks at the run: no step undoes that.
     past.steps = [
         replace(
             step,
             excluded_neurons=kept.excluded_neurons,
+            picked_neurons=kept.picked_neurons,
             token_rows=replace(kept.token_rows, strength=step.token_rows.strength),
         )
         for step in past.steps
@@ -67,9 +68,10 @@ def history(run: Run, layers: int) -> History:
     return past
 
 
-def choose_cut(run: Run, past: History) -> CutSettings:
+def choose_cut(run: Run, past: History, layers: int) -> CutSettings:
     """Slider, a field to type the ratio, range, token rows, undo and redo; returns the cut they show."""
     now = past.now
+    nothing_follows = len(now.layer_ratios) == layers
     scale = _range(run, past)
     top, step = RANGES[scale]
     slider, field = f"ratio {run.id} {scale}", f"typed ratio {run.id}"
@@ -78,17 +80,18 @@ def choose_cut(run: Run, past: History) -> CutSettings:
     def go(key: str) -> None:
         past.go(replace(past.now, ratio=round(st.session_state[key] / 100, 8)))
 
-    _show(slider, percent)
+    show_value(slider, percent)
     st.slider(
         "Neurons cut, % of those ranked", 0.0, top, step=step, format="%.3g %%", key=slider, on_change=go,
-        args=(slider,), help="The first neurons of the ranking: what they compute is lost.",
+        args=(slider,), help="The first neurons of the ranking: what they compute is lost.", disabled=nothing_follows,
     )  # fmt: skip
     _choose_range(run, past)
     row = st.container(horizontal=True, gap="small", vertical_alignment="bottom")
-    _show(field, percent)
+    show_value(field, percent)
     row.number_input(
-        "Or type the share, %", 0.0, 100.0, step=step, format="%.4g", key=field, on_change=go, args=(field,), width=150
-    )
+        "Or type the share, %", 0.0, 100.0, step=step, format="%.4g", key=field, on_change=go, args=(field,), width=150,
+        disabled=nothing_follows,
+    )  # fmt: skip
     for label, by in (("Undo", -1), ("Redo", 1)):
         row.button(
             label, key=f"{label} {run.id}", on_click=past.move, args=(by,),
@@ -141,7 +144,7 @@ def _choose_range(run: Run, past: History) -> None:
 
 def _choose_strength(run: Run, past: History) -> None:
     key = f"rows {run.id}"
-    _show(key, round(100 * past.now.token_rows.strength))
+    show_value(key, round(100 * past.now.token_rows.strength))
 
     def go() -> None:
         rows = replace(past.now.token_rows, strength=st.session_state[key] / 100)
@@ -157,22 +160,28 @@ def _choose_strength(run: Run, past: History) -> None:
 def choose_layers(run: Run, past: History, layers: int) -> None:
     """Whether every layer gives the same share, and which give nothing."""
     same, protect = f"per layer {run.id}", f"protect {run.id}"
-    _show(same, past.now.per_layer)
+    show_value(same, past.now.per_layer)
     st.toggle(
         "Same share in every layer", key=same, wrap=True,
         on_change=lambda: past.go(replace(past.now, per_layer=st.session_state[same])),
         help="Off: the ranking alone decides, so some layers lose more than others.",
     )  # fmt: skip
-    _show(protect, list(past.now.protected_layers))
+    show_value(protect, list(past.now.protected_layers))
     st.multiselect(
         "Protect layers", range(layers), key=protect, format_func=lambda layer: f"layer {layer}",
         placeholder="none: every layer may lose neurons",
-        on_change=lambda: past.go(replace(past.now, protected_layers=tuple(sorted(st.session_state[protect])))),
+        on_change=lambda: past.go(_protecting(past.now, st.session_state[protect])),
         help="Nothing is cut in these layers; the share is of the neurons in all others.",
     )  # fmt: skip
 
 
-def _show(key: str, value: object) -> None:
+def _protecting(cut: CutSettings, layers: list[int]) -> CutSettings:
+    """`cut` with these layers protected: they have no shares of their own any more."""
+    own = tuple(pair for pair in cut.layer_ratios if pair[0] not in layers)
+    return replace(cut, protected_layers=tuple(sorted(layers)), layer_ratios=own)
+
+
+def show_value(key: str, value: object) -> None:
     """Let the widget show `value`; one that shows it already is left alone, for it may be on its way to another."""
     if st.session_state.get(key) != value:
         st.session_state[key] = value
@@ -185,13 +194,27 @@ def _from_url(kept: CutSettings, layers: int) -> CutSettings:
         strength = float(found.get(_ROWS, kept.token_rows.strength))
         given = found.get(_PROTECT)
         protected = kept.protected_layers if given is None else tuple(int(n) for n in given.split("-") if n)
+        own = dict(kept.layer_ratios) if (shares := found.get(_SHARES)) is None else _read_shares(shares)
     except ValueError:
         return kept
     per_layer = found[_PER_LAYER] == "1" if _PER_LAYER in found else kept.per_layer
-    if not 0 <= ratio <= 1 or not 0 <= strength <= 1 or not all(0 <= layer < layers for layer in protected):
+    shares_hold = all(0 <= share <= 1 for share in (ratio, strength, *own.values()))
+    if not shares_hold or not all(0 <= layer < layers for layer in (*protected, *own)) or set(own) & set(protected):
         return kept
-    rows = replace(kept.token_rows, strength=strength)
-    return CutSettings(ratio, per_layer, tuple(sorted(set(protected))), kept.excluded_neurons, rows)
+    return replace(
+        kept,
+        ratio=ratio,
+        per_layer=per_layer,
+        protected_layers=tuple(sorted(set(protected))),
+        layer_ratios=tuple(sorted(own.items())),
+        token_rows=replace(kept.token_rows, strength=strength),
+    )
+
+
+def _read_shares(text: str) -> dict[int, float]:
+    """The layers' own shares from a URL, "3:0.02,7:0"; raises ValueError where it is no such list."""
+    pairs = [pair.split(":") for pair in text.split(",") if pair]
+    return {int(layer): float(share) for layer, share in pairs}
 
 
 def _to_url(cut: CutSettings) -> None:
@@ -200,6 +223,7 @@ def _to_url(cut: CutSettings) -> None:
         _PER_LAYER: str(int(cut.per_layer)),
         _PROTECT: "-".join(map(str, cut.protected_layers)),
         _ROWS: f"{cut.token_rows.strength:.8g}",
+        _SHARES: ",".join(f"{layer}:{share:.8g}" for layer, share in cut.layer_ratios),
     }
     if any(st.query_params.get(name) != value for name, value in values.items()):
         st.query_params.update(values)
