@@ -24,7 +24,7 @@ from pages.components.prune.cut_preview import (
 from pages.components.prune.cut_settings import choose_cut, choose_layers, go_to_suggested, history
 from pages.components.prune.cut_sources import find_smallest, recipes
 from pages.components.prune.keep_cut import keep_shown
-from pages.components.prune.layer_shares import choose_shares, say_own_shares
+from pages.components.prune.layer_shares import choose_shares
 from pages.components.prune.picked import pick_by_hand
 from pages.components.prune.prompt_choice import choose_prompts
 from pages.components.prune.token_rows import rows_of_cut, size_of_rows, token_list
@@ -101,14 +101,13 @@ def preview(run: Run) -> None:
         controls = screen.container(width=_CONTROLS, gap="small")
         with controls:
             cut = choose_cut(run, past, layers)
-            say_own_shares(run, past, layers)
-            pick_by_hand(run, cut, ranking, loaded.map.shapes)
             mask = mask_of(cut, ranking, loaded.map.shapes)
             rows, tokens = rows_of_cut(run, loaded, cut.token_rows)
             numbers = st.container(gap="small")
             sizes = st.columns(2)
             size_of_cut(ranking, mask, rows, sizes[0])
             size_of_rows(tokens, sizes[1])
+            pick_by_hand(run, cut, ranking, loaded.map.shapes)
         edit = Edit(mask, rows)
         tabs = dict(zip(TABS, screen.tabs(TABS, height=_HEIGHT, key=f"shown {run.id}", on_change="rerun"), strict=True))
         # Words and numbers first: drawing pictures takes as long as both. A tab that is closed costs nothing.

@@ -41,7 +41,7 @@ def taken(run: Run, ratio: float, own: dict[int, float]) -> np.ndarray:
 
 
 def share_of(app: AppTest, layer: int) -> object:
-    return next(field for field in app.number_input if field.label in (f"Layer {layer}", f"Layer {layer} · own"))
+    return next(field for field in app.number_input if field.label in (f"Layer {layer}, %", f"Layer {layer}, % · own"))
 
 
 def test_a_neuron_is_picked_on_its_card_cut_on_prune_and_taken_off_again(open_page: OpenPage, new_run: NewRun) -> None:
@@ -135,6 +135,7 @@ def test_each_layer_begins_with_what_the_slider_takes_there_and_keeps_what_it_is
     again.query_params.update(url)
     again.switch_page("pages/prune.py").run()
     assert neurons(fine(again)) == expected.sum()
+    show_tab(again, "Layers")
     fine(button(again, "Let all follow the slider").click().run())
     assert neurons(again) == taken(run, 0.2, {}).sum()
 
@@ -146,7 +147,7 @@ def test_with_a_share_in_every_layer_the_slider_is_out_of_force_and_a_layer_can_
     app = show_tab(open_page("prune", run), "Layers")
     assert labelled(app.slider, SLIDER).disabled
     assert neurons(app) == 12 + 6
-    assert any("Every layer has a share of its own" in caption.value for caption in app.caption)
+    assert any("No layer follows the slider" in caption.value for caption in app.caption)
     fine(show_tab(app, "Curves"))
     assert any("no share of the whole" in info.value for info in app.info)
     fine(show_tab(app, "Layers"))
@@ -178,7 +179,7 @@ def test_a_recipe_brings_back_what_was_chosen_by_hand(open_page: OpenPage, new_r
     save_named(run, "mine", run.recipe())
     app = open_page("prune", run)
     labelled(app.text_area, LIST).set_value("").run()
-    button(app, "Let all follow the slider").click().run()
+    button(show_tab(app, "Layers"), "Let all follow the slider").click().run()
     assert neurons(app) == taken(run, 0.05, {}).sum()
     fine(button(show_tab(app, "Recipes"), "Load the recipe").click().run())
     expected = taken(run, 0.05, {1: 0.25})

@@ -85,6 +85,11 @@ def choose_cut(run: Run, past: History, layers: int) -> CutSettings:
         "Neurons cut, % of those ranked", 0.0, top, step=step, format="%.3g %%", key=slider, on_change=go,
         args=(slider,), help="The first neurons of the ranking: what they compute is lost.", disabled=nothing_follows,
     )  # fmt: skip
+    if own := now.layer_ratios:
+        some = (
+            f"Layer {own[0][0]} has a share of its own" if len(own) == 1 else f"{len(own)} layers have their own shares"
+        )
+        st.caption(f"{'No layer follows the slider' if nothing_follows else some} (tab Layers).")
     _choose_range(run, past)
     row = st.container(horizontal=True, gap="small", vertical_alignment="bottom")
     show_value(field, percent)

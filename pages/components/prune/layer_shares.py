@@ -11,29 +11,9 @@ from unlearning_core.edits.mask import Shapes
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
 
-_IN_A_ROW = 4
+_IN_A_ROW = 3
 _DIGITS = 6
 """Decimals of a share in per cent."""
-
-
-def say_own_shares(run: Run, past: History, layers: int) -> None:
-    """Beside the slider: which layers do not follow it, and a way back."""
-    own = past.now.layer_ratios
-    if not own:
-        return
-    if len(own) == layers:
-        said = "Every layer has a share of its own (tab Layers): the slider moves none."
-    else:
-        names = ", ".join(str(layer) for layer, _ in own)
-        said = f"Layer{'' if len(own) == 1 else 's'} {names} {'has a share' if len(own) == 1 else 'have shares'} of "
-        said += (
-            f"{'its' if len(own) == 1 else 'their'} own (tab Layers); the slider moves the other {layers - len(own)}."
-        )
-    st.caption(f":material/layers: {said}")
-    st.button(
-        "Let all follow the slider", key=f"one share {run.id}", type="tertiary", icon=":material/restart_alt:",
-        on_click=past.go, args=(replace(past.now, layer_ratios=()),),
-    )  # fmt: skip
 
 
 def choose_shares(run: Run, past: History, ranking: pd.DataFrame, shapes: Shapes) -> None:
@@ -43,47 +23,51 @@ def choose_shares(run: Run, past: History, ranking: pd.DataFrame, shapes: Shapes
         own, counts = dict(cut.layer_ratios), cut.layer_counts(ranking, shapes)
     except InputError:  # nothing may be cut, and the page says why
         return
-    st.markdown(
-        "**Share of each layer, %**",
-        help="What the slider takes there, until you change it: then the layer keeps the share that you gave, and the "
-        "slider moves the others only, which lose what they lost before. + and − cut one neuron more or less.",
-    )
+    opened = st.session_state.setdefault(f"shares open {run.id}", bool(own))
+    with st.expander("A share of its own for each layer", icon=":material/tune:", expanded=opened):
+        st.caption(
+            "Each shows what the slider takes there. One that you change keeps its share, and the slider moves the "
+            "others only, which lose what they lost before. + and − cut one neuron more or less."
+        )
+        for first in range(0, len(counts), _IN_A_ROW):
+            columns = st.columns(_IN_A_ROW)
+            for column, (layer, row) in zip(columns, counts.iloc[first : first + _IN_A_ROW].iterrows(), strict=False):
+                with column:
+                    _share(run, past, int(str(layer)), int(row["cut"]), int(row["free"]))
+        if own:
+            _give_back(run, past)
 
-    def go(layer: int, key: str) -> None:
+
+def _share(run: Run, past: History, layer: int, cut: int, free: int) -> None:
+    """The field of one layer, of which `cut` of `free` neurons are cut."""
+    key, own = f"share {run.id} {layer}", dict(past.now.layer_ratios).get(layer)
+
+    def go() -> None:
         shares = dict(past.now.layer_ratios) | {layer: round(st.session_state[key] / 100, _DIGITS + 2)}
         past.go(replace(past.now, layer_ratios=tuple(sorted(shares.items()))))
 
-    for first in range(0, len(counts), _IN_A_ROW):
-        for column, (layer, row) in zip(
-            st.columns(_IN_A_ROW), counts.iloc[first : first + _IN_A_ROW].iterrows(), strict=False
-        ):
-            key = f"share {run.id} {layer}"
-            percent = _percent(int(row["cut"]), int(row["free"]), own.get(int(layer)))
-            if round(st.session_state.get(key, -1.0), _DIGITS) != percent:  # + and − add fractions without an end
-                st.session_state[key] = percent
-            column.number_input(
-                f"Layer {layer}{' · own' if layer in own else ''}", 0.0, 100.0, step=_one(int(row["free"])),
-                format="%.4g", key=key, on_change=go, args=(int(layer), key), disabled=not row["free"],
-                help=f"{row['cut']:,} of {row['free']:,} neurons.",
-            )  # fmt: skip
-    kept = f"own shares {run.id}"
-    if own:
-        show_value(kept, list(own))
-        st.multiselect(
-            "Layers with a share of their own", list(own), key=kept, format_func=lambda layer: f"layer {layer}",
-            on_change=lambda: past.go(_only(past.now, st.session_state[kept])), help="One that is taken out follows "
-            "the slider again.",
-        )  # fmt: skip
+    percent = round(100 * (own if own is not None else cut / max(free, 1)), _DIGITS)
+    if round(st.session_state.get(key, -1.0), _DIGITS) != percent:  # + and − add fractions without an end
+        st.session_state[key] = percent
+    st.number_input(
+        f"Layer {layer}, %{'' if own is None else ' · own'}", 0.0, 100.0, step=100 / max(free, 1), format="%.4g",
+        key=key, on_change=go, disabled=not free, help=f"{cut:,} of {free:,} neurons.",
+    )  # fmt: skip
 
 
-def _percent(cut: int, free: int, own: float | None) -> float:
-    """What the field of a layer shows: its own share as it was given, else what is cut there."""
-    return round(100 * (own if own is not None else cut / max(free, 1)), _DIGITS)
-
-
-def _one(free: int) -> float:
-    """One neuron of a layer, in per cent of those that may be cut."""
-    return 100 / max(free, 1)
+def _give_back(run: Run, past: History) -> None:
+    """Which layers have shares of their own, each to be given back to the slider, and all at once."""
+    own, key = [layer for layer, _ in past.now.layer_ratios], f"own shares {run.id}"
+    show_value(key, own)
+    st.multiselect(
+        "Layers with a share of their own", own, key=key, format_func=lambda layer: f"layer {layer}",
+        on_change=lambda: past.go(_only(past.now, st.session_state[key])),
+        help="One that is taken out follows the slider again.",
+    )  # fmt: skip
+    st.button(
+        "Let all follow the slider", key=f"one share {run.id}", icon=":material/restart_alt:",
+        on_click=past.go, args=(replace(past.now, layer_ratios=()),),
+    )  # fmt: skip
 
 
 def _only(cut: CutSettings, layers: list[int]) -> CutSettings:
