@@ -55,7 +55,7 @@ def test_a_neuron_is_picked_on_its_card_cut_on_prune_and_taken_off_again(open_pa
     assert neurons(prune) == round(0.05 * 144) + 1
     fine(labelled(prune.slider, SLIDER).set_value(0.0).run())
     assert neurons(prune) == 1
-    fine(button(app, "Do not pick it").click().run())
+    fine(button(app, "Take it off the list").click().run())
     assert run.config.neural_probing.picked_neurons == []
 
 

@@ -32,15 +32,14 @@ def offer_pick(run: Run, neuron: Neuron, name: str, place: DeltaGenerator) -> No
     picked, excluded = picked_neurons(run), run.config.neural_probing.excluded_neurons
     on = neuron in picked
     if place.button(
-        "Do not pick it" if on else "Cut it too", disabled=neuron.key in excluded and not on, key="pick neuron",
+        "Take it off the list" if on else "Cut it too", disabled=neuron.key in excluded and not on, key="pick neuron",
         icon=":material/remove_done:" if on else ":material/content_cut:",
         help="A neuron that is cut too is part of every cut of this run, beside the share that the slider of the "
         "Prune page takes. The whole list stands there.",
     ):  # fmt: skip
         with show_errors():
             set_picked(run, [other for other in picked if other != neuron] if on else [*picked, neuron])
-            again = "Keep the cut on the Prune page: what was kept before is without this change."
-            flash(f"{name} is off the list. {again}" if on else f"{name} is cut beside the share. {again}")
+            flash(f"{name} is {'off the list' if on else 'cut too'}. Keep the cut again on Prune.")
             st.rerun()
     if on:
         st.caption(":material/content_cut: This neuron was picked by hand: every cut takes it.")
