@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics
+from pages.components.demo.guide import offers_to_keep
 from pages.components.field_names import in_page_words
 from pages.components.frame import show
 from pages.components.marked_text import escaped
@@ -58,7 +59,7 @@ def main() -> None:
     run = run_beyond(NEURONS)
     if run is None:
         return
-    pressed = head.button(
+    pressed = not offers_to_keep(run) and head.button(
         "Keep this cut", type="primary", icon=":material/content_cut:",
         help="Writes the recipe and the pruned model, and measures base and pruned on all held-out text.",
     )  # fmt: skip

@@ -45,6 +45,12 @@ def is_guided(run: Run | None) -> bool:
     return run is not None and run.note("guide") is not None
 
 
+def offers_to_keep(run: Run) -> bool:
+    """Whether the box on Prune has a button that keeps the cut: the page then needs none of its own."""
+    at_work = proof.is_running(run) or background.is_running(run)
+    return is_guided(run) and not at_work and not _step_done(run, PRUNE)
+
+
 def guide(run: Run | None, title: str) -> None:
     """The box, on a page of the demo and for a guided run."""
     if run is None or title not in STEPS or not is_guided(run):
@@ -126,7 +132,10 @@ def _offer_work(run: Run, page: Page, step: Step) -> None:
     other = shown_instead(run) if page is PRUNE and is_done(run, page) else None
     if other is not None:
         shown, kept = other
-        st.info(f"The slider shows {100 * shown.ratio:.3g} %; the cut that is kept is {100 * kept.ratio:.3g} %.")
+        if shown.ratio != kept.ratio:
+            st.info(f"The slider shows {100 * shown.ratio:.3g} %; the cut that is kept is {100 * kept.ratio:.3g} %.")
+        else:
+            st.info("The cut on screen is another than the one that is kept.")
     st.caption(_how_long(run, page))
     button = _named(run, step.button)
     if not st.button(button, key="guide do", type="primary", icon=page.icon):
