@@ -7,9 +7,8 @@ import streamlit as st
 
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics
 from pages.components.demo.guide import offers_to_keep
-from pages.components.field_names import in_page_words
+from pages.components.field_names import told
 from pages.components.frame import show
-from pages.components.marked_text import escaped
 from pages.components.model_cache import base_is_at_hand, base_model
 from pages.components.model_download import download_model
 from pages.components.navigation import NEURONS, PRUNE, is_done, link_to_next, run_beyond
@@ -148,7 +147,7 @@ def mask_of(cut: CutSettings, ranking: "pd.DataFrame", shapes: Shapes) -> Mask:
     try:
         return cut.mask(ranking, shapes)
     except InputError as error:
-        st.warning(escaped(in_page_words(str(error))))
+        st.warning(told(str(error)))
         return Mask.full({site: shapes[site] for site in ranking["site"].unique()})
 
 

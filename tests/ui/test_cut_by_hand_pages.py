@@ -164,6 +164,18 @@ def test_a_layer_that_is_protected_has_no_share_of_its_own(open_page: OpenPage, 
     assert neurons(app) == round(0.05 * 96)
 
 
+def test_protecting_the_layer_of_a_picked_neuron_is_told_in_words_of_the_page(
+    open_page: OpenPage, new_run: NewRun
+) -> None:
+    run = new_run("rank", neural_probing={"picked_neurons": [["mlp", 1, 7]]})
+    app = show_tab(open_page("prune", run), "Layers")
+    fine(labelled(app.multiselect, "Protect layers").set_value([1]).run())
+    (warning,) = app.warning
+    said = warning.value.replace("\\", "")
+    assert "“picked neurons” names mlp layer 1 neuron 7, and “protected layers” says that nothing is cut" in said
+    assert neurons(app) == 0
+
+
 @pytest.mark.parametrize("shares", ["9:0.1", "1:7", "1", "one:0.1"])
 def test_shares_in_a_url_that_make_no_sense_are_not_believed(open_page: OpenPage, new_run: NewRun, shares: str) -> None:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)

@@ -8,6 +8,7 @@ import streamlit as st
 from pages.components.current_run import close_run
 from pages.components.demo.quiz_card import ask_now, asked_quiz, show_quiz, subject_titles
 from pages.components.demo.texts import STEPS, Step
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.navigation import (
     COMPARE,
@@ -128,7 +129,7 @@ def _offer_work(run: Run, page: Page, step: Step) -> None:
     """How long the step takes, and the button that begins it."""
     status = run.status()
     if status["state"] == "failed":
-        st.warning(escaped(status["message"]))
+        st.warning(told(status["message"]))
     other = shown_instead(run) if page is PRUNE and is_done(run, page) else None
     if other is not None:
         shown, kept = other

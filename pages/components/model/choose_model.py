@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.components.current_run import current_run, runs_root, show_run
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.model.model_card import choose_well_known, starter_caption
 from pages.components.new_run import start_run
@@ -95,7 +96,7 @@ def _starter(dtype: str, which: str) -> str:
         key=f"starter {which}",
     )  # fmt: skip
     if reason := starters[name].unavailable():
-        st.warning(escaped(reason))
+        st.warning(told(reason))
         return ""
     return name
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.rows import metric_row
 from unlearning_core.models.devices import available, bytes_needed, fits
@@ -40,7 +41,7 @@ def facts(info: dict[str, Any]) -> None:
     rest += [f"revision {info['revision'][:12]}"] if info.get("revision") else []
     st.caption(escaped(", ".join(rest)))
     for note in info.get("notes") or ():
-        st.info(escaped(note))
+        st.info(told(note))
 
 
 def _neurons(site: str, experts: dict[str, int] | None) -> str:

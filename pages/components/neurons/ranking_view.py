@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.components.marked_text import escaped
+from pages.components.field_names import told
 from pages.components.neurons.neuron_card import show_card
 from pages.components.neurons.neuron_choice import choose_neuron, chosen_neuron, excluded_neurons, pinned_neurons
 from pages.components.progress import show_errors
@@ -124,7 +124,7 @@ def _search(ranking: pd.DataFrame, marks: Mapping[str, list[Neuron]]) -> pd.Data
             protected={"protected": True, "not protected": False}.get(show),
         )  # fmt: skip
     except InputError as error:
-        st.warning(escaped(str(error)))
+        st.warning(told(str(error)))
         return ranking.iloc[:0]
 
 

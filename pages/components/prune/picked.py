@@ -5,8 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from pages.components.field_names import in_page_words
-from pages.components.marked_text import escaped
+from pages.components.field_names import told
 from pages.components.neurons.hand_pick import picked_neurons, set_picked
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Shapes
@@ -29,17 +28,17 @@ def pick_by_hand(run: Run, cut: CutSettings, ranking: pd.DataFrame, shapes: Shap
             replace(cut, picked_neurons=tuple(neuron.key for neuron in neurons)).check_picked({site})
             set_picked(run, neurons)
         except InputError as error:
-            st.session_state[wrong] = in_page_words(str(error))
+            st.session_state[wrong] = str(error)
 
     with st.popover(label, icon=":material/touch_app:", key=f"picked list {run.id}", width="stretch"):
-        told = st.session_state.get(wrong)
+        problem = st.session_state.get(wrong)
         listed = write_neurons(picked, site)
-        if not told and st.session_state.get(key) != listed:
+        if not problem and st.session_state.get(key) != listed:
             st.session_state[key] = listed
         st.text_area(
             "Cut these too, one a line", key=key, height=150, on_change=typed, placeholder="3.17\n3.100-105",
             help="Layer and neuron, counted from 0: 3.17 is neuron 17 of layer 3. They are cut beside the share, also "
             "at a share of 0, and are kept with the run. The card on the Neurons page has a button for one neuron.",
         )  # fmt: skip
-        if told:
-            st.error(escaped(told), icon=":material/error:")
+        if problem:
+            st.error(told(problem), icon=":material/error:")
