@@ -14,7 +14,8 @@ _GOOD: list[dict[str, Any]] = [
     {"neural_probing.protected_layers": [0]}, {"neural_probing.excluded_neurons": [["mlp", 0, 3]]},
     {"neural_probing.picked_neurons": [["head", 0, 1]]}, {"neural_probing.layer_ratios": {"0": 0.5, "1": 0}},
     {"retraining.max_steps": 3}, {"retraining.enabled": False}, {"methods": ["prune"]}, {"search.forget": 1.0},
-    {"generation.temperature": 0}, {"test_prompts": ["Eine Katze"]}, {"base_model.dtype": "bfloat16"},
+    {"generation.temperature": 0}, {"test_prompts": ["Eine Katze"]}, {"test_prompts": []},
+    {"base_model.dtype": "bfloat16"},
     {"base_model.model_type": "llama"}, {"neural_probing.concept_definition": ["chair"]},
     {"_comment": "seed configs have some"},
 ]  # fmt: skip
@@ -38,7 +39,7 @@ _BAD: list[dict[str, Any]] = [
     {"neural_probing.picked_neurons": [["mlp", 0, -1]]}, {"neural_probing.layer_ratios": {"0": 1.5}},
     {"neural_probing.layer_ratios": {"99": 0.1}}, {"neural_probing.layer_ratios": {"0": 1e-7}},
     {"neural_probing.held_out": 1}, {"neural_probing.max_concept_sentences": 0},
-    {"neural_probing.prune_ratoi": 0.1}, {"test_prompts": []}, {"test_prompts": [""]}, {"test_prompts": "Anna"},
+    {"neural_probing.prune_ratoi": 0.1}, {"test_prompts": [""]}, {"test_prompts": "Anna"},
     {"test_prompts": ["Anna", " \n"]}, {"test_prompts": ["a chair " * 2000]}, {"test_prompts": [1]},
     {"generation.samples": 0}, {"generation.top_p": 0}, {"generation.temperature": -1},
     {"generation.max_new_tokens": 0}, {"generation.seed": -1}, {"seed": 2**40}, {"seed": "x"},

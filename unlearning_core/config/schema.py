@@ -310,13 +310,8 @@ class ExperimentConfig(Section):
     proof: ProofSection = Field(default_factory=ProofSection)
     generation: GenerationSection = Field(default_factory=GenerationSection)
     test_prompts: list[str] = Field(
-        default_factory=lambda: [
-            "Paris is the capital city of",
-            "I'm tired, I need to rest on this",
-            "Q: What is a chair? A:",
-            "Q: What is a uuisen? A:",
-        ],
-        description="continued by the base, the pruned and the retrained model",
+        default_factory=list,
+        description="continued by the base and every other model; none: beginnings of the concept's own sentences",
     )
     output_dir: str = Field("runs", description="where run folders are made")
     seed: int = Field(0, ge=0, lt=2**32, description="of splits, samples and training")

@@ -81,7 +81,7 @@ def check_settings(context: "RunContext", pending: Collection[str]) -> dict[str,
             raise InputError(NO_TEXT)
     if "push" in kinds:
         check_push(config)
-    if kinds & {"measure", "distance"}:
+    if kinds & {"measure", "distance"} and config.test_prompts:  # without any they follow the concept
         check_prompts(config.test_prompts)
     if "questions" in kinds:
         check_questions(config, context.source)
