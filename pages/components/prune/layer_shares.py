@@ -5,15 +5,14 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from pages.components.prune.cut_settings import History, show_value
+from pages.components.prune.cut_settings import History
+from pages.components.prune.mirrored import mirrored
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Shapes
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
 
 _IN_A_ROW = 3
-_DIGITS = 6
-"""Decimals of a share in per cent."""
 
 
 def choose_shares(run: Run, past: History, ranking: pd.DataFrame, shapes: Shapes) -> None:
@@ -40,29 +39,26 @@ def choose_shares(run: Run, past: History, ranking: pd.DataFrame, shapes: Shapes
 
 def _share(run: Run, past: History, layer: int, cut: int, free: int) -> None:
     """The field of one layer, of which `cut` of `free` neurons are cut."""
-    key, own = f"share {run.id} {layer}", dict(past.now.layer_ratios).get(layer)
+    own = dict(past.now.layer_ratios).get(layer)
 
-    def go() -> None:
-        shares = dict(past.now.layer_ratios) | {layer: round(st.session_state[key] / 100, _DIGITS + 2)}
+    def go(value: float) -> None:
+        shares = dict(past.now.layer_ratios) | {layer: round(value / 100, 8)}
         past.go(replace(past.now, layer_ratios=tuple(sorted(shares.items()))))
 
-    percent = round(100 * (own if own is not None else cut / max(free, 1)), _DIGITS)
-    if round(st.session_state.get(key, -1.0), _DIGITS) != percent:  # + and − add fractions without an end
-        st.session_state[key] = percent
+    percent = round(100 * (own if own is not None else cut / max(free, 1)), 6)
     st.number_input(
         f"Layer {layer}, %{'' if own is None else ' · own'}", 0.0, 100.0, step=100 / max(free, 1), format="%.4g",
-        key=key, on_change=go, disabled=not free, help=f"{cut:,} of {free:,} neurons.",
+        disabled=not free, help=f"{cut:,} of {free:,} neurons.", **mirrored(f"share {run.id} {layer}", percent, go),
     )  # fmt: skip
 
 
 def _give_back(run: Run, past: History) -> None:
     """Which layers have shares of their own, each to be given back to the slider, and all at once."""
-    own, key = [layer for layer, _ in past.now.layer_ratios], f"own shares {run.id}"
-    show_value(key, own)
+    own = [layer for layer, _ in past.now.layer_ratios]
     st.multiselect(
-        "Layers with a share of their own", own, key=key, format_func=lambda layer: f"layer {layer}",
-        on_change=lambda: past.go(_only(past.now, st.session_state[key])),
+        "Layers with a share of their own", own, format_func=lambda layer: f"layer {layer}",
         help="One that is taken out follows the slider again.",
+        **mirrored(f"own shares {run.id}", own, lambda some: past.go(_only(past.now, some))),
     )  # fmt: skip
     st.button(
         "Let all follow the slider", key=f"one share {run.id}", icon=":material/restart_alt:",
