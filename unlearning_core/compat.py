@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -26,21 +27,34 @@ def make_transformers_bars_with(make: MakeBar) -> None:
 
 
 _BUILDING = threading.RLock()
+_waiting: ContextVar[Callable[[], object]] = ContextVar("_waiting", default=lambda: None)
 
 
 @contextmanager
-def building_a_model(waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
+def while_waiting(say: Callable[[], object]) -> Iterator[None]:
+    """While this is open, `say` is called again and again while this thread waits in `building_a_model`.
+
+    Args:
+        say: may raise Stopped, which ends the wait.
+    """
+    token = _waiting.set(say)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+
+
+@contextmanager
+def building_a_model() -> Iterator[None]:
     """Inside the `with` no other thread builds a model.
 
     transformers replaces methods of its classes and of torch while it builds one, and puts them back afterwards
     (transformers 5.23: `initialization.no_tie_weights` and its like). Of two threads at once, each puts back what it
     found, so that one's replacement stays for good: every model loaded later would have an untied, random head.
-
-    Args:
-        waiting: called again and again while another thread builds one; may raise Stopped.
+    `while_waiting` sets who hears of the wait.
     """
     while not _BUILDING.acquire(timeout=0.2):
-        waiting()
+        _waiting.get()()
     try:
         yield
     finally:

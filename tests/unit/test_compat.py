@@ -10,6 +10,8 @@ import pytest
 from transformers import PreTrainedModel
 
 from tests.tiny_models import save_tiny
+from unlearning_core.compat import building_a_model
+from unlearning_core.errors import Stopped
 from unlearning_core.models.loading import load_model
 from unlearning_core.models.loading_bars import reporting
 from unlearning_core.progress import Progress
@@ -53,6 +55,25 @@ def test_two_visitors_who_load_at_once_each_hear_of_their_own_model(tmp_path: Pa
     assert sum(report.task == waited for reports in heard.values() for report in reports) >= 1
     # What transformers replaces while it loads is its own again: two at once would have left a replacement.
     assert PreTrainedModel.tie_weights is own
+
+
+def test_who_waits_for_another_model_hears_it_at_once_and_may_stop(tmp_path: Path) -> None:
+    folder, heard, ended = str(save_tiny("llama", tmp_path / "one")), [], []
+
+    def stop(report: Progress) -> None:
+        heard.append(report.task)
+        raise Stopped("enough")
+
+    def visit() -> None:
+        with pytest.raises(Stopped):
+            load_model(folder, device="cpu", progress=stop)
+        ended.append(True)
+
+    with building_a_model():
+        visitor = threading.Thread(target=visit)
+        visitor.start()
+        visitor.join(120)
+        assert (heard, ended) == (["waiting for another model that is being loaded"], [True])
 
 
 def test_a_thread_that_does_not_listen_keeps_the_usual_bars(capfd: pytest.CaptureFixture[str]) -> None:

@@ -93,12 +93,14 @@ def make_cut(given: MethodInput, cut: CutSettings, mask_of: Callable[[pd.DataFra
         mask_of: gives the neurons that are kept, from the run's ranking and the model's shapes.
     """
     from unlearning_core.edits.row_weights import held_rows, rows_undone
+    from unlearning_core.edits.standalone import write_standalone
     from unlearning_core.edits.weights import bake, survivors
 
     loaded, ranking = given.load(), given.ranking()
     mask = mask_of(ranking, loaded.map.shapes)
     rows, said = _token_rows(given, cut.token_rows, loaded)
     given.new_recipe(mask, cut, rows).save(given.folder / "recipe")
+    write_standalone(given.folder / "recipe", loaded.model, mask, loaded.map)
     bake(loaded.model, mask, loaded.map, rows)
     edits = held_rows(loaded.model, rows) if rows is not None else []
     given.save(loaded)

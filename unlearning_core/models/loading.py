@@ -79,19 +79,17 @@ def load_model(
     chosen = choose_device(device)
     form = choose_dtype(dtype, chosen)
     started = time.monotonic()
-    folder = local_folder(
-        source, revision=revision, allow_pickle=allow_pickle, extra_tokens=extra_tokens, progress=progress
-    )
-    commit = commit_of(resolve(source).name, revision) if resolve(source).kind == "hub" else None
-    info = inspect_folder(source, folder, chosen, form, revision=commit)
-    weights = weights_of(folder, allow_pickle=allow_pickle)
-    check_fits(source, info.bytes_in_memory, chosen, f"as {form}")
-    tokenizer = read_tokenizer(folder)
-    waiting = Progress("waiting for another model that is being loaded", 0)
+    # From the start: the checks build the model without its weights, and may have to wait for another one too.
     with reporting(f"loading {source}", progress):
-        model, notes = read_model(
-            AutoModelForCausalLM, folder, weights, device=chosen, dtype=form, waiting=lambda: progress(waiting)
+        folder = local_folder(
+            source, revision=revision, allow_pickle=allow_pickle, extra_tokens=extra_tokens, progress=progress
         )
+        commit = commit_of(resolve(source).name, revision) if resolve(source).kind == "hub" else None
+        info = inspect_folder(source, folder, chosen, form, revision=commit)
+        weights = weights_of(folder, allow_pickle=allow_pickle)
+        check_fits(source, info.bytes_in_memory, chosen, f"as {form}")
+        tokenizer = read_tokenizer(folder)
+        model, notes = read_model(AutoModelForCausalLM, folder, weights, device=chosen, dtype=form)
     empty = _check_finite(source, model, form, progress)
     if empty and not getattr(model.config, ZEROED, False) and not may_be_cut:
         raise InputError(

@@ -6,8 +6,10 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
-from unlearning_core.compat import make_transformers_bars_with
+from unlearning_core.compat import make_transformers_bars_with, while_waiting
 from unlearning_core.progress import Progress, ProgressCallback
+
+_WAITING = Progress("waiting for another model that is being loaded", 0)
 
 _listener: ContextVar[tuple[str, ProgressCallback] | None] = ContextVar("_listener", default=None)
 
@@ -16,12 +18,15 @@ _listener: ContextVar[tuple[str, ProgressCallback] | None] = ContextVar("_listen
 def reporting(task: str, progress: ProgressCallback) -> Iterator[None]:
     """While this is open, loops over tensors in this thread report to `progress` under the name `task`.
 
+    So does a wait for another thread that builds a model, under a name of its own.
+
     The listener is a variable of the thread's context: other threads keep their own, or the usual bars.
     """
     _install()
     token = _listener.set((task, progress))
     try:
-        yield
+        with while_waiting(lambda: progress(_WAITING)):
+            yield
     finally:
         _listener.reset(token)
 

@@ -1,6 +1,5 @@
 """Weights into memory: transformers reads them, and nothing that it leaves out or makes up goes unseen."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ def read_model(
     *,
     device: str = "cpu",
     dtype: str = "auto",
-    waiting: Callable[[], object] = lambda: None,
     **options: Any,
 ) -> "tuple[PreTrainedModel, tuple[str, ...]]":
     """The model of `folder` in eval mode, whole and right, and what to tell a person of what was not read.
@@ -31,7 +29,6 @@ def read_model(
         weights: of the folder.
         device: cpu, cuda, cuda:0, mps.
         dtype: auto (as the file has it), float32, bfloat16, float16.
-        waiting: called again and again while another thread loads a model; may raise Stopped.
         options: more of what `from_pretrained` takes.
 
     Raises:
@@ -41,7 +38,7 @@ def read_model(
     import torch
 
     try:
-        with building_a_model(waiting), watching_loaded_keys() as keys:
+        with building_a_model(), watching_loaded_keys() as keys:
             model, report = kind.from_pretrained(
                 folder,
                 config=options.pop("config", None) or read_config(folder),

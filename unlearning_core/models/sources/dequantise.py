@@ -79,8 +79,8 @@ def _convert(file: Path, given: Path, header: GgufHeader, folder: Path, progress
         for key in special_ids_beyond(config.to_dict(), rows_of(config)):
             setattr(config, key, None)  # a family's default for an id that the file does not name
         # A second loop hands the arrays to the model at once; it would start the same bar again.
-        told = reporting(f"dequantising {name}", lambda report: progress(report) if report.unit == "bytes" else None)
-        with building_a_model(), told, watching_loaded_keys() as keys:
+        told = reporting(f"dequantising {name}", lambda report: progress(report) if report.unit != "tensors" else None)
+        with told, building_a_model(), watching_loaded_keys() as keys:
             model, report = AutoModelForCausalLM.from_pretrained(
                 where,
                 config=config,
