@@ -97,10 +97,9 @@ def walk(page: Page, pictures: Path, percent: int) -> None:
 
 
 def load(page: Page, dashboard: Dashboard) -> None:
-    press(page, "Check size and memory")
-    expect(page.get_by_text("Memory for the weights")).to_be_visible(timeout=LONG)
-    press(page, "Load the model")
+    press(page, "Load")
     expect(page.get_by_text("The model is loaded.")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("Memory for the weights")).to_be_visible()
     settled(page)
     no_errors(page)
     assert "run=" in page.url

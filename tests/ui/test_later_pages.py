@@ -6,6 +6,7 @@ import json
 import psutil
 import pytest
 
+from pages.components.retrain.learning_rate import OWN
 from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled, only_error
 from unlearning_core.methods.registry import state_title
 from unlearning_core.runs import background
@@ -138,7 +139,8 @@ def test_a_learning_rate_that_is_none_gives_one_sentence(
     open_page: OpenPage, new_run: NewRun, rate: str, sentence: str
 ) -> None:
     app = open_page("retrain", new_run("measure pruned"))
-    labelled(app.text_input, "Learning rate").set_value(rate).run()
+    labelled(app.segmented_control, "Learning rate").set_value(OWN).run()
+    labelled(app.text_input, "Own learning rate").set_value(rate).run()
     button(app, "Start the retraining").click().run()
     assert sentence in only_error(app)
 

@@ -36,6 +36,12 @@ VEIL = [[0, "rgba(127,127,127,0)"], [1, "rgba(127,127,127,0.85)"]]
 SITE_NAMES = {"mlp": "MLP neurons", "head": "attention heads", "residual": "residual dimensions"}
 
 
+def faint(colour: str, share: float) -> str:
+    """The colour (#RRGGBB) with so much of its strength, 0 to 1, on whatever ground it stands."""
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{share:g})"
+
+
 def state_colour(state: str, states: Sequence[str]) -> str:
     """Name of the colour (a key of `COLOURS`) of a model state.
 

@@ -13,6 +13,7 @@ from pages.components.marked_text import unbroken
 from pages.components.model_cache import base_is_at_hand, base_model
 from pages.components.neurons import neuron_choice
 from pages.components.neurons.activation_text import badges, coloured, legend
+from pages.components.neurons.hand_pick import offer_pick
 from pages.components.neurons.method_rankings import ranks_by_method
 from pages.components.neurons.own_text import on_own_text
 from pages.components.progress import flash, show_errors
@@ -71,6 +72,7 @@ def _heading(run: Run, ranking: pd.DataFrame, neuron: Neuron) -> None:
 
 def _actions(run: Run, ranking: pd.DataFrame, neuron: Neuron, row: DeltaGenerator) -> None:
     """What can be done with the neuron: a button each, in one row."""
+    name = neuron_name(neuron, ranking).capitalize()
     pinned, excluded = neuron in neuron_choice.pinned_neurons(run), neuron in neuron_choice.excluded_neurons(run)
     row.button(
         "Unpin" if pinned else "Pin", icon=":material/keep_off:" if pinned else ":material/keep:",
@@ -85,9 +87,9 @@ def _actions(run: Run, ranking: pd.DataFrame, neuron: Neuron, row: DeltaGenerato
         with show_errors():
             neuron_choice.set_excluded(run, neuron, not excluded)
             again = "A cut that was kept before has to be kept again on the Prune page."
-            name = neuron_name(neuron, ranking).capitalize()
             flash(f"{name} may be cut again." if excluded else f"{name} will not be cut. {again}")
             st.rerun()
+    offer_pick(run, neuron, name, row)
     rank = int(_line(ranking, neuron)["rank"])
     for icon, to, said in (("chevron_left", rank - 1, "The neuron before it"), ("chevron_right", rank + 1, "The next")):
         there = ranking[ranking["rank"] == to][["layer", "index"]].to_numpy().tolist()

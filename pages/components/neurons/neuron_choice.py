@@ -82,7 +82,7 @@ def excluded_neurons(run: Run) -> list[Neuron]:
 
 
 def set_excluded(run: Run, neuron: Neuron, excluded: bool) -> None:
-    """Keep it out of every cut of the run, or let cuts touch it again.
+    """Keep it out of every cut of the run, also where it was picked by hand, or let cuts touch it again.
 
     Raises:
         InputError: the run is being worked on.
@@ -90,4 +90,5 @@ def set_excluded(run: Run, neuron: Neuron, excluded: bool) -> None:
     refuse_if_busy(run)
     others = [other.key for other in excluded_neurons(run) if other != neuron]
     keys = [*others, neuron.key] if excluded else others
-    run.save_config(changed(run.config, neural_probing={"excluded_neurons": keys}))
+    picked = [key for key in run.config.neural_probing.picked_neurons if not excluded or key != neuron.key]
+    run.save_config(changed(run.config, neural_probing={"excluded_neurons": keys, "picked_neurons": picked}))

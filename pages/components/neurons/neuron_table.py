@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from pages.components.marked_text import escaped
+from pages.components.field_names import told
 from pages.components.neurons.neuron_choice import changes, choose_neuron, excluded_neurons, pinned_neurons
 from unlearning_core.errors import InputError
 from unlearning_core.figures.distributions import layer_summary
@@ -58,7 +58,7 @@ def _search(ranking: pd.DataFrame, marks: Mapping[str, list[Neuron]]) -> tuple[p
             protected={"protected": True, "not protected": False}.get(show),
         )  # fmt: skip
     except InputError as error:
-        st.warning(escaped(str(error)))
+        st.warning(told(str(error)))
         found = ranking.iloc[:0]
     return found, int(most)
 
