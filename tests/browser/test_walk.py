@@ -252,7 +252,7 @@ def click_a_cell(page: Page, pictures: Path) -> None:
     no_errors(page)
     layer, neuron = re.findall(r"\d+", card.inner_text())[:2]
     assert f"neuron={layer}.{neuron}" in page.url
-    for says in ("at its highest", "If only this neuron is cut: concept"):
+    for says in ("Most active", "If only this neuron is cut"):
         expect(page.get_by_text(says).first).to_be_visible()
     picture(page, pictures, "neuron")
 

@@ -83,7 +83,7 @@ def test_ranking_draws_the_heatmap_and_lists_the_first_neurons(open_page: OpenPa
     run = new_run("label")
     app = open_page("neurons", run)
     fine(button(app, "Rank the neurons").click().run())
-    assert labelled(app.metric, "Neurons ranked").value == "144"
+    assert any("has ranked 144 MLP neurons" in text.value for text in app.markdown)
     assert chart(app, 0)["data"][0]["type"] == "heatmap"
     table = app.dataframe[0].value
     assert list(table["rank"]) == sorted(table["rank"])
@@ -213,6 +213,7 @@ def test_a_run_that_is_being_retrained_is_left_alone(open_page: OpenPage, new_ru
     run = new_run("measure pruned", retraining={"max_steps": 2000})
     process = background.start(run, "report")
     app = open_page("neurons", run)
+    button(app, "Change").click().run()
     button(app, "Rank the neurons").click().run()
     background.stop(run)
     with contextlib.suppress(psutil.NoSuchProcess):

@@ -12,7 +12,6 @@ import pytest
 from unlearning_core.figures.distributions import layer_summary, score_histogram
 from unlearning_core.figures.heatmap import PAYLOAD, heatmap
 from unlearning_core.figures.metric_bars import metric_bars
-from unlearning_core.figures.score_grid import OrderBy
 from unlearning_core.figures.style import COLOURS, GREY, state_colour
 from unlearning_core.figures.training_curves import gate_history, learning_curve, loss_curve, quiz_curve
 
@@ -37,56 +36,37 @@ def _ranking(scores: np.ndarray) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("order_by", ["index", "score"])
-@pytest.mark.parametrize("selectable", [False, True])
 @pytest.mark.parametrize("ratio", [0.0, 0.01, 0.6])
 @pytest.mark.parametrize("power", [1, 3])
-def test_a_heatmap_of_any_model_fits_the_payload(
-    shape: tuple[int, int], order_by: OrderBy, selectable: bool, ratio: float, power: int
-) -> None:
-    figure = heatmap(_scores(shape, power), order_by=order_by, selectable=selectable, cut=_cut(shape, ratio))
-    assert len(figure.to_json()) < PAYLOAD
+def test_a_heatmap_of_any_model_fits_the_payload(shape: tuple[int, int], ratio: float, power: int) -> None:
+    assert len(heatmap(_scores(shape, power), cut=_cut(shape, ratio)).to_json()) < PAYLOAD
 
 
-def test_a_heatmap_that_fits_shows_every_neuron_in_its_place() -> None:
-    scores = _scores((30, 1536))
-    cells = heatmap(_ranking(scores), "mlp", standardised=False).data[0]
-    np.testing.assert_allclose(cells.z, scores, rtol=1e-6)
+def test_a_heatmap_that_fits_shows_every_neuron_in_its_place_as_deviations_from_its_layers_mean() -> None:
+    scores = _scores((30, 1536)) + 10.0 ** np.arange(-3, 3, 0.2)[:, None]
+    cells = heatmap(_ranking(scores), "mlp").data[0]
+    expected = (scores - scores.mean(1, keepdims=True)) / scores.std(1, keepdims=True)
+    np.testing.assert_allclose(cells.z, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(cells.x, np.arange(1536))
-
-
-def test_standardised_colours_are_symmetric_about_the_layers_mean() -> None:
-    scores = _scores((4, 100)) + np.array([[0], [1000], [0], [0]])
-    cells = heatmap(scores).data[0]
     assert cells.zmin == -cells.zmax
-    np.testing.assert_allclose(np.mean(cells.z, axis=1), 0, atol=1e-5)
 
 
-@pytest.mark.parametrize("order_by", ["index", "score"])
-def test_crosses_stand_on_the_cells_of_the_cut_neurons(order_by: OrderBy) -> None:
-    scores = _scores((5, 40))
+def test_crosses_stand_on_the_cells_of_the_cut_neurons_and_are_seen_on_any_ground() -> None:
     cut = np.zeros((5, 40), bool)
     neurons = [(0, 3), (0, 4), (4, 39)]
     for layer, index in neurons:
         cut[layer, index] = True
-    figure = heatmap(scores, order_by=order_by, cut=cut)
-    places = {
-        (layer, index if order_by == "index" else int((scores[layer] > scores[layer, index]).sum()))
-        for layer, index in neurons
-    }
-    crosses = _trace(figure, "cut")
-    assert set(zip(crosses.y.tolist(), crosses.x.tolist(), strict=True)) == places
+    figure = heatmap(_scores((5, 40)), cut=cut)
+    light, dark = (trace for trace in figure.data if trace.type == "scattergl")
+    for trace in (light, dark):
+        assert set(zip(trace.y.tolist(), trace.x.tolist(), strict=True)) == set(neurons)
+    assert dark.name == "cut"
+    assert light.marker.line.width > dark.marker.line.width
 
 
-def test_a_click_names_the_layer_and_the_strongest_neuron_of_the_cell() -> None:
-    scores = _scores((32, 4000))
-    markers = _trace(heatmap(scores, selectable=True, standardised=False), "neurons")
-    cells = heatmap(scores, selectable=True, standardised=False).data[0]
-    layers, neurons = markers.customdata[:, :2].astype(int).T
-    np.testing.assert_allclose(cells.z.ravel(), scores[layers, neurons], rtol=1e-6)
-    size = int(cells.x[1])
-    np.testing.assert_array_equal(markers.customdata[:, 2], cells.z.ravel())
-    assert (markers.customdata[:, 1] // size * size == markers.x).all()
+@pytest.mark.parametrize(("layers", "step"), [(6, 1), (12, 1), (24, 1), (80, 2)])
+def test_every_layer_is_named_where_there_is_room(layers: int, step: int) -> None:
+    assert heatmap(_scores((layers, 40))).layout.yaxis.dtick == step
 
 
 def test_many_cuts_become_a_veil_with_the_share_of_each_cell() -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.components.demo.quiz_card import ask_now, asked_quiz, show_quiz, subject_titles
 from pages.components.demo.texts import STEPS, Step
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.navigation import (
     COMPARE,
@@ -43,6 +44,12 @@ def set_guided(run: Run, guided: bool = True) -> None:
 def is_guided(run: Run | None) -> bool:
     """Whether the run was begun by the demo and its guide was not left."""
     return run is not None and run.note("guide") is not None
+
+
+def offers_to_keep(run: Run) -> bool:
+    """Whether the box on Prune has a button that keeps the cut: the page then needs none of its own."""
+    at_work = proof.is_running(run) or background.is_running(run)
+    return is_guided(run) and not at_work and not _step_done(run, PRUNE)
 
 
 def guide(run: Run | None, title: str) -> None:
@@ -122,11 +129,14 @@ def _offer_work(run: Run, page: Page, step: Step) -> None:
     """How long the step takes, and the button that begins it."""
     status = run.status()
     if status["state"] == "failed":
-        st.warning(escaped(status["message"]))
+        st.warning(told(status["message"]))
     other = shown_instead(run) if page is PRUNE and is_done(run, page) else None
     if other is not None:
         shown, kept = other
-        st.info(f"The slider shows {100 * shown.ratio:.3g} %; the cut that is kept is {100 * kept.ratio:.3g} %.")
+        if shown.ratio != kept.ratio:
+            st.info(f"The slider shows {100 * shown.ratio:.3g} %; the cut that is kept is {100 * kept.ratio:.3g} %.")
+        else:
+            st.info("The cut on screen is another than the one that is kept.")
     st.caption(_how_long(run, page))
     button = _named(run, step.button)
     if not st.button(button, key="guide do", type="primary", icon=page.icon):

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from pages.components.current_run import current_run, runs_root, show_run
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.model.model_card import PARAMETERS, choose_well_known, starter_caption
 from pages.components.new_run import start_run
@@ -114,7 +115,7 @@ def _starter(dtype: str, which: str) -> str:
         key=f"starter {which}", help=PARAMETERS,
     )  # fmt: skip
     if reason := starters[name].unavailable():
-        st.warning(escaped(reason))
+        st.warning(told(reason))
         return ""
     return name
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.rows import metric_row
 from unlearning_core.models.devices import available, bytes_needed, fits
@@ -41,7 +42,7 @@ def facts(info: dict[str, Any]) -> None:
         *((name.title(), f"{info[name]:,}", _MEANINGS[name]) for name in ("context", "vocabulary") if info.get(name)),
     )
     for note in info.get("notes") or ():
-        st.info(escaped(note))
+        st.info(told(note))
     with st.expander("Neurons and details"):
         _details(info)
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.navigation import COMPARE, PRUNE, is_done
 from pages.components.progress import show_errors
@@ -113,9 +114,9 @@ def show_last_training(run: Run) -> None:
             + (f" It last said: {escaped(words)}" if words else "")
         )
     elif state == "stopped" and here:
-        st.info(f"Stopped. {escaped(known['message'])}")
+        st.info(f"Stopped. {told(known['message'])}")
     elif state == "failed" and here:
-        st.error(escaped(known["message"]))
+        st.error(told(known["message"]))
     elif is_done(run, COMPARE):
         st.success("The retraining is finished and measured.", icon=":material/check_circle:")
     if run.training_folder.is_dir():

@@ -111,7 +111,7 @@ def method_input(method: Method, context: RunContext, folder: Path, *, state: st
         words=context.concept.words,
         seed=context.config.seed,
         device=context.config.base_model.device,
-        prompts=context.config.test_prompts,
+        prompts=context.test_prompts,
         load=load,
         saved=saved,
         base_saved=base_saved,
