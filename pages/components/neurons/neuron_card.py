@@ -89,7 +89,6 @@ def _actions(run: Run, ranking: pd.DataFrame, neuron: Neuron, row: DeltaGenerato
             again = "A cut that was kept before has to be kept again on the Prune page."
             flash(f"{name} may be cut again." if excluded else f"{name} will not be cut. {again}")
             st.rerun()
-    offer_pick(run, neuron, name, row)
     rank = int(_line(ranking, neuron)["rank"])
     for icon, to, said in (("chevron_left", rank - 1, "The neuron before it"), ("chevron_right", rank + 1, "The next")):
         there = ranking[ranking["rank"] == to][["layer", "index"]].to_numpy().tolist()
@@ -98,6 +97,7 @@ def _actions(run: Run, ranking: pd.DataFrame, neuron: Neuron, row: DeltaGenerato
             help=f"{said} in the ranking", on_click=neuron_choice.choose_neuron,
             args=(Neuron(neuron.site, *there[0]) if there else None,),
         )  # fmt: skip
+    offer_pick(run, neuron, name, row)  # last: where the card is narrow it has a line of its own, not an arrow
     if excluded:
         st.caption(":material/lock: This neuron is excluded from every cut.")
 
