@@ -57,7 +57,7 @@ def findings(metrics: Values) -> dict[str, dict[Subject, str]]:
         lines: dict[Subject, str | None] = {
             "gone": " ".join([_gone(values), *_asked(values), *_written(metrics["base"], values)]),
             "cost": _cost(values),
-            "neighbours": _change(values, "neighbour"),
+            "neighbours": _change(values, "neighbour", "of their words"),
             "back": None if before is None else _came_back(before, values, edited[number - 1], state),
         }
         found[state] = {subject: line for subject, line in lines.items() if line is not None}
@@ -121,16 +121,15 @@ def _cost(values: Mapping[str, float | None]) -> str | None:
         "apart_delta": "on other text", "rest_delta": "on other text without neighbours",
         "retain_delta": "on other text",
     }[name]  # fmt: skip
-    change = _change(values, name.removesuffix("_delta"))
-    return change and change.replace("Perplexity", f"Perplexity {where}")
+    return _change(values, name.removesuffix("_delta"), where)
 
 
-def _change(values: Mapping[str, float | None], kind: str) -> str | None:
+def _change(values: Mapping[str, float | None], kind: str, where: str) -> str | None:
     if values.get(f"{kind}_delta") is None:
         return None
     price, margin = _pair(values, f"{kind}_delta")
     low, high = (_percent(price + sign * margin) for sign in (-1, 1))
-    return f"Perplexity {_percent(price)} (95 % interval {low} to {high})."
+    return f"Perplexity {where} {_percent(price)} (95 % interval {low} to {high})."
 
 
 def _came_back(
