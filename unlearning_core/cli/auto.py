@@ -1,0 +1,149 @@
+"""`unlearn auto`: from a model and a concept to an unlearned model, its recipe searched in a given time."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter, validators
+
+from unlearning_core.cli.options import Bar, OutputFolder, print_table
+from unlearning_core.errors import InputError
+from unlearning_core.files import PROGRAM
+
+if TYPE_CHECKING:
+    from unlearning_core.runs.run import Run
+    from unlearning_core.runs.tuning.found import Found
+    from unlearning_core.runs.tuning.trials import Trial
+
+MINUTES = 10.0
+"""That recipes are searched for, unless told otherwise."""
+
+Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+
+
+def auto_command(
+    model: str,
+    concept: str,
+    /,
+    *,
+    minutes: Annotated[float, Parameter(validator=validators.Number(gt=0))] | None = None,
+    trials: Count | None = None,
+    healed: Count | None = None,
+    sentences: Path | None = None,
+    yes: bool = False,
+    assignments: Annotated[tuple[str, ...], Parameter("--set", metavar="KEY=VALUE ...", consume_multiple=1)] = (),
+    output_dir: OutputFolder | None = None,
+    progress: Bar,
+) -> None:
+    """One line for all of it: words, text, the recipe that forgets most for least, the model, its verdict.
+
+    Also `unlearn MODEL CONCEPT`. Stopped and called again it goes on. Prints the folder of the run as its last line.
+
+    Args:
+        model: a starter, a folder, a .gguf file or a Hub id.
+        concept: a word, words with commas, a file of words, or the name of a starter's own concept ("seats").
+        minutes: how long recipes are searched for (default 10, without --trials); ranking comes before, the evaluation
+            of the model that is taken after.
+        trials: cuts that are tried at most.
+        healed: recipes that are healed at most.
+        sentences: text with and without the concept; without it the starter's own, or written by the model.
+        yes: take the proposed words and the proposed recipe; needed where nobody can be asked.
+        assignments: settings in place of the proposed ones, for example neural_probing.ranker=taylor.
+        output_dir: where the run folder is made (default: "runs").
+    """
+    from unlearning_core.cli.auto_concept import experiment
+    from unlearning_core.runs.tuning.found import keep, take
+    from unlearning_core.runs.tuning.search import Limits, RecipeSearch, find_or_create_tuned
+
+    config = experiment(model, concept, sentences, assignments, output_dir, yes=yes, progress=progress)
+    root = output_dir or Path(config.output_dir)
+    seconds = None if minutes is None and trials is not None else 60 * (minutes or MINUTES)
+    run, known = find_or_create_tuned(config, root, progress)
+    progress.close()
+    print(f"Run folder: {run.folder}{' (going on)' if known else ''}", file=sys.stderr, flush=True)
+    found = RecipeSearch(run, config, Limits(seconds, trials, healed)).compute(progress)
+    progress.close()
+    keep(run, found)
+    print_front(found, run)
+    taken = _chosen(found, yes=yes)
+    take(run, config, found, taken)
+    _finish(run, progress)
+    print(run.folder)
+
+
+def print_front(found: "Found", run: "Run") -> None:
+    """The front and today's default as a table, what was tried, and where the rest is."""
+    from unlearning_core.runs.tuning.found import PICTURE
+
+    own, taken = found.own, found.taken
+    rows = [*found.front, *([own] if own is not None and own not in found.front else [])]
+    print()
+    print_table([_row(trial, found) for trial in rows])
+    print(f"\nForgotten is {_REFERENCE[found.reference]}; cost is nats a token on sentences without the concept.")
+    print(found.sentence)
+    if taken is not None:
+        print(f"The knee is {taken.name}. {found.against_own(taken)}")
+    print(f"All trials, and a picture of them: {run.tuning_folder / PICTURE}\n")
+
+
+_REFERENCE = {
+    "never_knew": "the share of the gap to the model that never knew",
+    "unrelated": "the share of the gap to where the words are as unlikely as behind unrelated text",
+}
+
+
+def _row(trial: "Trial", found: "Found") -> dict[str, str]:
+    from unlearning_core.evaluation.ratio import Z95
+
+    choice, outcome = trial.choice, trial.outcome
+    assert outcome is not None
+    taken = found.taken is not None and trial.name == found.taken.name
+    marks = [*(["knee"] if taken else []), *(["default"] if trial.choice == found.default else [])]
+    return {
+        "": trial.name,
+        "neurons": f"{100 * choice.share:.3g} %{' a layer' if choice.per_layer else ''}",
+        "rows": f"{choice.strength:g}",
+        "noise": f"{choice.noise:g}" if trial.kind == "healed" else "",
+        "healing": f"{choice.steps or 'all'} steps" if trial.kind == "healed" else "none yet",
+        "forgotten": f"{100 * outcome.gap:.0f} % ± {100 * Z95 * outcome.gap_stderr:.0f}",
+        "cost": f"{outcome.cost:.3f} ± {Z95 * outcome.cost_stderr:.3f}",
+        "neighbours": "" if outcome.neighbour != outcome.neighbour else f"{outcome.neighbour:.3f}",
+        " ": ", ".join(marks),
+    }
+
+
+def _chosen(found: "Found", *, yes: bool) -> "Trial":
+    """The trial to take: the knee, or another one of the table that the person names."""
+    taken, named = found.taken, {trial.name.casefold(): trial for trial in found.front}
+    if taken is None:
+        raise InputError(
+            "No recipe that was tried forgets anything. Give more --minutes, text that says more about the concept, or "
+            "another ranker (--set neural_probing.ranker=taylor)."
+        )
+    while not yes and sys.stdin.isatty():
+        answer = input(f"Which one? Enter takes {taken.name}: ").strip().casefold()
+        if not answer:
+            break
+        if answer in named:
+            return named[answer]
+        print(f"Name one of {', '.join(trial.name for trial in found.front)}.")
+    return taken
+
+
+def _finish(run: "Run", progress: Bar) -> None:
+    """Bring the run to its end with the recipe that was taken, evaluate it quickly, and say what comes next."""
+    from unlearning_core.reports.terminal import print_outcome
+    from unlearning_core.runs.proof import prove
+
+    print("The recipe that was taken is brought to its end and evaluated (a quick look).", file=sys.stderr, flush=True)
+    prove(run, progress, quick=True)
+    progress.close()
+    print_outcome(run)
+    folder, last = run.folder, run.states()[-1]
+    print(f"The model:      {run.model(last)}")
+    print(f"Again:          {PROGRAM} run {run.reproduce_file}")
+    print(f"Report:         {PROGRAM} report {folder}")
+    print(f"Whole verdict:  {PROGRAM} evaluate {folder}")
+    print(f"To keep:        {PROGRAM} export {folder}")
+    print(f"Talk to it:     UNLEARNING_RUNS={folder.parent.resolve()} streamlit run app.py, then")
+    print(f"                http://localhost:8501/compare?run={run.id}")

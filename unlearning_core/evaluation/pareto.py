@@ -1,0 +1,65 @@
+"""The Pareto front of measured recipes, and its knee: much forgotten, little paid. No torch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+
+def front(forgotten: Sequence[float], cost: Sequence[float]) -> list[int]:
+    """Places of the points that no other point beats: none forgets as much for less, or more for as little.
+
+    Of points that are equal on both axes the first one stands for all.
+
+    Args:
+        forgotten: of each point, larger is better.
+        cost: of each point, smaller is better; a point with a NaN on either axis is on no front.
+
+    Returns:
+        The places by falling `forgotten`.
+    """
+    order = sorted(
+        (place for place in range(len(cost)) if np.isfinite(forgotten[place]) and np.isfinite(cost[place])),
+        key=lambda place: (-forgotten[place], cost[place], place),
+    )
+    found, cheapest = list[int](), np.inf
+    for place in order:
+        if cost[place] < cheapest:
+            found.append(place)
+            cheapest = cost[place]
+    return found
+
+
+def bulge(forgotten: Sequence[float], cost: Sequence[float]) -> Float[np.ndarray, " points"]:
+    """How far each point of a front lies beyond the line through the front's two ends, in the scale of the front.
+
+    With both axes scaled to 0 .. 1 between the two ends it is (scaled forgotten) - (scaled cost): the distance to the
+    line times the square root of 2, 0 at the ends and largest at the knee. Source: Das, "On characterizing the 'knee'
+    of the Pareto curve based on normal-boundary intersection", Structural Optimization 18, 1999.
+    """
+    axes = [np.asarray(values, dtype=np.float64) for values in (forgotten, cost)]
+    spans = [float(np.ptp(values)) if len(values) else 0.0 for values in axes]
+    scaled = [
+        (values - values.min()) / span if span > 0 else np.zeros(len(values))
+        for values, span in zip(axes, spans, strict=True)
+    ]
+    return scaled[0] - scaled[1]
+
+
+def knee(forgotten: Sequence[float], cost: Sequence[float], enough: float) -> int:
+    """The place of the point to take: the knee of the front's part that forgets enough.
+
+    A recipe that does not forget enough is none, however cheap it is: where points of the front reach `enough`, the one
+    of these with the largest `bulge` is taken, the cheaper one of equals; where none does, the one that forgets most.
+
+    Raises:
+        ValueError: there is no point.
+    """
+    places = front(forgotten, cost)
+    if not places:
+        raise ValueError("there is no point to choose from")
+    beyond = bulge([forgotten[place] for place in places], [cost[place] for place in places])
+    reaching = [number for number, place in enumerate(places) if forgotten[place] >= enough]
+    if not reaching:
+        return places[0]
+    return places[max(reaching, key=lambda number: (beyond[number], -cost[places[number]]))]

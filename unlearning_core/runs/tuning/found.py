@@ -1,0 +1,183 @@
+"""What a search found: the front, the recipe to take, how it stands to the settings' own; kept in the run."""
+
+import math
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+from unlearning_core import __version__
+from unlearning_core.config.schema import ExperimentConfig
+from unlearning_core.evaluation.ratio import Z95
+from unlearning_core.files import write_file, write_json, write_text
+from unlearning_core.progress import duration
+from unlearning_core.runs.run import Run
+from unlearning_core.runs.tuning.measuring import Forgotten, Outcome
+from unlearning_core.runs.tuning.space import Choice
+from unlearning_core.runs.tuning.trials import Trial, best, on_front
+
+PARETO, PICTURE, TABLE = "pareto.json", "pareto.html", "trials.csv"
+
+MEASURED_WITH = ("torch", "transformers", "numpy", "optuna")
+"""Packages whose versions are kept with a recipe: another one may give other figures."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The outcome of a search.
+
+    Attributes:
+        cuts: cuts that were tried, before any healing.
+        healed: recipes that were healed.
+        default: the settings' own recipe.
+        enough: share of the gap that a recipe has to close to be taken before cheaper ones.
+        reference: what forgotten is.
+        seconds: that it took.
+        budget: seconds that it was given; None: it had no limit.
+        untold: what was not measured, in sentences.
+    """
+
+    cuts: tuple[Trial, ...]
+    healed: tuple[Trial, ...]
+    default: Choice
+    enough: float
+    reference: Forgotten
+    seconds: float
+    budget: float | None
+    untold: tuple[str, ...] = ()
+
+    @property
+    def candidates(self) -> list[Trial]:
+        """What is chosen from: the healed models; the cuts where none was healed."""
+        measured = [trial for trial in self.healed if trial.outcome is not None]
+        return measured or [trial for trial in self.cuts if trial.outcome is not None]
+
+    @property
+    def front(self) -> list[Trial]:
+        """Those of them that no other one beats, most forgotten first."""
+        return on_front(self.candidates)
+
+    @property
+    def taken(self) -> Trial | None:
+        """The one to take; None where doing nothing is no worse."""
+        return best(self.candidates, self.enough)
+
+    @property
+    def own(self) -> Trial | None:
+        """The settings' own recipe among the candidates, or None where it was not measured as they were."""
+        return next((trial for trial in self.candidates if trial.choice == self.default), None)
+
+    def against_own(self, trial: Trial) -> str:
+        """How a trial stands to the settings' own recipe, in a sentence.
+
+        The errors are taken as if the two were measured on different sentences, which errs on the side of doubt.
+        """
+        own = self.own
+        if trial.choice == self.default:
+            return "It is today's default: no recipe that was tried beats it."
+        if own is None or own.outcome is None or trial.outcome is None:
+            return "Today's default was not healed in the time, so it is not known whether this beats it."
+        more, less = _difference(own.outcome, trial.outcome)
+        both = [_side(more, "forgets more", "forgets less"), _side(less, "costs less", "costs more")]
+        figures = f"{_signed(more, 100, '%')} of the gap, {_signed((-less[0], less[1]), 1, 'nats')} of cost"
+        if more[0] >= 0 and less[0] >= 0 and (more[0] > 0 or less[0] > 0):
+            return f"It beats today's default on both axes ({', '.join(both)}): {figures}."
+        return f"It does not beat today's default on both axes ({', '.join(both)}): {figures}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able form."""
+        taken, own = self.taken, self.own
+        return {
+            "axes": {
+                "forgotten": "share of the gap to forgotten that is closed, at most 1: larger is better",
+                "cost": "nats a token, on held-out sentences without the concept: smaller is better",
+            },
+            "reference": self.reference,
+            "enough": self.enough,
+            "seconds": round(self.seconds, 1),
+            "budget": self.budget,
+            "trials": [trial.to_dict() for trial in (*self.cuts, *self.healed)],
+            "front": [trial.name for trial in self.front],
+            "default": own.name if own is not None else None,
+            "taken": taken.name if taken is not None else None,
+            "sentence": self.against_own(taken) if taken is not None else None,
+            "not_measured": list(self.untold),
+        }
+
+    @property
+    def sentence(self) -> str:
+        """How much was tried in which time, and what was not."""
+        limit = "" if self.budget is None else f" of {duration(self.budget)}"
+        done = f"{len(self.cuts)} cuts tried and {len(self.healed)} recipes healed in {duration(self.seconds)}{limit}."
+        return " ".join((done, *self.untold))
+
+
+def keep(run: Run, found: Found) -> None:
+    """Write the trials as JSON, as a table and as a picture into the run's folder."""
+    import pandas as pd
+
+    from unlearning_core.figures.pareto import pareto_figure
+
+    rows = pd.DataFrame(rows_of(found))
+    write_json(run.tuning_folder / PARETO, found.to_dict())
+    write_text(run.tuning_folder / TABLE, rows.to_csv(index=False))
+    figure = pareto_figure(rows, enough=found.enough)
+    write_file(run.tuning_folder / PICTURE, lambda path: figure.write_html(path, include_plotlyjs=True))
+
+
+def rows_of(found: Found) -> list[dict[str, Any]]:
+    """A row a trial, the columns of the table and the picture: name, kind, what it is (`mark`), recipe, outcome."""
+    front, taken, own = {trial.name for trial in found.front}, found.taken, found.own
+    rows = []
+    for trial in (*found.cuts, *found.healed):
+        marks = [
+            word
+            for word, holds in (
+                ("taken", taken is not None and trial.name == taken.name),
+                ("default", trial.choice == found.default and (own is None or trial.kind == own.kind)),
+                ("front", trial.name in front),
+            )
+            if holds
+        ]
+        outcome = trial.outcome.to_dict() if trial.outcome is not None else {}
+        rows.append(
+            {"name": trial.name, "kind": trial.kind, "mark": " ".join(marks)}
+            | trial.choice.to_dict() | {"neurons": trial.neurons}
+            | {name: outcome.get(name) for name in Outcome.__dataclass_fields__}
+            | {"seconds": trial.seconds, "run": trial.run, "reason": trial.reason}
+        )  # fmt: skip
+    return rows
+
+
+def take(run: Run, config: ExperimentConfig, found: Found, trial: Trial) -> None:
+    """Make a trial's recipe that of the run, and write `reproduce.json`.
+
+    That file is a config: `run` takes it as it is. What it was found by stands in a comment of it.
+    """
+    from importlib.metadata import version
+
+    chosen = trial.choice.applied(config)
+    run.save_config(chosen)
+    made = {
+        "workbench": __version__, "python": platform.python_version(),
+        **{name: version(name) for name in MEASURED_WITH},
+    }  # fmt: skip
+    tried = {"cuts": len(found.cuts), "healed": len(found.healed)}
+    told = {"versions": made, "seed": config.seed, "trial": trial.to_dict(), "tried": tried}
+    write_json(run.reproduce_file, {"_found_by": told} | chosen.model_dump())
+
+
+def _difference(own: Outcome, other: Outcome) -> tuple[tuple[float, float], tuple[float, float]]:
+    """(more forgotten, less cost) of the other one, each with half its 95 % interval."""
+    more = other.forgotten - own.forgotten, Z95 * math.hypot(own.gap_stderr, other.gap_stderr)
+    return more, (own.cost - other.cost, Z95 * math.hypot(own.cost_stderr, other.cost_stderr))
+
+
+def _side(difference: tuple[float, float], better: str, worse: str) -> str:
+    value, half = difference
+    said = better if value > 0 else worse if value < 0 else "equal"
+    return said if not abs(value) <= half else f"{said}, within the error"
+
+
+def _signed(difference: tuple[float, float], scale: float, unit: str) -> str:
+    value, half = (scale * number for number in difference)
+    return f"{value:+.3g} ± {half:.2g} {unit}"

@@ -1,0 +1,171 @@
+"""What a recipe comes to: how much of the concept it forgets, and what that costs, on a run's held-out sentences.
+
+A cut with its token rows is measured by hooks on the base, as the preview is, without a copy of the model. A healed
+model is measured by the stages of its run. Both are read on the same sentences.
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.edits.token_rows import RowSettings
+from unlearning_core.errors import InputError
+from unlearning_core.evaluation.measurement import Measurement, apart_delta, nll_delta
+from unlearning_core.evaluation.suite import Material
+from unlearning_core.methods.registry import NEVER_KNEW
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.cuts import cut_settings
+from unlearning_core.runs.sweep import SENTENCES
+from unlearning_core.runs.token_rows import run_concept_tokens
+from unlearning_core.runs.tuning.space import Choice
+
+if TYPE_CHECKING:
+    from unlearning_core.activations.concept_tokens import ConceptTokens
+    from unlearning_core.evaluation.likelihood import Meter
+
+Forgotten = Literal["never_knew", "unrelated"]
+"""Where forgotten is: the loss of the never-knew model, or the base's behind unrelated text."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a recipe comes to on held-out sentences, against the base.
+
+    Attributes:
+        gap: share of the way from the base's loss on the concept's words to where they are forgotten; may pass 1.
+        cost: change of the loss of sentences without the concept, nats a token (`apart_delta`).
+        concept: change of the loss on the concept's words, nats a token.
+        neighbour: change of the loss on neighbours, nats a token; NaN where there are none.
+    """
+
+    gap: float
+    gap_stderr: float
+    cost: float
+    cost_stderr: float
+    concept: float
+    neighbour: float = math.nan
+
+    @property
+    def forgotten(self) -> float:
+        """`gap`, at most 1: who knows the concept less than never has not forgotten more of it."""
+        return min(1.0, self.gap)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able form; what is not a number becomes None."""
+        return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Outcome":
+        """Back from `to_dict`."""
+        known = {field.name: values.get(field.name) for field in fields(cls)}
+        return cls(**{name: math.nan if value is None else value for name, value in known.items()})
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What outcomes are read against.
+
+    Attributes:
+        base: the base model on the sentences.
+        reference: mean loss of the concept's words where they are forgotten, nats a token.
+        forgotten: what that is the loss of.
+    """
+
+    base: Measurement
+    reference: float
+    forgotten: Forgotten
+
+    def outcome(self, after: Measurement) -> Outcome:
+        """What a state of the model comes to that was measured on these sentences, or on more.
+
+        Raises:
+            InputError: it was measured on other sentences, or each of them holds the concept.
+        """
+        asked = self.base.sentences["text"]
+        rows = after.sentences[after.sentences["text"].isin(set(asked))].reset_index(drop=True)
+        after = Measurement(rows)
+        concept, cost = nll_delta(self.base, after, "concept"), apart_delta(self.base, after)
+        if cost is None:
+            raise InputError(
+                "Every held-out sentence holds the concept, so what a recipe costs cannot be measured. Give more text "
+                "without it (neural_probing.retain_corpus)."
+            )
+        whole = self.reference - self.base.nll("concept").value
+        both = self.base.has_neighbours and after.has_neighbours and self.base.tokens("neighbour")
+        near = nll_delta(self.base, after, "neighbour").value if both else math.nan
+        return Outcome(
+            concept.value / whole, concept.stderr / whole, cost.value, cost.stderr, concept.value, near
+        )  # fmt: skip
+
+
+class CutMeter:
+    """Measures cuts of a run's ranking; its model, sentences and concept tokens are looked up once."""
+
+    def __init__(self, context: RunContext, sentences: int = SENTENCES) -> None:
+        """`sentences` held-out ones with, and as many without the concept at most; the run must be ranked."""
+        self._context = context
+        self._items = context.sentences("held_out").take(sentences, sentences, context.config.seed).items
+
+    @cached_property
+    def _meter(self) -> "Meter":
+        from unlearning_core.evaluation.likelihood import Meter
+
+        return Meter(self._context.model("base"), self._items)
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The base, and where the concept is forgotten.
+
+        Raises:
+            InputError: the concept's words are not less likely there than in the base, so there is nothing to forget.
+        """
+        base, twin = self._meter.base, self._context.config.never_knew.model
+        reference = self._of_never_knew() if twin is not None else self._behind_unrelated()
+        if not reference > base.nll("concept").value:
+            raise InputError(
+                f"The model foresees the concept's words no better ({base.nll('concept').value:.2f} nats a token) than "
+                f"{'the one that never knew them' if twin is not None else 'behind text about something else'} "
+                f"({reference:.2f}), so there is nothing to forget. Give sentences that say more about the concept."
+            )
+        return Scale(base, reference, "never_knew" if twin is not None else "unrelated")
+
+    def _of_never_knew(self) -> float:
+        from unlearning_core.evaluation.likelihood import measure
+
+        twin = self._context.model(NEVER_KNEW, beside=("base",))
+        found = measure(twin, self._items).nll("concept").value
+        self._context.model("base")  # alone again
+        return found
+
+    def _behind_unrelated(self) -> float:
+        from unlearning_core.evaluation.likelihood import Meter
+        from unlearning_core.evaluation.text_losses import behind_unrelated
+
+        material = Material(self._context.matcher, sentences=tuple(self._items))
+        statements = [item for item in self._items if item.spans]
+        items = behind_unrelated(statements, material, self._context.config.seed)
+        if not items:
+            raise InputError("No held-out sentence is without the concept. Give more text (neural_probing.sentences).")
+        return Meter(self._context.model("base"), items, needed=["concept"]).measure().nll("concept").value
+
+    @cached_property
+    def tokens(self) -> "ConceptTokens":
+        """The tokens of the concept, whatever the strength."""
+        asked = cut_settings(self._context.config).token_rows
+        return run_concept_tokens(self._context, self._context.model("base").tokenizer, asked)
+
+    def measure(self, choice: Choice) -> tuple[Outcome, int]:
+        """The cut of a recipe before it is healed, and how many neurons it takes."""
+        from unlearning_core.edits.row_weights import make_token_rows
+
+        loaded, own = self._meter.loaded, cut_settings(self._context.config)
+        cut = CutSettings(
+            choice.share, choice.per_layer, own.protected_layers, own.excluded_neurons, RowSettings(choice.strength)
+        )
+        mask = cut.mask(self._context.ranking, loaded.map.shapes)
+        rows = None
+        if choice.strength and len(self.tokens.ids):
+            rows = make_token_rows(loaded.model, self.tokens.ids, self.tokens.unseen, choice.strength)
+        return self.scale.outcome(self._meter.measure(mask, rows=rows)), mask.cut
