@@ -79,16 +79,25 @@ def print_front(found: "Found", run: "Run") -> None:
     rows = [*found.front, *([own] if own is not None and own not in found.front else [])]
     print()
     print_table([_row(trial, found) for trial in rows])
-    print(f"\nForgotten is {_REFERENCE[found.reference]}; cost is nats a token on sentences without the concept.")
+    print("\n" + _LEGEND.format(gap=_REFERENCE[found.reference]))
+    if any(trial.kind == "cuts" for trial in rows):
+        print("No recipe was healed in the time: these are the cuts as they are before it.")
     print(found.sentence)
     if taken is not None:
         print(f"The knee is {taken.name}. {found.against_own(taken)}")
+        if not (taken.outcome is not None and taken.outcome.enough(found.asked)):
+            print("No recipe that was tried forgets all that the verdict asks for.")
     print(f"All trials, and a picture of them: {run.tuning_folder / PICTURE}\n")
 
 
+_LEGEND = """Gap: {gap}.
+Cost: nats a token on sentences without the concept; ± is half a 95 % interval. Front: much forgotten (the mean of gap
+and questions not answered) for little cost. Knee: of the front's points that forget what the verdict asks for, the one
+farthest from the line between the front's ends (Das 1999)."""
+
 _REFERENCE = {
-    "never_knew": "the share of the gap to the model that never knew",
-    "unrelated": "the share of the gap to where the words are as unlikely as behind unrelated text",
+    "never_knew": "share of the way to the model that never knew",
+    "unrelated": "share of the way to where the words are as unlikely as behind unrelated text",
 }
 
 
@@ -105,11 +114,20 @@ def _row(trial: "Trial", found: "Found") -> dict[str, str]:
         "rows": f"{choice.strength:g}",
         "noise": f"{choice.noise:g}" if trial.kind == "healed" else "",
         "healing": f"{choice.steps or 'all'} steps" if trial.kind == "healed" else "none yet",
-        "forgotten": f"{100 * outcome.gap:.0f} % ± {100 * Z95 * outcome.gap_stderr:.0f}",
+        "gap closed": f"{100 * outcome.gap:.0f} % ± {100 * Z95 * outcome.gap_stderr:.0f}",
+        "answered": "" if outcome.answered != outcome.answered else f"{100 * outcome.answered:.0f} %",
         "cost": f"{outcome.cost:.3f} ± {Z95 * outcome.cost_stderr:.3f}",
         "neighbours": "" if outcome.neighbour != outcome.neighbour else f"{outcome.neighbour:.3f}",
+        "relearning": _relearning(found, trial),
         " ": ", ".join(marks),
     }
+
+
+def _relearning(found: "Found", trial: "Trial") -> str:
+    share = found.relearning(trial)
+    if share is None:
+        return "not raced"
+    return f"{share:.2f} x {'never-knew' if found.reference == 'never_knew' else 'asked'}"
 
 
 def _chosen(found: "Found", *, yes: bool) -> "Trial":

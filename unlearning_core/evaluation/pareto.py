@@ -46,11 +46,14 @@ def bulge(forgotten: Sequence[float], cost: Sequence[float]) -> Float[np.ndarray
     return scaled[0] - scaled[1]
 
 
-def knee(forgotten: Sequence[float], cost: Sequence[float], enough: float) -> int:
+def knee(forgotten: Sequence[float], cost: Sequence[float], enough: Sequence[bool]) -> int:
     """The place of the point to take: the knee of the front's part that forgets enough.
 
-    A recipe that does not forget enough is none, however cheap it is: where points of the front reach `enough`, the one
-    of these with the largest `bulge` is taken, the cheaper one of equals; where none does, the one that forgets most.
+    A recipe that does not forget enough is none, however cheap it is: where points of the front do, the one of these
+    with the largest `bulge` is taken, else that of the whole front; of equals the one that forgets more.
+
+    Args:
+        enough: of each point, whether it forgets enough.
 
     Raises:
         ValueError: there is no point.
@@ -59,7 +62,5 @@ def knee(forgotten: Sequence[float], cost: Sequence[float], enough: float) -> in
     if not places:
         raise ValueError("there is no point to choose from")
     beyond = bulge([forgotten[place] for place in places], [cost[place] for place in places])
-    reaching = [number for number, place in enumerate(places) if forgotten[place] >= enough]
-    if not reaching:
-        return places[0]
-    return places[max(reaching, key=lambda number: (beyond[number], -cost[places[number]]))]
+    allowed = [number for number, place in enumerate(places) if enough[place]] or range(len(places))
+    return places[max(allowed, key=lambda number: (beyond[number], forgotten[places[number]]))]

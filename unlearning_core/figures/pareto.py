@@ -17,29 +17,27 @@ _MARKED = {
 }
 
 
-def pareto_figure(trials: pd.DataFrame, *, enough: float) -> go.Figure:
+def pareto_figure(trials: pd.DataFrame) -> go.Figure:
     """The trials, their front as a line, the default and the one that is taken.
 
     Args:
-        trials: a row a trial: `name`, `kind`, `mark` (words), `gap` (share of the gap that is closed), `cost` (nats a
-            token), `share` and `strength` of the recipe; rows without a gap are left out.
-        enough: share of the gap that is asked for; marked by a line.
+        trials: a row a trial: `name`, `kind`, `mark` (words), `forgotten` (a share), `paid` (nats a token), `gap`,
+            `answered`, `share` and `strength` of the recipe; rows that were not measured (NaN) are left out.
     """
-    known = trials[trials["gap"].notna()]
+    known = trials[trials["forgotten"].notna()]
     figure = go.Figure()
     for kind, (title, mark) in _LOOKS.items():
         figure.add_trace(_points(known[known["kind"] == kind], title, mark))
-    front = known[known["mark"].str.split().map(lambda words: "front" in words)].sort_values("cost")
+    front = known[known["mark"].str.split().map(lambda words: "front" in words)].sort_values("paid")
     line = {"color": GREEN, "width": 2, "shape": "hv"}
     figure.add_scatter(
-        x=front["cost"], y=100 * front["gap"], mode="lines", line=line, name="front", hoverinfo="skip"
+        x=front["paid"], y=100 * front["forgotten"], mode="lines", line=line, name="front", hoverinfo="skip"
     )  # fmt: skip
     for word, (title, mark) in _MARKED.items():
         chosen = known[known["mark"].str.split().map(lambda words, word=word: word in words)]
         figure.add_trace(_points(chosen, title, mark))
-    figure.add_hline(100 * enough, line={"color": GREY, "width": 1, "dash": "dash"})
     figure.update_xaxes(title="cost on text without the concept, nats a token")
-    figure.update_yaxes(title="forgotten, % of the gap")
+    figure.update_yaxes(title="forgotten, %")
     return styled(figure, height=480)
 
 
@@ -49,6 +47,6 @@ def _points(rows: pd.DataFrame, title: str, mark: dict[str, object]) -> go.Scatt
         for row in rows[["name", "share", "strength"]].itertuples(index=False)
     ]
     return go.Scatter(
-        x=rows["cost"], y=100 * rows["gap"], mode="markers", name=title, marker=mark, text=told,
-        hovertemplate="%{text}<br>%{y:.3g} % of the gap for %{x:.3g} nats<extra></extra>",
+        x=rows["paid"], y=100 * rows["forgotten"], mode="markers", name=title, marker=mark, text=told,
+        hovertemplate="%{text}<br>%{y:.3g} % forgotten for %{x:.3g} nats<extra></extra>",
     )  # fmt: skip

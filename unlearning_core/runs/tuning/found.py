@@ -2,11 +2,12 @@
 
 import math
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from unlearning_core import __version__
-from unlearning_core.config.schema import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig, ThresholdSection
 from unlearning_core.evaluation.ratio import Z95
 from unlearning_core.files import write_file, write_json, write_text
 from unlearning_core.progress import duration
@@ -28,9 +29,11 @@ class Found:
     Attributes:
         cuts: cuts that were tried, before any healing.
         healed: recipes that were healed.
+        races: by number of a healed recipe, how it did in the relearning race (`Trials.races`).
         default: the settings' own recipe.
-        enough: share of the gap that a recipe has to close to be taken before cheaper ones.
+        asked: what the verdict asks for: what reaches it is taken before cheaper ones.
         reference: what forgotten is.
+        questions: that each recipe was asked.
         seconds: that it took.
         budget: seconds that it was given; None: it had no limit.
         untold: what was not measured, in sentences.
@@ -38,9 +41,11 @@ class Found:
 
     cuts: tuple[Trial, ...]
     healed: tuple[Trial, ...]
+    races: Mapping[int, Mapping[str, float]]
     default: Choice
-    enough: float
+    asked: ThresholdSection
     reference: Forgotten
+    questions: int
     seconds: float
     budget: float | None
     untold: tuple[str, ...] = ()
@@ -59,7 +64,17 @@ class Found:
     @property
     def taken(self) -> Trial | None:
         """The one to take; None where doing nothing is no worse."""
-        return best(self.candidates, self.enough)
+        return best([trial for trial in self.candidates if not self.is_back(trial)] or self.candidates, self.asked)
+
+    def is_back(self, trial: Trial) -> bool:
+        """Whether it is known to come back sooner than the verdict bears."""
+        share = self.relearning(trial)
+        return share is not None and share < (self.asked.relearning if self.reference == "never_knew" else 1.0)
+
+    def relearning(self, trial: Trial) -> float | None:
+        """Steps of the trial's race as a share of those it is held against; None where it was not raced."""
+        race = self.races.get(trial.number) if trial.kind == "healed" else None
+        return None if race is None or math.isnan(race["share"]) else race["share"]
 
     @property
     def own(self) -> Trial | None:
@@ -79,7 +94,10 @@ class Found:
         more, less = _difference(own.outcome, trial.outcome)
         both = [_side(more, "forgets more", "forgets less"), _side(less, "costs less", "costs more")]
         figures = f"{_signed(more, 100, '%')} of the gap, {_signed((-less[0], less[1]), 1, 'nats')} of cost"
-        if more[0] >= 0 and less[0] >= 0 and (more[0] > 0 or less[0] > 0):
+        if self.questions:
+            figures += f", {100 * (trial.outcome.answered - own.outcome.answered):+.0f} % of the questions answered"
+        better = trial.axes[0] - own.axes[0], own.axes[1] - trial.axes[1]
+        if min(better) >= 0 and max(better) > 0:
             return f"It beats today's default on both axes ({', '.join(both)}): {figures}."
         return f"It does not beat today's default on both axes ({', '.join(both)}): {figures}."
 
@@ -88,14 +106,16 @@ class Found:
         taken, own = self.taken, self.own
         return {
             "axes": {
-                "forgotten": "share of the gap to forgotten that is closed, at most 1: larger is better",
-                "cost": "nats a token, on held-out sentences without the concept: smaller is better",
+                "forgotten": "mean of the share of the gap that is closed and of questions not answered any more",
+                "cost": "nats a token, on held-out sentences without the concept; below 0 it counts as 0",
             },
             "reference": self.reference,
-            "enough": self.enough,
+            "asked": self.asked.model_dump(include={"gap_closed", "questions_answered", "relearning"}),
+            "questions": self.questions,
             "seconds": round(self.seconds, 1),
             "budget": self.budget,
-            "trials": [trial.to_dict() for trial in (*self.cuts, *self.healed)],
+            "trials": [trial.to_dict() for trial in self.cuts]
+            + [trial.to_dict() | {"relearning": self.relearning(trial)} for trial in self.healed],
             "front": [trial.name for trial in self.front],
             "default": own.name if own is not None else None,
             "taken": taken.name if taken is not None else None,
@@ -120,7 +140,7 @@ def keep(run: Run, found: Found) -> None:
     rows = pd.DataFrame(rows_of(found))
     write_json(run.tuning_folder / PARETO, found.to_dict())
     write_text(run.tuning_folder / TABLE, rows.to_csv(index=False))
-    figure = pareto_figure(rows, enough=found.enough)
+    figure = pareto_figure(rows)
     write_file(run.tuning_folder / PICTURE, lambda path: figure.write_html(path, include_plotlyjs=True))
 
 
@@ -142,7 +162,9 @@ def rows_of(found: Found) -> list[dict[str, Any]]:
         rows.append(
             {"name": trial.name, "kind": trial.kind, "mark": " ".join(marks)}
             | trial.choice.to_dict() | {"neurons": trial.neurons}
+            | dict(zip(("forgotten", "paid"), trial.axes, strict=True))
             | {name: outcome.get(name) for name in Outcome.__dataclass_fields__}
+            | {"relearning": found.relearning(trial)}
             | {"seconds": trial.seconds, "run": trial.run, "reason": trial.reason}
         )  # fmt: skip
     return rows
@@ -167,8 +189,8 @@ def take(run: Run, config: ExperimentConfig, found: Found, trial: Trial) -> None
 
 
 def _difference(own: Outcome, other: Outcome) -> tuple[tuple[float, float], tuple[float, float]]:
-    """(more forgotten, less cost) of the other one, each with half its 95 % interval."""
-    more = other.forgotten - own.forgotten, Z95 * math.hypot(own.gap_stderr, other.gap_stderr)
+    """(more of the gap, less cost) of the other one, each with half its 95 % interval."""
+    more = other.gap - own.gap, Z95 * math.hypot(own.gap_stderr, other.gap_stderr)
     return more, (own.cost - other.cost, Z95 * math.hypot(own.cost_stderr, other.cost_stderr))
 
 

@@ -1,29 +1,48 @@
 """What a recipe comes to: how much of the concept it forgets, and what that costs, on a run's held-out sentences.
 
 A cut with its token rows is measured by hooks on the base, as the preview is, without a copy of the model. A healed
-model is measured by the stages of its run. Both are read on the same sentences.
+model is measured by the stages of its run. Both are read on the same sentences, and asked the same questions.
+
+A loss on the concept's words is not forgetting: a recipe that moves the rows of these words alone makes them as
+unlikely as can be and may still answer. So forgotten is the mean of two shares: the gap that is closed, and the
+questions that the base answers and the model does not any more (without questions the gap alone). A cost below 0 counts
+as 0: a model that heals on its own kind of text reads it better than before, which no recipe has earned.
 """
 
+import json
 import math
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from unlearning_core.config.schema import ThresholdSection
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.token_rows import RowSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.measurement import Measurement, apart_delta, nll_delta
+from unlearning_core.evaluation.question_sets import Question, read_question_set
 from unlearning_core.evaluation.suite import Material
+from unlearning_core.files import write_text
 from unlearning_core.methods.registry import NEVER_KNEW
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.cuts import cut_settings
+from unlearning_core.runs.run import Run
 from unlearning_core.runs.sweep import SENTENCES
 from unlearning_core.runs.token_rows import run_concept_tokens
 from unlearning_core.runs.tuning.space import Choice
 
 if TYPE_CHECKING:
     from unlearning_core.activations.concept_tokens import ConceptTokens
+    from unlearning_core.edits.recipe import Recipe
     from unlearning_core.evaluation.likelihood import Meter
+    from unlearning_core.models.loading import LoadedModel
+
+QUESTIONS = 24
+"""That every recipe is asked, at most."""
+
+ASKED = "questions.jsonl"
+"""They, in the run's folder."""
 
 Forgotten = Literal["never_knew", "unrelated"]
 """Where forgotten is: the loss of the never-knew model, or the base's behind unrelated text."""
@@ -38,6 +57,8 @@ class Outcome:
         cost: change of the loss of sentences without the concept, nats a token (`apart_delta`).
         concept: change of the loss on the concept's words, nats a token.
         neighbour: change of the loss on neighbours, nats a token; NaN where there are none.
+        answered: share of the questions about the concept that the base answers which are still answered; NaN where
+            none are asked.
     """
 
     gap: float
@@ -46,11 +67,21 @@ class Outcome:
     cost_stderr: float
     concept: float
     neighbour: float = math.nan
+    answered: float = math.nan
+
+    def forgotten(self, most: float = 1.0) -> float:
+        """The mean of the gap, which counts to `most`, and of the share of questions that are not answered any more."""
+        gap = min(most, self.gap)
+        return gap if math.isnan(self.answered) else (gap + 1.0 - self.answered) / 2
 
     @property
-    def forgotten(self) -> float:
-        """`gap`, at most 1: who knows the concept less than never has not forgotten more of it."""
-        return min(1.0, self.gap)
+    def paid(self) -> float:
+        """`cost`, at least 0."""
+        return max(0.0, self.cost)
+
+    def enough(self, asked: ThresholdSection) -> bool:
+        """Whether it forgets what the verdict asks for, as far as it is measured here."""
+        return self.gap >= asked.gap_closed and not self.answered > asked.questions_answered
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form; what is not a number becomes None."""
@@ -77,8 +108,10 @@ class Scale:
     reference: float
     forgotten: Forgotten
 
-    def outcome(self, after: Measurement) -> Outcome:
+    def outcome(self, after: Measurement, answered: float) -> Outcome:
         """What a state of the model comes to that was measured on these sentences, or on more.
+
+        `answered` is the share of the questions that it still answers.
 
         Raises:
             InputError: it was measured on other sentences, or each of them holds the concept.
@@ -96,7 +129,7 @@ class Scale:
         both = self.base.has_neighbours and after.has_neighbours and self.base.tokens("neighbour")
         near = nll_delta(self.base, after, "neighbour").value if both else math.nan
         return Outcome(
-            concept.value / whole, concept.stderr / whole, cost.value, cost.stderr, concept.value, near
+            concept.value / whole, concept.stderr / whole, cost.value, cost.stderr, concept.value, near, answered
         )  # fmt: skip
 
 
@@ -156,8 +189,46 @@ class CutMeter:
         asked = cut_settings(self._context.config).token_rows
         return run_concept_tokens(self._context, self._context.model("base").tokenizer, asked)
 
+    @cached_property
+    def questions(self) -> tuple[Question, ...]:
+        """Questions about the concept that the base answers and does not guess, chosen by the rule of the quiz.
+
+        None where the settings name no questions: sentences to complete with the concept's word say what the loss says.
+        """
+        from unlearning_core.evaluation.quiz import choose_questions
+
+        proof, context = self._context.config.proof, self._context
+        if proof.questions is None:
+            return ()
+        path = context.run.tuning_folder / ASKED
+        if path.is_file():
+            return tuple(read_question_set(path))
+        found = choose_questions(
+            context.model("base"), read_question_set(Path(context.source(proof.questions))), context.matcher, proof,
+            context.progress, most=QUESTIONS, subjects=("concept",),
+        )  # fmt: skip
+        write_text(path, "".join(json.dumps(asdict(question), ensure_ascii=False) + "\n" for question in found))
+        return tuple(found)
+
+    def answered(self, loaded: "LoadedModel", recipe: "Recipe | None" = None) -> float:
+        """The share of the questions that a model answers, under the edits of a recipe; NaN where none are asked."""
+        from unlearning_core.evaluation.quiz import ask
+
+        if not self.questions:
+            return math.nan
+        marks = ask(loaded, self.questions, self._meter.loaded, self._context.config.proof, recipe=recipe)
+        return sum(mark.right for mark in marks) / len(marks)
+
+    def healed(self, run: Run, state: str) -> Outcome:
+        """What the model of a run in that state comes to; the run has measured it on all held-out sentences."""
+        found = run.measurement(state)
+        assert found is not None
+        answered = self.answered(RunContext(run).model(state)) if self.questions else math.nan
+        return self.scale.outcome(found, answered)
+
     def measure(self, choice: Choice) -> tuple[Outcome, int]:
         """The cut of a recipe before it is healed, and how many neurons it takes."""
+        from unlearning_core.edits.recipe import Recipe
         from unlearning_core.edits.row_weights import make_token_rows
 
         loaded, own = self._meter.loaded, cut_settings(self._context.config)
@@ -168,4 +239,6 @@ class CutMeter:
         rows = None
         if choice.strength and len(self.tokens.ids):
             rows = make_token_rows(loaded.model, self.tokens.ids, self.tokens.unseen, choice.strength)
-        return self.scale.outcome(self._meter.measure(mask, rows=rows)), mask.cut
+        recipe = Recipe(mask, self._context.config.base_model.base_model_path, {}, choice.share, rows=rows)
+        answered = self.answered(loaded, recipe)
+        return self.scale.outcome(self._meter.measure(mask, rows=rows), answered), mask.cut

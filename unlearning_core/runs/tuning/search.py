@@ -6,42 +6,45 @@ them. Cuts cost a second or ten, a healing costs a training: the first share of 
 their front are healed, the settings' own recipe before all others, which the search has to beat.
 """
 
-import logging
+import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from unlearning_core.config.schema import ExperimentConfig
-from unlearning_core.errors import InputError, Stopped, WorkFailed
-from unlearning_core.evaluation.pareto import bulge
+from unlearning_core.config.schema import ExperimentConfig, ThresholdSection
+from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.evaluation.recovery import HALF, gentle_steps_to, share_of_steps
 from unlearning_core.methods.registry import methods_of, states_of
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.pipeline import check_new_run, create_run, execute
+from unlearning_core.runs.proof import racers
+from unlearning_core.runs.proof_evidence import RACE
 from unlearning_core.runs.run import Run, config_digest
+from unlearning_core.runs.stage_times import wait_for_race
+from unlearning_core.runs.stages.proof import proof_stages
 from unlearning_core.runs.stages.registry import stage_called
 from unlearning_core.runs.store import Store
-from unlearning_core.runs.tuning.clock import Clock
+from unlearning_core.runs.tuning.clock import Clock, OutOfTime
+from unlearning_core.runs.tuning.finalists import finalists, variants
 from unlearning_core.runs.tuning.found import Found
 from unlearning_core.runs.tuning.measuring import CutMeter, Outcome
 from unlearning_core.runs.tuning.space import Choice, Space
 from unlearning_core.runs.tuning.trials import Trial, Trials, best, on_front
 
-log = logging.getLogger(__name__)
-
 NOTE, TRIAL_NOTE = "tuning", "trial"
 """Notes of the run whose recipe is searched, and of each run in which a recipe is healed for it."""
 
-FOR_CUTS = 0.35
-"""Share of the time in which cuts are tried."""
+FOR_CUTS, FOR_HEALING = 0.35, 0.75
+"""Share of the time in which cuts are tried, and after which no further recipe is healed: the rest is for races."""
 
-FINALISTS = 4
-"""Recipes of the cuts' front that are healed, before the sampler proposes others."""
+LEAST_HEALED = 3
+"""Recipes that are healed before time is kept for races: the default, which is to be beaten, and two others."""
 
-ALIKE = 0.03
-"""Of two cuts that lie nearer on both axes, scaled to the front, one is healed."""
+PATIENCE = 20
+"""Proposals in a row that were tried before, after which there is nothing new to try."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Limits:
             raise ValueError("a search needs an end")
 
 
-def find_or_create_tuned(config: ExperimentConfig, root: Any, progress: ProgressCallback = silent) -> tuple[Run, bool]:
+def find_or_create_tuned(config: ExperimentConfig, root: Path, progress: ProgressCallback = silent) -> tuple[Run, bool]:
     """The run whose recipe is searched around these settings, finished or not, and whether it was there.
 
     Raises:
@@ -95,6 +98,7 @@ class RecipeSearch:
         """`config` are the settings to search around; the run's own may have a recipe that was found already."""
         self.run, self.config, self.limits = run, config, limits
         self._healed_state = states_of(config)[-1]
+        self._clock = Clock(limits.seconds)
 
     def compute(self, progress: ProgressCallback = silent) -> Found:
         """Search until the time is over; what was tried before is not tried again.
@@ -107,16 +111,29 @@ class RecipeSearch:
         execute(self.run, progress, until="rank", context=context)
         with self.run.manifest.working("searching its recipe"):
             trials = Trials(self.run.tuning_folder, self.config.seed)
-            clock = Clock(self.limits.seconds, trials.seconds())
+            self._clock = Clock(self.limits.seconds, trials.seconds())
             meter = CutMeter(context)
             space = self._space(meter)
-            self._try_cuts(meter, space, trials, clock, progress)
-            untold = self._heal(meter, space, trials, clock, progress)
-            scale = meter.scale
+            self._try_cuts(meter, space, trials, progress)
+            untold = self._heal(meter, space, trials, progress)
+            untold += self._race(trials, progress)
+            reference = meter.scale.forgotten
         return Found(
-            tuple(trials.tried("cuts")), tuple(trials.tried("healed")), space.default,
-            self.config.proof.thresholds.gap_closed, scale.forgotten, clock.used, self.limits.seconds, untold,
-        )  # fmt: skip
+            cuts=tuple(trials.tried("cuts")),
+            healed=tuple(trials.tried("healed")),
+            races=trials.races(),
+            default=space.default,
+            asked=self._asked,
+            reference=reference,
+            questions=len(meter.questions),
+            seconds=self._clock.used,
+            budget=self.limits.seconds,
+            untold=tuple(untold),
+        )
+
+    @property
+    def _asked(self) -> ThresholdSection:
+        return self.config.proof.thresholds
 
     def _space(self, meter: CutMeter) -> Space:
         healing = self.config.retraining
@@ -125,92 +142,103 @@ class RecipeSearch:
             healing.enabled and healing.objective == "distill",
         )  # fmt: skip
 
-    def _try_cuts(
-        self, meter: CutMeter, space: Space, trials: Trials, clock: Clock, progress: ProgressCallback
-    ) -> None:
+    def _try_cuts(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> None:
         for choice in space.first():
             trials.ask_for("cuts", space.parameters(choice, healed=False))
+        share, repeats = FOR_CUTS if self.config.retraining.enabled else 1.0, 0
         known = {trial.choice: trial for trial in trials.tried("cuts")}
-        share = FOR_CUTS if self.config.retraining.enabled else 1.0
-        while (self.limits.cuts is None or len(known) < self.limits.cuts) and clock.has(_usual(known.values()), share):
+        while (self.limits.cuts is None or len(known) < self.limits.cuts) and repeats < PATIENCE:
+            if not self._clock.has(_usual(known.values()), share):
+                return
             progress(Progress("trying cuts", len(known), self.limits.cuts, "cuts"))
             begun, trial = time.monotonic(), trials.next("cuts")
             choice = space.cut(trial)
-            if (before := known.get(choice)) is not None and before.outcome is not None:
-                # Counted as a trial, so that the sampler goes on to another one.
-                trials.tell("cuts", trial, choice, before.outcome, neurons=before.neurons, seconds=0.0)
-                if _repeats(trials.tried("cuts")) > _PATIENCE:
-                    break
+            if (before := known.get(choice)) is not None:
+                # Told to the sampler, so that it goes on to another one.
+                trials.repeat("cuts", trial, before)
+                repeats += 1
                 continue
             outcome, kept = _measured(meter, choice)
             trials.tell("cuts", trial, choice, outcome, seconds=round(time.monotonic() - begun, 2), **kept)
-            known[choice] = trials.tried("cuts")[-1]
+            known[choice], repeats = trials.tried("cuts")[-1], 0
 
-    def _heal(
-        self, meter: CutMeter, space: Space, trials: Trials, clock: Clock, progress: ProgressCallback
-    ) -> tuple[str, ...]:
+    def _heal(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> list[str]:
         """Heal recipes while the time lasts; returns what was left undone, in sentences."""
         if not self.config.retraining.enabled:
-            return ("Healing is switched off, so cuts alone were tried.",)
-        scale = meter.scale
-        for choice in self._finalists(space, trials):
+            return ["Healing is switched off, so cuts alone were tried."]
+        for choice in [space.default, *finalists(trials.tried("cuts"), self._asked)]:
             trials.ask_for("healed", space.parameters(choice, healed=True))
-        while self.limits.healed is None or len(trials.tried("healed")) < self.limits.healed:
-            done = trials.tried("healed")
-            self._ask_for_variants(space, trials, done)
-            if not clock.has(_usual(done)):
+        known, repeats = {trial.choice: trial for trial in trials.tried("healed")}, 0
+        while (self.limits.healed is None or len(known) < self.limits.healed) and repeats < PATIENCE:
+            if not trials.waiting("healed"):
+                for choice in variants(list(known.values()), space, self._asked):
+                    trials.ask_for("healed", space.parameters(choice, healed=True))
+            share = FOR_HEALING if len(known) >= LEAST_HEALED else 1.0
+            if not self._clock.has(_usual(known.values()), share):
                 return _left(trials)
-            trial = trials.next("healed")
+            begun, trial = time.monotonic(), trials.next("healed")
             choice = space.healed(trial)
-            begun, told = time.monotonic(), _told(progress, len(done) + 1)
+            if (before := known.get(choice)) is not None:
+                trials.repeat("healed", trial, before)
+                repeats += 1
+                continue
+            told = _told(progress, f"recipe {len(known) + 1}")
             try:
-                run, outcome, reason = self._healed(choice, scale.outcome, clock.watching(told))
-            except Stopped:
-                if clock.has(0.0):
-                    raise
-                return (*_left(trials), "The time was over while a recipe was being healed: with more it goes on.")
-            kept: dict[str, Any] = {"run": run.id, "seconds": round(time.monotonic() - begun, 2)}
-            if reason:
-                kept["reason"] = reason
-            trials.tell("healed", trial, choice, outcome, **kept)
-        return ()
+                run, outcome, reason = self._healed(choice, meter, self._clock.watching(told))
+            except OutOfTime:
+                return [*_left(trials), "The time was over while a recipe was being healed: with more it goes on."]
+            more = {"reason": reason} if reason else {}
+            seconds = round(time.monotonic() - begun, 2)
+            trials.tell("healed", trial, choice, outcome, run=run.id, seconds=seconds, **more)
+            known[choice], repeats = trials.tried("healed")[-1], 0
+        return []
 
-    def _finalists(self, space: Space, trials: Trials) -> Iterator[Choice]:
-        """The settings' own recipe, then the cuts of the front, what bulges most first, no two alike."""
-        yield space.default
-        found = on_front(trials.tried("cuts"))
-        outcomes = [trial.outcome for trial in found if trial.outcome is not None]
-        if not outcomes:
-            return
-        forgotten, cost = [each.forgotten for each in outcomes], [each.cost for each in outcomes]
-        beyond = bulge([*forgotten, 0.0], [*cost, 0.0])
-        enough = self.config.proof.thresholds.gap_closed
-        order = sorted(range(len(found)), key=lambda place: (forgotten[place] < enough, -beyond[place]))
-        span = max(cost) - min(*cost, 0.0) or 1.0
-        taken: list[int] = []
-        for place in order:
-            near = [
-                other for other in taken
-                if abs(forgotten[place] - forgotten[other]) < ALIKE and abs(cost[place] - cost[other]) / span < ALIKE
-            ]  # fmt: skip
-            if not near:
-                taken.append(place)
-                yield found[place].choice
-            if len(taken) == FINALISTS:
-                return
+    def _race(self, trials: Trials, progress: ProgressCallback) -> list[str]:
+        """Let the healed models of the front learn the concept again while the time lasts, the best one first.
 
-    def _ask_for_variants(self, space: Space, trials: Trials, done: list[Trial]) -> None:
-        """Once the finalists are healed: the best of them healed for longer, and with noise before."""
-        if trials.waiting("healed") or (taken := best(done, self.config.proof.thresholds.gap_closed)) is None:
-            return
-        choice = taken.choice
-        variants = [replace(choice, noise=0.1)] if space.distils else []
-        if space.default.steps is not None:
-            variants.insert(0, replace(choice, steps=2 * space.default.steps))
-        for variant in variants:
-            trials.ask_for("healed", space.parameters(variant, healed=True))
+        As a quick evaluation races them (`proof.race`), whose work is then done.
+        """
+        healed, races = trials.tried("healed"), trials.races()
+        taken = best(healed, self._asked)
+        racing = sorted(on_front(healed), key=lambda trial: trial != taken)
+        waiting = [trial for trial in racing if trial.number not in races]
+        for place, trial in enumerate(waiting):
+            took = max((race["seconds"] for race in races.values()), default=0.0)
+            try:
+                if not self._clock.has(took or self._first_race(trial)):
+                    raise OutOfTime("")
+                begun, told = time.monotonic(), _told(progress, f"race of {trial.name}")
+                share = self._raced(trial, self._clock.watching(told))
+            except OutOfTime:
+                left = len(waiting) - place
+                return [f"Whether {left} healed {'model comes' if left == 1 else 'models come'} back was not tried."]
+            trials.keep_race(trial.number, share, round(time.monotonic() - begun, 2))
+            races = trials.races()
+        return []
 
-    def _healed(self, choice: Choice, read: Any, progress: ProgressCallback) -> tuple[Run, Outcome | None, str]:
+    def _first_race(self, trial: Trial) -> float:
+        """About how long the first race takes; half a healing where nothing tells it."""
+        told = wait_for_race(Run(self.run.folder.parent / trial.run))
+        return trial.seconds / 2 if told is None else told.seconds
+
+    def _raced(self, trial: Trial, progress: ProgressCallback) -> float:
+        """Steps to come half-way back, as a share of the never-knew model's; without such a model as a share of those
+        that the verdict asks for, gently; NaN where there is no text to race on."""
+        run = Run(self.run.folder.parent / trial.run)
+        states = racers(run)
+        names = {f"{RACE} {state}" for state in states}
+        stages = [stage for stage in proof_stages(RunContext(run), parts=[RACE], quick=True) if stage.name in names]
+        execute(run, progress, until="rank", further=stages)
+        found = [run.proof_frames(RACE, state) for state in states]
+        if any(frames is None or "race" not in frames for frames in found):
+            return math.nan
+        own, *twin = [frames for frames in found if frames is not None]
+        if twin:
+            return share_of_steps(twin[0], own, HALF).value
+        gentle = gentle_steps_to(own, HALF)
+        return math.nan if gentle is None else gentle.value / self._asked.relearning_steps
+
+    def _healed(self, choice: Choice, meter: CutMeter, progress: ProgressCallback) -> tuple[Run, Outcome | None, str]:
         """The run in which a recipe is healed, and what it comes to; or why it cannot be measured."""
         config = choice.applied(self.config)
         run = self._trial_run(config, choice)
@@ -218,13 +246,12 @@ class RecipeSearch:
         names = ["prune", "filter", last, f"measure {self._healed_state}"]
         try:
             execute(run, progress, until="rank", further=[stage_called(name, config) for name in names])
-            found = run.measurement(self._healed_state)
-            assert found is not None
-            return run, read(found), ""
+            return run, meter.healed(run, self._healed_state), ""
         except WorkFailed as error:
             return run, None, str(error)
 
     def _trial_run(self, config: ExperimentConfig, choice: Choice) -> Run:
+        """The run of a recipe: among the others, where it can be opened, and told by its note."""
         note = {"of": self.run.id, "choice": choice.to_dict()}
         for run in list_runs(self.run.folder.parent):
             if run.note(TRIAL_NOTE) == note:
@@ -232,20 +259,6 @@ class RecipeSearch:
         run = create_run(config, self.run.folder.parent)
         run.write_note(TRIAL_NOTE, note)
         return run
-
-
-_PATIENCE = 20
-"""Recipes in a row that were tried before, after which there is nothing new to try."""
-
-
-def _repeats(tried: list[Trial]) -> int:
-    """How many trials at the end were of recipes known before."""
-    found = 0
-    for place in range(len(tried) - 1, 0, -1):
-        if tried[place].choice not in {trial.choice for trial in tried[:place]}:
-            break
-        found += 1
-    return found
 
 
 def _measured(meter: CutMeter, choice: Choice) -> tuple[Outcome | None, dict[str, Any]]:
@@ -263,13 +276,13 @@ def _usual(trials: Any) -> float:
     return seconds[(3 * len(seconds)) // 4] if seconds else 0.0
 
 
-def _left(trials: Trials) -> tuple[str, ...]:
+def _left(trials: Trials) -> list[str]:
     waiting = trials.waiting("healed")
     if not waiting:
-        return ()
-    return (f"{waiting} more {'recipe' if waiting == 1 else 'recipes'} of the front did not fit into the time.",)
+        return []
+    return [f"{waiting} more {'recipe was' if waiting == 1 else 'recipes were'} to be healed and did not fit in."]
 
 
-def _told(progress: ProgressCallback, number: int) -> ProgressCallback:
+def _told(progress: ProgressCallback, what: str) -> ProgressCallback:
     """Says which recipe it is."""
-    return lambda update: progress(replace(update, task=f"recipe {number}: {update.task}"))
+    return lambda update: progress(replace(update, task=f"{what}: {update.task}"))

@@ -4,11 +4,13 @@ Two studies stand in one log: `cuts`, measured by hooks before any healing, and 
 search that was stopped goes on from it; a recipe that was being tried then is tried first.
 """
 
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from unlearning_core.config.schema import ThresholdSection
 from unlearning_core.evaluation.pareto import front, knee
 from unlearning_core.files import disk_errors
 from unlearning_core.runs.tuning.measuring import Outcome
@@ -24,6 +26,13 @@ LOG = "study.log"
 
 OUTCOME, CHOICE, NEURONS, SECONDS, RUN, REASON = "outcome", "choice", "neurons", "seconds", "run", "reason"
 """What is kept with a trial of optuna."""
+
+_RACE = "race "
+"""Before the number of a healed recipe; kept with the study, for a trial that is told cannot be added to."""
+
+COUNTED: dict[Kind, float] = {"cuts": 1.15, "healed": 1.0}
+"""Share of the gap up to which more counts as more forgotten. Healing gives a part of it back, .12 and .15 of it on
+SmallWorld: a cut needs that much more. Who knows the concept less than never has not forgotten more of it."""
 
 STARTUP = {"cuts": 10, "healed": 6}
 """Trials before the sampler learns from them: the recipes that are known to be good are among these."""
@@ -52,6 +61,14 @@ class Trial:
     seconds: float = 0.0
     run: str = ""
     reason: str = ""
+
+    @property
+    def axes(self) -> tuple[float, float]:
+        """(forgotten, paid), as the front has them; NaN where it was not measured."""
+        if self.outcome is None:
+            return math.nan, math.nan
+        forgotten, paid = _values(self.kind, self.outcome)
+        return forgotten, paid
 
     @property
     def name(self) -> str:
@@ -84,7 +101,7 @@ class Trials:
             self._storage = JournalStorage(JournalFileBackend(str(folder / LOG)))
         self._studies = {kind: self._open(kind) for kind in KINDS}
 
-    def _open(self, kind: str) -> "optuna.Study":
+    def _open(self, kind: Kind) -> "optuna.Study":
         """The study of that kind; what was being tried when it was stopped is asked for again."""
         import optuna
 
@@ -93,7 +110,7 @@ class Trials:
         )
         for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
             if OUTCOME in trial.user_attrs:  # it was measured, and stopped before it was told
-                study.tell(trial.number, _values(Outcome.from_dict(trial.user_attrs[OUTCOME])))
+                study.tell(trial.number, _values(kind, Outcome.from_dict(trial.user_attrs[OUTCOME])))
                 continue
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             study.enqueue_trial(trial.params)
@@ -116,7 +133,8 @@ class Trials:
 
     def seconds(self) -> float:
         """That all of them took together."""
-        return sum(trial.seconds for kind in KINDS for trial in self.tried(kind))
+        races = sum(race["seconds"] for race in self.races().values())
+        return races + sum(trial.seconds for kind in KINDS for trial in self.tried(kind))
 
     def waiting(self, kind: Kind) -> int:
         """How many recipes wait that were asked for."""
@@ -131,15 +149,37 @@ class Trials:
     def next(self, kind: Kind) -> "optuna.Trial":
         """What is to be tried next.
 
-        The sampler is seeded by how many were tried: a search that was stopped proposes what it would have proposed.
+        The sampler is seeded by how many were told: a search that was stopped proposes what it would have proposed.
         """
         import optuna
 
         study = self._studies[kind]
-        study.sampler = optuna.samplers.TPESampler(
-            seed=self._seed + len(self.tried(kind)), n_startup_trials=STARTUP[kind]
-        )
+        told = len(study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE]))
+        study.sampler = optuna.samplers.TPESampler(seed=self._seed + told, n_startup_trials=STARTUP[kind])
         return study.ask()
+
+    def repeat(self, kind: Kind, trial: "optuna.Trial", before: Trial) -> None:
+        """Tell the sampler what it proposed again; it is no further trial."""
+        import optuna
+
+        if before.outcome is None:
+            self._studies[kind].tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            self._studies[kind].tell(trial, _values(kind, before.outcome))
+
+    def races(self) -> dict[int, dict[str, float]]:
+        """By number of a healed recipe: `share` of steps that it takes to come half-way back, and `seconds`."""
+        kept = self._studies["healed"].user_attrs
+        return {
+            int(name.removeprefix(_RACE)): {what: math.nan if value is None else value for what, value in race.items()}
+            for name, race in kept.items()
+            if name.startswith(_RACE)
+        }
+
+    def keep_race(self, number: int, share: float, seconds: float) -> None:
+        """Keep how a healed recipe did in the relearning race."""
+        race = {"share": None if math.isnan(share) else share, "seconds": seconds}
+        self._studies["healed"].set_user_attr(f"{_RACE}{number}", race)
 
     def tell(
         self, kind: Kind, trial: "optuna.Trial", choice: Choice, outcome: Outcome | None, **kept: int | float | str
@@ -154,12 +194,12 @@ class Trials:
             self._studies[kind].tell(trial, state=optuna.trial.TrialState.FAIL)
             return
         trial.set_user_attr(OUTCOME, outcome.to_dict())
-        self._studies[kind].tell(trial, _values(outcome))
+        self._studies[kind].tell(trial, _values(kind, outcome))
 
 
-def _values(outcome: Outcome) -> list[float]:
+def _values(kind: Kind, outcome: Outcome) -> list[float]:
     """The two objectives of a study."""
-    return [outcome.forgotten, outcome.cost]
+    return [outcome.forgotten(COUNTED[kind]), outcome.paid]
 
 
 NOTHING = (0.0, 0.0)
@@ -172,16 +212,17 @@ def on_front(trials: list[Trial]) -> list[Trial]:
     return [measured[place] for place in front(forgotten, cost) if place < len(measured)]
 
 
-def best(trials: list[Trial], enough: float) -> Trial | None:
+def best(trials: list[Trial], asked: ThresholdSection) -> Trial | None:
     """The trial to take: the knee of the front (evaluation/pareto.py); None where doing nothing is no worse."""
     measured, forgotten, cost = _axes(trials)
-    place = knee(forgotten, cost, enough)
+    enough = [trial.outcome is not None and trial.outcome.enough(asked) for trial in measured]
+    place = knee(forgotten, cost, [*enough, False])
     return measured[place] if place < len(measured) else None
 
 
 def _axes(trials: list[Trial]) -> tuple[list[Trial], list[float], list[float]]:
     """The measured trials, and what each of them and, last, doing nothing forgets and costs."""
     measured = [trial for trial in trials if trial.outcome is not None]
-    pairs = [(trial.outcome.forgotten, trial.outcome.cost) for trial in measured if trial.outcome is not None]
+    pairs = [_values(trial.kind, trial.outcome) for trial in measured if trial.outcome is not None]
     forgotten, cost = zip(*pairs, NOTHING, strict=True)
     return measured, list(forgotten), list(cost)
