@@ -34,12 +34,11 @@ def test_what_was_not_measured_is_on_no_front() -> None:
     assert front([float("nan"), 0.5, 0.9], [0.0, 0.1, float("nan")]) == [1]
 
 
-def test_the_bulge_is_the_distance_to_the_line_between_the_ends() -> None:
+def test_the_bulge_is_the_distance_to_the_line_from_doing_nothing_to_the_far_end() -> None:
     forgotten, cost = [0.0, 0.6, 0.9, 1.0], [0.0, 0.05, 0.3, 2.0]
-    start, end = np.array([0.0, 0.0]), np.array([1.0, 1.0])
     scaled = np.array([[f / 1.0, c / 2.0] for f, c in zip(forgotten, cost, strict=True)])
-    along = end - start
-    distance = [abs(along[0] * (p[1] - start[1]) - along[1] * (p[0] - start[0])) / np.linalg.norm(along) for p in scaled]
+    # The line through (0, 0) and (1, 1): |x - y| / sqrt(2).
+    distance = np.abs(scaled[:, 0] - scaled[:, 1]) / np.sqrt(2)
     assert bulge(forgotten, cost) / np.sqrt(2) == pytest.approx(distance)
 
 
@@ -54,6 +53,11 @@ def test_a_cheaper_point_that_forgets_too_little_is_not_taken() -> None:
     assert knee(forgotten, cost, [False, True, True, True]) == 2
     assert knee(forgotten, cost, [False, False, False, True]) == 3
     assert knee(forgotten, cost, [False] * 4) == 2  # where none forgets enough, the knee of them all
+
+
+def test_between_recipes_that_cost_next_to_nothing_the_one_that_forgets_more_is_taken() -> None:
+    assert knee([0.97, 1.0], [0.0, 0.001], [True, True]) == 1
+    assert knee([0.97, 1.0], [0.0, 0.1], [True, True]) == 0
 
 
 def test_the_order_of_the_points_does_not_matter() -> None:

@@ -93,7 +93,7 @@ def print_front(found: "Found", run: "Run") -> None:
 _LEGEND = """Gap: {gap}.
 Cost: nats a token on sentences without the concept; ± is half a 95 % interval. Front: much forgotten (the mean of gap
 and questions not answered) for little cost. Knee: of the front's points that forget what the verdict asks for, the one
-farthest from the line between the front's ends (Das 1999)."""
+farthest from the line between doing nothing and the front's far end (Das 1999)."""
 
 _REFERENCE = {
     "never_knew": "share of the way to the model that never knew",
@@ -158,8 +158,8 @@ def _finish(run: "Run", progress: Bar) -> None:
     progress.close()
     print_outcome(run)
     folder, last = run.folder, run.states()[-1]
-    print(f"The model:      {run.model(last)}")
-    print(f"Again:          {PROGRAM} run {run.reproduce_file}")
+    print(f"The model:      {folder}/models/{last}")
+    print(f"The same again: {PROGRAM} run {run.reproduce_file}")
     print(f"Report:         {PROGRAM} report {folder}")
     print(f"Whole verdict:  {PROGRAM} evaluate {folder}")
     print(f"To keep:        {PROGRAM} export {folder}")

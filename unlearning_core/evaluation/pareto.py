@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from unlearning_core.evaluation.curves import BUDGET
+
 
 def front(forgotten: Sequence[float], cost: Sequence[float]) -> list[int]:
     """Places of the points that no other point beats: none forgets as much for less, or more for as little.
@@ -31,19 +33,17 @@ def front(forgotten: Sequence[float], cost: Sequence[float]) -> list[int]:
 
 
 def bulge(forgotten: Sequence[float], cost: Sequence[float]) -> Float[np.ndarray, " points"]:
-    """How far each point of a front lies beyond the line through the front's two ends, in the scale of the front.
+    """How far each point lies beyond the line from doing nothing to the far end of the front.
 
-    With both axes scaled to 0 .. 1 between the two ends it is (scaled forgotten) - (scaled cost): the distance to the
-    line times the square root of 2, 0 at the ends and largest at the knee. Source: Das, "On characterizing the 'knee'
-    of the Pareto curve based on normal-boundary intersection", Structural Optimization 18, 1999.
+    Doing nothing forgets 0 for 0; the far end is the most that any of the points forgets and costs, and its cost is
+    taken to be `BUDGET` at least: between recipes that all cost next to nothing what they cost says nothing. With both
+    axes scaled to 0 .. 1 between the two ends it is (scaled forgotten) - (scaled cost): the distance to the line times
+    the square root of 2, 0 at the ends and largest at the knee. Source: Das, "On characterizing the 'knee' of the
+    Pareto curve based on normal-boundary intersection", Structural Optimization 18, 1999.
     """
-    axes = [np.asarray(values, dtype=np.float64) for values in (forgotten, cost)]
-    spans = [float(np.ptp(values)) if len(values) else 0.0 for values in axes]
-    scaled = [
-        (values - values.min()) / span if span > 0 else np.zeros(len(values))
-        for values, span in zip(axes, spans, strict=True)
-    ]
-    return scaled[0] - scaled[1]
+    gone, paid = np.asarray(forgotten, dtype=np.float64), np.asarray(cost, dtype=np.float64)
+    most, dearest = gone.max(initial=0.0), paid.max(initial=BUDGET)
+    return gone / (most or 1.0) - paid / dearest
 
 
 def knee(forgotten: Sequence[float], cost: Sequence[float], enough: Sequence[bool]) -> int:

@@ -45,7 +45,7 @@ class Proposal:
 
     Attributes:
         words: of the concept, the given one first.
-        neighbours: near it, but not so near.
+        neighbours: near it, but not so near; none that holds a word of the concept ("rainfall" beside "rain").
         near: the words that the embedding puts near, with their cosine, nearest first.
         listed: what the model lists, and in how many of its lists.
     """
@@ -70,7 +70,10 @@ def propose(
     listed = [pair for pair in lists_of(loaded, word, seed=seed, progress=progress) if is_known(pair[0], language)]
     close = [other for other, cosine in near if cosine >= NEAR]
     words = apart([word, *(other for other, _ in listed), *close], language)[:MOST_WORDS]
-    further = [other for other, cosine in near if cosine >= NEIGHBOUR and is_known(other, language)]
+    further = [
+        other for other, cosine in near
+        if cosine >= NEIGHBOUR and is_known(other, language) and not any(part in other for part in words)
+    ]  # fmt: skip
     neighbours = apart([*words, *further], language)[len(words) :]
     return Proposal(tuple(words), tuple(neighbours[:MOST_NEIGHBOURS]), tuple(near), tuple(listed))
 

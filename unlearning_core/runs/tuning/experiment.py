@@ -27,7 +27,7 @@ REAL_ENGLISH = "smollm2"
 OWN_SHARE = 0.01
 """Share cut by default of a model that is no starter: SmolLM2's would cut nothing of a small one."""
 
-LEAST = 60
+LEAST = 150
 """Sentences with the concept, and without it, from which a text that is at hand is enough."""
 
 WRITTEN, SHARE_WRITTEN = 300, 0.8

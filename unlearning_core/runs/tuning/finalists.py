@@ -6,7 +6,7 @@ from dataclasses import replace
 from unlearning_core.config.schema import ThresholdSection
 from unlearning_core.evaluation.pareto import bulge
 from unlearning_core.runs.tuning.space import Choice, Space
-from unlearning_core.runs.tuning.trials import NOTHING, Trial, best, on_front
+from unlearning_core.runs.tuning.trials import Trial, best, on_front
 
 MOST = 4
 """Cuts of the front that are healed, before the sampler proposes others."""
@@ -21,9 +21,9 @@ NOISE = 0.1
 def finalists(cuts: list[Trial], asked: ThresholdSection) -> list[Choice]:
     """Cuts of the front, first those that forget enough, what bulges most first, no two alike."""
     found = on_front(cuts)
-    axes = [*(trial.axes for trial in found), NOTHING]
-    beyond = bulge(*zip(*axes, strict=True))
-    span = max(cost for _, cost in axes) or 1.0
+    axes = [trial.axes for trial in found]
+    beyond = bulge([forgotten for forgotten, _ in axes], [cost for _, cost in axes])
+    span = max([cost for _, cost in axes], default=0.0) or 1.0
 
     def first(place: int) -> tuple[bool, float]:
         outcome = found[place].outcome
