@@ -99,6 +99,51 @@ class Tab:
         self._page.wait_for_timeout(2000 * SETTLED)
         self._idle()
 
+    def show(self, tab: str) -> None:
+        """Open one of the tabs of the page by its name."""
+        self._page.get_by_test_id("stMain").get_by_role("tab", name=tab, exact=True).click()
+        self._page.wait_for_timeout(1000 * SETTLED)
+        self._idle()
+
+    def start_curves(self) -> None:
+        """Open the tab of the curves and wait until they are being computed, without waiting for their end.
+
+        Raises:
+            WorkFailed: they were not begun, or there already.
+        """
+        from playwright.sync_api import TimeoutError as TookTooLong
+
+        main = self._page.get_by_test_id("stMain")
+        main.get_by_role("tab", name="Curves", exact=True).click()
+        computing = main.get_by_text("computing the curves")
+        # A slow machine asks first.
+        asked = main.get_by_role("button", name="Compute the curves")
+        try:
+            computing.or_(asked).wait_for(timeout=60_000)
+            if asked.count():
+                asked.click()
+            computing.wait_for(timeout=60_000)
+        except TookTooLong as error:
+            raise WorkFailed("The curves of the run were not begun within a minute.") from error
+
+    def stop_curves(self) -> None:
+        """End their computation."""
+        main = self._page.get_by_test_id("stMain")
+        main.get_by_role("tab", name="Curves", exact=True).click()
+        main.get_by_role("button", name="Stop").click()
+        main.get_by_text("The curves are not complete").wait_for()
+
+    def sweep_slider(self, moves: int) -> None:
+        """So many keys on the ratio's slider from its lower end on, up and down again, each followed to its end."""
+        slider = self._page.get_by_test_id("stMain").get_by_role("slider").first
+        slider.focus()
+        slider.press("Home")
+        self._idle()
+        for move in range(moves):
+            slider.press("ArrowRight" if move % 160 < 80 else "ArrowLeft")
+            self._page.evaluate("() => { window.bench.ended = 0; }")
+            self._idle()
+
     def move_slider(self) -> tuple[float, float, float]:
         """One key on the ratio's slider, away from its nearer end.
 

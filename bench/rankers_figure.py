@@ -25,7 +25,7 @@ def figure(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
         f'font-family="sans-serif" font-size="12" fill="{INK}">',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        f'<text x="{LEFT}" y="20" font-size="14">Nats forgotten when everything else has lost 0.05</text>',
+        f'<text x="{LEFT}" y="20" font-size="14">Nats forgotten when other text has lost 0.05</text>',
         f'<text x="{LEFT}" y="36" fill="{FAINT}">dot: one model and concept; mark: geometric mean, 95 % interval over '
         "concepts</text>",
         *_axis(ends, height),

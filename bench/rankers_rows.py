@@ -42,7 +42,7 @@ TOP_SHARE, TOP_FEWEST = 0.01, 10
 
 MARKS = ("precision_first", "precision", "average_precision", "recall_at_budget")
 """Of a ranking whose true neurons are known, K of them: the share of true ones among the first 1 % and among the first
-K, their average precision, and the share of them in the cut that costs everything else 0.05 nats."""
+K, their average precision, and the share of them in the cut that costs other text 0.05 nats."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ of what it set off.
 - heatmap: from the click that opens Neurons until the heatmap is drawn.
 - first_words: from a key on the ratio's slider until the first new words of the cut model are there.
 - slider_preview: until all its words are there and the numbers that go with them.
-- slider_everything: until the pictures and curves below them are drawn too.
+- slider_everything: until the script of the page has ended.
+- slider_beside_curves: as slider_preview, while a process of the dashboard computes the run's curves.
+- memory_after_moves_ratio: memory of the server (resident set) after many moves of the slider over that after 20.
 """
 
 import argparse
@@ -27,14 +29,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from bench.browser import SETTLED, Tab, open_browser
 from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.runs.run import Run
+from unlearning_core.runs.sweep import other_is_running
 
 ROOT = Path(__file__).resolve().parents[1]
 STARTERS = ("smallworld", "smollm2")
-_GOALS = {"first_page_seconds": 3.0, "page_switch_seconds": 1.0, "heatmap_seconds": 1.0}
+_GOALS = {
+    "first_page_seconds": 2.0,
+    "page_switch_seconds": 0.5,
+    "heatmap_seconds": 1.0,
+    "memory_after_moves_ratio": 1.05,
+}
 GOALS = {
-    "smallworld": _GOALS | {"slider_preview_seconds": 0.5},
+    "smallworld": _GOALS | {"slider_preview_seconds": 0.4, "slider_beside_curves_seconds": 0.4},
     "smollm2": _GOALS | {"first_words_seconds": 1.0},
 }
 _PAGES = ("Model", "Concept", "Neurons", "Prune", "Retrain", "Compare")
@@ -46,6 +57,7 @@ def add_options(add: Callable[..., Any]) -> None:
     """The options of `python -m bench ui`."""
     add("--starters", nargs="+", choices=STARTERS, default=list(STARTERS))
     add("--repeats", type=int, default=5, help="measurements of each kind (%(default)s)")
+    add("--moves", type=int, default=200, help="of the slider, after which the memory is read (%(default)s)")
     add("--port", type=int, default=8599)
 
 
@@ -53,15 +65,20 @@ def main(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Measure every starter, print and return the figures."""
     if arguments.repeats < 1:
         raise InputError(f"--repeats is {arguments.repeats}; at least 1 measurement of each kind is needed.")
+    if arguments.moves < 1:
+        raise InputError(f"--moves is {arguments.moves}; at least 1 move of the slider is needed.")
     figures = {}
     with tempfile.TemporaryDirectory() as folder, open_browser() as new_tab:
         for name in arguments.starters:
             runs = Path(folder) / name
             run = prepare(name, runs)
-            figures[name] = measure(new_tab, run, runs, arguments.repeats, arguments.port)
+            figures[name] = measure(new_tab, run, runs, arguments)
             for figure, seconds in figures[name].items():
                 goal = GOALS[name].get(figure)
-                print(f"{name:<12}{figure:<24}{seconds:8.2f} s" + (f"   (goal {goal:g} s)" if goal else ""), flush=True)
+                unit = " s" if figure.endswith("_seconds") else "  "
+                print(
+                    f"{name:<12}{figure:<30}{seconds:8.2f}{unit}" + (f"   (goal {goal:g})" if goal else ""), flush=True
+                )
     return figures
 
 
@@ -78,12 +95,13 @@ def prepare(starter: str, runs: Path) -> str:
     return Path(done.stdout.strip().splitlines()[-1]).name
 
 
-def measure(new_tab: Callable[[], Tab], run: str, runs: Path, repeats: int, port: int) -> dict[str, float]:
+def measure(new_tab: Callable[[], Tab], run: str, runs: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """All figures of one run."""
     found: dict[str, list[float]] = defaultdict(list)
+    repeats = arguments.repeats
     for _ in range(repeats):
-        found["first_page_seconds"].append(first_page(new_tab, runs, port))
-    with server(runs, port) as url:
+        found["first_page_seconds"].append(first_page(new_tab, runs, arguments.port))
+    with server(runs, arguments.port) as (url, process):
         tab = new_tab()
         # The last of them, for a click on the page that one is on draws nothing.
         tab.open(f"{url}/{_PAGES[-1].lower()}?run={run}")
@@ -100,15 +118,48 @@ def measure(new_tab: Callable[[], Tab], run: str, runs: Path, repeats: int, port
             names = ("first_words_seconds", "slider_preview_seconds", "slider_everything_seconds")
             for name, seconds in zip(names, tab.move_slider(), strict=True):
                 found[name].append(seconds)
+        found["memory_after_moves_ratio"].append(memory_ratio(tab, process, arguments.moves))
+        found["slider_beside_curves_seconds"].extend(beside_curves(tab, Run(runs / run), repeats))
         tab.close()
     return {name: round(statistics.median(values), 3) for name, values in found.items()}
+
+
+def memory_ratio(tab: Tab, process: psutil.Process, moves: int) -> float:
+    """Memory of the server after `moves` moves of the slider over its memory after 20."""
+    tab.sweep_slider(20)
+    before = process.memory_info().rss
+    tab.sweep_slider(moves)
+    return float(process.memory_info().rss / before)
+
+
+def beside_curves(tab: Tab, run: Run, repeats: int) -> list[float]:
+    """Seconds from a move of the slider to words and numbers, while the curves are being computed.
+
+    A small model's curves may be ready before `repeats` moves: those that were in time are returned.
+
+    Raises:
+        WorkFailed: not one was.
+    """
+    tab.start_curves()
+    tab.show("What it writes")
+    seconds: list[float] = []
+    while len(seconds) < repeats:
+        moved = tab.move_slider()[1]
+        if not other_is_running(run):
+            break
+        seconds.append(moved)
+    else:
+        tab.stop_curves()
+    if not seconds:
+        raise WorkFailed("The curves were ready before the slider had moved once.")
+    return seconds
 
 
 def first_page(new_tab: Callable[[], Tab], runs: Path, port: int) -> float:
     """Seconds from `streamlit run` to the first page."""
     tab = new_tab()
     started = time.perf_counter()
-    with server(runs, port) as url:
+    with server(runs, port) as (url, _):
         tab.open(url)
         seconds = time.perf_counter() - started - SETTLED
         tab.close()
@@ -116,8 +167,8 @@ def first_page(new_tab: Callable[[], Tab], runs: Path, port: int) -> float:
 
 
 @contextmanager
-def server(runs: Path, port: int) -> Iterator[str]:
-    """A dashboard on these runs; yields its address as soon as it answers.
+def server(runs: Path, port: int) -> Iterator[tuple[str, psutil.Process]]:
+    """A dashboard on these runs; yields its address as soon as it answers, and its process.
 
     Raises:
         WorkFailed: it did not start within a minute.
@@ -128,7 +179,7 @@ def server(runs: Path, port: int) -> Iterator[str]:
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _answers(process, f"http://localhost:{port}")
-        yield f"http://localhost:{port}"
+        yield f"http://localhost:{port}", psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait(20)

@@ -26,8 +26,8 @@ def main() -> None:
         help="With about a quarter of the questions, texts and steps: wider intervals.",
     )  # fmt: skip
     st.caption(
-        "It goes on when the page is closed. Minutes for a tiny model; half an hour and more for one of a hundred "
-        "million parameters without a graphics card."
+        "It keeps running when this page is closed. Minutes for a tiny model; half an hour and more for one of a "
+        "hundred million parameters without a graphics card."
     )
     if asked or look:
         with show_errors():

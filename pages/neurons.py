@@ -20,7 +20,7 @@ from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.rank import WORK
 
-ALT = "Rise of the concept's loss and divergence elsewhere, and how many gates are closed, by step"
+ALT = "Rise of the concept loss and divergence on other text, and how many gates are closed, by step"
 
 
 def main() -> None:
@@ -80,7 +80,7 @@ def show_ranking(run: Run) -> None:
             st.plotly_chart(gate_history(steps), key="gate history", alt=ALT)
             st.caption(
                 "Each step cuts other neurons at random, the likelier the more their gates are closed, and learns "
-                "which cuts cost the concept most and the rest least."
+                "which cuts cost the concept most and other text least."
             )
     explore(run)
     compare_rankings(run)
@@ -91,7 +91,7 @@ def show_ranking(run: Run) -> None:
         if massive.empty:
             st.caption("No neuron of this model has a massive activation.")
         else:
-            st.markdown("**Massive neurons**: what they put out at the first position, and elsewhere.")
+            st.markdown("**Massive neurons**: what they put out at the first position, and at all others.")
             names = ranking[["site", "layer", "index", *expert_columns(ranking)]]
             st.dataframe(massive.merge(names, on=["site", "layer", "index"], how="left"), hide_index=True)
 

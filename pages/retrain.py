@@ -20,8 +20,8 @@ def main() -> None:
     """Draw the page."""
     st.title("Retrain")
     st.markdown(
-        "The pruned model reads text without the concept and recovers what the cut has cost. It goes on when this "
-        "page is closed."
+        "The pruned model reads text without the concept and recovers what the cut has cost. It keeps running when "
+        "this page is closed."
     )
     run = run_beyond(PRUNE)
     if run is None:

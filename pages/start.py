@@ -43,7 +43,7 @@ def main() -> None:
     )
     st.image(
         str(PICTURE), width=960,
-        alt="Find the neurons that a concept lights up, cut them, compare how much is left of it and of all else",
+        alt="Find the neurons that a concept lights up, cut them, compare how much is left of it and of other text",
     )  # fmt: skip
     # Cards of one width, that stand in a row where there is room and below each other where there is none.
     row = st.container(horizontal=True)

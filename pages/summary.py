@@ -130,8 +130,8 @@ def _race_sentence(found: RaceOutcome) -> str:
         return f"{word}: half of the concept is back after {steps(found.steps)} training steps."
     return (
         f"{word}: half of the concept is back after {steps(found.steps)} training steps; a model that never knew it "
-        f"needs {steps(found.never_knew)} to learn as much. That is {found.share:.0%} of its steps, at least "
-        f"{found.asked:.0%} are asked."
+        f"needs {steps(found.never_knew)} to learn as much. That is {found.share:.0%} of its steps; at least "
+        f"{found.asked:.0%} is asked."
     )
 
 
@@ -143,7 +143,7 @@ def what_is_not_shown(run: Run) -> None:
         st.markdown(f"**{in_colour(verdict['verdict'])}**: {escaped(verdict['sentence'])}")
     else:
         st.markdown(
-            "Ten questions and one attack are a demonstration and no proof. The page Proof asks in more ways, tries "
+            "Ten questions and one attack are a demonstration, not a proof. The page Proof asks in more ways, tries "
             "the other attacks, and gives a verdict."
         )
     st.page_link(PROOF.file, label="Go to Proof", icon=PROOF.icon)

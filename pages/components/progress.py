@@ -38,7 +38,7 @@ def show_errors() -> Iterator[None]:
             raise
         log.exception("a page failed")
         st.error(
-            f"Something unforeseen went wrong ({type(error).__name__}). Nothing in the run was changed by it; the "
+            f"Something unexpected went wrong ({type(error).__name__}). Nothing in the run was changed by it; the "
             "details are in logs/app.log. Reload the page to go on.",
             icon=":material/error:",
         )

@@ -74,7 +74,7 @@ def walk(page: Page, pictures: Path, percent: int) -> None:
     sidebar_says(page, r"Cut\s+[1-9][\d,]* of")
 
     go_to(page, "Retrain")
-    type_into(page, "Steps at most", "2")
+    type_into(page, "Max steps", "2")
     press(page, "Start the retraining")
     expect(page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True)).to_be_visible()
     page.reload()
@@ -253,7 +253,7 @@ def click_a_cell(page: Page, pictures: Path) -> None:
     no_errors(page)
     layer, neuron = re.findall(r"\d+", card.inner_text())[:2]
     assert f"neuron={layer}.{neuron}" in page.url
-    for says in ("at its highest", "Its cut alone: concept"):
+    for says in ("at its highest", "If only this neuron is cut: concept"):
         expect(page.get_by_text(says).first).to_be_visible()
     picture(page, pictures, "neuron")
 

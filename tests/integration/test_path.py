@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from gguf import GGUFReader
+from safetensors.numpy import load_file
 
+from tests.integration.pushed_to import TOKEN, taking_pushes
 from tests.tiny_experiment import SEATS, write_experiment
+from unlearning_core.config.reading import load_config
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors
 from unlearning_core.runs.run import Run
@@ -19,10 +23,10 @@ from unlearning_core.runs.run import Run
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def command(*arguments: object, cwd: Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+def command(*arguments: object, cwd: Path, timeout: float = 240, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "unlearning_core", *map(str, arguments)],
-        cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout, check=False,
+        cwd=cwd, env=environment() | more, capture_output=True, text=True, timeout=timeout, check=False,
     )  # fmt: skip
 
 
@@ -46,6 +50,54 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run, subpr
     result = command("run", "config.json", cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder, Run(Path(result.stdout.splitlines()[-1])), result
+
+
+def test_a_push_sends_what_its_dry_run_lists_and_nothing_of_this_machine(
+    finished: tuple[Path, Run, object], tmp_path: Path
+) -> None:
+    folder, run, _ = finished
+    for what in ("recipe", "model"):
+        listed = command("push", run.folder, "me/forgot", "--what", what, "--dry-run", cwd=tmp_path)
+        assert listed.returncode == 0, listed.stderr
+        with taking_pushes() as hub:
+            online = {"HF_ENDPOINT": hub.address, "HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "0"}
+            sent = command("push", run.folder, "me/forgot", "--what", what, cwd=tmp_path, **online)
+            assert (sent.returncode, sent.stdout.strip()) == (0, f"{hub.address}/me/forgot/commit/1"), sent.stderr
+            assert [(one["name"], one["visibility"]) for one in hub.made] == [("forgot", "private")]
+            files = hub.files["me/forgot"]
+            hub.refused = True
+            again = command("push", run.folder, "me/forgot", "--what", what, cwd=tmp_path, **online)
+            assert again.returncode == 2
+            assert "the Hub refused (403)" in again.stderr
+        for path, content in files.items():
+            assert f"{len(content):>14,}  {path}\n" in listed.stdout
+        assert f"bytes in {len(files)} files would be sent to me/forgot." in listed.stdout
+        assert files["README.md"].decode() in listed.stdout
+        assert files["recipe/mask.safetensors"] == (run.folder / "recipe" / "mask.safetensors").read_bytes()
+        assert [path for path, content in files.items() if str(folder).encode() in content] == []
+        settings = json.loads(files["reproduce.json"])
+        assert settings["neural_probing"] == load_config(run.folder / "config.json").neural_probing.model_dump(
+            mode="json"
+        ) | {
+            key: Path(value).name
+            for key, value in settings["neural_probing"].items()
+            if key in ("concept_definition", "sentences") and isinstance(value, str)
+        }
+        weights = [path for path in files if path.endswith("model.safetensors")]
+        assert weights == ([] if what == "recipe" else ["model.safetensors"])
+    for path in ("model.safetensors", "config.json", "tokenizer.json"):
+        assert files[path] == (run.model("retrained") / path).read_bytes()
+
+
+def test_its_recipe_and_its_gguf_file_need_no_workbench(finished: tuple[Path, Run, object], tmp_path: Path) -> None:
+    folder, run, _ = finished
+    written = command("gguf", run.folder, "--type", "q8_0", "-o", tmp_path / "last.gguf", cwd=tmp_path)
+    assert (written.returncode, written.stdout.strip()) == (0, str(tmp_path / "last.gguf")), written.stderr
+    assert {tensor.tensor_type.name for tensor in GGUFReader(tmp_path / "last.gguf").tensors} >= {"F32", "F16"}
+    script = [sys.executable, "-I", run.folder / "recipe" / "apply_recipe.py", folder / "model", tmp_path / "again"]
+    subprocess.run(script, check=True, capture_output=True)
+    pruned, again = (load_file(place / "model.safetensors") for place in (run.model("pruned"), tmp_path / "again"))
+    assert all((pruned[name] == again[name]).all() for name in pruned)
 
 
 def test_the_run_folder_holds_what_the_readme_lists(finished: tuple[Path, Run, object]) -> None:

@@ -300,3 +300,18 @@ def test_validation_set_that_filtering_emptied_is_left_out(tmp_path: Path) -> No
     assert result["eval_loss_after"] is None
     with pytest.raises(InputError, match="a dataset of no rows"):
         train(make_job(tmp_path, train_path=tmp_path / "validation"))
+
+
+def test_the_numbers_of_a_training_go_to_tensorboard_as_they_stand_in_its_events(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    pruned(tmp_path)
+    plain, told = train(make_job(tmp_path, "plain")), make_job(tmp_path, report_to=("tensorboard",))
+    result = train(told)
+    board = EventAccumulator(str(tmp_path / "out" / "tensorboard")).Reload()
+    losses = [(event.step, event.value) for event in board.Scalars("train/loss")]
+    steps = [event for event in read_events(told.folder) if event["kind"] == "train"]
+    assert losses == [(event["step"], pytest.approx(event["loss"], rel=1e-5)) for event in steps] != []
+    # Whoever is told changes nothing.
+    assert largest_difference(plain["model_folder"], result["model_folder"]) == 0
+    assert not (tmp_path / "plain" / "tensorboard").exists()

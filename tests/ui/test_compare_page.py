@@ -54,12 +54,12 @@ def test_four_models_side_by_side_write_and_talk(
     )  # fmt: skip
     assert written[NEVER_KNEW] == [text.text for text in expected]
 
-    labelled(app.toggle, "Greedy: always the likeliest word").set_value(True)
+    labelled(app.toggle, "Always the likeliest word").set_value(True)
     fine(button(app, "Write").click().run())
     _, written = app.session_state[f"typed texts {run.id}"]
     assert [len(texts) for texts in written.values()] == [1, 1, 1, 1]
 
-    labelled(app.number_input, "Tokens of an answer").set_value(6).run()
+    app.number_input(key="chat tokens").set_value(6).run()
     fine(app.chat_input[0].set_value("She put the").run())
     (turn,) = app.session_state[f"chat {run.id} base retrained"]
     assert turn["person"] == "She put the"

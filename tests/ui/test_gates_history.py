@@ -22,9 +22,9 @@ def test_the_history_of_the_gates_is_shown_beside_their_ranking(open_page: OpenP
     title = "How 7 steps of training closed the gates"
     assert history(app) == [title]
     shown = json.loads(labelled(app.expander, title).get("plotly_chart")[0].proto.spec)
-    assert {trace["name"] for trace in shown["data"]} == {"concept loss, rise", "divergence elsewhere", "closed"}
+    assert {trace["name"] for trace in shown["data"]} == {"concept loss, rise", "divergence on other text", "closed"}
 
-    labelled(app.get("button_group"), "A neuron comes first that").set_value("fires only on it").run()
+    labelled(app.get("button_group"), "What puts a neuron first").set_value("fires only on it").run()
     button(app, "Rank the neurons").click().run()
     assert run.config.neural_probing.ranker != "gates"
     assert (run.work_folder(WORK) / "history.jsonl").is_file()

@@ -170,7 +170,7 @@ def test_compare_says_how_close_to_never_having_known(
     (table,) = [table.value for table in app.table]
     assert list(table.columns) == ["Base", "Pruned", "Retrained", "what it says"]
     metrics = run.metrics() or {}
-    for title, name in (("concept", "forget"), ("the rest", "retain")):
+    for title, name in (("concept", "forget"), ("other text", "retain")):
         for stage, values in metrics.items():
             assert table.loc[f"Divergence from never-knew, {title} (nats/token)", state_title(stage)].split() == [
                 f"{values[f'never_knew_kl_{name}']:.3f}", "±", f"{1.96 * values[f'never_knew_kl_{name}_stderr']:.3f}",

@@ -110,7 +110,7 @@ def test_the_loaded_model_is_talked_to_at_once(open_page: OpenPage, new_run: New
     app = open_page("model", new_run())
     assert labelled(app.text_area, "Prompt").value == "The chair"
     labelled(app.text_area, "Prompt").set_value("She put")
-    labelled(app.number_input, "Tokens").set_value(5)
+    labelled(app.number_input, "Max tokens").set_value(5)
     fine(button(app, "Write").click().run())
     messages = next(text.value for text in app.markdown if text.value.startswith("**She put**"))
     assert messages == f"**She put**  \n{escaped(_likeliest(tiny_folder, 'She put', 5))}"

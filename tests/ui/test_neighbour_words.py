@@ -101,7 +101,10 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
     run = new_run("report", neural_probing={"neighbours": neighbours}, retraining={"enabled": False})
     app, metrics = fine(open_page("compare", run)), run.metrics()
     rows = metrics_rows(app)
-    titles = {"neighbour_nll": "Loss on neighbours (nats/token)", "rest_nll": "Loss on everything else (nats/token)"}
+    titles = {
+        "neighbour_nll": "Loss on neighbours (nats/token)",
+        "rest_nll": "Loss on other text without neighbours (nats/token)",
+    }
     for name, title in titles.items():
         assert (title in rows["pruned"]) == (name in metrics["pruned"]) == bool(neighbours)
         for stage, cells in rows.items() if neighbours else ():
@@ -110,7 +113,7 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
     assert ("Did its neighbours stay?" in " ".join(text.value for text in app.markdown)) == bool(neighbours)
     panels = [title["text"] for title in chart(app, 0)["layout"]["annotations"]]
     assert len(panels) == (4 if neighbours else 3)
-    assert panels[1] == "Loss without the concept (nats/token)"
+    assert panels[1] == "Loss on other text (nats/token)"
     assert ("Loss on neighbours (nats/token)" in panels) == bool(neighbours)
 
 

@@ -59,7 +59,8 @@ def test_a_card_shows_ranks_tokens_passages_and_what_the_cut_alone_does(at_neuro
     with base_model(run) as loaded:
         mask = Mask.from_neurons({"mlp": loaded.map.shapes["mlp"]}, [("mlp", 1, 7)])
         change = nll_delta(measure(loaded, items), measure(loaded, items, mask=mask), "concept")
-    assert labelled(app.metric, "Its cut alone: concept").value == f"{change.value:+.4f} ± {1.96 * change.stderr:.4f}"
+    shown = labelled(app.metric, "If only this neuron is cut: concept").value
+    assert shown == f"{change.value:+.4f} ± {1.96 * change.stderr:.4f}"
 
 
 def test_a_neuron_of_an_expert_is_named_by_it_on_the_card_and_in_the_table(

@@ -126,7 +126,7 @@ def test_a_verdict_from_before_a_change_is_said_to_be_old(
     app = open_on("proof", run, monkeypatch)
     assert any("changed since" in warning.value for warning in app.warning)
     app = open_on("compare", run, monkeypatch)
-    assert any("no verdict" in link.proto.label for link in app.get("page_link"))
+    assert any("not a verdict" in link.proto.label for link in app.get("page_link"))
 
 
 def test_each_attack_is_a_card_that_says_what_came_of_it(checked: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,7 +179,7 @@ def test_a_target_out_of_reach_is_answered_with_how_close_it_came(open_page: Ope
     app = show_tab(open_page("prune", run), "Smallest cut")
     fine(button(app, "Find the smallest cut").click().run())
     assert any(
-        "forgets 15 nats for at most 1 elsewhere: within that budget the most is" in text for text in messages(app)
+        "forgets 15 nats for at most 1 on other text: within that budget the most is" in text for text in messages(app)
     )
 
 

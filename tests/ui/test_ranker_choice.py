@@ -9,7 +9,7 @@ from unlearning_core.rankers.registry import GROUPS, RANKERS
 
 
 def question(app: AppTest) -> Any:
-    return labelled(app.get("button_group"), "A neuron comes first that")
+    return labelled(app.get("button_group"), "What puts a neuron first")
 
 
 def titles(group: str) -> list[str]:

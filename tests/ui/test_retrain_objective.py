@@ -28,7 +28,7 @@ def test_a_distillation_is_chosen_with_its_options_and_kept(
     app = fine(choice.set_value("distill").run())
     labelled(app.text_input, "Text with the words in another sense (optional)").set_value(str(senses))
     labelled(app.number_input, "Depth").set_value(1.0)
-    labelled(app.number_input, "Texts about the concept a step").set_value(4)
+    labelled(app.number_input, "Texts about the concept per step").set_value(4)
     app = fine(labelled(app.number_input, "Noise before it").set_value(0.3).run())
     labelled(app.number_input, "Weight of such a text").set_value(2.0)
     app = fine(labelled(app.number_input, "Scale of the noise").set_value(0.2).run())

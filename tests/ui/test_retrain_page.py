@@ -42,8 +42,8 @@ def test_the_time_is_estimated_from_timed_steps_and_the_length_of_the_filtered_t
     run = new_run("measure pruned")
     app = open_page("retrain", run)
     assert "About" not in words(app)
-    labelled(app.number_input, "Steps at most").set_value(0).run()
-    labelled(app.number_input, "Texts a step").set_value(2).run()
+    labelled(app.number_input, "Max steps").set_value(0).run()
+    labelled(app.number_input, "Batch size").set_value(2).run()
     fine(button(app, "Estimate the time").click().run())
     kept = run.status()["stages"]["filter"]["summary"]["kept"]["train"]
     steps = -(-kept // 2)
@@ -110,4 +110,4 @@ def test_curves_and_samples_are_shown_while_it_learns(open_page: OpenPage, new_r
     assert "After step 20" in messages
     assert ":orange-background[**chair**]" in messages
     assert chart(app, 0)["data"][0]["name"] == "training"
-    assert [line["name"] for line in chart(app, 1)["data"]] == ["concept words", "other words"]
+    assert [line["name"] for line in chart(app, 1)["data"]] == ["concept words", "other text"]

@@ -65,7 +65,7 @@ def test_the_numbers_are_those_of_the_state_that_is_chosen(open_page: OpenPage, 
     measured(run, {"base": {}, "pruned": {"forget_delta": 0.5}, "retrained": {"forget_delta": 0.25}})
     app = fine(open_page("runs", run))
     assert app.dataframe[0].value["forget_delta"].tolist() == [0.25]
-    fine(labelled(app.selectbox, "Numbers of which state").set_value("pruned").run())
+    fine(labelled(app.selectbox, "Numbers for which state").set_value("pruned").run())
     assert app.dataframe[0].value["forget_delta"].tolist() == [0.5]
 
 

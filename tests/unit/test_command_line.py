@@ -216,12 +216,12 @@ def broken() -> Iterator[str]:
     del app["broken"]
 
 
-def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_the_log(
+def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_the_log(
     broken: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["broken"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("LookupError: first line, [secret] second line (an unforeseen error")
+    assert line.startswith("LookupError: first line, [secret] second line (an unexpected error")
     logged = (folder / "logs" / "app.log").read_text(encoding="utf-8")
     assert "command: broken" in logged
     assert "Traceback" in logged

@@ -5,11 +5,14 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from unlearning_core.cli.config import commented_starter
 from unlearning_core.config.reading import build_config, load_config, override, read_config_values, starter_config
-from unlearning_core.config.schema import ExperimentConfig
+from unlearning_core.config.schema import ExperimentConfig, RetrainingSection
 from unlearning_core.errors import InputError
+from unlearning_core.methods import retrain
+from unlearning_core.progress import silent
 
 SEED = {
     "base_model": {
@@ -148,3 +151,13 @@ def test_settings_that_say_nothing_are_the_same_settings_when_they_are_read_back
     said = ExperimentConfig()
     read = ExperimentConfig.model_validate(json.loads(json.dumps(said.model_dump())))
     assert json.dumps(read.model_dump()) == json.dumps(said.model_dump())
+
+
+def test_a_tracker_that_is_not_installed_is_named_and_who_is_told_changes_no_training() -> None:
+    section = RetrainingSection(report_to=["trackio"])
+    with pytest.raises(InputError, match="names 'trackio', which is not installed"):
+        retrain.check(section, silent)
+    retrain.check(RetrainingSection(report_to=["tensorboard"]), silent)
+    assert retrain.inputs(section, 1) == retrain.inputs(RetrainingSection(), 1)
+    with pytest.raises(ValidationError):
+        RetrainingSection(report_to=["a diary"])  # type: ignore[list-item]

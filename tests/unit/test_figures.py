@@ -134,10 +134,11 @@ def test_a_long_loss_curve_is_thinned_and_keeps_its_last_point() -> None:
 def test_the_course_of_gates_has_a_line_for_each_number_from_step_1() -> None:
     history = [{"step": n, "forget": 0.1 * n, "divergence": 0.01 * n, "closed": 3 * n} for n in range(4)]
     lines = {trace.name: trace for trace in gate_history(history).data}
-    for key, name in (("forget", "concept loss, rise"), ("divergence", "divergence elsewhere"), ("closed", "closed")):
+    names = {"forget": "concept loss, rise", "divergence": "divergence on other text", "closed": "closed"}
+    for key, name in names.items():
         assert list(lines[name].x) == [1, 2, 3, 4]
         assert list(lines[name].y) == [line[key] for line in history]
-    assert lines["closed"].xaxis != lines["divergence elsewhere"].xaxis
+    assert lines["closed"].xaxis != lines["divergence on other text"].xaxis
 
 
 def test_metric_bars_show_each_stage_with_a_95_percent_interval() -> None:

@@ -116,7 +116,7 @@ def test_its_numbers_are_those_of_the_metrics_with_half_a_95_percent_interval(ru
 def test_words_of_the_concept_and_words_that_base_did_not_write_are_marked(run: Run) -> None:
     marked = Document(run_report(run)).marked
     assert marked["ins"] == ["Underlined", "table"]
-    assert marked["mark"] == ["Marked", "chair", "chair", "chair"]
+    assert marked["mark"] == ["Highlighted", "chair", "chair", "chair"]
 
 
 def test_a_run_without_metrics_has_no_report(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +151,7 @@ def test_the_sentence_follows_the_interval_and_the_price(forget: float, error: f
 def test_the_sentence_names_a_concept_that_is_still_written(base: float, last: float, named: bool) -> None:
     pruned = {"forget_delta": 3.0, "forget_delta_stderr": 0.1, "retain_delta": 0.0, "concept_words_per_100": last}
     said = losses_sentence({"base": {"concept_words_per_100": base}, "pruned": pruned})
-    end = "everything else, but it still writes the concept's words. " if named else "everything else. "
+    end = "other text, but it still writes the concept's words. " if named else "other text. "
     assert end in said
 
 
@@ -159,7 +159,7 @@ def test_the_sentence_names_a_concept_that_is_still_written(base: float, last: f
 def test_the_sentence_says_when_the_neighbours_pay(near: float, error: float, named: bool) -> None:
     pruned = {"forget_delta": 3.0, "forget_delta_stderr": 0.1, "retain_delta": 0.2, "rest_delta": 0.01}
     said = losses_sentence({"base": {}, "pruned": pruned | {"neighbour_delta": near, "neighbour_delta_stderr": error}})
-    end = "at a small cost to everything else, but its neighbours pay for it. " if named else "everything else. "
+    end = "at a small cost to other text, but the neighbours pay for it. " if named else "other text. "
     assert end in said
 
 
@@ -167,7 +167,7 @@ def test_the_cost_is_that_of_sentences_without_the_concept_where_there_are_some(
     pruned = {"forget_delta": 3.0, "retain_delta": 0.5, "rest_delta": 0.4, "apart_delta": 0.02}
     metrics = {"base": {}, "pruned": pruned}
     assert "at a small cost" in losses_sentence(metrics)
-    assert findings(metrics)["pruned"]["cost"].startswith("Perplexity in sentences without the concept +2.0 %")
+    assert findings(metrics)["pruned"]["cost"].startswith("Perplexity on other text +2.0 %")
 
 
 def test_without_a_cut_there_is_nothing_to_judge() -> None:

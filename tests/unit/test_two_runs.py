@@ -56,8 +56,8 @@ def test_metrics_of_two_runs_stand_beside_each_other_with_what_either_has() -> N
     other = {"base": {"concept_nll": 2.0}, "pruned": {"retain_nll": 3.0}}
     assert metrics_of_two(one, other).values.tolist() == [
         ["Concept loss (nats/token)", "base", "", "2.000", "", ""],
-        ["Loss elsewhere (nats/token)", "base", "1.000 ± 0.196", "", "", ""],
-        ["Loss elsewhere (nats/token)", "pruned", "", "3.000", "", ""],
+        ["Loss on other text, all sentences (nats/token)", "base", "1.000 ± 0.196", "", "", ""],
+        ["Loss on other text, all sentences (nats/token)", "pruned", "", "3.000", "", ""],
     ]
     assert metrics_of_two({}, {}).empty
 

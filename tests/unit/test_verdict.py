@@ -40,7 +40,7 @@ def test_the_model_that_never_knew_has_forgotten_and_the_base_has_not() -> None:
 @pytest.mark.parametrize(
     ("changed", "verdict", "named"),
     [
-        ({"relearn_share_50": 0.2}, "suppressed", "steps to learn half of it again, beside never-knew's (20 %)"),
+        ({"relearn_share_50": 0.2}, "suppressed", "steps until half is back, beside never-knew's (20 %)"),
         ({"uds": 0.1}, "suppressed", "depth of the forgetting (10 %)"),
         ({"uds": 0.9, "uds_beyond_control": 0.1}, "suppressed", "depth of the forgetting (10 %)"),
         ({"uds": 0.2, "uds_beyond_control": 0.39}, "forgotten", "no attack brought it back"),
@@ -55,7 +55,7 @@ def test_the_model_that_never_knew_has_forgotten_and_the_base_has_not() -> None:
         ({"gap_closed": 0.1, "questions_answered": 0.4}, "dimmed", "questions still answered (40 %)"),
         ({"gap_closed": 0.1, "questions_answered": 0.6}, "not forgotten", "gap to never-knew closed (10 %)"),
         ({"gap_closed": 0.95, "questions_answered": 0.6}, "dimmed", "questions still answered"),
-        ({"statement_nll": 2.08, "retain_text_delta": 0.3, "gap_closed": 0.01}, "harmful", "lost more elsewhere"),
+        ({"statement_nll": 2.08, "retain_text_delta": 0.3, "gap_closed": 0.01}, "harmful", "other text has suffered"),
         ({"uds": None}, "unproven", "depth of the forgetting"),
         ({"attack_facts": None}, "unproven", "train on some facts"),
         ({"other_questions_answered": None}, "unproven", "other questions still answered"),
@@ -100,7 +100,7 @@ def test_the_interval_says_how_certain_a_check_is() -> None:
         check = next(check for check in found.checks if check.metric == "questions_answered")
         assert (check.passed, check.certain) == (True, certain)
         assert check.low == pytest.approx(0.08 - 1.96 * (0.005 if certain else 0.05))
-        assert ("within the error" in check.sentence()) != certain
+        assert ("too close to be sure" in check.sentence()) != certain
 
 
 def test_nothing_measured_is_no_verdict_of_forgetting() -> None:

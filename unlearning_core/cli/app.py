@@ -45,7 +45,7 @@ app = App(
 for place, name in enumerate(
     (
         "auto run resume evaluate audit benchmark label filter sentences questions config starter report sweep search "
-        "export import_run rankers methods families smallworld"
+        "export import_run gguf push rankers methods families smallworld"
     ).split()
 ):
     command_name = name.partition("_")[0]  # a module cannot be called import
@@ -117,7 +117,7 @@ def _stop_on_terminate() -> None:
 
 
 def _explain(error: BaseException) -> int:
-    """Say in one line what went wrong; the traceback of an unforeseen error goes to the log alone."""
+    """Say in one line what went wrong; the traceback of an unexpected error goes to the log alone."""
     if isinstance(error, SystemExit):
         raise error
     if isinstance(error, KeyboardInterrupt):
@@ -125,10 +125,10 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, WorkbenchError):
         log.error("%s", error)
         return _say(str(error), error.exit_code)
-    log.error("unforeseen error", exc_info=error)
+    log.error("unexpected error", exc_info=error)
     text = " ".join(str(error).split())[:500]
     return _say(
-        f"{type(error).__name__}: {text} (an unforeseen error; logs/app.log has more)", WorkbenchError.exit_code
+        f"{type(error).__name__}: {text} (an unexpected error; logs/app.log has more)", WorkbenchError.exit_code
     )
 
 

@@ -1,4 +1,4 @@
-"""`unlearn resume`: the rest of a run."""
+"""`unlearn resume`: a run that goes on."""
 
 from unlearning_core import distributed
 from unlearning_core.cli.options import Bar, RunFolder, open_folder

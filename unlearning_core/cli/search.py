@@ -26,7 +26,7 @@ def search_command(
 
     Args:
         forget: nats a concept token to forget at least.
-        retain: nats any other token, neighbours' too, may lose at most.
+        retain: nats a token that other text, neighbours too, may lose at most.
         most: cuts measured at most.
         sentences: held-out sentences of each kind at most.
         json: write what was found there, every cut measured included.
@@ -48,7 +48,7 @@ def cuts_table(found: "Search") -> str:
     """A line a cut: forget and retain delta, nats a token (± half a 95 % interval); * where the target is met."""
     from unlearning_core.evaluation.ratio import format_value
 
-    lines = [f"{'neurons':>9}{'cut':>9}{'forget':>18}{'elsewhere':>18}"]
+    lines = [f"{'neurons':>9}{'cut':>9}{'forget':>18}{'other text':>18}"]
     for point in found.points:
         pairs = ((point.forget, point.forget_stderr), (point.retain, point.retain_stderr))
         cells = "".join(f"{format_value(value, error):>18}" for value, error in pairs)

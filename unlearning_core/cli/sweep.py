@@ -81,7 +81,7 @@ def curves_table(points: "pd.DataFrame", summary: dict[str, Any]) -> str:
     suggested = summary["suggested_ratio"]
     lines += [
         f"Selectivity: {sign}{format_value(summary['selectivity'], summary['selectivity_stderr'])} nats forgotten at "
-        f"{summary['budget']} nats elsewhere, cutting {100 * summary['selectivity_ratio']:.2g} % (± half a 95 % "
+        f"{summary['budget']} nats on other text, cutting {100 * summary['selectivity_ratio']:.2g} % (± half a 95 % "
         "interval)",
         f"Suggested ratio: {'none: nothing is forgotten' if suggested is None else f'{suggested:.4g}'}",
     ]

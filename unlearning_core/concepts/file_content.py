@@ -80,7 +80,9 @@ def checked_file(path: Path, what: str) -> Path:
         mode = path.stat().st_mode
     except FileNotFoundError:
         if path.is_symlink():
-            raise InputError(f"{path} is a link to {os.readlink(path)}, which does not exist. Mend the link.") from None
+            raise InputError(
+                f"{path} is a link to {os.readlink(path)}, which does not exist. Correct the link."
+            ) from None
         raise InputError(f"{path} does not exist. Check the path of {what}.") from None
     except PermissionError:
         raise InputError(f"{path} may not be read: permission denied. Change the rights of {what}.") from None

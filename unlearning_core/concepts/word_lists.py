@@ -88,7 +88,7 @@ def _table(lines: Sequence[tuple[str, str]], column: str | None, name: str) -> W
         rows = [(lines[reader.line_num - 1][0], row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         where = lines[min(reader.line_num, len(lines)) - 1][0]
-        raise InputError(f"{where}: not a row of a table: {error}. Mend its quotes.") from None
+        raise InputError(f"{where}: not a row of a table: {error}. Correct its quotes.") from None
     if not rows:
         return WordList("table")
     header = [cell.strip() for cell in rows[0][1]]

@@ -35,7 +35,7 @@ def read_config_values(path: Path) -> dict[str, Any]:
             f"Config file {path} does not exist. Give the path of a JSON file, or write a starter with "
             f"`{PROGRAM} config > config.json`."
         )
-    values = read_json(path, unique=True, mend="Mend the file there, or save it again as UTF-8.")
+    values = read_json(path, unique=True, mend="Correct the file there, or save it again as UTF-8.")
     if not isinstance(values, dict):
         raise InputError(f"{path} holds a {type(values).__name__}; expected a JSON object with a base_model section.")
     return _without_comments(values)

@@ -123,7 +123,7 @@ class SearchSection(Section):
     """The smallest cut that forgets enough at a bearable price, in place of a fixed prune ratio."""
 
     forget: float | None = Field(None, gt=0, description="nats a concept token to forget at least; none: prune_ratio")
-    retain: float = Field(0.05, ge=0, description="nats a token that everything else, neighbours too, may lose at most")
+    retain: float = Field(0.05, ge=0, description="nats a token that other text, neighbours too, may lose at most")
     sentences: int = Field(100, ge=2, description="held-out sentences with, and as many without the concept")
 
 
@@ -137,7 +137,7 @@ class RetrainingSection(Section):
     dataset_split: str | None = Field(None, description="its split to train on; none: train, validated on validation")
     dataset_column: str | None = Field(None, description="its text column")
     dataset_reading: TextReadingSection = Field(default_factory=TextReadingSection, description="where in doubt")
-    max_train_texts: int | None = Field(None, ge=1, description="training texts at most")
+    max_train_texts: int | None = Field(None, ge=1, description="training texts that are read, at most")
     num_train_epochs: float = Field(1.0, ge=1e-6, le=10_000, description="passes over the text")
     max_steps: int | None = Field(None, ge=1, le=2**31, description="stop after so many optimizer steps")
     learning_rate: float = Field(2e-5, ge=1e-12, le=1, description="peak learning rate (2e-5 is usual)")
@@ -160,16 +160,19 @@ class RetrainingSection(Section):
         2e-5,
         gt=0,
         le=1,
-        description="distill: how dear it is to move a row to another sense",
+        description="distill: how strongly a row is held back from another sense",
     )
     depth_weight: float = Field(
         0.0, ge=0, le=1000, description="distill: weight of what the base's upper layers can read from inside"
     )
     concept_texts: int = Field(
-        0, ge=0, le=65_536, description="distill: texts about the concept a step, read as by one who never heard it"
+        0, ge=0, le=65_536, description="distill: texts about the concept a step, read as if never heard of"
     )
     concept_weight: float = Field(1.0, ge=0, le=1000, description="distill: weight of one of them; others have 1")
     measure_while_learning: bool = Field(True, description="measure a few sentences on the way, in 5 % of the time")
+    report_to: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
+        default_factory=list, description="where the training's numbers are sent as well; installed by you"
+    )
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")
 
 
@@ -200,7 +203,7 @@ class NeverKnewSection(Section):
     questions_only: dict[str, Any] = Field(default_factory=dict, description="fields that a question must have")
     forget_texts: Location = Field(None, description="text about the concept: file, folder or dataset")
     neighbour_texts: Location = Field(None, description="text about what stands near it")
-    retain_texts: Location = Field(None, description="text about everything else")
+    retain_texts: Location = Field(None, description="text not about the concept or its neighbours")
     texts_only: dict[str, Any] = Field(default_factory=dict, description="fields that a text must have (JSON lines)")
     max_questions: int = Field(400, ge=2, description="questions at most, drawn by the seed")
     max_texts: int = Field(200, ge=2, description="texts of each kind at most, drawn by the seed")
@@ -214,21 +217,19 @@ class ThresholdSection(Section):
         0.1, ge=0, le=1, description="of the questions that the base answers, the share that may still be answered"
     )
     concept_words: float = Field(
-        0.5, ge=0, description="concept words in 100 written, beyond never-knew's; without it 5 % of the base's"
+        0.5, ge=0, description="concept words per 100 written, beyond never-knew's; without it 5 % of the base's"
     )
     depth: float = Field(
-        0.35, ge=0, le=1, description="depth beyond the control at least, where there is a twin; the truth has 0.4"
+        0.35, ge=0, le=1, description="depth beyond the control at least; a never-knew model of another seed has 0.4"
     )
-    retain: float = Field(0.05, ge=0, description="nats a token that all other text may cost")
-    neighbour: float = Field(0.05, ge=0, description="nats a token that neighbours may cost")
-    other_sense: float = Field(0.5, ge=0, description="nats a token that other senses of the words may cost")
-    relearning: float = Field(
-        0.75, ge=0, description="steps to come half-way back, as a share of the never-knew model's"
-    )
+    retain: float = Field(0.05, ge=0, description="nats a token that it may cost on other text")
+    neighbour: float = Field(0.05, ge=0, description="nats a token that it may cost on neighbours")
+    other_sense: float = Field(0.5, ge=0, description="nats a token that it may cost on other senses of the words")
+    relearning: float = Field(0.75, ge=0, description="steps until half is back, as a share of the never-knew model's")
     relearning_steps: int = Field(
-        24, ge=1, description="without such a model: steps to come half-way back at learning rates up to 1e-4"
+        24, ge=1, description="without such a model: steps until half is back at learning rates up to 1e-4"
     )
-    recovered: float = Field(0.1, ge=0, description="share of the gap that an attack may win back")
+    recovered: float = Field(0.1, ge=0, description="share of the gap that an attack may bring back")
 
 
 class ProofSection(Section):
@@ -260,7 +261,7 @@ class ProofSection(Section):
         default_factory=lambda: [2e-5, 1e-4, 3e-4, 1e-3, 3e-3], min_length=1, description="of the relearning race"
     )
     relearning_steps: int = Field(80, ge=1, description="steps of the race and of each attack that trains, at most")
-    relearning_batch: int = Field(16, ge=1, description="texts a step")
+    relearning_batch: int = Field(16, ge=1, description="texts in a batch")
     attack_samples: int = Field(32, ge=1, description="texts sampled at high temperature after each prompt")
     control: bool = Field(True, description="also retrain the base without a cut, to know what retraining alone does")
     thresholds: ThresholdSection = Field(default_factory=ThresholdSection, description="what the verdict asks")

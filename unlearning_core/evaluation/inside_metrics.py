@@ -31,7 +31,7 @@ _MEMORISATION = (
         "probability", "question", unit="share",
     ),
     _mean(
-        "exact_memorisation", "Tokens of the answer that come first",
+        "exact_memorisation", "Tokens of the answer predicted right",
         "Share of the right answers' tokens that are the model's first choice when those before are given.",
         "exact", "question", unit="share",
     ),
@@ -78,11 +78,11 @@ _DEPTH = (
     ),
     _row(
         "depth", "uds_beyond_control", "Unlearning depth beyond the control",
-        "The same with what the states cost on words that both models know taken off: damage elsewhere is no depth.",
+        "The same less what the states cost on words that both models know: damage to other text is not depth.",
         late("depth", "uds_beyond_control"), unit="share", better="higher",
     ),
     _row(
-        "depth", "foreign_share", "Share of the depth that is the other model's make",
+        "depth", "foreign_share", "Share of the depth that the concept does not explain",
         "What the never-knew model's states cost on words that it knows, against the concept's: so much of a depth of "
         "1 says nothing about the concept.",
         late("depth", "foreign_share"), unit="share", has_stderr=False,
@@ -110,7 +110,7 @@ _READOUT = (
         late("readout", "probe_accuracy"), unit="share", better="lower",
     ),
     _row(
-        "readout", "probe_selectivity", "… more often than words dealt out at random",
+        "readout", "probe_selectivity", "… more often than with labels dealt out at random",
         "The same less what a map of its kind reaches on labels without meaning.",
         late("readout", "probe_selectivity"), unit="share", better="lower",
     ),

@@ -17,6 +17,7 @@ def model_card(
     state: str,
     *,
     base: str,
+    licence: str | None,
     words: Sequence[str],
     steps: Sequence[str],
     metrics: Values,
@@ -26,6 +27,7 @@ def model_card(
 
     Args:
         base: the model that it was made of, as the settings name it.
+        licence: of the base, as an SPDX name; None where it is not known.
         words: the concept's.
         steps: what was done to it, in sentences.
         metrics: by state, as the run or its evaluation has them.
@@ -38,6 +40,7 @@ def model_card(
     lines = [
         "---",
         f"base_model: {json.dumps(base)}",
+        *([f"license: {licence}"] if licence else []),
         "library_name: transformers",
         "pipeline_tag: text-generation",
         "tags: [machine-unlearning, concept-unlearning]",
@@ -46,6 +49,9 @@ def model_card(
         f"# {base} after unlearning: {state.replace('_', ' ')}",
         "",
         f"Made to forget: {listed}.",
+        "",
+        "`recipe/`, where it is here, is the edit alone: `python recipe/apply_recipe.py BASE OUT` makes it again in "
+        "the base, with torch, transformers and safetensors.",
         "",
         *(f"{number}. {step}" for number, step in enumerate(steps, 1)),
         "",

@@ -56,7 +56,7 @@ _ROWS: tuple[Part, ...] = (
     Part(
         name="losses",
         title="Measuring losses",
-        sentence="How well it foresees text about the concept, its neighbours, the same words in another sense, and "
+        sentence="How well it predicts text about the concept, its neighbours, the same words in another sense, and "
         "text of another kind.",
         group="cost",
         compute=_late("text_losses", "measure_losses"),
@@ -77,7 +77,7 @@ _ROWS: tuple[Part, ...] = (
     Part(
         name="writing",
         title="Writing after many prompts",
-        sentence="What it writes after many beginnings, also such as invite the concept.",
+        sentence="What it writes after many prompts, some of which invite the concept.",
         group="gone",
         compute=_late("continuations", "write"),
         reads=("prompts",),

@@ -114,32 +114,39 @@ def _divergence(texts: str, title: str, meaning: str, **more: Any) -> Metric:
 # In the order in which metrics.json holds them; `shown` gives the order in which they are read.
 _ROWS = (
     _nll("concept", "Concept loss", "How badly the concept's words are predicted.", better="higher"),
-    _nll("retain", "Loss elsewhere", "How badly all other words are predicted.", better="lower"),
-    _accuracy(
-        "concept", "Concept words guessed right", "Share of the concept's words that came first.", better="lower",
+    _nll(
+        "retain", "Loss on other text, all sentences",
+        "How badly words are predicted that are not the concept's, in sentences about it too.", better="lower",
     ),
-    _accuracy("retain", "Other words guessed right", "The same share of all other words.", better="higher"),
+    _accuracy(
+        "concept", "Concept words predicted right", "Share of the concept's words that the model found likeliest.",
+        better="lower",
+    ),
+    _accuracy("retain", "Other text predicted right", "The same share of the words of other text.", better="higher"),
     Metric(
-        "apart_nll", "Loss without the concept", "How badly sentences are predicted in which the concept is not named.",
-        ("measurement",), lambda found: found.apart and found.apart.nll("retain"), unit="nats/token", better="lower",
+        "apart_nll", "Loss on other text",
+        "How badly sentences are predicted in which the concept is not named.", ("measurement",),
+        lambda found: found.apart and found.apart.nll("retain"), unit="nats/token", better="lower",
         part_of="retain_nll", shown_in=("table", "headline"),
     ),
     _tokens("concept", "concept"),
-    _tokens("retain", "elsewhere"),
+    _tokens("retain", "other text"),
     _tokens("neighbour", "neighbours"),
     _nll(
         "neighbour", "Loss on neighbours", "How badly the words near the concept that must stay are predicted.",
         better="lower", part_of="retain_nll",
     ),
-    _accuracy("neighbour", "Neighbours' words guessed right", "The same share of theirs.", better="higher"),
-    _tokens("rest", "the rest"),
+    _accuracy("neighbour", "Neighbours predicted right", "The same share of their words.", better="higher"),
+    _tokens("rest", "other text without neighbours"),
     _nll(
-        "rest", "Loss on everything else", "How badly words are predicted that are neither concept nor neighbour.",
-        better="lower", shown_in=("table",),
+        "rest", "Loss on other text without neighbours",
+        "How badly words are predicted that are neither concept nor neighbour.", better="lower", shown_in=("table",),
     ),
-    _accuracy("rest", "All else guessed right", "The same share of what is neither.", better="higher"),
+    _accuracy(
+        "rest", "Other text without neighbours predicted right", "The same share of what is neither.", better="higher"
+    ),
     Metric(
-        "concept_words_per_100", "Concept words in 100 written", "How often the concept comes up after the prompts.",
+        "concept_words_per_100", "Concept words per 100 written", "How often the concept comes up after the prompts.",
         ("texts", "matcher"), concept_words_per_100, section="texts", better="lower", shown_in=("table", "headline"),
         version=2,
     ),
@@ -148,19 +155,21 @@ _ROWS = (
         shown_in=("table", "runs"),
     ),
     _delta(
-        "retain", "retain", "Loss elsewhere", "Beside the concept's words a model that never knew them loses too.",
+        "retain", "retain", "Loss on other text, all sentences",
+        "Next to the concept's words a model that never knew them loses too.",
         better="lower",
     ),
     Metric(
-        "apart_delta", "Loss without the concept, change against base", "What it cost.",
+        "apart_delta", "Loss on other text, change against base", "What it cost.",
         ("base measurement", "measurement"), apart_delta, unit="nats/token", better="lower", column="Cost",
         change_of="apart_nll", shown_in=("table", "runs"),
     ),
     _delta("neighbour", "neighbour", "Loss on neighbours", "Near 0: they stayed.", better="lower"),
-    _delta("rest", "rest", "Loss on everything else", "What it cost beyond them.", better="lower"),
+    _delta("rest", "rest", "Loss on other text without neighbours", "What it cost beyond them.", better="lower"),
     Metric(
-        "forget_per_retain", "Forgotten for each nat lost elsewhere", "Change of the concept loss over the cost.",
-        ("base measurement", "measurement"), _forget_per_retain, better="higher", has_stderr=False, shown_in=(),
+        "forget_per_retain", "Nats forgotten for each nat lost on other text",
+        "Change of the concept loss over the cost.", ("base measurement", "measurement"), _forget_per_retain,
+        better="higher", has_stderr=False, shown_in=(),
     ),
     Metric(
         "forget_quality", "Forget quality",
@@ -175,11 +184,12 @@ _ROWS = (
         shown_in=("table",),
     ),
     _divergence(
-        "forget", "concept", "How differently the next word is expected in text about the concept (KL); 0 is the same.",
+        "forget", "concept",
+        "How differently the next word is predicted in text about the concept (KL); 0 is the same.",
         column="To never-knew", shown_in=("table", "runs"),
     ),
     _divergence("neighbour", "neighbours", "The same in text about things like it, which it should still know."),
-    _divergence("retain", "the rest", "The same in all other text: the cost beyond the concept."),
+    _divergence("retain", "other text", "The same in other text: the cost beyond the concept."),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_ROWS, *PROOF_ROWS)}

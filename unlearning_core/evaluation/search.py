@@ -30,7 +30,7 @@ from unlearning_core.progress import Progress, ProgressCallback, silent
 if TYPE_CHECKING:
     from unlearning_core.evaluation.likelihood import Meter
 
-TASK = "searching the smallest cut"
+TASK = "searching for the smallest cut"
 
 MOST = 40
 """Cuts that a search measures unless told otherwise; coarse steps and one bisection take about half of them."""
@@ -61,7 +61,7 @@ class Target:
             raise InputError(f"retain is {self.retain}; it must be a number of nats from 0 on, for example 0.05.")
 
     def __str__(self) -> str:
-        return f"{self.forget:g} nats for at most {self.retain:g} elsewhere"
+        return f"{self.forget:g} nats for at most {self.retain:g} on other text"
 
     def reached_by(self, point: Point) -> bool:
         """Whether this cut forgets enough within the budget."""

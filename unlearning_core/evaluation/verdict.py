@@ -116,7 +116,7 @@ class Check:
         low, high = (None if end is None else in_words(end, self.unit) for end in ends)
         interval = "" if low is None or high is None or low == high else f" (95 % interval {low} to {high})"
         asked = f"{'at most' if self.most else 'at least'} {in_words(self.threshold, self.unit)} asked"
-        unsure = "" if self.certain else ", within the error of it"
+        unsure = "" if self.certain else ", too close to be sure"
         counted = "" if self.counted is None else f"{self.counted[0]} of {self.counted[1]}, "
         aside = "" if self.judges else " Not counted in the verdict."
         return f"{self.title}: {counted}{in_words(self.value, self.unit)}{interval}; {asked}{unsure}.{aside}"
@@ -232,7 +232,7 @@ def _gone(look: _Look) -> list[Check]:
     found = [
         look.check("gap_closed", "gone", "Gap to never-knew closed", asked.gap_closed, most=False),
         look.check("questions_answered", "gone", "Questions still answered", answered, most=True),
-        look.check("invited_words_per_100", "gone", "Concept words in 100 written", words, most=True),
+        look.check("invited_words_per_100", "gone", "Concept words per 100 written", words, most=True),
     ]
     if twin:
         # Beyond the control: damage all over is deep too, and a model of another make differs everywhere inside. Of
@@ -290,10 +290,10 @@ def _neighbours(look: _Look, trained: bool) -> list[Check]:
 def _back(look: _Look, attacks: Sequence[Attack], budget: int | None) -> list[Check]:
     asked = look.thresholds
     if look.value("relearn_steps_50", "never_knew") is not None:
-        title = "Steps to learn half of it again, beside never-knew's"
+        title = "Steps until half is back, beside never-knew's"
         race = look.check("relearn_share_50", "back", title, asked.relearning, most=False)
     else:
-        title, steps = "Steps to learn half of it again, gently", float(asked.relearning_steps)
+        title, steps = "Steps until half is back, at low learning rates", float(asked.relearning_steps)
         race = look.check("relearn_gentle_steps_50", "back", title, steps, most=False)
         if budget is not None and budget + 1 < steps and race.value == budget + 1:
             race = replace(race, value=None)  # the race was too short to tell
@@ -357,12 +357,12 @@ def _sentence(state: str, level: Level, checks: Sequence[Check]) -> str:
         "suppressed": f"it is not said any more, but it is still in there or comes back: {_titles(failed)}",
         "dimmed": f"a part of it is not said any more, but not enough: {_titles(failed)}",
         "not forgotten": f"it fails in {_titles(failed)}" if failed else f"nothing shows it: {_titles(missing)}",
-        "harmful": f"it has lost more elsewhere than of the concept, or most of the rest too: {_titles(failed)}",
+        "harmful": f"other text has suffered more than the concept, or is mostly lost too: {_titles(failed)}",
     }[level]
     called = {
         "forgotten": "has forgotten the concept", "unproven": "may have forgotten the concept",
         "costly": "has forgotten the concept at too high a price", "suppressed": "only suppresses the concept",
-        "dimmed": "has the concept dimmed only", "not forgotten": "has not forgotten the concept",
+        "dimmed": "has only dimmed the concept", "not forgotten": "has not forgotten the concept",
         "harmful": "was damaged more than it has forgotten",
     }[level]  # fmt: skip
     return f"The {name} model {called}: {why}."

@@ -27,7 +27,7 @@ _OTHERS = ((RED, "longdash", "triangle-up"), (PURPLE, "dashdot", "cross"), (GREE
 
 MOST_OTHERS = len(_OTHERS)
 
-_PANELS = (("forget", "Concept loss"), ("retain", "Loss elsewhere"))
+_PANELS = (("forget", "Concept loss"), ("retain", "Loss on other text"))
 _BAND = "rgba(127,127,127,0.25)"
 _LEAST, _MOST = 0.0005, 0.25
 

@@ -13,7 +13,7 @@ _MOST_POINTS = 1000
 
 _KINDS = (
     ("concept", "concept words", ORANGE, "circle", "dash"),
-    ("retain", "other words", BLUE, "square", "dot"),
+    ("retain", "other text", BLUE, "square", "dot"),
 )
 
 
@@ -85,11 +85,11 @@ def gate_history(history: Sequence[Mapping[str, float]]) -> go.Figure:
         history: of each step `step`, `forget` and `divergence` (nats a token; of single batches, so they jump) and
             `closed` (gates more closed than open).
     """
-    figure = panels(["Concept and the rest", "Neurons whose gate is closed"])
+    figure = panels(["Concept and other text", "Neurons whose gate is closed"])
     steps = [line["step"] + 1 for line in history]
     for column, key, name, colour, dash in (
         (1, "forget", "concept loss, rise", ORANGE, "solid"),
-        (1, "divergence", "divergence elsewhere", BLUE, "dot"),
+        (1, "divergence", "divergence on other text", BLUE, "dot"),
         (2, "closed", "closed", GREY, "solid"),
     ):
         line = go.Scatter(

@@ -108,7 +108,7 @@ def main(folder: Path) -> int:
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):
             raise
-        _log.exception("The job failed by an error that was not foreseen")
+        _log.exception("The job failed by an unexpected error")
         return 1
     return 0
 

@@ -62,6 +62,7 @@ def make(given: MethodInput, parameters: Parameters) -> Summary:
         WorkFailed: a neuron is not zero in the saved file, or a row not what it was set to.
     """
     from unlearning_core.edits.row_weights import held_rows, rows_undone
+    from unlearning_core.edits.standalone import write_standalone
     from unlearning_core.edits.weights import bake, survivors
 
     loaded, ranking = given.load(), given.ranking()
@@ -69,6 +70,7 @@ def make(given: MethodInput, parameters: Parameters) -> Summary:
     mask = cut.mask(ranking, loaded.map.shapes)
     rows, said = _token_rows(given, cut.token_rows, loaded)
     given.new_recipe(mask, cut, rows).save(given.folder / "recipe")
+    write_standalone(given.folder / "recipe", loaded.model, mask, loaded.map)
     bake(loaded.model, mask, loaded.map, rows)
     edits = held_rows(loaded.model, rows) if rows is not None else []
     given.save(loaded)

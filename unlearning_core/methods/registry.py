@@ -36,7 +36,7 @@ def _trained(
 ) -> Method:
     """A method that trains on sentences with the concept and on filtered text."""
     return Method(
-        name, title, sentence, state, parameters, make, cost="minutes: it trains", needs=("label", "filter"),
+        name, title, sentence, state, parameters, make, cost="minutes of training", needs=("label", "filter"),
         state_title=state_title,
     )  # fmt: skip
 
@@ -65,9 +65,10 @@ METHODS: dict[str, Method] = {
             state="retrained",
             parameters=RetrainingSection,
             make=retrain.make,
-            cost="minutes: it trains",
+            cost="minutes of training",
             needs=("filter",),
             section="retraining",
+            check=retrain.check,
             inputs=retrain.inputs,
             collective=True,
         ),

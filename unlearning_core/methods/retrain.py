@@ -3,13 +3,16 @@
 import json
 import shutil
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from unlearning_core import distributed
 from unlearning_core.config.schema import RetrainingSection
+from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
 from unlearning_core.methods.method import MethodInput, Summary
+from unlearning_core.progress import ProgressCallback
 from unlearning_core.training.job import Distillation, TrainingJob
 
 TEXT_KEYS = {
@@ -30,10 +33,24 @@ def inputs(parameters: RetrainingSection, seed: int) -> Any:
 
     Trainings are not made anew because of settings that came later, where these are not used.
     """
-    no_matter = TEXT_KEYS | {"measure_while_learning", "other_sense_texts"}  # whoever reads texts says what they hold
+    # Whoever reads the texts says what they hold.
+    no_matter = TEXT_KEYS | {"measure_while_learning", "report_to", "other_sense_texts"}
     if parameters.objective == "text":
         no_matter |= {"objective"} | DISTILL_KEYS
     return {"settings": parameters.model_dump(exclude=no_matter), "seed": seed}
+
+
+def check(parameters: RetrainingSection, progress: ProgressCallback) -> None:
+    """Refuse a tracker that is not installed.
+
+    Raises:
+        InputError: names it, and how to install it.
+    """
+    if missing := next((name for name in parameters.report_to if find_spec(name) is None), None):
+        raise InputError(
+            f"retraining.report_to names {missing!r}, which is not installed. Run: pip install {missing}. Or leave it "
+            "out."
+        )
 
 
 def passes(parameters: RetrainingSection) -> float:
@@ -66,6 +83,7 @@ def training_job(given: MethodInput, parameters: RetrainingSection) -> TrainingJ
         max_length=parameters.max_length,
         keep_pruned=parameters.keep_pruned,
         checkpoint_every=parameters.checkpoint_steps,
+        report_to=tuple(parameters.report_to),
         device=given.device.split(":")[0],
         seed=given.seed,
         probe_set_path=str(given.probe_sentences()) if watch else None,

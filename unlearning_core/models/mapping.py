@@ -216,7 +216,7 @@ def map_model(model: Any) -> ModelMap:
     except AttributeError as error:
         raise InputError(
             f"The model {type(model).__name__} is not laid out as the row {row.model_type!r} says ({error}). "
-            f"It must be a causal language model; load it with its head, or mend {row_to_add(row.model_type)}."
+            f"It must be a causal language model; load it with its head, or correct {row_to_add(row.model_type)}."
         ) from error
     final_norm, n_head = _submodule(model, row.final_norm), int(config.num_attention_heads)
     whys = {

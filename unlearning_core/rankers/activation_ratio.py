@@ -66,7 +66,7 @@ def _activity(statistics: Statistics, measure: str) -> Float[np.ndarray, "2 laye
             raise InputError(
                 "The parameter 'measure' of the ranker 'activation_ratio' is 'standard_deviation', which needs two "
                 f"rows of each class; there are {statistics.count[CONCEPT]} of the concept and "
-                f"{statistics.count[RETAIN]} of the rest. Give more sentences, or choose 'rms'."
+                f"{statistics.count[RETAIN]} of other text. Give more sentences, or choose 'rms'."
             )
         return statistics.sample_std()
     frequency = statistics.frequency()

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 
 Direction = Literal["either", "higher", "lower"]
-"""Whether a neuron counts that is higher on the concept than elsewhere, lower, or whichever it is more clearly."""
+"""Whether a neuron counts that is higher on the concept than on other text, lower, or whichever it is more clearly."""
 
 Cost = Literal["loss", "divergence", "both"]
 """What a cut costs elsewhere (see `gain_for_cost.gain_for_cost`)."""
@@ -23,13 +23,13 @@ Cost = Literal["loss", "divergence", "both"]
 DirectionParameter = Annotated[
     Direction,
     Field(
-        description="Count neurons that are higher on the concept than elsewhere, lower, or either (the clearer one)."
+        description="Count neurons that are higher on the concept than on other text, lower, or either (the larger)."
     ),
 ]
 CostParameter = Annotated[
     Cost,
     Field(
-        description="What a cut costs elsewhere: the rise of the loss on all other tokens, as retain deltas are "
+        description="What a cut costs other text: the rise of the loss on all other tokens, as retain deltas are "
         "measured; how far it moves the predictions there (Kullback-Leibler divergence); or both, the divergence "
         "counting three tenths."
     ),

@@ -25,7 +25,7 @@ from unlearning_core.rankers.ranking_input import RankingInput
 class Params(parameters.Params):
     against: Literal["retain", "nothing"] = Field(
         "retain",
-        description="Divide the gain on the concept by the cost to everything else, or rank by the gain alone.",
+        description="Divide the gain on the concept by the cost to other text, or rank by the gain alone.",
     )
     cost: parameters.CostParameter = "loss"
     eps: parameters.EpsParameter = 1.0

@@ -29,18 +29,18 @@ def losses_sentence(metrics: Values) -> str:
     forget, margin = _pair(values, "forget_delta")
     price, _ = _pair(values, _price(values))
     if forget - margin <= 0:
-        return f"The {state} model holds the concept's words for as likely as before."
+        return f"The {state} model finds the concept's words as likely as before."
     costs = "at hardly any cost" if price <= 0 else "at a small cost" if price <= CHEAP else "at a noticeable cost"
     rise, rise_margin = _pair(values, "neighbour_delta")
     before, after = metrics["base"].get(_WRITTEN) or 0.0, values.get(_WRITTEN)
     but = {
-        "its neighbours pay for it": rise > CHEAP and rise - rise_margin > 0,
+        "the neighbours pay for it": rise > CHEAP and rise - rise_margin > 0,
         "it still writes the concept's words": before > 0 and after is not None and after >= before / 2,
     }
     end = f", but {' and '.join(so for so in but if but[so])}" if any(but.values()) else ""
     return (
-        f"The {state} model holds the concept's words for {_times(forget)} times less likely, {costs} to "
-        f"everything else{end}. Whether it has forgotten them, only an evaluation says."
+        f"The {state} model finds the concept's words {_times(forget)} times less likely, {costs} to "
+        f"other text{end}. Whether it has forgotten them, only an evaluation says."
     )
 
 
@@ -118,8 +118,8 @@ def _price(values: Mapping[str, float | None]) -> str:
 def _cost(values: Mapping[str, float | None]) -> str | None:
     name = _price(values)
     where = {
-        "apart_delta": "in sentences without the concept", "rest_delta": "on what is neither concept nor neighbour",
-        "retain_delta": "on all other words",
+        "apart_delta": "on other text", "rest_delta": "on other text without neighbours",
+        "retain_delta": "on other text",
     }[name]  # fmt: skip
     change = _change(values, name.removesuffix("_delta"))
     return change and change.replace("Perplexity", f"Perplexity {where}")

@@ -20,8 +20,8 @@ FIRST, SECOND, UNSURE = "first", "second", "not sure"
 
 DIFFERENCE_NOTE = (
     "Difference: the second less the first, with its 95 % interval. Losses of two models on the same sentences are "
-    "compared sentence by sentence; of all else the two runs count as independent. Not sure: the interval holds 0. Of "
-    "twenty differences that are none, about one is called one."
+    "compared sentence by sentence; for all other numbers the two runs count as independent. Not sure: the "
+    "interval holds 0. Of twenty differences that are mere chance, about one is not marked so."
 )
 
 

@@ -328,15 +328,25 @@ def check_push(config: ExperimentConfig) -> None:
     Raises:
         InputError: one of these, or the Hub is switched off by HF_HUB_OFFLINE.
     """
+    check_repository(str(config.push_to_hub))
+
+
+def check_repository(name: str, *, sending: bool = True) -> None:
+    """Refuse a name that the Hub would not take and, before something is sent, a push that nobody is logged in for.
+
+    Raises:
+        InputError: one of these, or the Hub is switched off by HF_HUB_OFFLINE.
+    """
     from huggingface_hub import constants, get_token
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
-    name = str(config.push_to_hub)
     try:
         validate_repo_id(name)
     except HFValidationError as error:
         raise InputError(f"push_to_hub is {name!r}, which is no name on the Hub: {error} Write owner/name.") from error
+    if not sending:
+        return
     if constants.HF_HUB_OFFLINE:
         raise InputError(f"push_to_hub {name}: HF_HUB_OFFLINE switches the Hub off. Unset it or leave the key out.")
     if get_token() is None:

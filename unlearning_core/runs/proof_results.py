@@ -1,5 +1,6 @@
 """What the evaluation of a run came to: metrics and verdict from whatever parts of it were measured."""
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from unlearning_core.evaluation.registry import Values, metrics_table
 from unlearning_core.evaluation.suite import Frames
 from unlearning_core.evaluation.verdict import Attack, judge
 from unlearning_core.methods.registry import CONTROL, NEVER_KNEW, methods_of, states_of
+from unlearning_core.models.sources.starters import STARTERS
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.material import cannot
 from unlearning_core.runs.run import Run
@@ -160,6 +162,7 @@ def card_of(context: RunContext, state: str) -> str:
     return model_card(
         state,
         base=_called(config.base_model.base_model_path),
+        licence=_licence(run.note("model")),
         words=context.concept.words,
         steps=steps,
         metrics=(run.proof_metrics() if current else None) or run.metrics() or {},
@@ -167,8 +170,17 @@ def card_of(context: RunContext, state: str) -> str:
     )
 
 
+def _licence(facts: dict[str, Any] | None) -> str | None:
+    """The base's, where it has a name that the Hub can read."""
+    named = str((facts or {}).get("licence") or "").lower()
+    return named if re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", named) else None
+
+
 def _called(source: str) -> str:
-    """The name of a model for others: that of a folder or file, or a Hub id as it is."""
+    """The name of a model for others: that of a folder or file, a Hub id as it is, a starter's on the Hub."""
+    starter = STARTERS.get(source)
+    if starter is not None and starter.origin is not None:
+        return starter.origin
     return Path(source).name if Path(source).exists() else source
 
 

@@ -104,7 +104,7 @@ def load_distillation(job: TrainingJob, model: Any, tokenizer: Any, length: int)
     mask = concept_mask(tokenizer, word_forms(settings.words, met), () if rows is None else rows.ids.tolist())
     words, starts = len(mask.anywhere) + len(mask.after_start), len(mask.at_start)
     _log.info(
-        "The teacher may not foresee %d tokens, %d where a word begins, and the ends of %d words of several tokens",
+        "The teacher may not predict %d tokens, %d where a word begins, and the ends of %d words of several tokens",
         len(mask.everywhere), starts, words,
     )  # fmt: skip
     others: dict[int, Sequences] = {}

@@ -101,6 +101,9 @@ class TrainingJob(BaseModel):
         measure_every: optimizer steps between these measurements; None: as often as `measure_share` allows.
         measure_share: of the time of the training steps, at most this much goes into the measurements in between.
         distillation: learn from a teacher; None: from the text itself.
+        report_to: trackers that transformers knows and that are sent the numbers too, by their own settings
+            (WANDB_PROJECT and the like); TensorBoard's files lie in `output_folder`/tensorboard unless
+            TENSORBOARD_LOGGING_DIR says otherwise.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
@@ -131,6 +134,7 @@ class TrainingJob(BaseModel):
     measure_share: float = _number(0.05, 0.0, 1.0, "0 to 1")
     limit: int | None = _number(None, 1, _WHOLE, "1 or more texts")
     distillation: Distillation | None = None
+    report_to: tuple[str, ...] = Field((), strict=False)
 
     def __init__(self, **values: Any) -> None:
         """Check every value; a path may be a string or a Path.

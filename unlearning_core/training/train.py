@@ -104,6 +104,7 @@ def time_steps(job: TrainingJob) -> Rate:
             "queues, and begins by itself."
         )
 
+    job = job.model_copy(update={"report_to": ()})
     with hold_device(queue_name(job.device), job.folder, waiting=refuse, should_stop=never):
         log = EventLog(job.folder)
         log.state("starting")

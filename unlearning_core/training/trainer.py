@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers.integrations import TensorBoardCallback
 
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.files import disk_errors
@@ -61,6 +62,10 @@ class EditKeepingTrainer(Trainer):
         self.order: LengthGroupedOrder | MixedOrder = LengthGroupedOrder(data.train.lengths, job.batch_size, job.seed)
         self.step_tokens = 0
         self.remove_callback(PrinterCallback)
+        if "tensorboard" in job.report_to:
+            board = TensorBoardCallback()
+            board.logging_dir = board.logging_dir or str(job.folder / "tensorboard")
+            self.add_callback(board)
 
     @property
     def pad_id(self) -> int:
@@ -189,7 +194,8 @@ class EditKeepingTrainer(Trainer):
             save_strategy="no",
             save_total_limit=2,
             eval_strategy="no",
-            report_to="none",
+            report_to=[name for name in job.report_to if name != "tensorboard"] or "none",
+            run_name=job.folder.parent.name,
             disable_tqdm=True,
             remove_unused_columns=False,
             dataloader_pin_memory=not use_cpu,
@@ -203,6 +209,7 @@ class EditKeepingTrainer(Trainer):
 _NO_MATTER = {
     "output_folder", "model_folder", "train_path", "validation_path", "recipe_folder", "probe_set_path", "prompts",
     "sample_tokens", "measure_every", "measure_share", "eval_every", "eval_texts", "checkpoint_every", "distillation",
+    "report_to",
 }  # fmt: skip
 """Fields that do not decide the weights of a step, or do so through what they point to or what was made of them."""
 

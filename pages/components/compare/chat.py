@@ -28,9 +28,9 @@ def chat(run: Run, states: Sequence[str]) -> None:
     with place:
         if not turns and not message:
             st.caption(
-                "Both models hear the same and draw with the same random numbers. A model that was trained to answer "
+                "Both models are told the same and draw with the same random numbers. A model trained to answer "
                 "remembers what was said; any other only goes on from your last words, so begin a sentence for it, or "
-                "ask SmallWorld as it was asked: Q: What is a chair? A:"
+                "ask SmallWorld in the form it knows: Q: What is a chair? A:"
             )
         for turn in turns:
             _show_message(turn["person"])
@@ -57,9 +57,11 @@ def _choose(run: Run, states: Sequence[str]) -> tuple[tuple[str, str], Typed]:
     second = right.selectbox("Second model", others, start, format_func=state_title, key=f"chat second {run.id}")
     with st.expander("How they answer"):
         one, two, three = st.columns(3)
-        temperature = one.number_input("Temperature (0: likeliest)", 0.0, 5.0, 0.7, 0.1, key="chat temperature")
-        tokens = int(two.number_input("Tokens of an answer", 1, 500, 60, key="chat tokens"))
-        seed = int(three.number_input("Seed of the chat", 0, None, 0, key="chat seed"))
+        temperature = one.number_input(
+            "Temperature (0: always the likeliest word)", 0.0, 5.0, 0.7, 0.1, key="chat temperature"
+        )
+        tokens = int(two.number_input("Max tokens", 1, 500, 60, key="chat tokens"))
+        seed = int(three.number_input("Seed", 0, None, 0, key="chat seed"))
     return (str(first), str(second)), Typed("", 1, temperature, tokens, seed)
 
 

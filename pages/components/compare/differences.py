@@ -86,7 +86,7 @@ def _explain_never_knew(matcher: Matcher, samples: Sequence[Sample]) -> None:
     text, span = found[0]
     sentence = next((one for one in split_sentences(text) if text[span.start : span.end] in one), text)
     st.caption(
-        f"The model that never knew writes {escaped(listed)} as well, although it never read a text about the concept: "
-        "such a word repeats the prompt, is put together by chance, or is meant in another sense, as here: "
+        f"The model that never knew writes {escaped(listed)} too, although it never read a text about the concept: "
+        "such a word repeats the prompt, comes about by chance, or is meant in another sense, as here: "
         f"“{escaped(sentence)}” That is how often they come up where nothing is known."
     )

@@ -32,7 +32,7 @@ def show_verdict(run: Run, metrics: Values) -> None:
             for subject, title in subjects.items():
                 checks = [check for check in (of_state or {}).get("checks", ()) if check["subject"] == subject]
                 _line(title, answers[state].get(subject, ""), checks if of_state else None)
-    label = "Losses are no verdict: try to break it" if verdict is None else "What the verdict rests on"
+    label = "Losses are not a verdict: try to break it" if verdict is None else "What the verdict rests on"
     st.page_link(PROOF.file, label=label, icon=PROOF.icon)
 
 

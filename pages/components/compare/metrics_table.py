@@ -23,18 +23,19 @@ def show_metrics(metrics: Values) -> None:
     """Bars of the headline metrics, and folded the table of all but the comparison with never-knew below."""
     st.plotly_chart(metric_bars(metrics), key="metric bars", alt="Measured values for each state of the model")
     st.caption(
-        f"Bars have 95 % intervals. {INTERVAL_NOTE} Loss: how badly the next word is predicted, on text that was never "
-        "ranked on. Forgetting shows as concept loss going up while the loss without the concept stays."
+        f"Bars have 95 % intervals. {INTERVAL_NOTE} Loss: how badly the next word is predicted, on text that the "
+        "ranking never saw. Forgetting shows as a concept loss that goes up while the loss on other text stays."
     )
     rows = [metric for metric in shown(metrics, "table") if metric.section != "never knew"]
     with st.expander(f"All {len(rows)} measured values"):
         st.dataframe(
             {"": [metric.row_title for metric in rows]} | _cells(metrics, rows), hide_index=True, height="content"
         )
-        parts = " The loss elsewhere also in two parts: the neighbours, which must stay, and everything else."
+        parts = " It has two parts: the neighbours, which must stay, and the text without them."
         st.caption(
-            f"{INTERVAL_NOTE} The loss elsewhere counts what stands beside the concept's words too, where a model that "
-            "never knew them loses as well." + (parts if any(metric.name == "neighbour_nll" for metric in rows) else "")
+            f"{INTERVAL_NOTE} In all sentences other text holds what stands next to the concept's words too, where a "
+            "model that never knew them loses as well."
+            + (parts if any(metric.name == "neighbour_nll" for metric in rows) else "")
         )
 
 

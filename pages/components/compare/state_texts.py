@@ -87,12 +87,16 @@ def ask() -> Typed | None:
         samples = int(one.number_input("Samples", 1, 20, 2, key="typed samples"))
         temperature = two.number_input(
             "Temperature", 0.0, 5.0, 0.8, 0.1, key="typed temperature",
-            help="How freely the next word is drawn: low keeps to the likely ones, high is adventurous.",
+            help="How freely the next word is drawn: low keeps to the likely ones, high is bolder.",
         )  # fmt: skip
-        tokens = int(three.number_input("Tokens", 1, 500, 40, key="typed tokens", help="About as many words."))
+        tokens = int(
+            three.number_input(
+                "Max tokens", 1, 500, 40, key="typed tokens", help="A token is a word or a piece of one."
+            )
+        )
         seed = int(four.number_input("Seed", 0, None, 0, key="typed seed", help="Another number, other samples."))
         greedy = st.toggle(
-            "Greedy: always the likeliest word", False, key="typed greedy", wrap=True,
+            "Always the likeliest word", False, key="typed greedy", wrap=True,
             help="There is only one such text, so samples, temperature and seed have no effect.",
         )  # fmt: skip
         asked = st.form_submit_button("Write", type="primary", icon=":material/edit:")

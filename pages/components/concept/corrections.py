@@ -115,7 +115,7 @@ def _drop_word_or_sense(run: Run, context: RunContext, word: str, beside: str) -
 
 def _list(run: Run, items: list[LabelledText]) -> None:
     if not items:
-        st.caption("No sentence is like that.")
+        st.caption("No sentence matches.")
         return
     pages = -(-len(items) // PER_PAGE)
     place = st.empty()

@@ -26,7 +26,7 @@ SHIPPED, PATH, UPLOAD, LABELLED, WRITTEN = KINDS = (
 )  # fmt: skip
 ORIGINS = {
     ROOT / "data" / "smallworld" / "texts.jsonl": "Written by SmallWorld's own grammar, from facts that are known.",
-    ROOT / "data" / "seats" / "sentences.jsonl": "Written by SmolLM2 about seats and about everything else.",
+    ROOT / "data" / "seats" / "sentences.jsonl": "Written by SmolLM2 about seats and about other things.",
 }
 FORMATS = [
     "txt", "md", "json", "jsonl", "ndjson", "csv", "tsv", "parquet", "arrow", "feather", "xlsx", "docx", "pdf", "gz",
@@ -125,7 +125,7 @@ def _written(run: Run, words: tuple[str, ...], matching: dict[str, Any]) -> str 
     seed = int(right.number_input("Seed", 0, None, 0, key=f"seed {run.id}"))
     name = hashlib.sha256(repr((words, matching, count, share, seed)).encode()).hexdigest()[:10]
     target = run.work_folder(_WRITTEN).resolve() / f"{name}.jsonl"
-    st.caption("The model writes sentences with and without the words; what is broken or double is dropped.")
+    st.caption("The model writes sentences with and without the words; what is broken or repeated is dropped.")
     if target.is_file():
         st.success(f"{count} sentences are written.", icon=":material/check_circle:")
     elif st.button("Let the model write sentences", icon=":material/edit_note:"):

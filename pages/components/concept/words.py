@@ -62,7 +62,7 @@ def _choose_matching(run: Run) -> dict[str, Any]:
     language = st.selectbox(
         "Language", list(names | {code: code}), list(names | {code: code}).index(code), key=f"language {run.id}",
         format_func=lambda name: f"{names.get(name, name)} ({name})", disabled=not inflections,
-        help="Of the inflected forms. Words in every script are found whatever it says.",
+        help="Of the inflected forms. Words are found in every script, whatever is chosen here.",
     )  # fmt: skip
     if inflections and (sentence := uninflected(language)):
         st.caption(escaped(sentence))
@@ -102,9 +102,8 @@ def choose_neighbours(run: Run) -> dict[str, Any] | None:
         "Neighbours: words that must stay", as_list(known), height=100, key=f"neighbours {run.id}",
         placeholder="table\nbed",
         help="Words near the concept that the model has to keep, one a line. Sentences with them are half of the text "
-        "that is ranked against, where there are enough others, and what is lost on them is shown apart from "
-        "everything else. Curves and the search for the smallest cut count them with everything else and show their "
-        "part.",
+        "that is ranked against, where there are enough others, and what is lost on them is shown on its own. "
+        "Curves and the search for the smallest cut count them as other text, and show their part.",
     )  # fmt: skip
     source = section.text_input(
         "Text about neighbours", probing.neighbour_corpus or "", key=f"neighbour text {run.id}",
@@ -121,7 +120,7 @@ def choose_neighbours(run: Run) -> dict[str, Any] | None:
         percent = section.slider(
             "Their weight in the ranking", 0, max(90, percent), percent, step=10, format="%d %%",
             key=f"neighbour share {run.id}",
-            help="How much of what a cut costs is what it costs the neighbours. At 0 they count like all other words; "
+            help="How much of what a cut costs is what it costs the neighbours. At 0 they count like other text; "
             "the higher, the more they are spared, and the less of the concept goes.",
         )  # fmt: skip
     return {

@@ -160,7 +160,7 @@ def _how_long(run: Run, page: Page) -> str:
         return "This takes seconds on a tiny model, and may take a minute on a larger one."
     wait = wait_for_race(run) if page is SUMMARY else wait_until(run, last_stage(run, page))
     if wait is None:
-        return "How long this takes here is told while it runs."
+        return "How long this takes here is shown while it runs."
     told = "as it took here before" if wait.source == "here" else "as on two cores, at this machine's pace so far"
     return f"This takes about {duration(max(wait.seconds, 1.0))} ({told})."
 

@@ -16,8 +16,8 @@ from unlearning_core.runs.run import Run
 _TICK, _CROSS = ":green[:material/check:]", ":red[:material/close:]"
 
 RULE = (
-    "The questions are chosen by a rule: of the model's question set, form after form in turn and thing after thing, "
-    "the first ten that the whole model answers right and does not guess. No other model has a say in it."
+    "The questions are chosen by a rule: going through the model's question set form by form and thing by thing, the "
+    "first ten that the whole model answers right without guessing. No other model has a say in it."
 )
 """How the questions came here, for the help beside the card."""
 

@@ -33,7 +33,7 @@ STEPS = {
         asks=True,
     ),
     "Concept": Step(
-        "What it should forget is no more than a list of words, and these are found in ordinary sentences.",
+        "What it should forget is just a list of words, and we find them in ordinary sentences.",
         "The words are found in all their forms in sentences with and without them.",
         "Find the words in the sentences",
         "Look at the marked words: what the model does differently there shows where it keeps the concept.",
@@ -56,10 +56,10 @@ STEPS = {
         asks=True,
     ),
     "Retrain": Step(
-        "A cut hurts a little everywhere, so the whole model teaches it again, and may not say a word of the concept.",
+        "A cut hurts a little everywhere, so the whole model teaches it again, without a word of the concept.",
         "The whole model is its teacher, with the concept's words forbidden; then it is measured and asked again.",
         "Let the model recover",
-        "The question is whether the concept came back with the rest.",
+        "The question is whether the concept came back too.",
         ("Go to the curves", "what-it-knows"),
         asks=True,
     ),

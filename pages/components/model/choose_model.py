@@ -24,7 +24,7 @@ STARTER, HUB, PATH, ZIP = KINDS = (
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 EXTRA_TOKENS = {
-    "refuse": "Say so and stop",
+    "refuse": "Report it and stop",
     "resize": "Give each a new row, the mean of the others",
     "drop": "Do without these tokens",
 }
@@ -65,7 +65,7 @@ def choose_model(which: str = "", first: str = STARTER) -> BaseModelSection | No
         )
         dtype = right.selectbox(
             "Number format", DTYPES, key=f"number format {which}",
-            help="auto: bfloat16 on a CUDA card, float32 elsewhere.",
+            help="auto: bfloat16 on a CUDA card, float32 otherwise.",
         )  # fmt: skip
         if kind != STARTER:
             extra_tokens = st.selectbox(

@@ -17,7 +17,7 @@ def facts(info: dict[str, Any]) -> None:
     """The card of a model, from `ModelInfo.to_dict`; older runs lack some of it."""
     source = info["source"]
     st.subheader(escaped(STARTERS[source].title if source in STARTERS else model_name(source)))
-    meanings = {"context": "Tokens that it reads at most.", "vocabulary": "Different tokens that it knows."}
+    meanings = {"context": "The most tokens that it can read at once.", "vocabulary": "Different tokens that it knows."}
     metric_row(
         ("Parameters", count(info["parameters"])),
         ("Memory for the weights", in_bytes(info["bytes_in_memory"])),

@@ -19,7 +19,7 @@ GREEDY, SAMPLED = "Likeliest words", "Drawn at random"
 
 def prompt_box(run: Run) -> None:
     """The box, and under it what was written, the latest first."""
-    st.subheader("Talk to it")
+    st.subheader("Try it")
     prompts = run.config.test_prompts
     box = f"prompt {run.id}"
     st.session_state.setdefault(box, prompts[0] if prompts else "")
@@ -44,11 +44,13 @@ def prompt_box(run: Run) -> None:
             "Temperature", 0.05, 5.0, run.config.generation.temperature or 0.8, 0.1, key=f"heat {run.id}",
             help="For words drawn at random: higher is bolder.",
         )  # fmt: skip
-        tokens = int(two.number_input("Tokens", 1, 1000, run.config.generation.max_new_tokens, key=f"long {run.id}"))
+        tokens = int(
+            two.number_input("Max tokens", 1, 1000, run.config.generation.max_new_tokens, key=f"long {run.id}")
+        )
         seed = int(three.number_input("Seed", 0, None, run.config.generation.seed, key=f"dice {run.id}"))
         asked = answers and st.toggle(
-            "As a message to be answered", True, key=f"chat {run.id}",
-            help="The model was trained to answer messages; off, it goes on from the text as it is.",
+            "As a chat message", True, key=f"chat {run.id}",
+            help="The model was trained to answer messages. Off: it goes on from the text as it stands.",
         )  # fmt: skip
         pressed = st.form_submit_button("Write", type="primary", icon=":material/chat:")
     place = st.container()

@@ -54,7 +54,7 @@ def show_card(run: Run, neuron: Neuron) -> None:
             with tokens:
                 _show_tokens(loaded, neuron, activity.histogram.concept_mean)
             _show_passages(activity)
-            with st.spinner("Measuring what its cut alone does"):
+            with st.spinner("Measuring what happens if only this neuron is cut"):
                 _show_cut(_single_ablation(run, loaded, neuron), changes)
 
 
@@ -91,9 +91,9 @@ def _show_ranks(ranks: "dict[str, pd.DataFrame]", neuron: Neuron, numbers: Delta
             numbers.metric("Rank", f"{place + 1:,.0f}", help=f"Of {size:,}, by this run's method.")
             numbers.metric("Score", f"{score:.3g}")
         title = RANKERS[name].title + (" (this ranking)" if number == 0 else "")
-        rows.append((title, f"{score:.3g}", f"{place + 1:,.0f}", f"{100 * (place + 1) / size:.2g} %"))
+        rows.append((title, f"{score:.3g}", f"{place + 1:,.0f}", f"Top {100 * (place + 1) / size:.2g} %"))
     st.markdown("**By every method**", help="Other methods with their defaults, on what the same pass kept.")
-    table = pd.DataFrame(rows, columns=["Method", "Score", "Rank", "In the first"])
+    table = pd.DataFrame(rows, columns=["Method", "Score", "Rank", "Of all"])
     st.table(table.set_index("Method"))
     st.caption(f"Of {size:,} {SITE_NAMES[neuron.site]}; rank 1 comes first.")
 
@@ -137,8 +137,8 @@ def _show_passages(activity: "Activity") -> None:
 def _show_cut(found: "SingleAblation", place: DeltaGenerator) -> None:
     with place.container(horizontal=True, gap="large"):
         for title, change, meaning in (
-            ("Its cut alone: concept", found.concept, "Change of the loss on the concept's words: more is forgotten."),
-            ("Its cut alone: elsewhere", found.retain, "Change of the loss on all other words: the price."),
+            ("If only this neuron is cut: concept", found.concept, "Change of the concept loss: more is forgotten."),
+            ("If only this neuron is cut: other text", found.retain, "Change of the loss on other text: the price."),
         ):
             error = "" if math.isnan(change.stderr) else f" ± {Z95 * change.stderr:.4f}"
             st.metric(

@@ -108,11 +108,11 @@ def _ranked(run: Run, other: OtherRanking) -> bool:
 
 def _asked(other: OtherRanking) -> bool:
     """Say how long it takes; whether the visitor wants it."""
-    with st.spinner("Seeing how long it takes"):
+    with st.spinner("Estimating how long it takes"):
         least, most = (max(1.0, seconds) for seconds in _expected(other))
     if RANKERS[other.ranker].needs_model:
         st.markdown(
-            f"It runs the model many times: {duration(least)} to {duration(most)}; its bar will tell more closely."
+            f"It runs the model many times: {duration(least)} to {duration(most)}; its progress bar will tell better."
         )
     else:
         st.markdown(f"It needs another pass over the sentences: about {duration(most)}.")
@@ -174,7 +174,7 @@ def _first(run: Run, neurons: int) -> int:
     return int(
         st.select_slider(
             "Look at the first", options, start, format_func=lambda first: f"{first:,} neurons",
-            key=f"compared first {run.id}", help="How many neurons of each ranking are its top.",
+            key=f"compared first {run.id}", help="How many neurons of each ranking count as its top.",
         )
     )  # fmt: skip
 

@@ -22,10 +22,10 @@ AGGREGATIONS = {
 }
 GROUP_MEANINGS: dict[Group, str] = {
     "fires on it": "It answers to the concept. Other text may need it just as much.",
-    "fires only on it": "It answers to the concept and is quiet elsewhere: cutting it costs other text little.",
+    "fires only on it": "It answers to the concept and is quiet on other text: cutting it costs little there.",
     "causes it": "What the model predicts of the concept depends on it, by gradient or by cutting it and looking.",
     "learned to matter": "Gates were trained on the frozen model: the concept needs it and other text does not.",
-    "control": "Nothing was found. Any other method has to beat this.",
+    "control": "Random order: the baseline to beat.",
 }
 _VERSIONS = "versions of ranking settings"
 """How often a run's settings were changed elsewhere than in these widgets: those with another key begin with them."""
@@ -102,7 +102,7 @@ def _choose_ranker(run: Run) -> tuple[str, dict[str, Any]]:
     begun = RANKERS[probing.ranker if probing.ranker in RANKERS else DEFAULT_RANKER].group
     there = {ranker.group for ranker in RANKERS.values()}
     group = st.pills(
-        "A neuron comes first that", [group for group in GROUPS if group in there], default=begun, required=True,
+        "What puts a neuron first", [group for group in GROUPS if group in there], default=begun, required=True,
         key=f"group {key}", help="Methods answer different questions. Choose the question, then a method.", wrap=True,
     ) or begun  # fmt: skip
     st.caption(GROUP_MEANINGS[group])

@@ -29,7 +29,7 @@ def _curves(run: Run, attack: Part) -> None:
     st.plotly_chart(figure, key=f"race {attack.name}", alt=f"{attack.title}: loss on the concept's words by step")
     st.caption(
         "The lower a line falls, the more of the concept is back. "
-        + ("" if every else "Each state at the learning rate at which it is back first.")
+        + ("" if every else "Each state is drawn at the learning rate that brings it back soonest.")
     )
 
 
@@ -42,7 +42,7 @@ def _weights(run: Run, attack: Part) -> None:
         state: st.column_config.NumberColumn(state_title(state), format="percent") for state in states
     }
     st.dataframe(table, hide_index=True, height="content", column_config=columns | {"weights": "Its numbers"})
-    st.caption("How much of what there was to forget is there: 0 % is as if it never knew, 100 % the base.")
+    st.caption("How much of what was to be forgotten is there: 0 % is a model that never knew, 100 % the base.")
 
 
 def _answers(run: Run, attack: Part) -> None:

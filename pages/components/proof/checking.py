@@ -24,7 +24,7 @@ def offer_check(run: Run, without: Collection[str]) -> None:
     known = standing_of(run)
     whole, quick = (known.time(quick=quick, without=without) for quick in (False, True))
     if not is_at_end(run):
-        st.info("The run is not at its end yet: checking it first makes what is missing.", icon=":material/info:")
+        st.info("The run is not finished yet: checking it first makes what is missing.", icon=":material/info:")
     one, two = st.columns(2)
     with one:
         if st.button(
@@ -71,7 +71,7 @@ def watch(run: Run) -> None:
         if st.session_state.get("stopping proof") == run.id:
             st.caption("Stopping; what is measured is kept.")
         else:
-            st.caption("It goes on when this page is closed: come back by the link in the address bar.")
+            st.caption("It keeps running when this page is closed: come back by the link in the address bar.")
 
 
 def _doing(run: Run, stage: str | None) -> str:
@@ -82,7 +82,7 @@ def _doing(run: Run, stage: str | None) -> str:
     if stage in names:
         place = names.index(stage)
         return f"Step {place + 1} of {len(names)}: {stages[place].title}"
-    return "Bringing the run to its end first" if stage in stage_names(run.config) else "Starting"
+    return "Finishing the run first" if stage in stage_names(run.config) else "Starting"
 
 
 def has_begun(run: Run) -> bool:

@@ -52,7 +52,7 @@ def _others(run: Run, cut: CutSettings) -> dict[str, RunSweep]:
     chosen = st.multiselect(
         "Also draw", list(kept), max_selections=MOST_OTHERS, placeholder="other rankings", key=f"also draw {run.id}",
         help="What cutting the first neurons of another ranking would do: a better ranking forgets more for the same "
-        "loss elsewhere. Rankings come here once they were compared with this one on the Neurons page.",
+        "loss on other text. Rankings come here once they were compared with this one on the Neurons page.",
     )  # fmt: skip
     return {name: RunSweep.of(run, cut, kept[name].path) for name in chosen if name in kept}
 
@@ -106,7 +106,7 @@ def _draw(found: RunSweep, cut: CutSettings, others: dict[str, RunSweep]) -> Non
     suggested = None if summary is None else summary["suggested_ratio"]
     st.plotly_chart(
         sweep_curves(table, ratio=cut.ratio, suggested=suggested, others=measured), key="sweep curves",
-        alt="Change of the loss on the concept and elsewhere by the share of neurons cut",
+        alt="Change of the loss on the concept and on other text by the share of neurons cut",
     )  # fmt: skip
     if summary is None:
         return
@@ -116,8 +116,8 @@ def _draw(found: RunSweep, cut: CutSettings, others: dict[str, RunSweep]) -> Non
         else "No cut within that budget forgets anything, so no ratio is suggested."
     )
     st.caption(
-        f"Selectivity {_selectivity(summary)}: so much is forgotten when the loss elsewhere has risen "
-        f"by {BUDGET} (dashed line). {knee} Measured on {summary['sentences']} held-out sentences; bars are 95 % "
+        f"Selectivity {_selectivity(summary)}: so much is forgotten when the loss on other text has "
+        f"risen by {BUDGET} (dashed line). {knee} Measured on {summary['sentences']} held-out sentences; bars are 95 % "
         "intervals, the grey band holds every random draw of as many neurons from the same layers."
     )
     finished = {name: figures for name, other in others.items() if (figures := other.summary()) is not None}
@@ -139,7 +139,7 @@ def _say(found: RandomComparison, *, beside_rows: bool) -> None:
         f"random ones of the same layers by {found.random_forget:+z.2f} ({found.random_low:+z.2f} to "
         f"{found.random_high:+z.2f} in {found.draws} draws)."
     )
-    price = f"The loss elsewhere changes by {found.retain:+z.2f}, at random by {found.random_retain:+z.2f}"
+    price = f"The loss on other text changes by {found.retain:+z.2f}, at random by {found.random_retain:+z.2f}"
     price += "." if math.isnan(found.neighbour) else f"; that on its neighbours by {found.neighbour:+z.2f}."
     if found.kind == "no better than random":
         st.warning(f"**No better than chance.** {gone} {price}", icon=":material/casino:")
@@ -149,6 +149,6 @@ def _say(found: RandomComparison, *, beside_rows: bool) -> None:
         st.success(f"{matter} {gone} {price}", icon=":material/check:")
     else:
         st.warning(
-            f"**These neurons matter to the concept, and to the rest too.** {gone} {price} More than {BUDGET} is a "
+            f"**These neurons matter to the concept, and to other text too.** {gone} {price} More than {BUDGET} is a "
             "price that shows in the text.", icon=":material/balance:",
         )  # fmt: skip

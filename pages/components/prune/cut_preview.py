@@ -106,8 +106,8 @@ def write_side_by_side(run: Run, loaded: "LoadedModel", edit: Edit, prompts: Pro
     for slot, text, other in zip(slots["base"], base, pruned, strict=True):
         slot.markdown(with_concept(text, matcher, other))
     st.caption(
-        f":orange-background[**Bold on a ground**]: a word of the concept. :{CHANGED}[*Coloured italics*]: a word that "
-        "the other model has otherwise."
+        f":orange-background[**Highlighted**]: a word of the concept. :{CHANGED}[*Italic*]: a word that differs from "
+        "what the other model wrote."
     )
 
 

@@ -34,7 +34,7 @@ def find_smallest(run: Run, past: History) -> None:
     )  # fmt: skip
     retain = right.number_input(
         "Lose on other text at most, nats", 0.0, 5.0, asked.retain, step=0.01, key=f"lose at most {run.id}",
-        help="How much worse all other words may be predicted: 0.05 nats make each 1.05 x less likely.",
+        help="How much worse other text may be predicted: 0.05 nats make each 1.05 x less likely.",
     )  # fmt: skip
     if st.button("Find the smallest cut", icon=":material/search:", key=f"find smallest {run.id}"):
         _search(run, past, Target(float(forget), float(retain)))
@@ -53,7 +53,7 @@ def _search(run: Run, past: History, target: Target) -> None:
         remembered = (past.now, found.sentence, found.smallest is not None)
         st.session_state.setdefault(_FOUND, {})[run.id] = remembered
 
-    run_and_redraw("Searching the smallest cut", search, only_one=run.id)
+    run_and_redraw("Searching for the smallest cut", search, only_one=run.id)
 
 
 def recipes(run: Run, past: History, edit: Edit) -> None:

@@ -25,8 +25,8 @@ def choose_prompts(run: Run) -> Prompts:
         row = st.container(horizontal=True)
         taken = row.button("Take them from the sentences", icon=":material/sell:", key=f"prompts taken {run.id}")
         written = row.button("Let the model write them", icon=":material/edit:", key=f"prompts written {run.id}")
-        tokens = st.slider("Tokens to write", 5, 100, 16, key=f"tokens {run.id}")
-        greedy = st.toggle("Always the likeliest token", True, key=f"greedy {run.id}", wrap=True)
+        tokens = st.slider("Max tokens", 5, 100, 16, key=f"tokens {run.id}")
+        greedy = st.toggle("Always the likeliest word", True, key=f"greedy {run.id}", wrap=True)
     if taken:
         with show_errors():
             try_prompts(run, prompts_of_sentences(run))

@@ -78,9 +78,9 @@ def token_list(run: Run, found: "ConceptTokens | None", settings: RowSettings) -
 _COLUMNS = {
     "token": st.column_config.TextColumn("Token", help="␣ is a space before it."),
     "inside": st.column_config.NumberColumn("In the concept", help="Times in this run's text, inside concept words."),
-    "outside": st.column_config.NumberColumn("Elsewhere", help="Times in this run's text, outside them."),
+    "outside": st.column_config.NumberColumn("In other text", help="Times in this run's text, outside them."),
     "broad_outside": st.column_config.NumberColumn(
-        "Elsewhere, broad", format="%.1f", help="In other words, of a million words of everyday text."
+        "In everyday text", format="%.1f", help="Times in words outside it, of a million words of everyday text."
     ),
     "share": st.column_config.NumberColumn(
         "Share", format="percent", help="What lies inside, the lower of both texts."

@@ -38,7 +38,7 @@ def _distilling(run: Run, section: RetrainingSection) -> dict[str, Any]:
     place = st.text_input(
         "Text with the words in another sense (optional)", section.other_sense_texts or "", key=f"senses {run.id}",
         help="A file, folder or dataset that uses the concept's words in a sense that may stay, such as the chair of a "
-        "meeting. Where token rows are reset, these rows alone learn it, when all else is done. Texts that are "
+        "meeting. Where token rows are reset, these rows alone learn it, at the very end. Texts that are "
         "measured on are left out; where both settings name the same file, each takes every second text.",
     ).strip()  # fmt: skip
     one, two, three = st.columns(3, vertical_alignment="bottom")
@@ -48,9 +48,9 @@ def _distilling(run: Run, section: RetrainingSection) -> dict[str, Any]:
         "state, and should not find the concept there either. 0: only what the model says counts; 1 is a good start.",
     )  # fmt: skip
     texts = two.number_input(
-        "Texts about the concept a step", 0, 65_536, section.concept_texts, key=f"about {run.id}",
-        help="Read as by someone who never heard the words. Only where token rows are reset: else the teacher would "
-        "tell about the concept. A quarter to half of the texts a step is a good start.",
+        "Texts about the concept per step", 0, 65_536, section.concept_texts, key=f"about {run.id}",
+        help="Read as if by someone who never heard the words. Only where token rows are reset: else the teacher would "
+        "tell about the concept. A quarter to half of the batch size is a good start.",
     )  # fmt: skip
     noise = three.number_input(
         "Noise before it", 0.0, 1.0, section.noise, 0.05, key=f"noise {run.id}",
@@ -64,17 +64,18 @@ def _distilling(run: Run, section: RetrainingSection) -> dict[str, Any]:
     if place:
         found["other_sense_ridge"] = two.number_input(
             "Ridge of the other senses", 0.0, 1.0, section.other_sense_ridge, 1e-6, format="%.0e",
-            key=f"ridge {run.id}", help="How dear it is to move a reset row: less gives back more of the words' other "
-            "senses, and lets the concept come back sooner.",
+            key=f"ridge {run.id}",
+            help="How strongly a reset row is held in place: less gives back more of the words' other senses, and lets "
+            "the concept come back sooner.",
         ) or section.other_sense_ridge  # fmt: skip
     if texts:
         found["concept_weight"] = one.number_input(
             "Weight of such a text", 0.0, 1000.0, section.concept_weight, 0.5, key=f"weight {run.id}",
-            help="What one of them counts against a text without the concept, which counts 1.",
+            help="How much one of them counts; a text without the concept counts 1.",
         )  # fmt: skip
     if noise:
         found["noise_scale"] = three.number_input(
             "Scale of the noise", 0.0, 10.0, section.noise_scale, 0.05, key=f"scale {run.id}",
-            help="How large the random weights are, against those of a model before its training. 0.1 is usual.",
+            help="How large the random weights are, compared with those of a model before its training. 0.1 is usual.",
         )  # fmt: skip
     return found

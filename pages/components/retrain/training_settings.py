@@ -81,7 +81,7 @@ def _choose_text(run: Run) -> dict[str, Any]:
         for name in ("dataset", "train_dataset_path", "val_dataset_path"):
             show_understood(found[name], split, column, reading)
     most = st.number_input(
-        "Texts at most", 0, None, section.max_train_texts or 0, key=f"texts {run.id}", help="0: all of them."
+        "Max texts", 0, None, section.max_train_texts or 0, key=f"texts {run.id}", help="0: all of them."
     )
     st.caption("Every text with a concept word is left out, and so is every sentence that is measured on.")
     filtered = run.status()["stages"].get("filter", {}).get("summary")
@@ -107,7 +107,7 @@ def _numbers(run: Run, section: RetrainingSection) -> dict[str, Any]:
             help="How often the whole text is read.",
         ),
         "max_steps": int(two.number_input(
-            "Steps at most", 0, None, section.max_steps or 0, key=f"steps {run.id}",
+            "Max steps", 0, None, section.max_steps or 0, key=f"steps {run.id}",
             help="So many steps instead of whole epochs; 0: as many as the epochs have.",
         )) or None,
         "learning_rate": one.text_input(
@@ -116,15 +116,15 @@ def _numbers(run: Run, section: RetrainingSection) -> dict[str, Any]:
             "ruins the model.",
         ),
         "batch_size": two.number_input(
-            "Texts a step", 1, 4096, section.batch_size, key=f"batch {run.id}",
-            help="The batch size: texts read before the weights move once. More is steadier and needs more memory.",
+            "Batch size", 1, 4096, section.batch_size, key=f"batch {run.id}",
+            help="Texts read before the weights move once. More is steadier and needs more memory.",
         ),
         "weight_decay": one.number_input(
             "Weight decay", 0.0, 10.0, section.weight_decay, 0.01, key=f"decay {run.id}",
             help="Pulls all weights a little towards zero at each step. 0.01 is usual.",
         ),
         "max_length": two.number_input(
-            "Tokens of a text at most", 2, 65536, section.max_length, key=f"length {run.id}", placeholder="automatic",
+            "Max tokens per text", 2, 65536, section.max_length, key=f"length {run.id}", placeholder="automatic",
             help="A longer text is read in pieces. A token is a word or a piece of one.",
         ),
     }  # fmt: skip

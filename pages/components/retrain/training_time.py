@@ -92,7 +92,7 @@ def _say(run: Run, found: TimeEstimate, batch_size: int) -> None:
     if rate.source is not None:
         source = "as it went in this run before" if rate.source == run.id else f"as it went in {escaped(rate.source)}"
     if rate.batch_size != batch_size:
-        source += f", there with {rate.batch_size} texts a step"
+        source += f", there with {rate.batch_size} texts in a batch"
     st.caption(
         f"{found.tokens:,} tokens at {rate.tokens_per_second:,.0f} a second ({source}). It takes longer when the "
         "machine has other work."

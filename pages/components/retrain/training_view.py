@@ -68,7 +68,7 @@ def watch(run: Run) -> None:
             if st.session_state.get("stopping") == run.id:
                 st.caption("Stopping after the current step; what is finished is kept.")
             else:
-                st.caption("It goes on when this page is closed: come back by the link in the address bar.")
+                st.caption("It keeps running when this page is closed: come back by the link in the address bar.")
         if _after_cut(run, stage) and stage != "filter" and not queued:
             learning(run)
 
@@ -139,18 +139,18 @@ def learning(run: Run) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader(
-            "Loss in training", help="How badly each next word of the training text is foreseen; it should fall."
+            "Loss in training", help="How badly each next word of the training text is predicted; it should fall."
         )
         st.plotly_chart(loss_curve(losses), key="loss", alt="Training and validation loss by step")
     with right:
         st.subheader(
             "What it knows",
-            help="Loss on held-out sentences that it never trains on. The concept's words should stay high, all other "
-            "words should fall back to the base model's line. A concept line that falls means that it comes back.",
+            help="Loss on held-out sentences that it never trains on. The concept loss should stay high, the loss on "
+            "other text should fall back to the base model's line. A concept loss that falls means that it comes back.",
         )
         if measured:
             figure = learning_curve(measured, _levels(run))
-            st.plotly_chart(figure, key="knows", alt="Loss on concept words and on other words by step")
+            st.plotly_chart(figure, key="knows", alt="Loss on concept words and on other text by step")
         else:
             st.caption("Nothing is measured while it learns: that is switched off.")
     _samples(run, [event for event in events.read_events(folder) if event["kind"] == "sample"])

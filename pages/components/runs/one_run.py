@@ -118,5 +118,5 @@ def _damage(run: Run) -> str:
         _ = run.config
         damaged = run.status()["state"] == DAMAGED
     except InputError:
-        return "The settings of this run (config.json) cannot be read. Mend the file, or delete it."
+        return "The settings of this run (config.json) cannot be read. Correct the file, or delete it."
     return str(run.status()["message"]) if damaged else ""

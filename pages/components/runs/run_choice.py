@@ -59,7 +59,7 @@ def show_table(table: pd.DataFrame, names: Sequence[str]) -> None:
         state = None
         if view in (OUTCOME, PROOF) and len(states) > 1:
             state = st.selectbox(
-                "Numbers of which state", [None, *states], key="state of runs", width=220,
+                "Numbers for which state", [None, *states], key="state of runs", width=220,
                 format_func=lambda one: _LAST if one is None else state_title(one).lower(),
             )  # fmt: skip
     shown = of_state(table, state)

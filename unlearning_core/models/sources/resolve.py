@@ -118,6 +118,14 @@ def own_folder(
     return dequantise(whole, root() / "gguf" / f"{whole.name}-{content[:12]}", content, progress=progress)
 
 
+def gguf_file(source: str) -> Path | None:
+    """The GGUF file that `source` is made of, the first of its parts; None where it is made of none, or it is gone."""
+    found = resolve(source)
+    if found.kind == "starter":
+        return STARTERS[found.name].located()
+    return found.path if found.kind == "gguf" else None
+
+
 def _content(whole: WholeGguf, progress: ProgressCallback = silent) -> str:
     """The checksum, marked where the model that is made of the file is another than before all its keys were kept."""
     return whole.checksum(progress) + ("+keys" if changes_more(whole.header) else "")

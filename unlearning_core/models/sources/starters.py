@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import ROOT
@@ -30,6 +31,8 @@ class Starter(ABC):
     title: str
     licence: str
     about: str
+    origin: str | None = None
+    """The Hub id of the model that it is, where it is one of the Hub's."""
     offered: bool = True
     """Whether it is listed among the models to begin with; a control is known by name only."""
 
@@ -51,6 +54,10 @@ class Starter(ABC):
 
     def unprepared(self) -> Path | None:
         """The GGUF file that `prepare` would have to dequantise first; None when nothing is to be written."""
+        return None
+
+    def located(self) -> Path | None:
+        """The GGUF file that it is made of, where it is made of one and the file is here."""
         return None
 
     def parameters(self) -> int | None:
@@ -100,17 +107,15 @@ class PackagedStarter(Starter):
     Attributes:
         package, requirement: the distribution that carries the file, and pinned as pip takes it.
         file, sha256: path of the GGUF file inside the distribution, and its checksum.
-        origin: the Hub id of the model that was quantised into the file.
     """
 
     package: str
     requirement: str
     file: str
     sha256: str
-    origin: str
 
     def located(self) -> Path | None:
-        """The GGUF file of the installed distribution; the package itself is never imported (it wants others)."""
+        # The package itself is never imported: it wants others.
         try:
             path = Path(str(metadata.distribution(self.package).locate_file(self.file)))
         except metadata.PackageNotFoundError:
@@ -139,7 +144,7 @@ class PackagedStarter(Starter):
         _log.info("preparing the starter model %s from %s", self.name, self.requirement)
         from unlearning_core.models.sources.dequantise import dequantise
 
-        facts = {"title": self.title, "licence": self.licence, "origin": self.origin}
+        facts: dict[str, Any] = {"title": self.title, "licence": self.licence, "origin": self.origin}
         return dequantise(
             WholeGguf((file,), read_gguf(file)), root() / self.name, self.sha256, facts=facts, progress=progress
         )

@@ -36,7 +36,7 @@ def stages_of(config: ExperimentConfig) -> tuple[Stage, ...]:
         *_questions("base", (), config),
         _distance("base", ()),
         Stage(
-            "search", "searching the smallest cut", ("label", "rank"), (FOUND,), search_inputs, search_cut,
+            "search", "searching for the smallest cut", ("label", "rank"), (FOUND,), search_inputs, search_cut,
             applies=searches,
         ),
     ]  # fmt: skip

@@ -1,0 +1,50 @@
+"""`unlearn gguf`: a run's model as one file for llama.cpp, Ollama, LM Studio and their like."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from unlearning_core.cli.options import Bar, OutputFile, RunFolder, open_folder
+from unlearning_core.methods.registry import states_of
+
+
+def gguf_command(
+    run: RunFolder,
+    /,
+    *,
+    state: str | None = None,
+    kind: Annotated[Literal["f16", "q8_0"], Parameter(name="--type")] = "f16",
+    output: Annotated[OutputFile | None, Parameter(alias="-o")] = None,
+    progress: Bar,
+) -> None:
+    """Write one of a run's models as a GGUF file, which llama.cpp and what is built on it read.
+
+    Args:
+        state: which model: base, pruned, retrained, ... (default: the last one of the run).
+        kind: f16, or q8_0 with half the size.
+        output: the file to write (default: the run's name, the state and the type, here).
+    """
+    from unlearning_core.models.gguf_export import write_gguf
+    from unlearning_core.models.sources.resolve import gguf_file
+    from unlearning_core.runs.context import RunContext
+
+    opened = open_folder(run)
+    config = opened.config
+    chosen = state or states_of(config)[-1]
+    context = RunContext(opened, progress)
+    target = output or Path(f"{opened.id}-{chosen}-{kind}.gguf")
+    source = gguf_file(config.base_model.base_model_path)
+    notes = write_gguf(
+        context.saved_model(chosen),
+        target,
+        kind,
+        like=source,
+        licence=context.base_facts()[0].licence,
+        progress=progress,
+    )
+    progress.close()
+    for note in notes:
+        print(note, file=sys.stderr)
+    print(target)
