@@ -19,7 +19,7 @@ from unlearning_core.runs.tuning.search import TRIAL_NOTE, Limits, RecipeSearch,
 from unlearning_core.runs.tuning.space import Choice
 from unlearning_core.runs.tuning.trials import Trials
 
-LIMITS = Limits(cuts=8, healed=1)
+LIMITS = Limits(cuts=8, retrained=1)
 
 QUICK = (
     "neural_probing.ranker=mean_difference", "neural_probing.ranker_parameters={}", "evaluation.max_sentences=12",
@@ -49,7 +49,7 @@ def cuts_alone(config: ExperimentConfig) -> ExperimentConfig:
 
 def recipes(run: Run, seed: int = 0) -> dict[str, list[tuple[Choice, Outcome | None]]]:
     trials = Trials(run.tuning_folder, seed)
-    return {kind: [(trial.choice, trial.outcome) for trial in trials.tried(kind)] for kind in ("cuts", "healed")}
+    return {kind: [(trial.choice, trial.outcome) for trial in trials.tried(kind)] for kind in ("cuts", "retrained")}
 
 
 def searched(config: ExperimentConfig, root: Path) -> Run:
@@ -85,11 +85,11 @@ def test_a_search_that_was_stopped_among_the_cuts_goes_on_and_measures_nothing_t
     assert (again, known) == (run, True)
     RecipeSearch(again, cuts_alone, LIMITS).compute()
     assert len(measured) == len(set(measured)) == LIMITS.cuts
-    # What is tried does not depend on healing, nor on where it was stopped.
+    # What is tried does not depend on retraining, nor on where it was stopped.
     assert recipes(run)["cuts"] == recipes(unbroken)["cuts"]
 
 
-def test_a_search_that_was_stopped_in_a_healing_goes_on_with_it(
+def test_a_search_that_was_stopped_in_a_retraining_goes_on_with_it(
     config: ExperimentConfig, unbroken: Run, tmp_path: Path
 ) -> None:
     def stop(update: Progress) -> None:
@@ -105,16 +105,16 @@ def test_a_search_that_was_stopped_in_a_healing_goes_on_with_it(
     assert recipes(run) == recipes(unbroken)
 
 
-def test_the_settings_own_recipe_is_tried_first_of_the_cuts_and_of_the_healed(
+def test_the_settings_own_recipe_is_tried_first_of_the_cuts_and_of_the_retrained(
     config: ExperimentConfig, unbroken: Run
 ) -> None:
     own = Choice.of(config)
     assert [tried[0][0] for tried in recipes(unbroken).values()] == [own, own]
 
 
-def test_a_healed_recipe_is_a_run_that_can_be_opened(config: ExperimentConfig, unbroken: Run) -> None:
-    healed = Trials(unbroken.tuning_folder, 0).tried("healed")
-    for trial in healed:
+def test_a_retrained_recipe_is_a_run_that_can_be_opened(config: ExperimentConfig, unbroken: Run) -> None:
+    retrained = Trials(unbroken.tuning_folder, 0).tried("retrained")
+    for trial in retrained:
         run = Run(unbroken.folder.parent / trial.run)
         assert Choice.of(run.config) == trial.choice
         assert run.note(TRIAL_NOTE)["of"] == unbroken.id
@@ -137,7 +137,7 @@ def test_more_trials_are_added_to_those_that_were_made(cuts_alone: ExperimentCon
 def test_time_that_is_over_is_kept_to(config: ExperimentConfig, tmp_path: Path) -> None:
     run, _ = find_or_create_tuned(config, tmp_path)
     found = RecipeSearch(run, config, Limits(seconds=0.001)).compute()
-    assert len(found.cuts) + len(found.healed) <= 1
+    assert len(found.cuts) + len(found.retrained) <= 1
     assert "did not fit" in found.sentence or "more it goes on" in found.sentence
 
 
@@ -150,7 +150,7 @@ def test_one_command_ends_with_a_front_a_verdict_and_a_model_that_stock_transfor
     lines = (ROOT / "data" / "smallworld" / "texts.jsonl").read_text(encoding="utf-8").splitlines()
     (tmp_path / "few.jsonl").write_text("\n".join(lines[:200]), encoding="utf-8")
     words = ["smallworld", "chair, sofa, bench, stool, couch, armchair, seat, pew, throne", "--sentences", "few.jsonl"]
-    words += ["--trials", "6", "--healed", "1", "--yes"]
+    words += ["--trials", "6", "--retrained", "1", "--yes"]
     words += [part for one in QUICK for part in ("--set", one)]
     assert main(words) == 0
     printed = capsys.readouterr().out

@@ -10,9 +10,10 @@ import pytest
 from tests.tiny_experiment import write_experiment
 from unlearning_core.config.reading import load_config
 from unlearning_core.config.schema import ThresholdSection
+from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.measurement import Measurement
 from unlearning_core.progress import Progress, silent
-from unlearning_core.runs.tuning.clock import OVER, Clock, OutOfTime
+from unlearning_core.runs.tuning.clock import OVER, Clock
 from unlearning_core.runs.tuning.finalists import finalists
 from unlearning_core.runs.tuning.found import Found
 from unlearning_core.runs.tuning.measuring import Outcome, Scale
@@ -30,13 +31,13 @@ def trial(kind: Kind, number: int, gap: float, cost: float, answered: float = 0.
 
 @pytest.mark.parametrize("choice", [OWN, Choice(0.02, True, 0.5, 0.1, 80), Choice(0.0003, False, 0.0, 0.0, 20)])
 def test_a_choice_that_is_asked_for_comes_back_as_it_was(choice: Choice) -> None:
-    asked = optuna.trial.FixedTrial(SPACE.parameters(choice, healed=True))
-    assert SPACE.healed(asked) == choice
+    asked = optuna.trial.FixedTrial(SPACE.parameters(choice, retrained=True))
+    assert SPACE.retrained(asked) == choice
 
 
 def test_what_says_nothing_is_not_asked_for() -> None:
     plain = Space(Choice(0.01, False, 1.0), 100, rows=False, distils=False)
-    assert set(plain.parameters(plain.default, healed=True)) == {"share", "per_layer"}
+    assert set(plain.parameters(plain.default, retrained=True)) == {"share", "per_layer"}
     assert plain.cut(optuna.trial.FixedTrial({"share": 0.2, "per_layer": True})) == Choice(0.2, True, 1.0)
 
 
@@ -105,19 +106,19 @@ def test_a_clock_counts_what_was_spent_before_and_stops_what_takes_too_long() ->
     assert not clock.has(11.0)
     assert not clock.has(0.0, share=0.5)
     watching = clock.watching(silent)
-    watching(Progress("healing", 1))
+    watching(Progress("retraining", 1))
     time[0] += 60.0 * OVER - 50.0 + 0.1
-    with pytest.raises(OutOfTime):
-        watching(Progress("healing", 2))
+    with pytest.raises(Stopped):
+        watching(Progress("retraining", 2))
     assert Clock(None).has(1e9)
 
 
 def test_what_is_worse_than_doing_nothing_is_not_taken() -> None:
-    assert best([trial("healed", 0, -0.1, 0.2, answered=1.0)], ASKED) is None
-    assert on_front([trial("healed", 0, -0.1, 0.2, answered=1.0)]) == []
+    assert best([trial("retrained", 0, -0.1, 0.2, answered=1.0)], ASKED) is None
+    assert on_front([trial("retrained", 0, -0.1, 0.2, answered=1.0)]) == []
 
 
-def test_of_cuts_that_are_alike_one_is_healed_and_those_that_forget_enough_come_first() -> None:
+def test_of_cuts_that_are_alike_one_is_retrained_and_those_that_forget_enough_come_first() -> None:
     cuts = [
         trial("cuts", 0, 0.5, 0.0, choice=Choice(0.1, False, 0.5)),
         trial("cuts", 1, 1.0, 0.2, choice=Choice(0.1, False, 0.9)),
@@ -128,18 +129,21 @@ def test_of_cuts_that_are_alike_one_is_healed_and_those_that_forget_enough_come_
 
 
 def test_a_model_that_is_known_to_come_back_is_not_taken_where_another_one_is_there() -> None:
-    healed = (trial("healed", 0, 1.0, 0.1, choice=OWN), trial("healed", 1, 0.95, 0.0, choice=Choice(0.1, True, 1.0)))
-    found = Found((), healed, {1: {"share": 0.5, "seconds": 1.0}}, OWN, ASKED, "never_knew", 0, 1.0, None)
-    assert found.taken == healed[0]
-    assert Found((), healed, {}, OWN, ASKED, "never_knew", 0, 1.0, None).taken == healed[1]
+    retrained = (
+        trial("retrained", 0, 1.0, 0.1, choice=OWN),
+        trial("retrained", 1, 0.95, 0.0, choice=Choice(0.1, True, 1.0)),
+    )
+    found = Found((), retrained, {1: {"share": 0.5, "seconds": 1.0}}, OWN, ASKED, "never_knew", 0, 1.0, None)
+    assert found.taken == retrained[0]
+    assert Found((), retrained, {}, OWN, ASKED, "never_knew", 0, 1.0, None).taken == retrained[1]
 
 
 def test_how_a_recipe_stands_to_the_default_is_said_with_its_error() -> None:
     other = Choice(0.1, True, 1.0)
 
     def said(gap: float, cost: float, half: float) -> str:
-        own = Trial("healed", 0, OWN, Outcome(0.9, half / 1.96 / math.sqrt(2), 0.1, 0.001, 1.0))
-        new = Trial("healed", 1, other, Outcome(gap, half / 1.96 / math.sqrt(2), cost, 0.001, 1.0))
+        own = Trial("retrained", 0, OWN, Outcome(0.9, half / 1.96 / math.sqrt(2), 0.1, 0.001, 1.0))
+        new = Trial("retrained", 1, other, Outcome(gap, half / 1.96 / math.sqrt(2), cost, 0.001, 1.0))
         return Found((), (own, new), {}, OWN, ASKED, "never_knew", 0, 1.0, None).against_own(new)
 
     assert said(1.0, 0.05, 0.05).startswith(
@@ -152,7 +156,7 @@ def test_how_a_recipe_stands_to_the_default_is_said_with_its_error() -> None:
 def test_what_is_asked_for_twice_is_tried_once_and_a_failed_recipe_is_kept_with_its_reason(tmp_path: Path) -> None:
     trials = Trials(tmp_path, seed=0)
     for _ in range(2):
-        trials.ask_for("cuts", SPACE.parameters(OWN, healed=False))
+        trials.ask_for("cuts", SPACE.parameters(OWN, retrained=False))
     assert trials.waiting("cuts") == 1
     asked = trials.next("cuts")
     trials.tell("cuts", asked, SPACE.cut(asked), None, reason="NaN", seconds=2.5)

@@ -28,7 +28,7 @@ def auto_command(
     *,
     minutes: Annotated[float, Parameter(validator=validators.Number(gt=0))] | None = None,
     trials: Count | None = None,
-    healed: Count | None = None,
+    retrained: Count | None = None,
     sentences: Path | None = None,
     yes: bool = False,
     assignments: Annotated[tuple[str, ...], Parameter("--set", metavar="KEY=VALUE ...", consume_multiple=1)] = (),
@@ -45,7 +45,7 @@ def auto_command(
         minutes: how long recipes are searched for (default 10, without --trials); ranking comes before, the evaluation
             of the model that is taken after.
         trials: cuts that are tried at most.
-        healed: recipes that are healed at most.
+        retrained: recipes that are retrained at most.
         sentences: text with and without the concept; without it the starter's own, or written by the model.
         yes: take the proposed words and the proposed recipe; needed where nobody can be asked.
         assignments: settings in place of the proposed ones, for example neural_probing.ranker=taylor.
@@ -61,7 +61,7 @@ def auto_command(
     run, known = find_or_create_tuned(config, root, progress)
     progress.close()
     print(f"Run folder: {run.folder}{' (going on)' if known else ''}", file=sys.stderr, flush=True)
-    found = RecipeSearch(run, config, Limits(seconds, trials, healed)).compute(progress)
+    found = RecipeSearch(run, config, Limits(seconds, trials, retrained)).compute(progress)
     progress.close()
     keep(run, found)
     print_front(found, run)
@@ -72,7 +72,7 @@ def auto_command(
 
 
 def print_front(found: "Found", run: "Run") -> None:
-    """The front and today's default as a table, what was tried, and where the rest is."""
+    """The front and today's default as a table, what was tried, and where all trials are."""
     from unlearning_core.runs.tuning.found import PICTURE
 
     own, taken = found.own, found.taken
@@ -81,7 +81,7 @@ def print_front(found: "Found", run: "Run") -> None:
     print_table([_row(trial, found) for trial in rows])
     print("\n" + _LEGEND.format(gap=_REFERENCE[found.reference]))
     if any(trial.kind == "cuts" for trial in rows):
-        print("No recipe was healed in the time: these are the cuts as they are before it.")
+        print("No recipe was retrained in the time: these are the cuts as they are before it.")
     print(found.sentence)
     if taken is not None:
         print(f"The knee is {taken.name}. {found.against_own(taken)}")
@@ -112,8 +112,8 @@ def _row(trial: "Trial", found: "Found") -> dict[str, str]:
         "": trial.name,
         "neurons": f"{100 * choice.share:.3g} %{' a layer' if choice.per_layer else ''}",
         "rows": f"{choice.strength:g}",
-        "noise": f"{choice.noise:g}" if trial.kind == "healed" else "",
-        "healing": f"{choice.steps or 'all'} steps" if trial.kind == "healed" else "none yet",
+        "noise": f"{choice.noise:g}" if trial.kind == "retrained" else "",
+        "retraining": f"{choice.steps or 'all'} steps" if trial.kind == "retrained" else "none yet",
         "gap closed": f"{100 * outcome.gap:.0f} % ± {100 * Z95 * outcome.gap_stderr:.0f}",
         "answered": "" if outcome.answered != outcome.answered else f"{100 * outcome.answered:.0f} %",
         "cost": f"{outcome.cost:.3f} ± {Z95 * outcome.cost_stderr:.3f}",
@@ -163,5 +163,5 @@ def _finish(run: "Run", progress: Bar) -> None:
     print(f"Report:         {PROGRAM} report {folder}")
     print(f"Whole verdict:  {PROGRAM} evaluate {folder}")
     print(f"To keep:        {PROGRAM} export {folder}")
-    print(f"Talk to it:     UNLEARNING_RUNS={folder.parent.resolve()} streamlit run app.py, then")
+    print(f"Try it:         UNLEARNING_RUNS={folder.parent.resolve()} streamlit run app.py, then")
     print(f"                http://localhost:8501/compare?run={run.id}")

@@ -6,8 +6,8 @@ import plotly.graph_objects as go
 from unlearning_core.figures.style import BLUE, GREEN, GREY, ORANGE, RED, styled
 
 _LOOKS = {
-    "cuts": ("cuts, not healed", {"color": GREY, "size": 6, "symbol": "circle-open"}),
-    "healed": ("healed", {"color": BLUE, "size": 10, "symbol": "square"}),
+    "cuts": ("cuts, not retrained", {"color": GREY, "size": 6, "symbol": "circle-open"}),
+    "retrained": ("retrained", {"color": BLUE, "size": 10, "symbol": "square"}),
 }
 """Name and mark of each kind of trial."""
 

@@ -11,10 +11,6 @@ OVER = 1.15
 """Times the budget after which what is being tried is stopped: a search ends within a fifth beyond its time."""
 
 
-class OutOfTime(Stopped):
-    """The time of the search is over; what is being tried is left as it is and can go on."""
-
-
 @dataclass
 class Clock:
     """The time of a search.
@@ -41,12 +37,17 @@ class Clock:
         """Whether so many seconds more fit into a share of the budget."""
         return self.budget is None or self.used + seconds <= share * self.budget
 
+    @property
+    def over(self) -> bool:
+        """Whether what is being tried is stopped too."""
+        return self.budget is not None and self.used > OVER * self.budget
+
     def watching(self, progress: ProgressCallback) -> ProgressCallback:
-        """Pass progress on, until the time is over for what is being tried too."""
+        """Pass progress on, until the time is over for what is being tried too: that is then stopped."""
 
         def report(update: Progress) -> None:
-            if self.budget is not None and self.used > OVER * self.budget:
-                raise OutOfTime("The time for the search is over.")
+            if self.over:
+                raise Stopped("The time for the search is over. What was being tried can go on.")
             progress(update)
 
         return report

@@ -1,4 +1,4 @@
-"""Which of the cuts that were tried are healed, and in which ways the best of the healed ones is healed again."""
+"""Which of the cuts that were tried are retrained, and in which other ways the best of these is."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,13 +9,13 @@ from unlearning_core.runs.tuning.space import Choice, Space
 from unlearning_core.runs.tuning.trials import Trial, best, on_front
 
 MOST = 4
-"""Cuts of the front that are healed, before the sampler proposes others."""
+"""Cuts of the front that are retrained, before the sampler proposes others."""
 
 ALIKE = 0.03
-"""Of two cuts that lie nearer on both axes, scaled to the front, one is healed."""
+"""Of two cuts that lie nearer on both axes, scaled to the front, one is retrained."""
 
 NOISE = 0.1
-"""Mixed in before the healing of a recipe that is healed again."""
+"""Mixed in before the retraining of a variant."""
 
 
 def finalists(cuts: list[Trial], asked: ThresholdSection) -> list[Choice]:
@@ -40,9 +40,9 @@ def finalists(cuts: list[Trial], asked: ThresholdSection) -> list[Choice]:
     return [found[place].choice for place in taken]
 
 
-def variants(healed: Sequence[Trial], space: Space, asked: ThresholdSection) -> Iterator[Choice]:
-    """The best of the healed recipes, healed for twice as long, with noise before, and both."""
-    taken = best(list(healed), asked)
+def variants(retrained: Sequence[Trial], space: Space, asked: ThresholdSection) -> Iterator[Choice]:
+    """The best of the retrained recipes, retrained for twice as long, with noise before, and both."""
+    taken = best(list(retrained), asked)
     if taken is None:
         return
     longer = None if space.default.steps is None else 2 * space.default.steps

@@ -27,9 +27,9 @@ class Found:
     """The outcome of a search.
 
     Attributes:
-        cuts: cuts that were tried, before any healing.
-        healed: recipes that were healed.
-        races: by number of a healed recipe, how it did in the relearning race (`Trials.races`).
+        cuts: cuts that were tried, before any retraining.
+        retrained: recipes that were retrained.
+        races: by number of a retrained recipe, how it did in the relearning race (`Trials.races`).
         default: the settings' own recipe.
         asked: what the verdict asks for: what reaches it is taken before cheaper ones.
         reference: what forgotten is.
@@ -40,7 +40,7 @@ class Found:
     """
 
     cuts: tuple[Trial, ...]
-    healed: tuple[Trial, ...]
+    retrained: tuple[Trial, ...]
     races: Mapping[int, Mapping[str, float]]
     default: Choice
     asked: ThresholdSection
@@ -52,8 +52,8 @@ class Found:
 
     @property
     def candidates(self) -> list[Trial]:
-        """What is chosen from: the healed models; the cuts where none was healed."""
-        measured = [trial for trial in self.healed if trial.outcome is not None]
+        """What is chosen from: the retrained models; the cuts where none was retrained."""
+        measured = [trial for trial in self.retrained if trial.outcome is not None]
         return measured or [trial for trial in self.cuts if trial.outcome is not None]
 
     @property
@@ -73,7 +73,7 @@ class Found:
 
     def relearning(self, trial: Trial) -> float | None:
         """Steps of the trial's race as a share of those it is held against; None where it was not raced."""
-        race = self.races.get(trial.number) if trial.kind == "healed" else None
+        race = self.races.get(trial.number) if trial.kind == "retrained" else None
         return None if race is None or math.isnan(race["share"]) else race["share"]
 
     @property
@@ -90,7 +90,7 @@ class Found:
         if trial.choice == self.default:
             return "It is today's default: no recipe that was tried beats it."
         if own is None or own.outcome is None or trial.outcome is None:
-            return "Today's default was not healed in the time, so it is not known whether this beats it."
+            return "Today's default was not retrained in the time, so it is not known whether this beats it."
         more, less = _difference(own.outcome, trial.outcome)
         both = [_side(more, "forgets more", "forgets less"), _side(less, "costs less", "costs more")]
         figures = f"{_signed(more, 100, '%')} of the gap, {_signed((-less[0], less[1]), 1, 'nats')} of cost"
@@ -115,7 +115,7 @@ class Found:
             "seconds": round(self.seconds, 1),
             "budget": self.budget,
             "trials": [trial.to_dict() for trial in self.cuts]
-            + [trial.to_dict() | {"relearning": self.relearning(trial)} for trial in self.healed],
+            + [trial.to_dict() | {"relearning": self.relearning(trial)} for trial in self.retrained],
             "front": [trial.name for trial in self.front],
             "default": own.name if own is not None else None,
             "taken": taken.name if taken is not None else None,
@@ -127,8 +127,8 @@ class Found:
     def sentence(self) -> str:
         """How much was tried in which time, and what was not."""
         limit = "" if self.budget is None else f" of {duration(self.budget)}"
-        done = f"{len(self.cuts)} cuts tried and {len(self.healed)} recipes healed in {duration(self.seconds)}{limit}."
-        return " ".join((done, *self.untold))
+        count = f"{len(self.cuts)} cuts tried and {len(self.retrained)} recipes retrained"
+        return " ".join((f"{count} in {duration(self.seconds)}{limit}.", *self.untold))
 
 
 def keep(run: Run, found: Found) -> None:
@@ -148,7 +148,7 @@ def rows_of(found: Found) -> list[dict[str, Any]]:
     """A row a trial, the columns of the table and the picture: name, kind, what it is (`mark`), recipe, outcome."""
     front, taken, own = {trial.name for trial in found.front}, found.taken, found.own
     rows = []
-    for trial in (*found.cuts, *found.healed):
+    for trial in (*found.cuts, *found.retrained):
         marks = [
             word
             for word, holds in (
@@ -183,7 +183,7 @@ def take(run: Run, config: ExperimentConfig, found: Found, trial: Trial) -> None
         "workbench": __version__, "python": platform.python_version(),
         **{name: version(name) for name in MEASURED_WITH},
     }  # fmt: skip
-    tried = {"cuts": len(found.cuts), "healed": len(found.healed)}
+    tried = {"cuts": len(found.cuts), "retrained": len(found.retrained)}
     told = {"versions": made, "seed": config.seed, "trial": trial.to_dict(), "tried": tried}
     write_json(run.reproduce_file, {"_found_by": told} | chosen.model_dump())
 

@@ -1,12 +1,12 @@
 """What a recipe comes to: how much of the concept it forgets, and what that costs, on a run's held-out sentences.
 
-A cut with its token rows is measured by hooks on the base, as the preview is, without a copy of the model. A healed
+A cut with its token rows is measured by hooks on the base, as the preview is, without a copy of the model. A retrained
 model is measured by the stages of its run. Both are read on the same sentences, and asked the same questions.
 
 A loss on the concept's words is not forgetting: a recipe that moves the rows of these words alone makes them as
 unlikely as can be and may still answer. So forgotten is the mean of two shares: the gap that is closed, and the
 questions that the base answers and the model does not any more (without questions the gap alone). A cost below 0 counts
-as 0: a model that heals on its own kind of text reads it better than before, which no recipe has earned.
+as 0: a model that recovers on its own kind of text reads it better than before, which no recipe has earned.
 """
 
 import json
@@ -158,7 +158,7 @@ class CutMeter:
         reference = self._of_never_knew() if twin is not None else self._behind_unrelated()
         if not reference > base.nll("concept").value:
             raise InputError(
-                f"The model foresees the concept's words no better ({base.nll('concept').value:.2f} nats a token) than "
+                f"The model predicts the concept's words no better ({base.nll('concept').value:.2f} nats a token) than "
                 f"{'the one that never knew them' if twin is not None else 'behind text about something else'} "
                 f"({reference:.2f}), so there is nothing to forget. Give sentences that say more about the concept."
             )
@@ -219,7 +219,7 @@ class CutMeter:
         marks = ask(loaded, self.questions, self._meter.loaded, self._context.config.proof, recipe=recipe)
         return sum(mark.right for mark in marks) / len(marks)
 
-    def healed(self, run: Run, state: str) -> Outcome:
+    def retrained(self, run: Run, state: str) -> Outcome:
         """What the model of a run in that state comes to; the run has measured it on all held-out sentences."""
         found = run.measurement(state)
         assert found is not None
@@ -227,7 +227,7 @@ class CutMeter:
         return self.scale.outcome(found, answered)
 
     def measure(self, choice: Choice) -> tuple[Outcome, int]:
-        """The cut of a recipe before it is healed, and how many neurons it takes."""
+        """The cut of a recipe before it is retrained, and how many neurons it takes."""
         from unlearning_core.edits.recipe import Recipe
         from unlearning_core.edits.row_weights import make_token_rows
 

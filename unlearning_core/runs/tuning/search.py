@@ -1,9 +1,9 @@
-"""The search: many cuts are measured by hooks, the best of them are healed, each in a run of its own.
+"""The search: many cuts are measured by hooks, the best of them are retrained, each in a run of its own.
 
 What is asked of a recipe are two things that pull against each other, so the sampler (TPE for several objectives: Ozaki
 et al., "Multiobjective Tree-Structured Parzen Estimator", JAIR 73, 2022, as optuna has it) looks for the front between
-them. Cuts cost a second or ten, a healing costs a training: the first share of the time goes to cuts, and only those of
-their front are healed, the settings' own recipe before all others, which the search has to beat.
+them. Cuts cost a second or ten, a retraining minutes: the first share of the time goes to cuts, and only those of their
+front are retrained, the settings' own recipe before all others, which the search has to beat.
 """
 
 import math
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core.config.schema import ExperimentConfig, ThresholdSection
-from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.evaluation.recovery import HALF, gentle_steps_to, share_of_steps
 from unlearning_core.methods.registry import methods_of, states_of
 from unlearning_core.progress import Progress, ProgressCallback, silent
@@ -27,7 +27,7 @@ from unlearning_core.runs.stage_times import wait_for_race
 from unlearning_core.runs.stages.proof import proof_stages
 from unlearning_core.runs.stages.registry import stage_called
 from unlearning_core.runs.store import Store
-from unlearning_core.runs.tuning.clock import Clock, OutOfTime
+from unlearning_core.runs.tuning.clock import Clock
 from unlearning_core.runs.tuning.finalists import finalists, variants
 from unlearning_core.runs.tuning.found import Found
 from unlearning_core.runs.tuning.measuring import CutMeter, Outcome
@@ -35,13 +35,13 @@ from unlearning_core.runs.tuning.space import Choice, Space
 from unlearning_core.runs.tuning.trials import Trial, Trials, best, on_front
 
 NOTE, TRIAL_NOTE = "tuning", "trial"
-"""Notes of the run whose recipe is searched, and of each run in which a recipe is healed for it."""
+"""Notes of the run whose recipe is searched, and of each run in which a recipe is retrained for it."""
 
-FOR_CUTS, FOR_HEALING = 0.35, 0.75
-"""Share of the time in which cuts are tried, and after which no further recipe is healed: the rest is for races."""
+FOR_CUTS, FOR_RETRAINING = 0.35, 0.75
+"""Share of the time in which cuts are tried, and after which no further recipe is retrained: the rest is for races."""
 
-LEAST_HEALED = 3
-"""Recipes that are healed before time is kept for races: the default, which is to be beaten, and two others."""
+LEAST_RETRAINED = 3
+"""Recipes that are retrained before time is kept for races: the default, which is to be beaten, and two others."""
 
 PATIENCE = 20
 """Proposals in a row that were tried before, after which there is nothing new to try."""
@@ -54,12 +54,12 @@ class Limits:
     Attributes:
         seconds: that it may take; None: no matter.
         cuts: cuts that are tried at most; None: as many as fit.
-        healed: recipes that are healed at most; None: likewise.
+        retrained: recipes that are retrained at most; None: likewise.
     """
 
     seconds: float | None = None
     cuts: int | None = None
-    healed: int | None = None
+    retrained: int | None = None
 
     def __post_init__(self) -> None:
         if self.seconds is None and self.cuts is None:
@@ -73,7 +73,7 @@ def find_or_create_tuned(config: ExperimentConfig, root: Path, progress: Progres
         InputError, WorkFailed: as `check_new_run`; or the settings name methods of their own.
     """
     if config.methods is not None:
-        raise InputError("methods is given: a recipe is searched for the cut and its healing. Leave it out.")
+        raise InputError("methods is given: a recipe is searched for the cut and its retraining. Leave it out.")
     if config.search.forget is not None:
         raise InputError("search.forget is given: the share cut is searched here anyhow. Leave it out.")
     wanted = config_digest(config)
@@ -97,7 +97,7 @@ class RecipeSearch:
     def __init__(self, run: Run, config: ExperimentConfig, limits: Limits) -> None:
         """`config` are the settings to search around; the run's own may have a recipe that was found already."""
         self.run, self.config, self.limits = run, config, limits
-        self._healed_state = states_of(config)[-1]
+        self._retrained_state = states_of(config)[-1]
         self._clock = Clock(limits.seconds)
 
     def compute(self, progress: ProgressCallback = silent) -> Found:
@@ -115,12 +115,12 @@ class RecipeSearch:
             meter = CutMeter(context)
             space = self._space(meter)
             self._try_cuts(meter, space, trials, progress)
-            untold = self._heal(meter, space, trials, progress)
+            untold = self._retrain(meter, space, trials, progress)
             untold += self._race(trials, progress)
             reference = meter.scale.forgotten
         return Found(
             cuts=tuple(trials.tried("cuts")),
-            healed=tuple(trials.tried("healed")),
+            retrained=tuple(trials.tried("retrained")),
             races=trials.races(),
             default=space.default,
             asked=self._asked,
@@ -136,15 +136,15 @@ class RecipeSearch:
         return self.config.proof.thresholds
 
     def _space(self, meter: CutMeter) -> Space:
-        healing = self.config.retraining
+        retraining = self.config.retraining
         return Space(
             Choice.of(self.config), len(self.run.ranking()), bool(len(meter.tokens.ids)),
-            healing.enabled and healing.objective == "distill",
+            retraining.enabled and retraining.objective == "distill",
         )  # fmt: skip
 
     def _try_cuts(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> None:
         for choice in space.first():
-            trials.ask_for("cuts", space.parameters(choice, healed=False))
+            trials.ask_for("cuts", space.parameters(choice, retrained=False))
         share, repeats = FOR_CUTS if self.config.retraining.enabled else 1.0, 0
         known = {trial.choice: trial for trial in trials.tried("cuts")}
         while (self.limits.cuts is None or len(known) < self.limits.cuts) and repeats < PATIENCE:
@@ -162,62 +162,67 @@ class RecipeSearch:
             trials.tell("cuts", trial, choice, outcome, seconds=round(time.monotonic() - begun, 2), **kept)
             known[choice], repeats = trials.tried("cuts")[-1], 0
 
-    def _heal(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> list[str]:
-        """Heal recipes while the time lasts; returns what was left undone, in sentences."""
+    def _retrain(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> list[str]:
+        """Retrain recipes while the time lasts; returns what was left undone, in sentences."""
         if not self.config.retraining.enabled:
-            return ["Healing is switched off, so cuts alone were tried."]
+            return ["Retraining is switched off, so cuts alone were tried."]
         for choice in [space.default, *finalists(trials.tried("cuts"), self._asked)]:
-            trials.ask_for("healed", space.parameters(choice, healed=True))
-        known, repeats = {trial.choice: trial for trial in trials.tried("healed")}, 0
-        while (self.limits.healed is None or len(known) < self.limits.healed) and repeats < PATIENCE:
-            if not trials.waiting("healed"):
+            trials.ask_for("retrained", space.parameters(choice, retrained=True))
+        known, repeats = {trial.choice: trial for trial in trials.tried("retrained")}, 0
+        while (self.limits.retrained is None or len(known) < self.limits.retrained) and repeats < PATIENCE:
+            if not trials.waiting("retrained"):
                 for choice in variants(list(known.values()), space, self._asked):
-                    trials.ask_for("healed", space.parameters(choice, healed=True))
-            share = FOR_HEALING if len(known) >= LEAST_HEALED else 1.0
+                    trials.ask_for("retrained", space.parameters(choice, retrained=True))
+            share = FOR_RETRAINING if len(known) >= LEAST_RETRAINED else 1.0
             if not self._clock.has(_usual(known.values()), share):
                 return _left(trials)
-            begun, trial = time.monotonic(), trials.next("healed")
-            choice = space.healed(trial)
+            begun, trial = time.monotonic(), trials.next("retrained")
+            choice = space.retrained(trial)
             if (before := known.get(choice)) is not None:
-                trials.repeat("healed", trial, before)
+                trials.repeat("retrained", trial, before)
                 repeats += 1
                 continue
             told = _told(progress, f"recipe {len(known) + 1}")
             try:
-                run, outcome, reason = self._healed(choice, meter, self._clock.watching(told))
-            except OutOfTime:
-                return [*_left(trials), "The time was over while a recipe was being healed: with more it goes on."]
+                run, outcome, reason = self._retrained(choice, meter, self._clock.watching(told))
+            except Stopped:
+                if not self._clock.over:
+                    raise
+                return [*_left(trials), "The time was over while a recipe was being retrained: with more it goes on."]
             more = {"reason": reason} if reason else {}
             seconds = round(time.monotonic() - begun, 2)
-            trials.tell("healed", trial, choice, outcome, run=run.id, seconds=seconds, **more)
-            known[choice], repeats = trials.tried("healed")[-1], 0
+            trials.tell("retrained", trial, choice, outcome, run=run.id, seconds=seconds, **more)
+            known[choice], repeats = trials.tried("retrained")[-1], 0
         return []
 
     def _race(self, trials: Trials, progress: ProgressCallback) -> list[str]:
-        """Let the healed models of the front learn the concept again while the time lasts, the best one first.
+        """Let the retrained models of the front learn the concept again while the time lasts, the best one first.
 
         As a quick evaluation races them (`proof.race`), whose work is then done.
         """
-        healed, races = trials.tried("healed"), trials.races()
-        taken = best(healed, self._asked)
-        racing = sorted(on_front(healed), key=lambda trial: trial != taken)
+        retrained, races = trials.tried("retrained"), trials.races()
+        taken = best(retrained, self._asked)
+        racing = sorted(on_front(retrained), key=lambda trial: trial != taken)
         waiting = [trial for trial in racing if trial.number not in races]
         for place, trial in enumerate(waiting):
+            left = len(waiting) - place
+            untold = [f"Whether {left} retrained {'model comes' if left == 1 else 'models come'} back was not tried."]
             took = max((race["seconds"] for race in races.values()), default=0.0)
+            if not self._clock.has(took or self._first_race(trial)):
+                return untold
+            begun, told = time.monotonic(), _told(progress, f"race of {trial.name}")
             try:
-                if not self._clock.has(took or self._first_race(trial)):
-                    raise OutOfTime("")
-                begun, told = time.monotonic(), _told(progress, f"race of {trial.name}")
                 share = self._raced(trial, self._clock.watching(told))
-            except OutOfTime:
-                left = len(waiting) - place
-                return [f"Whether {left} healed {'model comes' if left == 1 else 'models come'} back was not tried."]
+            except Stopped:
+                if not self._clock.over:
+                    raise
+                return untold
             trials.keep_race(trial.number, share, round(time.monotonic() - begun, 2))
             races = trials.races()
         return []
 
     def _first_race(self, trial: Trial) -> float:
-        """About how long the first race takes; half a healing where nothing tells it."""
+        """About how long the first race takes; half a retraining where nothing tells it."""
         told = wait_for_race(Run(self.run.folder.parent / trial.run))
         return trial.seconds / 2 if told is None else told.seconds
 
@@ -238,15 +243,17 @@ class RecipeSearch:
         gentle = gentle_steps_to(own, HALF)
         return math.nan if gentle is None else gentle.value / self._asked.relearning_steps
 
-    def _healed(self, choice: Choice, meter: CutMeter, progress: ProgressCallback) -> tuple[Run, Outcome | None, str]:
-        """The run in which a recipe is healed, and what it comes to; or why it cannot be measured."""
+    def _retrained(
+        self, choice: Choice, meter: CutMeter, progress: ProgressCallback
+    ) -> tuple[Run, Outcome | None, str]:
+        """The run in which a recipe is retrained, and what it comes to; or why it cannot be measured."""
         config = choice.applied(self.config)
         run = self._trial_run(config, choice)
         last = methods_of(config)[-1][0].name
-        names = ["prune", "filter", last, f"measure {self._healed_state}"]
+        names = ["prune", "filter", last, f"measure {self._retrained_state}"]
         try:
             execute(run, progress, until="rank", further=[stage_called(name, config) for name in names])
-            return run, meter.healed(run, self._healed_state), ""
+            return run, meter.retrained(run, self._retrained_state), ""
         except WorkFailed as error:
             return run, None, str(error)
 
@@ -277,10 +284,10 @@ def _usual(trials: Any) -> float:
 
 
 def _left(trials: Trials) -> list[str]:
-    waiting = trials.waiting("healed")
+    waiting = trials.waiting("retrained")
     if not waiting:
         return []
-    return [f"{waiting} more {'recipe was' if waiting == 1 else 'recipes were'} to be healed and did not fit in."]
+    return [f"{waiting} more {'recipe was' if waiting == 1 else 'recipes were'} to be retrained and did not fit in."]
 
 
 def _told(progress: ProgressCallback, what: str) -> ProgressCallback:

@@ -1,4 +1,4 @@
-"""What a recipe search may choose: the cut with its token rows, and how the cut model is healed."""
+"""What a recipe search may choose: the cut with its token rows, and how the cut model is retrained."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,10 @@ STEP = 0.05
 """Between the values of a strength or a noise that are tried: smaller differences are lost in the noise of a race."""
 
 MOST_NOISE = 0.3
-"""Of the healing; UNDO's alpha: more has to be trained away for longer than a search has time for."""
+"""Of the retraining; UNDO's alpha: more has to be trained away for longer than a search has time for."""
 
 LENGTHS = (0.5, 1.0, 2.0)
-"""Steps of the healing that are tried, as shares of the settings' own."""
+"""Steps of the retraining that are tried, as shares of the settings' own."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Choice:
         share: of the ranked neurons that are cut, with three digits that count.
         per_layer: every layer gives the same share, instead of the ranking choosing.
         strength: how far the concept's token rows are moved, 0 to 1.
-        noise: share of fresh weights that is mixed in before healing, 0 to 1.
-        steps: of healing; None: as many as the settings' passes over the text make.
+        noise: share of fresh weights that is mixed in before retraining, 0 to 1.
+        steps: of retraining; None: as many as the settings' passes over the text make.
     """
 
     share: float
@@ -43,9 +43,9 @@ class Choice:
     @classmethod
     def of(cls, config: ExperimentConfig) -> "Choice":
         """The recipe that the settings have."""
-        probing, healing = config.neural_probing, config.retraining
+        probing, retraining = config.neural_probing, config.retraining
         return cls(
-            probing.prune_ratio, probing.per_layer, probing.token_rows.strength, healing.noise, healing.max_steps
+            probing.prune_ratio, probing.per_layer, probing.token_rows.strength, retraining.noise, retraining.max_steps
         )
 
     def applied(self, config: ExperimentConfig) -> ExperimentConfig:
@@ -74,7 +74,7 @@ class Space:
         default: the settings' own recipe, which is tried first.
         neurons: that are ranked.
         rows: whether any token belongs to the concept alone; without one a strength says nothing.
-        distils: whether healing can begin with noise.
+        distils: whether retraining can begin with noise.
     """
 
     default: Choice
@@ -110,7 +110,7 @@ class Space:
         return min(self.most, max(self.least, _rounded(share)))
 
     def cut(self, trial: "Trial") -> Choice:
-        """A cut that the sampler proposes, to be healed as the default is."""
+        """A cut that the sampler proposes, to be retrained as the default is."""
         share = trial.suggest_float("share", self.least, self.most, log=True)
         per_layer = trial.suggest_categorical("per_layer", [False, True])
         strength = self.default.strength
@@ -119,7 +119,7 @@ class Space:
         share = share if share == self.default.share else _rounded(share)
         return replace(self.default, share=share, per_layer=bool(per_layer), strength=strength)
 
-    def healed(self, trial: "Trial") -> Choice:
+    def retrained(self, trial: "Trial") -> Choice:
         """A whole recipe that the sampler proposes."""
         found = self.cut(trial)
         if self.distils:
@@ -135,14 +135,14 @@ class Space:
         """The value as a multiple of `STEP`; the settings' own stays what it is."""
         return value if value == own else round(round(value / STEP) * STEP, 2)
 
-    def parameters(self, choice: Choice, *, healed: bool) -> dict[str, Any]:
+    def parameters(self, choice: Choice, *, retrained: bool) -> dict[str, Any]:
         """The choice as the sampler's parameters, to be tried at a person's word."""
         found: dict[str, Any] = {"share": choice.share, "per_layer": choice.per_layer}
         if self.rows:
             found["strength"] = choice.strength
-        if healed and self.distils:
+        if retrained and self.distils:
             found["noise"] = choice.noise
-        if healed and self.default.steps is not None:
+        if retrained and self.default.steps is not None:
             found["steps"] = choice.steps
         return found
 

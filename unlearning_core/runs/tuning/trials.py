@@ -1,6 +1,6 @@
 """The recipes that were tried, on the disk as they come: optuna studies in a log that is appended to.
 
-Two studies stand in one log: `cuts`, measured by hooks before any healing, and `healed`, each a run of its own. A
+Two studies stand in one log: `cuts`, measured by hooks before any retraining, and `retrained`, each a run of its own. A
 search that was stopped goes on from it; a recipe that was being tried then is tried first.
 """
 
@@ -19,7 +19,7 @@ from unlearning_core.runs.tuning.space import Choice
 if TYPE_CHECKING:
     import optuna
 
-Kind = Literal["cuts", "healed"]
+Kind = Literal["cuts", "retrained"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 LOG = "study.log"
@@ -28,13 +28,13 @@ OUTCOME, CHOICE, NEURONS, SECONDS, RUN, REASON = "outcome", "choice", "neurons",
 """What is kept with a trial of optuna."""
 
 _RACE = "race "
-"""Before the number of a healed recipe; kept with the study, for a trial that is told cannot be added to."""
+"""Before the number of a retrained recipe; kept with the study, for a trial that is told cannot be added to."""
 
-COUNTED: dict[Kind, float] = {"cuts": 1.15, "healed": 1.0}
-"""Share of the gap up to which more counts as more forgotten. Healing gives a part of it back, .12 and .15 of it on
+COUNTED: dict[Kind, float] = {"cuts": 1.15, "retrained": 1.0}
+"""Share of the gap up to which more counts as more forgotten. Retraining gives a part of it back, .12 and .15 of it on
 SmallWorld: a cut needs that much more. Who knows the concept less than never has not forgotten more of it."""
 
-STARTUP = {"cuts": 10, "healed": 6}
+STARTUP = {"cuts": 10, "retrained": 6}
 """Trials before the sampler learns from them: the recipes that are known to be good are among these."""
 
 
@@ -43,13 +43,13 @@ class Trial:
     """One recipe that was tried.
 
     Attributes:
-        kind: whether the cut alone was measured, or the healed model.
+        kind: whether the cut alone was measured, or the retrained model.
         number: within its kind, from 0.
         choice: the recipe.
         outcome: what it came to; None where it could not be measured.
         neurons: that it cuts.
         seconds: that it took.
-        run: id of the run that holds the healed model; "" of a cut.
+        run: id of the run that holds the retrained model; "" of a cut.
         reason: why it could not be measured; "" where it was.
     """
 
@@ -73,7 +73,7 @@ class Trial:
     @property
     def name(self) -> str:
         """What tables and figures call it."""
-        return f"{'H' if self.kind == 'healed' else 'C'}{self.number}"
+        return f"{'R' if self.kind == 'retrained' else 'C'}{self.number}"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form."""
@@ -168,8 +168,8 @@ class Trials:
             self._studies[kind].tell(trial, _values(kind, before.outcome))
 
     def races(self) -> dict[int, dict[str, float]]:
-        """By number of a healed recipe: `share` of steps that it takes to come half-way back, and `seconds`."""
-        kept = self._studies["healed"].user_attrs
+        """By number of a retrained recipe: `share` of steps that it takes to come half-way back, and `seconds`."""
+        kept = self._studies["retrained"].user_attrs
         return {
             int(name.removeprefix(_RACE)): {what: math.nan if value is None else value for what, value in race.items()}
             for name, race in kept.items()
@@ -177,9 +177,9 @@ class Trials:
         }
 
     def keep_race(self, number: int, share: float, seconds: float) -> None:
-        """Keep how a healed recipe did in the relearning race."""
+        """Keep how a retrained recipe did in the relearning race."""
         race = {"share": None if math.isnan(share) else share, "seconds": seconds}
-        self._studies["healed"].set_user_attr(f"{_RACE}{number}", race)
+        self._studies["retrained"].set_user_attr(f"{_RACE}{number}", race)
 
     def tell(
         self, kind: Kind, trial: "optuna.Trial", choice: Choice, outcome: Outcome | None, **kept: int | float | str
