@@ -7,6 +7,7 @@ import pytest
 
 from tests.tiny_experiment import write_experiment
 from unlearning_core.cli.app import main
+from unlearning_core.cli.auto_concept import asked_words
 from unlearning_core.config.reading import load_config
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import Stopped
@@ -139,6 +140,27 @@ def test_time_that_is_over_is_kept_to(config: ExperimentConfig, tmp_path: Path) 
     found = RecipeSearch(run, config, Limits(seconds=0.001)).compute()
     assert len(found.cuts) + len(found.retrained) <= 1
     assert "did not fit" in found.sentence or "more it goes on" in found.sentence
+
+
+def test_where_nobody_can_be_asked_the_proposed_words_are_told_and_how_to_take_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["smallworld", "bed"]) == 2  # standard input of a test is no terminal
+    *_, said = capsys.readouterr().err.splitlines()
+    assert "bed, " in said
+    assert "--yes" in said
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"), [("", ("bed", "cot")), ("bed, hammock", ("bed", "hammock")), ("-", ()), (" cot ", ("cot",))]
+)
+def test_a_person_takes_the_proposed_words_or_types_others(
+    answer: str, expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda prompt: answer)
+    assert asked_words("Words", ("bed", "cot")) == expected
 
 
 def test_one_command_ends_with_a_front_a_verdict_and_a_model_that_stock_transformers_loads(

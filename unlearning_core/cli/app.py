@@ -58,7 +58,7 @@ for name in ("relearn", "attack"):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for a person's mistake, 1 for a failure or a stop."""
-    words = _in_full(list(sys.argv[1:] if argv is None else argv))
+    words = in_full(list(sys.argv[1:] if argv is None else argv))
     try:
         command, given, not_options = app.parse_args(words, print_error=False, exit_on_error=False)
     except CycloptsError as error:
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         distributed.disconnect()
 
 
-def _in_full(words: list[str]) -> list[str]:
+def in_full(words: list[str]) -> list[str]:
     """`MODEL CONCEPT ...` as `auto MODEL CONCEPT ...`.
 
     What is nearly a command's name is a slip and no model; `smallworld` is a model where what follows is none of its

@@ -107,7 +107,11 @@ def _words(concept: str, base: _Base, *, yes: bool) -> tuple[str, tuple[str, ...
             f"Nobody can be asked whether these words are right: {', '.join(found.words)}. Take them with --yes, or "
             f'give the words yourself, with commas: "{words[0]}, ...".'
         )
-    return words[0], _asked("Words of the concept", found.words), _asked("Words near it that stay", found.neighbours)
+    return (
+        words[0],
+        asked_words("Words of the concept", found.words),
+        asked_words("Words near it that stay", found.neighbours),
+    )
 
 
 def _show(found: "Proposal") -> None:
@@ -119,7 +123,7 @@ def _show(found: "Proposal") -> None:
     print(f"Near it, to stay: {', '.join(found.neighbours) or 'none'}", file=sys.stderr)
 
 
-def _asked(what: str, proposed: tuple[str, ...]) -> tuple[str, ...]:
+def asked_words(what: str, proposed: tuple[str, ...]) -> tuple[str, ...]:
     """The proposed words, or those that the person types in their place; a dash stands for none."""
     answer = input(f"{what}, with commas (Enter takes those proposed, - none): ").strip()
     if not answer:
