@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter, validators
 
 from unlearning_core.cli.options import Bar, OutputFolder, print_table
+from unlearning_core.cli.run import say_once
 from unlearning_core.errors import InputError
 from unlearning_core.files import PROGRAM
+from unlearning_core.progress import duration
 
 if TYPE_CHECKING:
     from unlearning_core.runs.run import Run
@@ -151,9 +153,16 @@ def _chosen(found: "Found", *, yes: bool) -> "Trial":
 def _finish(run: "Run", progress: Bar) -> None:
     """Bring the run to its end with the recipe that was taken, evaluate it quickly, and say what comes next."""
     from unlearning_core.reports.terminal import print_outcome
+    from unlearning_core.runs.pipeline import execute
     from unlearning_core.runs.proof import prove
+    from unlearning_core.runs.proof_standing import standing
 
-    print("The recipe that was taken is brought to its end and evaluated (a quick look).", file=sys.stderr, flush=True)
+    print("The recipe that was taken is brought to its end.", file=sys.stderr, flush=True)
+    execute(run, progress, waiting=say_once)
+    progress.close()
+    told = standing(run).time(quick=True)
+    about = "" if told is None or not told.stages else f", about {duration(told.seconds)}"
+    print(f"It is evaluated: a quick look{about}. Ctrl-C and the same command go on here.", file=sys.stderr, flush=True)
     prove(run, progress, quick=True)
     progress.close()
     print_outcome(run)
@@ -162,6 +171,6 @@ def _finish(run: "Run", progress: Bar) -> None:
     print(f"The same again: {PROGRAM} run {run.reproduce_file}")
     print(f"Report:         {PROGRAM} report {folder}")
     print(f"Whole verdict:  {PROGRAM} evaluate {folder}")
-    print(f"To keep:        {PROGRAM} export {folder}")
+    print(f"Elsewhere:      {PROGRAM} export | gguf | push {folder}")
     print(f"Try it:         UNLEARNING_RUNS={folder.parent.resolve()} streamlit run app.py, then")
     print(f"                http://localhost:8501/compare?run={run.id}")

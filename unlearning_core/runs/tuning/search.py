@@ -203,7 +203,8 @@ class RecipeSearch:
         retrained, races = trials.tried("retrained"), trials.races()
         taken = best(retrained, self._asked)
         racing = sorted(on_front(retrained), key=lambda trial: trial != taken)
-        waiting = [trial for trial in racing if trial.number not in races]
+        there = {run.id for run in list_runs(self.run.folder.parent)}  # a person may have deleted one
+        waiting = [trial for trial in racing if trial.number not in races and trial.run in there]
         for place, trial in enumerate(waiting):
             left = len(waiting) - place
             untold = [f"Whether {left} retrained {'model comes' if left == 1 else 'models come'} back was not tried."]
