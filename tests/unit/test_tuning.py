@@ -142,15 +142,24 @@ def test_how_a_recipe_stands_to_the_default_is_said_with_its_error() -> None:
     other = Choice(0.1, True, 1.0)
 
     def said(gap: float, cost: float, half: float) -> str:
-        own = Trial("retrained", 0, OWN, Outcome(0.9, half / 1.96 / math.sqrt(2), 0.1, 0.001, 1.0))
+        own = Trial("retrained", 0, OWN, Outcome(0.8, half / 1.96 / math.sqrt(2), 0.1, 0.001, 1.0))
         new = Trial("retrained", 1, other, Outcome(gap, half / 1.96 / math.sqrt(2), cost, 0.001, 1.0))
         return Found((), (own, new), {}, OWN, ASKED, "never_knew", 0, 1.0, None).against_own(new)
 
-    assert said(1.0, 0.05, 0.05).startswith(
-        "It beats today's default on both axes (forgets more, costs less): +10 ± 5 %"
+    assert said(0.9, 0.05, 0.05) == (
+        "It beats today's default on both axes (forgets more, costs less): +10 ± 5 % forgotten, -0.05 ± 0.0028 nats of "
+        "cost."
     )
-    assert "on both axes (forgets more, within the error, costs less)" in said(0.92, 0.05, 0.05)
-    assert said(0.85, 0.05, 0.01).startswith("It does not beat today's default on both axes (forgets less, costs less)")
+    assert "on both axes (forgets more, within the error, costs less)" in said(0.82, 0.05, 0.05)
+    assert said(0.7, 0.05, 0.01).startswith("It does not beat today's default on both axes (forgets less, costs less)")
+
+
+def test_the_error_of_questions_is_that_of_a_share() -> None:
+    own = Trial("retrained", 0, OWN, Outcome(0.8, 0.0, 0.1, 0.0, 1.0, answered=0.5))
+    new = Trial("retrained", 1, Choice(0.1, True, 1.0), Outcome(0.8, 0.0, 0.1, 0.0, 1.0, answered=0.25))
+    said = Found((), (own, new), {}, OWN, ASKED, "never_knew", 16, 1.0, None).against_own(new)
+    half = 1.96 * math.sqrt(0.5 * 0.5 / 16 + 0.25 * 0.75 / 16) / 2
+    assert f"+12 ± {100 * half:.2g} % forgotten" in said
 
 
 def test_what_is_asked_for_twice_is_tried_once_and_a_failed_recipe_is_kept_with_its_reason(tmp_path: Path) -> None:

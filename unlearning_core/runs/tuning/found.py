@@ -84,22 +84,28 @@ class Found:
     def against_own(self, trial: Trial) -> str:
         """How a trial stands to the settings' own recipe, in a sentence.
 
-        The errors are taken as if the two were measured on different sentences, which errs on the side of doubt.
+        The errors are taken as if the two were measured on different sentences and asked different questions, which
+        errs on the side of doubt.
         """
         own = self.own
         if trial.choice == self.default:
-            return "It is today's default: no recipe that was tried beats it."
+            return "It is today's default."
         if own is None or own.outcome is None or trial.outcome is None:
             return "Today's default was not retrained in the time, so it is not known whether this beats it."
-        more, less = _difference(own.outcome, trial.outcome)
-        both = [_side(more, "forgets more", "forgets less"), _side(less, "costs less", "costs more")]
-        figures = f"{_signed(more, 100, '%')} of the gap, {_signed((-less[0], less[1]), 1, 'nats')} of cost"
-        if self.questions:
-            figures += f", {100 * (trial.outcome.answered - own.outcome.answered):+.0f} % of the questions answered"
-        better = trial.axes[0] - own.axes[0], own.axes[1] - trial.axes[1]
-        if min(better) >= 0 and max(better) > 0:
-            return f"It beats today's default on both axes ({', '.join(both)}): {figures}."
-        return f"It does not beat today's default on both axes ({', '.join(both)}): {figures}."
+        more, less = trial.axes[0] - own.axes[0], own.axes[1] - trial.axes[1]
+        error = Z95 * math.hypot(self._error(own.outcome), self._error(trial.outcome))
+        dearer = Z95 * math.hypot(own.outcome.cost_stderr, trial.outcome.cost_stderr)
+        both = [_side(more, error, "forgets more", "forgets less"), _side(less, dearer, "costs less", "costs more")]
+        figures = f"{100 * more:+.2g} ± {100 * error:.2g} % forgotten, {-less:+.2g} ± {dearer:.2g} nats of cost"
+        verb = "beats" if min(more, less) >= 0 and max(more, less) > 0 else "does not beat"
+        return f"It {verb} today's default on both axes ({', '.join(both)}): {figures}."
+
+    def _error(self, outcome: Outcome) -> float:
+        """Standard error of what is forgotten: of the gap's share, and of a share of so many questions."""
+        if math.isnan(outcome.answered):
+            return outcome.gap_stderr
+        share = outcome.answered
+        return math.hypot(outcome.gap_stderr, math.sqrt(share * (1 - share) / max(1, self.questions))) / 2
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form."""
@@ -188,18 +194,9 @@ def take(run: Run, config: ExperimentConfig, found: Found, trial: Trial) -> None
     write_json(run.reproduce_file, {"_found_by": told} | chosen.model_dump())
 
 
-def _difference(own: Outcome, other: Outcome) -> tuple[tuple[float, float], tuple[float, float]]:
-    """(more of the gap, less cost) of the other one, each with half its 95 % interval."""
-    more = other.gap - own.gap, Z95 * math.hypot(own.gap_stderr, other.gap_stderr)
-    return more, (own.cost - other.cost, Z95 * math.hypot(own.cost_stderr, other.cost_stderr))
-
-
-def _side(difference: tuple[float, float], better: str, worse: str) -> str:
-    value, half = difference
-    said = better if value > 0 else worse if value < 0 else "equal"
-    return said if not abs(value) <= half else f"{said}, within the error"
-
-
-def _signed(difference: tuple[float, float], scale: float, unit: str) -> str:
-    value, half = (scale * number for number in difference)
-    return f"{value:+.3g} ± {half:.2g} {unit}"
+def _side(value: float, half: float, better: str, worse: str) -> str:
+    """Which of the two it is, and whether that is more than half a 95 % interval."""
+    if value == 0:
+        return "as much"
+    said = better if value > 0 else worse
+    return said if abs(value) > half else f"{said}, within the error"
