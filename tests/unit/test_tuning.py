@@ -12,10 +12,11 @@ from unlearning_core.config.reading import load_config
 from unlearning_core.config.schema import ThresholdSection
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.measurement import Measurement
+from unlearning_core.figures.pareto import pareto_figure
 from unlearning_core.progress import Progress, silent
 from unlearning_core.runs.tuning.clock import OVER, Clock
 from unlearning_core.runs.tuning.finalists import finalists
-from unlearning_core.runs.tuning.found import Found
+from unlearning_core.runs.tuning.found import Found, rows_of
 from unlearning_core.runs.tuning.measuring import Outcome, Scale
 from unlearning_core.runs.tuning.space import Choice, Space
 from unlearning_core.runs.tuning.trials import Kind, Trial, Trials, best, on_front
@@ -174,3 +175,14 @@ def test_what_is_asked_for_twice_is_tried_once_and_a_failed_recipe_is_kept_with_
     assert [(one.outcome, one.reason) for one in again.tried("cuts")] == [(None, "NaN")]
     assert math.isnan(again.races()[0]["share"])
     assert again.seconds() == 4.0
+
+
+def test_the_picture_has_every_measured_trial_the_front_and_the_one_that_is_taken() -> None:
+    cuts = tuple(trial("cuts", number, 0.2 * number, 0.01 * number) for number in range(4))
+    retrained = (trial("retrained", 0, 0.5, 0.0), trial("retrained", 1, 0.95, 0.02, choice=Choice(0.1, True, 1.0)))
+    found = Found(cuts, retrained, {}, OWN, ASKED, "unrelated", 0, 1.0, None)
+    drawn = {trace.name: trace for trace in pareto_figure(pd.DataFrame(rows_of(found))).data}
+    assert list(drawn["cuts, not retrained"].x) == [0.0, 0.01, 0.02, 0.03]
+    assert list(drawn["front"].y) == [75.0, 97.5]  # the mean of the gap and of no question answered
+    assert list(drawn["taken"].y) == [97.5]
+    assert list(drawn["today's default"].y) == [75.0]
