@@ -11,8 +11,10 @@ from unlearning_core.cli.auto_concept import asked_words
 from unlearning_core.config.reading import load_config
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import Stopped
+from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.files import ROOT
 from unlearning_core.progress import Progress
+from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.tuning.measuring import CutMeter, Outcome
@@ -113,19 +115,21 @@ def test_the_settings_own_recipe_is_tried_first_of_the_cuts_and_of_the_retrained
     assert [tried[0][0] for tried in recipes(unbroken).values()] == [own, own]
 
 
-def test_a_retrained_recipe_is_a_run_that_can_be_opened(config: ExperimentConfig, unbroken: Run) -> None:
-    retrained = Trials(unbroken.tuning_folder, 0).tried("retrained")
-    for trial in retrained:
-        run = Run(unbroken.folder.parent / trial.run)
-        assert Choice.of(run.config) == trial.choice
-        assert run.note(TRIAL_NOTE)["of"] == unbroken.id
-        # By hand: the share of the way from the base's loss to where forgotten is, both as the run measured them.
-        base, after = (run.measurement(state) or unbroken.measurement(state) for state in ("base", "retrained"))
-        assert after is not None
-        assert trial.outcome is not None
-        if base is not None:
-            change = after.nll("concept").value - base.nll("concept").value
-            assert trial.outcome.concept == pytest.approx(change, abs=1e-6)
+def test_a_retrained_recipe_is_a_run_that_can_be_opened_and_comes_to_what_its_model_comes_to(unbroken: Run) -> None:
+    (trial,) = Trials(unbroken.tuning_folder, 0).tried("retrained")
+    run = Run(unbroken.folder.parent / trial.run)
+    assert Choice.of(run.config) == trial.choice
+    assert run.note(TRIAL_NOTE)["of"] == unbroken.id
+    items = unbroken.sentences("held_out").items
+    base, after = (
+        measure(RunContext(one).model(state), items).sentences
+        for one, state in ((unbroken, "base"), (run, "retrained"))
+    )
+    change = (after["concept_nats"].sum() - base["concept_nats"].sum()) / base["concept_tokens"].sum()
+    free = base["concept_tokens"] == 0
+    cost = (after["retain_nats"] - base["retain_nats"])[free].sum() / base["retain_tokens"][free].sum()
+    assert trial.outcome is not None
+    assert (trial.outcome.concept, trial.outcome.cost) == pytest.approx((change, cost), abs=1e-6)
 
 
 def test_more_trials_are_added_to_those_that_were_made(cuts_alone: ExperimentConfig, tmp_path: Path) -> None:
