@@ -46,6 +46,16 @@ _IDLE = f"""() => {{
 
 _HEATMAP = """() => document.querySelector('.js-plotly-plot .heatmaplayer image') ? performance.now() : false"""
 
+# The card of a neuron: its name, and what the tab that is open says.
+_CARD = """() => {
+    const card = document.querySelector('#neuron-card');
+    return card ? [card.textContent, document.querySelector('[role="tabpanel"]').textContent] : ['', ''];
+}"""
+
+_OTHER_CARD = (
+    f"""before => ({_CARD})().every((text, i) => text !== '' && text !== before[i]) ? performance.now() : false"""
+)
+
 # What the cut model wrote after each prompt: the right one of the two columns in each row of the open tab.
 _WRITTEN = """() => {
     const main = document.querySelector('[data-testid="stMain"]');
@@ -92,6 +102,24 @@ class Tab:
         drawn = self._page.wait_for_function(_HEATMAP, polling="raf").json_value()
         self._idle()
         return float(drawn - started) / 1000
+
+    def open_card(self, across: float, down: float) -> tuple[float, float]:
+        """Click on a neuron of the enlarged layer, at these shares of its picture.
+
+        Returns:
+            Seconds until its card shows when the neuron is active, and until everything is there.
+        """
+        picture = self._page.locator(".js-plotly-plot").filter(has=self._page.locator(".heatmaplayer")).nth(1)
+        cells = picture.locator(".nsewdrag").first.bounding_box()
+        at = cells["x"] + across * cells["width"], cells["y"] + down * cells["height"]
+        self._page.mouse.move(*at)
+        picture.locator(".hoverlayer .hovertext").wait_for()  # until then a click would name no cell
+        before, started = self._page.evaluate(_CARD), self._now()
+        self._page.mouse.click(*at)
+        card = self._page.wait_for_function(_OTHER_CARD, arg=before, polling="raf").json_value()
+        self._idle()
+        ended = self._page.evaluate("window.bench.at")
+        return float(card - started) / 1000, float(ended - started) / 1000
 
     def wider_range(self) -> None:
         """Let the slider move in larger steps, so that each key changes the cut."""

@@ -7,6 +7,8 @@ of what it set off.
 - first_page: from starting `streamlit run` until its first page is drawn.
 - page_switch: from a click in the navigation until the page is drawn; each page has been opened once before.
 - heatmap: from the click that opens Neurons until the heatmap is drawn.
+- card: from a click on a neuron until its card shows its numbers and when it is active; another card was open before.
+- card_everything: until it also says what happens if only this neuron is cut.
 - first_words: from a key on the ratio's slider until the first new words of the cut model are there.
 - slider_preview: until all its words are there and the numbers that go with them.
 - slider_everything: until the script of the page has ended.
@@ -45,10 +47,13 @@ _GOALS = {
     "memory_after_moves_ratio": 1.05,
 }
 GOALS = {
-    "smallworld": _GOALS | {"slider_preview_seconds": 0.4, "slider_beside_curves_seconds": 0.4},
+    "smallworld": _GOALS | {"card_seconds": 0.5, "slider_preview_seconds": 0.4, "slider_beside_curves_seconds": 0.4},
     "smollm2": _GOALS | {"first_words_seconds": 1.0},
 }
 _PAGES = ("Model", "Concept", "Neurons", "Prune", "Retrain", "Compare")
+_FIRST_CARD = (0.02, 0.5)
+"""Where the first neuron is clicked, as shares of the picture: reading many of them at once comes with the first."""
+
 _FEW = {"max_concept_sentences": 60, "max_retain_sentences": 60}
 """Sentences that the run is prepared on: what is measured depends neither on how many there were nor on the ranker."""
 
@@ -112,6 +117,11 @@ def measure(new_tab: Callable[[], Tab], run: str, runs: Path, arguments: argpars
         for _ in range(repeats):
             tab.go_to("Model")
             found["heatmap_seconds"].append(tab.until_heatmap("Neurons"))
+        tab.open_card(*_FIRST_CARD)
+        for number in range(repeats):
+            shown, everything = tab.open_card(0.1 + 0.8 * (number + 1) / (repeats + 1), 0.1 + 0.2 * (number % 4))
+            found["card_seconds"].append(shown)
+            found["card_everything_seconds"].append(everything)
         tab.go_to("Prune")
         tab.wider_range()
         for _ in range(repeats):

@@ -11,8 +11,8 @@ from pages.components.compare.differences import show_texts
 from pages.components.compare.headline import show_verdict
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics, show_never_knew
 from pages.components.compare.state_texts import write_live, written_by_never_knew
+from pages.components.field_names import told
 from pages.components.frame import show
-from pages.components.marked_text import escaped
 from pages.components.navigation import RETRAIN, edited_run, finished_stages, is_done
 from pages.components.progress import show_errors
 from pages.components.rows import download_buttons
@@ -84,7 +84,7 @@ def never_knew_texts(run: Run) -> dict[str, list[dict[str, Any]]]:
     try:
         return {NEVER_KNEW: written_by_never_knew(run)}
     except WorkbenchError as error:
-        st.warning(escaped(str(error)))
+        st.warning(told(str(error)))
         return {}
 
 

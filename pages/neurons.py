@@ -7,16 +7,14 @@ from pages.components.current_run import changed
 from pages.components.frame import show
 from pages.components.navigation import CONCEPT, NEURONS, is_done, link_to_next, run_beyond
 from pages.components.neurons.known_neurons import told
-from pages.components.neurons.ranking_comparison import compare_rankings
-from pages.components.neurons.ranking_settings import choose_settings
+from pages.components.neurons.ranking_settings import choose_settings, ranking_name
 from pages.components.neurons.ranking_view import explore
 from pages.components.progress import run_and_redraw, show_errors
-from pages.components.rows import metric_row
 from pages.components.work import bring_up_to_date
-from unlearning_core.figures.distributions import score_histogram
+from unlearning_core.figures.style import SITE_NAMES
 from unlearning_core.figures.training_curves import gate_history
-from unlearning_core.neurons.neuron import expert_columns
 from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.runs.rankings import OtherRanking
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.rank import WORK
 
@@ -25,11 +23,51 @@ ALT = "Rise of the concept loss and divergence on other text, and how many gates
 
 def main() -> None:
     """Draw the page."""
-    st.title("Neurons")
-    st.markdown("Which neurons carry the concept? A ranking puts those first that matter most for it.")
+    st.title(
+        "Neurons", help="Which neurons carry the concept? A ranking puts those first that matter most for it.",
+    )  # fmt: skip
     run = run_beyond(CONCEPT)
     if run is None:
         return
+    ranked = is_done(run, NEURONS)
+    if ranked:
+        with show_errors():
+            ranking_line(run)
+    if not ranked or st.session_state.get(_opened(run)):
+        choose_and_rank(run)
+    if is_done(run, NEURONS):
+        with show_errors():
+            if steps := run.ranking_history():
+                with st.expander(f"How {len(steps):,} steps of training closed the gates"):
+                    st.plotly_chart(gate_history(steps), key="gate history", alt=ALT)
+                    st.caption(
+                        "Each step cuts other neurons at random, the likelier the more their gates are closed, and "
+                        "learns which cuts cost the concept most and other text least."
+                    )
+            explore(run)
+            link_to_next(NEURONS)
+
+
+def ranking_line(run: Run) -> None:
+    """What was ranked and by which method, in one line, and the button that opens the form."""
+    ranking, summary = run.ranking(), run.status()["stages"]["rank"]["summary"]
+    protected, site = int(summary["protected"]), str(ranking["site"].iloc[0])
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    row.markdown(
+        f"**{ranking_name(OtherRanking.own(run))}** has ranked {len(ranking):,} {SITE_NAMES.get(site, site)}.",
+        help=f"Read on {summary['tokens']:,} tokens. Protected: {protected or 'no'} massive neurons, which hold the "
+        "whole text together; they are ranked last.",
+    )
+    row.button(
+        "Leave it" if st.session_state.get(_opened(run)) else "Change", key="change ranking", icon=":material/tune:",
+        on_click=_open, args=(run,), help="Rank by another method, kind of neuron or place.",
+    )  # fmt: skip
+    if known := told(run.config.base_model.base_model_path, ranking):
+        st.markdown(known)
+
+
+def choose_and_rank(run: Run) -> None:
+    """The form, and the button that ranks."""
     settings = choose_settings(run)
     if st.button("Rank the neurons", type="primary", icon=":material/hub:"):
         run.save_config(changed(run.config, neural_probing=settings))
@@ -37,13 +75,9 @@ def main() -> None:
 
         def rank(bar: ProgressCallback) -> None:
             bring_up_to_date(run, "rank", drawing_gates(bar, run, place))
+            st.session_state.pop(_opened(run), None)
 
         run_and_redraw("Ranking neurons", rank, only_one=run.id, message="The neurons are ranked.")
-    if is_done(run, NEURONS):
-        with show_errors():
-            st.divider()
-            show_ranking(run)
-            link_to_next(NEURONS)
 
 
 def drawing_gates(bar: ProgressCallback, run: Run, place: DeltaGenerator) -> ProgressCallback:
@@ -64,36 +98,13 @@ def drawing_gates(bar: ProgressCallback, run: Run, place: DeltaGenerator) -> Pro
     return report
 
 
-def show_ranking(run: Run) -> None:
-    """What the ranking found, to explore; all scores, and the protected neurons."""
-    ranking, summary = run.ranking(), run.status()["stages"]["rank"]["summary"]
-    st.subheader("The ranking", anchor="ranking")
-    metric_row(
-        ("Neurons ranked", f"{len(ranking):,}"),
-        ("Tokens read", f"{summary['tokens']:,}"),
-        ("Protected", str(summary["protected"]), "Massive neurons, ranked last."),
-    )
-    if known := told(run.config.base_model.base_model_path, ranking):
-        st.markdown(known)
-    if steps := run.ranking_history():
-        with st.expander(f"How {len(steps):,} steps of training closed the gates"):
-            st.plotly_chart(gate_history(steps), key="gate history", alt=ALT)
-            st.caption(
-                "Each step cuts other neurons at random, the likelier the more their gates are closed, and learns "
-                "which cuts cost the concept most and other text least."
-            )
-    explore(run)
-    compare_rankings(run)
-    with st.expander("All scores, and the protected neurons"):
-        site = str(ranking["site"].iloc[0])
-        st.plotly_chart(score_histogram(ranking, site), key="histogram", alt="How many neurons have which score")
-        massive = run.massive()
-        if massive.empty:
-            st.caption("No neuron of this model has a massive activation.")
-        else:
-            st.markdown("**Massive neurons**: what they put out at the first position, and at all others.")
-            names = ranking[["site", "layer", "index", *expert_columns(ranking)]]
-            st.dataframe(massive.merge(names, on=["site", "layer", "index"], how="left"), hide_index=True)
+def _opened(run: Run) -> str:
+    """The key under which is kept whether the visitor opened the form."""
+    return f"ranking form {run.id}"
+
+
+def _open(run: Run) -> None:
+    st.session_state[_opened(run)] = not st.session_state.get(_opened(run))
 
 
 show(main)

@@ -6,12 +6,13 @@ from pages.components.current_run import current_run
 from pages.components.frame import show
 from pages.components.navigation import PROOF, edited_run, is_at_end, is_done
 from pages.components.progress import show_errors
-from pages.components.proof.answers_table import show_answers
+from pages.components.proof.answers_table import has_answers, show_answers
 from pages.components.proof.attack_cards import show_attacks
-from pages.components.proof.benchmarks import show_benchmarks
+from pages.components.proof.attack_evidence import attacks_to_see, show_evidence
+from pages.components.proof.benchmarks import has_benchmarks, show_benchmarks
 from pages.components.proof.checking import has_begun, how_it_ended, offer_check, reasons_of, watch
-from pages.components.proof.inside import show_inside
-from pages.components.proof.verdict_view import big_line, by_state
+from pages.components.proof.inside import has_inside, show_inside
+from pages.components.proof.verdict_view import big_line, by_state, of_never_knew
 from unlearning_core.runs import proof
 from unlearning_core.runs.run import Run
 
@@ -19,7 +20,7 @@ from unlearning_core.runs.run import Run
 def main() -> None:
     """Draw the page."""
     st.title("Proof")
-    st.markdown("**Try to break it.** Is the concept gone, what did it cost, does it come back?")
+    st.markdown("Is the concept gone, what did it cost, does it come back? The verdict, and every attempt to break it.")
     run = current_run()
     # A check that has begun makes what the page would ask for.
     if run is None or not has_begun(run):
@@ -34,15 +35,36 @@ def main() -> None:
     with show_errors():
         show_verdict(run)
         reasons = reasons_of(run)
-        with st.expander("Check it again") if is_done(run, PROOF) else st.container():
+        if is_done(run, PROOF):
+            left, right = st.columns(2)
+            with left:
+                of_never_knew(run.verdict() or {"states": {}})
+            with right.expander("Check it again"):
+                offer_check(run, reasons)
+        else:
             offer_check(run, reasons)
         show_attacks(run, run.verdict(), reasons)
     with show_errors():
-        show_inside(run)
-    with show_errors():
-        show_answers(run)
-    with show_errors():
-        show_benchmarks(run)
+        look_closer(run)
+
+
+def look_closer(run: Run) -> None:
+    """In tabs, whatever there is of it: what attacks left, each answer, what is still inside, benchmarks."""
+    tabs = {
+        title: draw
+        for title, there, draw in (
+            ("The attacks", bool(attacks_to_see(run)), show_evidence),
+            ("What they still answer", has_answers(run), show_answers),
+            ("Is it still inside?", has_inside(run), show_inside),
+            ("Well-known benchmarks", has_benchmarks(run), show_benchmarks),
+        )
+        if there
+    }
+    if not tabs:
+        return
+    for tab, draw in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
+        with tab, show_errors():
+            draw(run)
 
 
 def show_verdict(run: Run) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics
+from pages.components.demo.guide import offers_to_keep
+from pages.components.field_names import told
 from pages.components.frame import show
-from pages.components.marked_text import escaped
 from pages.components.model_cache import base_is_at_hand, base_model
 from pages.components.model_download import download_model
 from pages.components.navigation import NEURONS, PRUNE, is_done, link_to_next, run_beyond
@@ -23,12 +24,15 @@ from pages.components.prune.cut_preview import (
 from pages.components.prune.cut_settings import choose_cut, choose_layers, go_to_suggested, history
 from pages.components.prune.cut_sources import find_smallest, recipes
 from pages.components.prune.keep_cut import keep_shown
+from pages.components.prune.layer_shares import choose_shares
+from pages.components.prune.picked import pick_by_hand
 from pages.components.prune.prompt_choice import choose_prompts
 from pages.components.prune.token_rows import rows_of_cut, size_of_rows, token_list
 from pages.components.states import PRUNED
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask, Shapes
 from unlearning_core.errors import InputError
+from unlearning_core.reports.run_report import by_hand
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.sweep import RunSweep
 
@@ -54,7 +58,7 @@ def main() -> None:
     run = run_beyond(NEURONS)
     if run is None:
         return
-    pressed = head.button(
+    pressed = not offers_to_keep(run) and head.button(
         "Keep this cut", type="primary", icon=":material/content_cut:",
         help="Writes the recipe and the pruned model, and measures base and pruned on all held-out text.",
     )  # fmt: skip
@@ -74,6 +78,8 @@ def show_kept(run: Run) -> None:
     st.divider()
     kept = run.status()["stages"]["prune"]["summary"]
     st.subheader(f"The cut that is kept: {kept['cut']:,} of {kept['of']:,} neurons in {kept['layers']} layers")
+    if chosen := by_hand(kept):
+        st.markdown(f"{chosen[:1].upper()}{chosen[1:]}.")
     if "tokens" in kept:
         st.markdown(kept["tokens"])
     with show_errors():
@@ -94,13 +100,14 @@ def preview(run: Run) -> None:
         screen = st.container(horizontal=True, gap="medium")
         controls = screen.container(width=_CONTROLS, gap="small")
         with controls:
-            cut = choose_cut(run, past)
+            cut = choose_cut(run, past, layers)
             mask = mask_of(cut, ranking, loaded.map.shapes)
             rows, tokens = rows_of_cut(run, loaded, cut.token_rows)
             numbers = st.container(gap="small")
             sizes = st.columns(2)
             size_of_cut(ranking, mask, rows, sizes[0])
             size_of_rows(tokens, sizes[1])
+            pick_by_hand(run, cut, ranking, loaded.map.shapes)
         edit = Edit(mask, rows)
         tabs = dict(zip(TABS, screen.tabs(TABS, height=_HEIGHT, key=f"shown {run.id}", on_change="rerun"), strict=True))
         # Words and numbers first: drawing pictures takes as long as both. A tab that is closed costs nothing.
@@ -110,12 +117,16 @@ def preview(run: Run) -> None:
         seconds = quick_numbers(run, loaded, edit, numbers)
 
         def draw_curves() -> None:
-            cut.candidates(ranking)  # raises where nothing may be cut
+            # raises where nothing may be cut
+            if not cut.follows_ratio(cut.candidates(ranking)).any():
+                st.info("Every layer has a share of its own, so there is no share of the whole to draw curves over.")
+                return
             go_to_suggested(run, past, (RunSweep.of(run, cut).summary() or {}).get("suggested_ratio"))
             curves(run, cut, seconds)
 
         def draw_layers() -> None:
             choose_layers(run, past, layers)
+            choose_shares(run, past, ranking, loaded.map.shapes)
             pictures_of_cut(ranking, mask)
 
         others: dict[str, Callable[[], None]] = {
@@ -134,11 +145,10 @@ def preview(run: Run) -> None:
 def mask_of(cut: CutSettings, ranking: "pd.DataFrame", shapes: Shapes) -> Mask:
     """The neurons that stay; all of them, and why, where the settings leave none to cut."""
     try:
-        cut.candidates(ranking)
+        return cut.mask(ranking, shapes)
     except InputError as error:
-        st.warning(escaped(str(error)))
+        st.warning(told(str(error)))
         return Mask.full({site: shapes[site] for site in ranking["site"].unique()})
-    return cut.mask(ranking, shapes)
 
 
 def keep(run: Run) -> None:

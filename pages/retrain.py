@@ -1,5 +1,7 @@
 """Retrain: let the pruned model recover on text without the concept, in a process of its own that is watched here."""
 
+from typing import Literal
+
 import streamlit as st
 
 from pages.components.frame import show
@@ -30,31 +32,40 @@ def main() -> None:
         watch(run)
         return
     show_last_training(run)
+    done = is_done(run, RETRAIN)
+    if done:
+        take_further(run)
+    with st.expander("Train it again, with other settings") if done else st.container(), show_errors():
+        offer_training(run, done)
+
+
+def offer_training(run: Run, done: bool) -> None:
+    """What is done, on which text and how; how long that takes, and the button that begins it."""
     method, parameters = choose_method(run)
     if method.name != "retrain":
-        if st.button(f"Start: {method.title}", type="primary", icon=":material/model_training:"):
+        if st.button(f"Start: {method.title}", type=_look(done), icon=":material/model_training:"):
             save_method(run, method, parameters)
             go_on_in_background(run)
             st.rerun()
-        if is_done(run, RETRAIN):
-            take_further(run)
         return
     settings = choose_settings(run)
     if time_before(run, settings):
         save_settings(run, settings)
         find_out(run)
-    done = is_done(run, RETRAIN)
     again = (run.training_folder / "checkpoints").is_dir() and not done
     word = "Go on with the retraining" if again else "Start the retraining"
-    if st.button(word, type="primary", icon=":material/model_training:"):
+    if st.button(word, type=_look(done), icon=":material/model_training:"):
         save_method(run, method, parameters)
         save_settings(run, settings)
         go_on_in_background(run)
         st.rerun()
     if again:
         st.caption("With the same settings and text it goes on from its last checkpoint, with others from the start.")
-    if done:
-        take_further(run)
+
+
+def _look(done: bool) -> Literal["primary", "secondary"]:
+    """The button stands out until there is a model to go on with."""
+    return "secondary" if done else "primary"
 
 
 def take_further(run: Run) -> None:

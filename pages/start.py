@@ -5,11 +5,11 @@ from typing import Literal
 
 import streamlit as st
 
-from pages.components.current_run import close_run, current_run, runs_root, show_run
+from pages.components.current_run import current_run, runs_root, show_run
 from pages.components.demo.guide import is_guided, set_guided
 from pages.components.frame import show
 from pages.components.marked_text import escaped
-from pages.components.navigation import MODEL, left_at
+from pages.components.navigation import MODEL, left_at, use_own_model
 from pages.components.new_run import REAL_ENGLISH, experiment_of, load_and_start
 from pages.components.progress import run_with_progress, show_errors
 from pages.components.run_summary import described
@@ -54,8 +54,7 @@ def main() -> None:
         st.markdown("**Use my own model**")
         st.markdown("A model folder, a .gguf file, a zip or a model of the Hub, and a concept of your choice.")
         if st.button("Use my own model", icon=":material/memory:"):
-            close_run()
-            st.switch_page(MODEL.file)
+            use_own_model()
     with show_errors():
         recent_runs()
 

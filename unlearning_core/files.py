@@ -72,13 +72,15 @@ def disk_errors(target: Path) -> Iterator[None]:
         raise
 
 
-def write_file(target: Path, write: Callable[[Path], object]) -> None:
+def write_file(target: Path, write: Callable[[Path], object], *, make_folder: bool = True) -> None:
     """Let `write(path)` fill a temporary file beside `target`, then rename it to `target` in one step.
 
     The bytes are on the disk before the rename: a power cut leaves the old file or the new one, never an empty one.
+    Without `make_folder` a folder that is not there is a FileNotFoundError.
     """
     with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
         os.close(handle)
         try:
@@ -91,14 +93,14 @@ def write_file(target: Path, write: Callable[[Path], object]) -> None:
             raise
 
 
-def write_text(target: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
-    write_file(target, lambda path: path.write_text(text, encoding="utf-8"))
+def write_text(target: Path, text: str, *, make_folder: bool = True) -> None:
+    """Write `text` as UTF-8, whole or not at all; `make_folder` as in `write_file`."""
+    write_file(target, lambda path: path.write_text(text, encoding="utf-8"), make_folder=make_folder)
 
 
-def write_json(target: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
-    write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def write_json(target: Path, value: Any, *, make_folder: bool = True) -> None:
+    """Write `value` as indented JSON, whole or not at all; `make_folder` as in `write_file`."""
+    write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n", make_folder=make_folder)
 
 
 def read_object(path: Path) -> dict[str, Any]:

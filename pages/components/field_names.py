@@ -2,6 +2,7 @@
 
 import re
 
+from pages.components.marked_text import escaped
 from unlearning_core.config.reading import known_keys
 
 FIELDS = {
@@ -22,6 +23,11 @@ _SECTIONS = {
 _KEYS = {name: frozenset(known_keys((name,))) for name in _SECTIONS}
 _QUALIFIED = re.compile(rf"\b({'|'.join(_SECTIONS)})((?:\.[a-z_]+)+)(?![\w.]*/)")
 _BARE = re.compile(r"(?<![\w./“-])[a-z]+(?:_[a-z]+)+(?![\w/-]|\.\w)")
+
+
+def told(sentence: str) -> str:
+    """A sentence of the library as markdown that a page shows: an error, a warning, what a process said last."""
+    return escaped(in_page_words(sentence))
 
 
 def in_page_words(sentence: str) -> str:

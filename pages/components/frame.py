@@ -16,12 +16,16 @@ from unlearning_core.logs import quiet_libraries, start_app_log
 ICON = ROOT / "pages" / "icon.svg"
 """A file of ours: for an icon by its name each browser would ask a font server."""
 
+FOCUS = ROOT / "pages" / "focus.css"
+"""All the CSS there is: what the theme has no setting for."""
+
 _framed: ContextVar[bool] = ContextVar("framed", default=False)
 
 
 def frame() -> None:
     """Draw the frame and, in it, the page that the URL names."""
     st.set_page_config(page_title="Unlearning Workbench", page_icon=str(ICON), layout="wide")
+    st.html(FOCUS)
     quiet_libraries()
     start_app_log()
     run = None

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from pages.components.current_run import current_run
+from pages.components.current_run import close_run, current_run
 from unlearning_core.methods.registry import CANDIDATE, METHODS, methods_of, states_of
 from unlearning_core.runs import pipeline
 from unlearning_core.runs.proof_standing import is_current
@@ -115,3 +115,25 @@ def link_to_next(page: Page) -> None:
     """A link to the page after `page`."""
     following = PATH_PAGES[PATH_PAGES.index(page) + 1]
     st.page_link(following.file, label=f"Next: {following.title}", icon=":material/arrow_forward:")
+
+
+def button_to_next(page: Page) -> None:
+    """The page's one button that stands out: it goes to the page after `page`."""
+    following = PATH_PAGES[PATH_PAGES.index(page) + 1]
+    if st.button(f"Go on to {following.title}", key="on", type="primary", icon=":material/arrow_forward:"):
+        st.switch_page(following.file)
+
+
+OWN = {"model": "own"}
+"""What the address of the page Model holds where a person came for a model of their own."""
+
+
+def use_own_model() -> None:
+    """Close the run and go to the page Model, preset to a model of one's own."""
+    close_run()
+    st.switch_page(MODEL.file, query_params=OWN)
+
+
+def came_for_own_model() -> bool:
+    """Whether the page Model was opened by `use_own_model`, or by a link that says the same."""
+    return all(st.query_params.get(name) == value for name, value in OWN.items())

@@ -1,11 +1,12 @@
 """A new run: the ready-made experiment that fits a model, and its run once the model is loaded."""
 
 from pages.components.current_run import changed, runs_root
-from pages.components.model_cache import model_of
+from pages.components.model_cache import forget_models, how_to_load, model_of
 from unlearning_core.config.reading import starter_config
 from unlearning_core.config.schema import BaseModelSection, ExperimentConfig
 from unlearning_core.models.sources.starters import offered
-from unlearning_core.progress import ProgressCallback
+from unlearning_core.progress import Progress, ProgressCallback
+from unlearning_core.runs.naming import model_name
 from unlearning_core.runs.pipeline import create_run
 from unlearning_core.runs.run import Run
 
@@ -32,6 +33,23 @@ def start_run(config: ExperimentConfig, *, concept_is_chosen: bool = True) -> Ru
     """A new run with those settings among the others; named for its model alone where the concept comes later."""
     config = changed(config, output_dir=str(runs_root()))
     return create_run(config, runs_root(), concept_is_chosen=concept_is_chosen)
+
+
+def check_model(model: BaseModelSection, progress: ProgressCallback) -> None:
+    """Look at the model's description and size before anything is fetched or loaded.
+
+    Raises:
+        InputError: it is no causal language model that can be cut, is not whole, or does not fit in memory; says what
+            to do.
+    """
+    from unlearning_core.models.devices import available, check_fits
+    from unlearning_core.models.inspection import inspect_model
+
+    progress(Progress("checking the model", 0))
+    info = inspect_model(model.base_model_path, progress=progress, **how_to_load(model))
+    if info.bytes_in_memory > available(info.device):
+        forget_models()
+    check_fits(model_name(info.source), info.bytes_in_memory, info.device, f"as {info.dtype}")
 
 
 def load_and_start(config: ExperimentConfig, progress: ProgressCallback) -> Run:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from pages.components.compat import LeavingPage, clicked_in_fragment
-from pages.components.field_names import in_page_words
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from unlearning_core.compat import is_panic
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
@@ -32,7 +32,7 @@ def show_errors() -> Iterator[None]:
     try:
         yield
     except WorkbenchError as error:
-        st.error(escaped(in_page_words(str(error))), icon=":material/error:")
+        st.error(told(str(error)), icon=":material/error:")
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):  # Streamlit ends a page's run by an exception too
             raise

@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from unlearning_core.concepts.dialects import NAMES
 from unlearning_core.concepts.texts import read_texts
@@ -63,7 +64,7 @@ def show_understood(source: str | None, split: str | None, column: str | None, r
     try:
         st.caption(escaped(_understood(source, (seen.st_mtime_ns, seen.st_size), how)))
     except InputError as error:
-        st.warning(escaped(str(error)))
+        st.warning(told(str(error)))
 
 
 @st.cache_data(show_spinner="Looking at the text", max_entries=64)

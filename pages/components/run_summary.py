@@ -4,6 +4,7 @@ import re
 
 import streamlit as st
 
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.navigation import PATH_PAGES, is_done
 from unlearning_core.errors import InputError
@@ -34,7 +35,7 @@ def sidebar(run: Run | None) -> None:
         return
     status = run.status()
     if damage := status["message"] if status["state"] == DAMAGED else run.damage():
-        st.warning(escaped(damage), icon=":material/broken_image:")
+        st.warning(told(damage), icon=":material/broken_image:")
     words = concept_words(run)
     cut = status["stages"].get("prune", {}).get("summary") or {}
     lines = {

@@ -88,6 +88,31 @@ def test_a_link_opens_every_page_on_its_run_in_both_themes_and_widths(
             context.close()
 
 
+def test_a_link_opens_the_field_of_ones_own_model_and_one_press_says_what_is_wrong_or_loads(
+    page: Page, dashboard: Dashboard, tiny_folder: Path, tmp_path: Path
+) -> None:
+    page.goto(f"{dashboard.url}/model?model=own")
+    settled(page)
+    type_into(page, "Folder, .gguf file or Hub id", str(tmp_path))
+    press(page, "Load")
+    expect(page.get_by_test_id("stAlertContentError")).to_contain_text("config", timeout=LONG)
+    settled(page)
+    type_into(page, "Folder, .gguf file or Hub id", str(tiny_folder))
+    press(page, "Load")
+    expect(page.get_by_role("button", name="Go on to Concept")).to_be_visible(timeout=LONG)
+    settled(page)
+    no_errors(page)
+    assert "model=own" not in page.url
+    primary = page.get_by_test_id("stMain").locator('[data-testid="stBaseButton-primary"]')
+    assert [one.inner_text().split("\n")[-1] for one in primary.all()] == ["Go on to Concept"]
+    # Where the keyboard is can be seen in the sidebar.
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Start").focus()
+    page.keyboard.press("Tab")
+    link = page.get_by_test_id("stSidebarNav").get_by_role("link", name="Model")
+    expect(link).to_be_focused()
+    expect(link).to_have_css("outline-style", "solid")
+
+
 def test_after_a_restart_a_refresh_of_a_later_page_has_its_frame_and_its_run(
     page: Page, dashboard: Dashboard, tmp_path: Path
 ) -> None:

@@ -97,10 +97,9 @@ def walk(page: Page, pictures: Path, percent: int) -> None:
 
 
 def load(page: Page, dashboard: Dashboard) -> None:
-    press(page, "Check size and memory")
-    expect(page.get_by_text("Memory for the weights")).to_be_visible(timeout=LONG)
-    press(page, "Load the model")
+    press(page, "Load")
     expect(page.get_by_text("The model is loaded.")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("Memory for the weights")).to_be_visible()
     settled(page)
     no_errors(page)
     assert "run=" in page.url
@@ -253,7 +252,7 @@ def click_a_cell(page: Page, pictures: Path) -> None:
     no_errors(page)
     layer, neuron = re.findall(r"\d+", card.inner_text())[:2]
     assert f"neuron={layer}.{neuron}" in page.url
-    for says in ("at its highest", "If only this neuron is cut: concept"):
+    for says in ("Most active", "If only this neuron is cut"):
         expect(page.get_by_text(says).first).to_be_visible()
     picture(page, pictures, "neuron")
 

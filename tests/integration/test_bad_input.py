@@ -51,7 +51,7 @@ def test_a_missing_config(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         ("neural_probing.sentences=null", "The config names no text"),
         ("neural_probing.ranker=probless", "probeless"),
         ('neural_probing.ranker_parameters={"measur": "rms"}', "measur"),
-        ("test_prompts=[]", "test_prompts"),
+        ('test_prompts=[""]', "test_prompts: prompt 1 is empty"),
     ],
 )
 def test_a_wrong_setting_names_itself(

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.integration.retraining_case import largest_difference, make_job, pruned
 from unlearning_core.concepts.labelled_files import write_labelled
 from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.evaluation.question_sets import Question, is_answered, words_of, write_question_set
 from unlearning_core.jobs.events import loss_curve, read_events
 from unlearning_core.training.learning import Allowance
 from unlearning_core.training.train import train
@@ -57,6 +58,43 @@ def test_losses_before_and_after_are_those_of_the_two_models(tmp_path: Path) -> 
     assert [(sample["step"], sample["prompt"]) for sample in samples] == [
         (step, prompt) for step in (0, 5, 10, 12) for prompt in ("the cat", "a small")
     ]
+
+
+def quizzed(folder: Path, base: Path, **changes: Any) -> tuple[dict[str, Any], list[Question]]:
+    """A quiz of which the first answer is what `base` writes, and the second is none of it."""
+    known = Question("the cat", (" ".join(greedy(base, "the cat", 4)),), "direct", "concept")
+    questions = [known, Question("a small", ("xylophone",), "direct", "neighbour")]
+    write_question_set(folder / "quiz.jsonl", questions)
+    return {"quiz_path": folder / "quiz.jsonl", "quiz_tokens": 4} | changes, questions
+
+
+def greedy(folder: Path, prompt: str, tokens: int) -> list[str]:
+    """The words that transformers' own greedy decoding writes after `prompt`."""
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    given = tokenizer(prompt, return_tensors="pt")
+    ids = model.generate(**given, max_new_tokens=tokens, do_sample=False, pad_token_id=0)[0]
+    return words_of(tokenizer.decode(ids[given["input_ids"].shape[1] :], skip_special_tokens=True))
+
+
+def test_the_quiz_is_asked_before_the_first_step_at_evaluations_and_after_the_last(tmp_path: Path) -> None:
+    pruned(tmp_path)
+    values, questions = quizzed(tmp_path, tmp_path / "pruned", eval_every=6, measure_share=1.0)
+    job = make_job(tmp_path, **values)
+    train(job)
+    asked = loss_curve(job.folder, "quiz")
+    # In between only where the training has taken long enough for it, which is for the machine to say.
+    assert [point["step"] for point in asked if point["step"] != 6] == [0, 12]
+    for point, folder in ((asked[0], tmp_path / "pruned"), (asked[-1], job.final_folder)):
+        for answer, question in zip(point["answers"], questions, strict=True):
+            said = greedy(folder, question.prompt, 4)
+            assert (answer["prompt"], answer["about"]) == (question.prompt, question.about)
+            assert words_of(answer["answer"]) == said
+            assert answer["right"] == is_answered(" ".join(said), question)
+    assert [answer["right"] for answer in asked[0]["answers"]] == [True, False]
+    without = make_job(tmp_path, "without", eval_every=6)
+    train(without)
+    assert largest_difference(job.final_folder, without.final_folder) == 0
+    assert loss_curve(without.folder, "quiz") == []
 
 
 def test_measuring_leaves_no_trace_in_the_weights(tmp_path: Path) -> None:

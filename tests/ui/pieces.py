@@ -27,9 +27,10 @@ def only_error(app: AppTest) -> str:
     return error.value.replace("\\", "")
 
 
-def show_tab(app: AppTest, name: str) -> AppTest:
-    """The Prune page with that tab open; the harness cannot click on one."""
-    app.session_state[f"shown {app.query_params['run']}"] = name
+def show_tab(app: AppTest, name: str, of: str = "shown") -> AppTest:
+    """A page with that tab open, on Prune unless other tabs are meant; the harness cannot click on one."""
+    run = app.query_params["run"]
+    app.session_state[f"{of} {run[0] if isinstance(run, list) else run}"] = name
     return app.run()
 
 

@@ -107,15 +107,16 @@ class Cells(HTMLParser):
 def test_the_chart_the_table_and_the_report_have_the_same_bars(open_page: OpenPage, new_run: NewRun) -> None:
     run = new_run("report")
     app = fine(open_page("compare", run))
-    drawn, table = chart(app, 0), app.dataframe[0].value.set_index("")
+    table = app.dataframe[0].value.set_index("")
     report = {row[0]: row[1:] for row in Cells(run_report(run)).rows if row}
-    titles = [note["text"] for note in drawn["layout"]["annotations"]]
+    titles = [caption.value for caption in app.caption if caption.value in table.index]
     assert "Concept loss (nats/token)" in titles
-    for title, bars in zip(titles, drawn["data"], strict=True):
+    for number, title in enumerate(titles):
+        (bars,) = chart(app, number)["data"]
         of_report = next(cells for name, cells in report.items() if name.startswith(title))
-        for at, state in enumerate(bars["x"]):
-            value, error = bars["y"][at], bars["error_y"]["array"][at]
-            assert error == pytest.approx(bars["error_y"]["arrayminus"][at])
+        for at, state in enumerate(bars["y"]):
+            value, error = bars["x"][at], bars["error_x"]["array"][at]
+            assert error == pytest.approx(bars["error_x"]["arrayminus"][at])
             assert table.loc[title, state] in (f"{value:.3f} ± {error:.3f}", f"{value:.3f}")
             assert of_report[at].strip() == table.loc[title, state] == bars["customdata"][at]
             if title == "Concept loss (nats/token)":

@@ -24,6 +24,7 @@ def test_the_history_of_the_gates_is_shown_beside_their_ranking(open_page: OpenP
     shown = json.loads(labelled(app.expander, title).get("plotly_chart")[0].proto.spec)
     assert {trace["name"] for trace in shown["data"]} == {"concept loss, rise", "divergence on other text", "closed"}
 
+    button(app, "Change").click().run()
     labelled(app.get("button_group"), "What puts a neuron first").set_value("fires only on it").run()
     button(app, "Rank the neurons").click().run()
     assert run.config.neural_probing.ranker != "gates"

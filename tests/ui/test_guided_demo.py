@@ -41,13 +41,19 @@ def test_what_is_on_screen_is_what_is_kept_and_the_quiz_is_asked_before_and_afte
     assert scores == ["2 of 2", "1 of 1"]
     assert ASKED == 10
 
+    def keeping() -> list[str]:
+        """The buttons that keep the cut: one, whatever has been kept."""
+        return [one.key for one in app.button if one.key == "guide do" or one.label == "Keep this cut"]
+
     app = fine(open_page("prune", run))
+    assert keeping() == ["guide do"]
     labelled(app.slider, SLIDER).set_value(8.0).run()
     next(one for one in app.button if one.key == "guide do").click().run()
     fine(app)
     assert run.config.neural_probing.prune_ratio == 0.08
     assert labelled(app.slider, SLIDER).value == 8.0
     assert labelled(app.metric, "Neurons cut").value == str(run.recipe().mask.cut)
+    assert len(keeping()) == 1
     quiz = quiz_of(run)
     assert quiz is not None
     assert list(quiz.marks) == ["base", "pruned"]
@@ -55,6 +61,7 @@ def test_what_is_on_screen_is_what_is_kept_and_the_quiz_is_asked_before_and_afte
     # Another cut on the screen than the kept one is not passed over.
     labelled(app.slider, SLIDER).set_value(3.0).run()
     app.run()
+    assert keeping() == ["guide do"]
     assert not [one for one in app.button if one.key == "guide on"]
     assert any("The slider shows 3" in message.value for message in app.info)
     next(one for one in app.button if one.key == "guide do").click().run()

@@ -6,6 +6,7 @@ import json
 import psutil
 import pytest
 
+from pages.components.retrain.learning_rate import OWN
 from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled, only_error
 from unlearning_core.methods.registry import state_title
 from unlearning_core.runs import background
@@ -82,7 +83,7 @@ def test_ranking_draws_the_heatmap_and_lists_the_first_neurons(open_page: OpenPa
     run = new_run("label")
     app = open_page("neurons", run)
     fine(button(app, "Rank the neurons").click().run())
-    assert labelled(app.metric, "Neurons ranked").value == "144"
+    assert any("has ranked 144 MLP neurons" in text.value for text in app.markdown)
     assert chart(app, 0)["data"][0]["type"] == "heatmap"
     table = app.dataframe[0].value
     assert list(table["rank"]) == sorted(table["rank"])
@@ -138,7 +139,8 @@ def test_a_learning_rate_that_is_none_gives_one_sentence(
     open_page: OpenPage, new_run: NewRun, rate: str, sentence: str
 ) -> None:
     app = open_page("retrain", new_run("measure pruned"))
-    labelled(app.text_input, "Learning rate").set_value(rate).run()
+    labelled(app.segmented_control, "Learning rate").set_value(OWN).run()
+    labelled(app.text_input, "Own learning rate").set_value(rate).run()
     button(app, "Start the retraining").click().run()
     assert sentence in only_error(app)
 
@@ -211,6 +213,7 @@ def test_a_run_that_is_being_retrained_is_left_alone(open_page: OpenPage, new_ru
     run = new_run("measure pruned", retraining={"max_steps": 2000})
     process = background.start(run, "report")
     app = open_page("neurons", run)
+    button(app, "Change").click().run()
     button(app, "Rank the neurons").click().run()
     background.stop(run)
     with contextlib.suppress(psutil.NoSuchProcess):

@@ -10,11 +10,14 @@ from streamlit.testing.v1 import AppTest
 from transformers import AutoTokenizer
 
 from pages.components.marked_text import escaped
+from pages.components.model.choose_model import PATH
 from pages.components.new_run import experiment
 from tests.ui.conftest import ROOT
 from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error
 from unlearning_core.config.schema import BaseModelSection
 from unlearning_core.runs.listing import list_runs
+
+FIELD = "Folder, .gguf file or Hub id"
 
 
 def test_without_a_run_it_offers_models_and_says_that_no_run_is_open(open_page: OpenPage) -> None:
@@ -30,7 +33,7 @@ def test_it_opens_on_smallworld_with_smollm2_one_click_away(open_page: OpenPage)
     assert choice.options == ["SmallWorld", "SmolLM2-135M-Instruct"]
     choice.set_value("smollm2").run()
     fine(app)
-    assert button(app, "Check size and memory")
+    assert not button(app, "Load").disabled
 
 
 @pytest.mark.parametrize(
@@ -45,27 +48,55 @@ def test_a_model_begins_with_the_experiment_that_fits_it(source: str, never_knew
     assert Path(str(config.neural_probing.concept_definition)).name == "target_words.txt"
 
 
-def test_a_folder_is_measured_before_it_is_loaded_and_then_gives_a_run(
+def name_folder(app: AppTest, folder: Path) -> AppTest:
+    """Choose a folder of one's own."""
+    labelled(app.radio, "Where is the model?").set_value(PATH).run()
+    return labelled(app.text_input, FIELD).set_value(str(folder)).run()
+
+
+def test_one_press_checks_a_folder_loads_it_and_offers_one_way_onward(
     open_page: OpenPage, tiny_folder: Path, runs: Path
 ) -> None:
     app = open_page("model")
-    labelled(app.radio, "Where is the model?").set_value("A folder, .gguf file or Hub id").run()
-    labelled(app.text_input, "Folder, .gguf file or Hub id").set_value(str(tiny_folder)).run()
-    fine(button(app, "Check size and memory").click().run())
-    assert labelled(app.metric, "Family").value == "llama"
-    assert labelled(app.metric, "Layers").value == "3"
-    assert labelled(app.metric, "Context").value == "128"
-    assert labelled(app.metric, "Vocabulary").value == "400"
-    widths = dict(zip(app.table[0].value["Neurons"], app.table[0].value["Width"], strict=True))
-    assert widths == {"MLP neurons": "48", "Attention heads": "4", "Residual dimensions": "32"}
-    assert list_runs(runs) == []
-    fine(button(app, "Load the model").click().run())
+    name_folder(app, tiny_folder)
+    fine(button(app, "Load").click().run())
     (run,) = list_runs(runs)
     assert app.query_params["run"] == run.id
     assert run.config.base_model.base_model_path == str(tiny_folder)
     assert run.note("model")["model_type"] == "llama"
     assert any("loaded" in message.value for message in app.toast)
     assert not app.success
+    assert labelled(app.metric, "Family").value == "llama"
+    assert labelled(app.metric, "Layers").value == "3"
+    assert labelled(app.metric, "Context").value == "128"
+    assert labelled(app.metric, "Vocabulary").value == "400"
+    widths = dict(zip(app.table[0].value["Neurons"], app.table[0].value["Width"], strict=True))
+    assert widths == {"MLP neurons": "48", "Attention heads": "4", "Residual dimensions": "32"}
+    assert [one.label for one in app.button if one.proto.type == "primary"] == ["Go on to Concept"]
+    button(app, "Go on to Concept").click().run()
+    assert [title.value for title in fine(app).title] == ["Concept"]
+
+
+def test_what_does_not_fit_is_refused_before_it_is_loaded_and_the_open_run_stays(
+    open_page: OpenPage, new_run: NewRun, tiny_folder: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run()
+    free = psutil.virtual_memory()._replace(available=2_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr("unlearning_core.models.loading.read_model", lambda *args, **more: pytest.fail("it was loaded"))
+    app = open_page("model", run)
+    name_folder(app, tiny_folder)
+    button(app, "Load").click().run()
+    assert "0.0 GB of memory are free on cpu. Choose a smaller model" in only_error(app)
+    assert app.query_params["run"] == run.id
+    assert labelled(app.text_input, FIELD).value == str(tiny_folder)
+    assert len(list_runs(runs)) == 1
+
+
+def test_who_came_for_a_model_of_their_own_finds_its_field(open_page: OpenPage) -> None:
+    app = open_page("start")
+    button(app, "Use my own model").click().run()
+    assert labelled(fine(app).radio, "Where is the model?").value == PATH
 
 
 def test_tokens_without_a_row_are_said_and_what_to_do_is_chosen_there(
@@ -77,14 +108,12 @@ def test_tokens_without_a_row_are_said_and_what_to_do_is_chosen_there(
     tokenizer.add_tokens(["<|im_start|>"])
     tokenizer.save_pretrained(folder)
     app = open_page("model")
-    labelled(app.radio, "Where is the model?").set_value("A folder, .gguf file or Hub id").run()
-    labelled(app.text_input, "Folder, .gguf file or Hub id").set_value(str(folder)).run()
-    button(app, "Check size and memory").click().run()
+    name_folder(app, folder)
+    button(app, "Load").click().run()
     assert 'extra tokens” (settings of the model) to "resize"' in only_error(app)
     labelled(app.selectbox, "Tokens that the model has no row for").set_value("drop").run()
-    fine(button(app, "Check size and memory").click().run())
+    fine(button(app, "Load").click().run())
     assert any("does without" in info.value for info in app.info)
-    fine(button(app, "Load the model").click().run())
     (run,) = list_runs(runs)
     assert run.config.base_model.extra_tokens == "drop"
     assert "does without" in run.note("model")["notes"][0]
@@ -139,10 +168,11 @@ def test_an_empty_prompt_gives_one_sentence(open_page: OpenPage, new_run: NewRun
 
 def test_a_folder_that_is_no_model_gives_one_sentence(open_page: OpenPage, tmp_path: Path) -> None:
     app = open_page("model")
-    labelled(app.radio, "Where is the model?").set_value("A folder, .gguf file or Hub id").run()
-    labelled(app.text_input, "Folder, .gguf file or Hub id").set_value(str(tmp_path)).run()
-    button(app, "Check size and memory").click().run()
+    name_folder(app, tmp_path)
+    button(app, "Load").click().run()
     assert "config" in only_error(app)
+    assert labelled(app.text_input, FIELD).value == str(tmp_path)
+    assert "run" not in app.query_params
 
 
 def test_a_run_that_is_not_there_gives_one_sentence_and_the_page_goes_on(open_page: OpenPage) -> None:

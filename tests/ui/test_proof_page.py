@@ -192,7 +192,7 @@ def test_benchmarks_that_were_measured_are_a_table(
     finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = copied(finished, tmp_path)
-    assert "benchmarks" not in text_of(open_on("proof", run, monkeypatch))
+    assert "Well-known benchmarks" not in [tab.label for tab in open_on("proof", run, monkeypatch).tabs]
     rows = [{"text": "Anna sat on the chair.", "label": number % 2} for number in range(5)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     task = {
@@ -203,7 +203,7 @@ def test_benchmarks_that_were_measured_are_a_table(
     (tmp_path / "places.yaml").write_text(json.dumps(task))  # JSON is YAML
     found = benchmark(run, ["places"], folder=tmp_path)
     app = open_on("proof", run, monkeypatch)
-    assert "Well-known benchmarks" in text_of(app)
+    assert "Well-known benchmarks" in [tab.label for tab in app.tabs]
     (shown,) = app.dataframe[-1].value.to_dict("records")
     by_state = found.set_index("state")["value"]
     assert (shown["Task"], shown["Examples"]) == ("places", "5")

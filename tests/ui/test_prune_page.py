@@ -226,3 +226,23 @@ def test_prompts_are_taken_from_the_sentences(open_page: OpenPage, new_run: NewR
     held_out = [item.text for item in run.sentences("held_out").items]
     assert len(lines) > 1
     assert all(any(text.startswith(line) for text in held_out) for line in lines)
+
+
+def test_a_step_of_the_slider_holds_though_the_field_beside_it_is_sent_as_it_was_before(
+    open_page: OpenPage, new_run: NewRun
+) -> None:
+    """Two quick steps: what the browser sends with the second knows nothing of what the first has changed."""
+    run = new_run("rank")
+    app = show_tab(open_page("prune", run), "Layers")
+    early = app._tree.get_widget_states()
+    fine(labelled(app.slider, SLIDER).set_value(8.0).run())
+    step = next(state for state in early.widgets if state.id == labelled(app.slider, SLIDER).proto.id)
+    step.double_array_value.data[:] = [8.1]
+    fine(app._run(early))
+    assert (slider(app), labelled(app.number_input, TYPED).value) == (8.1, 8.1)
+    assert neurons(app) == str(round(0.081 * 144))
+    assert not [one for one in app.multiselect if one.label == "Layers with a share of their own"]
+    fine(labelled(app.number_input, TYPED).set_value(5.0).run())
+    assert slider(app) == 5.0, "who types what was there before means it"
+    fine(button(app, "Undo").click().run())
+    assert slider(app) == 8.1

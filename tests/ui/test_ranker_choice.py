@@ -30,7 +30,12 @@ def test_a_question_shows_its_methods_and_the_choice_is_kept(open_page: OpenPage
     fine(button(app, "Rank the neurons").click().run())
     probing = run.config.neural_probing
     assert (probing.ranker, probing.ranker_parameters) == ("average_precision", {"direction": "higher"})
+    # What was ranked is said in a line, and the form is folded until it is wanted.
     again = open_page("neurons", run)
+    for visit in (app, again):
+        assert any("**Average precision" in text.value for text in visit.markdown)
+        assert not any(choice.label == "Method" for choice in visit.radio)
+    button(again, "Change").click().run()
     assert question(again).value == "fires on it"
     assert labelled(again.radio, "Method").value == "average_precision"
     assert labelled(again.selectbox, "Direction").value == "higher"

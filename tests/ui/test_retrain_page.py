@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.components.retrain.learning_rate import OWN
 from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled
 from unlearning_core.jobs.device_queue import VARIABLE, hold_device
 from unlearning_core.jobs.events import EventLog
 from unlearning_core.jobs.liveness import record
 from unlearning_core.jobs.stopping import STOP_FILE, never
+from unlearning_core.runs import background
 from unlearning_core.runs.run import Run
 from unlearning_core.training import rate as timing
 from unlearning_core.training.rate import Rate
@@ -68,9 +70,9 @@ def test_the_time_of_an_earlier_training_is_remembered_and_the_queue_is_told_of(
     assert "for 4 steps" in messages
     assert "as it went in this run before" in messages
     assert "Another retraining is running on this machine" in messages
-    assert [len(spec["data"]) for spec in (chart(app, 0), chart(app, 1))] == [2, 2]
+    assert [len(spec["data"]) for spec in (chart(app, 0), chart(app, 1))] == [3, 4]
     # Before the first step and after the last one.
-    assert len(chart(app, 1)["data"][0]["x"]) == 2
+    assert [len(line["x"]) for line in chart(app, 1)["data"] if line["mode"] == "lines+markers"] == [2, 2]
     assert len(chart(app, 1)["layout"]["shapes"]) == 2
     assert "Before the first step" in messages
     assert "After step 4" in messages
@@ -103,11 +105,40 @@ def test_curves_and_samples_are_shown_while_it_learns(open_page: OpenPage, new_r
     for step, text in ((0, " the of"), (20, " was a chair")):
         log.event("measure", step=step, total_steps=40, concept_nll=5.0, retain_nll=4.0, concept_nll_stderr=0.1)
         log.event("sample", step=step, prompt="The", text=text)
+        quiz = [
+            {"prompt": "Q: What is a sofa? A:", "about": "concept", "answer": "A seat.", "right": step == 0},
+            {"prompt": "Q: What is a bed? A:", "about": "neighbour", "answer": "To sleep in.", "right": True},
+        ]
+        log.event("quiz", step=step, total_steps=40, answers=quiz)
     log.event("train", step=20, loss=3.5)
     log.step(step=20, loss=3.5, tokens_per_second=100.0, eta_seconds=12.0)
     app = fine(open_page("retrain", run))
     messages = words(app)
     assert "After step 20" in messages
     assert ":orange-background[**chair**]" in messages
-    assert chart(app, 0)["data"][0]["name"] == "training"
-    assert [line["name"] for line in chart(app, 1)["data"]] == ["concept words", "other text"]
+    assert [(line["name"], line["y"]) for line in chart(app, 2)["data"]] == [
+        ("about seats", [1, 0]), ("about neighbours", [1, 1]),
+    ]  # fmt: skip
+    folded = [one.label for one in app.expander]
+    assert "About seats it answers 0 of 1" in folded
+    assert ":red[:material/close:] What is a sofa" in messages.replace("\\", "")
+    assert [line["name"] for line in chart(app, 0)["data"]] == ["each step", "training, smoothed"]
+    lines = [line for line in chart(app, 1)["data"] if line["mode"] == "lines+markers"]
+    assert [line["name"] for line in lines] == ["concept words", "other text"]
+    assert not any("error_y" in line for line in chart(app, 1)["data"])
+
+
+@pytest.mark.parametrize(("parameters", "preset", "rate"), [(3_500_000, "Strong", 1e-3), (135_000_000, "Usual", 3e-5)])
+def test_learning_rates_to_choose_from_fit_the_size_of_the_model(
+    open_page: OpenPage, new_run: NewRun, monkeypatch: pytest.MonkeyPatch, parameters: int, preset: str, rate: float
+) -> None:
+    monkeypatch.setattr(background, "start", lambda *args, **kwargs: 0)
+    run = new_run("measure pruned", retraining={"learning_rate": 2.5e-4})
+    run.write_note("model", (run.note("model") or {}) | {"parameters": parameters})
+    app = open_page("retrain", run)
+    choice = labelled(app.segmented_control, "Learning rate")
+    assert choice.value == OWN
+    assert labelled(app.text_input, "Own learning rate").value == "2.5e-4"
+    choice.set_value(preset).run()
+    fine(button(app, "Start the retraining").click().run())
+    assert run.config.retraining.learning_rate == rate

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from unlearning_core.errors import InputError
-from unlearning_core.neurons.agreement import Agreement
+from unlearning_core.neurons.agreement import Agreement, AgreementMatrix
 
 SHAPE = (3, 14)
 
@@ -128,3 +128,28 @@ def test_a_ranking_with_a_rank_twice_is_refused() -> None:
 def test_a_top_that_is_not_there_is_refused(first: int) -> None:
     with pytest.raises(InputError, match="from 1 to 42"):
         Agreement.of(ranking(0), ranking(1)).overlap(first)
+
+
+def test_a_matrix_has_each_pairs_rank_correlation_and_overlap_by_hand() -> None:
+    rankings = {name: ranking(seed).sample(frac=1, random_state=seed) for name, seed in (("a", 0), ("b", 1), ("c", 2))}
+    rankings["b upside down"] = rankings["b"].assign(rank=41 - rankings["b"]["rank"])
+    found = AgreementMatrix.of(rankings)
+    assert found.names == tuple(rankings)
+    correlations, overlaps = found.correlations(), found.overlaps(10)
+    for (i, one), (j, other) in itertools.product(enumerate(rankings.values()), repeat=2):
+        ranks = [dict(zip(keys(frame), frame["rank"], strict=True)) for frame in (one, other)]
+        squares = sum((ranks[0][key] - ranks[1][key]) ** 2 for key in ranks[0])
+        assert correlations[i, j] == pytest.approx(1 - 6 * squares / (42 * (42**2 - 1)))  # Spearman 1904
+        tops = [{key for key, rank in one.items() if rank < 10} for one in ranks]
+        assert overlaps[i, j] == len(tops[0] & tops[1]) / 10
+    assert correlations[1, 3] == pytest.approx(-1)
+    with pytest.raises(InputError, match="from 1 to 42"):
+        found.overlaps(43)
+
+
+def test_a_matrix_of_one_ranking_agrees_with_itself_and_other_neurons_are_refused() -> None:
+    alone = AgreementMatrix.of({"a": ranking(0)})
+    assert alone.correlations().tolist() == [[pytest.approx(1.0)]]
+    assert alone.overlaps(5).tolist() == [[1.0]]
+    with pytest.raises(InputError, match="different neurons"):
+        AgreementMatrix.of({"a": ranking(0), "b": ranking(0, (2, 14))})

@@ -320,7 +320,7 @@ def test_every_attack_has_a_card_and_a_metric_of_its_name() -> None:
         assert part.name.startswith("attack_")
         assert METRICS[part.name].better == "lower"
         assert part.group == "back"
-        assert part.sentence.count("?") == 1
+        assert part.sentence.endswith(".")
     empty = Material(MATCHER)
     assert all(part.possible(empty, {}) for part in PARTS.values() if part.group == "back")
     assert not any(

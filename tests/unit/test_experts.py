@@ -19,7 +19,8 @@ from unlearning_core.edits.hooks import applied, multiplied
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.weights import bake
 from unlearning_core.errors import InputError
-from unlearning_core.figures.heatmap import PAYLOAD, heatmap, neurons_of_cell
+from unlearning_core.figures.heatmap import PAYLOAD, heatmap
+from unlearning_core.figures.neuron_cells import NeuronScores, enlarged, overview, stretch_of
 from unlearning_core.models.experts import ExpertLayout, experts_read
 from unlearning_core.models.inspection import inspect_model
 from unlearning_core.models.loading import load_model
@@ -337,18 +338,21 @@ def wide(experts: int, width: int, layers: int, shared: int = 0) -> pd.DataFrame
     return ranking
 
 
-@pytest.mark.parametrize("order_by", ["index", "score"])
-@pytest.mark.parametrize("selectable", [False, True])
-def test_the_heatmap_names_the_expert_of_each_cells_neuron_and_stays_small(selectable, order_by):
-    ranking = wide(64, 1024, 16, shared=2048)
-    figure = heatmap(ranking, "mlp", selectable=selectable, order_by=order_by)
+def test_the_heatmap_names_the_expert_of_each_cells_neuron_and_stays_small():
+    figure = heatmap(wide(64, 1024, 16, shared=2048), "mlp")
     assert len(figure.to_json()) < PAYLOAD
-    trace = next(trace for trace in figure.data if trace.name == ("neurons" if selectable else "score"))
+    trace = next(trace for trace in figure.data if trace.name == "score")
     assert "expert %{hovertext}" in trace.hovertemplate
-    texts = np.array(trace.hovertext, dtype=object).ravel()
-    assert any(text.startswith("shared, neuron ") for text in texts)
-    if selectable:
-        layer, index, _ = trace.customdata[1234]
+    assert any(text.startswith("shared, neuron ") for text in np.array(trace.hovertext, dtype=object).ravel())
+
+
+def test_the_cells_that_are_clicked_name_the_expert_of_their_neuron():
+    ranking = wide(64, 1024, 16, shared=2048)
+    scores = NeuronScores.of(ranking.assign(rank=np.arange(len(ranking))), "mlp", "score")
+    for figure in (overview(scores), enlarged(scores, 3, stretch_of(scores, 3, 65_000))):
+        assert len(figure.to_json()) < PAYLOAD
+        trace = next(trace for trace in figure.data if trace.name == "neurons")
+        layer, index = trace.customdata[123, :2].astype(int)
+        text = trace.hovertext[123]
         name = neuron_name(Neuron("mlp", int(layer), int(index)), ranking)
-        assert name == f"layer {int(layer)}, " + ("" if "shared" in texts[1234] else "expert ") + texts[1234]
-        assert int(index) in neurons_of_cell(ranking, "mlp", (int(layer), int(index)), order_by=order_by)
+        assert name == f"layer {layer}, " + ("" if "shared" in text else "expert ") + text

@@ -53,3 +53,10 @@ def test_every_field_is_a_key_and_stands_on_the_page() -> None:
     for key, title in FIELDS.items():
         assert key in known_keys(("neural_probing",))
         assert f'"{title}"' in shown
+
+
+def test_no_page_shows_a_sentence_of_the_library_with_the_keys_in_it() -> None:
+    pages = CONCEPT_PAGE.parents[1]
+    shows = re.compile(r"st\.(?:warning|error|info)\([^\n]*escaped\((?:str\(error\)|[\w\"'\[\]]*message[\"'\]]*)\)")
+    found = [(path.name, line) for path in pages.rglob("*.py") for line in shows.findall(path.read_text("utf-8"))]
+    assert not found

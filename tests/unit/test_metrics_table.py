@@ -209,9 +209,7 @@ def test_a_metric_is_one_row_of_the_registry_and_is_shown_everywhere(
     assert "Longest text (characters)<small>Characters of the longest text written.</small>" in page
     assert "6.000 ± 0.980" in page
     assert "distilled,longest,7,0.5" in metrics_csv(metrics).splitlines()
-    figure = metric_bars(metrics)
-    assert "Longest text (characters)" in [note.text for note in figure.layout.annotations]
-    assert list(figure.data[-1].y) == [5, 6, 7]
+    assert list(metric_bars(metrics)["Longest text (characters)"].data[0].x) == [5, 6, 7]
     run = create_run(build_config({"neural_probing": {"concept_definition": ["chair"]}}), tmp_path)
     with run.store.build("report", "f", then=lambda artifact: run.point("report", artifact)) as build:
         write_json(build.folder / "metrics.json", metrics)

@@ -13,8 +13,16 @@ from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError
 from unlearning_core.models.mapping import map_model
 from unlearning_core.neurons.neuron import Neuron
-from unlearning_core.neurons.passages import AROUND, passages
-from unlearning_core.neurons.reading import histogram, read_neuron, rows_of, sample_size
+from unlearning_core.neurons.passages import AROUND, passages, whole
+from unlearning_core.neurons.reading import (
+    MOST_KEPT,
+    histogram,
+    read_layers,
+    read_neuron,
+    read_together,
+    rows_of,
+    sample_size,
+)
 
 ITEMS = [
     LabelledText("She put the chair beside the wooden table and sat down.", ((12, 17), (46, 49))),
@@ -64,6 +72,37 @@ def test_a_neuron_is_read_at_every_token_as_in_a_whole_pass(family: str, neuron:
     for trace in traces:
         np.testing.assert_allclose(trace.values, by_hand(model, neuron, trace.item.text), rtol=1e-4, atol=1e-5)
     assert not any(module._forward_pre_hooks for module in model.model.modules())
+
+
+@pytest.mark.parametrize(("family", "site"), [("gpt2", "mlp"), ("llama", "head"), ("llama", "residual")])
+def test_layers_that_are_read_together_give_each_neuron_what_it_alone_gives(family: str, site: str) -> None:
+    model = loaded(family)
+    layers, width = model.map.require(site)
+    found = read_layers(model, ITEMS, site, range(layers))
+    for layer, index in ((0, 0), (1, width - 1), (layers - 1, width // 2)):
+        for trace in found.traces(Neuron(site, layer, index)):
+            expected = by_hand(model, Neuron(site, layer, index), trace.item.text)
+            np.testing.assert_allclose(trace.values, expected, rtol=1e-4, atol=1e-5)
+            assert len(trace.encoded) == len(expected)
+
+
+def test_as_many_layers_are_read_together_as_may_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, items = loaded("llama"), [item for item in ITEMS if item.text]
+    values = sum(len(model.tokenizer(item.text).input_ids) for item in items) * model.map.require("mlp")[1]
+    assert list(read_together(model, items, Neuron("mlp", 1, 0))) == [0, 1, 2]
+    assert 3 * values <= MOST_KEPT
+    for kept, expected in ((2 * values, [[0, 1], [0, 1], [2]]), (values, [[0], [1], [2]]), (values - 1, [[], [], []])):
+        monkeypatch.setattr("unlearning_core.neurons.reading.MOST_KEPT", kept)
+        assert [list(read_together(model, items, Neuron("mlp", layer, 0))) for layer in range(3)] == expected
+
+
+def test_a_whole_text_has_a_piece_for_each_token() -> None:
+    model, neuron = loaded("gpt2"), Neuron("mlp", 1, 7)
+    for trace in read_neuron(model, ITEMS, neuron):
+        pieces = whole(model.tokenizer, trace)
+        assert len(pieces) == len(trace.values)
+        assert "".join(piece.text for piece in pieces) == trace.item.text
+        assert [piece.value for piece in pieces] == [None, *trace.values[1:].tolist()]
 
 
 @pytest.mark.parametrize("alignment", ["before", "at"])

@@ -6,8 +6,6 @@ import pytest
 
 from unlearning_core.errors import InputError
 from unlearning_core.figures.distributions import activation_histogram
-from unlearning_core.figures.heatmap import heatmap, neurons_of_cell
-from unlearning_core.figures.score_grid import OrderBy
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.reading import Histogram
 from unlearning_core.neurons.search import search
@@ -49,26 +47,6 @@ def test_protected_and_named_neurons_are_found_alone() -> None:
     assert places(search(ranking_of(), among=among)) == {(2, 7), (0, 3)}
     assert places(search(ranking_of(), among=among, protected=False)) == {(0, 3)}
     assert search(ranking_of(), among=[]).empty
-
-
-@pytest.mark.parametrize("order_by", ["index", "score"])
-def test_a_cell_holds_the_neurons_that_are_drawn_in_its_place(order_by: OrderBy) -> None:
-    ranking = ranking_of(layers=4, width=9000)
-    figure = heatmap(ranking, order_by=order_by, selectable=True, chosen=(2, 4321), standardised=False)
-    size = int(figure.data[0].x[1])
-    assert size > 1
-    members = neurons_of_cell(ranking, "mlp", (2, 4321), order_by=order_by)
-    own = ranking[ranking["layer"] == 2].sort_values(
-        "index" if order_by == "index" else "score", ascending=order_by == "index"
-    )
-    cell = own["index"].tolist().index(4321) // size
-    assert sorted(members) == sorted(own["index"].iloc[cell * size : (cell + 1) * size])
-    frame = next(trace for trace in figure.data if trace.name == "chosen")
-    assert (list(frame.x), list(frame.y)) == ([cell * size], [2])
-
-
-def test_a_heatmap_that_needs_no_bins_has_cells_of_one_neuron() -> None:
-    assert neurons_of_cell(ranking_of(), "mlp", (1, 7)).tolist() == [7]
 
 
 def test_bars_are_shares_of_their_own_class() -> None:

@@ -20,7 +20,7 @@ from unlearning_core.files import ROOT
 from unlearning_core.models.loading import LoadedModel, load_model
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import create_run
-from unlearning_core.runs.quiz import ask_state, quiz_of
+from unlearning_core.runs.quiz import ask_state, quiz_of, write_quiz
 from unlearning_core.runs.run import Run
 
 SET = ROOT / "data" / "smallworld" / "question_set.jsonl"
@@ -118,6 +118,23 @@ def test_answers_are_those_under_the_recipe_and_the_model_stays_as_it_was(base: 
     assert under == ask(cut, asked, base, ProofSection())
     assert under != whole
     assert ask(base, asked, base, ProofSection()) == whole
+
+
+def test_a_training_is_given_the_questions_that_the_page_asks(base: LoadedModel, run: Run, tmp_path: Path) -> None:
+    path = write_quiz(RunContext(run, base=base))
+    assert path is not None
+    chosen = quiz_of(run)
+    assert chosen is not None
+    assert read_question_set(path) == list(chosen.questions)
+    assert len(chosen.questions) == 2 * ASKED
+    # Chosen once: with the answers there, the base is not needed again.
+    path.unlink()
+    assert write_quiz(RunContext(run)) == path
+    assert read_question_set(path) == list(chosen.questions)
+    config = run.config
+    config.proof.questions = None
+    run.save_config(config)
+    assert write_quiz(RunContext(run)) is None
 
 
 def test_answers_of_other_settings_or_of_a_model_made_anew_are_asked_again(base: LoadedModel, run: Run) -> None:

@@ -53,7 +53,9 @@ def test_one_unit_has_no_standard_error_and_none_has_no_value() -> None:
 @pytest.mark.parametrize(
     ("times", "said"),
     [(31, "31 x less likely"), (1.07, "1.07 x less likely"), (1 / 2.5, "2.5 x more likely"), (1, "as likely as before"),
-     (157_673, "160,000 x less likely")],
+     (157_673, "160,000 x less likely"), (998_000, "1.0 million x less likely"), (1.26e6, "1.3 million x less likely"),
+     (9.96e6, "10 million x less likely"), (160e6, "160 million x less likely"),
+     (2e9, "over 1,000 million x less likely")],
 )  # fmt: skip
 def test_a_change_of_the_loss_is_said_as_times_less_likely(times: float, said: str) -> None:
     assert format_likelihood(Estimate(math.log(times), 0.01))[0] == said

@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from tests.integration.store_worker import content, make
 from unlearning_core.config.reading import build_config
+from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
 from unlearning_core.jobs.liveness import record
@@ -43,6 +45,19 @@ def test_a_deleted_run_is_gone_and_nothing_of_it_is_left(tmp_path: Path) -> None
     assert run.store.artifacts() == [("prune", "a")]
     name = "models/pruned/model.safetensors"
     assert (other.folder / name).read_bytes() == content("prune", "a", name)
+
+
+@pytest.mark.parametrize(
+    "write", [lambda run: run.write_note("guide", {"guided": True}), lambda run: run.save_config(ExperimentConfig())]
+)
+def test_who_still_looks_at_a_deleted_run_is_told_and_does_not_make_it_again(
+    tmp_path: Path, write: Callable[[Run], None]
+) -> None:
+    run = new_run(tmp_path)
+    delete_run(run)
+    with pytest.raises(InputError, match="deleted"):
+        write(run)
+    assert not run.folder.exists()
 
 
 @pytest.mark.parametrize("place", ["background", "retraining", "jobs/sweep-abc", "command"])

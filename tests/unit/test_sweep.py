@@ -11,12 +11,13 @@ import pytest
 from tests.tiny_models import tiny
 from unlearning_core.cli.sweep import curves_table
 from unlearning_core.concepts.labelling import LabelledText
+from unlearning_core.edits.control_cuts import bottom_first, random_like
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.evaluation.likelihood import Meter, measure
 from unlearning_core.evaluation.measurement import nll_delta
-from unlearning_core.evaluation.sweep import Point, SweepSettings, bottom_first, random_like, sweep, to_frame
+from unlearning_core.evaluation.sweep import Point, SweepSettings, sweep, to_frame
 from unlearning_core.progress import Progress
 from unlearning_core.runs.sweep import summarise
 

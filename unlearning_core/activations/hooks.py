@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -24,9 +24,14 @@ _listening: ContextVar[object] = ContextVar("listening", default=None)
 
 @contextmanager
 def listening(
-    model_map: ModelMap, site: str, listener: Listener, *, final_normed: bool = False, only: int | None = None
+    model_map: ModelMap,
+    site: str,
+    listener: Listener,
+    *,
+    final_normed: bool = False,
+    only: int | Sequence[int] | None = None,
 ) -> Iterator[None]:
-    """While open, runs of the model in this context call `listener` for each layer of `site`, or `only` one, in order.
+    """While open, runs of the model in this context call `listener` for each layer of `site`, or `only` some, in order.
 
     The hooks stay silent for anyone else who runs the same model meanwhile (a cached model is shared), and are removed
     at the end, also after an exception.
@@ -69,7 +74,7 @@ def listening(
     previous = _listening.set(token)
     try:
         layers, _ = model_map.require(site)
-        for layer in range(layers) if only is None else (only,):
+        for layer in range(layers) if only is None else (only,) if isinstance(only, int) else sorted(only):
             if site == "mlp" and model_map.experts:
                 handles.append(model_map.blocks[layer].register_forward_pre_hook(texts, with_kwargs=True))
                 for number, part in enumerate(parts := model_map.parts(site, layer)):

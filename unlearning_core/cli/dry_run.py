@@ -62,7 +62,11 @@ def _cut(plan: Plan, config: ExperimentConfig) -> str:
         return f"{config.neural_probing.prune_ratio:.4%} of the neurons"
     if not plan.cut:
         return "0 neurons: nothing is cut"
-    return f"{plan.cut:,} of {shape[0] * shape[1]:,} neurons ({config.neural_probing.prune_ratio:g})"
+    probing = config.neural_probing
+    how = [f"{probing.prune_ratio:g}"]
+    how += [f"{len(set(probing.picked_neurons))} picked by hand"] if probing.picked_neurons else []
+    how += [f"{len(probing.layer_ratios)} layers with a share of their own"] if probing.layer_ratios else []
+    return f"{'about ' if len(how) > 1 else ''}{plan.cut:,} of {shape[0] * shape[1]:,} neurons ({', '.join(how)})"
 
 
 def _row(stage: PlannedStage) -> dict[str, str]:

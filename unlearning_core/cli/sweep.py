@@ -51,6 +51,8 @@ def sweep_command(
         per_layer=cut.per_layer if per_layer is None else per_layer,
         protected_layers=cut.protected_layers if protect_layers is None else protect_layers,
         excluded_neurons=cut.excluded_neurons,
+        picked_neurons=cut.picked_neurons,
+        layer_ratios=cut.layer_ratios,
     )
     found = RunSweep(opened, settings, sentences, ranking, cut.token_rows)
     summary = found.compute(progress)

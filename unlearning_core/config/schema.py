@@ -116,6 +116,13 @@ class NeuralProbingSection(Section):
     excluded_neurons: list[tuple[Literal["mlp", "head", "residual"], int, int]] = Field(
         default_factory=list, description='["mlp", 3, 17] is site, layer, index of a neuron that no cut touches'
     )
+    picked_neurons: list[tuple[Literal["mlp", "head", "residual"], int, int]] = Field(
+        default_factory=list, description='["mlp", 3, 17] is a neuron that is cut at any ratio, whatever its rank'
+    )
+    layer_ratios: dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict,
+        description='{"3": 0.02}: the share of layer 3, in place of what prune_ratio takes there',
+    )
     token_rows: TokenRowsSection = Field(default_factory=TokenRowsSection, description="reset beside the cut")
 
 
@@ -304,13 +311,8 @@ class ExperimentConfig(Section):
     proof: ProofSection = Field(default_factory=ProofSection)
     generation: GenerationSection = Field(default_factory=GenerationSection)
     test_prompts: list[str] = Field(
-        default_factory=lambda: [
-            "Paris is the capital city of",
-            "I'm tired, I need to rest on this",
-            "Q: What is a chair? A:",
-            "Q: What is a uuisen? A:",
-        ],
-        description="continued by the base, the pruned and the retrained model",
+        default_factory=list,
+        description="continued by the base and every other model; none: beginnings of the concept's own sentences",
     )
     output_dir: str = Field("runs", description="where run folders are made")
     seed: int = Field(0, ge=0, lt=2**32, description="of splits, samples and training")

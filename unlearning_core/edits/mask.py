@@ -55,7 +55,15 @@ class Mask:
         return cls._cutting(_positions(frame, shapes), shapes)
 
     @classmethod
-    def from_ranking(cls, ranking: pd.DataFrame, shapes: Shapes, ratio: float, *, per_layer: bool = False) -> "Mask":
+    def from_ranking(
+        cls,
+        ranking: pd.DataFrame,
+        shapes: Shapes,
+        ratio: float,
+        *,
+        per_layer: bool = False,
+        layer_ratios: Mapping[int, float] = MappingProxyType({}),
+    ) -> "Mask":
         """Cut `round(ratio * neurons in the ranking)` neurons, lowest rank first.
 
         Where two sites were ranked on their own (a rank occurs in both) each site gives its own share; one ranking
@@ -66,12 +74,16 @@ class Mask:
             shapes: of the model; only the sites of the ranking are in the mask.
             ratio: share to cut, 0 to 1.
             per_layer: give every layer the same share instead of letting the ranking choose.
+            layer_ratios: by layer the share of its neurons to cut there, lowest rank first, in place of those that
+                `ratio` takes in it; what `ratio` takes in all other layers stays the same.
 
         Raises:
-            InputError: the ratio is outside 0 to 1, or the ranking is not of this model.
+            InputError: a ratio is outside 0 to 1, or the ranking is not of this model.
         """
-        if not (isinstance(ratio, Real) and math.isfinite(ratio) and 0 <= ratio <= 1):
-            raise InputError(f"The prune ratio is {ratio!r}; it must be a number from 0 (cut none) to 1 (cut all).")
+        named = {"The prune ratio": ratio} | {f"The share of layer {layer}": own for layer, own in layer_ratios.items()}
+        for of, share in named.items():
+            if not (isinstance(share, Real) and math.isfinite(share) and 0 <= share <= 1):
+                raise InputError(f"{of} is {share!r}; it must be a number from 0 (cut none) to 1 (cut all).")
         if missing := ", ".join(column for column in _COLUMNS if column not in ranking.columns):
             expected = ", ".join(_COLUMNS)
             raise InputError(f"The ranking has no column {missing}; expected {expected}. Rank the neurons again.")
@@ -84,17 +96,24 @@ class Mask:
         ranked_apart = bool(ranking["rank"].duplicated().any())
         # A stable sort of a ranking that already stands in order costs nothing; only ties need the second key.
         order = positions[np.lexsort((positions, rank)) if ranked_apart else np.argsort(rank, kind="stable")]
+        widths = [width for layers, width in shapes.values() for _ in range(layers)]
         if per_layer:
-            sizes = [width for layers, width in shapes.values() for _ in range(layers)]
+            sizes = widths
         elif ranked_apart:
             sizes = [layers * width for layers, width in shapes.values()]
         else:
             sizes = [sum(layers * width for layers, width in shapes.values())]
-        share = np.repeat(np.arange(len(sizes)), sizes)[order]
-        parts = [order[share == one] for one in range(len(sizes))]
-        chosen = [part[: round(ratio * len(part))] for part in parts]
-        sites = set(ranking["site"].unique())
-        return cls._cutting(np.concatenate([*chosen, order[:0]]), shapes, sites)
+        part = np.repeat(np.arange(len(sizes)), sizes)[order]
+        cut = np.zeros(len(order), dtype=bool)
+        for one in range(len(sizes)):
+            _cut_first(cut, np.flatnonzero(part == one), ratio)
+        if layer_ratios:
+            row = np.repeat(np.arange(len(widths)), widths)[order]
+            numbers = [layer for layers, _ in shapes.values() for layer in range(layers)]
+            for one, layer in enumerate(numbers):
+                if layer in layer_ratios:
+                    _cut_first(cut, np.flatnonzero(row == one), layer_ratios[layer])
+        return cls._cutting(order[cut], shapes, set(ranking["site"].unique()))
 
     @classmethod
     def _cutting(cls, positions: Int64[np.ndarray, " cut"], shapes: Shapes, sites: set[str] | None = None) -> "Mask":
@@ -161,6 +180,11 @@ class Mask:
             sha.update(f"{site} {array.shape[0]}x{array.shape[1]}\n".encode())
             sha.update(np.packbits(array).tobytes())
         return sha.hexdigest()
+
+
+def _cut_first(cut: Bool[np.ndarray, " neurons"], part: Int64[np.ndarray, " part"], ratio: float) -> None:
+    """Mark in `cut` the first `ratio` of the places in `part`, and no other of them."""
+    cut[part] = np.arange(len(part)) < round(ratio * len(part))
 
 
 def _positions(neurons: pd.DataFrame, shapes: Shapes) -> Int64[np.ndarray, " neurons"]:

@@ -22,7 +22,7 @@ _Values = Float[np.ndarray, " ratios"]
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One order of a sweep; every array is ascending by ratio and begins with a cut of nothing.
+    """One order of a sweep; every array is ascending by ratio and begins with the ratio 0.
 
     Attributes:
         ratios: share cut.
@@ -60,16 +60,19 @@ class Curve:
 def curve(points: pd.DataFrame, order: Order) -> Curve:
     """The curve of an order, from what `sweep` returned or has measured so far.
 
-    Of random cuts only ratios at which every draw was measured are in it.
+    Of random cuts only ratios at which every draw was measured are in it. At the ratio 0 it has what was measured there
+    (token rows and neurons picked by hand do something without a ratio); 0 where nothing was.
     """
-    rows = points[(points["order"] == order) & (points["ratio"] > 0)]
+    rows = points[points["order"] == order]
     groups = rows[rows.groupby("ratio")["draw"].transform("size") == rows["draw"].nunique()].groupby("ratio")
     measured = ["neurons", "forget", "forget_stderr", "retain", "retain_stderr", "neighbour", "neighbour_stderr"]
     columns = dict(groups[measured].mean().items())
     for name in ("forget", "retain"):
         columns |= {f"{name}_low": groups[name].min(), f"{name}_high": groups[name].max()}
-    from_zero = {name: np.append(0.0, values.to_numpy(np.float64)) for name, values in columns.items()}
-    return Curve(ratios=np.array([0.0, *groups.groups]), **from_zero)
+    arrays, ratios = {name: values.to_numpy(np.float64) for name, values in columns.items()}, [*groups.groups]
+    if 0.0 not in ratios:
+        ratios, arrays = [0.0, *ratios], {name: np.append(0.0, values) for name, values in arrays.items()}
+    return Curve(ratios=np.array(ratios, dtype=np.float64), **arrays)
 
 
 @dataclass(frozen=True)
@@ -100,10 +103,12 @@ def selectivity(found: Curve) -> Selectivity:
 
 
 def crossing(ratios: _Values, values: _Values, level: float) -> float | None:
-    """The ratio at which `values`, 0 at first, first reach `level` above 0, linear between neighbours; or None."""
+    """The ratio at which `values` first reach `level`, linear between neighbours; None where they never do."""
     beyond = np.flatnonzero(values >= level)
     if not len(beyond):
         return None
+    if beyond[0] == 0:
+        return float(ratios[0])
     before, after = int(beyond[0]) - 1, int(beyond[0])
     share = (level - values[before]) / (values[after] - values[before])
     return float(ratios[before] + share * (ratios[after] - ratios[before]))

@@ -121,7 +121,7 @@ _ROWS: tuple[Part, ...] = (
     Part(
         name="relearn",
         title="Relearning race",
-        sentence="Learns the concept again from a few texts, at several speeds: how soon is it back?",
+        sentence="Teaching it the concept again from a few texts, at several speeds.",
         group="back",
         compute=_late("relearning", "relearn"),
         reads=("attack", *_WATCHED),
@@ -132,7 +132,7 @@ _ROWS: tuple[Part, ...] = (
     Part(
         name="attack_facts",
         title="Some facts taught, the others tested",
-        sentence="Is taught one half of the concept's words again: does the other half come back with them?",
+        sentence="Teaching it half of the concept's words again, and testing the other half.",
         group="back",
         compute=_late("attacks.training", "attack_facts"),
         reads=("attack", *_WATCHED),
@@ -146,7 +146,7 @@ _ROWS: tuple[Part, ...] = (
     Part(
         name="attack_retain",
         title="Training on text without the concept",
-        sentence="Goes on learning from text in which the concept never occurs: does it come back by itself?",
+        sentence="Training it further on text in which the concept never occurs.",
         group="back",
         compute=_late("attacks.training", "attack_retain"),
         reads=("attack_other", *_WATCHED),
@@ -159,7 +159,7 @@ _ROWS: tuple[Part, ...] = (
     Part(
         name="attack_other_text",
         title="Training on text of another kind",
-        sentence="Goes on learning from text of quite another kind: does the concept come back by itself?",
+        sentence="Training it further on text of quite another kind.",
         group="back",
         compute=_late("attacks.training", "attack_other_text"),
         reads=_WATCHED,
@@ -174,7 +174,7 @@ _ROWS: tuple[Part, ...] = (
         Part(
             name=f"attack_{form}",
             title=f"Rounding to {form}",
-            sentence=f"Is stored in less memory ({form}), as many people do: is what was hidden rounded away?",
+            sentence=f"Rounding its numbers to take less memory ({form}), as many people do.",
             group="back",
             compute=_late("attacks.rounding", f"attack_{form}"),
             reads=_WATCHED,
@@ -189,7 +189,7 @@ _ROWS: tuple[Part, ...] = (
     Part(
         name="attack_pasted",
         title="Weights pasted back from the base",
-        sentence="Gets one group of its numbers back from the original model: is one enough to have the concept back?",
+        sentence="Giving it back one group of the original model's numbers.",
         group="back",
         compute=_late("attacks.pasting", "attack_pasted"),
         reads=_WATCHED,
@@ -203,7 +203,7 @@ _ROWS: tuple[Part, ...] = (
     Part(
         name="attack_prefix",
         title="Words that invite an answer",
-        sentence="Is asked with words around the question that invite an answer: does it answer then?",
+        sentence="Asking it with words around the question that invite an answer.",
         group="back",
         compute=_late("attacks.asking", "attack_prefix"),
         reads=("questions",),
@@ -215,7 +215,7 @@ _ROWS: tuple[Part, ...] = (
     Part(
         name="attack_sampling",
         title="Many tries",
-        sentence="Is asked the same many times and guesses boldly: is the right answer ever among its answers?",
+        sentence="Asking it the same many times, and letting it guess boldly.",
         group="back",
         compute=_late("attacks.asking", "attack_sampling"),
         reads=("questions",),

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LONGEST = 14
 """Words of a prompt that is read at a glance; sentences that begin like that are taken before longer ones."""
 
+TAKEN = 5
+"""Prompts that are taken from sentences."""
+
 
 def leads(items: Iterable[LabelledText], most: int) -> list[str]:
     """At most `most` sentences up to their first concept word: one of each word in turn, those read at a glance first.
@@ -30,7 +33,7 @@ def leads(items: Iterable[LabelledText], most: int) -> list[str]:
     return (in_turn or [item.text for item in about])[:most]
 
 
-def prompts_about(items: Sequence[LabelledText], most: int = 5) -> list[str]:
+def prompts_about(items: Sequence[LabelledText], most: int = TAKEN) -> list[str]:
     """Prompts that invite a concept, and one that does not: what is written after it should stay as it is.
 
     Args:
@@ -41,6 +44,21 @@ def prompts_about(items: Sequence[LabelledText], most: int = 5) -> list[str]:
     control = next((words[: len(words) // 2] for words in others if len(words) >= 2 * LEAST_WORDS), [])
     inviting = leads(items, most - bool(control))
     return [*inviting, " ".join(control)] if control else inviting
+
+
+def about_concept(held_out: Sequence[LabelledText]) -> list[str]:
+    """`prompts_about` the held-out sentences of a run.
+
+    Raises:
+        InputError: none of them holds the concept.
+    """
+    found = prompts_about(held_out)
+    if not found:
+        raise InputError(
+            "None of the held-out sentences holds a concept word, so no prompt can be taken from them. Give more "
+            "sentences on the Concept page, or type prompts."
+        )
+    return found
 
 
 def check_prompts(prompts: Sequence[str]) -> None:

@@ -89,11 +89,13 @@ def format_likelihood(change: Estimate) -> tuple[str, str]:
     if math.isnan(change.value):
         return "not measured", ""
     said = (
-        "as likely as before" if _as_before(change.value) else f"{_factor(change.value)} x {_direction(change.value)}"
+        "as likely as before"
+        if _as_before(change.value)
+        else f"{format_factor(change.value)} x {_direction(change.value)}"
     )
     if ends is None:
         return said, ""
-    first, last = (_factor(end) for end in (ends if change.value >= 0 else reversed(ends)))
+    first, last = (format_factor(end) for end in (ends if change.value >= 0 else reversed(ends)))
     if ends[0] < 0 < ends[1]:
         other = _direction(-1.0 if change.value >= 0 else 1.0).split()[0]
         return said, f"{first} x {other} to {last} x {_direction(change.value or 1.0)}"
@@ -105,17 +107,19 @@ def _direction(nats: float) -> str:
 
 
 def _as_before(nats: float) -> bool:
-    return _factor(nats) == "1.00"
+    return format_factor(nats) == "1.00"
 
 
-def _factor(nats: float) -> str:
-    """exp of the absolute value, with as many digits as tell something."""
-    if abs(nats) > math.log(1e6):
-        return "over a million"
+def format_factor(nats: float) -> str:
+    """exp(|nats|), by how much likelier or less likely, in two digits: "1.07", "2.7", "31", "160,000", "11 million"."""
+    if abs(nats) > math.log(1e9):
+        return "over 1,000 million"
     factor = math.exp(abs(nats))
     if factor < 9.95:
         return f"{factor:.2f}" if factor < 1.995 else f"{factor:.1f}"
-    return f"{float(f'{factor:.2g}'):,.0f}"
+    if factor < 995_000:
+        return f"{float(f'{factor:.2g}'):,.0f}"
+    return f"{factor / 1e6:.1f} million" if factor < 9.95e6 else f"{float(f'{factor / 1e6:.2g}'):,.0f} million"
 
 
 def ratio_estimate(numerators: Real[np.ndarray, " units"], denominators: Real[np.ndarray, " units"]) -> Estimate:

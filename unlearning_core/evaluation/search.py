@@ -12,11 +12,13 @@ The cut is chosen on the sentences that it is measured on, which flatters it by 
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from unlearning_core.edits.cut_settings import CutSettings
@@ -196,7 +198,7 @@ def search(
         if on_point is not None:
             on_point(found[step])
 
-    if rows is None:
+    if rows is None and not steps.mask(0).cut:
         found[0] = Point("top", 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
     elif 0 not in found:
         measure(0)
@@ -207,7 +209,8 @@ def search(
     while len(new) < most and (gap := _widest_promise(found, target)) is not None:
         measure(sum(gap) // 2)
     progress(Progress(TASK, most, most, "cuts"))
-    last = _first_reached(found, target) or max(found)
+    first = _first_reached(found, target)
+    last = max(found) if first is None else first
     tried = sum(0 < step < last for step in found)
     points = tuple(found[step] for step in sorted(found))
     return Search(target, points, steps.neurons(steps.last), max(0, last - 1 - tried))
@@ -220,30 +223,45 @@ def _nats(point: Point, name: str) -> str:
 class _Steps:
     """The cuts that a ranking allows, one larger than the other: step n cuts n neurons.
 
-    Where every layer gives the same share, or sites were ranked apart, n of the largest layer (or site).
+    Where every layer gives the same share, or sites were ranked apart, n of the largest layer (or site). Neurons that
+    are cut whatever the ratio (picked by hand, or of a layer with a share of its own) are not counted in n, and are in
+    every mask.
     """
 
     def __init__(self, ranking: pd.DataFrame, shapes: Shapes, settings: CutSettings) -> None:
-        self._ranking, self._shapes = settings.candidates(ranking), shapes
-        self._per_layer = settings.per_layer
+        self._cut, self._shapes = settings, shapes
+        self._ranking, self._picked = settings.candidates(ranking).sort_values("rank"), settings.picked(shapes)
+        follows = settings.follows_ratio(self._ranking)
+        if not follows.any():
+            raise InputError(
+                "Every layer has a share of its own, so there is no ratio to search. Take one out of layer_ratios."
+            )
         apart = bool(self._ranking["rank"].duplicated().any())
-        parts = ["site", "layer"] if self._per_layer else ["site"] if apart else []
-        sizes = self._ranking.groupby(parts).size() if parts else pd.Series([len(self._ranking)])
-        self._sizes = [int(size) for size in sizes]
-        self.last = max(self._sizes)
+        parts = ["site", "layer"] if settings.per_layer else ["site"] if apart else []
+        groups = [part for _, part in follows.groupby([self._ranking[name] for name in parts])] if parts else [follows]
+        largest = max(groups, key=lambda part: (part.any(), len(part)))
+        self._size, self._places = len(largest), [0, *(np.flatnonzero(largest) + 1)]
+        self.last = len(self._places) - 1
+        self._neurons: dict[int, int] = {}
 
     def ratio(self, step: int) -> float:
-        return step / self.last
+        return float(self._places[step] / self._size)
 
     def neurons(self, step: int) -> int:
-        return sum(round(self.ratio(step) * size) for size in self._sizes)
+        if step not in self._neurons:
+            self._neurons[step] = self.mask(step).cut
+        return self._neurons[step]
 
     def mask(self, step: int) -> Mask:
-        return Mask.from_ranking(self._ranking, self._shapes, self.ratio(step), per_layer=self._per_layer)
+        return self._cut.of_candidates(self._ranking, self._shapes, self.ratio(step)) & self._picked
 
     def known(self, points: Iterable[Point]) -> dict[int, Point]:
         """Those points of the top order that are one of these steps, by step: as many neurons are the same cut."""
-        top = {round(point.ratio * self.last): point for point in points if point.order == "top"}
+        top = {
+            bisect_right(self._places, round(point.ratio * self._size)) - 1: point
+            for point in points
+            if point.order == "top"
+        }
         return {
             step: point if step else replace(point, ratio=0.0)
             for step, point in top.items()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from unlearning_core.edits.control_cuts import bottom_first, random_like
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask, Shapes
 from unlearning_core.edits.token_rows import TokenRows
@@ -49,6 +50,8 @@ class SweepSettings:
         per_layer: every layer gives the same share.
         protected_layers: layers of which nothing is cut.
         excluded_neurons: (site, layer, index) of neurons that are not cut.
+        picked_neurons: likewise, of neurons that every cut from the top takes; random cuts have as many others.
+        layer_ratios: (layer, share) of layers that give that share at every ratio.
         seed: of the random cuts.
         stop_at: retain delta in nats a token beyond which an order's larger ratios are left out: the model is broken.
     """
@@ -58,6 +61,8 @@ class SweepSettings:
     per_layer: bool = False
     protected_layers: tuple[int, ...] = ()
     excluded_neurons: tuple[tuple[str, int, int], ...] = ()
+    picked_neurons: tuple[tuple[str, int, int], ...] = ()
+    layer_ratios: tuple[tuple[int, float], ...] = ()
     seed: int = 0
     stop_at: float = 2.0
 
@@ -68,8 +73,20 @@ class SweepSettings:
         if self.draws < 1:
             raise InputError(f"draws is {self.draws}; at least 1 random cut is needed.")
         object.__setattr__(self, "ratios", tuple(sorted({0.0, *map(float, self.ratios)})))
-        object.__setattr__(self, "protected_layers", tuple(sorted(set(self.protected_layers))))
-        object.__setattr__(self, "excluded_neurons", tuple(sorted(set(self.excluded_neurons))))
+        for name in ("protected_layers", "excluded_neurons", "picked_neurons", "layer_ratios"):
+            object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
+
+    @property
+    def cut(self) -> CutSettings:
+        """The cuts that are measured, without a ratio."""
+        return CutSettings(
+            0.0,
+            self.per_layer,
+            self.protected_layers,
+            self.excluded_neurons,
+            picked_neurons=self.picked_neurons,
+            layer_ratios=self.layer_ratios,
+        )
 
     def draws_of(self, order: Order) -> int:
         """How many cuts of an order there are at each ratio."""
@@ -191,48 +208,12 @@ class _Cuts:
     """The masks of one ranking in the three orders."""
 
     def __init__(self, ranking: pd.DataFrame, shapes: Shapes, settings: SweepSettings) -> None:
-        self._shapes, self._settings = shapes, settings
-        cut = CutSettings(0.0, settings.per_layer, settings.protected_layers, settings.excluded_neurons)
-        self._ranking = cut.candidates(ranking)
-        self._bottom = bottom_first(self._ranking)
+        self._shapes, self._settings, self._cut = shapes, settings, settings.cut
+        self._ranking, self._picked = self._cut.candidates(ranking), self._cut.picked(shapes)
+        self._bottom, self._pool = bottom_first(self._ranking), self._cut.pool(ranking, shapes)
 
     def mask(self, order: Order, draw: int, ratio: float) -> Mask:
-        ranking = self._bottom if order == "bottom" else self._ranking
-        mask = Mask.from_ranking(ranking, self._shapes, ratio, per_layer=self._settings.per_layer)
-        return mask if order != "random" else random_like(mask, self._ranking, [self._settings.seed, draw])
-
-
-def bottom_first(ranking: pd.DataFrame) -> pd.DataFrame:
-    """The ranking upside down; protected neurons stay last. Sites that were ranked apart stay apart."""
-    turned = ranking.assign(_last=_protected(ranking), _down=-ranking["rank"])
-    turned = turned.sort_values(["_last", "_down"], kind="stable")
-    apart = bool(ranking["rank"].duplicated().any())
-    turned["rank"] = turned.groupby("site").cumcount() if apart else np.arange(len(turned))
-    return turned.drop(columns=["_last", "_down"])
-
-
-def random_like(mask: Mask, ranking: pd.DataFrame, seed: int | list[int]) -> Mask:
-    """A random cut with as many neurons in every layer of every site as `mask` cuts there.
-
-    Drawn from the neurons of `ranking`; protected ones only where a layer has too few others. With one seed the
-    cut for a smaller mask is part of that for a larger one.
-    """
-    drawn = ranking[["site", "layer", "index"]].assign(last=_protected(ranking))
-    # In an order of their own, so that the draw does not depend on the ranking.
-    drawn = drawn.sort_values(["site", "layer", "index"], kind="stable", ignore_index=True)
-    drawn["luck"] = np.random.default_rng(seed).random(len(drawn))
-    drawn = drawn.sort_values(["last", "luck"], kind="stable", ignore_index=True)
-    place = drawn.groupby(["site", "layer"]).cumcount().to_numpy()
-    kept = {}
-    for site, mine in mask.kept.items():
-        here = (drawn["site"] == site).to_numpy()
-        layer, index = drawn["layer"].to_numpy()[here], drawn["index"].to_numpy()[here]
-        cut = place[here] < (~mine).sum(axis=1)[layer]
-        chosen = np.ones(mine.shape, dtype=bool)
-        chosen[layer[cut], index[cut]] = False
-        kept[site] = chosen
-    return Mask(kept)
-
-
-def _protected(ranking: pd.DataFrame) -> pd.Series:
-    return ranking.get("protected", pd.Series(False, index=ranking.index)).astype(bool)
+        if order == "bottom":  # of the ranking alone: what was picked by hand is no part of it
+            return self._cut.of_candidates(self._bottom, self._shapes, ratio)
+        mask = self._cut.of_candidates(self._ranking, self._shapes, ratio) & self._picked
+        return mask if order != "random" else random_like(mask, self._pool, [self._settings.seed, draw])

@@ -1,13 +1,21 @@
 """How far two rankings agree, as plotly figures. No torch, no streamlit."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from unlearning_core.figures.style import BLUE, GREY, styled
+from unlearning_core.figures.style import BLUE, GREY, RED, styled
 
 _CELLS = 40
 """Cells a side into which ranks are gathered: a point a neuron would be slow to draw and hide what lies below it."""
+
+_NAME = 30
+"""Signs of a ranking's name that are written beside its row."""
+
+_OPAQUE = [[0, BLUE], [0.5, "#C9CDD3"], [1, RED]]
+"""Not clear in the middle: plotly chooses the colour of a cell's number by the cell's own."""
 
 _HEIGHT, _MARGIN = 360, {"l": 50, "r": 10, "t": 15, "b": 110}
 
@@ -37,6 +45,36 @@ def overlap_curve(curve: pd.DataFrame, first: int) -> go.Figure:
     figure.update_yaxes(title="in both, %", range=[0, 103])
     figure = styled(figure, height=_HEIGHT)
     return figure.update_layout(legend={"y": -0.28, "x": 0.5, "xanchor": "center"}, margin=_MARGIN)
+
+
+def agreement_grid(names: Sequence[str], values: np.ndarray, *, percent: bool) -> go.Figure:
+    """Rankings against one another, each pair a cell with its number; rows carry the names, columns their numbers.
+
+    Args:
+        names: of the rankings, in the order of rows and columns.
+        values: [rankings, rankings]; correlations from -1 to 1, or shares from 0 to 1.
+        percent: whether they are shares.
+    """
+    number = np.arange(1, len(names) + 1)
+    text = [[f"{100 * value:.0f} %" if percent else f"{value:z.2f}" for value in row] for row in values]
+    hover = [
+        [f"{one}<br>{other}<br><b>{text[i][j]}</b>" for j, other in enumerate(names)] for i, one in enumerate(names)
+    ]
+    cells = go.Heatmap(
+        z=values.astype(np.float32), x=number, y=number, zmin=-1, zmax=1, colorscale=_OPAQUE, showscale=False,
+        hovertext=hover, hovertemplate="%{hovertext}<extra></extra>", xgap=2, ygap=2, name="agreement",
+        text=text, texttemplate="%{text}", textfont={"size": 12},
+    )  # fmt: skip
+    figure = go.Figure(cells)
+    rows = [
+        f"{name if len(name) <= _NAME else name[: _NAME - 1] + '…'}  {place}" for place, name in enumerate(names, 1)
+    ]
+    bare = {"showgrid": False, "zeroline": False}
+    figure.update_xaxes(tickvals=number, ticktext=[str(place) for place in number], side="top", **bare)
+    figure.update_yaxes(
+        tickvals=number, ticktext=rows, autorange="reversed", automargin=True, tickfont={"size": 11}, **bare
+    )
+    return styled(figure, height=50 + 29 * len(names)).update_layout(margin={"l": 10, "r": 5, "t": 30, "b": 10})
 
 
 def rank_density(neurons: pd.DataFrame, one: str, other: str) -> go.Figure:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from unlearning_core.figures.style import BLUE, COLOURS, DASHES, ORANGE, state_colour, styled
+from unlearning_core.figures.style import BLUE, COLOURS, DASHES, ORANGE, layer_axis, state_colour, styled
 
 if TYPE_CHECKING:
     from unlearning_core.neurons.reading import Histogram
@@ -28,18 +28,24 @@ def layer_summary(cut: np.ndarray, protected: np.ndarray | None = None) -> go.Fi
         hovertemplate="layer %{x}: %{y} cut (%{customdata[0]:.2f} %)<br>%{customdata[1]:d} protected<extra></extra>",
     )  # fmt: skip
     figure = go.Figure(bars)
-    figure.update_xaxes(title="layer", tickformat="d")
+    figure.update_xaxes(title="layer", **layer_axis(len(counts), 200, each=22))
     few = int(counts.max(initial=0)) < 5  # the ticks that plotly chooses would be halves
     figure.update_yaxes(title="neurons cut", tickformat="d", rangemode="tozero", dtick=1 if few else None)
     return styled(figure, height=260)
 
 
-def score_histogram(ranking: pd.DataFrame, site: str = "mlp") -> go.Figure:
-    """How the scores are spread; counts on a logarithmic axis, because few stand out."""
+def score_histogram(ranking: pd.DataFrame, site: str = "mlp", quantity: str = "score") -> go.Figure:
+    """How the scores are spread; counts on a logarithmic axis, because few stand out.
+
+    Args:
+        ranking: columns site and score.
+        site: whose neurons.
+        quantity: what the method calls its score.
+    """
     scores = ranking.loc[ranking["site"] == site, "score"].to_numpy(np.float64)
     counts, edges = np.histogram(scores, bins=80)
-    hover = "%{y} neurons with a score about %{x:.3g}<extra></extra>"
-    return _histogram([_bars(edges, counts, "neurons", BLUE, hover)], "score", "neurons")
+    hover = f"%{{y}} neurons whose {quantity} is about %{{x:.3g}}<extra></extra>"
+    return _histogram([_bars(edges, counts, "neurons", BLUE, hover)], quantity, "neurons")
 
 
 def activation_histogram(found: "Histogram") -> go.Figure:

@@ -1,30 +1,36 @@
 """The metrics of every model state as bars. No torch, no streamlit."""
 
+from collections.abc import Mapping
+
 import plotly.graph_objects as go
 
+from unlearning_core.evaluation.metric import Metric
 from unlearning_core.evaluation.registry import Values, formatted, headline, interval
-from unlearning_core.figures.style import COLOURS, GREY, panels, state_colour, styled
+from unlearning_core.figures.style import COLOURS, GREY, state_colour, styled
 from unlearning_core.methods.registry import state_title
 
 
-def metric_bars(metrics: Values) -> go.Figure:
-    """One panel a headline metric, one bar a model state with its 95 % interval, as tables and reports print it."""
-    drawn = headline(metrics)
-    if not drawn:
-        return styled(go.Figure(), height=260)
-    figure = panels([metric.full_title for metric in drawn], gap=min(0.06, 0.5 / len(drawn)))
-    for column, metric in enumerate(drawn, start=1):
-        states = [state for state, values in metrics.items() if values.get(metric.name) is not None]
-        ends = [interval(metrics[state], metric.name) for state in states]
-        values = [float(metrics[state][metric.name] or 0.0) for state in states]
-        above, below = ([abs(pair[side] - value) for pair, value in zip(ends, values, strict=True)] for side in (1, 0))
-        bars = go.Bar(
-            x=[state_title(state) for state in states], y=values, showlegend=False,
-            customdata=[formatted(metrics[state], metric.name) for state in states],
-            error_y={"array": above, "arrayminus": below, "symmetric": False, "color": GREY, "thickness": 1.4},
-            marker_color=[COLOURS[state_colour(state, list(metrics))] for state in states],
-            hovertemplate="%{x}: %{customdata}<extra></extra>",
-        )  # fmt: skip
-        figure.add_trace(bars, row=1, col=column)
-    figure.update_yaxes(rangemode="tozero")
-    return styled(figure, height=300)
+def metric_bars(metrics: Values) -> Mapping[str, go.Figure]:
+    """A figure for each headline metric, by its title: a bar a model state, the first on top, with its 95 % interval.
+
+    They carry no title: beside each other on a wide page, a long one would run into the next.
+    """
+    return {metric.full_title: _bars(metrics, metric) for metric in headline(metrics)}
+
+
+def _bars(metrics: Values, metric: Metric) -> go.Figure:
+    states = [state for state, values in metrics.items() if values.get(metric.name) is not None]
+    ends = [interval(metrics[state], metric.name) for state in states]
+    values = [float(metrics[state][metric.name] or 0.0) for state in states]
+    above, below = ([abs(pair[side] - value) for pair, value in zip(ends, values, strict=True)] for side in (1, 0))
+    bars = go.Bar(
+        y=[state_title(state) for state in states], x=values, orientation="h", showlegend=False, width=0.7,
+        customdata=[formatted(metrics[state], metric.name) for state in states],
+        error_x={"array": above, "arrayminus": below, "symmetric": False, "color": GREY, "thickness": 1.4, "width": 3},
+        marker_color=[COLOURS[state_colour(state, list(metrics))] for state in states],
+        hovertemplate="%{y}: %{customdata}<extra></extra>",
+    )  # fmt: skip
+    figure = go.Figure(bars)
+    figure.update_xaxes(rangemode="tozero", nticks=5)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return styled(figure, height=60 + 26 * len(states)).update_layout(margin={"l": 10, "r": 10, "t": 5, "b": 30})

@@ -10,8 +10,13 @@ import pandas as pd
 OrderBy = Literal["index", "score"]
 
 
-def score_matrix(ranking: pd.DataFrame, site: str) -> np.ndarray:
+def score_matrix(ranking: pd.DataFrame, site: str, column: str = "score") -> np.ndarray:
     """The scores of a ranking as float64 [layers, width]; NaN where the ranking holds no such neuron.
+
+    Args:
+        ranking: columns site, layer, index and `column`.
+        site: whose neurons.
+        column: what is taken of them instead: rank.
 
     Raises:
         ValueError: the ranking holds no neuron of `site`.
@@ -21,8 +26,15 @@ def score_matrix(ranking: pd.DataFrame, site: str) -> np.ndarray:
         raise ValueError(f"the ranking holds no neuron of site {site!r}")
     layers, indices = rows["layer"].to_numpy(), rows["index"].to_numpy()
     matrix = np.full((layers.max() + 1, indices.max() + 1), np.nan)
-    matrix[layers, indices] = rows["score"].to_numpy(np.float64)
+    matrix[layers, indices] = rows[column].to_numpy(np.float64)
     return matrix
+
+
+def marks_of(ranking: pd.DataFrame, some: pd.DataFrame) -> np.ndarray:
+    """Bool [layers, width] of the ranking's neurons: whether one is among `some` of its rows."""
+    marks = np.zeros((int(ranking["layer"].max()) + 1, int(ranking["index"].max()) + 1), bool)
+    marks[some["layer"], some["index"]] = True
+    return marks
 
 
 def standardise(scores: np.ndarray) -> np.ndarray:

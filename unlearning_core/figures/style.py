@@ -4,6 +4,7 @@ Colours are Okabe and Ito's, which stay apart with every common kind of colour b
 meaning, a position, a shape or a word carries it too.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +27,19 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 """Lines and marks that tell curves apart without their colours, in the order of the curves."""
 
+DIVERGING = [[0, "rgba(0,114,178,1)"], [0.5, "rgba(127,127,127,0.1)"], [1, "rgba(213,94,0,1)"]]
+"""Blue below, orange above. The middle is all but clear: the ground of a light or dark page shows there."""
+
+VEIL = [[0, "rgba(127,127,127,0)"], [1, "rgba(127,127,127,0.85)"]]
+"""Over cells, the denser the more of each is covered; seen on a light and on a dark page."""
+
 SITE_NAMES = {"mlp": "MLP neurons", "head": "attention heads", "residual": "residual dimensions"}
+
+
+def faint(colour: str, share: float) -> str:
+    """The colour (#RRGGBB) with so much of its strength, 0 to 1, on whatever ground it stands."""
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{share:g})"
 
 
 def state_colour(state: str, states: Sequence[str]) -> str:
@@ -37,6 +50,23 @@ def state_colour(state: str, states: Sequence[str]) -> str:
     """
     names = list(COLOURS)[:-1]
     return names[list(states).index(state) % len(names)] if state in states else "gray"
+
+
+def crosses(x: Any, y: Any, symbol: str, size: float, **more: Any) -> tuple[Any, Any]:
+    """Marks that are seen on any cell and any ground: dark ones over wider light ones. Only the first is hovered."""
+    dark, light = (
+        go.Scattergl(
+            x=x, y=y, mode="markers", showlegend=False,
+            marker={"symbol": symbol, "size": size, "color": colour, "line": {"width": width, "color": colour}},
+        )
+        for colour, width in (("#14181F", 1.3), ("#FFFFFF", 2.7))
+    )  # fmt: skip
+    return light.update(hoverinfo="skip"), dark.update(**more)
+
+
+def layer_axis(layers: int, pixels: float, each: float = 13) -> dict[str, Any]:
+    """An axis of layers that names each of them where `pixels` leave room for it, `each` so many."""
+    return {"tickformat": "d", "tick0": 0, "dtick": max(1, math.ceil(each * layers / pixels)), "tickfont": {"size": 11}}
 
 
 def panels(titles: Sequence[str], gap: float = 0.1, **more: Any) -> go.Figure:

@@ -38,7 +38,7 @@ class EventLog:
                 self._append("\n")  # a line cut short by a kill would swallow the next one
 
     def event(self, kind: str, **values: Any) -> None:
-        """Append one line: `time` (ISO 8601, UTC), `kind` (train, eval, measure, sample or status) and `values`."""
+        """Append one line: `time` (ISO 8601, UTC), `kind` (train, eval, measure, sample, quiz, status) and `values`."""
         if not self._silent:
             self._append(json.dumps({"time": now(), "kind": kind} | values, ensure_ascii=False) + "\n")
 

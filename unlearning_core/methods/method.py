@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,9 @@ class MethodInput:
         other_sense: file of texts with the concept's words in another sense that may be learnt from, or None.
         text: folder with `train` and `validation`, text without the concept; for a method that needs "filter".
         probe_sentences: file of a few labelled held-out sentences, to be measured while a model learns.
+        quiz: file of the quiz (evaluation.question_sets), to be asked while a model learns; chosen on the base where it
+            was not yet, which takes it into memory for a moment. None where the settings name no questions.
+        quiz_put: how its questions are put: `quiz_chat` and `quiz_tokens` of a training job.
         recipe: folder of the recipe that says which neurons are cut already, or None; what follows keeps them cut.
         concept_tokens: the tokens of the concept, for a tokenizer and settings of token rows.
         new_recipe: makes the recipe of a mask, the settings of the cut and token rows (or None), with the model and
@@ -68,6 +71,8 @@ class MethodInput:
     other_sense: Callable[[], Path | None]
     text: Callable[[], Path]
     probe_sentences: Callable[[], Path]
+    quiz: Callable[[], Path | None]
+    quiz_put: Mapping[str, Any]
     saved: Callable[[], Path]
     base_saved: Callable[[], Path]
     recipe: Callable[[], Path | None]

@@ -3,13 +3,16 @@
 What is cut is how the model computes the concept; what is reset is the word itself (edits/token_rows.py).
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from unlearning_core.config.schema import TokenRowsSection
+from unlearning_core.config.schema import NeuralProbingSection, TokenRowsSection
 from unlearning_core.edits.cut_settings import CutSettings
+from unlearning_core.edits.mask import Mask, Shapes
 from unlearning_core.edits.token_rows import RowSettings, TokenRows
 from unlearning_core.errors import WorkFailed
 from unlearning_core.files import write_file
@@ -31,17 +34,28 @@ class Parameters(BaseModel):
         default_factory=list, description="site, layer, index of neurons that no cut touches"
     )
     token_rows: TokenRowsSection = Field(default_factory=TokenRowsSection, description="which token rows are reset")
+    picked_neurons: list[tuple[str, int, int]] = Field(
+        default_factory=list, description="site, layer, index of neurons that are cut at any ratio"
+    )
+    layer_ratios: dict[int, float] = Field(default_factory=dict, description="shares of layers of their own")
 
     @property
     def cut(self) -> CutSettings:
         """The same as the settings of a cut."""
-        return CutSettings(
-            self.prune_ratio,
-            self.per_layer,
-            tuple(self.protected_layers),
-            tuple(self.excluded_neurons),
-            row_settings(self.token_rows),
-        )
+        return settings_of_cut(self)
+
+
+def settings_of_cut(asked: "Parameters | NeuralProbingSection") -> CutSettings:
+    """What a section of the config asks of a cut, as the edit's settings."""
+    return CutSettings(
+        asked.prune_ratio,
+        asked.per_layer,
+        tuple(asked.protected_layers),
+        tuple(asked.excluded_neurons),
+        row_settings(asked.token_rows),
+        tuple(asked.picked_neurons),
+        tuple(sorted(asked.layer_ratios.items())),
+    )
 
 
 def row_settings(section: TokenRowsSection) -> RowSettings:
@@ -50,24 +64,40 @@ def row_settings(section: TokenRowsSection) -> RowSettings:
 
 
 def inputs(parameters: Parameters, seed: int) -> Any:
-    """An edit depends on nothing that is drawn; token rows that are left alone are not named."""
-    return parameters.model_dump(exclude=set() if parameters.token_rows.strength else {"token_rows"})
+    """An edit depends on nothing that is drawn; a setting that changes nothing is not named."""
+    return parameters.model_dump(exclude=without_effect(parameters))
+
+
+def without_effect(parameters: Parameters) -> set[str]:
+    """Those settings that change nothing: token rows that are left alone, an empty list of neurons or of layers."""
+    rows = set() if parameters.token_rows.strength else {"token_rows"}
+    return rows | {name for name in ("picked_neurons", "layer_ratios") if not getattr(parameters, name)}
 
 
 def make(given: MethodInput, parameters: Parameters) -> Summary:
-    """Write the recipe, bake mask and rows into a copy of the model and check the saved file.
+    """Cut what the settings say.
 
     Raises:
-        InputError: a protected layer or an excluded neuron is not of this model, or it has no rows to reset.
+        InputError: a layer or a neuron that the settings name is not of this model, or it has no rows to reset.
         WorkFailed: a neuron is not zero in the saved file, or a row not what it was set to.
+    """
+    cut = parameters.cut
+    by_hand = {"by_hand": len(set(cut.picked_neurons))} if cut.picked_neurons else {}
+    return make_cut(given, cut, cut.mask) | by_hand
+
+
+def make_cut(given: MethodInput, cut: CutSettings, mask_of: Callable[[pd.DataFrame, Shapes], Mask]) -> Summary:
+    """Write the recipe, bake mask and rows into a copy of the model and check the saved file; raises as `make`.
+
+    Args:
+        mask_of: gives the neurons that are kept, from the run's ranking and the model's shapes.
     """
     from unlearning_core.edits.row_weights import held_rows, rows_undone
     from unlearning_core.edits.standalone import write_standalone
     from unlearning_core.edits.weights import bake, survivors
 
     loaded, ranking = given.load(), given.ranking()
-    cut = parameters.cut
-    mask = cut.mask(ranking, loaded.map.shapes)
+    mask = mask_of(ranking, loaded.map.shapes)
     rows, said = _token_rows(given, cut.token_rows, loaded)
     given.new_recipe(mask, cut, rows).save(given.folder / "recipe")
     write_standalone(given.folder / "recipe", loaded.model, mask, loaded.map)
@@ -80,7 +110,8 @@ def make(given: MethodInput, parameters: Parameters) -> Summary:
         raise WorkFailed(f"{len(left)} cut neurons are not zero in the saved model: {left[:3]}. Run it again.")
     if edits and (back := rows_undone(given.model_folder, edits)):
         raise WorkFailed(f"The rows of {len(back)} tokens are not reset in the saved model: {back[:3]}. Run it again.")
-    return {"cut": mask.cut, "of": len(ranking), "layers": mask.neurons()["layer"].nunique(), **said}
+    own = {"own_layers": len(cut.layer_ratios)} if cut.layer_ratios else {}
+    return {"cut": mask.cut, "of": mask.total, "layers": mask.neurons()["layer"].nunique(), **own, **said}
 
 
 def _token_rows(given: MethodInput, settings: RowSettings, loaded: Any) -> tuple[TokenRows | None, Summary]:

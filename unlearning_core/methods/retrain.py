@@ -121,9 +121,12 @@ def make(given: MethodInput, parameters: RetrainingSection) -> Summary:
     from unlearning_core.training.job import start
 
     job = training_job(given, parameters)
+    quiz = None
     if distributed.is_main():
         _start_over_if_changed(job, given)
-    distributed.share(None)
+        quiz = given.quiz() if parameters.measure_while_learning else None
+    if (quiz := distributed.share(quiz)) is not None:
+        job = job.model_copy(update={"quiz_path": str(quiz), **given.quiz_put})
     if distributed.world_size() > 1:
         from unlearning_core.training.train import train
 

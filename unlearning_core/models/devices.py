@@ -132,7 +132,7 @@ def check_fits(name: str, need: int, device: str, form: str) -> None:
     if need > free:
         raise InputError(
             f"{name} needs {need / 1e9:.1f} GB {form} and {free / 1e9:.1f} GB of memory are free on {device}. "
-            "Choose a smaller model or dtype bfloat16, or close what else is running."
+            "Choose a smaller model or the number format bfloat16 (dtype), or close what else is running."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -124,6 +124,43 @@ class Agreement:
         if len(self) < 2:
             return math.nan
         return float(measure(self.neurons["rank_one"].to_numpy(), self.neurons["rank_other"].to_numpy()))
+
+
+@dataclass(frozen=True, eq=False)
+class AgreementMatrix:
+    """Several rankings of the same neurons, each against each.
+
+    Attributes:
+        names: what the rankings are called, in the order of rows and columns.
+        ranks: [rankings, neurons], 0 is the first; the neurons of each row in the same order.
+    """
+
+    names: tuple[str, ...]
+    ranks: np.ndarray
+
+    @classmethod
+    def of(cls, rankings: Mapping[str, pd.DataFrame]) -> AgreementMatrix:
+        """Lay rankings (as `Agreement.of` takes them) beside each other; raises InputError as that does."""
+        first, *others = rankings.values()
+        beside = [Agreement.of(first, other).neurons for other in (first, *others)]
+        return cls(tuple(rankings), np.stack([one["rank_other"].to_numpy() for one in beside]))
+
+    def correlations(self) -> np.ndarray:
+        """Spearman's rank correlation over all neurons, [rankings, rankings]; NaN for a lone neuron."""
+        if self.ranks.shape[1] < 2:
+            return np.full((len(self.names), len(self.names)), math.nan)
+        return np.atleast_2d(np.corrcoef(self.ranks))  # ranks are never tied: Pearson's of them is Spearman's
+
+    def overlaps(self, first: int) -> np.ndarray:
+        """The share of the `first` neurons of one that are among the `first` of the other, [rankings, rankings].
+
+        Raises:
+            InputError: there are not so many.
+        """
+        if not 1 <= first <= self.ranks.shape[1]:
+            raise InputError(f"first is {first}; it must be from 1 to {self.ranks.shape[1]:,}, the number ranked.")
+        top = (self.ranks < first).astype(np.int64)
+        return (top @ top.T) / first
 
 
 def _described(ranking: pd.DataFrame) -> str:

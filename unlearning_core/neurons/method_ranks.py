@@ -1,4 +1,4 @@
-"""Rank and score of neurons by every method that needs no more than the statistics which a ranking's pass kept."""
+"""Rankings by every method that needs no more than the statistics which a ranking's pass kept."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import RANKERS
 
 
-def ranks_by_method(
+def rankings_by_method(
     ranking: pd.DataFrame,
     kept: Activations,
     outgoing_norm: Float[np.ndarray, "layers width"],
@@ -25,12 +25,11 @@ def ranks_by_method(
         outgoing_norm: L2 norm of the weights that leave each neuron.
 
     Returns:
-        By name, the settings' own method first: `rank` (0 is the most concept-relevant; protected neurons stand last)
-        and `score` of the neuron (layer, index). Methods that need more than the statistics are left out.
+        By name, the settings' own method first. Methods that need more than the statistics are left out.
     """
     probing, given = config.neural_probing, RankingInput(kept, outgoing_norm, config.seed)
     found = {probing.ranker: ranking}
     for name, ranker in RANKERS.items():
         if not (name in found or ranker.needs_rows or ranker.needs_model or ranker.unavailable()):
             found[name] = rank(given, ranker, protect=probing.protect_massive)
-    return {name: table.set_index(["layer", "index"])[["rank", "score"]] for name, table in found.items()}
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,21 +81,39 @@ def _counted(trace: Trace, skip_first: bool) -> np.ndarray:
     return np.flatnonzero(counted)
 
 
-def _passage(tokenizer: Any, trace: Trace, at: int, skip_first: bool) -> Passage:
-    text, size = trace.item.text, len(trace.values)
-    offsets = tokenizer(text, return_offsets_mapping=True, truncation=True, max_length=size)["offset_mapping"]
-    counted = set(_counted(trace, skip_first).tolist())
-    first, last = max(0, at - AROUND), min(size, at + AROUND + 1)
-    start = 0 if first == 0 else offsets[first][0]
-    pieces, done = [], start
-    for position in range(first, last):
-        # The pieces of one character (an emoji in bytes) all span it: the first of them shows it.
+def whole(tokenizer: Any, trace: Trace, skip_first: bool = True) -> tuple[Piece, ...]:
+    """Every token of a sentence, in order, each with a piece of its own.
+
+    Tokens that share a character (an emoji in bytes) follow the first of them with an empty text.
+    """
+    offsets, counted = _offsets(tokenizer, trace), set(_counted(trace, skip_first).tolist())
+    return tuple(_pieces(trace, offsets, range(len(trace.values)), counted))
+
+
+def _offsets(tokenizer: Any, trace: Trace) -> list[tuple[int, int]]:
+    size = len(trace.values)
+    return tokenizer(trace.item.text, return_offsets_mapping=True, truncation=True, max_length=size)["offset_mapping"]
+
+
+def _pieces(
+    trace: Trace, offsets: Sequence[tuple[int, int]], positions: range, counted: Collection[int]
+) -> Iterator[Piece]:
+    """The tokens' parts of the text; one whose characters an earlier one has shown has none left."""
+    done = 0 if positions.start == 0 else offsets[positions.start][0]
+    for position in positions:
         end = max(done, offsets[position][1])
-        if end > done:
-            value = float(trace.values[position]) if position in counted else None
-            pieces.append(Piece(text[done:end], value, bool(trace.encoded.concept[position])))
-            done = end
+        value = float(trace.values[position]) if position in counted else None
+        yield Piece(trace.item.text[done:end], value, bool(trace.encoded.concept[position]))
+        done = end
+
+
+def _passage(tokenizer: Any, trace: Trace, at: int, skip_first: bool) -> Passage:
+    offsets, counted = _offsets(tokenizer, trace), set(_counted(trace, skip_first).tolist())
+    around = range(max(0, at - AROUND), min(len(trace.values), at + AROUND + 1))
+    start = 0 if around.start == 0 else offsets[around.start][0]
+    # The pieces of one character (an emoji in bytes) all span it: the first of them shows it.
+    pieces = tuple(piece for piece in _pieces(trace, offsets, around, counted) if piece.text)
+    goes_on = start + sum(len(piece.text) for piece in pieces) < len(trace.item.text)
     begin, end = offsets[at]
-    return Passage(
-        tuple(pieces), float(trace.values[at]), text[begin:end].strip(), opens=start > 0, goes_on=done < len(text)
-    )
+    text = trace.item.text[begin:end].strip()
+    return Passage(pieces, float(trace.values[at]), text, opens=start > 0, goes_on=goes_on)

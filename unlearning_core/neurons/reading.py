@@ -1,4 +1,4 @@
-"""When one neuron is active: a pass over sentences that reads it alone, and what can be seen in that."""
+"""When a neuron is active: a pass over sentences that reads it, alone or with others, and what can be seen in that."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ TOKEN_BUDGET = 2048
 """Padded tokens a batch."""
 
 MOST_VALUES = 2**26
-"""Activations of the neuron's layer that a batch has at most."""
+"""Activations of the layers that a batch has at most."""
+
+MOST_KEPT = 2**25
+"""Activations that are kept, so that the next neuron of the same layers needs no pass: 128 MiB."""
 
 
 def sample_size(parameters: int) -> int:
@@ -56,47 +59,101 @@ class Trace:
 
 
 class _Seen(Exception):
-    """The neuron's layer was read: later layers need not run."""
+    """The last of the layers was read: later ones need not run."""
 
 
-def read_neuron(loaded: LoadedModel, items: Sequence[LabelledText], neuron: Neuron) -> list[Trace]:
-    """Run `items` through the model up to the neuron's layer and keep the activation of that neuron at every token.
+@dataclass(frozen=True, eq=False)
+class LayerTraces:
+    """Sentences as the neurons of some layers saw them.
+
+    Attributes:
+        items: the sentences that have a token.
+        encoded: their tokens.
+        values: by layer, float32 [tokens of all sentences, neurons]; the sentences follow one another as in `items`.
+        first: the neuron of the first column.
+    """
+
+    items: tuple[LabelledText, ...]
+    encoded: tuple[Encoded, ...]
+    values: dict[int, np.ndarray]
+    first: int = 0
+
+    def traces(self, neuron: Neuron) -> list[Trace]:
+        """What `neuron` saw, a trace a sentence."""
+        column, ends = self.values[neuron.layer][:, neuron.index - self.first], self.ends
+        return [
+            Trace(item, encoded, column[end - len(encoded) : end])
+            for item, encoded, end in zip(self.items, self.encoded, ends, strict=True)
+        ]
+
+    @property
+    def ends(self) -> list[int]:
+        """Where the tokens of each sentence end among those of all."""
+        return np.cumsum([len(one) for one in self.encoded], dtype=int).tolist()
+
+
+def read_layers(
+    loaded: LoadedModel, items: Sequence[LabelledText], site: str, layers: Sequence[int], only: int | None = None
+) -> LayerTraces:
+    """Run `items` through the model up to the last of `layers` and keep what their neurons hold at every token.
 
     A head's activation is the L2 norm of its block of the output projection's input, as in the ranking.
+
+    Args:
+        loaded: the model.
+        items: sentences, longer ones up to the model's context.
+        site: whose neurons.
+        layers: at least one.
+        only: keep this neuron of each layer and no other.
 
     Raises:
         InputError: there is no such neuron, or the tokenizer gives no offsets.
         WorkFailed: an activation is not finite.
     """
-    neuron.check(loaded.map.require(neuron.site))
+    for layer in layers:
+        Neuron(site, layer, only or 0).check(loaded.map.require(site))
     encoded = encode(loaded.tokenizer, items, context_length(loaded))
-    device = next(loaded.model.parameters()).device
-    wide = loaded.map.head_dim if neuron.site == "head" else 1
-    own = slice(neuron.index * wide, (neuron.index + 1) * wide)
-    seen: list[torch.Tensor] = []
+    wide = loaded.map.head_dim if site == "head" else 1
+    own = slice(None) if only is None else slice(only * wide, (only + 1) * wide)
+    seen: dict[int, torch.Tensor] = {}
 
     def take(layer: int, values: torch.Tensor) -> None:
         part = values[..., own].float()
-        seen.append(torch.linalg.vector_norm(part, dim=-1) if neuron.site == "head" else part[..., 0])
-        raise _Seen
+        seen[layer] = torch.linalg.vector_norm(part.unflatten(-1, (-1, wide)), dim=-1) if site == "head" else part
+        if layer == max(layers):
+            raise _Seen
 
-    traces: list[Trace] = []
-    # All neurons of the layer stand side by side for a moment, which of a mixture of experts are many.
-    budget = min(TOKEN_BUDGET, max(1, MOST_VALUES // loaded.map.require(neuron.site)[1]))
-    with listening(loaded.map, neuron.site, take, only=neuron.layer), torch.inference_mode():
+    parts: dict[int, list[np.ndarray]] = {layer: [np.zeros((0, 1), np.float32)] for layer in layers}
+    # All neurons of a layer stand side by side for a moment, which of a mixture of experts are many.
+    budget = min(TOKEN_BUDGET, max(1, MOST_VALUES // (len(layers) * loaded.map.require(site)[1])))
+    order: list[int] = []
+    with listening(loaded.map, site, take, only=layers), torch.inference_mode():
         for group in length_sorted([len(text) for text in encoded], budget):
-            texts = [torch.from_numpy(encoded[i].input_ids) for i in group]
-            ids = nn.utils.rnn.pad_sequence(texts, batch_first=True)
-            mask = nn.utils.rnn.pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
-            with contextlib.suppress(_Seen):
-                loaded.map.body(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
-            values = seen.pop().cpu().numpy()
-            if not np.isfinite(values).all():
-                raise WorkFailed(f"Activations of layer {neuron.layer} are not finite. Load the model in float32.")
-            traces += [
-                Trace(items[i], encoded[i], values[row, : len(encoded[i])].copy()) for row, i in enumerate(group)
-            ]
-    return traces
+            there = _run(loaded, [encoded[i] for i in group])
+            for layer in layers:
+                values = seen.pop(layer).cpu().numpy()[there]
+                if not np.isfinite(values).all():
+                    raise WorkFailed(f"Activations of layer {layer} are not finite. Load the model in float32.")
+                parts[layer].append(values)
+            order.extend(group)
+    whole = {layer: np.concatenate(found[1:] or found) for layer, found in parts.items()}
+    return LayerTraces(tuple(items[i] for i in order), tuple(encoded[i] for i in order), whole, only or 0)
+
+
+def _run(loaded: LoadedModel, texts: Sequence[Encoded]) -> np.ndarray:
+    """Run the model until somebody has seen enough; which positions are tokens, bool [texts, positions]."""
+    ids = [torch.from_numpy(text.input_ids) for text in texts]
+    padded = nn.utils.rnn.pad_sequence(ids, batch_first=True)
+    mask = nn.utils.rnn.pad_sequence([torch.ones_like(one) for one in ids], batch_first=True)
+    device = next(loaded.model.parameters()).device
+    with contextlib.suppress(_Seen):
+        loaded.map.body(input_ids=padded.to(device), attention_mask=mask.to(device), use_cache=False)
+    return mask.numpy().astype(bool)
+
+
+def read_neuron(loaded: LoadedModel, items: Sequence[LabelledText], neuron: Neuron) -> list[Trace]:
+    """What one neuron holds at every token of `items`; raises as `read_layers` does."""
+    return read_layers(loaded, items, neuron.site, [neuron.layer], neuron.index).traces(neuron)
 
 
 def rows_of(
@@ -152,17 +209,30 @@ class Activity:
     sentences: int
 
 
-def read_activity(loaded: LoadedModel, labelled: LabelledSet, neuron: Neuron, config: ExperimentConfig) -> Activity:
-    """Read `neuron` in a sample of the labelled sentences, where the settings let a ranking read it.
+def sample(loaded: LoadedModel, labelled: LabelledSet, seed: int) -> Sequence[LabelledText]:
+    """The sentences that show when a neuron of this model is active."""
+    few = sample_size(loaded.info.parameters)
+    return labelled.take(few, few, seed).items
 
-    Raises:
-        InputError: there is no such neuron.
-        WorkFailed: an activation is not finite.
+
+def read_together(loaded: LoadedModel, items: Sequence[LabelledText], neuron: Neuron) -> range:
+    """The layers whose neurons are best read at once with `neuron`: the next one is then there already.
+
+    As many as `MOST_KEPT` values allow; an empty range where one layer has too many.
     """
-    probing, few = config.neural_probing, sample_size(loaded.info.parameters)
-    items = labelled.take(few, few, config.seed).items
-    traces = read_neuron(loaded, items, neuron)
+    layers, width = loaded.map.require(neuron.site)
+    tokens = sum(len(ids) for ids in loaded.tokenizer([item.text for item in items]).input_ids)
+    size = min(layers, MOST_KEPT // max(1, tokens * width))
+    if not size:
+        return range(0)
+    begin = neuron.layer // size * size
+    return range(begin, min(layers, begin + size))
+
+
+def activity(loaded: LoadedModel, traces: Sequence[Trace], config: ExperimentConfig) -> Activity:
+    """What `traces` of one neuron say, read where the settings let a ranking read it."""
+    probing = config.neural_probing
     skip = probing.skip_first_position
     values, classes = rows_of(traces, probing.alignment, probing.aggregation, skip)
     most, least = passages(loaded.tokenizer, traces, skip_first=skip)
-    return Activity(histogram(values, classes), most, least, len(items))
+    return Activity(histogram(values, classes), most, least, len(traces))

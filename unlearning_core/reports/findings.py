@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from unlearning_core.evaluation.ratio import Z95
+from unlearning_core.evaluation.ratio import Z95, format_factor
 from unlearning_core.evaluation.registry import Values, interval
 from unlearning_core.evaluation.verdict import SUBJECTS, Subject
 
@@ -39,7 +39,7 @@ def losses_sentence(metrics: Values) -> str:
     }
     end = f", but {' and '.join(so for so in but if but[so])}" if any(but.values()) else ""
     return (
-        f"The {state} model finds the concept's words {_times(forget)} times less likely, {costs} to "
+        f"The {state} model finds the concept's words {format_factor(forget)} times less likely, {costs} to "
         f"other text{end}. Whether it has forgotten them, only an evaluation says."
     )
 
@@ -88,8 +88,8 @@ def _gone(values: Mapping[str, float | None]) -> str:
     forget, margin = _pair(values, "forget_delta")
     if abs(forget) <= margin:
         return "Its words are as likely as before, within the error."
-    factor, direction = _times(abs(forget)), "less" if forget > 0 else "more"
-    low, high = (_times(abs(forget) + sign * margin) for sign in (-1, 1))
+    factor, direction = format_factor(abs(forget)), "less" if forget > 0 else "more"
+    low, high = (format_factor(abs(forget) + sign * margin) for sign in (-1, 1))
     return f"Its words are {factor} x {direction} likely (95 % interval {low} to {high})."
 
 
@@ -158,14 +158,6 @@ def _came_back(
 def _process(state: str) -> str:
     """What made a state that is named by a participle: "retraining" of "retrained"."""
     return f"{state.removesuffix('ed')}ing" if state.endswith("ed") else f"making the {state} model"
-
-
-def _times(nats: float) -> str:
-    """How many times as likely, in digits that people read: without an exponent up to a million million."""
-    factor = math.exp(nats)
-    if factor < 1000:
-        return f"{factor:.3g}"
-    return f"{float(f'{factor:.2g}'):,.0f}" if factor < 1e6 else f"{factor / 1e6:.3g} million"
 
 
 def _percent(nats: float) -> str:

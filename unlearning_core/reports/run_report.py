@@ -156,6 +156,16 @@ def short(value: Any) -> str:
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
 
 
+def by_hand(summary: Mapping[str, Any]) -> str:
+    """What of a cut a person chose, from its summary: "3 of them picked by hand"; empty where nothing was."""
+    said = []
+    if picked := summary.get("by_hand"):
+        said.append(f"{picked:,} of them picked by hand")
+    if own := summary.get("own_layers"):
+        said.append("1 layer has a share of its own" if own == 1 else f"{own} layers have shares of their own")
+    return ", ".join(said)
+
+
 def _about(run: Run, model: str) -> dict[str, str]:
     status = run.status()
     name = given_name(run)
@@ -166,7 +176,7 @@ def _about(run: Run, model: str) -> dict[str, str]:
         about["Neighbours that must stay"] = ", ".join(words)
     cut = status["stages"].get("prune", {}).get("summary") or {}
     if "cut" in cut:
-        about["Neurons cut"] = f"{cut['cut']:,} of {cut['of']:,}"
+        about["Neurons cut"] = ", ".join(filter(None, (f"{cut['cut']:,} of {cut['of']:,}", by_hand(cut))))
     if "tokens" in cut:
         about["Token rows reset"] = f"{cut['token_rows']:,}: {100 * cut['covered']:.3g} % of the concept's tokens"
     if status.get("updated"):

@@ -10,7 +10,7 @@ from unlearning_core.errors import InputError
 from unlearning_core.evaluation.prompts import check_prompts, prompt_ids
 from unlearning_core.files import PROGRAM
 from unlearning_core.methods.registry import methods_of
-from unlearning_core.runs.cuts import cut_settings
+from unlearning_core.runs.cut_size import cut_size
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -81,7 +81,7 @@ def check_settings(context: "RunContext", pending: Collection[str]) -> dict[str,
             raise InputError(NO_TEXT)
     if "push" in kinds:
         check_push(config)
-    if kinds & {"measure", "distance"}:
+    if kinds & {"measure", "distance"} and config.test_prompts:  # without any they follow the concept
         check_prompts(config.test_prompts)
     if "questions" in kinds:
         check_questions(config, context.source)
@@ -265,43 +265,6 @@ def _check_figures(config: ExperimentConfig, info: "ModelInfo") -> None:
             f"base_model.neurons_per_layer is {section.neurons_per_layer}, but {section.base_model_path} has "
             f"{hidden} (its hidden size; the site {site!r} has {width}). Write {hidden} or leave the key out."
         )
-
-
-def cut_size(config: ExperimentConfig, info: "ModelInfo") -> int:
-    """How many neurons the settings cut of this model; 0 where none are, or a search finds the ratio.
-
-    Raises:
-        InputError: the model has no such site, layer or neuron, all of them are protected, or the ratio rounds to none.
-    """
-    import numpy as np
-    import pandas as pd
-
-    probing = config.neural_probing
-    if not any(method.name == "prune" for method, _ in methods_of(config)):
-        return 0
-    if (shape := info.shapes.get(probing.site)) is None:
-        # A GGUF file's header does not tell the width of every site.
-        if info.missing.get(probing.site) is None:
-            return 0
-        raise InputError(
-            f"neural_probing.site is {probing.site!r}, but {info.source} has no neurons there: "
-            f"{info.missing[probing.site]}. Choose one of {', '.join(info.shapes)}."
-        )
-    layers, width = shape
-    layer, index = np.divmod(np.arange(layers * width), width)
-    neurons = pd.DataFrame({"site": probing.site, "layer": layer, "index": index, "rank": layer * width + index})
-    cut = cut_settings(config)
-    size = cut.mask(neurons, {probing.site: shape}).cut
-    if config.search.forget is not None:
-        return 0
-    if size == 0 and probing.prune_ratio > 0:
-        of = f"the {width:,} of each layer" if probing.per_layer else f"{len(cut.candidates(neurons)):,}"
-        raise InputError(
-            f"neural_probing.prune_ratio is {probing.prune_ratio:g}, which cuts 0 neurons of {of}. Raise it (one of "
-            f"{width if probing.per_layer else len(neurons):,} is "
-            f"{1 / (width if probing.per_layer else len(neurons)):.2g}), or write 0 to cut none on purpose."
-        )
-    return size
 
 
 def check_never_knew(config: ExperimentConfig) -> None:

@@ -10,6 +10,7 @@ from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.neighbours import given_words, neighbour_words
 from unlearning_core.concepts.words import Concept, read_words
 from unlearning_core.config.schema import ExperimentConfig
+from unlearning_core.evaluation.prompts import about_concept
 from unlearning_core.methods.registry import NEVER_KNEW
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs.run import Run
@@ -185,6 +186,15 @@ class RunContext:
     def forget_models(self) -> None:
         """Free the memory of whatever model is loaded."""
         self._models.clear()
+
+    @property
+    def test_prompts(self) -> list[str]:
+        """The config's test prompts; where it has none, prompts about the concept from the held-out sentences.
+
+        Raises:
+            InputError: it has none, and the sentences are not labelled yet or none of them holds the concept.
+        """
+        return list(self.config.test_prompts) or about_concept(self.sentences("held_out").items)
 
     def sentences(self, part: str) -> LabelledSet:
         """The labelled sentences of `train` or `held_out`; raises InputError while there are none."""

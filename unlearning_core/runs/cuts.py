@@ -1,11 +1,11 @@
 """The cut of a run: what its settings ask for or a search found, and the recipe that repeats it."""
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.edits.cut_settings import CutSettings
-from unlearning_core.methods.prune import row_settings
+from unlearning_core.methods.prune import settings_of_cut
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.stages.rank import rank_inputs
 from unlearning_core.runs.store import digest
@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 
 def cut_settings(config: ExperimentConfig) -> CutSettings:
     """The cut that the config asks for."""
-    probing = config.neural_probing
-    return CutSettings(
-        probing.prune_ratio,
-        probing.per_layer,
-        tuple(probing.protected_layers),
-        tuple(probing.excluded_neurons),
-        row_settings(probing.token_rows),
-    )
+    return settings_of_cut(config.neural_probing)
 
 
 def found_ratio(context: RunContext) -> float | None:
@@ -57,12 +50,23 @@ def new_recipe(context: RunContext, settings: CutSettings, mask: "Mask", rows: "
         | {"protected_layers": list(settings.protected_layers)}
         | {"excluded_neurons": [list(neuron) for neuron in settings.excluded_neurons]}
         | ({"token_rows": asdict(settings.token_rows)} if settings.token_rows.strength else {})
+        | by_hand(settings)
         | numbering(context.run.ranking())
         | {"words": list(context.concept.words), "digest": digest(rank_inputs(context))},
         ratio=settings.ratio,
         per_layer=settings.per_layer,
         rows=rows,
     )
+
+
+def by_hand(settings: CutSettings) -> dict[str, Any]:
+    """Neurons picked by hand and layers' own shares, JSON-able; no key where there are none.
+
+    So a recipe says it, and so results are told apart: those from before there were such settings stay valid.
+    """
+    picked = [list(neuron) for neuron in settings.picked_neurons]
+    own = {str(layer): share for layer, share in settings.layer_ratios}
+    return ({"picked_neurons": picked} if picked else {}) | ({"layer_ratios": own} if own else {})
 
 
 def numbering(ranking: "pd.DataFrame") -> dict[str, dict[str, int]]:

@@ -264,6 +264,8 @@ class Ranked(Form):
 
     protected_layers: list[Whole] = []
     excluded_neurons: list[tuple[str, Whole, Whole]] = []
+    picked_neurons: list[tuple[str, Whole, Whole]] = []
+    layer_ratios: dict[Annotated[str, Field(pattern=r"^\d{1,6}$")], Annotated[float, Field(ge=0, le=1)]] = {}
     words: list[str] = []
     token_rows: RowsAsked | None = None
 

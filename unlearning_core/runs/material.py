@@ -55,7 +55,7 @@ def material_of(context: RunContext) -> Material:
         other_text=tuple(_without_concept(context, _texts(context, proof.other_texts or _shipped(context)))),
         questions=tuple(_questions(context, statements)),
         truth=tuple(_truth(context)) if twin.questions else (),
-        prompts=tuple(dict.fromkeys([*context.config.test_prompts, *_texts(context, proof.prompts)])),
+        prompts=tuple(dict.fromkeys([*context.test_prompts, *_texts(context, proof.prompts)])),
         attack=tuple(item for item in attack if item.spans and same_text_key(item.text) not in measured),
         attack_other=tuple(_attack_other(context, measured)),
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from unlearning_core.concepts.labelling import LabelledSet
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.prompts import TAKEN
 from unlearning_core.methods.registry import methods_of
 from unlearning_core.methods.retrain import passes
 from unlearning_core.models.devices import available, choose_device
@@ -244,7 +245,7 @@ def _seconds(
         ranker = get_ranker(probing.ranker)
         return ranker.passes(ranker.check(probing.ranker_parameters), train) * train * read, "rough estimate"
     if kind == "measure":
-        batches = math.ceil(len(config.test_prompts) * config.generation.samples / 32)
+        batches = math.ceil((len(config.test_prompts) or TAKEN) * config.generation.samples / 32)
         return held_out * read + batches * config.generation.max_new_tokens * pace.step, "rough estimate"
     if kind == "questions":
         proof = config.proof

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 from unlearning_core.concepts.labelling import label_text
 from unlearning_core.concepts.sentences import as_sentences
 from unlearning_core.concepts.texts import read_texts
-from unlearning_core.errors import InputError
-from unlearning_core.evaluation.prompts import prompts_about
+from unlearning_core.evaluation.prompts import about_concept, prompts_about
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
@@ -35,13 +34,7 @@ def prompts_of_sentences(run: Run) -> list[str]:
     Raises:
         InputError: the sentences are not labelled yet, or none holds the concept.
     """
-    found = prompts_about(run.sentences("held_out").items)
-    if not found:
-        raise InputError(
-            "None of the held-out sentences holds a concept word, so no prompt can be taken from them. Give more "
-            "sentences on the Concept page, or type prompts."
-        )
-    return found
+    return about_concept(run.sentences("held_out").items)
 
 
 def written_prompts(run: Run, base: "LoadedModel", progress: ProgressCallback = silent) -> list[str]:
@@ -65,8 +58,12 @@ def written_prompts(run: Run, base: "LoadedModel", progress: ProgressCallback = 
 
 
 def tried_prompts(run: Run) -> list[str]:
-    """What is continued on Prune: what was typed there last, else the run's test prompts."""
-    return run.note(NOTE) or list(run.config.test_prompts)
+    """What is continued on Prune: what was typed there last, else the run's test prompts.
+
+    Raises:
+        InputError: as `RunContext.test_prompts`.
+    """
+    return run.note(NOTE) or RunContext(run).test_prompts
 
 
 def follow_concept(run: Run) -> None:
@@ -85,4 +82,4 @@ def follow_concept(run: Run) -> None:
 def try_prompts(run: Run, prompts: Sequence[str]) -> None:
     """Remember what was typed; results that were measured with the run's test prompts stay what they are."""
     given = [line for line in prompts if line.strip()]
-    run.write_note(NOTE, given if given and given != run.config.test_prompts else None)
+    run.write_note(NOTE, given if given and given != RunContext(run).test_prompts else None)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.evaluation.question_sets import About, Question, read_question_set
+from unlearning_core.evaluation.question_sets import About, Question, read_question_set, write_question_set
 from unlearning_core.evaluation.quiz import ASKED, Mark, ask, choose_questions
 from unlearning_core.methods.registry import method_of_state
 from unlearning_core.progress import ProgressCallback, silent
@@ -97,6 +97,24 @@ def ask_state(
     found = quiz_of(run)
     assert found is not None
     return found
+
+
+def write_quiz(context: RunContext) -> Path | None:
+    """The file of the quiz's questions, for a process that asks them; chosen on the base where they were not yet.
+
+    None where the settings name no questions, or the base answers none of them. Raises as `ask_state`.
+    """
+    if not has_questions(context.run):
+        return None
+    known = quiz_of(context.run)
+    if known is None:
+        base = context.model("base")
+        known = ask_state(context.run, "base", base, base, progress=context.progress)
+    if not known.questions:
+        return None
+    path = context.run.work_folder(NOTE) / "questions.jsonl"
+    write_question_set(path, known.questions)
+    return path.resolve()
 
 
 def answered_of_all(run: Run, state: str) -> tuple[int, int] | None:

@@ -52,10 +52,14 @@ def settings_of(recipe: Recipe) -> CutSettings:
     except ValueError as error:
         raise InputError(f"The recipe's ranking is damaged: {error}. Save the recipe again.") from error
     layers, neurons = (recipe.ranking.get(key, ()) for key in ("protected_layers", "excluded_neurons"))
-    excluded = tuple((str(site), int(layer), int(index)) for site, layer, index in neurons)
+    excluded, picked = (
+        tuple((str(site), int(layer), int(index)) for site, layer, index in some)
+        for some in (neurons, recipe.ranking.get("picked_neurons", ()))
+    )
+    own = tuple(sorted((int(layer), float(share)) for layer, share in recipe.ranking.get("layer_ratios", {}).items()))
     asked = recipe.ranking.get("token_rows")
     rows = RowSettings(**asked | {"kept": tuple(asked["kept"])}) if asked else RowSettings()
-    return CutSettings(recipe.ratio, recipe.per_layer, tuple(layers), excluded, rows)
+    return CutSettings(recipe.ratio, recipe.per_layer, tuple(layers), excluded, rows, picked, own)
 
 
 def load_named(folder: Path, ranking: pd.DataFrame, shapes: Shapes) -> CutSettings:

@@ -84,8 +84,13 @@ class Run:
         return (self.folder / CONFIG).read_bytes()
 
     def save_config(self, config: ExperimentConfig) -> None:
-        """Replace the settings; stages whose inputs this changes run again the next time."""
-        write_json(self.folder / CONFIG, config.model_dump())
+        """Replace the settings; stages whose inputs this changes run again the next time.
+
+        Raises:
+            InputError: the run was deleted meanwhile.
+        """
+        with self.manifest.there():
+            write_json(self.folder / CONFIG, config.model_dump(), make_folder=False)
         self.manifest.update(config_digest=config_digest(config))
 
     def status(self) -> dict[str, Any]:
@@ -353,12 +358,16 @@ class Run:
             return None
 
     def write_note(self, name: str, value: Any) -> None:
-        """Remember it; None forgets it."""
+        """Remember it; None forgets it.
+
+        Raises:
+            InputError: the run was deleted meanwhile.
+        """
         if value is None:
             self._note(name).unlink(missing_ok=True)
         else:
             with self.manifest.there():
-                write_json(self._note(name), value)
+                write_json(self._note(name), value, make_folder=False)
 
     def _note(self, name: str) -> Path:
         assert _NOTE.fullmatch(name), name
@@ -419,6 +428,9 @@ def config_digest(config: ExperimentConfig) -> str:
     values = config.model_dump(exclude={"output_dir", "proof"})
     if values["methods"] is None:  # as before there were any to choose
         del values["methods"]
+    for name in ("picked_neurons", "layer_ratios"):  # likewise
+        if not values["neural_probing"][name]:
+            del values["neural_probing"][name]
     return digest(values)
 
 

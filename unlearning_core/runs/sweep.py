@@ -22,6 +22,7 @@ from unlearning_core.jobs.worker import JobContext
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.reading import read_table
 from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.cuts import by_hand
 from unlearning_core.runs.forms import RANKING
 from unlearning_core.runs.points import POINTS, SEARCH, PointRecord, kept_with, read_points
 from unlearning_core.runs.points import SWEEP as KIND
@@ -63,7 +64,11 @@ class RunSweep:
     def of(cls, run: Run, cut: CutSettings, ranking: Path | None = None, sentences: int = SENTENCES) -> "RunSweep":
         """The sweep that a cut with these settings lies on, whatever its ratio."""
         settings = SweepSettings(
-            per_layer=cut.per_layer, protected_layers=cut.protected_layers, excluded_neurons=cut.excluded_neurons
+            per_layer=cut.per_layer,
+            protected_layers=cut.protected_layers,
+            excluded_neurons=cut.excluded_neurons,
+            picked_neurons=cut.picked_neurons,
+            layer_ratios=cut.layer_ratios,
         )
         return cls(run, settings, sentences, ranking, cut.token_rows)
 
@@ -100,6 +105,7 @@ class RunSweep:
                 "sentences": self.sentences,
                 "orders": self.orders,
                 **({"token_rows": rows} if rows else {}),
+                **by_hand(settings.cut),
             }
         )  # fmt: skip
 

@@ -57,6 +57,7 @@ class TrainingMonitor(TrainerCallback):
         self._tell(state.global_step)
         if state.is_world_process_zero:
             self._learning.measure(state.global_step, first=True)
+            self._learning.ask(state.global_step, first=True)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Set the order of this pass; the loader's own way there differs between one process and several."""
@@ -90,8 +91,11 @@ class TrainingMonitor(TrainerCallback):
         control.should_training_stop = control.should_training_stop or self.stopped
         control.should_save = (save or self.stopped) and not last
         control.should_evaluate = (step % self._eval_every == 0 or last) and not self.stopped
-        if state.is_world_process_zero and not self.stopped and self._learning.due(step, self.seconds):
-            self._learning.measure(step)
+        if state.is_world_process_zero and not self.stopped:
+            if self._learning.due(step, self.seconds):
+                self._learning.measure(step)
+            if control.should_evaluate and self._learning.may_ask(step, self.seconds):
+                self._learning.ask(step)
         self._mark = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ from unlearning_core.jobs.process import Handle, launch
 
 PathText = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value)]
 _WHOLE = 2**31
-_PATHS = ("model_folder", "output_folder", "recipe_folder", "probe_set_path")
+_PATHS = ("model_folder", "output_folder", "recipe_folder", "probe_set_path", "quiz_path")
 
 ONE_IN = 6
 """Of the texts that are not about the concept, one in so many uses its words in another sense, where there are such."""
@@ -99,7 +99,11 @@ class TrainingJob(BaseModel):
             as the model learns; None leaves that out.
         prompts, sample_tokens: continued at the same moments, to see the model learn, by so many tokens.
         measure_every: optimizer steps between these measurements; None: as often as `measure_share` allows.
-        measure_share: of the time of the training steps, at most this much goes into the measurements in between.
+        measure_share: of the time of the training steps, at most this much goes into the measurements in between, and
+            as much into the quiz.
+        quiz_path: questions (evaluation.question_sets) that are asked before the first step, at the evaluations and
+            after the last step; None: none.
+        quiz_chat, quiz_tokens: how they are put (evaluation.chat.Asking), and how long an answer may be.
         distillation: learn from a teacher; None: from the text itself.
         report_to: trackers that transformers knows and that are sent the numbers too, by their own settings
             (WANDB_PROJECT and the like); TensorBoard's files lie in `output_folder`/tensorboard unless
@@ -132,6 +136,9 @@ class TrainingJob(BaseModel):
     sample_tokens: int = _number(24, 1, 4096, "1 to 4096 tokens")
     measure_every: int | None = _number(None, 1, _WHOLE, "1 or more optimizer steps")
     measure_share: float = _number(0.05, 0.0, 1.0, "0 to 1")
+    quiz_path: PathText | None = None
+    quiz_chat: Literal["auto", "always", "never"] = _one_of("auto", "always", "never")
+    quiz_tokens: int = _number(24, 1, 4096, "1 to 4096 tokens")
     limit: int | None = _number(None, 1, _WHOLE, "1 or more texts")
     distillation: Distillation | None = None
     report_to: tuple[str, ...] = Field((), strict=False)

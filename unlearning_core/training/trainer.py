@@ -208,8 +208,8 @@ class EditKeepingTrainer(Trainer):
 
 _NO_MATTER = {
     "output_folder", "model_folder", "train_path", "validation_path", "recipe_folder", "probe_set_path", "prompts",
-    "sample_tokens", "measure_every", "measure_share", "eval_every", "eval_texts", "checkpoint_every", "distillation",
-    "report_to",
+    "sample_tokens", "measure_every", "measure_share", "quiz_path", "quiz_chat", "quiz_tokens", "eval_every",
+    "eval_texts", "checkpoint_every", "distillation", "report_to",
 }  # fmt: skip
 """Fields that do not decide the weights of a step, or do so through what they point to or what was made of them."""
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.components.marked_text import escaped, unbroken
 from pages.components.navigation import PROOF, is_done
-from pages.components.proof.verdict_view import MARKS, deciding, in_colour, passed
+from pages.components.proof.verdict_view import MARKS, deciding, failing, in_colour, passed
 from pages.components.states import columns, heading
 from unlearning_core.evaluation.registry import Values
 from unlearning_core.reports.findings import asked_subjects, findings, losses_sentence
@@ -41,10 +41,7 @@ def _line(title: str, finding: str, checks: Sequence[Mapping[str, Any]] | None) 
     if checks is None:
         st.markdown(f"**{title}** {escaped(unbroken(finding or NOT_TRIED))}")
         return
-    first = deciding(checks)
-    failed = [check for check in checks if check.get("judges", True) and check["passed"] is False]
-    said = first[0]["sentence"] if first and (failed or not finding) else ""
-    more = f" {len(failed) - 1} more fail." if len(failed) > 1 else ""
+    said = deciding(checks) if failing(checks) or not finding else ""
     st.markdown(f"{MARKS[passed(checks)]} **{title}** {escaped(unbroken(finding))}")
     if said:
-        st.caption(escaped(unbroken(said + more)))
+        st.caption(escaped(unbroken(said)))

@@ -13,6 +13,9 @@ from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.measure import metrics_of
 
+PANEL = 176
+"""Width of a chart: four beside each other on a wide page, two on a phone."""
+
 
 def metrics_so_far(run: Run, states: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """What `metrics.json` will hold, from the measurements that are there."""
@@ -21,7 +24,14 @@ def metrics_so_far(run: Run, states: Sequence[str]) -> dict[str, dict[str, float
 
 def show_metrics(metrics: Values) -> None:
     """Bars of the headline metrics, and folded the table of all but the comparison with never-knew below."""
-    st.plotly_chart(metric_bars(metrics), key="metric bars", alt="Measured values for each state of the model")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        for title, figure in metric_bars(metrics).items():
+            with st.container(width=PANEL):
+                st.caption(title)
+                st.plotly_chart(
+                    figure, key=f"bars {title}", alt=f"{title} for each state of the model",
+                    config={"displayModeBar": False},
+                )  # fmt: skip
     st.caption(
         f"Bars have 95 % intervals. {INTERVAL_NOTE} Loss: how badly the next word is predicted, on text that the "
         "ranking never saw. Forgetting shows as a concept loss that goes up while the loss on other text stays."

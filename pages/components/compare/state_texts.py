@@ -40,7 +40,7 @@ def _written_by_never_knew(_run: Run, settings: str) -> list[dict[str, Any]]:
     chosen = _run.config.generation
     with state_model(_run, NEVER_KNEW) as (loaded, _):
         texts = generate(
-            loaded, _run.config.test_prompts, samples=chosen.samples, temperature=chosen.temperature,
+            loaded, RunContext(_run).test_prompts, samples=chosen.samples, temperature=chosen.temperature,
             top_p=chosen.top_p, max_new_tokens=chosen.max_new_tokens, seed=chosen.seed,
         )  # fmt: skip
     return [asdict(text) for text in texts]
@@ -52,7 +52,7 @@ def written_by_never_knew(run: Run) -> list[dict[str, Any]]:
 
     config = run.config
     model = fingerprint(str(config.never_knew.model), config.never_knew.revision)
-    settings = [model, config.base_model.dtype, config.test_prompts, config.generation.model_dump()]
+    settings = [model, config.base_model.dtype, RunContext(run).test_prompts, config.generation.model_dump()]
     return _written_by_never_knew(run, json.dumps(settings))
 
 

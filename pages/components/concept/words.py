@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.progress import show_errors
 from pages.components.run_summary import concept_words
@@ -57,7 +58,7 @@ def _choose_matching(run: Run) -> dict[str, Any]:
     try:
         code = language_code(run.config.neural_probing.language)
     except InputError as error:
-        st.warning(escaped(str(error)))
+        st.warning(told(str(error)))
         code = "en"
     language = st.selectbox(
         "Language", list(names | {code: code}), list(names | {code: code}).index(code), key=f"language {run.id}",
@@ -96,7 +97,7 @@ def choose_neighbours(run: Run) -> dict[str, Any] | None:
         known = given_words(probing.neighbours)
     except InputError as error:
         gone = True
-        st.warning(f"{escaped(str(error))} Without it, the words below are the neighbours.")
+        st.warning(f"{told(str(error))} Without it, the words below are the neighbours.")
     box, section = st.container(), st.expander("Text about neighbours, and their weight")
     text = box.text_area(
         "Neighbours: words that must stay", as_list(known), height=100, key=f"neighbours {run.id}",

@@ -5,9 +5,9 @@ Whether a run is guided is kept in the run, so that a refresh or a second window
 
 import streamlit as st
 
-from pages.components.current_run import close_run
 from pages.components.demo.quiz_card import ask_now, asked_quiz, show_quiz, subject_titles
 from pages.components.demo.texts import STEPS, Step
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.navigation import (
     COMPARE,
@@ -21,6 +21,7 @@ from pages.components.navigation import (
     finished_stages,
     is_done,
     last_stage,
+    use_own_model,
 )
 from pages.components.progress import run_and_redraw
 from pages.components.prune.keep_cut import keep_shown, shown_instead
@@ -43,6 +44,12 @@ def set_guided(run: Run, guided: bool = True) -> None:
 def is_guided(run: Run | None) -> bool:
     """Whether the run was begun by the demo and its guide was not left."""
     return run is not None and run.note("guide") is not None
+
+
+def offers_to_keep(run: Run) -> bool:
+    """Whether the box on Prune has a button that keeps the cut: the page then needs none of its own."""
+    at_work = proof.is_running(run) or background.is_running(run)
+    return is_guided(run) and not at_work and not _step_done(run, PRUNE)
 
 
 def guide(run: Run | None, title: str) -> None:
@@ -114,7 +121,7 @@ def _offer_next(run: Run, page: Page) -> None:
     if st.button(label, key="guide on", type="primary", icon=":material/arrow_forward:"):
         if last:
             set_guided(run, False)
-            close_run()
+            use_own_model()
         st.switch_page(following.file)
 
 
@@ -122,11 +129,14 @@ def _offer_work(run: Run, page: Page, step: Step) -> None:
     """How long the step takes, and the button that begins it."""
     status = run.status()
     if status["state"] == "failed":
-        st.warning(escaped(status["message"]))
+        st.warning(told(status["message"]))
     other = shown_instead(run) if page is PRUNE and is_done(run, page) else None
     if other is not None:
         shown, kept = other
-        st.info(f"The slider shows {100 * shown.ratio:.3g} %; the cut that is kept is {100 * kept.ratio:.3g} %.")
+        if shown.ratio != kept.ratio:
+            st.info(f"The slider shows {100 * shown.ratio:.3g} %; the cut that is kept is {100 * kept.ratio:.3g} %.")
+        else:
+            st.info("The cut on screen is another than the one that is kept.")
     st.caption(_how_long(run, page))
     button = _named(run, step.button)
     if not st.button(button, key="guide do", type="primary", icon=page.icon):

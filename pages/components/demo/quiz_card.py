@@ -74,5 +74,10 @@ def show_quiz(run: Run, quiz: Quiz, state: str) -> None:
 
 def _line(quiz: Quiz, state: str, place: int) -> str:
     mark = quiz.marks[state][place]
-    asked = quiz.questions[place].prompt.removeprefix("Q: ").removesuffix(" A:")
-    return f"{_TICK if mark.right else _CROSS} {escaped(asked)} **{escaped(mark.answer) or NOTHING}**"
+    return answer_line(quiz.questions[place].prompt, mark.answer, right=mark.right)
+
+
+def answer_line(prompt: str, answer: str, *, right: bool) -> str:
+    """A question with its answer and a tick or a cross, in markdown."""
+    asked = prompt.removeprefix("Q: ").removesuffix(" A:")
+    return f"{_TICK if right else _CROSS} {escaped(asked)} **{escaped(answer) or NOTHING}**"

@@ -2,12 +2,14 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from pages.components.current_run import current_run, runs_root, show_run
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
-from pages.components.model.model_card import choose_well_known, starter_caption
+from pages.components.model.model_card import PARAMETERS, choose_well_known, starter_caption
 from pages.components.new_run import start_run
 from pages.components.progress import flash
 from pages.components.run_summary import described
@@ -31,6 +33,12 @@ EXTRA_TOKENS = {
 """Values of `base_model.extra_tokens`, as a person reads them."""
 
 
+_PLACES = (
+    "A model is a folder with its weights, a config.json and a tokenizer, or one .gguf file, as llama.cpp uses. The "
+    "Hub is Hugging Face's public collection, huggingface.co; a Hub id is a model's name there."
+)
+
+
 def choose_model(which: str = "", first: str = STARTER) -> BaseModelSection | None:
     """The widgets; None until something is named.
 
@@ -41,50 +49,62 @@ def choose_model(which: str = "", first: str = STARTER) -> BaseModelSection | No
     Raises:
         InputError: an uploaded zip is not a model.
     """
-    kind = st.radio("Where is the model?", KINDS, KINDS.index(first), horizontal=True, key=f"place of model {which}")
-    source, revision, allow_pickle, extra_tokens = "", "", False, "refuse"
+    kind = st.radio(
+        "Where is the model?", KINDS, KINDS.index(first), horizontal=True, key=f"place of model {which}", help=_PLACES
+    )
+    source = ""
     form = st.session_state.get(f"number format {which}", "auto")
     if kind == STARTER:
         source = _starter(form, which)
     elif kind == HUB:
         source = choose_well_known(form, which)
     elif kind == PATH:
-        left, right = st.columns([3, 1])
-        source = left.text_input(
+        source = st.text_input(
             "Folder, .gguf file or Hub id", placeholder="openai-community/gpt2", key=f"path of model {which}"
         ).strip()
-        revision = right.text_input(
-            "Revision", placeholder="main", help="Branch, tag or commit of a Hub model.", key=f"revision {which}"
-        )
     else:
         source = _uploaded(which)
-    with st.expander("Device, number format, file format, tokens"):
-        left, right = st.columns(2)
-        device = left.selectbox(
-            "Device", DEVICES, help="auto takes a graphics card when there is one.", key=f"device {which}"
-        )
-        dtype = right.selectbox(
-            "Number format", DTYPES, key=f"number format {which}",
-            help="auto: bfloat16 on a CUDA card, float32 otherwise.",
-        )  # fmt: skip
-        if kind != STARTER:
-            extra_tokens = st.selectbox(
-                "Tokens that the model has no row for", list(EXTRA_TOKENS), format_func=EXTRA_TOKENS.__getitem__,
-                key=f"extra tokens {which}",
-                help="Tokens such as [PAD] or <|im_start|> are often added to a tokenizer without resizing its model.",
-            )  # fmt: skip
-        if kind in (PATH, ZIP):
-            allow_pickle = st.checkbox(
-                "Also load pytorch_model.bin", key=f"pickle {which}",
-                help="Such a file can run any program while it loads. Only from someone you trust.",
-            )  # fmt: skip
+    settings = _advanced(kind, which)
     if not source:
         return None
-    return BaseModelSection(
-        base_model_path=source if kind in (STARTER, HUB) else find_path(source, Path.cwd()),
-        revision=revision.strip() or None, device=device, dtype=dtype, allow_pickle=allow_pickle,
-        extra_tokens=extra_tokens,
-    )  # fmt: skip
+    place = source if kind in (STARTER, HUB) else find_path(source, Path.cwd())
+    return BaseModelSection(base_model_path=place, **settings)
+
+
+def _advanced(kind: str, which: str) -> dict[str, Any]:
+    """How the model is loaded, folded: as keys of base_model."""
+    found: dict[str, Any] = {}
+    with st.expander("Advanced settings"):
+        left, right = st.columns(2)
+        found["device"] = left.selectbox(
+            "Device", DEVICES, key=f"device {which}",
+            help="What computes: cpu is the processor, cuda an NVIDIA graphics card, mps that of an Apple computer. "
+            "auto takes a graphics card where there is one.",
+        )  # fmt: skip
+        found["dtype"] = right.selectbox(
+            "Number format", DTYPES, key=f"number format {which}",
+            help="How each number of the model is kept: float32 takes 4 bytes, bfloat16 and float16 take 2 and round. "
+            "auto: bfloat16 on a CUDA card, float32 otherwise.",
+        )  # fmt: skip
+        if kind == PATH:
+            found["revision"] = left.text_input(
+                "Revision", placeholder="main", key=f"revision {which}",
+                help="Which version of a model of the Hub: a branch, a tag or a commit. Empty: the newest.",
+            ).strip() or None  # fmt: skip
+        if kind != STARTER:
+            found["extra_tokens"] = right.selectbox(
+                "Tokens that the model has no row for", list(EXTRA_TOKENS), format_func=EXTRA_TOKENS.__getitem__,
+                key=f"extra tokens {which}",
+                help="A token is a word or a piece of one, and the model keeps a row of numbers for each. Tokens such "
+                "as [PAD] or <|im_start|> are often added to a tokenizer and never given a row.",
+            )  # fmt: skip
+        if kind in (PATH, ZIP):
+            found["allow_pickle"] = st.checkbox(
+                "Also load pytorch_model.bin", key=f"pickle {which}",
+                help="An older format (pickle): such a file can run any program while it loads. Only from someone "
+                "you trust.",
+            )  # fmt: skip
+    return found
 
 
 def _starter(dtype: str, which: str) -> str:
@@ -92,10 +112,10 @@ def _starter(dtype: str, which: str) -> str:
     captions = [starter_caption(name, dtype) for name in starters]
     name = st.radio(
         "Model", list(starters), format_func=lambda name: starters[name].title, captions=captions,
-        key=f"starter {which}",
+        key=f"starter {which}", help=PARAMETERS,
     )  # fmt: skip
     if reason := starters[name].unavailable():
-        st.warning(escaped(reason))
+        st.warning(told(reason))
         return ""
     return name
 

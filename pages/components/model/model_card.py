@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.rows import metric_row
 from unlearning_core.models.devices import available, bytes_needed, fits
@@ -13,19 +14,42 @@ from unlearning_core.runs.naming import model_name
 SITES = {"mlp": "MLP neurons", "head": "Attention heads", "residual": "Residual dimensions"}
 
 
+PARAMETERS = "Parameters are the numbers that a model consists of: all that it has learnt is in them."
+
+_MEANINGS = {
+    "layers": "A text goes through them one after another; each has neurons of its own.",
+    "family": "How it is built. Models of one family differ in their size and in what they learnt.",
+    "context": "The most tokens that it can read at once. A token is a word or a piece of one.",
+    "vocabulary": "How many different tokens it knows.",
+}
+
+_SITES = (
+    "MLP neurons are the units inside a layer that each react to something of their own; attention heads bring in what "
+    "other words of the text say; residual dimensions are the numbers that are handed from layer to layer (one layer "
+    "more than there are, for what the first one is given)."
+)
+
+
 def facts(info: dict[str, Any]) -> None:
     """The card of a model, from `ModelInfo.to_dict`; older runs lack some of it."""
     source = info["source"]
     st.subheader(escaped(STARTERS[source].title if source in STARTERS else model_name(source)))
-    meanings = {"context": "The most tokens that it can read at once.", "vocabulary": "Different tokens that it knows."}
     metric_row(
-        ("Parameters", count(info["parameters"])),
-        ("Memory for the weights", in_bytes(info["bytes_in_memory"])),
-        ("Layers", str(info["layers"])),
-        ("Family", info["model_type"]),
-        *((name.title(), f"{info[name]:,}", meaning) for name, meaning in meanings.items() if info.get(name)),
+        ("Parameters", count(info["parameters"]), PARAMETERS),
+        ("Memory for the weights", in_bytes(info["bytes_in_memory"]), "What its parameters take while it is loaded."),
+        ("Layers", str(info["layers"]), _MEANINGS["layers"]),
+        ("Family", info["model_type"], _MEANINGS["family"]),
+        *((name.title(), f"{info[name]:,}", _MEANINGS[name]) for name in ("context", "vocabulary") if info.get(name)),
     )
-    shapes = info["shapes"]
+    for note in info.get("notes") or ():
+        st.info(told(note))
+    with st.expander("Neurons and details"):
+        _details(info)
+
+
+def _details(info: dict[str, Any]) -> None:
+    """The neurons of each site, and how the model was loaded."""
+    shapes, source = info["shapes"], info["source"]
     st.table(
         {
             "Neurons": [_neurons(site, info.get("experts")) for site in shapes],
@@ -35,12 +59,11 @@ def facts(info: dict[str, Any]) -> None:
         },
         border="horizontal",
     )
+    st.caption(_SITES)
     licence = info.get("licence") or (STARTERS[source].licence if source in STARTERS else "not named")
     rest = [f"number format {info['dtype']}", f"device {info['device']}", f"licence {licence}"]
     rest += [f"revision {info['revision'][:12]}"] if info.get("revision") else []
     st.caption(escaped(", ".join(rest)))
-    for note in info.get("notes") or ():
-        st.info(escaped(note))
 
 
 def _neurons(site: str, experts: dict[str, int] | None) -> str:
@@ -49,21 +72,6 @@ def _neurons(site: str, experts: dict[str, int] | None) -> str:
         return SITES.get(site, site)
     shared = f" and a shared one of {experts['shared']:,}" if experts["shared"] else ""
     return f"{SITES[site]} of {experts['count']:,} experts of {experts['width']:,}{shared}"
-
-
-def memory(info: dict[str, Any]) -> None:
-    """Whether the model fits into the memory that was free on its device, and what is to be fetched first."""
-    needed, free = info["bytes_in_memory"], info["bytes_available"]
-    if needed <= 0.8 * free:
-        st.caption(f"{in_bytes(free)} of memory are free on {info['device']}: it fits.")
-    elif needed <= free:
-        st.warning(f"{in_bytes(free)} of memory are free on {info['device']}: it fits, with little left to work with.")
-    else:
-        st.warning(
-            f"Only {in_bytes(free)} of memory are free on {info['device']}. Take a smaller model or number format."
-        )
-    if info.get("download_bytes"):
-        st.caption(f"{in_bytes(info['download_bytes'])} are fetched or unpacked first, once.")
 
 
 def starter_caption(name: str, dtype: str) -> str:

@@ -35,24 +35,13 @@ def prompt_box(run: Run) -> None:
     answers = base_is_loaded(run) and _answers(run)
     with st.form(f"prompt form {run.id}", border=False):
         prompt = st.text_area("Prompt", key=box, height="content", help="The model goes on from here.")
-        how = st.radio(
-            "How it writes", (GREEDY, SAMPLED), horizontal=True, key=f"how {run.id}",
-            help="The likeliest words are the same every time; drawn ones change with the seed.",
-        )  # fmt: skip
-        one, two, three = st.columns(3, vertical_alignment="bottom")
-        temperature = one.number_input(
-            "Temperature", 0.05, 5.0, run.config.generation.temperature or 0.8, 0.1, key=f"heat {run.id}",
-            help="For words drawn at random: higher is bolder.",
-        )  # fmt: skip
-        tokens = int(
-            two.number_input("Max tokens", 1, 1000, run.config.generation.max_new_tokens, key=f"long {run.id}")
-        )
-        seed = int(three.number_input("Seed", 0, None, run.config.generation.seed, key=f"dice {run.id}"))
-        asked = answers and st.toggle(
-            "As a chat message", True, key=f"chat {run.id}",
-            help="The model was trained to answer messages. Off: it goes on from the text as it stands.",
-        )  # fmt: skip
-        pressed = st.form_submit_button("Write", type="primary", icon=":material/chat:")
+        with st.expander("How it writes"):
+            how, temperature, tokens, seed = _manner(run)
+            asked = answers and st.toggle(
+                "As a chat message", True, key=f"chat {run.id}",
+                help="The model was trained to answer messages. Off: it goes on from the text as it stands.",
+            )  # fmt: skip
+        pressed = st.form_submit_button("Write", icon=":material/chat:")
     place = st.container()
     if pressed:
         with place:
@@ -60,6 +49,28 @@ def prompt_box(run: Run) -> None:
     for text in _written(run):
         with st.container(border=True):
             st.markdown(f"**{escaped(text['prompt'])}**  \n{escaped(text['text']) or NOTHING}")
+
+
+def _manner(run: Run) -> tuple[str, float, int, int]:
+    """Likeliest or drawn words, temperature, tokens at most, seed."""
+    how = st.radio(
+        "Which words it takes", (GREEDY, SAMPLED), horizontal=True, key=f"how {run.id}",
+        help="The likeliest words are the same every time; drawn ones change with the seed.",
+    )  # fmt: skip
+    one, two, three = st.columns(3, vertical_alignment="bottom")
+    heat = one.number_input(
+        "Temperature", 0.05, 5.0, run.config.generation.temperature or 0.8, 0.1, key=f"heat {run.id}",
+        help="For words drawn at random: higher is bolder.",
+    )  # fmt: skip
+    tokens = two.number_input(
+        "Max tokens", 1, 1000, run.config.generation.max_new_tokens, key=f"long {run.id}",
+        help="How much it writes at most. A token is a word or a piece of one.",
+    )  # fmt: skip
+    seed = three.number_input(
+        "Seed", 0, None, run.config.generation.seed, key=f"dice {run.id}",
+        help="Any number. The same one draws the same words again.",
+    )  # fmt: skip
+    return str(how), heat, int(tokens), int(seed)
 
 
 def _use_example(box: str, example: str) -> None:

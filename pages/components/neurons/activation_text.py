@@ -7,12 +7,13 @@ from itertools import groupby
 from pages.components.marked_text import escaped, styled
 from unlearning_core.neurons.passages import Passage, Piece
 
-LEGEND = (
-    "Activation: :yellow-background[some] :orange-background[more] :red-background[most], below zero "
-    ":blue[some] :blue-background[much]. Words of the concept are **bold**."
+_STEPS = (
+    (2 / 3, (":red[{}]", ":orange-background[{}]")),
+    (1 / 3, (":orange-background[{}]",)),
+    (0.12, (":orange[{}]",)),
 )
-_STEPS = ((2 / 3, "red-background"), (1 / 3, "orange-background"), (0.12, "yellow-background"))
-_BELOW = ((1 / 3, "blue-background"), (0.12, "blue"))
+_BELOW = ((1 / 3, (":blue[{}]", ":blue-background[{}]")), (0.12, (":blue[{}]",)))
+"""From which share of the largest absolute activation, and the marks, the inner first."""
 _UNSEEN = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}
 
 
@@ -30,6 +31,15 @@ def coloured(passage: Passage, scale: float) -> str:
     return ("… " if passage.opens else "") + "".join(parts).strip() + (" …" if passage.goes_on else "")
 
 
+def legend(scale: float) -> str:
+    """Markdown: which colour stands for which activation, where `scale` is the largest absolute one."""
+    above, below = (
+        [styled(f"{sign}{share * scale:.2g}", *marks) for share, marks in reversed(steps)]
+        for sign, steps in (("", _STEPS), ("−", _BELOW))
+    )
+    return f"Activation from {', '.join(above)} up; below zero from {', '.join(below)} down. **Bold**: the concept's."
+
+
 def badges(tokens: Iterable[tuple[str, float]], colour: str) -> str:
     """Markdown: each token with its number, in a badge; white space is shown by signs."""
     return " ".join(f":{colour}-badge[{_visible(token)} {value:+.2f}]" for token, value in tokens)
@@ -37,8 +47,8 @@ def badges(tokens: Iterable[tuple[str, float]], colour: str) -> str:
 
 def _marks(piece: Piece, scale: float) -> list[str]:
     share = 0.0 if piece.value is None or scale <= 0 else piece.value / scale
-    colours = [f":{colour}[{{}}]" for least, colour in (_STEPS if share > 0 else _BELOW) if abs(share) >= least]
-    return (["**{}**"] if piece.concept else []) + colours[:1]
+    colours = next((marks for least, marks in (_STEPS if share > 0 else _BELOW) if abs(share) >= least), ())
+    return [*(["**{}**"] if piece.concept else []), *colours]
 
 
 def _visible(token: str) -> str:

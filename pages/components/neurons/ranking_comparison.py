@@ -13,11 +13,11 @@ from pages.components.neurons.ranking_settings import (
     reset_settings,
     settings_key,
 )
-from pages.components.neurons.ranking_view import marks_of
 from pages.components.progress import run_and_redraw, run_with_progress, show_errors, show_flash
 from pages.components.rows import metric_row
 from unlearning_core.figures.agreement import overlap_curve, rank_density
 from unlearning_core.figures.heatmap import heatmap
+from unlearning_core.figures.score_grid import marks_of
 from unlearning_core.neurons.agreement import Agreement
 from unlearning_core.neurons.neuron import expert_columns
 from unlearning_core.progress import ProgressCallback, duration
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from unlearning_core.activations.alignment import Alignment
 
 _FIRST = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
+_BESIDE, _TOPS = "Side by side", "What the tops share"
 _ALL = 0.01
 """The top that is looked at first is at least so large a share of the neurons."""
 
@@ -43,7 +44,6 @@ def compare_rankings(run: Run) -> None:
     """Choose another ranking and see both side by side; a choice draws only this anew."""
     # A fragment that is drawn alone is below the place where the frame says that work was stopped.
     show_flash()
-    st.subheader("Compare with another ranking")
     with show_errors():
         other = _choose(run)
         if other is None:
@@ -142,7 +142,27 @@ def _show(run: Run, other: OtherRanking) -> None:
     names = (ranking_name(OtherRanking.own(run)), ranking_name(other))
     first = _first(run, len(found))
     _numbers(found, first, alike, top_alike)
-    _side_by_side((run.ranking(), other.read()), names, first)
+    both, here, there = found.tops(first)
+    lists = {
+        f"In both ({len(both):,})": both,
+        f"Only in this one ({len(here):,})": here,
+        f"Only in the other ({len(there):,})": there,
+    }
+    views = [_BESIDE, _TOPS, *lists]
+    for name, tab in zip(views, st.tabs(views, key=f"compared {run.id}", on_change="rerun"), strict=True):
+        with tab:
+            if not tab.open:
+                continue
+            if name == _BESIDE:
+                _side_by_side((run, other), names, first)
+            elif name == _TOPS:
+                _tops(found, first)
+            else:
+                _table(lists[name])
+    _offer_to_adopt(run, other)
+
+
+def _tops(found: Agreement, first: int) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(
@@ -164,8 +184,6 @@ def _show(run: Run, other: OtherRanking) -> None:
             rank_density(found.neurons, "this one", "the other"), key="rank density",
             alt="How many neurons have which rank in both rankings",
         )  # fmt: skip
-    _tables(found, first)
-    _offer_to_adopt(run, other)
 
 
 def _first(run: Run, neurons: int) -> int:
@@ -208,41 +226,44 @@ def about(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _side_by_side(rankings: tuple[pd.DataFrame, pd.DataFrame], names: tuple[str, str], first: int) -> None:
+def _side_by_side(pair: tuple[Run, OtherRanking], names: tuple[str, str], first: int) -> None:
+    run, other = pair
     titles = ("This ranking", "The other")
     # A row of their own: where one name takes two lines, the heatmaps stay side by side.
     for column, title, name in zip(st.columns(2, gap="medium"), titles, names, strict=True):
         column.markdown(f"**{title}**: {name}")
-    for column, ranking, title in zip(st.columns(2, gap="medium"), rankings, titles, strict=True):
+    both = ((run.ranking(), run.config.neural_probing.ranker), (other.read(), other.ranker))
+    for column, (ranking, ranker), title in zip(st.columns(2, gap="medium"), both, titles, strict=True):
         top = marks_of(ranking, ranking[ranking["rank"] < first])
-        figure = heatmap(ranking, str(ranking["site"].iloc[0]), cut=top, marks=f"in the first {first:,}")
+        figure = heatmap(
+            ranking, str(ranking["site"].iloc[0]), quantity=RANKERS[ranker].quantity.name, cut=top,
+            marks=f"in the first {first:,}",
+        )  # fmt: skip
         # A scale beside each would leave little room for the neurons in half a page; the caption says it.
-        figure.update_traces(showscale=False, selector={"name": "score"}).update_layout(margin={"l": 40, "r": 5})
+        figure.update_traces(showscale=False, selector={"name": "score"}).update_layout(
+            margin={"l": 40, "r": 5, "t": 10}
+        )
         column.plotly_chart(
-            figure, key=f"heatmap of {title}", alt=f"Score of every neuron by layer; the first {first:,} are crossed"
+            figure, key=f"heatmap of {title}", alt=f"Every neuron by layer; the first {first:,} are crossed"
         )
     st.caption(
-        f"Crosses: the first {first:,} of each. Red: above the mean of its layer, blue: below, in standard deviations, "
-        "because every method has a scale of its own."
+        f"Crosses: the first {first:,} of each. Orange: above the mean of its layer, blue: below, in standard "
+        "deviations, because every method has a scale of its own."
     )
 
 
-def _tables(found: Agreement, first: int) -> None:
-    both, here, there = found.tops(first)
-    titles = (f"In both ({len(both):,})", f"Only in this one ({len(here):,})", f"Only in the other ({len(there):,})")
-    for tab, rows in zip(st.tabs(titles), (both, here, there), strict=True):
-        with tab:
-            if rows.empty:
-                st.caption("None.")
-                continue
-            columns = {name: name for name in expert_columns(rows)} | _COLUMNS
-            shown = rows.assign(rank_one=rows["rank_one"] + 1, rank_other=rows["rank_other"] + 1)
-            st.dataframe(
-                shown[list(columns)].rename(columns=columns), hide_index=True, height=min(280, 38 + 35 * len(rows)),
-                column_config={
-                    f"score {place}": st.column_config.NumberColumn(format="%.4g") for place in ("here", "there")
-                },
-            )  # fmt: skip
+def _table(rows: pd.DataFrame) -> None:
+    if rows.empty:
+        st.caption("None.")
+        return
+    columns = {name: name for name in expert_columns(rows)} | _COLUMNS
+    shown = rows.assign(rank_one=rows["rank_one"] + 1, rank_other=rows["rank_other"] + 1)
+    st.dataframe(
+        shown[list(columns)].rename(columns=columns), hide_index=True, height=min(280, 38 + 35 * len(rows)),
+        column_config={
+            f"score {place}": st.column_config.NumberColumn(format="%.4g") for place in ("here", "there")
+        },
+    )  # fmt: skip
 
 
 def _offer_to_adopt(run: Run, other: OtherRanking) -> None:

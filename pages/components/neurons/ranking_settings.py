@@ -42,14 +42,14 @@ def settings_key(run: Run) -> str:
     return f"{run.id} {st.session_state.get(_VERSIONS, {}).get(run.id, 0)}"
 
 
-def ranking_name(ranking: OtherRanking) -> str:
-    """A ranking's name for a person: method, place, and parameters that are not the defaults."""
+def ranking_name(ranking: OtherRanking, usual: str | None = None) -> str:
+    """A ranking's name for a person: method, place unless it is the `usual` one, parameters but for the defaults."""
     ranker = RANKERS[ranking.ranker]
     defaults = ranker.check().model_dump(mode="json")
     special = [
         f"{name.replace('_', ' ')} {value}" for name, value in ranking.parameters.items() if value != defaults[name]
     ]
-    place = [] if ranker.needs_model else [ALIGNMENTS[ranking.alignment]]
+    place = [] if ranker.needs_model or ranking.alignment == usual else [ALIGNMENTS[ranking.alignment]]
     return ", ".join([ranker.title, *place, *special])
 
 

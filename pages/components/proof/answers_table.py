@@ -19,12 +19,15 @@ FORMS = {
 ABOUT = {"concept": "the concept", "neighbour": "neighbours", "other": "other things"}
 
 
-def show_answers(run: Run) -> None:
-    """The counts, and the table with its filters; nothing while no two states were asked."""
+def has_answers(run: Run) -> bool:
+    """Whether the base and another state were asked."""
     states = answered_states(run)
-    if len(states) < 2 or "base" not in states:
-        return
-    st.subheader("What they still answer")
+    return len(states) > 1 and "base" in states
+
+
+def show_answers(run: Run) -> None:
+    """The counts, and the table with its filters."""
+    states = answered_states(run)
     table = _table(run, tuple(states))
     known = of_questions(table, "base")[1]
     st.caption(f"Of the {known} questions about the concept that the base answers right, so many are still answered:")
@@ -32,7 +35,7 @@ def show_answers(run: Run) -> None:
     shown = _filtered(table, states)
     columns = {"prompt": "Question", "expected": "Right answer"} | {state: state_title(state) for state in states}
     marked = shown.assign(**{state: _marked(shown, state) for state in states})
-    st.dataframe(marked[list(columns)].rename(columns=columns), hide_index=True, height=360)
+    st.dataframe(marked[list(columns)].rename(columns=columns), hide_index=True, height=280)
     st.caption("✓: a right answer is in it word for word. Answers are cut after their first sentence.")
 
 

@@ -1,7 +1,9 @@
 """What an attack left to look at: curves of a training, what each change of the weights brings back, answers it got."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from pages.components.marked_text import escaped
@@ -9,23 +11,41 @@ from pages.components.states import heading
 from unlearning_core.evaluation.suite import Part
 from unlearning_core.figures.relearning import relearning_race, relearning_rates
 from unlearning_core.methods.registry import NEVER_KNEW, state_title, states_of
-from unlearning_core.runs.proof_evidence import back_by_weights, races, won_answers
+from unlearning_core.runs.proof_evidence import attacks, back_by_weights, races, won_answers
 from unlearning_core.runs.run import Run
 
 
-def show_evidence(run: Run, attack: Part) -> None:
-    """Whatever of it there is."""
-    _curves(run, attack)
+def attacks_to_see(run: Run) -> list[Part]:
+    """Those of which there is more to see than their cards say."""
+    return [attack for attack in attacks() if _left_something(run, attack)]
+
+
+def _left_something(run: Run, attack: Part) -> bool:
+    if races(run, attack) or back_by_weights(run, attack) is not None:
+        return True
+    return any(won_answers(run, attack, state) for state in states_of(run.config)[1:])
+
+
+def show_evidence(run: Run) -> None:
+    """Whatever there is to see of one attack, to choose."""
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    attack = left.selectbox(
+        "Attack", attacks_to_see(run), format_func=lambda one: one.title, key=f"evidence {run.id}",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    if found := races(run, attack):
+        every = right.toggle("Every learning rate", False, key=f"rates {attack.name}", wrap=True)
+        _curves(attack, found, every=every)
     _weights(run, attack)
     _answers(run, attack)
 
 
-def _curves(run: Run, attack: Part) -> None:
-    found = races(run, attack)
-    if not found:
-        return
-    every = st.toggle("Every learning rate", False, key=f"rates {attack.name}", wrap=True)
-    figure = relearning_rates(found) if every else relearning_race(found)
+def _curves(attack: Part, found: Mapping[str, pd.DataFrame], *, every: bool) -> None:
+    figure = (
+        relearning_rates(found)
+        if every
+        else relearning_race(found).update_layout(height=290, margin={"t": 10, "b": 80})
+    )
     st.plotly_chart(figure, key=f"race {attack.name}", alt=f"{attack.title}: loss on the concept's words by step")
     st.caption(
         "The lower a line falls, the more of the concept is back. "

@@ -8,12 +8,14 @@ from unlearning_core.runs.benchmarks import table
 from unlearning_core.runs.run import Run
 
 
+def has_benchmarks(run: Run) -> bool:
+    """Whether its models were measured in some."""
+    return bool(_rows(run))
+
+
 def show_benchmarks(run: Run) -> None:
-    """The table; nothing where there is none."""
-    if not (rows := _rows(run)):
-        return
-    st.subheader("Well-known benchmarks")
-    st.dataframe(rows, hide_index=True)
+    """The table."""
+    st.dataframe(_rows(run), hide_index=True)
     st.caption(NOTE)
 
 

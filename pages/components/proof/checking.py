@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.navigation import as_it_is, is_at_end
 from pages.components.progress import show_errors
@@ -97,7 +98,7 @@ def how_it_ended(run: Run) -> None:
     if last.state == "stopped":
         st.info("Stopped. What is measured is kept; the same button goes on from there.", icon=":material/stop_circle:")
     elif last.state == "failed":
-        st.error(escaped(last.message), icon=":material/error:")
+        st.error(told(last.message), icon=":material/error:")
 
 
 def parts_of(attack: str) -> list[str]:

@@ -11,26 +11,26 @@ from unlearning_core.figures.distributions import cumulative_shares
 from unlearning_core.methods.registry import NEVER_KNEW, state_title, states_of
 from unlearning_core.runs.run import Run
 
+_VIEWS = {
+    "depth": "What its layers lack", "lens": "What can be read in them", "probe": "What can be learnt from them",
+    "truth": "Right against wrong answers",
+}  # fmt: skip
+
+
+def has_inside(run: Run) -> bool:
+    """Whether any of it was measured."""
+    return any(_tables(run).values())
+
 
 def show_inside(run: Run) -> None:
-    """The figures of what was measured; nothing where none of it was."""
+    """One of the figures of what was measured, to choose."""
     found = _tables(run)
-    tabs = {
-        title: draw
-        for title, kind, draw in (
-            ("What its layers lack", "depth", _depth),
-            ("What can be read in them", "lens", _lens),
-            ("What can be learnt from them", "probe", _probe),
-            ("Right against wrong answers", "truth", _truth),
-        )
-        if found.get(kind)
-    }
-    if not tabs:
-        return
-    st.subheader("Is it still inside?")
-    for tab, draw in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
-        with tab:
-            draw(run, found)
+    kinds = [kind for kind in _VIEWS if found.get(kind)]
+    kind = st.segmented_control(
+        "Picture", kinds, default=kinds[0], required=True, format_func=_VIEWS.__getitem__, key=f"inside {run.id}",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    {"depth": _depth, "lens": _lens, "probe": _probe, "truth": _truth}[kind or kinds[0]](run, found)
 
 
 def _states(run: Run) -> list[str]:

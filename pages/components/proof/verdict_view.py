@@ -1,4 +1,4 @@
-"""The verdict on every state of a model: one large line, and for each of the four questions a box a state."""
+"""The verdict on every state of a model: one large line, and a column a state with its four questions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ import streamlit as st
 from pages.components.marked_text import escaped, unbroken
 from pages.components.states import columns, heading
 from unlearning_core.evaluation.verdict import SUBJECTS
+from unlearning_core.methods.registry import NEVER_KNEW
 
 _LOOKS = {
     "forgotten": ("green", "check_circle"), "unproven": ("blue", "help"), "costly": ("orange", "payments"),
@@ -19,9 +20,6 @@ _LOOKS = {
 MARKS = {
     True: ":green[:material/check_circle:]", False: ":red[:material/cancel:]", None: ":gray[:material/help:]",
 }  # fmt: skip
-
-MOST = 3
-"""Measurements that fail which are shown at once; the rest can be opened."""
 
 Check = Mapping[str, Any]
 """A measurement held against what is asked, as `verdict.json` has it."""
@@ -42,34 +40,47 @@ def in_colour(verdict: str) -> str:
 
 
 def by_state(verdict: Mapping[str, Any]) -> None:
-    """For each of the four questions a row with a box for each state: what fails, or what was measured."""
-    states = list(verdict["states"])
-    if not states:
+    """A column for each model that was made, with the four questions."""
+    states: Mapping[str, Mapping[str, Any]] = verdict["states"]
+    made = [state for state in states if state != NEVER_KNEW] or list(states)
+    if not made:
         return
-    for state, column in columns(states).items():
-        column.markdown(f"{heading(state)}  \n{in_colour(verdict['states'][state]['verdict'])}")
+    with st.container(border=True):
+        for state, column in columns(made).items():
+            with column:
+                st.markdown(f"{heading(state)} {in_colour(states[state]['verdict'])}")
+                for subject, title in SUBJECTS.items():
+                    _subject(title, [check for check in states[state]["checks"] if check["subject"] == subject])
+                with st.expander(f"All {len(states[state]['checks'])} measurements"):
+                    _all(states[state]["checks"])
+
+
+def of_never_knew(verdict: Mapping[str, Any]) -> None:
+    """The measurements of the model that never knew, folded; nothing where there is none."""
+    judged = verdict["states"].get(NEVER_KNEW)
+    if judged is not None:
+        with st.expander("The model that never knew, measured alike"):
+            st.markdown(f"{heading(NEVER_KNEW)} {in_colour(judged['verdict'])}")
+            _all(judged["checks"])
+
+
+def _subject(title: str, checks: Sequence[Check]) -> None:
+    """One of the four questions: whether it passes, and what decides it."""
+    said = deciding(checks) or "There is nothing here to measure it by."
+    st.markdown(f"{MARKS[passed(checks)]} **{title}**  \n:small[{escaped(unbroken(said))}]")
+
+
+def _all(checks: Sequence[Check]) -> None:
+    """Every measurement, under the question that it answers."""
     for subject, title in SUBJECTS.items():
-        st.markdown(f"**{title}**")
-        for state, column in columns(states).items():
-            checks = [check for check in verdict["states"][state]["checks"] if check["subject"] == subject]
-            with column.container(border=True, height="stretch"):
-                _one_box(state, checks)
+        lines = "\n".join(f"- {_line(check)}{_example(check)}" for check in checks if check["subject"] == subject)
+        if lines:
+            st.markdown(f"**{title}**\n{lines}")
 
 
-def _one_box(state: str, checks: Sequence[Check]) -> None:
-    st.markdown(f"{MARKS[passed(checks)]} {heading(state)}")
-    if not checks:
-        st.caption("There is nothing here to measure it by.")
-        return
-    first = deciding(checks)
-    for check in first:
-        st.markdown(_line(check))
-        if check["example"]:
-            st.caption(f"Such as: {escaped(check['example'])}")
-    rest = [check for check in checks if check not in first]
-    if rest:
-        with st.expander(f"{len(rest)} more"):
-            st.markdown("\n".join(f"- {_line(check)}" for check in rest))
+def _example(check: Check) -> str:
+    """Of what fails, how."""
+    return f" Such as: {escaped(check['example'])}" if check["example"] and check["passed"] is False else ""
 
 
 def _line(check: Check) -> str:
@@ -85,8 +96,15 @@ def passed(checks: Sequence[Check]) -> bool | None:
     return True if counted and all(check["passed"] for check in counted) else None
 
 
-def deciding(checks: Sequence[Check]) -> list[Check]:
-    """Those that fail, at most `MOST`; where none does the first that was measured, else the first."""
-    failed = [check for check in checks if check.get("judges", True) and check["passed"] is False]
+def failing(checks: Sequence[Check]) -> list[Check]:
+    """Those that count and fail."""
+    return [check for check in checks if check.get("judges", True) and check["passed"] is False]
+
+
+def deciding(checks: Sequence[Check]) -> str:
+    """The first that fails, in its sentence, and how many more do; where none does the first that was measured."""
+    failed = failing(checks)
     measured = [check for check in checks if check["passed"] is not None]
-    return failed[:MOST] or measured[:1] or list(checks[:1])
+    said = next((str(check["sentence"]) for check in [*failed, *measured, *checks]), "")
+    others = len(failed) - 1
+    return f"{said} {others} more {'fails' if others == 1 else 'fail'}." if others > 0 else said

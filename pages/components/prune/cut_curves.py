@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.marked_text import escaped
+from pages.components.field_names import told
 from pages.components.neurons.ranking_settings import ranking_name
 from pages.components.prune.cut_settings import on_slider
 from unlearning_core.edits.cut_settings import CutSettings
@@ -63,7 +63,7 @@ def _offer(found: RunSweep, name: str, seconds: float) -> None:
     of_what = f"the curve of {name}" if name else "the curves"
     if found.begun and (words := found.last_words()):
         whole = f"The curve of {name} is" if name else "The curves are"
-        st.info(f"{whole} not complete. {escaped(words)}", icon=":material/stop_circle:")
+        st.info(f"{whole} not complete. {told(words)}", icon=":material/stop_circle:")
     elif not name:
         st.markdown(
             "Cuts of 0.1 % to 20 %, from the top and the bottom of the ranking and at random, show whether the ranking "

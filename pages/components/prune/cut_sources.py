@@ -97,10 +97,12 @@ def _load(run: Run, folder: Path | None, past: History) -> None:
     with base_model(run) as loaded:
         cut = load_named(folder, run.ranking(), loaded.map.shapes)
     now = replace(past.now, token_rows=replace(past.now.token_rows, strength=cut.token_rows.strength))
-    if (cut.excluded_neurons, cut.token_rows) != (now.excluded_neurons, now.token_rows):
+    for_all = "excluded_neurons", "picked_neurons", "token_rows"
+    if any(getattr(cut, name) != getattr(now, name) for name in for_all):
         strength = run.config.neural_probing.token_rows.strength
         asked = {
             "excluded_neurons": [list(neuron) for neuron in cut.excluded_neurons],
+            "picked_neurons": [list(neuron) for neuron in cut.picked_neurons],
             "token_rows": asdict(replace(cut.token_rows, strength=strength)) | {"kept": list(cut.token_rows.kept)},
         }
         run.save_config(changed(run.config, neural_probing=asked))

@@ -33,10 +33,17 @@ def keep_shown(run: Run, bar: ProgressCallback) -> None:
     cut = shown_cut(run)
     cut.candidates(run.ranking())  # raises, before anything is saved, where nothing may be cut
     prompts = tried_prompts(run)
-    asked = {"prune_ratio": cut.ratio, "per_layer": cut.per_layer, "protected_layers": list(cut.protected_layers)}
+    # Prompts that follow the concept stay those that are measured: the base need not write again.
+    typed = {} if prompts == RunContext(run).test_prompts else {"test_prompts": prompts}
+    asked = {
+        "prune_ratio": cut.ratio,
+        "per_layer": cut.per_layer,
+        "protected_layers": list(cut.protected_layers),
+        "layer_ratios": dict(cut.layer_ratios),
+    }
     rows = run.config.neural_probing.token_rows.model_dump() | {"strength": cut.token_rows.strength}
     # A person has chosen: the config's target, if it has one, searches no longer.
     probing = asked | {"token_rows": rows}
-    run.save_config(changed(run.config, neural_probing=probing, search={"forget": None}, test_prompts=prompts))
+    run.save_config(changed(run.config, neural_probing=probing, search={"forget": None}, **typed))
     try_prompts(run, prompts)
     bring_up_to_date(run, str(PRUNE.stage), bar)

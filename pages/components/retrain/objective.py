@@ -41,7 +41,13 @@ def _distilling(run: Run, section: RetrainingSection) -> dict[str, Any]:
         "meeting. Where token rows are reset, these rows alone learn it, at the very end. Texts that are "
         "measured on are left out; where both settings name the same file, each takes every second text.",
     ).strip()  # fmt: skip
-    one, two, three = st.columns(3, vertical_alignment="bottom")
+    with st.expander("Advanced settings of it"):
+        return {"other_sense_texts": find_path(place, Path.cwd()) if place else None} | _weights(run, section, place)
+
+
+def _weights(run: Run, section: RetrainingSection, place: str) -> dict[str, Any]:
+    """What counts how much in a distillation; `place`: of the text in another sense, where there is one."""
+    one, two = st.columns(2, vertical_alignment="bottom")
     depth = one.number_input(
         "Depth", 0.0, 1000.0, section.depth_weight, 0.5, key=f"depth {run.id}",
         help="How much it counts that the inside forgets too: the base's upper layers go on from the model's inner "
@@ -52,13 +58,12 @@ def _distilling(run: Run, section: RetrainingSection) -> dict[str, Any]:
         help="Read as if by someone who never heard the words. Only where token rows are reset: else the teacher would "
         "tell about the concept. A quarter to half of the batch size is a good start.",
     )  # fmt: skip
-    noise = three.number_input(
+    noise = one.number_input(
         "Noise before it", 0.0, 1.0, section.noise, 0.05, key=f"noise {run.id}",
         help="The share of fresh, random weights that is mixed in before the first step. What is left of the concept "
         "is then harder to bring back, and the model needs more steps to recover. 0: none; 0.1 to 0.6 is usual.",
     )  # fmt: skip
     found: dict[str, Any] = {
-        "other_sense_texts": find_path(place, Path.cwd()) if place else None,
         "depth_weight": depth, "concept_texts": int(texts), "noise": noise,
     }  # fmt: skip
     if place:
@@ -74,7 +79,7 @@ def _distilling(run: Run, section: RetrainingSection) -> dict[str, Any]:
             help="How much one of them counts; a text without the concept counts 1.",
         )  # fmt: skip
     if noise:
-        found["noise_scale"] = three.number_input(
+        found["noise_scale"] = two.number_input(
             "Scale of the noise", 0.0, 10.0, section.noise_scale, 0.05, key=f"scale {run.id}",
             help="How large the random weights are, compared with those of a model before its training. 0.1 is usual.",
         )  # fmt: skip

@@ -8,6 +8,7 @@ import streamlit as st
 from pages.components.current_run import changed
 from pages.components.navigation import finished_stages
 from pages.components.reading import choose_reading, show_understood
+from pages.components.retrain.learning_rate import choose_rate
 from pages.components.retrain.objective import choose_objective
 from unlearning_core.config.reading import find_path
 from unlearning_core.config.schema import RetrainingSection, TextReadingSection
@@ -24,21 +25,13 @@ def choose_settings(run: Run) -> dict[str, Any]:
     with left:
         st.subheader("Text")
         text = _choose_text(run)
-        learnt = choose_objective(run)
     with right:
-        st.subheader("Settings")
-        return text | learnt | _numbers(run, section) | {
-            "keep_pruned": st.toggle(
-                "Keep cut neurons cut", section.keep_pruned, key=f"keep {run.id}", wrap=True,
-                help="On: they are held at zero and the saved model is checked. Off: they may grow back, and with them "
-                "what they knew.",
-            ),
-            "measure_while_learning": st.toggle(
-                "Measure and write while it learns", section.measure_while_learning, key=f"measure {run.id}", wrap=True,
-                help="Now and then the loss on 48 held-out sentences is measured and the test prompts are continued, "
-                "in at most 5 % of the time. It does not change what the model learns.",
-            ),
-        }  # fmt: skip
+        learnt = choose_objective(run)
+    st.subheader("Settings")
+    rate = choose_rate(run)
+    numbers = _numbers(run, section)
+    with st.expander("Advanced settings"):
+        return text | learnt | {"learning_rate": rate} | numbers | _advanced(run, section)
 
 
 def save_settings(run: Run, settings: dict[str, Any]) -> None:
@@ -100,7 +93,7 @@ def _path(title: str, known: str | None, key: str) -> str | None:
 
 
 def _numbers(run: Run, section: RetrainingSection) -> dict[str, Any]:
-    one, two = st.columns(2)
+    one, two, three = st.columns(3)
     return {
         "num_train_epochs": one.number_input(
             "Epochs", 0.01, 1000.0, float(section.num_train_epochs), 0.5, key=f"epochs {run.id}",
@@ -108,17 +101,18 @@ def _numbers(run: Run, section: RetrainingSection) -> dict[str, Any]:
         ),
         "max_steps": int(two.number_input(
             "Max steps", 0, None, section.max_steps or 0, key=f"steps {run.id}",
-            help="So many steps instead of whole epochs; 0: as many as the epochs have.",
+            help="No more than so many steps, however long the text is; 0: as many as the epochs have.",
         )) or None,
-        "learning_rate": one.text_input(
-            "Learning rate", f"{section.learning_rate:g}", key=f"rate {run.id}",
-            help="How far each step moves the weights. 2e-5 is careful, 1e-3 only fits tiny models; too large a rate "
-            "ruins the model.",
-        ),
-        "batch_size": two.number_input(
+        "batch_size": three.number_input(
             "Batch size", 1, 4096, section.batch_size, key=f"batch {run.id}",
-            help="Texts read before the weights move once. More is steadier and needs more memory.",
+            help="Texts read before the weights move once: a step. More is steadier and needs more memory.",
         ),
+    }  # fmt: skip
+
+
+def _advanced(run: Run, section: RetrainingSection) -> dict[str, Any]:
+    one, two = st.columns(2)
+    return {
         "weight_decay": one.number_input(
             "Weight decay", 0.0, 10.0, section.weight_decay, 0.01, key=f"decay {run.id}",
             help="Pulls all weights a little towards zero at each step. 0.01 is usual.",
@@ -126,5 +120,15 @@ def _numbers(run: Run, section: RetrainingSection) -> dict[str, Any]:
         "max_length": two.number_input(
             "Max tokens per text", 2, 65536, section.max_length, key=f"length {run.id}", placeholder="automatic",
             help="A longer text is read in pieces. A token is a word or a piece of one.",
+        ),
+        "keep_pruned": one.toggle(
+            "Keep cut neurons cut", section.keep_pruned, key=f"keep {run.id}", wrap=True,
+            help="On: they are held at zero and the saved model is checked. Off: they may grow back, and with them "
+            "what they knew.",
+        ),
+        "measure_while_learning": two.toggle(
+            "Measure and write while it learns", section.measure_while_learning, key=f"measure {run.id}", wrap=True,
+            help="Now and then the loss on 48 held-out sentences is measured, the test prompts are continued and the "
+            "quiz is asked, in about 5 % of the time each. It does not change what the model learns.",
         ),
     }  # fmt: skip

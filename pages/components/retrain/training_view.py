@@ -1,23 +1,18 @@
 """A run that goes on in its own process, watched from the page: state, queue, Stop, and what it has told so far."""
 
-from typing import Any
-
 import streamlit as st
 
-from pages.components.current_run import by_results
-from pages.components.marked_text import escaped, with_concept
+from pages.components.field_names import told
+from pages.components.marked_text import escaped
 from pages.components.navigation import COMPARE, PRUNE, is_done
 from pages.components.progress import show_errors
+from pages.components.retrain.learning_view import learning
 from pages.components.work import last_progress
-from unlearning_core.figures.training_curves import learning_curve, loss_curve
-from unlearning_core.jobs import events
 from unlearning_core.jobs.status import JobProgress, JobStatus, status
 from unlearning_core.methods.registry import state_title
 from unlearning_core.progress import duration
 from unlearning_core.runs import background
-from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import stage_names
-from unlearning_core.runs.probe_set import base_levels
 from unlearning_core.runs.run import Run
 
 _TITLES = {
@@ -119,64 +114,10 @@ def show_last_training(run: Run) -> None:
             + (f" It last said: {escaped(words)}" if words else "")
         )
     elif state == "stopped" and here:
-        st.info(f"Stopped. {escaped(known['message'])}")
+        st.info(f"Stopped. {told(known['message'])}")
     elif state == "failed" and here:
-        st.error(escaped(known["message"]))
+        st.error(told(known["message"]))
     elif is_done(run, COMPARE):
         st.success("The retraining is finished and measured.", icon=":material/check_circle:")
     if run.training_folder.is_dir():
         learning(run)
-
-
-def learning(run: Run) -> None:
-    """The curves and the newest samples."""
-    folder = run.training_folder
-    train, checked, measured = (events.loss_curve(folder, kind) for kind in ("train", "eval", "measure"))
-    losses = train + checked
-    if not losses and not measured:
-        st.caption("The curves begin with the first steps.")
-        return
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.subheader(
-            "Loss in training", help="How badly each next word of the training text is predicted; it should fall."
-        )
-        st.plotly_chart(loss_curve(losses), key="loss", alt="Training and validation loss by step")
-    with right:
-        st.subheader(
-            "What it knows",
-            help="Loss on held-out sentences that it never trains on. The concept loss should stay high, the loss on "
-            "other text should fall back to the base model's line. A concept loss that falls means that it comes back.",
-        )
-        if measured:
-            figure = learning_curve(measured, _levels(run))
-            st.plotly_chart(figure, key="knows", alt="Loss on concept words and on other text by step")
-        else:
-            st.caption("Nothing is measured while it learns: that is switched off.")
-    _samples(run, [event for event in events.read_events(folder) if event["kind"] == "sample"])
-
-
-@st.cache_data(show_spinner=False, max_entries=16, hash_funcs=by_results("measure base"))
-def _levels(run: Run) -> dict[str, float]:
-    return base_levels(run)
-
-
-def _samples(run: Run, samples: list[dict[str, Any]]) -> None:
-    if not samples:
-        return
-    first, last = _newest_of(samples, samples[0]["step"]), _newest_of(samples, samples[-1]["step"])
-    st.subheader("What it writes", help="The likeliest next words after each test prompt; the concept's are marked.")
-    moments = [("Before the first step", first)]
-    if samples[-1]["step"] != samples[0]["step"]:
-        moments.append((f"After step {samples[-1]['step']}", last))
-    matcher = RunContext(run).matcher
-    for column, (title, written) in zip(st.columns(2, gap="large"), moments, strict=False):
-        with column:
-            st.markdown(f"**{title}**")
-            for prompt, text in written.items():
-                with st.container(border=True):
-                    st.markdown(f":gray[{escaped(prompt)}] {with_concept(text, matcher)}")
-
-
-def _newest_of(samples: list[dict[str, Any]], step: int) -> dict[str, str]:
-    return {sample["prompt"]: sample["text"] for sample in samples if sample["step"] == step}

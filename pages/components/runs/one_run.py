@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.components.current_run import close_run, runs_root
+from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.model_download import download_model
 from pages.components.navigation import PATH_PAGES, icon_of
@@ -24,7 +25,7 @@ def one_run(run: Run) -> None:
     st.markdown(f"**{escaped(shown_name(run))}**  \n:gray[{escaped(run.id)}]")
     damage = _damage(run)
     if damage:
-        st.warning(escaped(damage))
+        st.warning(told(damage))
     else:
         with st.container(horizontal=True):
             for page in PATH_PAGES:

@@ -26,7 +26,7 @@ def measure_state(state: str) -> Callable[[RunContext, Path], Summary]:
         settings = context.config.generation
         generations = generate(
             loaded,
-            context.config.test_prompts,
+            context.test_prompts,
             samples=settings.samples,
             temperature=settings.temperature,
             top_p=settings.top_p,

@@ -1,20 +1,25 @@
 """A method as a stage of a run: it is given what it needs of the run, and makes the next state of the model."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.methods.method import Method, MethodInput
 from unlearning_core.methods.registry import methods_of
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.cuts import cut_settings, found_ratio, new_recipe
 from unlearning_core.runs.other_sense import other_sense_inputs, write_learnt
 from unlearning_core.runs.probe_set import write_probe_set
+from unlearning_core.runs.quiz import write_quiz
 from unlearning_core.runs.stages.stage import Summary
 from unlearning_core.runs.store import digest
 from unlearning_core.runs.token_rows import row_inputs, run_concept_tokens
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from unlearning_core.models.loading import LoadedModel
@@ -85,6 +90,15 @@ def method_input(method: Method, context: RunContext, folder: Path, *, state: st
         context.forget_models()
         return context.saved_model("base")
 
+    def quiz() -> Path | None:
+        try:
+            return write_quiz(context)
+        except (InputError, WorkFailed) as error:  # no training ends for want of a quiz
+            _log.warning("No quiz is asked while it learns: %s", error)
+            return None
+        finally:
+            context.forget_models()
+
     def recipe() -> Path | None:
         cutting = [chosen for chosen in earlier if "recipe" in chosen.leaves]
         return run.file(cutting[-1].name, "recipe") if cutting else None
@@ -97,7 +111,7 @@ def method_input(method: Method, context: RunContext, folder: Path, *, state: st
         words=context.concept.words,
         seed=context.config.seed,
         device=context.config.base_model.device,
-        prompts=context.config.test_prompts,
+        prompts=context.test_prompts,
         load=load,
         saved=saved,
         base_saved=base_saved,
@@ -107,6 +121,8 @@ def method_input(method: Method, context: RunContext, folder: Path, *, state: st
         other_sense=lambda: write_learnt(context),
         text=run.training_text,
         probe_sentences=lambda: write_probe_set(context),
+        quiz=quiz,
+        quiz_put={"quiz_chat": context.config.proof.chat, "quiz_tokens": context.config.proof.answer_tokens},
         recipe=recipe,
         concept_tokens=lambda tokenizer, settings: run_concept_tokens(context, tokenizer, settings),
         new_recipe=lambda mask, cut, rows: new_recipe(context, cut, mask, rows),

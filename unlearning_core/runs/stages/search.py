@@ -6,7 +6,7 @@ from typing import Any
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
 from unlearning_core.runs.context import RunContext
-from unlearning_core.runs.cuts import cut_settings
+from unlearning_core.runs.cuts import by_hand, cut_settings
 from unlearning_core.runs.stages.stage import Summary
 from unlearning_core.runs.token_rows import row_inputs
 
@@ -25,6 +25,7 @@ def search_inputs(context: RunContext) -> Any:
         "cut": context.config.neural_probing.model_dump(include=keys),
         "dtype": context.config.base_model.dtype,
         **({"token_rows": rows} if (rows := row_inputs(context, cut_settings(context.config).token_rows)) else {}),
+        **by_hand(cut_settings(context.config)),
     }
 
 
