@@ -11,14 +11,12 @@ as 0: a model that recovers on its own kind of text reads it better than before,
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from unlearning_core.config.schema import ThresholdSection
-from unlearning_core.edits.cut_settings import CutSettings
-from unlearning_core.edits.token_rows import RowSettings
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.measurement import Measurement, apart_delta, nll_delta
 from unlearning_core.evaluation.question_sets import Question, read_question_set
@@ -232,9 +230,7 @@ class CutMeter:
         from unlearning_core.edits.row_weights import make_token_rows
 
         loaded, own = self._meter.loaded, cut_settings(self._context.config)
-        cut = CutSettings(
-            choice.share, choice.per_layer, own.protected_layers, own.excluded_neurons, RowSettings(choice.strength)
-        )
+        cut = replace(own, ratio=choice.share, per_layer=choice.per_layer)
         mask = cut.mask(self._context.ranking, loaded.map.shapes)
         rows = None
         if choice.strength and len(self.tokens.ids):
