@@ -171,6 +171,6 @@ def _finish(run: "Run", progress: Bar) -> None:
     print(f"The same again: {PROGRAM} run {run.reproduce_file}")
     print(f"Report:         {PROGRAM} report {folder}")
     print(f"Whole verdict:  {PROGRAM} evaluate {folder}")
-    print(f"Elsewhere:      {PROGRAM} export | gguf | push {folder}")
+    print(f"Take it away:   {PROGRAM} export | gguf | push {folder}")
     print(f"Try it:         UNLEARNING_RUNS={folder.parent.resolve()} streamlit run app.py, then")
     print(f"                http://localhost:8501/compare?run={run.id}")
