@@ -16,6 +16,7 @@ from unlearning_core.files import ROOT
 from unlearning_core.progress import Progress
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.listing import list_runs
+from unlearning_core.runs.naming import given_name
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.tuning.measuring import CutMeter, Outcome
 from unlearning_core.runs.tuning.search import TRIAL_NOTE, Limits, RecipeSearch, find_or_create_tuned
@@ -120,6 +121,7 @@ def test_a_retrained_recipe_is_a_run_that_can_be_opened_and_comes_to_what_its_mo
     run = Run(unbroken.folder.parent / trial.run)
     assert Choice.of(run.config) == trial.choice
     assert run.note(TRIAL_NOTE)["of"] == unbroken.id
+    assert given_name(run) == f"{trial.name} of {unbroken.id[:15]}"
     items = unbroken.sentences("held_out").items
     base, after = (
         measure(RunContext(one).model(state), items).sentences

@@ -6,6 +6,7 @@ them. Cuts cost a second or ten, a retraining minutes: the first share of the ti
 front are retrained, the settings' own recipe before all others, which the search has to beat.
 """
 
+import contextlib
 import math
 import time
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from unlearning_core.methods.registry import methods_of, states_of
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.listing import list_runs
+from unlearning_core.runs.naming import rename
 from unlearning_core.runs.pipeline import check_new_run, create_run, execute
 from unlearning_core.runs.proof import racers
 from unlearning_core.runs.proof_evidence import RACE
@@ -184,7 +186,7 @@ class RecipeSearch:
                 continue
             told = _told(progress, f"recipe {len(known) + 1}")
             try:
-                run, outcome, reason = self._retrained(choice, meter, self._clock.watching(told))
+                run, outcome, reason = self._retrained(choice, trial.number, meter, self._clock.watching(told))
             except Stopped:
                 if not self._clock.over:
                     raise
@@ -245,11 +247,11 @@ class RecipeSearch:
         return math.nan if gentle is None else gentle.value / self._asked.relearning_steps
 
     def _retrained(
-        self, choice: Choice, meter: CutMeter, progress: ProgressCallback
+        self, choice: Choice, number: int, meter: CutMeter, progress: ProgressCallback
     ) -> tuple[Run, Outcome | None, str]:
         """The run in which a recipe is retrained, and what it comes to; or why it cannot be measured."""
         config = choice.applied(self.config)
-        run = self._trial_run(config, choice)
+        run = self._trial_run(config, choice, number)
         last = methods_of(config)[-1][0].name
         names = ["prune", "filter", last, f"measure {self._retrained_state}"]
         try:
@@ -258,14 +260,16 @@ class RecipeSearch:
         except WorkFailed as error:
             return run, None, str(error)
 
-    def _trial_run(self, config: ExperimentConfig, choice: Choice) -> Run:
-        """The run of a recipe: among the others, where it can be opened, and told by its note."""
+    def _trial_run(self, config: ExperimentConfig, choice: Choice, number: int) -> Run:
+        """The run of a recipe: among the others, where it can be opened, named as the table of the search names it."""
         note = {"of": self.run.id, "choice": choice.to_dict()}
         for run in list_runs(self.run.folder.parent):
             if run.note(TRIAL_NOTE) == note:
                 return run
         run = create_run(config, self.run.folder.parent)
         run.write_note(TRIAL_NOTE, note)
+        with contextlib.suppress(InputError):  # the name is taken, by a trial that was stopped before it was known
+            rename(run, f"R{number} of {self.run.id[:15]}")
         return run
 
 
