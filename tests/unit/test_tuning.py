@@ -129,14 +129,16 @@ def test_of_cuts_that_are_alike_one_is_retrained_and_those_that_forget_enough_co
     assert [choice.strength for choice in finalists(cuts, ASKED)] == [0.95, 1.0, 0.5]
 
 
-def test_a_model_that_is_known_to_come_back_is_not_taken_where_another_one_is_there() -> None:
-    retrained = (
-        trial("retrained", 0, 1.0, 0.1, choice=OWN),
-        trial("retrained", 1, 0.95, 0.0, choice=Choice(0.1, True, 1.0)),
-    )
-    found = Found((), retrained, {1: {"share": 0.5, "seconds": 1.0}}, OWN, ASKED, "never_knew", 0, 1.0, None)
-    assert found.taken == retrained[0]
-    assert Found((), retrained, {}, OWN, ASKED, "never_knew", 0, 1.0, None).taken == retrained[1]
+def test_of_those_that_withstood_the_race_the_knee_is_taken_and_the_race_is_no_matter_where_none_did() -> None:
+    dear, cheap = trial("retrained", 0, 1.0, 0.1), trial("retrained", 1, 0.95, 0.0, choice=Choice(0.1, True, 1.0))
+
+    def taken(**shares: float) -> Trial | None:
+        races = {int(name[1:]): {"share": share, "seconds": 1.0} for name, share in shares.items()}
+        return Found((), (dear, cheap), races, OWN, ASKED, "never_knew", 0, 1.0, None).taken
+
+    assert taken() == cheap
+    assert taken(R0=0.8) == taken(R0=0.8, R1=0.5) == dear
+    assert taken(R1=0.5) == taken(R0=0.5, R1=0.5) == cheap
 
 
 def test_how_a_recipe_stands_to_the_default_is_said_with_its_error() -> None:

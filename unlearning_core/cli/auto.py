@@ -78,7 +78,7 @@ def print_front(found: "Found", run: "Run") -> None:
     from unlearning_core.runs.tuning.found import PICTURE
 
     own, taken = found.own, found.taken
-    rows = [*found.front, *([own] if own is not None and own not in found.front else [])]
+    rows = list(dict.fromkeys([*found.front, *(trial for trial in (taken, own) if trial is not None)]))
     print()
     print_table([_row(trial, found) for trial in rows])
     print("\n" + _LEGEND.format(gap=_REFERENCE[found.reference]))
@@ -129,7 +129,8 @@ def _relearning(found: "Found", trial: "Trial") -> str:
     share = found.relearning(trial)
     if share is None:
         return "not raced"
-    return f"{share:.2f} x {'never-knew' if found.reference == 'never_knew' else 'asked'}"
+    held_against = "never-knew" if found.reference == "never_knew" else "asked"
+    return f"{share:.2f} x {held_against}{'' if found.withstands(trial) else ', too soon'}"
 
 
 def _chosen(found: "Found", *, yes: bool) -> "Trial":

@@ -63,13 +63,17 @@ class Found:
 
     @property
     def taken(self) -> Trial | None:
-        """The one to take; None where doing nothing is no worse."""
-        return best([trial for trial in self.candidates if not self.is_back(trial)] or self.candidates, self.asked)
+        """The one to take, of those that withstood the race where any did; None where doing nothing is no worse.
 
-    def is_back(self, trial: Trial) -> bool:
-        """Whether it is known to come back sooner than the verdict bears."""
+        One that was not raced is not preferred to one that was and came back: nothing is known of it.
+        """
+        withstood = [trial for trial in self.candidates if self.withstands(trial)]
+        return best(withstood or self.candidates, self.asked)
+
+    def withstands(self, trial: Trial) -> bool | None:
+        """Whether it takes as long to come back as the verdict asks for; None where it was not raced."""
         share = self.relearning(trial)
-        return share is not None and share < (self.asked.relearning if self.reference == "never_knew" else 1.0)
+        return None if share is None else share >= (self.asked.relearning if self.reference == "never_knew" else 1.0)
 
     def relearning(self, trial: Trial) -> float | None:
         """Steps of the trial's race as a share of those it is held against; None where it was not raced."""
