@@ -34,16 +34,17 @@ def main() -> None:
     how_it_ended(run)
     with show_errors():
         show_verdict(run)
-        reasons = reasons_of(run)
+        verdict, reasons = run.verdict(), reasons_of(run)
         if is_done(run, PROOF):
             left, right = st.columns(2)
             with left:
-                of_never_knew(run.verdict() or {"states": {}})
+                of_never_knew(verdict)
             with right.expander("Check it again"):
                 offer_check(run, reasons)
         else:
+            of_never_knew(verdict)
             offer_check(run, reasons)
-        show_attacks(run, run.verdict(), reasons)
+        show_attacks(run, verdict, reasons)
     with show_errors():
         look_closer(run)
 

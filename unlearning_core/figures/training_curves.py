@@ -32,9 +32,9 @@ def loss_curve(events: Iterable[Mapping[str, Any]]) -> go.Figure:
         events: of `events.jsonl`; those with `kind` "train" or "eval", `step` and `loss` are drawn, others passed over.
     """
     curves: dict[str, dict[int, float]] = {"train": {}, "eval": {}}
-    for event in events:
-        if event.get("kind") in curves and event.get("loss") is not None:
-            curves[event["kind"]][int(event["step"])] = float(event["loss"])
+    points = [event for event in events if event.get("kind") in curves and event.get("loss") is not None]
+    for event in points:
+        curves[event["kind"]][int(event["step"])] = float(event["loss"])
     train, checked = (pd.Series(curve, dtype=float).sort_index() for curve in curves.values())
     smooth = train.ewm(alpha=SMOOTHED_BY, adjust=True).mean()
     figure = go.Figure()
@@ -52,7 +52,7 @@ def loss_curve(events: Iterable[Mapping[str, Any]]) -> go.Figure:
                 x=drawn.index, y=drawn, name=name, hovertemplate=f"step %{{x}}: {name} %{{y:.4f}}<extra></extra>",
                 **style,
             )  # fmt: skip
-    figure.update_xaxes(title="training step", rangemode="tozero")
+    figure.update_xaxes(title="training step", range=_whole(points))
     figure.update_yaxes(title="loss (nats/token)", rangemode="tozero")
     return _named_below(figure, 320)
 

@@ -59,9 +59,8 @@ def _card(run: Run, attack: Part, verdict: dict[str, Any] | None, reason: str | 
     time = standing_of(run).time(parts_of(attack.name), quick=quick)
     if edited and time is not None and not time.stages:
         return
-    if st.button(label, key=f"try {attack.name}", icon=":material/play_arrow:"):
+    if st.button(label, key=f"try {attack.name}", icon=":material/play_arrow:", help=said(time)):
         try_alone(run, attack.name, verdict)
-    st.caption(said(time))
 
 
 def _came_of_it(attack: Part, outcome: Outcome) -> str:

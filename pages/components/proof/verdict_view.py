@@ -55,9 +55,9 @@ def by_state(verdict: Mapping[str, Any]) -> None:
                     _all(states[state]["checks"])
 
 
-def of_never_knew(verdict: Mapping[str, Any]) -> None:
+def of_never_knew(verdict: Mapping[str, Any] | None) -> None:
     """The measurements of the model that never knew, folded; nothing where there is none."""
-    judged = verdict["states"].get(NEVER_KNEW)
+    judged = verdict["states"].get(NEVER_KNEW) if verdict is not None else None
     if judged is not None:
         with st.expander("The model that never knew, measured alike"):
             st.markdown(f"{heading(NEVER_KNEW)} {in_colour(judged['verdict'])}")

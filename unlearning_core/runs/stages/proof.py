@@ -200,7 +200,7 @@ def _verdict_inputs(quick: bool) -> Callable[[RunContext], Any]:
     return inputs
 
 
-VERDICT_VERSION = 4
+VERDICT_VERSION = 5
 """Raised when the same measurements give another verdict."""
 
 
