@@ -154,6 +154,8 @@ def test_how_a_recipe_stands_to_the_default_is_said_with_its_error() -> None:
         "cost."
     )
     assert "on both axes (forgets more, within the error, costs less)" in said(0.82, 0.05, 0.05)
+    assert said(0.8, 0.05, 0.01).startswith("It beats today's default on one axis (as much, costs less)")
+    assert said(0.8, 0.1, 0.01).startswith("It is as good as today's default on both axes")
     assert said(0.7, 0.05, 0.01).startswith("It does not beat today's default on both axes (forgets less, costs less)")
 
 

@@ -101,8 +101,12 @@ class Found:
         dearer = Z95 * math.hypot(own.outcome.cost_stderr, trial.outcome.cost_stderr)
         both = [_side(more, error, "forgets more", "forgets less"), _side(less, dearer, "costs less", "costs more")]
         figures = f"{100 * more:+.2g} ± {100 * error:.2g} % forgotten, {-less:+.2g} ± {dearer:.2g} nats of cost"
-        verb = "beats" if min(more, less) >= 0 and max(more, less) > 0 else "does not beat"
-        return f"It {verb} today's default on both axes ({', '.join(both)}): {figures}."
+        stands = "does not beat today's default on both axes"
+        if min(more, less) >= 0:
+            stands = "beats today's default on both axes" if min(more, less) else "beats today's default on one axis"
+        if max(more, less) == 0 == min(more, less):
+            stands = "is as good as today's default on both axes"
+        return f"It {stands} ({', '.join(both)}): {figures}."
 
     def _error(self, outcome: Outcome) -> float:
         """Standard error of what is forgotten: of the gap's share, and of a share of so many questions."""
