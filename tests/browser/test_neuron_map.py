@@ -2,6 +2,7 @@
 
 import random
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -30,13 +31,21 @@ def cells(picture: Locator) -> dict[str, float]:
     return dict(box)
 
 
+def hovered(page: Page, picture: Locator, x: float, y: float) -> str:
+    """The hover text of the cell there; a picture that is drawn anew under the pointer forgets it until that moves."""
+    hover = picture.locator(".hoverlayer")
+    for _ in range(30):
+        page.mouse.move(x - 2, y)
+        page.mouse.move(x, y)
+        with suppress(AssertionError):
+            expect(hover).to_contain_text(re.compile(r"layer \d+, neuron \d+"), timeout=2000)
+            return hover.text_content() or ""
+    raise AssertionError(f"nothing is said of the cell at {x}, {y}")
+
+
 def clicked(page: Page, picture: Locator, x: float, y: float, run: Run) -> str:
     """Click there; the neuron that the hover text named, whose card is open and whose rank it told."""
-    page.mouse.move(x - 2, y)
-    page.mouse.move(x, y)
-    hover = picture.locator(".hoverlayer")
-    expect(hover).to_contain_text(re.compile(r"layer \d+, neuron \d+"))
-    said = hover.text_content() or ""
+    said = hovered(page, picture, x, y)
     found = re.search(r"layer (\d+), neuron (\d+)rank ([\d,]+) of ([\d,]+)", said)
     assert found, said
     ranking = run.ranking()

@@ -13,6 +13,12 @@ from unlearning_core.runs.rankings import kept_rankings
 pytestmark = pytest.mark.timeout(600)
 
 
+def open_tab(page: Page) -> None:
+    """Open the tab in which another ranking is chosen."""
+    page.get_by_role("tab", name="Another ranking", exact=True).click()
+    settled(page)
+
+
 def other_method(page: Page, title: str) -> None:
     """Choose the method to compare with."""
     settled(page)  # a page that is being drawn closes the list again
@@ -29,8 +35,8 @@ def test_ranking_by_another_method_is_stopped_and_another_one_is_shown(
 ) -> None:
     run = prepared(dashboard, tmp_path / "case", "rank")
     open_at(page, dashboard, "Neurons", run)
+    open_tab(page)
     other_method(page, "Learned gates")
-    # The run's own method has an expander of the same name; the other one's comes when the page has been drawn anew.
     theirs = page.get_by_test_id("stExpander").filter(has=page.get_by_label("Steps", exact=True))
     theirs.locator("summary").click()
     type_into(page, "Steps", "100000")
@@ -45,4 +51,6 @@ def test_ranking_by_another_method_is_stopped_and_another_one_is_shown(
     assert [other.ranker for other in kept_rankings(run)] == ["probeless"]
     no_errors(page)
     page.reload()
+    settled(page)
+    open_tab(page)
     expect(page.get_by_test_id("stMetric").filter(has_text="Rank correlation")).to_be_visible(timeout=LONG)

@@ -61,8 +61,16 @@ def show_card(run: Run, ranking: pd.DataFrame, neuron: Neuron, quantity: Quantit
 
 
 def _heading(run: Run, ranking: pd.DataFrame, neuron: Neuron) -> None:
-    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    row = st.container(horizontal=True, vertical_alignment="center", gap="xsmall")
     row.subheader(neuron_name(neuron, ranking).capitalize(), anchor="neuron-card", width="stretch")
+    rank = int(_line(ranking, neuron)["rank"])
+    for icon, to, said in (("chevron_left", rank - 1, "The neuron before it"), ("chevron_right", rank + 1, "The next")):
+        there = ranking[ranking["rank"] == to][["layer", "index"]].to_numpy().tolist()
+        row.button(
+            "", icon=f":material/{icon}:", key=f"neighbour {icon}", disabled=not there, type="tertiary",
+            help=f"{said} in the ranking", on_click=neuron_choice.choose_neuron,
+            args=(Neuron(neuron.site, *there[0]) if there else None,),
+        )  # fmt: skip
     row.button(
         "", icon=":material/close:", on_click=neuron_choice.choose_neuron, args=(None,), key="close neuron",
         type="tertiary", help="Close the card",
@@ -90,14 +98,6 @@ def _actions(run: Run, ranking: pd.DataFrame, neuron: Neuron, row: DeltaGenerato
             flash(f"{name} may be cut again." if excluded else f"{name} will not be cut. {again}")
             st.rerun()
     offer_pick(run, neuron, name, row)
-    rank = int(_line(ranking, neuron)["rank"])
-    for icon, to, said in (("chevron_left", rank - 1, "The neuron before it"), ("chevron_right", rank + 1, "The next")):
-        there = ranking[ranking["rank"] == to][["layer", "index"]].to_numpy().tolist()
-        row.button(
-            "", icon=f":material/{icon}:", key=f"neighbour {icon}", disabled=not there, type="tertiary",
-            help=f"{said} in the ranking", on_click=neuron_choice.choose_neuron,
-            args=(Neuron(neuron.site, *there[0]) if there else None,),
-        )  # fmt: skip
     if excluded:
         st.caption(":material/lock: This neuron is excluded from every cut.")
 
