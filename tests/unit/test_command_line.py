@@ -12,7 +12,7 @@ import pytest
 from cyclopts import App
 
 from unlearning_core import __version__
-from unlearning_core.cli.app import app, main
+from unlearning_core.cli.app import app, in_full, main
 from unlearning_core.cli.options import open_folder
 from unlearning_core.config.reading import build_config
 from unlearning_core.errors import InputError
@@ -115,6 +115,25 @@ def test_a_mistyped_command_is_one_line_that_says_what_to_do(
 ) -> None:
     assert expected in refused(capsys, *words)
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["smollm2", "weather", "--yes"], ["auto", "smollm2", "weather", "--yes"]),
+        (["smallworld", "seats"], ["auto", "smallworld", "seats"]),
+        (["Qwen/Qwen3-0.6B", "chair, sofa"], ["auto", "Qwen/Qwen3-0.6B", "chair, sofa"]),
+        (["smallworld", "train"], ["smallworld", "train"]),
+        (["smallworld", "trian"], ["smallworld", "trian"]),
+        (["swep", "runs/x"], ["swep", "runs/x"]),
+        (["run", "config.json"], ["run", "config.json"]),
+        (["smollm2"], ["smollm2"]),
+        (["--help", "seats"], ["--help", "seats"]),
+        (["smollm2", "--yes"], ["smollm2", "--yes"]),
+    ],
+)
+def test_a_model_and_a_concept_are_short_for_auto_where_they_are_no_command(words: list[str], meant: list[str]) -> None:
+    assert in_full(words) == meant
 
 
 @pytest.mark.parametrize(

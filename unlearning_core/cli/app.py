@@ -1,12 +1,14 @@
 """`unlearn COMMAND ...`, also `python -m unlearning_core COMMAND ...`: what the pages do, without a screen."""
 
+import difflib
 import logging
 import re
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, get_args
 
 from cyclopts import App, CoercionError, CycloptsError, Parameter, Token, convert
@@ -42,7 +44,7 @@ app = App(
 )
 for place, name in enumerate(
     (
-        "run resume evaluate audit benchmark label filter sentences questions config starter report sweep search "
+        "auto run resume evaluate audit benchmark label filter sentences questions config starter report sweep search "
         "export import_run gguf push rankers methods families smallworld"
     ).split()
 ):
@@ -56,7 +58,7 @@ for name in ("relearn", "attack"):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for a person's mistake, 1 for a failure or a stop."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = in_full(list(sys.argv[1:] if argv is None else argv))
     try:
         command, given, not_options = app.parse_args(words, print_error=False, exit_on_error=False)
     except CycloptsError as error:
@@ -83,6 +85,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         reading.log.removeHandler(shown)
         progress.close()
         distributed.disconnect()
+
+
+def in_full(words: list[str]) -> list[str]:
+    """`MODEL CONCEPT ...` as `auto MODEL CONCEPT ...`.
+
+    What is nearly a command's name is a slip and no model; `smallworld` is a model where what follows is none of its
+    own commands.
+    """
+    first, second = (*words, "", "")[:2]
+    if not second or first.startswith("-") or second.startswith("-"):
+        return words
+    if first in app:
+        own = [name for name in app[first] if not name.startswith("-")]
+        return words if not own or _nearly(second, own) else ["auto", *words]
+    return words if _nearly(first, app) and not Path(first).exists() else ["auto", *words]
+
+
+def _nearly(word: str, names: Iterable[str]) -> bool:
+    return bool(difflib.get_close_matches(word, list(names), n=1, cutoff=0.65))
 
 
 def _stop_on_terminate() -> None:

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from unlearning_core.cli.options import Bar, OutputFile, RunFolder, open_folder
-from unlearning_core.methods.registry import states_of
 
 
 def gguf_command(
@@ -26,6 +25,7 @@ def gguf_command(
         kind: f16, or q8_0 with half the size.
         output: the file to write (default: the run's name, the state and the type, here).
     """
+    from unlearning_core.methods.registry import states_of
     from unlearning_core.models.gguf_export import write_gguf
     from unlearning_core.models.sources.resolve import gguf_file
     from unlearning_core.runs.context import RunContext

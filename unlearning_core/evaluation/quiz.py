@@ -59,10 +59,13 @@ def choose_questions(
     matcher: Matcher,
     settings: ProofSection,
     progress: ProgressCallback = silent,
+    *,
+    most: int = ASKED,
+    subjects: Sequence[About] = SUBJECTS,
 ) -> list[Question]:
-    """The first ten questions about the concept that the base answers right and does not guess, then ten neighbours'.
+    """The first questions about the concept that the base answers right and does not guess, then the neighbours'.
 
-    Fewer where the set has no more such; none where it has none.
+    At most `most` about each subject; fewer where the set has no more such, none where it has none.
 
     Raises:
         InputError: a question is empty, fills the model's context, or cannot be put as the settings say.
@@ -70,13 +73,13 @@ def choose_questions(
         Stopped: `progress` raised it.
     """
     found = []
-    for about in SUBJECTS:
+    for about in subjects:
         waiting = in_turn([question for question in questions if question.about == about])
         known: list[Question] = []
-        while waiting and len(known) < ASKED:
+        while waiting and len(known) < most:
             known += _known(base, waiting[:_AT_ONCE], matcher, settings, progress)
             del waiting[:_AT_ONCE]
-        found += known[:ASKED]
+        found += known[:most]
     return found
 
 

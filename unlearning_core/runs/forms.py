@@ -244,6 +244,8 @@ NOTES: dict[str, Any] = {
     "prompts": list[str],
     "name": Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_NAME)],
     "quiz": QuizNote,
+    "tuning": dict[str, Any],
+    "trial": dict[str, Any],
 }
 """The form of each note that a run may have."""
 

@@ -398,6 +398,16 @@ class Run:
         return self.folder / "work" / name
 
     @property
+    def tuning_folder(self) -> Path:
+        """Where the recipes are that were tried for this run, and what came of them (runs/tuning/)."""
+        return self.folder / "tuning"
+
+    @property
+    def reproduce_file(self) -> Path:
+        """The settings of the recipe that was taken, with the versions that it was found with: `run` takes it."""
+        return self.folder / "reproduce.json"
+
+    @property
     def recipes_folder(self) -> Path:
         """Where cuts are kept that a person gave a name."""
         return self.folder / "recipes"
@@ -407,7 +417,8 @@ class Run:
         results = {name for state in self.status()["stages"].values() for name in state.get("files") or {}}
         top = [path for path in self.folder.iterdir() if path.suffix in (".json", ".jsonl", ".txt")]
         told = [self.training_folder / name for name in ("events.jsonl", "status.json")]
-        kept = [path for folder in (self.kept_inputs_folder, self.recipes_folder) for path in folder.rglob("*")]
+        folders = (self.kept_inputs_folder, self.recipes_folder, self.tuning_folder)
+        kept = [path for folder in folders for path in folder.rglob("*")]
         files = [path for path in (*top, *told, *kept) if path.is_file() and path.name != "worker.json"]
         return [path for path in files if path.relative_to(self.folder).as_posix() not in results]
 

@@ -1,0 +1,300 @@
+"""The search: many cuts are measured by hooks, the best of them are retrained, each in a run of its own.
+
+What is asked of a recipe are two things that pull against each other, so the sampler (TPE for several objectives: Ozaki
+et al., "Multiobjective Tree-Structured Parzen Estimator", JAIR 73, 2022, as optuna has it) looks for the front between
+them. Cuts cost a second or ten, a retraining minutes: the first share of the time goes to cuts, and only those of their
+front are retrained, the settings' own recipe before all others, which the search has to beat.
+"""
+
+import contextlib
+import math
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from unlearning_core.config.schema import ExperimentConfig, ThresholdSection
+from unlearning_core.errors import InputError, Stopped, WorkFailed
+from unlearning_core.evaluation.recovery import HALF, gentle_steps_to, share_of_steps
+from unlearning_core.methods.registry import methods_of, states_of
+from unlearning_core.progress import Progress, ProgressCallback, silent
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.listing import list_runs
+from unlearning_core.runs.naming import rename
+from unlearning_core.runs.pipeline import check_new_run, create_run, execute
+from unlearning_core.runs.proof import racers
+from unlearning_core.runs.proof_evidence import RACE
+from unlearning_core.runs.run import Run, config_digest
+from unlearning_core.runs.stage_times import wait_for_race
+from unlearning_core.runs.stages.proof import proof_stages
+from unlearning_core.runs.stages.registry import stage_called
+from unlearning_core.runs.store import Store
+from unlearning_core.runs.tuning.clock import Clock
+from unlearning_core.runs.tuning.finalists import finalists, variants
+from unlearning_core.runs.tuning.found import Found
+from unlearning_core.runs.tuning.measuring import CutMeter, Outcome
+from unlearning_core.runs.tuning.space import Choice, Space
+from unlearning_core.runs.tuning.trials import Trial, Trials, best, on_front
+
+NOTE, TRIAL_NOTE = "tuning", "trial"
+"""Notes of the run whose recipe is searched, and of each run in which a recipe is retrained for it."""
+
+FOR_CUTS, FOR_RETRAINING = 0.35, 0.75
+"""Share of the time in which cuts are tried, and after which no further recipe is retrained: the rest is for races."""
+
+LEAST_RETRAINED = 3
+"""Recipes that are retrained before time is kept for races: the default, which is to be beaten, and two others."""
+
+PATIENCE = 20
+"""Proposals in a row that were tried before, after which there is nothing new to try."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a search ends.
+
+    Attributes:
+        seconds: that it may take; None: no matter.
+        cuts: cuts that are tried at most; None: as many as fit.
+        retrained: recipes that are retrained at most; None: likewise.
+    """
+
+    seconds: float | None = None
+    cuts: int | None = None
+    retrained: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.seconds is None and self.cuts is None:
+            raise ValueError("a search needs an end")
+
+
+def find_or_create_tuned(config: ExperimentConfig, root: Path, progress: ProgressCallback = silent) -> tuple[Run, bool]:
+    """The run whose recipe is searched around these settings, finished or not, and whether it was there.
+
+    Raises:
+        InputError, WorkFailed: as `check_new_run`; or the settings name methods of their own.
+    """
+    if config.methods is not None:
+        raise InputError("methods is given: a recipe is searched for the cut and its retraining. Leave it out.")
+    if config.search.forget is not None:
+        raise InputError("search.forget is given: the share cut is searched here anyhow. Leave it out.")
+    wanted = config_digest(config)
+
+    def known() -> Run | None:
+        return next((run for run in list_runs(root) if (run.note(NOTE) or {}).get("of") == wanted), None)
+
+    if known() is None:
+        check_new_run(config, root, progress)
+    with Store(root).lock():
+        if (found := known()) is not None:
+            return found, True
+        run = create_run(config, root)
+        run.write_note(NOTE, {"of": wanted})
+        return run, False
+
+
+class RecipeSearch:
+    """The search of one run's recipe."""
+
+    def __init__(self, run: Run, config: ExperimentConfig, limits: Limits) -> None:
+        """`config` are the settings to search around; the run's own may have a recipe that was found already."""
+        self.run, self.config, self.limits = run, config, limits
+        self._retrained_state = states_of(config)[-1]
+        self._clock = Clock(limits.seconds)
+
+    def compute(self, progress: ProgressCallback = silent) -> Found:
+        """Search until the time is over; what was tried before is not tried again.
+
+        Raises:
+            InputError, WorkFailed: as `pipeline.execute`; or nothing can be forgotten, or the cost not be measured.
+            Stopped: `progress` raised it; what was tried is kept.
+        """
+        context = RunContext(self.run, progress)
+        execute(self.run, progress, until="rank", context=context)
+        with self.run.manifest.working("searching its recipe"):
+            trials = Trials(self.run.tuning_folder, self.config.seed)
+            self._clock = Clock(self.limits.seconds, trials.seconds())
+            meter = CutMeter(context)
+            space = self._space(meter)
+            self._try_cuts(meter, space, trials, progress)
+            untold = self._retrain(meter, space, trials, progress)
+            untold += self._race(trials, progress)
+            reference = meter.scale.forgotten
+        return Found(
+            cuts=tuple(trials.tried("cuts")),
+            retrained=tuple(trials.tried("retrained")),
+            races=trials.races(),
+            default=space.default,
+            asked=self._asked,
+            reference=reference,
+            questions=len(meter.questions),
+            seconds=self._clock.used,
+            budget=self.limits.seconds,
+            untold=tuple(untold),
+        )
+
+    @property
+    def _asked(self) -> ThresholdSection:
+        return self.config.proof.thresholds
+
+    def _space(self, meter: CutMeter) -> Space:
+        retraining = self.config.retraining
+        return Space(
+            Choice.of(self.config), len(self.run.ranking()), bool(len(meter.tokens.ids)),
+            retraining.enabled and retraining.objective == "distill",
+        )  # fmt: skip
+
+    def _try_cuts(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> None:
+        for choice in space.first():
+            trials.ask_for("cuts", space.parameters(choice, retrained=False))
+        share, repeats = FOR_CUTS if self.config.retraining.enabled else 1.0, 0
+        known = {trial.choice: trial for trial in trials.tried("cuts")}
+        while (self.limits.cuts is None or len(known) < self.limits.cuts) and repeats < PATIENCE:
+            if not self._clock.has(_usual(known.values()), share):
+                return
+            progress(Progress("trying cuts", len(known), self.limits.cuts, "cuts"))
+            begun, trial = time.monotonic(), trials.next("cuts")
+            choice = space.cut(trial)
+            if (before := known.get(choice)) is not None:
+                # Told to the sampler, so that it goes on to another one.
+                trials.repeat("cuts", trial, before)
+                repeats += 1
+                continue
+            outcome, kept = _measured(meter, choice)
+            trials.tell("cuts", trial, choice, outcome, seconds=round(time.monotonic() - begun, 2), **kept)
+            known[choice], repeats = trials.tried("cuts")[-1], 0
+
+    def _retrain(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> list[str]:
+        """Retrain recipes while the time lasts; returns what was left undone, in sentences."""
+        if not self.config.retraining.enabled:
+            return ["Retraining is switched off, so cuts alone were tried."]
+        for choice in [space.default, *finalists(trials.tried("cuts"), self._asked)]:
+            trials.ask_for("retrained", space.parameters(choice, retrained=True))
+        known, repeats = {trial.choice: trial for trial in trials.tried("retrained")}, 0
+        while (self.limits.retrained is None or len(known) < self.limits.retrained) and repeats < PATIENCE:
+            if not trials.waiting("retrained"):
+                for choice in variants(list(known.values()), space, self._asked):
+                    trials.ask_for("retrained", space.parameters(choice, retrained=True))
+            share = FOR_RETRAINING if len(known) >= LEAST_RETRAINED else 1.0
+            if not self._clock.has(_usual(known.values()), share):
+                return _left(trials)
+            begun, trial = time.monotonic(), trials.next("retrained")
+            choice = space.retrained(trial)
+            if (before := known.get(choice)) is not None:
+                trials.repeat("retrained", trial, before)
+                repeats += 1
+                continue
+            told = _told(progress, f"recipe {len(known) + 1}")
+            try:
+                run, outcome, reason = self._retrained(choice, trial.number, meter, self._clock.watching(told))
+            except Stopped:
+                if not self._clock.over:
+                    raise
+                return [*_left(trials), "The time was over while a recipe was being retrained: with more it goes on."]
+            more = {"reason": reason} if reason else {}
+            seconds = round(time.monotonic() - begun, 2)
+            trials.tell("retrained", trial, choice, outcome, run=run.id, seconds=seconds, **more)
+            known[choice], repeats = trials.tried("retrained")[-1], 0
+        return []
+
+    def _race(self, trials: Trials, progress: ProgressCallback) -> list[str]:
+        """Let the retrained models of the front learn the concept again while the time lasts, the best one first.
+
+        As a quick evaluation races them (`proof.race`), whose work is then done.
+        """
+        retrained, races = trials.tried("retrained"), trials.races()
+        taken = best(retrained, self._asked)
+        racing = sorted(on_front(retrained), key=lambda trial: trial != taken)
+        there = {run.id for run in list_runs(self.run.folder.parent)}  # a person may have deleted one
+        waiting = [trial for trial in racing if trial.number not in races and trial.run in there]
+        for place, trial in enumerate(waiting):
+            left = len(waiting) - place
+            untold = [f"Whether {left} retrained {'model comes' if left == 1 else 'models come'} back was not tried."]
+            took = max((race["seconds"] for race in races.values()), default=0.0)
+            if not self._clock.has(took or self._first_race(trial)):
+                return untold
+            begun, told = time.monotonic(), _told(progress, f"race of {trial.name}")
+            try:
+                share = self._raced(trial, self._clock.watching(told))
+            except Stopped:
+                if not self._clock.over:
+                    raise
+                return untold
+            trials.keep_race(trial.number, share, round(time.monotonic() - begun, 2))
+            races = trials.races()
+        return []
+
+    def _first_race(self, trial: Trial) -> float:
+        """About how long the first race takes; half a retraining where nothing tells it."""
+        told = wait_for_race(Run(self.run.folder.parent / trial.run))
+        return trial.seconds / 2 if told is None else told.seconds
+
+    def _raced(self, trial: Trial, progress: ProgressCallback) -> float:
+        """Steps to come half-way back, as a share of the never-knew model's; without such a model as a share of those
+        that the verdict asks for, gently; NaN where there is no text to race on."""
+        run = Run(self.run.folder.parent / trial.run)
+        states = racers(run)
+        names = {f"{RACE} {state}" for state in states}
+        stages = [stage for stage in proof_stages(RunContext(run), parts=[RACE], quick=True) if stage.name in names]
+        execute(run, progress, until="rank", further=stages)
+        found = [run.proof_frames(RACE, state) for state in states]
+        if any(frames is None or "race" not in frames for frames in found):
+            return math.nan
+        own, *twin = [frames for frames in found if frames is not None]
+        if twin:
+            return share_of_steps(twin[0], own, HALF).value
+        gentle = gentle_steps_to(own, HALF)
+        return math.nan if gentle is None else gentle.value / self._asked.relearning_steps
+
+    def _retrained(
+        self, choice: Choice, number: int, meter: CutMeter, progress: ProgressCallback
+    ) -> tuple[Run, Outcome | None, str]:
+        """The run in which a recipe is retrained, and what it comes to; or why it cannot be measured."""
+        config = choice.applied(self.config)
+        run = self._trial_run(config, choice, number)
+        last = methods_of(config)[-1][0].name
+        names = ["prune", "filter", last, f"measure {self._retrained_state}"]
+        try:
+            execute(run, progress, until="rank", further=[stage_called(name, config) for name in names])
+            return run, meter.retrained(run, self._retrained_state), ""
+        except WorkFailed as error:
+            return run, None, str(error)
+
+    def _trial_run(self, config: ExperimentConfig, choice: Choice, number: int) -> Run:
+        """The run of a recipe: among the others, where it can be opened, named as the table of the search names it."""
+        note = {"of": self.run.id, "choice": choice.to_dict()}
+        for run in list_runs(self.run.folder.parent):
+            if run.note(TRIAL_NOTE) == note:
+                return run
+        run = create_run(config, self.run.folder.parent)
+        run.write_note(TRIAL_NOTE, note)
+        with contextlib.suppress(InputError):  # the name is taken, by a trial that was stopped before it was known
+            rename(run, f"R{number} of {self.run.id[:15]}")
+        return run
+
+
+def _measured(meter: CutMeter, choice: Choice) -> tuple[Outcome | None, dict[str, Any]]:
+    """What a cut comes to and how many neurons it takes; or why the cut model cannot be measured."""
+    try:
+        outcome, neurons = meter.measure(choice)
+    except WorkFailed as error:
+        return None, {"reason": str(error)}
+    return outcome, {"neurons": neurons}
+
+
+def _usual(trials: Any) -> float:
+    """Seconds that the next one will take: as the slower ones of those that were measured; 0 while none was."""
+    seconds = sorted(trial.seconds for trial in trials if trial.seconds)
+    return seconds[(3 * len(seconds)) // 4] if seconds else 0.0
+
+
+def _left(trials: Trials) -> list[str]:
+    waiting = trials.waiting("retrained")
+    if not waiting:
+        return []
+    return [f"{waiting} more {'recipe was' if waiting == 1 else 'recipes were'} to be retrained and did not fit in."]
+
+
+def _told(progress: ProgressCallback, what: str) -> ProgressCallback:
+    """Says which recipe it is."""
+    return lambda update: progress(replace(update, task=f"{what}: {update.task}"))
