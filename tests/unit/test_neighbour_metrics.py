@@ -100,7 +100,8 @@ def test_terminal_csv_report_and_findings_tell_the_parts(stages: Any) -> None:
     assert f"{value:.3f} ± {1.96 * error:.3f}" in page
     said = findings(metrics)["pruned"]["neighbours"]
     low, high = (100 * np.expm1(value + sign * 1.96 * error) for sign in (-1, 1))
-    assert said == f"Perplexity of their words {100 * np.expm1(value):+.1f} % (95 % interval {low:+.1f} % to {high:+.1f} %)."
+    interval = f"95 % interval {low:+.1f} % to {high:+.1f} %"
+    assert said == f"Perplexity of their words {100 * np.expm1(value):+.1f} % ({interval})."
     assert said in page
 
 
