@@ -65,7 +65,7 @@ def what_is_left(run: Run) -> None:
         right, most = found
         lines.append(
             f"The ten stand for a set of {most} questions that the whole model answers: of all of them it still "
-            f"answers {right} ({right / most:.0%})."
+            f"answers {right} ({100 * (right / most):.0f} %)."
         )
     st.markdown("\n".join(f"- {line}" for line in lines))
 
@@ -89,7 +89,7 @@ def what_it_cost(run: Run) -> None:
     values = metrics.get(states_of(run.config)[-1], {})
     kept = {"neighbour": "about neighbours", "other": "about other things"}
     told = [
-        f"{share:.0%} of the questions {where}"
+        f"{100 * share:.0f} % of the questions {where}"
         for about, where in kept.items()
         if (share := values.get(f"{about}_questions_answered")) is not None
     ]
@@ -130,8 +130,8 @@ def _race_sentence(found: RaceOutcome) -> str:
         return f"{word}: half of the concept is back after {steps(found.steps)} training steps."
     return (
         f"{word}: half of the concept is back after {steps(found.steps)} training steps; a model that never knew it "
-        f"needs {steps(found.never_knew)} to learn as much. That is {found.share:.0%} of its steps; at least "
-        f"{found.asked:.0%} is asked."
+        f"needs {steps(found.never_knew)} to learn as much. That is {100 * found.share:.0f} % of its steps; at least "
+        f"{100 * found.asked:.0f} % is asked."
     )
 
 

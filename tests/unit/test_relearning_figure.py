@@ -44,7 +44,7 @@ def test_the_levels_are_the_same_for_all() -> None:
     figure = relearning_race(RACES)
     assert sorted(shape.y0 for shape in figure.layout.shapes) == [2.0, 3.0, 7.0, 12.0]
     assert {note.text: note.y for note in figure.layout.annotations} == {
-        "never known": 12.0, "50% back": 7.0, "90% back": 3.0, "base": 2.0,
+        "never known": 12.0, "50 % back": 7.0, "90 % back": 3.0, "base": 2.0,
     }  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def test_small_multiples_have_a_panel_a_rate_and_one_legend() -> None:
     figure = relearning_rates(RACES)
     titles = [note.text for note in figure.layout.annotations]
     assert titles[:2] == ["rate 0.0001", "rate 0.001"]
-    assert titles.count("50% back") == 1
+    assert titles.count("50 % back") == 1
     assert len(figure.data) == 6
     assert {trace.xaxis for trace in figure.data} == {"x", "x2"}
     assert [trace.showlegend for trace in figure.data] == [True] * 3 + [False] * 3

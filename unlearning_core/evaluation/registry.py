@@ -186,7 +186,7 @@ _ROWS = (
     _divergence(
         "forget", "concept",
         "How differently the next word is predicted in text about the concept (KL); 0 is the same.",
-        column="To never-knew", shown_in=("table", "runs"),
+        column="Distance", shown_in=("table", "runs"),
     ),
     _divergence("neighbour", "neighbours", "The same in text about things like it, which it should still know."),
     _divergence("retain", "other text", "The same in other text: the cost beyond the concept."),

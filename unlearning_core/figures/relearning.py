@@ -85,7 +85,7 @@ def _levels(figure: go.Figure, races: Mapping[str, pd.DataFrame], place: Mapping
     """Lines where half and where 90 % of the gap is back, and at its ends."""
     gap = gap_of(next(iter(races.values())))
     for share, dash in ((0.0, "dot"), (HALF, "dash"), (NEARLY_ALL, "dash"), (1.0, "dot")):
-        text = {0.0: "never known", 1.0: "base"}.get(share, f"{share:.0%} back")
+        text = {0.0: "never known", 1.0: "base"}.get(share, f"{100 * share:.0f} % back")
         figure.add_hline(y=gap.level(share), line={"color": GREY, "width": 1, "dash": dash}, **(place or {}))
         # Once, not in every panel; the base's name goes below its line, where it is free.
         figure.add_annotation(

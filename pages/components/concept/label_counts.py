@@ -50,7 +50,7 @@ def further_counts(facts: dict[str, Any]) -> None:
         split = f"Among those used {near['train']:,} to rank on and {near['held_out']:,} to measure on."
         metrics.append(("Without it, with a neighbour", f"{near['sentences']:,}", split))
     metrics += [
-        ("Balance", f"{facts['with_concept'] / facts['sentences']:.0%}", "Share that holds the concept."),
+        ("Balance", f"{100 * (facts['with_concept'] / facts['sentences']):.0f} %", "Share that holds the concept."),
         ("Duplicates dropped", f"{facts['duplicates']:,}"),
     ]
     if facts.get("left_out"):
@@ -123,7 +123,7 @@ def _show_report(report: dict[str, Any]) -> None:
     metric_row(
         ("Texts kept", f"{kept:,}"),
         ("Texts dropped", f"{dropped:,}"),
-        ("Share dropped", f"{dropped / (kept + dropped):.1%}"),
+        ("Share dropped", f"{100 * (dropped / (kept + dropped)):.1f} %"),
         ("For validation", f"{report['validation']['kept']:,}", "Of those kept."),
         *([("Blank", f"{blank:,}")] if blank else []),
     )

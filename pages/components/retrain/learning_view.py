@@ -16,7 +16,7 @@ from unlearning_core.runs.run import Run
 
 _LOSS = (
     "How badly each next word of the training text is predicted; it should fall. A point is one step. The line is an "
-    f"exponential moving average of them: the newest step counts {SMOOTHED_BY:.0%}, all before it what is left."
+    f"exponential moving average of them: the newest step counts {100 * SMOOTHED_BY:.0f} %, all before it what is left."
 )
 _KNOWS = (
     "Loss on held-out sentences that it never trains on, with bands for the 95 % intervals. The concept loss should "
