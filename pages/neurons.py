@@ -54,7 +54,7 @@ def ranking_line(run: Run) -> None:
     protected, site = int(summary["protected"]), str(ranking["site"].iloc[0])
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     row.markdown(
-        f"**{ranking_name(OtherRanking.own(run))}** has ranked {len(ranking):,} {SITE_NAMES.get(site, site)}.",
+        f"{len(ranking):,} {SITE_NAMES.get(site, site)}, ranked by **{ranking_name(OtherRanking.own(run))}**.",
         help=f"Read on {summary['tokens']:,} tokens. Protected: {protected or 'no'} massive neurons, which hold the "
         "whole text together; they are ranked last.",
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.components.current_run import current_run, runs_root, show_run
 from pages.components.demo.guide import is_guided, set_guided
@@ -22,8 +23,8 @@ PICTURE = Path(__file__).with_name("start.svg")
 RECENT = 5
 CARD = 260
 DEMOS = {
-    "smallworld": "A tiny model of a small, made-up world whose every fact is known. About three minutes on two "
-    "processor cores; the longest wait is one minute.",
+    "smallworld": "A tiny model of a small, made-up world whose every fact is known. About three minutes on two idle "
+    "processor cores, and as long again for the attack at its end.",
     "smollm2": "Real English, 135 million parameters. The slow steps are prepared in the background while you read: "
     "less than ten minutes in all on two processor cores.",
 }
@@ -46,10 +47,10 @@ def main() -> None:
         alt="Find the neurons that a concept lights up, cut them, compare how much is left of it and of other text",
     )  # fmt: skip
     # Cards of one width, that stand in a row where there is room and below each other where there is none.
-    row = st.container(horizontal=True)
+    place, row = st.container(), st.container(horizontal=True)
     for name in DEMOS:
         with row.container(border=True, width=CARD, height="stretch"), show_errors():
-            offer_demo(name)
+            offer_demo(name, place)
     with row.container(border=True, width=CARD, height="stretch"):
         st.markdown("**Use my own model**")
         st.markdown("A model folder, a .gguf file, a zip or a model of the Hub, and a concept of your choice.")
@@ -59,8 +60,8 @@ def main() -> None:
         recent_runs()
 
 
-def offer_demo(name: str) -> None:
-    """What the demo on that starter is, and its button."""
+def offer_demo(name: str, place: DeltaGenerator) -> None:
+    """What the demo on that starter is, and its button; how far it is loaded is told in `place`."""
     starter = offered()[name]
     short = starter.title.partition("-")[0]
     st.markdown(f"**Show me on {escaped(short)}**")
@@ -70,7 +71,8 @@ def offer_demo(name: str) -> None:
         return
     kind: Literal["primary", "secondary"] = "primary" if name == RECOMMENDED else "secondary"
     if st.button(f"Show me {short}", type=kind, icon=":material/play_arrow:"):
-        start_demo(name)
+        with place:
+            start_demo(name)
 
 
 def start_demo(name: str) -> None:

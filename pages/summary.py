@@ -18,7 +18,7 @@ from unlearning_core.methods.registry import NEVER_KNEW, state_title, states_of
 from unlearning_core.reports.findings import losses_sentence
 from unlearning_core.runs import background, proof
 from unlearning_core.runs.proof_evidence import RACE, RaceOutcome, race_outcome, races
-from unlearning_core.runs.quiz import Quiz, answered_of_all, has_questions
+from unlearning_core.runs.quiz import Quiz, answered_of_all, has_questions, quiz_of
 from unlearning_core.runs.run import Run
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     run = run_beyond(COMPARE)
     if run is None:
         return
-    if has_questions(run) and not (background.is_running(run) or proof.is_running(run)):
+    if has_questions(run):
         with show_errors():
             what_is_left(run)
     with show_errors():
@@ -44,10 +44,12 @@ def what_is_left(run: Run) -> None:
     states = run.states()
     if run.config.never_knew.model is not None:
         states.append(NEVER_KNEW)
+    # While a process works on the run no model is loaded beside it: what was asked before is shown.
+    busy = background.is_running(run) or proof.is_running(run)
     quiz: Quiz | None = None
     for state in states:
-        quiz = asked_quiz(run, state)
-        if quiz is None:
+        quiz = quiz_of(run) if busy else asked_quiz(run, state)
+        if quiz is None or state not in quiz.marks:
             return
     assert quiz is not None
     titles, last = subject_titles(run), states_of(run.config)[-1]

@@ -83,7 +83,7 @@ def test_ranking_draws_the_heatmap_and_lists_the_first_neurons(open_page: OpenPa
     run = new_run("label")
     app = open_page("neurons", run)
     fine(button(app, "Rank the neurons").click().run())
-    assert any("has ranked 144 MLP neurons" in text.value for text in app.markdown)
+    assert any("144 MLP neurons, ranked by" in text.value for text in app.markdown)
     assert chart(app, 0)["data"][0]["type"] == "heatmap"
     table = app.dataframe[0].value
     assert list(table["rank"]) == sorted(table["rank"])

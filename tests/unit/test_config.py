@@ -159,5 +159,6 @@ def test_a_tracker_that_is_not_installed_is_named_and_who_is_told_changes_no_tra
         retrain.check(section, silent)
     retrain.check(RetrainingSection(report_to=["tensorboard"]), silent)
     assert retrain.inputs(section, 1) == retrain.inputs(RetrainingSection(), 1)
+    assert RetrainingSection(report_to="tensorboard").report_to == ["tensorboard"]  # type: ignore[arg-type]
     with pytest.raises(ValidationError):
         RetrainingSection(report_to=["a diary"])  # type: ignore[list-item]

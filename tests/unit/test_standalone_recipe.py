@@ -75,8 +75,15 @@ def test_the_folder_alone_is_enough(tmp_path: Path) -> None:
 def test_another_model_is_refused_and_nothing_written(tmp_path: Path) -> None:
     loaded = load_model(str(save_tiny("llama", tmp_path / "base")), device="cpu")
     recipe_of(loaded, tmp_path / "recipe", ["mlp"])
-    other = save_tiny("llama", tmp_path / "other", intermediate_size=40)
-    done = run_script(tmp_path / "recipe", other, tmp_path / "out")
-    assert done.returncode == 1
-    assert "the recipe is of another model" in done.stderr
-    assert not (tmp_path / "out").exists()
+    wider = save_tiny("llama", tmp_path / "wider", intermediate_size=40)
+    other = save_tiny("llama", tmp_path / "other", seed=1)
+    for folder, said in (
+        (wider, "it is of another model"),
+        (other, "holds other weights than the recipe was made for"),
+    ):
+        done = run_script(tmp_path / "recipe", folder, tmp_path / "out")
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert not (tmp_path / "out").exists()
+    done = run_script(tmp_path / "recipe", tmp_path / "base", tmp_path / "recipe")
+    assert (done.returncode, "is there already" in done.stderr) == (1, True)

@@ -25,15 +25,18 @@ def gguf_command(
         kind: f16, or q8_0 with half the size.
         output: the file to write (default: the run's name, the state and the type, here).
     """
-    from unlearning_core.methods.registry import states_of
+    from unlearning_core.errors import InputError
+    from unlearning_core.methods.registry import check_state, states_of
     from unlearning_core.models.gguf_export import write_gguf
     from unlearning_core.models.sources.resolve import gguf_file
     from unlearning_core.runs.context import RunContext
 
     opened = open_folder(run)
     config = opened.config
-    chosen = state or states_of(config)[-1]
+    chosen = check_state(state or states_of(config)[-1], states_of(config))
     context = RunContext(opened, progress)
+    if output is not None and output.exists():
+        raise InputError(f"--output {output} is there already; give another name or delete it.")
     target = output or Path(f"{opened.id}-{chosen}-{kind}.gguf")
     source = gguf_file(config.base_model.base_model_path)
     notes = write_gguf(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 DEFAULT_STARTER = "smallworld"
 """The starter that `run` uses when neither a config nor a starter is named."""
@@ -11,6 +11,16 @@ PATH = "path"
 """Marks a field that may hold the path of a file or folder: a relative one is looked up when a config is read."""
 
 Location = Annotated[str | None, PATH]
+
+
+def _a_number(value: Any) -> Any:
+    if isinstance(value, bool):  # else true would be all of it
+        raise ValueError("write a share, such as 0.02")
+    return value
+
+
+def _a_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 class Section(BaseModel):
@@ -119,9 +129,11 @@ class NeuralProbingSection(Section):
     picked_neurons: list[tuple[Literal["mlp", "head", "residual"], int, int]] = Field(
         default_factory=list, description='["mlp", 3, 17] is a neuron that is cut at any ratio, whatever its rank'
     )
-    layer_ratios: dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=0, le=1)]] = Field(
-        default_factory=dict,
-        description='{"3": 0.02}: the share of layer 3, in place of what prune_ratio takes there',
+    layer_ratios: dict[Annotated[int, Field(ge=0)], Annotated[float, BeforeValidator(_a_number), Field(ge=0, le=1)]] = (
+        Field(
+            default_factory=dict,
+            description='{"3": 0.02}: the share of layer 3, in place of what prune_ratio takes there',
+        )
     )
     token_rows: TokenRowsSection = Field(default_factory=TokenRowsSection, description="reset beside the cut")
 
@@ -177,7 +189,7 @@ class RetrainingSection(Section):
     )
     concept_weight: float = Field(1.0, ge=0, le=1000, description="distill: weight of one of them; others have 1")
     measure_while_learning: bool = Field(True, description="measure a few sentences on the way, in 5 % of the time")
-    report_to: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
+    report_to: Annotated[list[Literal["tensorboard", "wandb", "trackio"]], BeforeValidator(_a_list)] = Field(
         default_factory=list, description="where the training's numbers are sent as well; installed by you"
     )
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")

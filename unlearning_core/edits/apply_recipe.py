@@ -17,10 +17,12 @@ def main(source: str, target: str, here: Path = Path(__file__).parent) -> None:
     """Load, write the recipe's entries and rows, save."""
     model = AutoModelForCausalLM.from_pretrained(source)
     for key, places in load_file(here / "entries.safetensors").items():
-        name, axes, value, shape = key.split("|")  # places: a line for each of the axes
-        parameter = model.get_parameter(name)
-        if str(list(parameter.shape)) != shape:
-            sys.exit(f"{name} has the shape {list(parameter.shape)}, not {shape}: the recipe is of another model.")
+        name, axes, value, shape, size = key.split("|")  # places: a line for each of the axes
+        parameter = dict(model.named_parameters()).get(name)
+        if parameter is None or str(list(parameter.shape)) != shape:
+            sys.exit(f"The recipe changes {name} of the shape {shape}, which {source} has not: it is of another model.")
+        if abs(float(parameter.float().abs().mean()) / float(size) - 1) > 1e-3:
+            sys.exit(f"{name} of {source} holds other weights than the recipe was made for: give that model.")
         index = [slice(None)] * parameter.dim()
         for axis, line in zip(axes.split(","), places, strict=True):
             index[int(axis)] = line
@@ -36,6 +38,8 @@ def main(source: str, target: str, here: Path = Path(__file__).parent) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or Path(sys.argv[2]).exists():
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
+    if Path(sys.argv[2]).exists():
+        sys.exit(f"{sys.argv[2]} is there already; give another name or delete it.")
     main(sys.argv[1], sys.argv[2])

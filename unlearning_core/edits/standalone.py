@@ -19,8 +19,9 @@ ENTRIES_FILE = "entries.safetensors"
 def write_standalone(folder: Path, model: nn.Module, mask: Mask, model_map: ModelMap) -> None:
     """Write `entries.safetensors` and `apply_recipe.py` beside the recipe of `mask` in `folder`.
 
-    A tensor is called `parameter|axes|value|shape`, is int32 and has a line for each of the axes: at these places of
-    that parameter stands that value. Tied parameters go by their first name.
+    A tensor is called `parameter|axes|value|shape|size`, is int32 and has a line for each of the axes: at these places
+    of that parameter stands that value. Its shape and its size, the mean absolute value that the model has there now,
+    tell the model that the recipe is for from others. Tied parameters go by their first name.
 
     Raises:
         InputError: the mask is not of this model, or the model cannot offer one of its sites.
@@ -31,7 +32,8 @@ def write_standalone(folder: Path, model: nn.Module, mask: Mask, model_map: Mode
         # All experts of a layer may lie in one weight, by its first axis.
         axes = (cut.axis,) if cut.experts is None else (0, cut.axis)
         lines = [cut.positions] if cut.experts is None else [cut.experts, cut.positions]
-        key = f"{names[cut.parameter]}|{','.join(map(str, axes))}|{cut.value:g}|{list(cut.parameter.shape)}"
+        size = float(cut.parameter.detach().float().abs().mean())
+        key = f"{names[cut.parameter]}|{','.join(map(str, axes))}|{cut.value:g}|{list(cut.parameter.shape)}|{size:.6g}"
         places = torch.stack([line.cpu().to(torch.int32) for line in lines])
         entries[key] = torch.cat([entries[key], places], dim=1) if key in entries else places
     write_file(folder / ENTRIES_FILE, lambda path: save_file(entries, path))

@@ -5,12 +5,17 @@ The front matter is that of the Hub's model cards; the text is Markdown. Loads n
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from unlearning_core.evaluation.registry import Values, formatted, shown
 from unlearning_core.evaluation.verdict import SUBJECTS
 
 _SHOWN_WORDS = 30
+_NOT_EVALUATED = "It was not evaluated, so nothing is known of whether it has forgotten."
+_OUTDATED = (
+    "It was evaluated with other settings, or by another version of the workbench: evaluate it again to know whether "
+    "it has forgotten."
+)
 
 
 def model_card(
@@ -21,6 +26,8 @@ def model_card(
     words: Sequence[str],
     steps: Sequence[str],
     metrics: Values,
+    recipe: Literal["none", "beside", "alone"],
+    outdated: bool,
     verdict: Mapping[str, Any] | None,
 ) -> str:
     """The card of one state of a run's model.
@@ -31,6 +38,8 @@ def model_card(
         words: the concept's.
         steps: what was done to it, in sentences.
         metrics: by state, as the run or its evaluation has them.
+        recipe: whether the recipe and its script are beside the model, or without one.
+        outdated: whether there was a verdict that no longer holds.
         verdict: `verdict.json`, or None where the run was not evaluated.
     """
     judged = (verdict or {}).get("states", {}).get(state)
@@ -39,10 +48,9 @@ def model_card(
     )
     lines = [
         "---",
-        f"base_model: {json.dumps(base)}",
+        *([f"base_model: {json.dumps(base)}"] if "/" in base else []),
         *([f"license: {licence}"] if licence else []),
-        "library_name: transformers",
-        "pipeline_tag: text-generation",
+        *([] if recipe == "alone" else ["library_name: transformers", "pipeline_tag: text-generation"]),
         "tags: [machine-unlearning, concept-unlearning]",
         "---",
         "",
@@ -50,14 +58,12 @@ def model_card(
         "",
         f"Made to forget: {listed}.",
         "",
-        "`recipe/`, where it is here, is the edit alone: `python recipe/apply_recipe.py BASE OUT` makes it again in "
-        "the base, with torch, transformers and safetensors.",
-        "",
+        *_how_to_apply(recipe),
         *(f"{number}. {step}" for number, step in enumerate(steps, 1)),
         "",
         "## Is it gone, what did it cost, does it come back?",
         "",
-        judged["sentence"] if judged else "It was not evaluated, so nothing is known of whether it has forgotten.",
+        judged["sentence"] if judged else _OUTDATED if outdated else _NOT_EVALUATED,
     ]
     if judged and (verdict or {}).get("quick"):
         lines += ["", "Measured with about a quarter of the texts, questions and steps."]
@@ -73,6 +79,15 @@ def model_card(
             ]
     lines += ["", "## Measured", "", *_table(metrics, state), ""]
     return "\n".join(lines)
+
+
+def _how_to_apply(recipe: str) -> list[str]:
+    """How the edit is made again without this package; nothing where no script is there."""
+    if recipe == "none":
+        return []
+    what = "This is the edit alone, without a model" if recipe == "alone" else "`recipe/` is the cut alone"
+    script = "`python recipe/apply_recipe.py BASE OUT` makes it in the base, with torch, transformers and safetensors."
+    return [f"{what}: {script}", ""]
 
 
 def _table(metrics: Values, state: str) -> list[str]:

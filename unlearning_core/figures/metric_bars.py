@@ -13,9 +13,15 @@ from unlearning_core.methods.registry import state_title
 def metric_bars(metrics: Values) -> Mapping[str, go.Figure]:
     """A figure for each headline metric, by its title: a bar a model state, the first on top, with its 95 % interval.
 
-    They carry no title: beside each other on a wide page, a long one would run into the next.
+    They carry no title: beside each other on a wide page, a long one would run into the next. A metric that only one of
+    several states has is left out: a bar alone looks as if the others were 0.
     """
-    return {metric.full_title: _bars(metrics, metric) for metric in headline(metrics)}
+    least = min(2, len(metrics))
+    return {
+        metric.full_title: _bars(metrics, metric)
+        for metric in headline(metrics)
+        if sum(values.get(metric.name) is not None for values in metrics.values()) >= least
+    }
 
 
 def _bars(metrics: Values, metric: Metric) -> go.Figure:

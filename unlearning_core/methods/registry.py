@@ -1,7 +1,7 @@
 """The methods by name, and the states of a model that a run goes through: base, then one a method. Loads no torch."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -205,6 +205,19 @@ def _parameters(method: Method, given: dict[str, Any], config: ExperimentConfig)
             f"methods: {field!r} of the method {method.name!r} is {first['input']!r}: {first['msg']}. "
             f"Known parameters: {known_names or 'none'}."
         ) from error
+
+
+def check_state(state: str, among: Sequence[str]) -> str:
+    """`state` where it is one of `among`.
+
+    Raises:
+        InputError: it is not; names those that there are.
+    """
+    if state not in among:
+        raise InputError(
+            f"The state is {state!r}, and this run's settings make {', '.join(among)}. Choose one of these."
+        )
+    return state
 
 
 def states_of(config: ExperimentConfig) -> list[str]:

@@ -59,7 +59,8 @@ def check_start(context: "RunContext", pending: Collection[str]) -> None:
     if any(name.startswith("distance ") for name in pending):
         check_never_knew(context.config)
     for method, parameters in methods_of(context.config):
-        if method.name in pending:
+        # A training that is there already reports nothing, but a tracker that is named and missing is a mistake.
+        if method.name in pending or method.name == "retrain":
             method.check(parameters, context.progress)
     first = next((name for name in pending if name not in WITHOUT_MODEL), "")
     if first in ("rank", "search", "prune") or first.endswith(" base"):

@@ -19,7 +19,8 @@ def write_probe_set(context: RunContext) -> Path:
 
 
 def base_levels(run: Run) -> dict[str, float]:
-    """{"concept", "retain"}: the base model's mean loss on exactly these sentences, nats a token.
+    """{"concept", "retain"}: the base model's mean loss on exactly these sentences, nats a token; the second on those
+    without the concept, where there are some.
 
     Empty while the base model has not been measured or the sentences have not been chosen.
     """
@@ -34,7 +35,7 @@ def base_levels(run: Run) -> dict[str, float]:
         # It was measured on other sentences: the levels would be those of another set.
         return {}
     found = Measurement(rows)
-    return {"concept": found.nll("concept").value, "retain": found.nll("retain").value}
+    return {"concept": found.nll("concept").value, "retain": (found.apart or found).nll("retain").value}
 
 
 def _file(run: Run) -> Path:

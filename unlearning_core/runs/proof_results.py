@@ -3,8 +3,9 @@
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from unlearning_core.errors import InputError
 from unlearning_core.evaluation.model_card import model_card
 from unlearning_core.evaluation.parts import PARTS
 from unlearning_core.evaluation.registry import Values, metrics_table
@@ -148,8 +149,12 @@ def _still_right(run: Run, state: str, about: str) -> "pd.DataFrame | None":
     return None if base is None or now is None else still_right(base, now, about)
 
 
-def card_of(context: RunContext, state: str) -> str:
-    """The model card of a state of the run's model; raises InputError where that state is not there yet."""
+def card_of(context: RunContext, state: str, *, alone: bool = False) -> str:
+    """The model card of a state of the run's model; raises InputError where that state is not there yet.
+
+    Args:
+        alone: whether it is the card of the recipe without a model.
+    """
     from unlearning_core.runs.proof_standing import is_current
 
     run, config = context.run, context.config
@@ -166,8 +171,19 @@ def card_of(context: RunContext, state: str) -> str:
         words=context.concept.words,
         steps=steps,
         metrics=(run.proof_metrics() if current else None) or run.metrics() or {},
+        recipe=_script(run, alone=alone),
+        outdated=not current and run.verdict() is not None,
         verdict=run.verdict() if current else None,
     )
+
+
+def _script(run: Run, *, alone: bool) -> Literal["none", "beside", "alone"]:
+    """Whether the recipe has a script that applies it; runs of earlier versions have none."""
+    try:
+        there = "apply_recipe.py" in run.recipe_files()
+    except InputError:
+        there = False
+    return "none" if not there else "alone" if alone else "beside"
 
 
 def _licence(facts: dict[str, Any] | None) -> str | None:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from unlearning_core.edits.recipe import RECIPE_FILE
 from unlearning_core.errors import InputError, WorkFailed
-from unlearning_core.methods.registry import states_of
+from unlearning_core.methods.registry import METHODS, check_state, states_of
+from unlearning_core.models.sources.weight_files import weights_of
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.proof_results import card_of
 
@@ -40,14 +41,15 @@ def to_send(context: RunContext, what: What = "model", state: str | None = None)
     Args:
         what: one model at the top of the repository; every model of the run, each in a folder called like its state;
             or no model, but the recipe, which makes the edit again from the base (kilobytes).
-        state: which model, and whose card (default: the last one of the run).
+        state: which model, and whose card (default: the last one of the run; of a recipe the pruned one).
 
     Raises:
-        InputError: that model is not there, or the run has no recipe.
+        InputError: there is no such state, its model is not there or not whole, or the run has no recipe.
     """
-    run, states = context.run, states_of(context.config)
-    chosen = state or states[-1]
-    files = [Sent("README.md", card_of(context, chosen).encode())]
+    run, states = context.run, states_of(context.config)[1:]
+    # The recipe makes the model that was cut, not what was learnt after it.
+    chosen = check_state(state or (METHODS["prune"].state if what == "recipe" else states[-1]), states)
+    files = [Sent("README.md", card_of(context, chosen, alone=what == "recipe").encode())]
     if what == "model":
         files += _model(run.model(chosen))
     elif what == "models":
@@ -65,6 +67,7 @@ def to_send(context: RunContext, what: What = "model", state: str | None = None)
 
 
 def _model(folder: Path, prefix: str = "") -> Iterator[Sent]:
+    weights_of(folder)  # whole, or nothing is sent
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.name not in _OWN and file.name != "README.md":
             yield Sent(f"{prefix}{file.relative_to(folder).as_posix()}", file)

@@ -107,7 +107,9 @@ class Learning:
         if self._items:
             found = measure(self._loaded, self._items)
             numbers = metrics_table({"base": {"measurement": found}})["base"]
-            told = {name: numbers[name] for name in _NUMBERS}
+            # Other text is that of sentences without the concept, where there are some.
+            apart = "apart_nll" if numbers.get("apart_nll") is not None else "retain_nll"
+            told = {name: numbers[name.replace("retain_nll", apart)] for name in _NUMBERS}
             self._log.event("measure", step=step, total_steps=self._total, sentences=len(self._items), **told)
         if self._job.prompts:
             written = generate(self._loaded, self._job.prompts, temperature=0.0, max_new_tokens=self._job.sample_tokens)

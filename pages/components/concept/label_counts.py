@@ -32,7 +32,9 @@ def counts(facts: dict[str, Any]) -> None:
         kind = "with" if few == facts["train"][0] else "without"
         st.warning(f"Only {few} sentences {kind} the concept are there to rank on: expect an unsteady ranking.")
     if facts["missing_words"]:
-        st.warning("These words never occur: " + escaped(listed(facts["missing_words"])))
+        # Some of a long list always lack; where most do, the text is about something else.
+        most = 2 * len(facts["missing_words"]) > len(facts["words"])
+        (st.warning if most else st.caption)("These words never occur: " + escaped(listed(facts["missing_words"])))
     if near and near["missing_words"]:
         st.warning("These neighbours never occur: " + escaped(listed(near["missing_words"])))
     if near and near["train"] < FEW:

@@ -27,10 +27,11 @@ from pages.components.progress import run_and_redraw
 from pages.components.prune.keep_cut import keep_shown, shown_instead
 from pages.components.states import PRUNED
 from pages.components.work import bring_up_to_date, go_on_in_background, last_progress, race_in_background
-from unlearning_core.methods.registry import states_of
+from unlearning_core.methods.registry import state_title, states_of
 from unlearning_core.progress import ProgressCallback, duration
 from unlearning_core.runs import background, proof
-from unlearning_core.runs.proof_evidence import race_outcome
+from unlearning_core.runs.proof import racers
+from unlearning_core.runs.proof_evidence import RACE, race_outcome
 from unlearning_core.runs.quiz import has_questions, quiz_of
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.stage_times import wait_for_race, wait_until
@@ -103,6 +104,7 @@ def _show_done(run: Run, page: Page, step: Step) -> None:
     if page is PRUNE and shown_instead(run) is not None:
         st.info("The cut that is kept was prepared in the background: the slider only shows what others would do.")
     st.markdown(step.after)
+    _offer_next(run, page)
     if step.asks and has_questions(run):
         state = {MODEL: "base", PRUNE: PRUNED}.get(page, _last_state(run))
         quiz = asked_quiz(run, state)
@@ -111,7 +113,6 @@ def _show_done(run: Run, page: Page, step: Step) -> None:
     if step.picture is not None:
         title, anchor = step.picture
         st.markdown(f":material/arrow_downward: [{title}](#{anchor})")
-    _offer_next(run, page)
 
 
 def _offer_next(run: Run, page: Page) -> None:
@@ -185,6 +186,22 @@ def _watch(run: Run, page: Page) -> None:
         st.caption("It is at work below. You can close this page: it goes on.")
         return
     share, last = last_progress(run)
+    if racing:
+        _show_race(run, share, str(run.status().get("stage") or ""))
+        return
     task = str(last.get("task") or last.get("stage") or "starting")
-    doing = "It is at work" if racing else "Prepared in the background while you read"
-    st.progress(share, text=f"{doing}: {escaped(task)}")
+    st.progress(share, text=f"Prepared in the background while you read: {escaped(task)}")
+
+
+def _show_race(run: Run, share: float, stage: str) -> None:
+    """Which of the models is taught at the moment, how far all of it is, and a button that ends it."""
+    stages = [f"{RACE} {state}" for state in racers(run)]
+    bar, button = st.columns([5, 1], vertical_alignment="center")
+    if stage in stages:
+        place = stages.index(stage)
+        title = state_title(racers(run)[place]).lower()
+        text = f"teaching the concept again: the {title} model, {place + 1} of {len(stages)}"
+        bar.progress((place + share) / len(stages), text=text)
+    else:
+        bar.progress(0.0, text="teaching the concept again: getting ready")
+    button.button("Stop", icon=":material/stop_circle:", key="stop race", on_click=proof.stop, args=(run,))

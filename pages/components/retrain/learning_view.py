@@ -83,7 +83,9 @@ def _samples(run: Run, samples: list[dict[str, Any]]) -> None:
     if not samples:
         return
     first, last = _newest_of(samples, samples[0]["step"]), _newest_of(samples, samples[-1]["step"])
-    st.subheader("What it writes", help="The likeliest next words after each test prompt; the concept's are marked.")
+    st.subheader("What it writes", help="The likeliest next words after each test prompt; the concept's are marked. "
+        "The finished model may write otherwise: at the very end the reset rows learn the words' other senses.",
+    )  # fmt: skip
     moments = [("Before the first step", first)]
     if samples[-1]["step"] != samples[0]["step"]:
         moments.append((f"After step {samples[-1]['step']}", last))

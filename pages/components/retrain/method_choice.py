@@ -27,8 +27,8 @@ def choose_method(run: Run) -> tuple[Method, dict[str, Any]]:
         key=f"method {run.id}",
     )  # fmt: skip
     st.caption(
-        f"{escaped(chosen.sentence)} It takes {escaped(chosen.cost)}. It starts from the pruned model; the config's "
-        "key methods can start it from the base."
+        f"{escaped(chosen.sentence)} It takes {escaped(chosen.cost)}. It starts from the pruned model; a config.json "
+        "can start it from the base."
     )
     if chosen.section is not None:
         return chosen, {}
