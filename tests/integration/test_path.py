@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,8 +86,28 @@ def test_a_push_sends_what_its_dry_run_lists_and_nothing_of_this_machine(
         }
         weights = [path for path in files if path.endswith("model.safetensors")]
         assert weights == ([] if what == "recipe" else ["model.safetensors"])
+        title = files["README.md"].decode().split("\n# ")[1].split("\n")[0]
+        assert title == f"model after unlearning: {'pruned' if what == 'recipe' else 'retrained'}"
+        assert ("library_name" in files["README.md"].decode()) == (what == "model")
     for path in ("model.safetensors", "config.json", "tokenizer.json"):
         assert files[path] == (run.model("retrained") / path).read_bytes()
+
+
+def test_every_model_is_sent_and_none_that_is_not_whole(finished: tuple[Path, Run, object], tmp_path: Path) -> None:
+    _, run, _ = finished
+    listed = command("push", run.folder, "me/forgot", "--what", "models", "--dry-run", cwd=tmp_path)
+    assert listed.returncode == 0, listed.stderr
+    for state in ("pruned", "retrained"):
+        assert f"  {state}/model.safetensors\n" in listed.stdout
+    for name, more in (("push", ["me/forgot", "--dry-run"]), ("gguf", [])):
+        wrong = command(name, run.folder, *more, "--state", "nonsense", cwd=tmp_path)
+        assert wrong.returncode == 2
+        assert "The state is 'nonsense', and this run's settings make" in wrong.stderr
+    broken = shutil.copytree(run.folder, tmp_path / "broken")
+    (broken / "models" / "retrained" / "model.safetensors").unlink()
+    refused = command("push", broken, "me/forgot", "--dry-run", cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "weights" in refused.stderr
 
 
 def test_its_recipe_and_its_gguf_file_need_no_workbench(finished: tuple[Path, Run, object], tmp_path: Path) -> None:
