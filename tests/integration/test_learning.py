@@ -29,7 +29,7 @@ def probed(folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def nats_by_hand(folder: Path) -> tuple[float, float]:
-    """Mean negative log-likelihood of the tokens that overlap a concept word, and of all others."""
+    """Mean negative log-likelihood of the tokens that overlap a concept word, and of sentences without one."""
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
     kinds: dict[bool, list[float]] = {True: [], False: []}
     for item in SENTENCES:
@@ -40,7 +40,8 @@ def nats_by_hand(folder: Path) -> tuple[float, float]:
         for place in range(1, len(ids)):
             start, end = encoded["offset_mapping"][place]
             concept = any(start < stop and begin < end for begin, stop in item.spans)
-            kinds[concept].append(-float(scores[place - 1, ids[place]]))
+            if concept or not item.spans:
+                kinds[concept].append(-float(scores[place - 1, ids[place]]))
     return float(np.mean(kinds[True])), float(np.mean(kinds[False]))
 
 

@@ -46,7 +46,7 @@ def test_labelling_shows_counts_words_that_never_occur_and_marked_sentences(
     fine(button(app, "Label the sentences").click().run())
     assert labelled(app.metric, "With the concept").value == "16"
     assert labelled(app.metric, "Without it").value == "32"
-    assert any("hammock" in warning.value for warning in app.warning)
+    assert any("never occur: hammock" in caption.value for caption in app.caption)
     assert any(":orange-background[**chair**]" in tick.label for tick in app.checkbox)
     assert run.config.neural_probing.concept_definition == ["chair", "sofa", "hammock"]
     names = {download.label for download in app.get("download_button")}
