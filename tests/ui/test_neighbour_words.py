@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import sentences
-from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled, only_error, show_tab
+from tests.ui.pieces import NewRun, OpenPage, button, fine, labelled, only_error, show_tab
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.curves import curve
@@ -111,7 +111,7 @@ def test_the_measured_values_come_in_three_parts_where_there_are_neighbours(
             value, error = metrics[stage][name], metrics[stage][f"{name}_stderr"]
             assert cells[title] == f"{value:.3f} ± {1.96 * error:.3f}"
     assert ("Did its neighbours stay?" in " ".join(text.value for text in app.markdown)) == bool(neighbours)
-    panels = [title["text"] for title in chart(app, 0)["layout"]["annotations"]]
+    panels = [caption.value for caption in app.caption if caption.value in rows["pruned"]]
     assert len(panels) == (4 if neighbours else 3)
     assert panels[1] == "Loss on other text (nats/token)"
     assert ("Loss on neighbours (nats/token)" in panels) == bool(neighbours)
