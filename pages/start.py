@@ -23,8 +23,8 @@ PICTURE = Path(__file__).with_name("start.svg")
 RECENT = 5
 CARD = 260
 DEMOS = {
-    "smallworld": "A tiny model of a small, made-up world whose every fact is known. About three minutes on two idle "
-    "processor cores, and as long again for the attack at its end.",
+    "smallworld": "A tiny model of a small, made-up world whose every fact is known. Three to four minutes on two "
+    "idle processor cores; the longest wait, the attack at its end, is one to two of them.",
     "smollm2": "Real English, 135 million parameters. The slow steps are prepared in the background while you read: "
     "less than ten minutes in all on two processor cores.",
 }
