@@ -118,3 +118,18 @@ def open_page(runs: Path) -> OpenPage:
         return app
 
     return open_at
+
+
+@pytest.fixture
+def at_neuron(runs: Path) -> OpenPage:
+    """The Neurons page of a run with a neuron in its link."""
+
+    def open_at(run: Run, neuron: str) -> AppTest:
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        app.query_params["run"] = run.id
+        app.run()
+        app.switch_page("pages/neurons.py")
+        app.query_params["neuron"] = neuron
+        return app.run()
+
+    return open_at

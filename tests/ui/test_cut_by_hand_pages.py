@@ -20,15 +20,6 @@ def neurons(app: AppTest) -> int:
     return int(labelled(app.metric, "Neurons cut").value)
 
 
-def at_card(run: Run, neuron: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-    app.query_params["run"] = run.id
-    app.run()
-    app.switch_page("pages/neurons.py")
-    app.query_params["neuron"] = neuron
-    return fine(app.run())
-
-
 def taken(run: Run, ratio: float, own: dict[int, float]) -> np.ndarray:
     """Bool [layers, width] of what the shares take, by the places of the scores: protected neurons come last."""
     ranking = run.ranking().sort_values(["layer", "index"])
@@ -44,10 +35,12 @@ def share_of(app: AppTest, layer: int) -> object:
     return next(field for field in app.number_input if field.label in (f"Layer {layer}, %", f"Layer {layer}, % · own"))
 
 
-def test_a_neuron_is_picked_on_its_card_cut_on_prune_and_taken_off_again(open_page: OpenPage, new_run: NewRun) -> None:
+def test_a_neuron_is_picked_on_its_card_cut_on_prune_and_taken_off_again(
+    open_page: OpenPage, at_neuron: OpenPage, new_run: NewRun
+) -> None:
     run = new_run("rank")
     last = run.ranking().sort_values("rank").iloc[-1]
-    app = at_card(run, f"{last['layer']}.{last['index']}")
+    app = fine(at_neuron(run, f"{last['layer']}.{last['index']}"))
     fine(button(app, "Cut it too").click().run())
     assert run.config.neural_probing.picked_neurons == [("mlp", last["layer"], last["index"])]
     prune = fine(open_page("prune", run))
@@ -59,9 +52,9 @@ def test_a_neuron_is_picked_on_its_card_cut_on_prune_and_taken_off_again(open_pa
     assert run.config.neural_probing.picked_neurons == []
 
 
-def test_a_neuron_is_either_picked_or_never_cut(new_run: NewRun) -> None:
+def test_a_neuron_is_either_picked_or_never_cut(at_neuron: OpenPage, new_run: NewRun) -> None:
     run = new_run("rank")
-    app = at_card(run, "2.11")
+    app = fine(at_neuron(run, "2.11"))
     button(app, "Cut it too").click().run()
     fine(button(app, "Never cut it").click().run())
     probing = run.config.neural_probing

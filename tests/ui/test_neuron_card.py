@@ -11,7 +11,6 @@ from streamlit.testing.v1 import AppTest
 from pages.components.model_cache import base_model
 from pages.components.neurons.neuron_choice import pinned_neurons, toggle_pin
 from tests.tiny_models import save_tiny
-from tests.ui.conftest import ROOT
 from tests.ui.pieces import NewRun, OpenPage, button, chart, fine, labelled, show_tab
 from unlearning_core.edits.mask import Mask
 from unlearning_core.evaluation.likelihood import measure
@@ -19,21 +18,6 @@ from unlearning_core.evaluation.measurement import nll_delta
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs.run import Run
-
-
-@pytest.fixture
-def at_neuron(runs: object) -> OpenPage:
-    """The Neurons page of a run with a neuron in its link."""
-
-    def open_at(run: Run, neuron: str) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-        app.query_params["run"] = run.id
-        app.run()
-        app.switch_page("pages/neurons.py")
-        app.query_params["neuron"] = neuron
-        return app.run()
-
-    return open_at
 
 
 def neuron_of(app: AppTest) -> str:
