@@ -11,13 +11,14 @@ from pages.components.demo.guide import is_guided, set_guided
 from pages.components.frame import show
 from pages.components.marked_text import escaped
 from pages.components.navigation import MODEL, left_at, use_own_model
-from pages.components.new_run import REAL_ENGLISH, experiment_of, load_and_start
+from pages.components.new_run import experiment_of, load_and_start
 from pages.components.progress import run_with_progress, show_errors
 from pages.components.run_summary import described
 from pages.components.work import go_on_in_background
 from unlearning_core.models.sources.starters import offered
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.listing import list_runs
+from unlearning_core.runs.tuning.experiment import REAL_ENGLISH
 
 PICTURE = Path(__file__).with_name("start.svg")
 RECENT = 5

@@ -9,13 +9,7 @@ from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.runs.naming import model_name
 from unlearning_core.runs.pipeline import create_run
 from unlearning_core.runs.run import Run
-
-REAL_ENGLISH = "smollm2"
-"""The starter whose experiment is that of every model which has none of its own."""
-
-
-OWN_RATIO = 0.01
-"""Share cut at first of a model of one's own: SmolLM2's .3 % would cut nothing of a small one, and be refused."""
+from unlearning_core.runs.tuning.experiment import OWN_SHARE, REAL_ENGLISH
 
 
 def experiment_of(model: str) -> ExperimentConfig:
@@ -25,7 +19,7 @@ def experiment_of(model: str) -> ExperimentConfig:
 
 def experiment(model: BaseModelSection) -> ExperimentConfig:
     """Settings for that model; all others are those of the experiment that fits it."""
-    own = {} if model.base_model_path in offered() else {"neural_probing": {"prune_ratio": OWN_RATIO}}
+    own = {} if model.base_model_path in offered() else {"neural_probing": {"prune_ratio": OWN_SHARE}}
     return changed(experiment_of(model.base_model_path), base_model=model.model_dump(), **own)
 
 

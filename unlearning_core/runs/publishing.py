@@ -15,9 +15,6 @@ from unlearning_core.runs.proof_results import card_of
 
 What = Literal["model", "models", "recipe"]
 
-REPRODUCE = "reproduce.json"
-"""The run's settings, complete; the command that takes them makes the run again."""
-
 _OWN = ("artifact.json",)
 """Notes of the workbench beside a model's files."""
 
@@ -63,7 +60,7 @@ def to_send(context: RunContext, what: What = "model", state: str | None = None)
     if RECIPE_FILE in recipe:
         recipe[RECIPE_FILE] = _json(_shared(json.loads(recipe[RECIPE_FILE])))
     files += [Sent(f"recipe/{name}", content) for name, content in recipe.items() if name not in _OWN]
-    return [*files, Sent(REPRODUCE, _json(_shared(context.config.model_dump(mode="json"))))]
+    return [*files, Sent(run.reproduce_file.name, _json(_shared(context.config.model_dump(mode="json"))))]
 
 
 def _model(folder: Path, prefix: str = "") -> Iterator[Sent]:
