@@ -14,10 +14,8 @@ from unlearning_core.runs.tuning.experiment import (
     about,
     built,
     own_concept,
-    text_at_hand,
-    text_without,
+    text_about,
     values_of,
-    written_text,
 )
 
 if TYPE_CHECKING:
@@ -50,18 +48,14 @@ def experiment(
     base = _Base(model, progress)
     name, words, neighbours = _words(concept, base, yes=yes)
     chosen = Concept(words)
-    retain = None
-    if sentences is not None:
-        text = str(sentences.resolve())
-    elif (at_hand := text_at_hand(model, chosen)) is not None:
-        text = at_hand
-        print(f"Text: {text}", file=sys.stderr)
-    else:
-        root = Path(built(values_of(model), given).output_dir)
-        text, retain = written_text(base.for_writing, model, chosen, root, progress), text_without(model)
-        progress.close()
-        print(f"Text: {text}, written by the model; more without the concept: {retain or 'none'}", file=sys.stderr)
-    return built(about(model, chosen, name, neighbours, text, retain), given)
+    root = Path(built(values_of(model), given).output_dir)
+    own = None if sentences is None else str(sentences.resolve())
+    text = text_about(model, chosen, own, root, lambda: base.for_writing, progress)
+    progress.close()
+    if text.origin != "given":
+        more = f", written by the model; more without the concept: {text.retain or 'none'}"
+        print(f"Text: {text.source}{more if text.origin == 'written' else ''}", file=sys.stderr)
+    return built(about(model, chosen, name, neighbours, text.source, text.retain), given)
 
 
 class _Base:

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -106,6 +106,27 @@ def override(values: dict[str, Any], assignments: Sequence[str]) -> dict[str, An
         except json.JSONDecodeError:
             place[name] = text
     return values
+
+
+def changed(config: ExperimentConfig, changes: Mapping[str, Any], *, origin: str) -> ExperimentConfig:
+    """`config` with other values, by `section.key` or by a key at its top.
+
+    Args:
+        origin: what an error begins with.
+
+    Raises:
+        InputError: a key is unknown or goes through something that is no section, or a value is wrong.
+    """
+    values = config.model_dump()
+    for key, value in changes.items():
+        *sections, name = key.split(".")
+        place = values
+        for section in sections:
+            place = place.get(section)  # type: ignore[assignment]
+            if not isinstance(place, dict):
+                raise InputError(f"{origin}: {key} is not a known key; {section} is no section with keys.")
+        place[name] = value
+    return build_config(values, origin=origin, folder=Path.cwd())
 
 
 def _names_ranker_alone(assignments: Sequence[str]) -> bool:

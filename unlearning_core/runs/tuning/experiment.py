@@ -1,8 +1,8 @@
 """The settings that a recipe search begins with, from a model, a concept's words and text about it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from unlearning_core.concepts.labelling import label_text
 from unlearning_core.concepts.matcher import Matcher
@@ -106,6 +106,44 @@ def known_neighbours(words: Sequence[str], sentences: Sequence[str], language: s
     return [word for word in words if word.casefold() in said] if sum(map(bool, found)) >= LEAST_NEIGHBOURS else []
 
 
+class Text(NamedTuple):
+    """The text that a concept is labelled in.
+
+    Attributes:
+        source: with and without the concept: file, folder or dataset.
+        retain: more text without it, or None.
+        origin: how it was come by; "written" by the model itself.
+    """
+
+    source: str
+    retain: str | None
+    origin: Literal["given", "at hand", "written"]
+
+
+def text_about(
+    model: str,
+    concept: Concept,
+    given: str | None,
+    root: Path,
+    load: "Callable[[], LoadedModel]",
+    progress: ProgressCallback,
+) -> Text:
+    """The text that a person gave; without it what is at hand for the model; without that what the model writes.
+
+    Args:
+        root: of the runs, where written text is kept.
+        load: gives the model to write with.
+
+    Raises:
+        WorkFailed: the model writes nothing usable about the concept.
+    """
+    if given is not None:
+        return Text(given, None, "given")
+    if (at_hand := text_at_hand(model, concept)) is not None:
+        return Text(at_hand, None, "at hand")
+    return Text(written_text(load, model, concept, root, progress), text_without(model), "written")
+
+
 def text_at_hand(model: str, concept: Concept) -> str | None:
     """The text of the model's own experiment where it says enough about the concept, else None."""
     if model not in starters():
@@ -126,7 +164,9 @@ def text_without(model: str) -> str | None:
     return find_path(values_of(REAL_ENGLISH)["neural_probing"]["sentences"], Path.cwd())
 
 
-def written_text(loaded: "LoadedModel", model: str, concept: Concept, root: Path, progress: ProgressCallback) -> str:
+def written_text(
+    load: "Callable[[], LoadedModel]", model: str, concept: Concept, root: Path, progress: ProgressCallback
+) -> str:
     """Text about the concept that the model writes, kept under `root`; a stopped writing goes on.
 
     Raises:
@@ -142,5 +182,5 @@ def written_text(loaded: "LoadedModel", model: str, concept: Concept, root: Path
     target = root.resolve() / ".written" / f"{key}.jsonl"
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_sentences(loaded, concept, target, settings, progress)
+        write_sentences(load(), concept, target, settings, progress)
     return str(target)
