@@ -1,6 +1,7 @@
 """What several commands share: the folder of a run, the words of a concept, starters, the bar, ways to print."""
 
 import difflib
+import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -137,6 +138,19 @@ def open_folder(folder: Path) -> "Run":
     nearest = [*difflib.get_close_matches(str(folder), known, n=1, cutoff=0.8), *known][:1]
     advice = f"Did you mean {nearest[0]}?" if nearest else "Give the folder that `run` printed as its last line."
     raise InputError(f"There is no run in {folder}. {advice}")
+
+
+def check_folder_of(output: Path) -> None:
+    """Refuse a file to write whose folder is not there, or may not be written, before the work.
+
+    Raises:
+        InputError: one of these.
+    """
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"--output {output}: there is no folder {folder}. Make it first, or give another path.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"--output {output}: the folder {folder} may not be written. Give another path.")
 
 
 def print_or_write(text: str, output: Path | None) -> None:

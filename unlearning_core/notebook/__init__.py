@@ -13,10 +13,10 @@ proof = retrained.evaluate(quick=True)     # is it gone, what did it cost, does 
 proof                                      # the verdict, drawn as the last value of a cell
 ```
 
-Every object draws itself, has its numbers as a pandas data frame (`to_frame`), and names the run that it is in (`run`).
-The steps are those of the command line and the dashboard, in the same runs: what is there already is not made again, an
-interrupted cell goes on when it runs again, and the dashboard opens the run that is named below each object. Give it the
-same folder of runs: `UNLEARNING_RUNS`, or `runs` in the working folder.
+Every object draws itself, has its numbers as a pandas data frame (`to_frame`), and names its run (`run`). The steps are
+those of the command line and the dashboard, in the same runs: what is there already is not made again, an interrupted
+cell goes on when it runs again, and the dashboard opens the run that is named below each object. It looks for runs
+where this does: in `UNLEARNING_RUNS`, or in `runs` in the working folder.
 
 Losses are in nats a token on held-out text, ± half a 95 % interval.
 """

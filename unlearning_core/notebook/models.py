@@ -171,7 +171,7 @@ class Model:
             "MLP neurons": f"{info.shapes['mlp'][1]:,} a layer" if "mlp" in info.shapes else None,
             "Licence": info.licence,
         }  # fmt: skip
-        return draw("facts", title=self._session.source, facts=facts, notes=info.notes)
+        return draw(self._session.source, facts=facts, notes=info.notes)
 
     def __repr__(self) -> str:
         info = self._session.loaded.info

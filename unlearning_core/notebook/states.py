@@ -223,7 +223,7 @@ class Proof(Step):
             ["From a quick look, with about a quarter of the work: the intervals are wide."] if found["quick"] else []
         )
         return draw(
-            found["verdict"].capitalize(), sentences=[found["sentence"], *quick],
+            found["verdict"].capitalize(), sentences=[found["sentence"], *(quick if found["quick"] else [])],
             tables=[Table(["", "passed", f"{found['state']} model"], rows)], run=self._run, page="proof",
         )  # fmt: skip
 
