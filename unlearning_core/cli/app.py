@@ -2,7 +2,6 @@
 
 import difflib
 import logging
-import os
 import re
 import signal
 import sys
@@ -119,12 +118,8 @@ def _stop_on_terminate() -> None:
 
 def _explain(error: BaseException) -> int:
     """Say in one line what went wrong; the traceback of an unexpected error goes to the log alone."""
-    if isinstance(error, SystemExit):
+    if isinstance(error, SystemExit | BrokenPipeError):
         raise error
-    if isinstance(error, BrokenPipeError):  # who read the output, such as `head`, has enough
-        log.info("nobody reads the output any more")
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, else Python complains once more at its end
-        return 0
     if isinstance(error, KeyboardInterrupt):
         error = Stopped("Stopped. Run the same command again to go on.")
     if isinstance(error, WorkbenchError):

@@ -50,11 +50,8 @@ def _concept(plan: Plan) -> str:
     if plan.labelled is None:
         return "its sentences were not counted (the text is large, or on the Hub)"
     never = plan.missing
-    some = (
-        f"; {counted(len(never), 'word')} never {'occurs' if len(never) == 1 else 'occur'}: {_short(', '.join(never), 60)}"
-        if never
-        else ""
-    )
+    occurs = f"{counted(len(never), 'word')} never {'occurs' if len(never) == 1 else 'occur'}"
+    some = f"; {occurs}: {_short(', '.join(never), 60)}" if never else ""
     twice = f"; {plan.duplicates:,} more that repeat one of them are dropped" if plan.duplicates else ""
     return f"{counted(plan.labelled[0], 'sentence')} with it, {plan.labelled[1]:,} without{twice}{some}"
 
