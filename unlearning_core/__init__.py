@@ -7,10 +7,9 @@ notebook (`unlearning_core.notebook`).
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unlearning_core.notebook import load
+    from unlearning_core.notebook import load as load
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

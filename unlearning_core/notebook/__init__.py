@@ -21,9 +21,17 @@ where this does: in `UNLEARNING_RUNS`, or in `runs` in the working folder.
 Losses are in nats a token on held-out text, ± half a 95 % interval.
 """
 
-from unlearning_core.notebook.models import Model, load
-from unlearning_core.notebook.states import Edited, Proof, Retrained
-from unlearning_core.notebook.steps import Concept, Ranking, Step
-from unlearning_core.notebook.texts import Texts
+import warnings
+
+from unlearning_core.logs import quiet_libraries
+
+# Before the libraries are imported: each draws bars of its own, and tqdm asks for widgets that none here needs.
+quiet_libraries()
+warnings.filterwarnings("ignore", message="IProgress not found")
+
+from unlearning_core.notebook.models import Model, load  # noqa: E402
+from unlearning_core.notebook.states import Edited, Proof, Retrained  # noqa: E402
+from unlearning_core.notebook.steps import Concept, Ranking, Step  # noqa: E402
+from unlearning_core.notebook.texts import Texts  # noqa: E402
 
 __all__ = ["Concept", "Edited", "Model", "Proof", "Ranking", "Retrained", "Step", "Texts", "load"]

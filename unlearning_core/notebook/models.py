@@ -11,7 +11,6 @@ from unlearning_core.config.reading import changed
 from unlearning_core.config.schema import BaseModelSection, ExperimentConfig
 from unlearning_core.errors import InputError
 from unlearning_core.files import write_json
-from unlearning_core.logs import quiet_libraries
 from unlearning_core.notebook.bar import told
 from unlearning_core.notebook.drawing import draw
 from unlearning_core.notebook.session import Session
@@ -51,7 +50,6 @@ def load(
     from unlearning_core.config.reading import find_path
     from unlearning_core.models.loading import load_model
 
-    quiet_libraries()
     name = str(model)
     chosen = BaseModelSection(base_model_path=name, revision=revision, device=device, dtype=dtype)
     with told(progress) as (listener, _):

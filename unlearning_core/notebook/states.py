@@ -10,6 +10,7 @@ from unlearning_core.notebook.session import Session
 from unlearning_core.notebook.step import Step
 from unlearning_core.notebook.texts import LEGEND, spans
 from unlearning_core.reports.run_report import by_hand, texts_in_parts
+from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import stage_names
 from unlearning_core.runs.run import Run
 
@@ -71,9 +72,11 @@ class State(Step):
             Stopped: the cell was interrupted; what was measured is kept, and the same cell goes on.
         """
         from unlearning_core.runs.proof import prove
+        from unlearning_core.runs.stages.proof import proof_stages
 
         retrains = {"retraining.enabled": self._states[-1] == RETRAINED}
         config = changed(self._config, retrains | dict(settings or {}), origin="evaluate")
+        proof_stages(RunContext(self.run, config=config), parts=parts, quick=quick)  # refuses a part that is none
         run = self._session.bring(config, None, (self.run, self._until or "report"))
         self._session.work(
             lambda progress, say: prove(
