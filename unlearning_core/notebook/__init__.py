@@ -30,8 +30,8 @@ quiet_libraries()
 warnings.filterwarnings("ignore", message="IProgress not found")
 
 from unlearning_core.notebook.models import Model, load  # noqa: E402
-from unlearning_core.notebook.states import Edited, Proof, Retrained  # noqa: E402
+from unlearning_core.notebook.states import Edited, Proof, Retrained, State  # noqa: E402
 from unlearning_core.notebook.steps import Concept, Ranking, Step  # noqa: E402
 from unlearning_core.notebook.texts import Texts  # noqa: E402
 
-__all__ = ["Concept", "Edited", "Model", "Proof", "Ranking", "Retrained", "Step", "Texts", "load"]
+__all__ = ["Concept", "Edited", "Model", "Proof", "Ranking", "Retrained", "State", "Step", "Texts", "load"]
