@@ -63,7 +63,7 @@ def disk_errors(target: Path) -> Iterator[None]:
             raise InputError(
                 f"{target} cannot be written: permission denied. Choose another output folder or change its rights."
             ) from error
-        if number == errno.ENOENT and not _can_hold(target):
+        if number == errno.ENOENT and not can_hold(target):
             raise InputError(
                 f"{target} cannot be written: its folder is not one that files can be made in. Choose another."
             ) from error
@@ -76,8 +76,8 @@ def disk_errors(target: Path) -> Iterator[None]:
         raise
 
 
-def _can_hold(target: Path) -> bool:
-    """Whether the nearest folder above `target` that is there may hold files: one of the system's own may not."""
+def can_hold(target: Path) -> bool:
+    """Whether a file can be made in the nearest folder above `target` that is there; not so in some of the system's."""
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=folder):

@@ -1,7 +1,6 @@
 """What several commands share: the folder of a run, the words of a concept, starters, the bar, ways to print."""
 
 import difflib
-import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from unlearning_core.concepts.words import Concept, read_words
 from unlearning_core.config.reading import starter_names
 from unlearning_core.config.schema import DEFAULT_STARTER
 from unlearning_core.errors import InputError
-from unlearning_core.files import write_text
+from unlearning_core.files import can_hold, write_text
 from unlearning_core.progress import ProgressCallback
 
 if TYPE_CHECKING:
@@ -149,8 +148,8 @@ def check_folder_of(output: Path) -> None:
     folder = output.absolute().parent
     if not folder.is_dir():
         raise InputError(f"--output {output}: there is no folder {folder}. Make it first, or give another path.")
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"--output {output}: the folder {folder} may not be written. Give another path.")
+    if not can_hold(output):
+        raise InputError(f"--output {output}: no file can be made in {folder}. Give another path.")
 
 
 def print_or_write(text: str, output: Path | None) -> None:
