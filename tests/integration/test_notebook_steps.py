@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 import unlearning_core as uw
 from tests.tiny_experiment import SEATS, sentences
@@ -15,6 +17,7 @@ from tests.tiny_models import save_tiny
 from unlearning_core.config.reading import build_config
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.notebook import Concept, Edited, Model, Retrained
+from unlearning_core.notebook.bar import NotebookBar
 from unlearning_core.progress import Progress, silent
 from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.pipeline import create_run, execute
@@ -203,3 +206,26 @@ def test_a_verdict_is_the_runs_and_a_row_a_measurement(made: tuple[Concept, Edit
     checks = stored["states"]["pruned"]["checks"]
     assert list(frame[frame["state"] == "pruned"]["metric"]) == [check["metric"] for check in checks]
     assert stored["verdict"].capitalize() in proof._repr_html_()
+
+
+def test_a_mistake_in_a_cell_is_a_sentence_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    shell = InteractiveShell()
+    shell.run_cell("from unlearning_core.errors import InputError\nraise InputError('edit: prune_ratio is 3; ...')")
+    said = capsys.readouterr().out
+    assert "InputError: edit: prune_ratio is 3; ..." in said
+    assert "Traceback" not in said
+
+
+def test_the_bar_below_a_cell_says_how_far_it_is_and_leaves_nothing() -> None:
+    InteractiveShell.instance()
+    try:
+        with capture_output() as shown:
+            bar = NotebookBar()
+            bar(Progress("ranking <neurons>", 30, 120, "sentences"))
+            bar.close()
+    finally:
+        InteractiveShell.clear_instance()
+    first, last = (output.data["text/html"] for output in shown.outputs)
+    assert '<progress value="30" max="120">' in first
+    assert "ranking &lt;neurons&gt;: 30 of 120 sentences" in first
+    assert last == ""

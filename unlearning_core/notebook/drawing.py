@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearning_core.evaluation.ratio import INTERVAL_NOTE
 from unlearning_core.evaluation.registry import Values, formatted, headline
 from unlearning_core.methods.registry import state_title
 
@@ -78,6 +77,3 @@ def show(html: str, figure: "go.Figure | None" = None) -> None:
     if figure is not None:
         # plotly's own display asks for nbformat, which a kernel need not have.
         display(figure._repr_mimebundle_(), raw=True)
-
-
-__all__ = ["INTERVAL_NOTE", "Table", "draw", "metrics_table", "show"]

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from unlearning_core.config.reading import changed
 from unlearning_core.config.schema import ExperimentConfig
-from unlearning_core.notebook.drawing import INTERVAL_NOTE, Table, draw, metrics_table
+from unlearning_core.evaluation.ratio import INTERVAL_NOTE
+from unlearning_core.notebook.drawing import Table, draw, metrics_table
 from unlearning_core.notebook.session import Session
 from unlearning_core.notebook.step import Step
 from unlearning_core.notebook.texts import LEGEND, spans
@@ -217,11 +218,13 @@ class Proof(Step):
 
         found = self._found
         judged = found["states"][found["state"]]
-        rows = [
-            [title if not number else "", _mark(check), check["sentence"]]
-            for subject, title in SUBJECTS.items()
-            for number, check in enumerate(one for one in judged["checks"] if one["subject"] == subject)
-        ]
+        rows = []
+        for subject, title in SUBJECTS.items():
+            of_it = [check for check in judged["checks"] if check["subject"] == subject]
+            lines = [(_mark(check), check["sentence"]) for check in of_it if check["passed"] is not None]
+            if left_out := ", ".join(check["title"].lower() for check in of_it if check["passed"] is None):
+                lines.append((_mark({"passed": None}), f"Not measured: {left_out}."))
+            rows += [["" if number else title, *line] for number, line in enumerate(lines)]
         quick = (
             ["From a quick look, with about a quarter of the work: the intervals are wide."] if found["quick"] else []
         )
