@@ -1,10 +1,14 @@
-"""What no public part of Streamlit offers: why a page is left. tests/ui/test_streamlit_internals.py watches it."""
+"""What no public part of Streamlit offers: why a page is left, and how large an upload may be.
 
+tests/ui/test_streamlit_internals.py watches it.
+"""
+
+from streamlit import config
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.exceptions import ScriptControlException as LeavingPage
 from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests, ScriptRequestType
 
-__all__ = ["VERSION", "LeavingPage", "clicked_in_fragment", "waits_for_fragment"]
+__all__ = ["VERSION", "LeavingPage", "clicked_in_fragment", "limit_uploads", "waits_for_fragment"]
 
 VERSION = "1.67.0"
 """The version of Streamlit in which this was last looked at.
@@ -20,6 +24,12 @@ def clicked_in_fragment() -> bool:
     """
     context = get_script_run_ctx()
     return context is not None and context.script_requests is not None and waits_for_fragment(context.script_requests)
+
+
+def limit_uploads(megabytes: int) -> None:
+    """From now on the server takes no larger file, whatever its own setting and a page's widget say."""
+    if config.get_option("server.maxUploadSize") > megabytes:
+        config.set_option("server.maxUploadSize", megabytes)
 
 
 def waits_for_fragment(requests: ScriptRequests) -> bool:
