@@ -8,7 +8,14 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.exceptions import ScriptControlException as LeavingPage
 from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests, ScriptRequestType
 
-__all__ = ["VERSION", "LeavingPage", "clicked_in_fragment", "limit_uploads", "waits_for_fragment"]
+__all__ = [
+    "VERSION",
+    "LeavingPage",
+    "clicked_in_fragment",
+    "limit_uploads",
+    "something_newer_waits",
+    "waits_for_fragment",
+]
 
 VERSION = "1.67.0"
 """The version of Streamlit in which this was last looked at.
@@ -24,6 +31,15 @@ def clicked_in_fragment() -> bool:
     """
     context = get_script_run_ctx()
     return context is not None and context.script_requests is not None and waits_for_fragment(context.script_requests)
+
+
+def something_newer_waits() -> bool:
+    """Whether the visitor left, or did anything since, so that what this run would draw is not wanted any more."""
+    context = get_script_run_ctx()
+    requests = context.script_requests if context is not None else None
+    if requests is None or requests._state == ScriptRequestType.CONTINUE:
+        return False
+    return requests._state == ScriptRequestType.STOP or not requests._rerun_data.is_auto_rerun
 
 
 def limit_uploads(megabytes: int) -> None:
