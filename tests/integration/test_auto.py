@@ -7,7 +7,7 @@ import pytest
 
 from tests.tiny_experiment import write_experiment
 from unlearning_core.cli.app import main
-from unlearning_core.cli.auto_concept import asked_words
+from unlearning_core.cli.auto_concept import Stopwatch, asked_words
 from unlearning_core.config.reading import load_config
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import Stopped
@@ -19,9 +19,10 @@ from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.naming import given_name
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.tuning.measuring import CutMeter, Outcome
-from unlearning_core.runs.tuning.search import TRIAL_NOTE, Limits, RecipeSearch, find_or_create_tuned
+from unlearning_core.runs.tuning.search import Limits, RecipeSearch
 from unlearning_core.runs.tuning.space import Choice
 from unlearning_core.runs.tuning.trials import Trials
+from unlearning_core.runs.tuning.tuned_runs import TRIAL_NOTE, find_or_create_tuned
 
 LIMITS = Limits(cuts=8, retrained=1)
 
@@ -166,7 +167,7 @@ def test_a_person_takes_the_proposed_words_or_types_others(
     answer: str, expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("builtins.input", lambda prompt: answer)
-    assert asked_words("Words", ("bed", "cot")) == expected
+    assert asked_words("Words", ("bed", "cot"), Stopwatch()) == expected
 
 
 def test_one_command_ends_with_a_front_a_verdict_and_a_model_that_stock_transformers_loads(

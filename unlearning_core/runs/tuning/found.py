@@ -65,10 +65,22 @@ class Found:
     def taken(self) -> Trial | None:
         """The one to take, of those that withstood the race where any did; None where doing nothing is no worse.
 
-        One that was not raced is not preferred to one that was and came back: nothing is known of it.
+        One that was not raced is not preferred to one that was and came back: nothing is known of it. Of those that
+        forget enough, one that beats the settings' own recipe on both axes comes before one that trades an axis for
+        the other.
         """
-        withstood = [trial for trial in self.candidates if self.withstands(trial)]
-        return best(withstood or self.candidates, self.asked)
+        known = [trial for trial in self.candidates if self.withstands(trial)] or self.candidates
+        better = [trial for trial in known if self._beats_own(trial)]
+        lost = any(map(self._enough, known)) and not any(map(self._enough, better))
+        return best(known if lost or not better else better, self.asked)
+
+    def _enough(self, trial: Trial) -> bool:
+        return trial.outcome is not None and trial.outcome.enough(self.asked)
+
+    def _beats_own(self, trial: Trial) -> bool:
+        """Whether it forgets more for less than the settings' own recipe."""
+        own = self.own
+        return own is not None and trial.axes[0] > own.axes[0] and trial.axes[1] < own.axes[1]
 
     def withstands(self, trial: Trial) -> bool | None:
         """Whether it takes as long to come back as the verdict asks for; None where it was not raced."""
