@@ -57,7 +57,7 @@ def auto_command(
     """
     from unlearning_core.cli.auto_concept import Stopwatch, experiment
     from unlearning_core.cli.auto_menu import offer
-    from unlearning_core.runs.tuning.found import keep, take
+    from unlearning_core.runs.tuning.found import keep, keep_rows, take
     from unlearning_core.runs.tuning.search import Limits, RecipeSearch
     from unlearning_core.runs.tuning.tuned_runs import find_or_create_tuned
 
@@ -69,7 +69,8 @@ def auto_command(
     progress.close()
     print(f"Run folder: {run.folder}{' (going on)' if known else ''}", file=sys.stderr, flush=True)
     limits = Limits(seconds, trials, retrained, before=watch.seconds, verdict=True)
-    found = RecipeSearch(run, config, limits).compute(progress, lambda sentence: _tell(sentence, progress))
+    search = RecipeSearch(run, config, limits, lambda so_far: keep_rows(run, so_far))
+    found = search.compute(progress, lambda sentence: _tell(sentence, progress))
     progress.close()
     keep(run, found)
     print_front(found, run)

@@ -5,7 +5,8 @@ counts where most of the lists have it, or two of them and the embedding puts it
 that the embedding puts near the concept's name (writing/embedding_words.py) the nearest belong to it. Of the others
 those are its neighbours that are nearer to its name than to any of its members: beside weather the climate and the
 season, but not the thunderstorm, which is near the storm. A name of somebody has no members: what the model lists after
-it are others like it, its neighbours. So are the parts of a term without members: ice and cream beside ice cream.
+it are others like it, its neighbours. A term of several words in the singular has none either: beside ice cream stay
+ice and cream, and the chocolate and vanilla that the model lists under it.
 """
 
 from collections import Counter
@@ -32,9 +33,6 @@ ALIKE = 0.2
 
 MOST_WORDS, MOST_NEIGHBOURS = 14, 12
 
-MEMBERS = 3
-"""Listed words from which a term of several words is a class of things, and its parts are no neighbours."""
-
 LISTS = (
     ("fruit", "apple, pear, banana, cherry, grape, plum, peach, lemon"),
     ("tools", "hammer, saw, drill, screwdriver, wrench, pliers, axe, chisel"),
@@ -42,10 +40,20 @@ LISTS = (
 )
 """Lists that are shown before the concept's; two that have nothing to do with it."""
 
-NAMES = "London, Paris, Berlin, Madrid, Rome, Vienna\nMozart, Bach, Beethoven, Haydn, Schubert, Vivaldi\n"
-"""Lists of names that are shown before a name."""
+DESCRIBED = (
+    "things that people wear: shirt, coat, hat, shoe, scarf, glove, sock, belt\n"
+    "plants that people eat: carrot, potato, cabbage, onion, bean, lettuce, pea, spinach\n"
+)
+"""Lists under a sentence, shown before a sentence that says what the concept is."""
 
-SAMPLES, TEMPERATURE, LIST_TOKENS = 5, 0.7, 40
+NAMES = {
+    False: "London, Paris, Berlin, Madrid, Rome, Vienna\nMozart, Bach, Beethoven, Haydn, Schubert, Vivaldi\n",
+    True: "Charles Dickens, Jane Austen, Mark Twain, Oscar Wilde, Leo Tolstoy\n"
+    "Johann Bach, Joseph Haydn, Franz Schubert, Clara Schumann, Antonio Vivaldi\n",
+}
+"""Lists of names that are shown before a name, by whether it has several words."""
+
+SAMPLES, TEMPERATURE, LIST_TOKENS = 7, 0.7, 40
 SURE, AGREEING = 3, 2
 """Of the greedy list and the sampled ones, how many must have a word, and how many where the embedding agrees."""
 
@@ -94,30 +102,33 @@ def propose(
     space, kind = EmbeddingWords(loaded), kind_of(concept)
     counts = lists_of(loaded, concept, kind, language, seed=seed, progress=progress)
     listed = [pair for pair in agreed(counts, concept, space, kind) if kind == "name" or _known(pair[0], language)]
-    near = space.nearest(concept) if kind != "name" else []
     if kind == "name":
         words = apart([concept, *concept.split()[-1:]], language)
         others = [name for name, _ in listed if not set(name.split()) & set(concept.split())]
         return Proposal(tuple(words), tuple(others[:MOST_NEIGHBOURS]), (), tuple(listed))
+    near = space.nearest(concept)
     parts = _forms(concept.split(), language) if " " in concept else set()
+    if kind == "term" and parts and singular(concept.split()[-1].casefold(), language) is None:
+        others = [*concept.split(), *(item for item, _ in listed), *_beside([concept], near, space, language)]
+        return Proposal(
+            (concept,), tuple(apart([concept, *others], language)[1 : MOST_NEIGHBOURS + 1]), tuple(near), tuple(listed)
+        )  # fmt: skip
     close = [
         word for word, cosine in near
         if cosine >= NEAR and kind == "term" and _known(word, language) and not _forms([word], language) & parts
     ]  # fmt: skip
     own = [concept] if kind == "term" else []
     words = apart([*own, *close, *(word for word, _ in listed)], language)[:MOST_WORDS]
-    neighbours = _beside(words, near, space, language)
-    if kind == "term" and parts and len(listed) < MEMBERS:
-        neighbours = apart([*concept.split(), *neighbours], language)
+    neighbours = _beside([concept, *words], near, space, language)
     return Proposal(tuple(words), tuple(neighbours[:MOST_NEIGHBOURS]), tuple(near), tuple(listed))
 
 
 def _beside(words: Sequence[str], near: Sequence[tuple[str, float]], space: EmbeddingWords, language: str) -> list[str]:
     """Those of the near words that are nearer to the concept's name, the first of the words, than to its members."""
-    members = [space.of(word) for word in words[1:]]
-    found = []
+    members = [space.of(word) for word in words if word != words[0]]
+    own_forms, found = _forms([*words, *words[0].split()], language), []
     for word, cosine in near:
-        if cosine < NEIGHBOUR or not _known(word, language) or any(part in word or word in part for part in words):
+        if cosine < NEIGHBOUR or not _known(word, language) or any(part in word for part in own_forms):
             continue
         own = space.of(word)
         if all(float(own @ member) < cosine for member in members):
@@ -132,7 +143,9 @@ def lists_of(
     """What the model lists under the concept, and in how many of its lists."""
     from unlearning_core.evaluation.generation import generate
 
-    shown = NAMES if kind == "name" else _shown(concept, language)
+    shown = (
+        NAMES[" " in concept] if kind == "name" else DESCRIBED if kind == "description" else _shown(concept, language)
+    )
     prompt = f"{shown}{concept}{',' if kind == 'name' else ':'}"
     written = generate(loaded, [prompt], temperature=0.0, max_new_tokens=LIST_TOKENS, progress=progress)
     written += generate(

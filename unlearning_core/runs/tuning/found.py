@@ -4,7 +4,7 @@ import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearning_core import __version__
 from unlearning_core.config.schema import ExperimentConfig, ThresholdSection
@@ -15,6 +15,9 @@ from unlearning_core.runs.run import Run
 from unlearning_core.runs.tuning.measuring import Forgotten, Outcome
 from unlearning_core.runs.tuning.space import Choice
 from unlearning_core.runs.tuning.trials import Trial, best, on_front
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PARETO, PICTURE, TABLE = "pareto.json", "pareto.html", "trials.csv"
 
@@ -157,16 +160,32 @@ class Found:
         return " ".join((f"{count} in {duration(self.seconds)}{limit}.", *self.untold))
 
 
-def keep(run: Run, found: Found) -> None:
-    """Write the trials as JSON, as a table and as a picture into the run's folder."""
+def keep_rows(run: Run, found: Found) -> "pd.DataFrame":
+    """Write the trials as JSON and as a table into the run's folder; returns the table."""
     import pandas as pd
-
-    from unlearning_core.figures.pareto import pareto_figure
 
     rows = pd.DataFrame(rows_of(found))
     write_json(run.tuning_folder / PARETO, found.to_dict())
     write_text(run.tuning_folder / TABLE, rows.to_csv(index=False))
-    figure = pareto_figure(rows)
+    return rows
+
+
+def kept_rows(run: Run) -> "pd.DataFrame | None":
+    """The table that was written, with no text where a cell is empty; None where no recipe was tried yet."""
+    import pandas as pd
+
+    path = run.tuning_folder / TABLE
+    if not path.is_file():
+        return None
+    rows = pd.read_csv(path, dtype={"mark": str, "run": str, "reason": str, "name": str})
+    return rows.fillna({"mark": "", "run": "", "reason": ""})
+
+
+def keep(run: Run, found: Found) -> None:
+    """Write the trials as JSON, as a table and as a picture into the run's folder."""
+    from unlearning_core.figures.pareto import pareto_figure
+
+    figure = pareto_figure(keep_rows(run, found))
     write_file(run.tuning_folder / PICTURE, lambda path: figure.write_html(path, include_plotlyjs=True))
 
 

@@ -8,7 +8,7 @@ front are retrained, the settings' own recipe before all others, which the searc
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,6 +62,7 @@ class Limits:
         retrained: recipes that are retrained at most; None: likewise.
         before: seconds that this call has spent already, on words and text.
         verdict: whether time is kept for a quick evaluation of what is taken.
+        more: `seconds` are those of this call, whatever was spent before it.
     """
 
     seconds: float | None = None
@@ -69,22 +70,28 @@ class Limits:
     retrained: int | None = None
     before: float = 0.0
     verdict: bool = False
+    more: bool = False
 
     def __post_init__(self) -> None:
         if self.seconds is None and self.cuts is None:
             raise ValueError("a search needs an end")
 
 
-def _unheard(sentence: str) -> None:
+def _unheard(told: object) -> None:
     """Nobody listens."""
 
 
 class RecipeSearch:
     """The search of one run's recipe."""
 
-    def __init__(self, run: Run, config: ExperimentConfig, limits: Limits) -> None:
-        """`config` are the settings to search around; the run's own may have a recipe that was found already."""
-        self.run, self.config, self.limits = run, config, limits
+    def __init__(
+        self, run: Run, config: ExperimentConfig, limits: Limits, tried: Callable[[Found], object] = _unheard
+    ) -> None:
+        """`config` are the settings to search around; the run's own may have a recipe that was found already.
+
+        `tried` is told after each trial what was found so far.
+        """
+        self.run, self.config, self.limits, self._tell = run, config, limits, tried
         self._retrained_state = states_of(config)[-1]
         self._clock = Clock(limits.seconds)
 
@@ -105,19 +112,22 @@ class RecipeSearch:
             trials = Trials(self.run.tuning_folder, self.config.seed)
             meter = CutMeter(context)
             space = self._space(meter)
-            reference = meter.scale.forgotten
             self._clock = self._clock_of(trials, time.monotonic() - begun)
             self._say_plan(say)
             self._try_cuts(meter, space, trials, progress)
             untold = self._retrain(meter, space, trials, progress, say)
-            untold += self._race(trials, progress)
+            untold += self._race(meter, space, trials, progress)
+        return self._found(meter, space, trials, untold)
+
+    def _found(self, meter: CutMeter, space: Space, trials: Trials, untold: Sequence[str] = ()) -> Found:
+        """What was found so far."""
         return Found(
             cuts=tuple(trials.tried("cuts")),
             retrained=tuple(trials.tried("retrained")),
             races=trials.races(),
             default=space.default,
             asked=self._asked,
-            reference=reference,
+            reference=meter.scale.forgotten,
             questions=len(meter.questions),
             seconds=self._clock.used,
             budget=self._clock.window,
@@ -130,7 +140,8 @@ class RecipeSearch:
         before = note.get("before", 0.0) + seconds
         self.run.write_note(NOTE, note | {"before": round(before, 1)})
         after = verdict_seconds(self.run) if self.limits.verdict else 0.0
-        return Clock(self.limits.seconds, before, trials.seconds(), self._kept(after))
+        spent = 0.0 if self.limits.more else trials.seconds()
+        return Clock(self.limits.seconds, before, spent, self._kept(after))
 
     def _kept(self, after: float | None) -> float:
         """Of the time of the whole, that which is kept for the verdict; never more than half."""
@@ -175,6 +186,7 @@ class RecipeSearch:
             outcome, kept = _measured(meter, choice)
             trials.tell("cuts", trial, choice, outcome, seconds=round(time.monotonic() - begun, 2), **kept)
             known[choice], repeats = trials.tried("cuts")[-1], 0
+            self._tell(self._found(meter, space, trials))
 
     def _retrain(
         self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback, say: Callable[[str], object]
@@ -211,13 +223,14 @@ class RecipeSearch:
             seconds = round(time.monotonic() - begun, 2)
             trials.tell("retrained", trial, choice, outcome, run=run.id, seconds=seconds, **more)
             known[choice], repeats = trials.tried("retrained")[-1], 0
+            self._tell(self._found(meter, space, trials))
             if len(known) == 1:
                 if self.limits.verdict:
                     self._clock.after = self._kept(verdict_seconds(run))
                 self._say_plan(say, known[choice])
         return []
 
-    def _race(self, trials: Trials, progress: ProgressCallback) -> list[str]:
+    def _race(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> list[str]:
         """Let the retrained models of the front learn the concept again while the time lasts, the best one first.
 
         As a quick evaluation races them (`proof.race`), whose work is then done.
@@ -242,6 +255,7 @@ class RecipeSearch:
                 return untold
             trials.keep_race(trial.number, share, round(time.monotonic() - begun, 2))
             races = trials.races()
+            self._tell(self._found(meter, space, trials))
         return []
 
     def _first_race(self, trial: Trial) -> float:

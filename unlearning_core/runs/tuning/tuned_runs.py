@@ -40,8 +40,17 @@ def find_or_create_tuned(
         if (found := known()) is not None:
             return found, True
         run = create_run(config, root)
-        run.write_note(NOTE, {"of": wanted})
+        run.write_note(NOTE, {"of": wanted, "around": around(config)})
         return run, False
+
+
+_ANY = Choice(0.0, False, 0.0)
+"""In place of a recipe, where it is no matter which one the settings have."""
+
+
+def around(config: ExperimentConfig) -> str:
+    """What the settings are but for their recipe: recipes that were tried for others are no answer for these."""
+    return config_digest(_ANY.applied(config))
 
 
 def trial_run(run: Run, config: ExperimentConfig, choice: Choice, name: str) -> Run:
