@@ -109,8 +109,8 @@ def print_front(found: "Found", run: "Run") -> None:
 
 _LEGEND = """Gap: {gap}.
 Cost: nats a token on sentences without the concept; ± is half a 95 % interval. Front: much forgotten (the mean of gap
-and questions not answered) for little cost. Knee: of the points that forget what the verdict asks for and, if any do,
-beat today's default on both axes, the one farthest from the line between doing nothing and the far end (Das 1999)."""
+and questions not answered) for little cost. Knee: of the points that forget what the verdict asks for and, if any are,
+no worse than today's default on either axis, the one farthest from the line from doing nothing to the far end (Das)."""
 
 _REFERENCE = {
     "never_knew": "share of the way to the model that never knew",

@@ -52,7 +52,7 @@ def _watch(run: Run) -> None:
         share = min(1.0, done.step / done.total_steps) if done.total_steps else 0.0
         rows = kept_rows(run)
         so_far = "" if rows is None else f" ({_tried(rows)} so far)"
-        left, right = st.columns([5, 1], vertical_alignment="center")
+        left, right = st.columns([4, 1], vertical_alignment="center")
         left.progress(share, text=escaped(f"{done.task or 'loading'}{so_far}"))
         if right.button("Stop", icon=":material/stop_circle:", key="stop search of settings"):
             job.stop(run)

@@ -69,8 +69,8 @@ class Found:
         """The one to take, of those that withstood the race where any did; None where doing nothing is no worse.
 
         One that was not raced is not preferred to one that was and came back: nothing is known of it. Of those that
-        forget enough, one that beats the settings' own recipe on both axes comes before one that trades an axis for
-        the other.
+        forget enough, one that is no worse than the settings' own recipe on either axis comes before one that trades
+        an axis for the other.
         """
         known = [trial for trial in self.candidates if self.withstands(trial)] or self.candidates
         better = [trial for trial in known if self._beats_own(trial)]
@@ -81,9 +81,11 @@ class Found:
         return trial.outcome is not None and trial.outcome.enough(self.asked)
 
     def _beats_own(self, trial: Trial) -> bool:
-        """Whether it forgets more for less than the settings' own recipe."""
-        own = self.own
-        return own is not None and trial.axes[0] > own.axes[0] and trial.axes[1] < own.axes[1]
+        """Whether the settings' own recipe is worse on an axis and better on none."""
+        if self.own is None or trial.outcome is None or trial.axes == self.own.axes:
+            return False
+        (gone, paid), (own_gone, own_paid) = trial.axes, self.own.axes
+        return gone >= own_gone and paid <= own_paid
 
     def withstands(self, trial: Trial) -> bool | None:
         """Whether it takes as long to come back as the verdict asks for; None where it was not raced."""
@@ -155,7 +157,7 @@ class Found:
     @property
     def sentence(self) -> str:
         """How much was tried in which time, and what was not."""
-        limit = "" if self.budget is None else f" of {duration(self.budget)}"
+        limit = f" of {duration(self.budget)}" if self.budget and self.seconds <= self.budget else ""
         count = f"{len(self.cuts)} cuts tried and {len(self.retrained)} recipes retrained"
         return " ".join((f"{count} in {duration(self.seconds)}{limit}.", *self.untold))
 

@@ -33,7 +33,7 @@ from unlearning_core.runs.tuning.measuring import CutMeter, Outcome
 from unlearning_core.runs.tuning.plan import Plan, usual, verdict_seconds
 from unlearning_core.runs.tuning.space import Choice, Space
 from unlearning_core.runs.tuning.trials import Trial, Trials, best, on_front
-from unlearning_core.runs.tuning.tuned_runs import NOTE, trial_run
+from unlearning_core.runs.tuning.tuned_runs import NOTE, stop_orphan, trial_run
 
 FOR_CUTS, FOR_RETRAINING = 0.35, 0.75
 """Share of the time in which cuts are tried, and after which no further recipe is retrained: the rest is for races."""
@@ -287,6 +287,7 @@ class RecipeSearch:
         config = choice.applied(self.config)
         run = trial_run(self.run, config, choice, f"R{number}")
         last = methods_of(config)[-1][0].name
+        stop_orphan(run, progress)
         names = ["prune", "filter", last, f"measure {self._retrained_state}"]
         try:
             execute(run, progress, until="rank", further=[stage_called(name, config) for name in names])

@@ -1,11 +1,14 @@
 """The run whose recipe is searched, and the run of each recipe that is retrained for it: found again, or made."""
 
 import contextlib
+import time
 from pathlib import Path
 
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
-from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.jobs.process import request_stop
+from unlearning_core.jobs.status import status
+from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.naming import rename
 from unlearning_core.runs.pipeline import check_new_run, create_run
@@ -44,6 +47,9 @@ def find_or_create_tuned(
         return run, False
 
 
+_LOOK = 0.2
+"""Seconds between two looks whether a retraining has ended."""
+
 _ANY = Choice(0.0, False, 0.0)
 """In place of a recipe, where it is no matter which one the settings have."""
 
@@ -70,3 +76,19 @@ def trial_run(run: Run, config: ExperimentConfig, choice: Choice, name: str) -> 
     with contextlib.suppress(InputError):  # the name is taken, by a trial that was stopped before it was known
         rename(made, f"{name} of {run.id[:15]}")
     return made
+
+
+def stop_orphan(run: Run, progress: ProgressCallback) -> None:
+    """End a retraining of this run that nobody waits for any more, because its command was killed.
+
+    It has a process of its own, which outlives that; what it did is in its checkpoint, and is gone on from.
+
+    Raises:
+        Stopped: `progress` raised it.
+    """
+    if run.manifest.worker() is not None:
+        return
+    while status(run.training_folder).live:
+        request_stop(run.training_folder)
+        progress(Progress("ending the retraining of a command that was killed", 0))
+        time.sleep(_LOOK)
