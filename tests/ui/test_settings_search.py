@@ -49,7 +49,7 @@ def test_what_a_search_found_is_drawn_put_on_the_page_and_opened_from_runs(
     assert rows is not None
     assert list(rows["name"]) == ["C0", "C1", "C2"]
     assert any("3 cuts tried, 0 recipes retrained" in caption.value for caption in app.caption)
-    names = [trace.get("name") for trace in chart(app)["data"]]
+    names = [trace.get("name") for trace in chart(app, 0)["data"]]
     assert {"front", "today's default"} <= set(names)
     labelled(app.selectbox, "Trial").set_value("C1")
     fine(button(app, "Use these settings").click().run())

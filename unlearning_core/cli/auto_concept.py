@@ -71,10 +71,12 @@ def experiment(
     base = _Base(model, progress)
     name, words, neighbours = _words(concept, base, watch, yes=yes)
     chosen = Concept(words)
-    retain = None
+    retain, (at_hand, why) = None, (None, "") if sentences is not None else text_at_hand(model, chosen)
+    if why:
+        print(why, file=sys.stderr)
     if sentences is not None:
         text = str(sentences.resolve())
-    elif (at_hand := text_at_hand(model, chosen)) is not None:
+    elif at_hand is not None:
         text = at_hand
         print(f"Text: {text}", file=sys.stderr)
     else:
