@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import child_python_path, disk_errors, read_object, write_json
 from unlearning_core.jobs.events import EventLog
-from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive, record
+from unlearning_core.jobs.liveness import EXIT_FILE, PROCESS_FILE, is_alive, record, record_exit
 from unlearning_core.jobs.status import JOB_FILE, LOG_FILE, JobProgress, status
 from unlearning_core.jobs.stopping import STOP_FILE
 from unlearning_core.progress import Progress, ProgressCallback, silent
@@ -50,7 +50,7 @@ def launch(folder: Path, target: str, values: dict[str, Any], *, title: str = "j
     The worker has a session of its own, so a Ctrl-C in the parent's terminal does not reach it: the parent decides.
 
     Args:
-        folder: gets `job.json`, `status.json`, `events.jsonl`, `process.json` and `worker.log`.
+        folder: gets `job.json`, `status.json`, `events.jsonl`, `process.json`, `worker.log`; last `exit.json`.
         target: "unlearning_core.some.module:function"; called with `values` and a `jobs.worker.JobContext`, it returns
             a JSON-able dictionary or None.
         values: JSON-able.
@@ -67,7 +67,8 @@ def launch(folder: Path, target: str, values: dict[str, Any], *, title: str = "j
     _refuse_second(folder, title)
     with alone_in(folder, title):
         _refuse_second(folder, title)
-        (folder / STOP_FILE).unlink(missing_ok=True)
+        for left in (STOP_FILE, EXIT_FILE):
+            (folder / left).unlink(missing_ok=True)
         write_json(folder / JOB_FILE, {"target": target, "title": title, "values": values})
         # Until there is a worker its parent stands for it: if that one is killed just now, nobody waits for ever.
         record(folder, os.getpid())
@@ -187,9 +188,7 @@ def _spawn(folder: Path, gently: bool) -> "subprocess.Popen[bytes]":
 def _reap(process: "subprocess.Popen[bytes]", handle: Handle) -> None:
     code = process.wait()
     try:
-        known = read_object(handle.folder / PROCESS_FILE)
-        if known.get("pid") == handle.pid:
-            write_json(handle.folder / PROCESS_FILE, known | {"exit_code": code})
+        record_exit(handle.folder, handle.pid, code)
     except (OSError, WorkFailed, InputError):
         _log.exception("The exit code %s of process %d could not be written", code, handle.pid)
     finally:
