@@ -106,17 +106,21 @@ def known_neighbours(words: Sequence[str], sentences: Sequence[str], language: s
     return [word for word in words if word.casefold() in said] if sum(map(bool, found)) >= LEAST_NEIGHBOURS else []
 
 
-def text_at_hand(model: str, concept: Concept) -> str | None:
-    """The text of the model's own experiment where it says enough about the concept, else None."""
+def text_at_hand(model: str, concept: Concept) -> tuple[str | None, str]:
+    """The text of the model's own experiment where it says enough about the concept, else None; and why, in a sentence.
+
+    The sentence is empty for a model that has no text of its own.
+    """
     if model not in starters():
-        return None
+        return None, ""
     source = find_path(values_of(model)["neural_probing"]["sentences"], Path.cwd())
     matcher, counts = Matcher(concept), {True: 0, False: 0}
     for sentence in as_sentences(read_texts(source)):
         counts[matcher.matches(sentence)] += 1
         if min(counts.values()) >= LEAST:
-            return source
-    return None
+            return source, f"The text that comes with {model} says enough about it."
+    few = f"{counts[True]} sentences with it and {counts[False]} without"
+    return None, f"The text that comes with {model} has {few}, of the {LEAST} of each that it takes: it is not used."
 
 
 def text_without(model: str) -> str | None:
