@@ -115,8 +115,8 @@ class Model:
             called, words = _words(concept)
             chosen = Words(words)
             found = session.work(
-                lambda progress, _: text_about(
-                    session.source, chosen, text, session.root, lambda: session.loaded, progress
+                lambda progress, say: text_about(
+                    session.source, chosen, text, session.root, lambda: session.loaded, progress, say
                 )
             )
             values = about(session.source, chosen, name or called, neighbours, found.source, found.retain)

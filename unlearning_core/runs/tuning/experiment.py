@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unlearning_core.concepts.labelling import label_text
 from unlearning_core.concepts.matcher import Matcher
@@ -112,12 +112,10 @@ class Text(NamedTuple):
     Attributes:
         source: with and without the concept: file, folder or dataset.
         retain: more text without it, or None.
-        origin: how it was come by; "written" by the model itself.
     """
 
     source: str
     retain: str | None
-    origin: Literal["given", "at hand", "written"]
 
 
 def text_about(
@@ -127,34 +125,46 @@ def text_about(
     root: Path,
     load: "Callable[[], LoadedModel]",
     progress: ProgressCallback,
+    say: Callable[[str], object],
 ) -> Text:
     """The text that a person gave; without it what is at hand for the model; without that what the model writes.
 
     Args:
         root: of the runs, where written text is kept.
         load: gives the model to write with.
+        say: is told which text it is, and why, in sentences; the writing may take long.
 
     Raises:
         WorkFailed: the model writes nothing usable about the concept.
     """
     if given is not None:
-        return Text(given, None, "given")
-    if (at_hand := text_at_hand(model, concept)) is not None:
-        return Text(at_hand, None, "at hand")
-    return Text(written_text(load, model, concept, root, progress), text_without(model), "written")
+        return Text(given, None)
+    at_hand, why = text_at_hand(model, concept)
+    if why:
+        say(why)
+    if at_hand is not None:
+        say(f"Text: {at_hand}")
+        return Text(at_hand, None)
+    text = Text(written_text(load, model, concept, root, progress), text_without(model))
+    say(f"Text: {text.source}, written by the model; more without the concept: {text.retain or 'none'}")
+    return text
 
 
-def text_at_hand(model: str, concept: Concept) -> str | None:
-    """The text of the model's own experiment where it says enough about the concept, else None."""
+def text_at_hand(model: str, concept: Concept) -> tuple[str | None, str]:
+    """The text of the model's own experiment where it says enough about the concept, else None; and why, in a sentence.
+
+    The sentence is empty for a model that has no text of its own.
+    """
     if model not in starters():
-        return None
+        return None, ""
     source = find_path(values_of(model)["neural_probing"]["sentences"], Path.cwd())
     matcher, counts = Matcher(concept), {True: 0, False: 0}
     for sentence in as_sentences(read_texts(source)):
         counts[matcher.matches(sentence)] += 1
         if min(counts.values()) >= LEAST:
-            return source
-    return None
+            return source, f"The text that comes with {model} says enough about it."
+    few = f"{counts[True]} sentences with it and {counts[False]} without"
+    return None, f"The text that comes with {model} has {few}, of the {LEAST} of each that it takes: it is not used."
 
 
 def text_without(model: str) -> str | None:
