@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
@@ -19,19 +18,19 @@ NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 PLOTLY = "application/vnd.plotly.v1+json"
 
 
-def execute(folder: Path, *, timeout: int | None = 280) -> NotebookNode:
+def execute(folder: Path) -> NotebookNode:
     """The shipped notebook, executed in a kernel of its own with its runs in `folder`; an error in a cell is raised."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     given = {
         "UNLEARNING_RUNS": str(folder / "runs"), "PYTHONPATH": str(ROOT), "PLOTLY_RENDERER": "plotly_mimetype",
         "OMP_NUM_THREADS": "1", "IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder / "jupyter"),
+        "JUPYTER_PREFER_ENV_PATH": "1",  # this interpreter's kernel, not one that the person has installed
     }  # fmt: skip
     with patch.dict(os.environ, given):
-        # Not a kernel that happens to be installed for the person: this interpreter's.
         place = {"metadata": {"path": str(folder)}}
-        client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=place)
-        client.create_kernel_manager()
-        client.km.kernel_cmd = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        client = NotebookClient(
+            notebook, timeout=None, startup_timeout=600, iopub_timeout=600, kernel_name="python3", resources=place
+        )  # by itself it gives up on outputs that come late, as on a busy machine
         return client.execute()
 
 
@@ -92,7 +91,7 @@ def main() -> None:
     """Execute the notebook and write it with its outputs."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place).resolve()
-        notebook = execute(folder, timeout=None)
+        notebook = execute(folder)
         _without_traces(notebook, folder)
         _with_pictures(notebook)
     nbformat.write(notebook, NOTEBOOK)
