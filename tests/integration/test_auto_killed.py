@@ -23,12 +23,14 @@ WORDS = "chair, sofa, bench, stool, couch, armchair, seat, pew, throne"
 CUTS, RETRAINED = 4, 2
 
 COMMAND = """
-import json, os, re, sys
+import json, os, re, signal, sys
 from unlearning_core.cli.app import main
 from unlearning_core.cli.progress_bar import TerminalProgress
 from unlearning_core.runs.tuning import experiment
 from unlearning_core.writing import writer
 
+# A shell's background job has inherited "ignore Ctrl-C".
+signal.signal(signal.SIGINT, signal.default_int_handler)
 moment, least, number, *words = sys.argv[1:]
 drawn = TerminalProgress.__call__
 texts = [json.loads(line)["text"] for line in open("few.jsonl", encoding="utf-8")]

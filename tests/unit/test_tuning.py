@@ -110,8 +110,10 @@ def test_a_clock_counts_what_was_spent_before_and_stops_what_takes_too_long() ->
     watching = clock.watching(silent)
     watching(Progress("retraining", 1))
     time[0] += 60.0 * OVER - 50.0 + 0.1
+    assert not clock.stopped
     with pytest.raises(Stopped):
         watching(Progress("retraining", 2))
+    assert clock.stopped
     assert Clock(None).has(1e9)
 
 

@@ -52,9 +52,8 @@ def _watch(run: Run) -> None:
         share = min(1.0, done.step / done.total_steps) if done.total_steps else 0.0
         rows = kept_rows(run)
         so_far = "" if rows is None else f" ({_tried(rows)} so far)"
-        left, right = st.columns([4, 1], vertical_alignment="center")
-        left.progress(share, text=escaped(f"{done.task or 'loading'}{so_far}"))
-        if right.button("Stop", icon=":material/stop_circle:", key="stop search of settings"):
+        st.progress(share, text=escaped(f"{done.task or 'loading'}{so_far}"))
+        if st.button("Stop", icon=":material/stop_circle:", key="stop search of settings"):
             job.stop(run)
             st.session_state[_stopping(run)] = True
         if _stopping(run) in st.session_state:
@@ -69,7 +68,9 @@ def _stopping(run: Run) -> str:
 
 def _tried(rows: pd.DataFrame) -> str:
     retrained = int((rows["kind"] == "retrained").sum())
-    return f"{len(rows) - retrained} cuts tried, {retrained} recipes retrained"
+    cuts = len(rows) - retrained
+    tried = f"{cuts} {'cut' if cuts == 1 else 'cuts'} tried"
+    return f"{tried}, {retrained} {'recipe' if retrained == 1 else 'recipes'} retrained"
 
 
 def _how_it_ended(run: Run) -> None:

@@ -10,6 +10,7 @@ from unlearning_core.runs.run import Run
 from unlearning_core.runs.tuning.found import kept_rows
 
 _MARKS = {"taken": "knee", "default": "today's default", "front": "front"}
+"""What a trial is; of several the first."""
 
 
 def trials_of(run: Run) -> None:
@@ -28,7 +29,7 @@ def trials_table(run: Run, rows: pd.DataFrame) -> None:
     table = pd.DataFrame(
         {
             "trial": shown["name"],
-            "is": [", ".join(_MARKS[mark] for mark in words.split()) for words in shown["mark"]],
+            "is": [_MARKS[words.split()[0]] if words else "" for words in shown["mark"]],
             "forgotten": shown["forgotten"],
             "cost": shown["cost"],
             "share": shown["share"],
@@ -61,7 +62,7 @@ def _columns() -> dict[str, object]:
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
         "trial": text("Trial", width=50, pinned=True),
-        "is": text("Is", width=150),
+        "is": text("Is", width=104),
         "forgotten": number("Forgotten", format="percent", width=80),
         "cost": number("Cost, nats", format="%.3f", width=84),
         "share": number("Neurons", format="percent", width=76),

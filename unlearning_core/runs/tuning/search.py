@@ -216,7 +216,7 @@ class RecipeSearch:
                 watched = told if always else self._clock.watching(told)
                 run, outcome, reason = self._retrained(choice, trial.number, meter, watched)
             except Stopped:
-                if not self._clock.over:
+                if always or not self._clock.stopped:
                     raise
                 return [*_left(trials), "The time was over while a recipe was being retrained: with more it goes on."]
             more = {"reason": reason} if reason else {}
@@ -250,7 +250,7 @@ class RecipeSearch:
             try:
                 share = self._raced(trial, self._clock.watching(told))
             except Stopped:
-                if not self._clock.over:
+                if not self._clock.stopped:
                     raise
                 return untold
             trials.keep_race(trial.number, share, round(time.monotonic() - begun, 2))
