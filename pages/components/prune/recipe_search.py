@@ -1,5 +1,6 @@
 """Search the settings: many cuts and retrained recipes in the background, their front, and a way to take a point."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -99,9 +100,11 @@ def _found(run: Run, past: History) -> None:
         known = rows[rows["forgotten"].notna()].sort_values("mark", key=lambda marks: ~marks.str.contains("taken"))
         name = st.selectbox("Trial", known["name"], key=f"trial {run.id}", width=130)
         st.button(
-            "Use these settings", icon=":material/check:", key=f"use trial {run.id}",
+            "Use these settings",
+            icon=":material/check:",
+            key=f"use trial {run.id}",
             on_click=lambda: use(run, past, rows, str(name)),
-        )  # fmt: skip
+        )
     trials_table(run, rows)
 
 
@@ -122,7 +125,11 @@ def use(run: Run, past: History, rows: pd.DataFrame, name: str) -> None:
     rows_reset = replace(now.token_rows, strength=float(row["strength"]))
     past.go(
         replace(
-            now, ratio=float(row["share"]), per_layer=bool(row["per_layer"]), layer_ratios=(), token_rows=rows_reset
+            now,
+            ratio=float(row["share"]),
+            per_layer=bool(row["per_layer"]),
+            token_rows=rows_reset,
+            protected_layers=tuple(json.loads(row["protected"])),
         )
     )
     message = f"The settings of {name} are on the page."

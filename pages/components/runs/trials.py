@@ -1,5 +1,6 @@
 """The recipes that a search tried for a run, a row each, with a link to what it is."""
 
+import json
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -34,6 +35,7 @@ def trials_table(run: Run, rows: pd.DataFrame) -> None:
             "cost": shown["cost"],
             "share": shown["share"],
             "layer": shown["per_layer"],
+            "whole": [", ".join(map(str, json.loads(layers))) for layers in shown["protected"]],
             "rows": shown["strength"],
             "noise": shown["noise"].where(shown["kind"] == "retrained"),
             "steps": shown["steps"].where(shown["kind"] == "retrained"),
@@ -54,7 +56,10 @@ def _address(run: Run, row: dict[str, object]) -> str:
     """Where a trial is opened: its own run, or Prune with its settings."""
     if row["run"]:
         return f"/{COMPARE.title.lower()}?{urlencode({'run': row['run']})}"
-    settings = {"run": run.id, "ratio": row["share"], "per_layer": int(bool(row["per_layer"])), "rows": row["strength"]}
+    settings = {
+        "run": run.id, "ratio": row["share"], "per_layer": int(bool(row["per_layer"])), "rows": row["strength"],
+        "protect": "-".join(map(str, json.loads(str(row["protected"])))),
+    }  # fmt: skip
     return f"/{PRUNE.title.lower()}?{urlencode(settings)}"
 
 
@@ -67,6 +72,7 @@ def _columns() -> dict[str, object]:
         "cost": number("Cost, nats", format="%.3f", width=84),
         "share": number("Neurons", format="percent", width=76),
         "layer": st.column_config.CheckboxColumn("Each layer", width=76, help="Every layer gives the same share."),
+        "whole": text("Whole", width=60, help="Layers in which nothing is cut."),
         "rows": number("Rows", format="percent", width=64, help="How far the token rows are reset."),
         "noise": number("Noise", format="percent", width=60, help="Mixed in before the retraining."),
         "steps": number("Steps", width=56, help="Of the retraining."),

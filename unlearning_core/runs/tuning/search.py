@@ -161,10 +161,12 @@ class RecipeSearch:
         return self.config.proof.thresholds
 
     def _space(self, meter: CutMeter) -> Space:
-        retraining = self.config.retraining
+        retraining, ranking = self.config.retraining, self.run.ranking()
+        # A layer with a share of its own cannot be protected too.
+        layers = 0 if self.config.neural_probing.layer_ratios else int(ranking["layer"].max()) + 1
         return Space(
-            Choice.of(self.config), len(self.run.ranking()), bool(len(meter.tokens.ids)),
-            retraining.enabled and retraining.objective == "distill",
+            Choice.of(self.config), len(ranking), bool(len(meter.tokens.ids)),
+            retraining.enabled and retraining.objective == "distill", layers,
         )  # fmt: skip
 
     def _try_cuts(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> None:
