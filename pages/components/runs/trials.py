@@ -1,6 +1,7 @@
 """The recipes that a search tried for a run, a row each, with a link to what it is."""
 
 import json
+from typing import Any
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -63,7 +64,7 @@ def _address(run: Run, row: dict[str, object]) -> str:
     return f"/{PRUNE.title.lower()}?{urlencode(settings)}"
 
 
-def _columns() -> dict[str, object]:
+def _columns() -> dict[str, Any]:
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
         "trial": text("Trial", width=50, pinned=True),
