@@ -30,6 +30,7 @@ from pages.components.prune.prompt_choice import choose_prompts
 from pages.components.prune.recipe_search import search_settings
 from pages.components.prune.token_rows import rows_of_cut, size_of_rows, token_list
 from pages.components.states import PRUNED
+from pages.components.turns import one_look
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask, Shapes
 from unlearning_core.errors import InputError
@@ -112,10 +113,11 @@ def preview(run: Run) -> None:
         edit = Edit(mask, rows)
         tabs = dict(zip(TABS, screen.tabs(TABS, height=_HEIGHT, key=f"shown {run.id}", on_change="rerun"), strict=True))
         # Words and numbers first: drawing pictures takes as long as both. A tab that is closed costs nothing.
-        with tabs[WRITES], show_errors():
-            if tabs[WRITES].open:
-                write_side_by_side(run, loaded, edit, choose_prompts(run))
-        seconds = quick_numbers(run, loaded, edit, numbers)
+        with one_look(loaded):
+            with tabs[WRITES], show_errors():
+                if tabs[WRITES].open:
+                    write_side_by_side(run, loaded, edit, choose_prompts(run))
+            seconds = quick_numbers(run, loaded, edit, numbers)
 
         def draw_curves() -> None:
             # raises where nothing may be cut

@@ -15,10 +15,8 @@ from unlearning_core.runs.tuning.experiment import (
     about,
     built,
     own_concept,
-    text_at_hand,
-    text_without,
+    text_about,
     values_of,
-    written_text,
 )
 
 if TYPE_CHECKING:
@@ -71,20 +69,15 @@ def experiment(
     base = _Base(model, progress)
     name, words, neighbours = _words(concept, base, watch, yes=yes)
     chosen = Concept(words)
-    retain, (at_hand, why) = None, (None, "") if sentences is not None else text_at_hand(model, chosen)
-    if why:
-        print(why, file=sys.stderr)
-    if sentences is not None:
-        text = str(sentences.resolve())
-    elif at_hand is not None:
-        text = at_hand
-        print(f"Text: {text}", file=sys.stderr)
-    else:
-        root = Path(built(values_of(model), given).output_dir)
-        text, retain = written_text(base.for_writing, model, chosen, root, progress), text_without(model)
+    root = Path(built(values_of(model), given).output_dir)
+    own = None if sentences is None else str(sentences.resolve())
+
+    def say(sentence: str) -> None:
         progress.close()
-        print(f"Text: {text}, written by the model; more without the concept: {retain or 'none'}", file=sys.stderr)
-    return built(about(model, chosen, name, neighbours, text, retain), given)
+        print(sentence, file=sys.stderr, flush=True)
+
+    text = text_about(model, chosen, own, root, lambda: base.for_writing, progress, say)
+    return built(about(model, chosen, name, neighbours, text.source, text.retain), given)
 
 
 class _Base:

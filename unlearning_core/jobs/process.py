@@ -44,7 +44,15 @@ class Handle:
     ended: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
-def launch(folder: Path, target: str, values: dict[str, Any], *, title: str = "job", gently: bool = False) -> Handle:
+def launch(
+    folder: Path,
+    target: str,
+    values: dict[str, Any],
+    *,
+    title: str = "job",
+    gently: bool = False,
+    limits: dict[str, Any] | None = None,
+) -> Handle:
     """Call a function in a process of its own, which `folder` remembers.
 
     The worker has a session of its own, so a Ctrl-C in the parent's terminal does not reach it: the parent decides.
@@ -56,6 +64,7 @@ def launch(folder: Path, target: str, values: dict[str, Any], *, title: str = "j
         values: JSON-able.
         title: what the job is called in messages.
         gently: let whatever else the machine does go first.
+        limits: what the worker keeps to, as `jobs.limits.Limits.to_dict` gives it; none: as much as it needs.
 
     Raises:
         InputError: a worker is at work in that folder already, or the folder cannot be written.
@@ -69,7 +78,7 @@ def launch(folder: Path, target: str, values: dict[str, Any], *, title: str = "j
         _refuse_second(folder, title)
         for left in (STOP_FILE, EXIT_FILE):
             (folder / left).unlink(missing_ok=True)
-        write_json(folder / JOB_FILE, {"target": target, "title": title, "values": values})
+        write_json(folder / JOB_FILE, {"target": target, "title": title, "values": values, "limits": limits or {}})
         # Until there is a worker its parent stands for it: if that one is killed just now, nobody waits for ever.
         record(folder, os.getpid())
         EventLog(folder).state("starting", step=0, total_steps=None, ahead=0, result=None, error=None, eta_seconds=None)

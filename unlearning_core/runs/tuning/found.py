@@ -10,7 +10,7 @@ from unlearning_core import __version__
 from unlearning_core.config.schema import ExperimentConfig, ThresholdSection
 from unlearning_core.evaluation.ratio import Z95
 from unlearning_core.files import write_file, write_json, write_text
-from unlearning_core.progress import duration
+from unlearning_core.progress import counted, duration
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.tuning.measuring import Forgotten, Outcome
 from unlearning_core.runs.tuning.space import Choice
@@ -158,7 +158,7 @@ class Found:
     def sentence(self) -> str:
         """How much was tried in which time, and what was not."""
         limit = f" of {duration(self.budget)}" if self.budget and self.seconds <= self.budget else ""
-        count = f"{len(self.cuts)} cuts tried and {len(self.retrained)} recipes retrained"
+        count = f"{counted(len(self.cuts), 'cut')} tried and {counted(len(self.retrained), 'recipe')} retrained"
         return " ".join((f"{count} in {duration(self.seconds)}{limit}.", *self.untold))
 
 
