@@ -267,11 +267,13 @@ def job_limits() -> Limits:
     """
     from unlearning_core.runs import background, proof
     from unlearning_core.runs.sweep import other_is_running
+    from unlearning_core.runs.tuning import job as tuning
 
     known = rules()
     if known is None:
         return Limits()
-    busy = [run.id for run in list_runs(root()) if background.is_running(run) or proof.is_running(run)]
+    at_work = (background.is_running, proof.is_running, tuning.is_running)
+    busy = [run.id for run in list_runs(root()) if any(one(run) for one in at_work)]
     busy += [run.id for run in list_runs(root()) if other_is_running(run)]
     if len(busy) >= known.jobs_each:
         raise InputError(
