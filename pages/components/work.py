@@ -12,6 +12,7 @@ from unlearning_core.runs import background, proof
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import execute
 from unlearning_core.runs.run import Run
+from unlearning_core.runs.tuning import job as tuning
 
 
 def refuse_if_busy(run: Run) -> None:
@@ -20,6 +21,8 @@ def refuse_if_busy(run: Run) -> None:
         raise InputError("This run is being retrained at the moment. Wait for it, or stop it on the Retrain page.")
     if proof.is_running(run):
         raise InputError("This run is being checked at the moment. Wait for it, or stop it on the Proof page.")
+    if tuning.is_running(run):
+        raise InputError("This run's settings are being searched at the moment. Wait for it, or stop it on Prune.")
 
 
 def bring_up_to_date(run: Run, until: str, progress: ProgressCallback, *, with_model: bool = True) -> None:
@@ -56,6 +59,17 @@ def check_in_background(run: Run, parts: Collection[str] | None = None, *, quick
     limits = visitor.job_limits()
     forget_models()
     proof.start(run, parts, quick=quick, limits=limits)
+
+
+def search_in_background(run: Run, minutes: float) -> None:
+    """Search the settings of the run in a process of its own.
+
+    Raises:
+        InputError: somebody works on the run already.
+    """
+    refuse_if_busy(run)
+    forget_models()
+    tuning.start(run, 60 * minutes)
 
 
 def race_in_background(run: Run) -> None:
