@@ -21,6 +21,7 @@ from unlearning_core.config.reading import build_config, find_path, load_config,
 from unlearning_core.config.schema import BaseModelSection, ExperimentConfig
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.jobs.limits import Limits
+from unlearning_core.jobs.liveness import is_working_in
 from unlearning_core.models.sources.prepared import root as prepared_models
 from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.runs.listing import list_runs
@@ -265,14 +266,11 @@ def job_limits() -> Limits:
     Raises:
         InputError: the visitor has as many jobs as may be, or no room.
     """
-    from unlearning_core.runs import background, proof
-    from unlearning_core.runs.sweep import other_is_running
-
     known = rules()
     if known is None:
         return Limits()
-    busy = [run.id for run in list_runs(root()) if background.is_running(run) or proof.is_running(run)]
-    busy += [run.id for run in list_runs(root()) if other_is_running(run)]
+    # Whatever is started for a run has its folder there.
+    busy = [run.id for run in list_runs(root()) for job in run.job_folder("").glob("*/") if is_working_in(job)]
     if len(busy) >= known.jobs_each:
         raise InputError(
             f"You have {len(busy)} running or waiting already (run {busy[0]}), and each visitor may have "

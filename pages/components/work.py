@@ -65,11 +65,12 @@ def search_in_background(run: Run, minutes: float) -> None:
     """Search the settings of the run in a process of its own.
 
     Raises:
-        InputError: somebody works on the run already.
+        InputError: somebody works on the run already, or a visitor may start no more.
     """
     refuse_if_busy(run)
+    limits = visitor.job_limits()
     forget_models()
-    tuning.start(run, 60 * minutes)
+    tuning.start(run, 60 * minutes, limits)
 
 
 def race_in_background(run: Run) -> None:
