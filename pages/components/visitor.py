@@ -37,6 +37,9 @@ _HOUR = 3600.0
 _PATH = re.compile(r"(?<![\w./])/(?:[^\s/'\"`:,;()]+/)+([^\s/'\"`:,;()]*)")
 """An absolute path in a sentence, and its last part."""
 
+_OWN = re.compile(r"\b[0-9a-f]{32}\b")
+"""The name of a visitor's folder."""
+
 _STAY = """<script>document.cookie = "{name}={value}; path=/; max-age={seconds}" +
 (location.protocol === "https:" ? "; SameSite=None; Secure; Partitioned" : "; SameSite=Strict");</script>"""
 """Over https the cookie is also kept in a frame of another page, apart for each such page."""
@@ -234,7 +237,7 @@ def sentence(text: str) -> str:
             return text
     except InputError:  # where nobody can tell whose the server is, it is not the reader's
         pass
-    return _PATH.sub(r"\1", text)
+    return _OWN.sub("your runs", _PATH.sub(r"\1", text))
 
 
 def upload_name(upload: Any) -> str:
