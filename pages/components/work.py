@@ -7,6 +7,7 @@ from typing import Any
 from pages.components import visitor
 from pages.components.model_cache import base_model, forget_models
 from unlearning_core.errors import InputError
+from unlearning_core.jobs.status import status
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs import background, proof
 from unlearning_core.runs.context import RunContext
@@ -83,6 +84,12 @@ def race_in_background(run: Run) -> None:
     limits = visitor.job_limits()
     forget_models()
     proof.start_race(run, limits)
+
+
+def waiting_words(run: Run, job: str) -> str:
+    """Why a background job has not begun: others of this server come first. Empty once it has."""
+    found = status(run.job_folder(job))
+    return found.message if found.state == "queued" else ""
 
 
 def last_progress(run: Run) -> tuple[float, dict[str, Any]]:

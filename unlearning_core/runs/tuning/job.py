@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core.errors import InputError
-from unlearning_core.jobs.limits import NONE, Limits
+from unlearning_core.jobs.limits import NONE
+from unlearning_core.jobs.limits import Limits as JobLimits
 from unlearning_core.jobs.liveness import is_working_in
 from unlearning_core.jobs.process import launch, request_stop
 from unlearning_core.jobs.status import JobStatus, status
@@ -16,7 +17,7 @@ from unlearning_core.runs.tuning.tuned_runs import NOTE, around
 JOB = "tuning"
 
 
-def start(run: Run, seconds: float, limits: Limits = NONE) -> int:
+def start(run: Run, seconds: float, limits: JobLimits = NONE) -> int:
     """Search around the run's settings in a new process; returns its process id.
 
     What was tried before is kept and gone on with, so long as only the recipe in the settings has changed.
@@ -27,22 +28,21 @@ def start(run: Run, seconds: float, limits: Limits = NONE) -> int:
     if is_running(run) or run.manifest.worker() is not None:
         raise InputError(run.manifest.busy_sentence())
     values = {"run": str(run.folder.resolve()), "seconds": seconds}
-    title, told = "search of the settings", limits.to_dict()
-    return launch(run.job_folder(JOB), f"{__name__}:search", values, title=title, limits=told).pid
+    folder, target = run.job_folder(JOB), f"{__name__}:search"
+    return launch(folder, target, values, title="search of the settings", limits=limits.to_dict()).pid
 
 
 def search(values: dict[str, Any], context: JobContext) -> None:
     """What the process runs."""
     from unlearning_core.runs.tuning.found import keep, keep_rows
-    from unlearning_core.runs.tuning.search import Limits as SearchLimits
-    from unlearning_core.runs.tuning.search import RecipeSearch
+    from unlearning_core.runs.tuning.search import Limits, RecipeSearch
 
     run = Run(Path(values["run"]))
     if is_of_other_settings(run):  # no answer for these; the runs of its trials stay
         shutil.rmtree(run.tuning_folder, ignore_errors=True)
     note = run.note(NOTE) or {}
     run.write_note(NOTE, note | {"around": around(run.config), "before": 0.0})
-    limits = SearchLimits(float(values["seconds"]), more=True)
+    limits = Limits(float(values["seconds"]), more=True)
     found = RecipeSearch(run, run.config, limits, lambda so_far: keep_rows(run, so_far)).compute(context.progress)
     keep(run, found)
 
