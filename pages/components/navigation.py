@@ -1,6 +1,5 @@
 """The pages of the path, which of them are done, and what a page says when an earlier one is missing."""
 
-import json
 from typing import NamedTuple
 
 import streamlit as st
@@ -48,9 +47,9 @@ PAGES = (START, *PATH_PAGES, SUMMARY, AUDIT, RUNS)
 """In the order of the navigation."""
 
 
-def as_it_is(run: Run) -> tuple[str, bytes, str]:
+def as_it_is(run: Run) -> tuple[str, bytes, bytes]:
     """What tells Streamlit's caches a run from itself with other settings or further results."""
-    return str(run.folder), run.config_bytes(), json.dumps(run.status())
+    return str(run.folder), run.config_bytes(), run.manifest.content()
 
 
 @st.cache_data(show_spinner=False, max_entries=64, hash_funcs={Run: as_it_is})

@@ -1,6 +1,7 @@
 """Measured values side by side, each with its 95 % interval."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -12,6 +13,9 @@ from unlearning_core.methods.registry import state_title
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.measure import metrics_of
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 PANEL = 176
 """Width of a chart: four beside each other on a wide page, two on a phone."""
@@ -25,7 +29,7 @@ def metrics_so_far(run: Run, states: Sequence[str]) -> dict[str, dict[str, float
 def show_metrics(metrics: Values) -> None:
     """Bars of the headline metrics, and folded the table of all but the comparison with never-knew below."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        for title, figure in metric_bars(metrics).items():
+        for title, figure in _bars(metrics).items():
             with st.container(width=PANEL):
                 st.caption(title)
                 st.plotly_chart(
@@ -47,6 +51,12 @@ def show_metrics(metrics: Values) -> None:
             "model that never knew them loses as well."
             + (parts if any(metric.name == "neighbour_nll" for metric in rows) else "")
         )
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _bars(metrics: Values) -> Mapping[str, "Figure"]:
+    """Drawing a figure takes longer than all else of it."""
+    return metric_bars(metrics)
 
 
 def show_never_knew(metrics: Values) -> None:

@@ -32,8 +32,8 @@ _QUIZ = (
 
 def learning(run: Run) -> None:
     """The curves, the quiz and the newest samples."""
-    folder = run.training_folder
-    train, checked, measured, asked = (events.loss_curve(folder, kind) for kind in ("train", "eval", "measure", "quiz"))
+    told = events.read_events(run.training_folder)
+    train, checked, measured, asked = (events.loss_curve(told, kind) for kind in ("train", "eval", "measure", "quiz"))
     losses = train + checked
     if not losses and not measured:
         st.caption("The curves begin with the first steps.")
@@ -51,7 +51,7 @@ def learning(run: Run) -> None:
             st.caption("Nothing is measured while it learns: that is switched off.")
     if asked:
         _quiz(run, asked)
-    _samples(run, [event for event in events.read_events(folder) if event["kind"] == "sample"])
+    _samples(run, [event for event in told if event["kind"] == "sample"])
 
 
 @st.cache_data(show_spinner=False, max_entries=16, hash_funcs=by_results("measure base"))
