@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from pages.components.navigation import as_it_is
 from unlearning_core.evaluation.ratio import INTERVAL_NOTE
 from unlearning_core.evaluation.registry import Metric, Values, formatted, shown
 from unlearning_core.figures.metric_bars import metric_bars
@@ -21,6 +22,7 @@ PANEL = 176
 """Width of a chart: four beside each other on a wide page, two on a phone."""
 
 
+@st.cache_data(show_spinner=False, max_entries=32, hash_funcs={Run: as_it_is})
 def metrics_so_far(run: Run, states: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """What `metrics.json` will hold, from the measurements that are there."""
     return metrics_of(RunContext(run), states)
