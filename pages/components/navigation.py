@@ -76,7 +76,12 @@ def last_stage(run: Run, page: Page) -> str:
 
 def icon_of(run: Run | None, page: Page) -> str:
     """The page's icon: a tick for a page of the path that is done."""
-    return ":material/check_circle:" if page in PATH_PAGES and is_done(run, page) else page.icon
+    return ":material/check_circle:" if page in PATH_PAGES and has_tick(run, page) else page.icon
+
+
+def has_tick(run: Run | None, page: Page) -> bool:
+    """Whether what a person does on the page is done: on Compare one looks, and does nothing."""
+    return page is not COMPARE and is_done(run, page)
 
 
 def run_beyond(page: Page) -> Run | None:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.components.navigation import as_it_is
-from unlearning_core.evaluation.ratio import INTERVAL_NOTE
+from unlearning_core.evaluation.ratio import INTERVAL_NOTE, NATS_NOTE
 from unlearning_core.evaluation.registry import Metric, Values, formatted, shown
 from unlearning_core.figures.metric_bars import metric_bars
 from unlearning_core.methods.registry import state_title
@@ -40,7 +40,8 @@ def show_metrics(metrics: Values) -> None:
                 )  # fmt: skip
     st.caption(
         f"Bars have 95 % intervals. {INTERVAL_NOTE} Loss: how badly the next word is predicted, on text that the "
-        "ranking never saw. Forgetting shows as a concept loss that goes up while the loss on other text stays."
+        "ranking never saw. Forgetting shows as a concept loss that goes up while the loss on other text stays. "
+        f"{NATS_NOTE}"
     )
     rows = [metric for metric in shown(metrics, "table") if metric.section != "never knew"]
     with st.expander(f"All {len(rows)} measured values"):

@@ -14,7 +14,7 @@ from pages.components.marked_text import CHANGED, escaped, with_concept
 from pages.components.states import PRUNED, columns, headings
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.ratio import Z95, Estimate, format_likelihood
+from unlearning_core.evaluation.ratio import NATS_NOTE, Z95, Estimate, format_likelihood
 from unlearning_core.figures.distributions import layer_summary
 from unlearning_core.figures.heatmap import heatmap
 from unlearning_core.progress import Progress
@@ -190,8 +190,8 @@ def _in_nats(change: Estimate) -> str:
     """The change of the loss as it was measured, for the help sign."""
     half = "" if math.isnan(change.stderr) else f" ± {Z95 * change.stderr:.2f} (half a 95 % interval)"
     return (
-        f"The loss changes by {change.value:+z.2f}{half} nats a token against the base model; e to the power of it is "
-        "the number of times."
+        f"The loss changes by {change.value:+z.2f}{half} nats a token against the base model. {NATS_NOTE} Compare says "
+        "the same of all held-out sentences, so its number may differ within the interval."
     )
 
 
