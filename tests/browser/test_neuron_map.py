@@ -81,7 +81,13 @@ def test_a_click_opens_the_card_of_exactly_the_neuron_under_the_pointer(
     page.mouse.move(box["x"] + 0.55 * box["width"], box["y"] + 0.9 * box["height"], steps=8)
     page.mouse.up()
     expect(enlarged.locator(".xtick")).not_to_have_count(before)
-    clicked(page, enlarged, box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"], run)
+    zoomed = enlarged.locator(".xtick").all_inner_texts()
+    chosen = {
+        clicked(page, enlarged, box["x"] + share * box["width"], box["y"] + 0.5 * box["height"], run)
+        for share in (0.2, 0.8)
+    }
+    assert len(chosen) == 2
+    assert enlarged.locator(".xtick").all_inner_texts() == zoomed  # a click leaves it zoomed
     no_errors(page)
 
 
