@@ -15,7 +15,7 @@ from pages.components.states import PRUNED, columns, headings
 from pages.components.turns import shared
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.ratio import Z95, Estimate, format_likelihood
+from unlearning_core.evaluation.ratio import NATS_NOTE, Z95, Estimate, format_likelihood
 from unlearning_core.figures.distributions import layer_summary
 from unlearning_core.figures.heatmap import heatmap
 from unlearning_core.progress import Progress
@@ -160,21 +160,21 @@ def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, place: DeltaGener
     from unlearning_core.evaluation.likelihood import measure
     from unlearning_core.evaluation.measurement import apart_delta, nll_delta
 
-    held_out = run.sentences("held_out").take(QUICK, QUICK, 0).items
     places, note = [place.empty() for _ in _KINDS], place.empty()
 
     def report(update: Progress) -> None:
-        note.caption(f"Measuring on {len(held_out)} held-out sentences: {update.done:.0f}")
+        note.caption(f"Measuring on {update.total or 0:.0f} held-out sentences: {update.done:.0f}")
 
     def measured(edit: Edit) -> Any:
         def measure_and_time() -> Any:
+            held_out = run.sentences("held_out").take(QUICK, QUICK, 0).items
             begun = time.monotonic()
             found = measure(loaded, held_out, mask=edit.mask, rows=edit.rows, progress=report)
-            return found, time.monotonic() - begun
+            return found, time.monotonic() - begun, len(held_out)
 
         return _remembered((run.id, "measured", run.fingerprint("label"), edit.key), measure_and_time)
 
-    (base, seconds), (pruned, _) = measured(NOTHING), measured(edit)
+    (base, seconds, sentences), (pruned, _, _) = measured(NOTHING), measured(edit)
     for slot, (kind, title, meaning) in zip(places, _KINDS, strict=True):
         if kind == "neighbour" and not base.has_neighbours:
             continue
@@ -185,18 +185,16 @@ def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, place: DeltaGener
             st.metric(title, said, help=f"{meaning} {_in_nats(change)}")
             if interval:
                 st.caption(f"95 %: {interval}")
-    note.caption(
-        f"A quick estimate on {len(held_out)} held-out sentences; a cut that is kept is measured on all of them."
-    )
-    return seconds / len(held_out)
+    note.caption(f"A quick estimate on {sentences} held-out sentences; a cut that is kept is measured on all of them.")
+    return seconds / sentences
 
 
 def _in_nats(change: Estimate) -> str:
     """The change of the loss as it was measured, for the help sign."""
     half = "" if math.isnan(change.stderr) else f" ± {Z95 * change.stderr:.2f} (half a 95 % interval)"
     return (
-        f"The loss changes by {change.value:+z.2f}{half} nats a token against the base model; e to the power of it is "
-        "the number of times."
+        f"The loss changes by {change.value:+z.2f}{half} nats a token against the base model. {NATS_NOTE} Compare says "
+        "the same of all held-out sentences, so its number may differ within the interval."
     )
 
 
