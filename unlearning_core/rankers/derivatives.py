@@ -19,6 +19,7 @@ from torch import Tensor
 from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
+from unlearning_core.models.precision import Precision, computing
 from unlearning_core.progress import Progress
 from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.token_batches import TokenBatch
@@ -48,14 +49,19 @@ class Derivatives:
 
 
 def derivatives(
-    given: RankingInput, batches: Sequence[TokenBatch], at: Float[np.ndarray, "layers width"] | None = None
+    given: RankingInput,
+    batches: Sequence[TokenBatch],
+    at: Float[np.ndarray, "layers width"] | None = None,
+    *,
+    precision: Precision = "float32",
 ) -> Derivatives:
     """One forward pass, and a backward pass each for the concept's, the neighbours' and all other tokens.
 
     Args:
         given: the model, whose weights get no gradient, and the site; its progress is told after every batch.
-        batches: the sentences.
+        batches: the sentences; a batch in which no token is of a kind costs no backward pass for that kind.
         at: factors at which the derivatives are taken; ones if not given.
+        precision: of the matrix products (models/precision.py).
 
     Raises:
         Stopped: `given.progress` raised it.
@@ -67,20 +73,21 @@ def derivatives(
     predictor = NextToken(loaded)
     sums, square, counts, done = np.zeros((3, *shape)), np.zeros(shape), np.zeros(3), 0
     total = sum(batch.tokens for batch in batches)
-    for batch in batches:
-        # A leaf `[texts, 1, width]` a layer: each sentence has its own factors, so that it gets its own derivatives.
-        rows = point.to(batch.ids.device, loaded.model.dtype)
-        factors = [row.expand(len(batch.ids), 1, -1).clone().requires_grad_() for row in rows]
-        with torch.enable_grad(), multiplied(loaded.map, {(site, layer): f for layer, f in enumerate(factors)}):
-            nll = batch.nll(predictor.logits(batch.ids, batch.attention_mask, batch.positions))
-        for kind, chosen, found in gradients_by_kind(batch, nll, factors):
-            by_text = torch.stack([gradient[:, 0] for gradient in found], dim=1).cpu().double()
-            sums[kind] += by_text.sum(0).numpy()
-            counts[kind] += int(chosen.sum())
-            if kind:
-                square += float(batch.weight[batch.positions][chosen][0]) * by_text.square().sum(0).numpy()
-        done += batch.tokens
-        given.progress(Progress(TASK, done, total, "tokens"))
+    with computing(loaded.model, precision):
+        for batch in batches:
+            # A leaf `[texts, 1, width]` a layer: each sentence has its own factors, so that it gets its own derivatives.
+            rows = point.to(batch.ids.device, loaded.model.dtype)
+            factors = [row.expand(len(batch.ids), 1, -1).clone().requires_grad_() for row in rows]
+            with torch.enable_grad(), multiplied(loaded.map, {(site, layer): f for layer, f in enumerate(factors)}):
+                nll = batch.nll(predictor.logits(batch.ids, batch.attention_mask, batch.positions))
+            for kind, chosen, found in gradients_by_kind(batch, nll, factors):
+                by_text = torch.stack([gradient[:, 0] for gradient in found], dim=1).cpu().double()
+                sums[kind] += by_text.sum(0).numpy()
+                counts[kind] += int(chosen.sum())
+                if kind:
+                    square += float(batch.weight[batch.positions][chosen][0]) * by_text.square().sum(0).numpy()
+            done += batch.tokens
+            given.progress(Progress(TASK, done, total, "tokens"))
     if not (np.isfinite(sums).all() and np.isfinite(square).all()):
         raise WorkFailed(NOT_FINITE)
     concept, retain, neighbour = sums / np.maximum(counts, 1)[:, None, None]

@@ -30,6 +30,7 @@ class Params(parameters.Params):
     cost: parameters.CostParameter = "loss"
     eps: parameters.EpsParameter = 1.0
     sentences: parameters.SentencesParameter = 150
+    precision: parameters.PrecisionParameter = "auto"
 
 
 def passes(params: Params, sentences: int) -> float:
@@ -43,7 +44,7 @@ def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers widt
     from unlearning_core.rankers.token_batches import token_batches
 
     batches = token_batches(given.sample(params.sentences))
-    found = derivatives(given, batches)
+    found = derivatives(given, batches, precision=params.precision)
     if params.against == "nothing":
         return -found.concept
     loss = rise(-found.retain, -found.neighbour, given.neighbour_share)

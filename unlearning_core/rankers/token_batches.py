@@ -123,10 +123,14 @@ class Sentences:
         return TokenBatch(a, b, c, d, e, f, list(indices))
 
     def grouped(self, token_budget: int | None = None) -> list[TokenBatch]:
-        """All of them, sentences of like length together."""
-        budget = token_budget or positions_at_once(self.device)
-        groups = length_sorted([len(text) for text in self._encoded], budget)
-        return [self.batch(group.tolist()) for group in groups]
+        """All of them, sentences of like length together, and apart whether they have the concept or not: those
+        without it have no loss of its own to follow back."""
+        budget, found = token_budget or positions_at_once(self.device), []
+        for wanted in (True, False):
+            of_kind = [number for number, here in enumerate(self._concept) if bool(here.any()) is wanted]
+            groups = length_sorted([len(self._encoded[number]) for number in of_kind], budget)
+            found += [self.batch([of_kind[place] for place in group]) for group in groups]
+        return found
 
 
 def token_batches(given: RankingInput, token_budget: int | None = None) -> list[TokenBatch]:
