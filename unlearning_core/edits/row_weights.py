@@ -128,10 +128,16 @@ def row_edits(model: Any, rows: TokenRows) -> list[RowEdit]:
                     "belong to another model. Make them for this one."
                 )
             ids = torch.from_numpy(rows.ids.copy())
-            before = weight.detach().index_select(0, ids.to(weight.device)).float()
-            towards = torch.from_numpy(target.copy()).to(before)
-            found.append(RowEdit(end, weight, ids, (1 - rows.strength) * before + rows.strength * towards))  # type: ignore[arg-type]
+            found.append(RowEdit(end, weight, ids, moved(weight, ids, rows.strength, target)))  # type: ignore[arg-type]
     return found
+
+
+def moved(
+    weight: Tensor, ids: Int64[Tensor, " tokens"], strength: float, target: Float[np.ndarray, " width"]
+) -> Float[Tensor, "tokens width"]:
+    """The rows `ids` of `weight`, so far of the way towards `target`, in float32."""
+    before = weight.detach().index_select(0, ids.to(weight.device)).float()
+    return (1 - strength) * before + strength * torch.from_numpy(target.copy()).to(before)
 
 
 def held_rows(model: Any, rows: TokenRows) -> list[RowEdit]:
