@@ -83,7 +83,7 @@ class NextToken:
         targets = ids[:, 1:][places]
         if self.by_head:
             with torch.inference_mode():
-                states = self._states(ids, seen)[:, :-1][places]
+                states = self.states(ids, seen)[:, :-1][places]
             for some, wanted in zip(states.split(rows or self.rows), targets.split(rows or self.rows), strict=True):
                 # Not around the yield: what runs between two slices is the caller's business.
                 with torch.inference_mode():
@@ -116,7 +116,7 @@ class NextToken:
         """
         if not self.by_head:
             return self._model(input_ids=ids, attention_mask=seen).logits[places]
-        return self.head_logits(self._states(ids, seen, body)[places])
+        return self.head_logits(self.states(ids, seen, body)[places])
 
     def padded(self, texts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """([batch, longest] ids, [batch, longest] 0/1 at real tokens); the pad id is any: the mask hides it."""
@@ -131,8 +131,8 @@ class NextToken:
             logits = torch.tanh(logits / self._softcap) * self._softcap
         return logits
 
-    def _states(self, ids: torch.Tensor, seen: torch.Tensor, body: torch.nn.Module | None = None) -> torch.Tensor:
-        """[batch, tokens, width]: what the head reads."""
+    def states(self, ids: torch.Tensor, seen: torch.Tensor, body: torch.nn.Module | None = None) -> torch.Tensor:
+        """[batch, tokens, width]: what the head reads; `body` runs in place of the model's own."""
         return (body or self._body)(input_ids=ids, attention_mask=seen, use_cache=False)[0]
 
     def _head_is_all(self) -> bool:
@@ -141,7 +141,7 @@ class NextToken:
         seen = torch.ones_like(ids)
         with torch.inference_mode():
             whole = self._model(input_ids=ids, attention_mask=seen).logits.float()
-            ours = self.head_logits(self._states(ids, seen)).float()
+            ours = self.head_logits(self.states(ids, seen)).float()
         # Not a number is not different: it is reported where the text is scored.
         same = not bool((whole - ours.to(whole.device)).abs().max() > 1e-2 * whole.abs().max())
         if not same:

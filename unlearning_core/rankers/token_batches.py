@@ -57,20 +57,27 @@ class TokenBatch:
         return self.concept | self.retain
 
     @property
+    def of_kind(self) -> tuple[Bool[Tensor, "texts tokens"], Bool[Tensor, "texts tokens"], Bool[Tensor, "texts tokens"]]:
+        """Where the next token is one of the concept, of the rest, and of neighbours."""
+        return self.concept, self.retain & ~self.neighbour, self.neighbour
+
+    @property
     def kinds(self) -> tuple[Bool[Tensor, " positions"], Bool[Tensor, " positions"], Bool[Tensor, " positions"]]:
         """Which of the positions are of the concept, of the rest, and of neighbours."""
-        concept, neighbour = self.concept[self.positions], self.neighbour[self.positions]
-        return concept, ~concept & ~neighbour, neighbour
+        concept, rest, neighbour = (where[self.positions] for where in self.of_kind)
+        return concept, rest, neighbour
 
     @property
     def tokens(self) -> int:
         """Tokens that are not padding."""
         return int(self.attention_mask.sum())
 
-    def nll(self, logits: Float[Tensor, "positions vocabulary"]) -> Float[Tensor, " positions"]:
-        """Negative log-likelihood, nats, from the logits at `positions`; in float32 or the logits' own precision if
-        that is higher."""
-        wanted = self.ids.roll(-1, dims=1)[self.positions]
+    def nll(
+        self, logits: Float[Tensor, "places vocabulary"], places: Bool[Tensor, "texts tokens"] | None = None
+    ) -> Float[Tensor, " places"]:
+        """Negative log-likelihood, nats, from the logits at `places`, by default `positions`; in float32 or the
+        logits' own precision if that is higher."""
+        wanted = self.ids.roll(-1, dims=1)[self.positions if places is None else places].to(logits.device)
         precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return torch.logsumexp(precise, -1) - precise.gather(1, wanted[:, None])[:, 0]
 
