@@ -25,6 +25,7 @@ from unlearning_core.activations.reduce import all_reduced, all_rows, all_statis
 from unlearning_core.activations.reservoir import Reservoir, Rows
 from unlearning_core.activations.statistics import Statistics
 from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.models.placement import input_device
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def collect(
             "Check the concept words, or give sentences in which they occur."
         )
     layers, width = loaded.map.require(site)
-    device = next(loaded.model.parameters()).device
+    device = input_device(loaded.model)
     budget = token_budget or min(default_token_budget(device.type), max(TOKEN_BUDGET, MOST_VALUES // width))
     reader = _Pass(loaded, site, device, Reservoir(rows, layers, width, seed=seed) if rows else None)
     read_at = alignment, aggregation, skip_first

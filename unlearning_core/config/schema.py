@@ -41,6 +41,9 @@ class BaseModelSection(Section):
     revision: str | None = Field(None, description="branch, tag or commit of a Hub model")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
     dtype: str = Field("auto", description="auto, float32, bfloat16, float16")
+    device_map: Literal["auto"] | None = Field(
+        None, description="auto: spread over all graphics cards, then memory, then disk; none: all on the device"
+    )
     allow_pickle: bool = Field(False, description="also load pytorch_model.bin; only from someone you trust")
     extra_tokens: Literal["refuse", "resize", "drop"] = Field(
         "refuse", description="tokens without a row in the embedding: refuse, resize (new rows, the mean), drop them"
@@ -48,7 +51,7 @@ class BaseModelSection(Section):
 
     def how_to_load(self) -> dict[str, Any]:
         """How this model is read, and others beside it: arguments of `load_model` and `inspect_model`."""
-        return self.model_dump(include={"device", "dtype", "allow_pickle", "extra_tokens"})
+        return self.model_dump(include={"device", "dtype", "device_map", "allow_pickle", "extra_tokens"})
 
 
 class TextReadingSection(Section):

@@ -1,6 +1,6 @@
 """An edit made from the files of a model to the files of another, tensor by tensor: the model is never in memory.
 
-What is written is what `weights.bake` and `save_pretrained` write of a model that was loaded in the format of its files.
+What is written is what `weights.bake` and `save_pretrained` write of a model loaded in the number format of its files.
 """
 
 import json
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from unlearning_core.edits.mask import Mask
-from unlearning_core.edits.row_weights import moved, row_edits, row_parameters
+from unlearning_core.edits.row_weights import check_rows, moved, row_parameters
 from unlearning_core.edits.saved_weights import SavedWeights
 from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.edits.weights import cuts
@@ -86,13 +86,11 @@ def export_edit(
                         for change in edits:
                             change(tensor)
                         zeroed |= tensor.dim() > 1 and not bool(tensor.any())
-                    file.write(tensor.contiguous().flatten().view(torch.uint8).numpy())
+                    file.write(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
                     where[one.name], done = name, done + 1
         if len(groups) > 1:
             size = sum(map(bytes_of, tensors.values()))
-            write_json(
-                folder / "model.safetensors.index.json", {"metadata": {"total_size": size}, "weight_map": where}
-            )
+            write_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": size}, "weight_map": where})
         _write_beside(source, folder, zeroed)
 
 
@@ -112,11 +110,12 @@ def changes_of(saved: SavedWeights, mask: Mask | None, rows: TokenRows | None) -
                 for expert, key in enumerate(keys):
                     found[key].append(partial(cut.silence_expert, expert))
     if rows is not None:
-        row_edits(saved.model, rows)  # refuses rows of another model
+        check_rows(saved.model, rows)
         ends: dict[Any, Any] = row_parameters(saved.model)
         for end, towards in (("embedding", rows.target_in), ("head", rows.target_out)):
-            for keys in saved.all_keys(ends[end]) if towards is not None else []:
-                found[keys[0]].append(partial(_move, rows, towards))
+            if towards is not None:
+                for keys in saved.all_keys(ends[end]):
+                    found[keys[0]].append(partial(_move, rows, towards))
     return found
 
 

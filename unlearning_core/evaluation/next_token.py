@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from unlearning_core.errors import WorkFailed
 from unlearning_core.models.loading import LoadedModel
+from unlearning_core.models.placement import device_of, input_device
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class NextToken:
         self._body = loaded.map.body
         self._head = self._model.get_output_embeddings()
         self._softcap = getattr(self._model.config, "final_logit_softcapping", None)
-        self._device = self._model.get_input_embeddings().weight.device
+        self._device = input_device(self._model)
         rows_of = self._head if self._head is not None else self._model.get_input_embeddings()
         self.vocabulary = int(rows_of.weight.shape[0])
         self.rows = max(1, SLICE_ELEMENTS // self.vocabulary)
@@ -126,14 +127,15 @@ class NextToken:
 
     def head_logits(self, states: Float[torch.Tensor, "*n width"]) -> Float[torch.Tensor, "*n vocabulary"]:
         """What the head makes of states that have passed the final norm; only where there is a head."""
-        logits = self._head(states.to(self._head.weight.device))
+        logits = self._head(states.to(device_of(self._head)))
         if self._softcap:
             logits = torch.tanh(logits / self._softcap) * self._softcap
-        return logits
+        return logits.to(states.device)
 
     def states(self, ids: torch.Tensor, seen: torch.Tensor, body: torch.nn.Module | None = None) -> torch.Tensor:
         """[batch, tokens, width]: what the head reads; `body` runs in place of the model's own."""
-        return (body or self._body)(input_ids=ids, attention_mask=seen, use_cache=False)[0]
+        states: torch.Tensor = (body or self._body)(input_ids=ids, attention_mask=seen, use_cache=False)[0]
+        return states.to(ids.device)  # of a model on several cards the last block is on another one than the first
 
     def _head_is_all(self) -> bool:
         """Whether body and head, as used here, give the model's own logits (a family may scale or cap them)."""

@@ -6,9 +6,12 @@ a hook of accelerate brings them to the device that computes it, and drops them 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import atexit
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +38,21 @@ def input_device(model: nn.Module) -> torch.device:
 def is_spread(model: nn.Module) -> bool:
     """Whether parts of the model are kept elsewhere until they are run, so that no weight can be written in place."""
     return any(parameter.is_meta for parameter in model.parameters())
+
+
+def spread_over(most_memory: Mapping[int | str, int] | None = None) -> dict[str, Any]:
+    """What `from_pretrained` is told so that accelerate places a model: as much as fits on the cards, then in memory.
+
+    What fits nowhere stays on disk: in the model's own safetensors where these can be read in place, else in a
+    folder that goes when this process ends.
+
+    Args:
+        most_memory: bytes by card number and "cpu"; by default what is free.
+    """
+    offload = tempfile.mkdtemp(prefix="offloaded-")
+    atexit.register(shutil.rmtree, offload, ignore_errors=True)
+    limits = {} if most_memory is None else {"max_memory": dict(most_memory)}
+    return {"device_map": "auto", "offload_folder": offload, **limits}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal
 
 from unlearning_core.models.devices import available, compute_dtype
+from unlearning_core.models.placement import input_device, is_spread
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,9 +27,10 @@ def computing(model: PreTrainedModel, precision: Precision = "auto") -> Abstract
     """
     import torch
 
-    if model.dtype != torch.float32 or precision == "float32":
+    # Weights that come and go are cast each time, and their copies are never found again.
+    if model.dtype != torch.float32 or precision == "float32" or is_spread(model):
         return contextlib.nullcontext()
-    device, parameters = model.get_input_embeddings().weight.device, model.num_parameters()
+    device, parameters = input_device(model), model.num_parameters()
     if compute_dtype(precision, device.type, parameters) == torch.float32:
         return contextlib.nullcontext()
     if precision == "auto" and available(str(device)) < 2 * 2 * parameters:

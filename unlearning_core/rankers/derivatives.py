@@ -75,7 +75,7 @@ def derivatives(
     total = sum(batch.tokens for batch in batches)
     with computing(loaded.model, precision):
         for batch in batches:
-            # A leaf `[texts, 1, width]` a layer: each sentence has its own factors, so that it gets its own derivatives.
+            # A leaf `[texts, 1, width]` a layer: each sentence has factors, and so derivatives, of its own.
             rows = point.to(batch.ids.device, loaded.model.dtype)
             factors = [row.expand(len(batch.ids), 1, -1).clone().requires_grad_() for row in rows]
             with torch.enable_grad(), multiplied(loaded.map, {(site, layer): f for layer, f in enumerate(factors)}):

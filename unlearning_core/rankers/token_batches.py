@@ -19,8 +19,11 @@ from unlearning_core.activations.batches import length_sorted
 from unlearning_core.activations.collect import context_length, default_token_budget
 from unlearning_core.concepts.neighbours import as_concept
 from unlearning_core.errors import InputError
+from unlearning_core.models.placement import input_device
 from unlearning_core.rankers.gain_for_cost import odds
 from unlearning_core.rankers.ranking_input import RankingInput
+
+Places = Bool[Tensor, "texts tokens"]
 
 MOST_POSITIONS = 2048
 """Padded tokens a batch at most: unlike a pass that only reads activations, these hold logits at every position."""
@@ -57,7 +60,7 @@ class TokenBatch:
         return self.concept | self.retain
 
     @property
-    def of_kind(self) -> tuple[Bool[Tensor, "texts tokens"], Bool[Tensor, "texts tokens"], Bool[Tensor, "texts tokens"]]:
+    def of_kind(self) -> tuple[Places, Places, Places]:
         """Where the next token is one of the concept, of the rest, and of neighbours."""
         return self.concept, self.retain & ~self.neighbour, self.neighbour
 
@@ -93,7 +96,7 @@ class Sentences:
     def __init__(self, given: RankingInput) -> None:
         """Raises InputError where no token of the concept, or none outside it, has a predecessor."""
         loaded, items = given.loaded, given.items
-        self.device: torch.device = loaded.model.get_input_embeddings().weight.device
+        self.device: torch.device = input_device(loaded.model)
         longest = context_length(loaded)
         self._encoded = encode(loaded.tokenizer, items, longest)
         counted = [~text.special[1:] for text in self._encoded]
