@@ -97,7 +97,7 @@ def inspect_model(
     """Tell what `source` is without loading, fetching or dequantising a weight.
 
     Layers, widths and parameters come from the same modules that loading makes, built without storage (torch's meta
-    device); a GGUF file's from its header. Those of a model that is to be spread (`device_map`) are as of one on `device`.
+    device); a GGUF file's from its header. A model that is to be spread (`device_map`) is told as one on `device`.
 
     Raises:
         InputError: as `load_model` raises for a source that is not a causal language model.

@@ -37,6 +37,8 @@ from unlearning_core.rankers.ranking_input import RankingInput
 if TYPE_CHECKING:
     from unlearning_core.evaluation.measurement import Measurement
     from unlearning_core.models.precision import Precision
+    from unlearning_core.rankers.derivatives import Derivatives
+    from unlearning_core.rankers.token_batches import Sentences
 
 Neurons = Int[np.ndarray, "neurons 2"]
 """(layer, index) of some neurons."""
@@ -85,20 +87,17 @@ class Change(NamedTuple):
 
 def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
     """The neurons that were cut, in their order, above what the last round's gradients give the others."""
-    from unlearning_core.rankers.derivatives import derivatives
-    from unlearning_core.rankers.token_batches import token_batches
+    from unlearning_core.rankers.token_batches import Sentences
 
     to_choose, to_check = divided(given.sample(params.sentences))
-    batches, begun = token_batches(replace(given, items=to_choose)), time.monotonic()
+    sentences, begun = Sentences(replace(given, items=to_choose)), time.monotonic()
     change = _change_of(replace(given, items=to_check), params.precision)
     passes = params.rounds * (PASSES * len(to_choose) / len(to_check) + params.tests)
     expected = duration(passes * (time.monotonic() - begun))
     kept, cut, now = np.ones(given.activations.statistics.shape, bool), np.empty((0, 2), int), Change(0.0, 0.0)
     for number in range(1, params.rounds + 1):
         progress = _prefixed(given.progress, f"round {number} of {params.rounds} (all: {expected} at most)")
-        found = derivatives(
-            replace(given, progress=progress), batches, at=kept.astype(np.float64), precision=params.precision
-        )
+        found = _derivatives(replace(given, progress=progress), sentences, kept, params.precision)
         loss = rise(-found.retain, -found.neighbour, given.neighbour_share)
         cheap = gain_for_cost(-found.concept, loss, found.retain_square / 2, params.cost, params.eps)
         best = first(cheap, params.most, given.massive() | ~kept)
@@ -112,6 +111,20 @@ def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers widt
         kept, cut = without(kept, chosen), np.concatenate([cut, chosen])
         log.info("Round %d of %d: %d of %d neurons cut, %s", number, params.rounds, len(chosen), len(best), now)
     return in_order(cut, too_costly, cheap)
+
+
+def _derivatives(
+    given: RankingInput, sentences: Sentences, kept: Bool[np.ndarray, "layers width"], precision: Precision
+) -> Derivatives:
+    """Of the model as it is cut so far, in batches that memory has room for."""
+    from unlearning_core.models.fitting import where_it_fits
+    from unlearning_core.rankers.derivatives import derivatives
+    from unlearning_core.rankers.token_batches import positions_at_once
+
+    return where_it_fits(
+        lambda budget: derivatives(given, sentences.grouped(budget), kept.astype(np.float64), precision=precision),
+        positions_at_once(sentences.device),
+    )
 
 
 def divided(given: RankingInput) -> tuple[Sequence[LabelledText], Sequence[LabelledText]]:
