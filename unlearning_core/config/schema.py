@@ -195,6 +195,15 @@ class RetrainingSection(Section):
     report_to: Annotated[list[Literal["tensorboard", "wandb", "trackio"]], BeforeValidator(_a_list)] = Field(
         default_factory=list, description="where the training's numbers are sent as well; installed by you"
     )
+    gradient_checkpointing: bool = Field(
+        False, description="compute each block twice instead of keeping what it held: less memory, a third more time"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of the matrix products; auto: bfloat16 where the hardware multiplies in it"
+    )
+    optimizer: Literal["adamw", "adafactor", "adamw_8bit", "paged_adamw_8bit"] = Field(
+        "adamw", description="adafactor and 8-bit AdamW keep less; paged: in memory where the card is full (bitsandbytes)"
+    )
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")
 
 
