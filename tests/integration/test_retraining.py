@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.integration.retraining_case import largest_difference, make_job, pruned, stop_at, texts, weights
+from unlearning_core.edits.weights import survivors
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import read_object, write_json
 from unlearning_core.jobs.events import loss_curve, read_events

@@ -71,9 +71,7 @@ class LayerSums:
         dtype: of the sums within a chunk.
     """
 
-    def __init__(
-        self, width: int, device: torch.device, heads: int = 0, read_as: torch.dtype = torch.float32
-    ) -> None:
+    def __init__(self, width: int, device: torch.device, heads: int = 0, read_as: torch.dtype = torch.float32) -> None:
         self.heads = heads
         # Apple's GPUs have no float64, and numbers of 8 or 11 bits need none within a chunk: there a chunk is summed in
         # float32 and only the running sum is in float64.

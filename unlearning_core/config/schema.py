@@ -202,7 +202,8 @@ class RetrainingSection(Section):
         "auto", description="of the matrix products; auto: bfloat16 where the hardware multiplies in it"
     )
     optimizer: Literal["adamw", "adafactor", "adamw_8bit", "paged_adamw_8bit"] = Field(
-        "adamw", description="adafactor and 8-bit AdamW keep less; paged: in memory where the card is full (bitsandbytes)"
+        "adamw",
+        description="adafactor and 8-bit AdamW keep less; paged: in memory where the card is full (bitsandbytes)",
     )
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")
 
