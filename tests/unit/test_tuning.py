@@ -18,6 +18,7 @@ from unlearning_core.runs.tuning.clock import OVER, Clock
 from unlearning_core.runs.tuning.finalists import finalists
 from unlearning_core.runs.tuning.found import Found, rows_of
 from unlearning_core.runs.tuning.measuring import Outcome, Scale
+from unlearning_core.runs.tuning.plan import Plan
 from unlearning_core.runs.tuning.space import Choice, Space
 from unlearning_core.runs.tuning.trials import Kind, Trial, Trials, best, on_front
 
@@ -190,3 +191,47 @@ def test_the_picture_has_every_measured_trial_the_front_and_the_one_that_is_take
     assert list(drawn["front"].y) == [75.0, 97.5]  # the mean of the gap and of no question answered
     assert list(drawn["taken"].y) == [97.5]
     assert list(drawn["today's default"].y) == [75.0]
+
+
+def test_a_recipe_that_is_no_worse_than_the_default_is_taken_before_a_trade_that_is_the_knee() -> None:
+    own = trial("retrained", 0, 0.92, 0.1)
+    better = trial("retrained", 1, 0.93, 0.09, choice=Choice(0.1, True, 1.0))
+    trade = trial("retrained", 2, 0.91, 0.0, choice=Choice(0.1, True, 0.5))
+    short = trial("retrained", 3, 0.5, 0.0, choice=Choice(0.01, True, 0.5))
+    assert best([own, better, trade], ASKED) == trade
+
+    def taken(*trials: Trial) -> Trial | None:
+        return Found((), trials, {}, OWN, ASKED, "never_knew", 0, 1.0, None).taken
+
+    assert taken(own, better, trade, short) == better
+    assert taken(own, trade, short) == trade
+    # Of what is no worse than the default none forgets enough: then the knee of those that do.
+    weak = trial("retrained", 4, 0.85, 0.05, answered=0.0, choice=Choice(0.2, True, 0.5))
+    poor = trial("retrained", 0, 0.8, 0.06, answered=0.0)
+    enough = trial("retrained", 2, 0.95, 0.2, choice=Choice(0.1, True, 0.5))
+    assert taken(poor, weak, enough) == enough
+
+
+def test_the_time_of_the_whole_is_told_and_by_how_much_it_is_passed() -> None:
+    before = Plan(600.0, before=120.0, search=300.0, used=0.0, after=180.0)
+    assert before.sentence == (
+        "Time: 10 min in all. 2 min went into words, text and ranking, 5 min are left for the search, about 3 min are "
+        "kept for the verdict."
+    )
+    assert "come on top" in Plan(60.0, before=120.0, search=0.0, used=0.0, after=30.0).sentence
+    fits = Plan(600.0, before=120.0, search=300.0, used=100.0, after=180.0, retraining=40.0)
+    assert "longer" not in fits.sentence
+    over = Plan(600.0, before=120.0, search=300.0, used=300.0, after=180.0, retraining=240.0)
+    assert "all of it takes about 4 min longer than asked" in over.sentence
+
+
+def test_what_came_before_the_search_and_what_comes_after_is_no_part_of_its_time() -> None:
+    time = [0.0]
+    clock = Clock(600.0, before=120.0, spent=30.0, after=180.0, now=lambda: time[0])
+    assert clock.window == 300.0
+    time[0] = 100.0
+    assert clock.used == 130.0
+    assert clock.has(170.0)
+    assert not clock.has(171.0)
+    time[0] = 300.0 * OVER - 30.0 + 1.0
+    assert clock.over

@@ -96,7 +96,7 @@ def how_it_ended(run: Run) -> None:
     st.session_state.pop("stopping proof", None)
     last = status(run.job_folder(proof.JOB))
     if last.state == "stopped":
-        st.info("Stopped. What is measured is kept; the same button goes on from there.", icon=":material/stop_circle:")
+        st.info(told(last.message), icon=":material/stop_circle:")
     elif last.state == "failed":
         st.error(told(last.message), icon=":material/error:")
 

@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.components.marked_text import CHANGED, escaped, with_concept
 from pages.components.states import PRUNED, columns, headings
+from pages.components.turns import my_turn
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.ratio import Z95, Estimate, format_likelihood
@@ -201,6 +202,7 @@ def _remembered(key: tuple[Any, ...], compute: Any) -> Any:
     """What this visitor saw of a cut before, or what `compute` gives now."""
     memory: dict[tuple[Any, ...], Any] = st.session_state.setdefault("previews", {})
     if key not in memory:
+        my_turn()
         memory[key] = compute()
         if len(memory) > _REMEMBERED:
             del memory[next(iter(memory))]

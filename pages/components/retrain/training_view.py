@@ -114,7 +114,9 @@ def show_last_training(run: Run) -> None:
             + (f" It last said: {escaped(words)}" if words else "")
         )
     elif state == "stopped" and here:
-        st.info(f"Stopped. {told(known['message'])}")
+        # A job that passed a limit of the server says so; the run itself knows only that it was stopped.
+        ended = status(run.job_folder("background"))
+        st.info(f"Stopped. {told(known['message'])}" if ended.state != "stopped" else told(ended.message))
     elif state == "failed" and here:
         st.error(told(known["message"]))
     elif is_done(run, COMPARE):
