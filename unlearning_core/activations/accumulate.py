@@ -68,15 +68,12 @@ class LayerSums:
 
     Attributes:
         heads: attention heads to take the norm of, or 0 where activations are read as they are.
-        dtype: of the sums within a chunk.
     """
 
-    def __init__(self, width: int, device: torch.device, heads: int = 0, read_as: torch.dtype = torch.float32) -> None:
+    def __init__(self, width: int, device: torch.device, heads: int = 0) -> None:
         self.heads = heads
-        # Apple's GPUs have no float64, and numbers of 8 or 11 bits need none within a chunk: there a chunk is summed in
-        # float32 and only the running sum is in float64.
-        short = device.type == "mps" or read_as in (torch.bfloat16, torch.float16)
-        self.dtype = torch.float32 if short else torch.float64
+        # Apple's GPUs have no float64: there a chunk is summed in float32 and only the running sum is in float64.
+        self.dtype = torch.float32 if device.type == "mps" else torch.float64
         exact: Any = {"dtype": torch.float64, "device": "cpu" if device.type == "mps" else device}
         self.sums = torch.zeros(4, 2, width, **exact)
         self.min = torch.full((2, width), torch.inf, **exact)

@@ -189,8 +189,7 @@ class _Pass:
         """Sum what one layer's neurons hold for the running batch."""
         sums = self.sums[layer]
         if sums is None:
-            heads = self.width if self.site == "head" else 0
-            sums = LayerSums(self.width, values.device, heads, values.dtype)
+            sums = LayerSums(self.width, values.device, heads=self.width if self.site == "head" else 0)
             self.sums[layer] = sums
         buffer = None if self.reservoir is None else self.reservoir.buffer[:, layer]
         sums.add(values, self.chunks, self.side_by_side, buffer)

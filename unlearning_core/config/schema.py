@@ -203,7 +203,7 @@ class RetrainingSection(Section):
     )
     optimizer: Literal["adamw", "adafactor", "adamw_8bit", "paged_adamw_8bit"] = Field(
         "adamw",
-        description="adafactor and 8-bit AdamW keep less; paged: in memory where the card is full (bitsandbytes)",
+        description="adafactor and 8-bit AdamW keep less; paged: in memory where the card is full",
     )
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")
 
