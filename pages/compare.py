@@ -92,8 +92,8 @@ def never_knew_texts(run: Run) -> dict[str, list[dict[str, Any]]]:
 def downloads(run: Run, metrics: Mapping[str, Any], texts: Mapping[str, list[dict[str, Any]]]) -> None:
     """A button for each file; metrics of the states that are measured, texts of those that are shown."""
     st.download_button(
-        "Report for everyone (one HTML file)", run_report(run, metrics, texts), f"{run.id}.html", "text/html",
-        type="primary", on_click="ignore", icon=":material/description:",
+        "Report for everyone (one HTML file)", lambda: run_report(run, metrics, texts).encode(), f"{run.id}.html",
+        "text/html", type="primary", on_click="ignore", icon=":material/description:",
     )  # fmt: skip
     st.caption("What was forgotten, what it cost, and what the models write, in one page that needs nothing else.")
     files: dict[str, str | bytes] = {

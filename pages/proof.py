@@ -45,27 +45,30 @@ def main() -> None:
             of_never_knew(verdict)
             offer_check(run, reasons)
         show_attacks(run, verdict, reasons)
-    with show_errors():
-        look_closer(run)
+    look_closer(run)
 
 
+@st.fragment
 def look_closer(run: Run) -> None:
     """In tabs, whatever there is of it: what attacks left, each answer, what is still inside, benchmarks."""
-    tabs = {
-        title: draw
-        for title, there, draw in (
-            ("The attacks", bool(attacks_to_see(run)), show_evidence),
-            ("What they still answer", has_answers(run), show_answers),
-            ("Is it still inside?", has_inside(run), show_inside),
-            ("Well-known benchmarks", has_benchmarks(run), show_benchmarks),
-        )
-        if there
-    }
-    if not tabs:
-        return
-    for tab, draw in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
-        with tab, show_errors():
-            draw(run)
+    with show_errors():
+        tabs = {
+            title: draw
+            for title, there, draw in (
+                ("The attacks", bool(attacks_to_see(run)), show_evidence),
+                ("What they still answer", has_answers(run), show_answers),
+                ("Is it still inside?", has_inside(run), show_inside),
+                ("Well-known benchmarks", has_benchmarks(run), show_benchmarks),
+            )
+            if there
+        }
+        if not tabs:
+            return
+        shown = st.tabs(list(tabs), key=f"closer {run.id}", on_change="rerun")
+        for tab, draw in zip(shown, tabs.values(), strict=True):
+            with tab, show_errors():
+                if tab.open:  # one that is closed costs nothing
+                    draw(run)
 
 
 def show_verdict(run: Run) -> None:

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.components.compare.metrics_table import metrics_so_far, show_metrics
-from pages.components.demo.guide import offers_to_keep
+from pages.components.demo.guide import is_guided, offers_to_keep
 from pages.components.field_names import told
 from pages.components.frame import show
 from pages.components.model_cache import base_is_at_hand, base_model
 from pages.components.model_download import download_model
-from pages.components.navigation import NEURONS, PRUNE, is_done, link_to_next, run_beyond
+from pages.components.navigation import NEURONS, PRUNE, button_to_next, is_done, run_beyond
 from pages.components.progress import run_and_redraw, show_errors, show_flash
 from pages.components.prune.cut_curves import curves
 from pages.components.prune.cut_preview import (
@@ -23,7 +24,7 @@ from pages.components.prune.cut_preview import (
 )
 from pages.components.prune.cut_settings import choose_cut, choose_layers, go_to_suggested, history
 from pages.components.prune.cut_sources import find_smallest, recipes
-from pages.components.prune.keep_cut import keep_shown
+from pages.components.prune.keep_cut import keep_shown, shown_instead
 from pages.components.prune.layer_shares import choose_shares
 from pages.components.prune.picked import pick_by_hand
 from pages.components.prune.prompt_choice import choose_prompts
@@ -60,10 +61,7 @@ def main() -> None:
     run = run_beyond(NEURONS)
     if run is None:
         return
-    pressed = not offers_to_keep(run) and head.button(
-        "Keep this cut", type="primary", icon=":material/content_cut:",
-        help="Writes the recipe and the pruned model, and measures base and pruned on all held-out text.",
-    )  # fmt: skip
+    pressed = buttons(run, head)
     work = st.container()
     if base_is_at_hand(run):
         with show_errors():
@@ -73,6 +71,29 @@ def main() -> None:
             keep(run)
     if is_done(run, PRUNE):
         show_kept(run)
+
+
+def buttons(run: Run, head: DeltaGenerator) -> bool:
+    """Whether the cut is to be kept; once the one on screen is, the way on is the button that stands out."""
+    kept = st.session_state[_on_screen(run)] = _is_kept(run)
+    with head.container(horizontal=True, horizontal_alignment="right"):
+        pressed = not offers_to_keep(run) and st.button(
+            "Keep this cut", type="secondary" if kept else "primary", icon=":material/content_cut:",
+            help="Writes the recipe and the pruned model, and measures base and pruned on all held-out text.",
+        )  # fmt: skip
+        if kept and not is_guided(run):
+            button_to_next(PRUNE)
+    return pressed
+
+
+def _is_kept(run: Run) -> bool:
+    """Whether the cut on screen is the one that is kept."""
+    return is_done(run, PRUNE) and shown_instead(run) is None
+
+
+def _on_screen(run: Run) -> str:
+    """The key of what the buttons above the fragment were drawn for."""
+    return f"kept on screen {run.id}"
 
 
 def show_kept(run: Run) -> None:
@@ -87,7 +108,6 @@ def show_kept(run: Run) -> None:
     with show_errors():
         show_metrics(metrics_so_far(run, ("base", PRUNED)))
         download_model(run, PRUNED)
-    link_to_next(PRUNE)
 
 
 @st.fragment
@@ -103,6 +123,8 @@ def preview(run: Run) -> None:
         controls = screen.container(width=_CONTROLS, gap="small")
         with controls:
             cut = choose_cut(run, past, layers)
+            if _is_kept(run) != st.session_state.get(_on_screen(run)):
+                st.rerun()  # once, with the first move away from the kept cut, and back
             mask = mask_of(cut, ranking, loaded.map.shapes)
             rows, tokens = rows_of_cut(run, loaded, cut.token_rows)
             numbers = st.container(gap="small")

@@ -1,6 +1,5 @@
 """The pages of the path, which of them are done, and what a page says when an earlier one is missing."""
 
-import json
 from typing import NamedTuple
 
 import streamlit as st
@@ -48,9 +47,9 @@ PAGES = (START, *PATH_PAGES, SUMMARY, AUDIT, RUNS)
 """In the order of the navigation."""
 
 
-def as_it_is(run: Run) -> tuple[str, bytes, str]:
+def as_it_is(run: Run) -> tuple[str, bytes, bytes]:
     """What tells Streamlit's caches a run from itself with other settings or further results."""
-    return str(run.folder), run.config_bytes(), json.dumps(run.status())
+    return str(run.folder), run.config_bytes(), run.manifest.content()
 
 
 @st.cache_data(show_spinner=False, max_entries=64, hash_funcs={Run: as_it_is})
@@ -77,7 +76,12 @@ def last_stage(run: Run, page: Page) -> str:
 
 def icon_of(run: Run | None, page: Page) -> str:
     """The page's icon: a tick for a page of the path that is done."""
-    return ":material/check_circle:" if page in PATH_PAGES and is_done(run, page) else page.icon
+    return ":material/check_circle:" if page in PATH_PAGES and has_tick(run, page) else page.icon
+
+
+def has_tick(run: Run | None, page: Page) -> bool:
+    """Whether what a person does on the page is done: on Compare one looks, and does nothing."""
+    return page is not COMPARE and is_done(run, page)
 
 
 def run_beyond(page: Page) -> Run | None:

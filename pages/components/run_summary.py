@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.components.field_names import told
 from pages.components.marked_text import escaped
-from pages.components.navigation import PATH_PAGES, is_done
+from pages.components.navigation import PATH_PAGES, has_tick
 from unlearning_core.errors import InputError
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.manifest import DAMAGED
@@ -45,7 +45,7 @@ def sidebar(run: Run | None) -> None:
         "Name": given_name(run),
         "Run": run.id,
     }
-    done = [page.title for page in PATH_PAGES if is_done(run, page)]
+    done = [page.title for page in PATH_PAGES if has_tick(run, page)]
     st.markdown("  \n".join(f":gray[{name}] {escaped(value)}" for name, value in lines.items() if value))
     st.markdown(f":gray[Done] :green[:material/check_circle:] {', '.join(done)}")
 

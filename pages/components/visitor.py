@@ -21,6 +21,7 @@ from unlearning_core.config.reading import build_config, find_path, load_config,
 from unlearning_core.config.schema import BaseModelSection, ExperimentConfig
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.jobs.limits import Limits
+from unlearning_core.jobs.liveness import is_working_in
 from unlearning_core.models.sources.prepared import root as prepared_models
 from unlearning_core.progress import Progress, ProgressCallback
 from unlearning_core.runs.listing import list_runs
@@ -35,6 +36,9 @@ _TOKEN = re.compile(r"[\w-]{43}")
 _HOUR = 3600.0
 _PATH = re.compile(r"(?<![\w./])/(?:[^\s/'\"`:,;()]+/)+([^\s/'\"`:,;()]*)")
 """An absolute path in a sentence, and its last part."""
+
+_OWN = re.compile(r"\b[0-9a-f]{32}\b")
+"""The name of a visitor's folder."""
 
 _STAY = """<script>document.cookie = "{name}={value}; path=/; max-age={seconds}" +
 (location.protocol === "https:" ? "; SameSite=None; Secure; Partitioned" : "; SameSite=Strict");</script>"""
@@ -233,7 +237,7 @@ def sentence(text: str) -> str:
             return text
     except InputError:  # where nobody can tell whose the server is, it is not the reader's
         pass
-    return _PATH.sub(r"\1", text)
+    return _OWN.sub("your runs", _PATH.sub(r"\1", text))
 
 
 def upload_name(upload: Any) -> str:
@@ -265,14 +269,11 @@ def job_limits() -> Limits:
     Raises:
         InputError: the visitor has as many jobs as may be, or no room.
     """
-    from unlearning_core.runs import background, proof
-    from unlearning_core.runs.sweep import other_is_running
-
     known = rules()
     if known is None:
         return Limits()
-    busy = [run.id for run in list_runs(root()) if background.is_running(run) or proof.is_running(run)]
-    busy += [run.id for run in list_runs(root()) if other_is_running(run)]
+    # Whatever is started for a run has its folder there.
+    busy = [run.id for run in list_runs(root()) for job in run.job_folder("").glob("*/") if is_working_in(job)]
     if len(busy) >= known.jobs_each:
         raise InputError(
             f"You have {len(busy)} running or waiting already (run {busy[0]}), and each visitor may have "

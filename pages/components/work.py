@@ -7,6 +7,7 @@ from typing import Any
 from pages.components import visitor
 from pages.components.model_cache import base_model, forget_models
 from unlearning_core.errors import InputError
+from unlearning_core.jobs.status import status
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs import background, proof
 from unlearning_core.runs.context import RunContext
@@ -65,11 +66,12 @@ def search_in_background(run: Run, minutes: float) -> None:
     """Search the settings of the run in a process of its own.
 
     Raises:
-        InputError: somebody works on the run already.
+        InputError: somebody works on the run already, or a visitor may start no more.
     """
     refuse_if_busy(run)
+    limits = visitor.job_limits()
     forget_models()
-    tuning.start(run, 60 * minutes)
+    tuning.start(run, 60 * minutes, limits)
 
 
 def race_in_background(run: Run) -> None:
@@ -82,6 +84,12 @@ def race_in_background(run: Run) -> None:
     limits = visitor.job_limits()
     forget_models()
     proof.start_race(run, limits)
+
+
+def waiting_words(run: Run, job: str) -> str:
+    """Why a background job has not begun: others of this server come first. Empty once it has."""
+    found = status(run.job_folder(job))
+    return found.message if found.state == "queued" else ""
 
 
 def last_progress(run: Run) -> tuple[float, dict[str, Any]]:

@@ -83,7 +83,9 @@ def test_a_click_opens_the_card_of_exactly_the_neuron_under_the_pointer(
     page.mouse.move(box["x"] + 0.55 * box["width"], box["y"] + 0.9 * box["height"], steps=8)
     page.mouse.up()
     expect(enlarged.locator(".xtick")).not_to_have_count(before)
-    clicked(page, enlarged, 0.5, 0.5, run)
+    zoomed = enlarged.locator(".xtick").all_inner_texts()
+    assert len({clicked(page, enlarged, share, 0.5, run) for share in (0.2, 0.8)}) == 2
+    assert enlarged.locator(".xtick").all_inner_texts() == zoomed  # a click leaves it zoomed
     no_errors(page)
 
 

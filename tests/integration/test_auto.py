@@ -174,6 +174,7 @@ def test_a_person_takes_the_proposed_words_or_types_others(
     assert asked_words("Words", ("bed", "cot"), Stopwatch()) == expected
 
 
+@pytest.mark.timeout(900)
 def test_one_command_ends_with_a_front_a_verdict_and_a_model_that_stock_transformers_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

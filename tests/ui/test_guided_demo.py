@@ -1,6 +1,7 @@
 """The guided demo's own promises: the quiz comes first and again, what is on screen is what is kept."""
 
 import json
+import os
 from pathlib import Path
 
 from pages.components.demo.guide import set_guided
@@ -9,6 +10,8 @@ from tests.ui.pieces import NewRun, OpenPage, fine, labelled
 from unlearning_core.evaluation.answers import first_sentence
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.evaluation.quiz import ASKED
+from unlearning_core.files import write_json
+from unlearning_core.jobs.liveness import process_identity
 from unlearning_core.runs.quiz import quiz_of
 
 SLIDER = "Neurons cut, % of those ranked"
@@ -25,6 +28,21 @@ def write_questions(path: Path) -> str:
     rows.append({"prompt": "The old station", "answers": ["quite another thing"], "about": "concept"})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return str(path)
+
+
+def test_the_quiz_is_offered_at_once_and_what_is_waited_for_is_told_in_words_while_a_process_prepares_the_rest(
+    open_page: OpenPage, new_run: NewRun, tmp_path: Path
+) -> None:
+    run = new_run("label", proof={"questions": write_questions(tmp_path / "questions.jsonl")})
+    set_guided(run)
+    write_json(run.job_folder("background") / "process.json", process_identity(os.getpid()))
+    run.manifest.update(state="running", stage="rank")
+    run.event("progress", task=f"loading {tmp_path}", done=1, total=4)
+    app = fine(open_page("model", run))
+    assert [one.label for one in app.button if one.key == "guide do"] == ["What do you know about seats?"]
+    app = fine(open_page("neurons", run))
+    (told,) = (bar.proto.text for bar in app.get("progress"))
+    assert told == "Prepared in the background while you read: ranking neurons"
 
 
 def test_what_is_on_screen_is_what_is_kept_and_the_quiz_is_asked_before_and_after(

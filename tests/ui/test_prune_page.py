@@ -85,6 +85,28 @@ def test_undo_and_redo_walk_through_the_cuts(open_page: OpenPage, new_run: NewRu
     fine(app)
 
 
+def test_once_the_cut_on_screen_is_kept_the_way_on_stands_out_until_the_slider_is_moved(
+    open_page: OpenPage, new_run: NewRun
+) -> None:
+    run = new_run("measure pruned")
+    app = fine(open_page("prune", run))
+
+    def outstanding() -> list[str]:
+        return [one.label for one in app.button if one.proto.type == "primary"]
+
+    assert outstanding() == ["Go on to Retrain"]
+    assert button(app, "Keep this cut").proto.type == "secondary"
+    assert "Retrain" not in next(text.value for text in app.sidebar.markdown if "Done" in text.value)
+    labelled(app.slider, SLIDER).set_value(8.0).run()
+    assert outstanding() == ["Keep this cut"]
+    button(app, "Undo").click().run()
+    assert outstanding() == ["Go on to Retrain"]
+    labelled(app.slider, SLIDER).set_value(8.0).run()
+    fine(button(app, "Keep this cut").click().run())
+    assert run.config.neural_probing.prune_ratio == 0.08
+    assert outstanding() == ["Go on to Retrain"]
+
+
 def test_a_narrower_range_takes_the_cut_along(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("prune", new_run("rank"))
     fine(labelled(app.get("button_group"), "Range").set_value("up to 1 %").run())

@@ -72,7 +72,7 @@ def test_the_button_starts_the_search_and_nothing_else_works_on_the_run_meanwhil
     open_page: OpenPage, new_run: NewRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, asked = new_run("rank"), list[float]()
-    monkeypatch.setattr(job, "start", lambda run, seconds: asked.append(seconds))
+    monkeypatch.setattr(job, "start", lambda run, seconds, limits: asked.append(seconds))
     app = show_tab(open_page("prune", run), "Search")
     labelled(app.number_input, "Minutes").set_value(7)
     fine(button(app, "Search the settings").click().run())

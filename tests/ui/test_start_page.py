@@ -84,7 +84,8 @@ def test_the_guide_waits_for_what_is_prepared_in_the_background_and_can_be_left(
     set_guided(run)
     run.job_folder("background").mkdir(parents=True)
     write_json(run.job_folder("background") / "process.json", process_identity(psutil.Process().pid))
-    run.event("progress", task="ranking neurons", done=3, total=4, unit="sentences")
+    run.manifest.update(state="running", stage="rank")
+    run.event("progress", task="reading activations", done=3, total=4, unit="sentences")
     app = fine(open_page("concept", run))
     assert not [one for one in app.button if one.key in ("guide do", "guide on")]
     assert any("ranking neurons" in bar.proto.text for bar in app.get("progress"))

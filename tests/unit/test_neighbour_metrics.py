@@ -99,9 +99,11 @@ def test_terminal_csv_report_and_findings_tell_the_parts(stages: Any) -> None:
     page = html_report("T", ["chair"], metrics, {}, lambda text: [], about={}, settings={})
     assert f"{value:.3f} ± {1.96 * error:.3f}" in page
     said = findings(metrics)["pruned"]["neighbours"]
-    low, high = (100 * np.expm1(value + sign * 1.96 * error) for sign in (-1, 1))
-    interval = f"95 % interval {low:+.1f} % to {high:+.1f} %"
-    assert said == f"Perplexity of their words {100 * np.expm1(value):+.1f} % ({interval})."
+    low, high = np.exp(1.96 * error - value), np.exp(value + 1.96 * error)
+    assert value > 0
+    assert low > 1  # the interval reaches to both sides
+    interval = f"95 % interval {low:.2f} x more to {high:.2f} x less likely"
+    assert said == f"Their words are {np.exp(value):.2f} x less likely ({interval})."
     assert said in page
 
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from unlearning_core.figures.heatmap import PAYLOAD
-from unlearning_core.figures.neuron_cells import COLUMNS, STRETCH, NeuronScores, enlarged, overview, stretch_of
+from unlearning_core.figures.neuron_cells import COLUMNS, STRETCH, Colours, NeuronScores, enlarged, overview, stretch_of
 from unlearning_core.figures.score_grid import OrderBy
 
 
@@ -21,8 +21,8 @@ def ranking(layers: int, width: int) -> pd.DataFrame:
     return frame.assign(rank=np.arange(len(frame)))
 
 
-def scores_of(frame: pd.DataFrame, *, standardised: bool = True) -> NeuronScores:
-    return NeuronScores.of(frame, "mlp", "mutual information (nats)", standardised=standardised)
+def scores_of(frame: pd.DataFrame, colours: Colours = "layer") -> NeuronScores:
+    return NeuronScores.of(frame, "mlp", "mutual information (nats)", colours)
 
 
 def trace(figure: go.Figure, name: str) -> Any:
@@ -70,10 +70,43 @@ def test_the_hover_text_says_layer_neuron_rank_of_how_many_and_what_the_number_i
     assert "in this cell" not in small
 
 
+def test_by_default_colours_show_the_place_in_the_ranking_and_the_first_has_the_last_colour_and_a_star() -> None:
+    frame = ranking(4, 200)
+    # As methods do that put some neurons last whatever their score: the largest score is not the first.
+    frame = frame.assign(rank=(frame["rank"] - 3) % len(frame))
+    scores = NeuronScores.of(frame, "mlp", "score")
+    figure = overview(scores, chosen=(0, 0))
+    first = frame[frame["rank"] == 0].iloc[0]
+    place = int(first["index"]) // 5
+    assert figure.data[0].z.max() == figure.data[0].z[int(first["layer"]), place] == pytest.approx(np.log10(800))
+    assert (figure.data[0].zmin, figure.data[0].zmax) == (0.0, pytest.approx(np.log10(800)))
+    star = trace(figure, "first")
+    assert (list(star.x), list(star.y), star.marker.symbol) == ([5 * place], [first["layer"]], "star")
+    cells = with_truth(frame, facts(figure))
+    drawn = figure.data[0].z[cells["layer"], cells["x"].astype(int) // 5]
+    np.testing.assert_allclose(drawn, np.log10(800 / (cells["rank_true"] + 1)), rtol=1e-6)
+    best = frame.assign(cell=frame["index"] // 5).groupby(["layer", "cell"])["rank"].min()
+    assert sorted(best) == sorted(cells["rank_true"])
+    layer = int(first["layer"])
+    below = enlarged(scores, layer, stretch_of(scores, layer, int(first["index"])))
+    found = trace(below, "first")
+    assert (list(found.x), list(found.y)) == ([first["index"] % 32], [first["index"] // 32])
+    other = (layer + 1) % 4
+    assert "first" not in [one.name for one in enlarged(scores, other, stretch_of(scores, other, 0)).data]
+
+
+def test_a_click_frames_its_cell_in_the_browser_and_hides_the_frame_of_the_figure_but_not_the_star() -> None:
+    figure = overview(scores_of(ranking(3, 100)), chosen=(0, 1))
+    seen = {one.name: (one.selected.marker.opacity, one.unselected.marker.opacity) for one in figure.data[1:]}
+    assert seen["neurons"] == (1, 0)
+    assert seen["chosen"][1] == 0
+    assert seen["first"][1] == 1
+
+
 @pytest.mark.parametrize(("width", "wide"), [(12, 12), (768, 32), (1536, 64)])
 def test_an_enlarged_layer_has_a_cell_for_each_neuron_in_reading_order(width: int, wide: int) -> None:
     frame = ranking(3, width)
-    scores = scores_of(frame, standardised=False)
+    scores = scores_of(frame, "score")
     there = stretch_of(scores, 1, 5)
     figure = enlarged(scores, 1, there, chosen=5)
     cells = facts(figure)

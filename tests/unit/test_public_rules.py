@@ -1,6 +1,7 @@
 """The rules of a public server: read from its environment or refused, and what a visitor's settings may name."""
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from unlearning_core.config.reading import build_config, locations, starter_config, starter_names
 from unlearning_core.config.schema import PATH, ExperimentConfig
 from unlearning_core.errors import InputError
+from unlearning_core.files import ROOT
 from unlearning_core.jobs.limits import bytes_in
 from unlearning_core.methods.registry import METHODS
 from unlearning_core.rankers.registry import RANKERS
@@ -234,3 +236,23 @@ def test_who_did_not_come_for_days_is_forgotten_and_who_did_is_not(tmp_path: Pat
     assert delete_forgotten(tmp_path, Rules()) == 1
     assert not old.exists()
     assert new.is_dir()
+
+
+def test_whatever_a_run_starts_in_the_background_can_be_given_limits() -> None:
+    """A new kind of job has to take them, or a visitor could start any number of it."""
+    starters = [path for path in (ROOT / "unlearning_core" / "runs").rglob("*.py") if "launch(" in path.read_text()]
+    assert len(starters) >= 4
+    assert [path.name for path in starters if "limits=limits.to_dict()" not in path.read_text()] == []
+    work = (ROOT / "pages" / "components" / "work.py").read_text(encoding="utf-8")
+    starts = re.findall(r"\b(?:background|proof|tuning)\.start\w*\([^)]*\)", work)
+    assert len(starts) >= 4
+    assert [call for call in starts if "limits" not in call] == []
+
+
+def test_no_page_looks_for_a_path_but_by_the_rules() -> None:
+    """`find_path`, `Path.cwd` and the folder of the runs are asked for in one place."""
+    allowed = {"visitor.py", "choose_model.py"}
+    for path in (ROOT / "pages").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        named = [word for word in ("find_path(", "load_config(", "os.environ", "expanduser") if word in text]
+        assert not named or path.name in allowed, (path.name, named)

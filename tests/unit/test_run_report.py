@@ -167,7 +167,7 @@ def test_the_cost_is_that_of_sentences_without_the_concept_where_there_are_some(
     pruned = {"forget_delta": 3.0, "retain_delta": 0.5, "rest_delta": 0.4, "apart_delta": 0.02}
     metrics = {"base": {}, "pruned": pruned}
     assert "at a small cost" in losses_sentence(metrics)
-    assert findings(metrics)["pruned"]["cost"].startswith("Perplexity on other text +2.0 %")
+    assert findings(metrics)["pruned"]["cost"] == "Other text is 1.02 x less likely."
 
 
 def test_without_a_cut_there_is_nothing_to_judge() -> None:
@@ -186,9 +186,9 @@ def test_the_findings_say_gone_cost_and_come_back_in_plain_numbers() -> None:
     assert f"{math.e:.2g} x less likely" in pruned["gone"]
     assert f"{math.exp(1 - 0.196):.2g} to {math.exp(1 + 0.196):.2g}" in pruned["gone"]
     assert "Concept words per 100 written: 1.0, before 4.0." in pruned["gone"]
-    assert f"{100 * (math.exp(0.02) - 1):+.1f} %" in pruned["cost"]
+    assert pruned["cost"].startswith(f"Other text is {math.exp(0.02):.2f} x less likely")
     assert after["back"].startswith("50 % of it came back with retraining: 0.50 ± 0.10 of the 1.00 ± 0.20 nats")
-    assert "-1.0 %" in after["cost"]
+    assert after["cost"] == "Other text is 1.01 x more likely (95 % interval 1.01 x)."
     assert "2.5, before 4.0" in after["gone"]
 
 

@@ -42,6 +42,15 @@ def test_an_unknown_model_is_not_guessed(tmp_path: Path) -> None:
     assert wait_until(run, "no such stage") is None
 
 
+def test_every_stage_of_each_starter_has_its_time_and_only_smallworlds_race_is_known(tmp_path: Path) -> None:
+    for starter in STARTERS:
+        run = create_run(starter_config(starter), tmp_path / starter)
+        found = wait_until(run, "report")
+        assert found is not None
+        assert found.seconds == pytest.approx(sum(STARTERS[starter].values()))
+    assert wait_for_race(run) is None
+
+
 def test_the_race_takes_longer_where_the_rest_did(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     before = wait_for_race(run)

@@ -1,5 +1,6 @@
 """The parts of a recipe search: choices as the sampler's parameters, outcomes against a calculation by hand, clock."""
 
+import json
 import math
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from unlearning_core.runs.tuning.space import Choice, Space
 from unlearning_core.runs.tuning.trials import Kind, Trial, Trials, best, on_front
 
 OWN = Choice(0.0123456, False, 0.97, 0.07, 40)
-SPACE = Space(OWN, 4608, rows=True, distils=True)
+SPACE = Space(OWN, 4608, rows=True, distils=True, layers=12)
 ASKED = ThresholdSection()
 
 
@@ -31,7 +32,9 @@ def trial(kind: Kind, number: int, gap: float, cost: float, answered: float = 0.
     return Trial(kind, number, choice, Outcome(gap, 0.01, cost, 0.01, 1.0, answered=answered))
 
 
-@pytest.mark.parametrize("choice", [OWN, Choice(0.02, True, 0.5, 0.1, 80), Choice(0.0003, False, 0.0, 0.0, 20)])
+@pytest.mark.parametrize(
+    "choice", [OWN, Choice(0.02, True, 0.5, 0.1, 80), Choice(0.0003, False, 0.0, 0.0, 20, (10, 11))]
+)
 def test_a_choice_that_is_asked_for_comes_back_as_it_was(choice: Choice) -> None:
     asked = optuna.trial.FixedTrial(SPACE.parameters(choice, retrained=True))
     assert SPACE.retrained(asked) == choice
@@ -45,11 +48,26 @@ def test_what_says_nothing_is_not_asked_for() -> None:
 
 def test_a_choice_is_that_of_the_settings_it_is_applied_to(tmp_path: Path) -> None:
     config = load_config(write_experiment(tmp_path))
-    choice = Choice(0.02, True, 0.5, 0.1, 7)
+    choice = Choice(0.02, True, 0.5, 0.1, 7, (1,))
     changed = choice.applied(config)
     assert Choice.of(changed) == choice
     assert Choice.of(config).applied(config) == config
     assert changed.neural_probing.sentences == config.neural_probing.sentences
+
+
+def test_the_first_or_the_last_sixth_of_the_layers_may_be_protected_beside_the_settings_own() -> None:
+    own = Choice(0.1, False, 1.0, protected=(0, 5))
+    assert Space(own, 100, rows=True, distils=True, layers=12).protections == {
+        "own": (0, 5), "first": (0, 1, 5), "last": (0, 5, 10, 11)
+    }  # fmt: skip
+    assert Space(own, 100, rows=True, distils=True, layers=5).protections == {"own": (0, 5)}
+
+
+def test_a_choice_comes_back_from_a_file_and_one_without_layers_protects_none() -> None:
+    choice = Choice(0.1, False, 1.0, 0.0, 5, (2, 3))
+    assert Choice.from_dict(json.loads(json.dumps(choice.to_dict()))) == choice
+    old = {name: value for name, value in choice.to_dict().items() if name != "protected"}
+    assert Choice.from_dict(old).protected == ()
 
 
 def test_the_first_choices_begin_with_the_settings_own_and_are_within_the_space() -> None:
@@ -110,8 +128,10 @@ def test_a_clock_counts_what_was_spent_before_and_stops_what_takes_too_long() ->
     watching = clock.watching(silent)
     watching(Progress("retraining", 1))
     time[0] += 60.0 * OVER - 50.0 + 0.1
+    assert not clock.stopped
     with pytest.raises(Stopped):
         watching(Progress("retraining", 2))
+    assert clock.stopped
     assert Clock(None).has(1e9)
 
 

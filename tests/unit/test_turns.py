@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from pages.components.turns import Line
+from pages.components import turns
+from pages.components.turns import Known, Line, one_look, shared
 
 
 def stays() -> bool:
@@ -64,3 +65,65 @@ def waiting_for(line: Line, many: int) -> None:
     """Until so many stand in line, the first of them having it."""
     with line._changed:
         assert line._changed.wait_for(lambda: len(line._waiting) == many, 60)
+
+
+def test_as_many_as_may_have_it_at_once() -> None:
+    line = Line(2)
+    with line.turn(stays) as one, line.turn(stays) as two:
+        assert one
+        assert two
+        with line.turn(lambda: True) as third:
+            assert not third
+
+
+class Model:
+    """What looks are shared by."""
+
+
+def test_what_one_visitor_had_computed_is_there_for_the_next_and_for_no_other_model() -> None:
+    model, other, computed = Model(), Model(), list[str]()
+
+    def compute() -> str:
+        computed.append("once")
+        return "found"
+
+    for looked_at in (model, model, other):
+        with one_look(looked_at):
+            assert shared("cut", compute) == "found"
+    assert len(computed) == 2
+    assert shared("cut", compute) == "found"  # outside of a look nothing is shared
+    assert len(computed) == 3
+
+
+def test_who_waited_for_the_same_look_does_not_compute_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    model, begun, go_on, computed = Model(), threading.Event(), threading.Event(), list[int]()
+
+    def compute() -> str:
+        computed.append(1)
+        begun.set()
+        assert go_on.wait(60)
+        return "found"
+
+    def visit() -> None:
+        with one_look(model):
+            assert shared("cut", compute) == "found"
+
+    threads = [threading.Thread(target=visit) for _ in range(3)]
+    threads[0].start()
+    assert begun.wait(60)
+    line, _ = turns._lines()[0][model]
+    for number, thread in enumerate(threads[1:]):
+        thread.start()
+        waiting_for(line, number + 2)
+    go_on.set()
+    for thread in threads:
+        thread.join(60)
+    assert len(computed) == 1
+
+
+def test_only_the_latest_results_are_kept() -> None:
+    known = Known()
+    for number in range(turns._REMEMBERED + 5):
+        known[number] = number
+    assert list(known) == list(range(5, turns._REMEMBERED + 5))

@@ -107,7 +107,7 @@ def print_front(found: "Found", run: "Run") -> None:
     print(f"All trials, and a picture of them: {run.tuning_folder / PICTURE}\n")
 
 
-_LEGEND = """Gap: {gap}.
+_LEGEND = """Whole: layers in which nothing is cut. Gap: {gap}.
 Cost: nats a token on sentences without the concept; ± is half a 95 % interval. Front: much forgotten (the mean of gap
 and questions not answered) for little cost. Knee: of the points that forget what the verdict asks for and, if any are,
 no worse than today's default on either axis, the one farthest from the line from doing nothing to the far end (Das)."""
@@ -128,6 +128,7 @@ def _row(trial: "Trial", found: "Found") -> dict[str, str]:
     return {
         "": trial.name,
         "neurons": f"{100 * choice.share:.3g} %{' a layer' if choice.per_layer else ''}",
+        "whole": _layers(choice.protected),
         "rows": f"{choice.strength:g}",
         "noise": f"{choice.noise:g}" if trial.kind == "retrained" else "",
         "retraining": f"{choice.steps or 'all'} steps" if trial.kind == "retrained" else "none yet",
@@ -138,6 +139,16 @@ def _row(trial: "Trial", found: "Found") -> dict[str, str]:
         "relearning": _relearning(found, trial),
         " ": ", ".join(marks),
     }
+
+
+def _layers(protected: tuple[int, ...]) -> str:
+    """Which layers nothing is cut in: "0-4", or as they are where they do not follow one another."""
+    if not protected:
+        return ""
+    first, last = protected[0], protected[-1]
+    if last - first + 1 == len(protected):
+        return f"{first}-{last}" if last > first else str(first)
+    return ", ".join(map(str, protected))
 
 
 def _relearning(found: "Found", trial: "Trial") -> str:

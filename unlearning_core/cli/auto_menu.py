@@ -1,4 +1,4 @@
-"""What a person does with the model that `unlearn auto` made: talk to it, save it, report, upload, the dashboard."""
+"""What a person does with the model that `unlearn auto` made: chat, save, report, upload, the dashboard."""
 
 import shutil
 from pathlib import Path

@@ -74,12 +74,14 @@ class ModelOptions:
         revision: branch, tag or commit of a Hub model.
         extra_tokens: what to do about tokens of the tokenizer without a row in the embedding: refuse, resize (new rows)
             or drop (do without them).
+        device_map: auto spreads the model over all graphics cards, then memory, then disk.
         allow_pickle: load weights that can run code (.bin, .pt) too.
     """
 
     model: str
     revision: str | None = None
     extra_tokens: Literal["refuse", "resize", "drop"] = "refuse"
+    device_map: Literal["auto"] | None = None
     allow_pickle: bool = False
 
     def load(self, progress: ProgressCallback, dtype: str = "auto") -> "LoadedModel":
@@ -88,7 +90,7 @@ class ModelOptions:
 
         return load_model(
             self.model, revision=self.revision, dtype=dtype, allow_pickle=self.allow_pickle,
-            extra_tokens=self.extra_tokens, progress=progress,
+            extra_tokens=self.extra_tokens, device_map=self.device_map, progress=progress,
         )  # fmt: skip
 
 

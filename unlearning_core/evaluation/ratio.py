@@ -14,6 +14,8 @@ Z95 = 1.96
 
 INTERVAL_NOTE = f"± is half a 95 % interval ({Z95} standard errors)."
 
+NATS_NOTE = "A loss is told in nats a token: each +0.69 makes a word half as likely, each +2.3 a tenth as likely."
+
 
 @dataclass(frozen=True)
 class Estimate:

@@ -7,6 +7,7 @@ streamlit.
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,10 @@ import plotly.graph_objects as go
 
 from unlearning_core.figures.heatmap import expert_names, limits, small
 from unlearning_core.figures.score_grid import OrderBy, bin_scores, score_matrix, standardise
-from unlearning_core.figures.style import DIVERGING, crosses, layer_axis, styled
+from unlearning_core.figures.style import DIVERGING, SOONER, crosses, layer_axis, styled
+
+Colours = Literal["rank", "layer", "score"]
+"""What colours show: the place in the ranking, the distance from the mean of its layer, or the score itself."""
 
 COLUMNS = 48
 """Cells of a layer in the overview: each is wide enough to be hit in half a page."""
@@ -25,6 +29,8 @@ STRETCH = 2_048
 _NARROW, _WIDE = 32, 64
 """Neurons in a row of the enlarged stretch: so many where it is short, and where it is long."""
 
+_SEEN, _UNSEEN = {"marker": {"opacity": 1}}, {"marker": {"opacity": 0}}
+
 _MARGINS = {"l": 46, "r": 8, "t": 8, "b": 42}
 
 
@@ -34,13 +40,14 @@ class NeuronScores:
 
     Attributes:
         raw: as the method gives them.
-        drawn: what the colours show: `raw`, or its distance from its layer's mean in standard deviations.
-        deviations: that distance.
+        drawn: what the colours show: `raw`, `deviations`, or log10(ranked / rank), which is 0 for the last of the
+            ranking and one more each time that a tenth as many are before a neuron.
+        deviations: the distance of `raw` from its layer's mean in standard deviations.
         ranks: 1 is the first.
         names: what a place is called in a mixture of experts, [width]; None elsewhere.
         quantity: what the method calls its score, with its unit.
         ranked: how many neurons are ranked.
-        standardised: whether `drawn` is the distance.
+        colours: which of these `drawn` is.
     """
 
     raw: np.ndarray
@@ -50,28 +57,32 @@ class NeuronScores:
     names: np.ndarray | None
     quantity: str
     ranked: int
-    standardised: bool
+    colours: Colours
 
     @property
-    def limit(self) -> float:
-        """Where the scale of colours ends: what is further out has the last colour."""
-        return limits(self.drawn, standardised=self.standardised)[1]
+    def scale(self) -> tuple[float, float]:
+        """The ends of the scale of colours: what is further out has the last colour. Of ranks none is."""
+        if self.colours == "rank":
+            return 0.0, math.log10(max(self.ranked, 2))
+        return limits(self.drawn, standardised=self.colours == "layer")
 
     @classmethod
-    def of(cls, ranking: pd.DataFrame, site: str, quantity: str, *, standardised: bool = True) -> "NeuronScores":
+    def of(cls, ranking: pd.DataFrame, site: str, quantity: str, colours: Colours = "rank") -> "NeuronScores":
         """From a ranking; raises ValueError where it holds no neuron of `site`."""
         raw, ranks = score_matrix(ranking, site), score_matrix(ranking, site, "rank") + 1
         deviations, names = standardise(raw), expert_names(ranking, site, raw.shape)
-        drawn = deviations if standardised else raw
-        return cls(raw, drawn, deviations, ranks, names, quantity, len(ranking), standardised)
+        drawn = {"rank": np.log10(len(ranking) / ranks), "layer": deviations, "score": raw}[colours]
+        return cls(raw, drawn, deviations, ranks, names, quantity, len(ranking), colours)
 
 
 def overview(scores: NeuronScores, order_by: OrderBy = "index", chosen: tuple[int, int] | None = None) -> go.Figure:
     """All layers (up) in at most `COLUMNS` cells each; a cell shows its strongest neuron, and a click means that one.
 
+    A star marks the first of the ranking.
+
     Args:
         scores: of all neurons.
-        order_by: neighbours by index, or by score within the layer, highest first.
+        order_by: neighbours by index, or by what is drawn within the layer, strongest first.
         chosen: (layer, neuron) whose cell is framed.
     """
     bins = bin_scores(scores.drawn, COLUMNS * len(scores.drawn), order_by)
@@ -80,8 +91,10 @@ def overview(scores: NeuronScores, order_by: OrderBy = "index", chosen: tuple[in
     places = np.arange(bins.values.shape[1]) * bins.size
     figure = _drawn(scores, bins.values, places, np.arange(layers))
     figure.add_trace(_clickable(scores, places[columns], lines, lines, bins.neurons[lines, columns], bins.size))
+    for layer, neuron in np.argwhere(scores.ranks == 1):
+        _mark(figure, int(bins.cells[layer, neuron]) * bins.size, int(layer), "star", 7, "first")
     if chosen is not None:
-        _frame(figure, int(bins.cells[chosen]) * bins.size, chosen[0], 11)
+        _mark(figure, int(bins.cells[chosen]) * bins.size, chosen[0], "square-open", 11, "chosen")
     height = max(90, min(220, 22 * layers))
     title = "place within the layer, strongest first" if order_by == "score" else "neuron"
     figure.update_xaxes(title=title, range=[-bins.size / 2, places[-1] + bins.size / 2])
@@ -96,7 +109,7 @@ def stretch_of(scores: NeuronScores, layer: int, neuron: int, order_by: OrderBy 
     """
     there = np.flatnonzero(np.isfinite(scores.raw[layer]))
     if order_by == "score":
-        there = there[np.argsort(-scores.raw[layer, there], kind="stable")]
+        there = there[np.argsort(-scores.drawn[layer, there], kind="stable")]
     begin = int(np.flatnonzero(there == neuron)[0]) // STRETCH * STRETCH
     return there[begin : begin + STRETCH]
 
@@ -120,8 +133,10 @@ def enlarged(
     values[lines, columns] = scores.drawn[layer, neurons]
     figure = _drawn(scores, values, np.arange(wide), np.arange(rows))
     figure.add_trace(_clickable(scores, columns, lines, np.full(len(neurons), layer), neurons, 1))
-    if chosen is not None and len(here := np.flatnonzero(neurons == chosen)):
-        _frame(figure, int(columns[here[0]]), int(lines[here[0]]), 11)
+    for here in np.flatnonzero(scores.ranks[layer, neurons] == 1):
+        _mark(figure, int(columns[here]), int(lines[here]), "star", 7, "first")
+    for here in np.flatnonzero(neurons == chosen) if chosen is not None else ():
+        _mark(figure, int(columns[here]), int(lines[here]), "square-open", 11, "chosen")
     step = max(1, math.ceil(rows / 12))
     starts, ahead = np.arange(0, rows, step), np.arange(0, wide, wide // 8)
     figure.update_xaxes(tickvals=ahead, ticktext=[f"+{number}" for number in ahead], range=[-0.5, wide - 0.5])
@@ -133,11 +148,11 @@ def enlarged(
 
 
 def _drawn(scores: NeuronScores, values: np.ndarray, x: np.ndarray, y: np.ndarray) -> go.Figure:
-    low, high = limits(scores.drawn, standardised=scores.standardised)
+    low, high = scores.scale
     return go.Figure(
         go.Heatmap(
             z=values.astype(np.float32), x=small(x), y=small(y), zmin=low, zmax=high, name="score", hoverinfo="skip",
-            colorscale=DIVERGING if scores.standardised else "Cividis", showscale=False,
+            colorscale={"rank": SOONER, "layer": DIVERGING, "score": "Cividis"}[scores.colours], showscale=False,
         )
     )  # fmt: skip
 
@@ -149,11 +164,11 @@ def _clickable(
     facts = np.column_stack([layers, neurons, scores.ranks[here], scores.raw[here], scores.deviations[here]])
     called = "neuron %{customdata[1]:d}" if scores.names is None else "expert %{hovertext}"
     among = f"<br>strongest of the {size:,} in this cell" if size > 1 else ""
-    unseen = {"marker": {"opacity": 0}}
+    framed = {"marker": {"opacity": 1, "size": 11, "color": "#14181F"}}
     return go.Scattergl(
-        x=small(x), y=small(y), mode="markers", showlegend=False, name="neurons", selected=unseen, unselected=unseen,
+        x=small(x), y=small(y), mode="markers", showlegend=False, name="neurons", selected=framed, unselected=_UNSEEN,
         customdata=facts.astype(np.float32),  # exact for every number of a neuron and every rank up to 16 million
-        marker={"symbol": "square", "size": 7, "opacity": 0},
+        marker={"symbol": "square-open", "size": 7, "opacity": 0},
         hovertext=None if scores.names is None else scores.names[neurons],
         hovertemplate=f"<b>layer %{{customdata[0]:d}}, {called}</b><br>rank %{{customdata[2]:,d}} of {scores.ranked:,}"
         f"<br>{scores.quantity}: %{{customdata[3]:.4g}}<br>%{{customdata[4]:+.2f}} SD from its layer's mean{among}"
@@ -161,9 +176,11 @@ def _clickable(
     )  # fmt: skip
 
 
-def _frame(figure: go.Figure, x: int, y: int, size: float) -> None:
-    for trace in crosses([x], [y], "square-open", size, name="chosen", hoverinfo="skip"):
-        figure.add_trace(trace)
+def _mark(figure: go.Figure, x: int, y: int, symbol: str, size: float, name: str) -> None:
+    """A star that stays, or a frame that goes as soon as another cell is clicked and framed."""
+    left = _SEEN if symbol == "star" else _UNSEEN
+    for trace in crosses([x], [y], symbol, size, name=name, hoverinfo="skip"):
+        figure.add_trace(trace.update(unselected=left))
 
 
 def _laid_out(figure: go.Figure, height: int) -> go.Figure:

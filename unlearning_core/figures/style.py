@@ -30,6 +30,10 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 DIVERGING = [[0, "rgba(0,114,178,1)"], [0.5, "rgba(127,127,127,0.1)"], [1, "rgba(213,94,0,1)"]]
 """Blue below, orange above. The middle is all but clear: the ground of a light or dark page shows there."""
 
+SOONER = [[0, "rgba(127,127,127,0.08)"], [0.35, "rgba(230,159,0,0.3)"], [0.65, "rgba(230,159,0,1)"],
+          [0.85, "rgba(213,94,0,1)"], [1, "rgba(140,20,50,1)"]]  # fmt: skip
+"""From all but clear over orange to dark red: the top of a ranking stands out, on a light and on a dark page."""
+
 VEIL = [[0, "rgba(127,127,127,0)"], [1, "rgba(127,127,127,0.85)"]]
 """Over cells, the denser the more of each is covered; seen on a light and on a dark page."""
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,13 +73,13 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     return [event for event in parse_lines(lines) if isinstance(event, dict) and isinstance(event.get("kind"), str)]
 
 
-def loss_curve(folder: Path, kind: str = "train") -> list[dict[str, Any]]:
-    """The events of `kind` by ascending step, each step once.
+def loss_curve(told: Path | Iterable[dict[str, Any]], kind: str = "train") -> list[dict[str, Any]]:
+    """The events of `kind` by ascending step, each step once; `told` is a job's folder, or the events that it holds.
 
     What was told of steps after the checkpoint that a training went on from is dropped: those steps were done again.
     """
     points: dict[int, dict[str, Any]] = {}
-    for event in read_events(folder):
+    for event in read_events(told) if isinstance(told, Path) else told:
         if type(event.get("step")) is not int:
             continue
         if event["kind"] == "status" and event.get("state") == "running":

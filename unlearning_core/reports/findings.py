@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping
 
-from unlearning_core.evaluation.ratio import Z95, format_factor
+from unlearning_core.evaluation.ratio import Z95, Estimate, format_factor, format_likelihood
 from unlearning_core.evaluation.registry import Values, interval
 from unlearning_core.evaluation.verdict import SUBJECTS, Subject
 
 CHEAP = 0.05
-"""Nats a token: a rise of the loss on all other text up to this (5 % perplexity) is called a small price."""
+"""Nats a token: a rise of the loss on all other text up to this (1.05 x less likely) is called a small price."""
 
 _WRITTEN = "concept_words_per_100"
 
@@ -57,7 +57,7 @@ def findings(metrics: Values) -> dict[str, dict[Subject, str]]:
         lines: dict[Subject, str | None] = {
             "gone": " ".join([_gone(values), *_asked(values), *_written(metrics["base"], values)]),
             "cost": _cost(values),
-            "neighbours": _change(values, "neighbour", "of their words"),
+            "neighbours": _change(values, "neighbour", "Their words are"),
             "back": None if before is None else _came_back(before, values, edited[number - 1], state),
         }
         found[state] = {subject: line for subject, line in lines.items() if line is not None}
@@ -117,19 +117,17 @@ def _price(values: Mapping[str, float | None]) -> str:
 
 def _cost(values: Mapping[str, float | None]) -> str | None:
     name = _price(values)
-    where = {
-        "apart_delta": "on other text", "rest_delta": "on other text without neighbours",
-        "retain_delta": "on other text",
-    }[name]  # fmt: skip
-    return _change(values, name.removesuffix("_delta"), where)
+    what = "Other text without neighbours is" if name == "rest_delta" else "Other text is"
+    return _change(values, name.removesuffix("_delta"), what)
 
 
-def _change(values: Mapping[str, float | None], kind: str, where: str) -> str | None:
-    if values.get(f"{kind}_delta") is None:
+def _change(values: Mapping[str, float | None], kind: str, what: str) -> str | None:
+    """In the words that the page Prune has for it."""
+    change, error = values.get(f"{kind}_delta"), values.get(f"{kind}_delta_stderr")
+    if change is None:
         return None
-    price, margin = _pair(values, f"{kind}_delta")
-    low, high = (_percent(price + sign * margin) for sign in (-1, 1))
-    return f"Perplexity {where} {_percent(price)} (95 % interval {low} to {high})."
+    said, ends = format_likelihood(Estimate(change, math.nan if error is None else error))
+    return f"{what} {said}" + (f" (95 % interval {ends})." if ends else ".")
 
 
 def _came_back(
@@ -157,8 +155,3 @@ def _came_back(
 def _process(state: str) -> str:
     """What made a state that is named by a participle: "retraining" of "retrained"."""
     return f"{state.removesuffix('ed')}ing" if state.endswith("ed") else f"making the {state} model"
-
-
-def _percent(nats: float) -> str:
-    percent = 100 * math.expm1(nats)
-    return f"{percent:+.0f} %" if abs(percent) >= 100 else f"{percent:+.1f} %"

@@ -7,6 +7,7 @@ last seen is remembered in the manifest, so that a finished stage stays finished
 import hashlib
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from unlearning_core.errors import WorkbenchError
 from unlearning_core.runs.manifest import DAMAGED
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.store import is_safe
+
+_Seen = tuple[int, int, int, int]
+"""Of a file: what changes whenever it does."""
 
 
 def word_sources(config: ExperimentConfig) -> list[str]:
@@ -84,8 +88,11 @@ def reads_as_ever(source: str) -> bool:
     path = Path(source)
     if not path.is_file():
         return not path.is_dir()
-    if path.suffix.lower() not in _PLAIN:
-        return False
+    return path.suffix.lower() in _PLAIN and _is_plain(path, _seen(path))
+
+
+@lru_cache(maxsize=256)
+def _is_plain(path: Path, seen: _Seen) -> bool:
     content = path.read_bytes()
     escapes = path.suffix.lower() == ".txt" and b"\\" in content
     return content.isascii() and not escapes and not _OTHERWISE.search(content)
@@ -100,12 +107,26 @@ def text_fingerprint(source: str) -> Any:
     """What a text holds: a digest for a file, names, sizes and times for a folder, the name of a dataset on the Hub."""
     path = Path(source)
     if path.is_file():
-        with checked_file(path, "the text source").open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return _digest(path, _seen(checked_file(path, "the text source")))
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         return [[str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     return source
+
+
+def _seen(path: Path) -> _Seen:
+    """What changes whenever the file does: a page asks for the same texts again and again, and would read all of them.
+
+    The time of the last change of its entry is among it, which no program can set back.
+    """
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, seen: _Seen) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _name(path: Path) -> str:

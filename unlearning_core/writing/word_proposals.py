@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import regex
 
 from unlearning_core.concepts.lemmas import is_known, readings, singular
@@ -119,7 +120,8 @@ def propose(
     ]  # fmt: skip
     own = [concept] if kind == "term" else []
     words = apart([*own, *close, *(word for word, _ in listed)], language)[:MOST_WORDS]
-    neighbours = _beside([concept, *words], near, space, language)
+    # Near a sentence are words like its own, which are no neighbours of what it stands for.
+    neighbours = _beside([concept, *words], near, space, language) if kind == "term" else []
     return Proposal(tuple(words), tuple(neighbours[:MOST_NEIGHBOURS]), tuple(near), tuple(listed))
 
 
@@ -198,8 +200,8 @@ def agreed(counts: Counter[str], concept: str, space: EmbeddingWords, kind: Kind
     sure = [pair for pair in order if pair[1] >= SURE]
     if kind == "name":
         return [pair for pair in order if pair[1] >= AGREEING]
-    centre = sum(space.of(word) for word in [concept, *(word for word, _ in sure)])
-    length = float((centre @ centre) ** 0.5) or 1.0
+    centre = np.sum([space.of(word) for word in [concept, *(word for word, _ in sure)]], axis=0)
+    length = float(np.linalg.norm(centre)) or 1.0
     near = [
         pair for pair in order if AGREEING <= pair[1] < SURE and float(space.of(pair[0]) @ centre) >= ALIKE * length
     ]  # fmt: skip

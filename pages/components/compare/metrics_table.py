@@ -1,11 +1,13 @@
 """Measured values side by side, each with its 95 % interval."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 
-from unlearning_core.evaluation.ratio import INTERVAL_NOTE
+from pages.components.navigation import as_it_is
+from unlearning_core.evaluation.ratio import INTERVAL_NOTE, NATS_NOTE
 from unlearning_core.evaluation.registry import Metric, Values, formatted, shown
 from unlearning_core.figures.metric_bars import metric_bars
 from unlearning_core.methods.registry import state_title
@@ -13,10 +15,14 @@ from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.stages.measure import metrics_of
 
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
 PANEL = 176
 """Width of a chart: four beside each other on a wide page, two on a phone."""
 
 
+@st.cache_data(show_spinner=False, max_entries=32, hash_funcs={Run: as_it_is})
 def metrics_so_far(run: Run, states: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """What `metrics.json` will hold, from the measurements that are there."""
     return metrics_of(RunContext(run), states)
@@ -25,7 +31,7 @@ def metrics_so_far(run: Run, states: Sequence[str]) -> dict[str, dict[str, float
 def show_metrics(metrics: Values) -> None:
     """Bars of the headline metrics, and folded the table of all but the comparison with never-knew below."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        for title, figure in metric_bars(metrics).items():
+        for title, figure in _bars(metrics).items():
             with st.container(width=PANEL):
                 st.caption(title)
                 st.plotly_chart(
@@ -34,7 +40,8 @@ def show_metrics(metrics: Values) -> None:
                 )  # fmt: skip
     st.caption(
         f"Bars have 95 % intervals. {INTERVAL_NOTE} Loss: how badly the next word is predicted, on text that the "
-        "ranking never saw. Forgetting shows as a concept loss that goes up while the loss on other text stays."
+        "ranking never saw. Forgetting shows as a concept loss that goes up while the loss on other text stays. "
+        f"{NATS_NOTE}"
     )
     rows = [metric for metric in shown(metrics, "table") if metric.section != "never knew"]
     with st.expander(f"All {len(rows)} measured values"):
@@ -47,6 +54,12 @@ def show_metrics(metrics: Values) -> None:
             "model that never knew them loses as well."
             + (parts if any(metric.name == "neighbour_nll" for metric in rows) else "")
         )
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _bars(metrics: Values) -> Mapping[str, "Figure"]:
+    """Drawing a figure takes longer than all else of it."""
+    return metric_bars(metrics)
 
 
 def show_never_knew(metrics: Values) -> None:

@@ -3,6 +3,8 @@
 Whether a run is guided is kept in the run, so that a refresh or a second window is guided too.
 """
 
+from datetime import UTC, datetime
+
 import streamlit as st
 
 from pages.components.demo.quiz_card import ask_now, asked_quiz, show_quiz, subject_titles
@@ -18,6 +20,7 @@ from pages.components.navigation import (
     RETRAIN,
     SUMMARY,
     Page,
+    as_it_is,
     finished_stages,
     is_done,
     last_stage,
@@ -34,7 +37,8 @@ from unlearning_core.runs.proof import racers
 from unlearning_core.runs.proof_evidence import RACE, race_outcome
 from unlearning_core.runs.quiz import has_questions, quiz_of
 from unlearning_core.runs.run import Run
-from unlearning_core.runs.stage_times import wait_for_race, wait_until
+from unlearning_core.runs.stage_times import Wait, wait_for_race, wait_until
+from unlearning_core.runs.stages.registry import stages_of
 
 
 def set_guided(run: Run, guided: bool = True) -> None:
@@ -68,7 +72,7 @@ def guide(run: Run | None, title: str) -> None:
         st.markdown(f":material/record_voice_over: *“{step.say}”*")
         if _step_done(run, page):
             _show_done(run, page, step)
-        elif proof.is_running(run) or background.is_running(run):
+        elif page is not MODEL and (proof.is_running(run) or background.is_running(run)):
             _watch(run, page)
         else:
             st.markdown(_named(run, step.before))
@@ -168,7 +172,7 @@ def _work(run: Run, page: Page, bar: ProgressCallback) -> None:
 def _how_long(run: Run, page: Page) -> str:
     """What a person is told before the wait, and what that is told from."""
     if page is MODEL:
-        return "This takes seconds on a tiny model, and may take a minute on a larger one."
+        return "This takes seconds on a tiny model, and a few minutes on a larger one."
     wait = wait_for_race(run) if page is SUMMARY else wait_until(run, last_stage(run, page))
     if wait is None:
         return "How long this takes here is shown while it runs."
@@ -185,12 +189,32 @@ def _watch(run: Run, page: Page) -> None:
     if page is RETRAIN and run.status().get("stage") in ("filter", "retrain"):
         st.caption("It is at work below. You can close this page: it goes on.")
         return
-    share, last = last_progress(run)
+    share, _ = last_progress(run)
+    stage = str(run.status().get("stage") or "")
     if racing:
-        _show_race(run, share, str(run.status().get("stage") or ""))
+        _show_race(run, share, stage)
         return
-    task = str(last.get("task") or last.get("stage") or "starting")
-    st.progress(share, text=f"Prepared in the background while you read: {escaped(task)}")
+    left = _left_until(run, last_stage(run, page))
+    st.progress(share, text=f"Prepared in the background while you read: {escaped(_stage_title(run, stage))}{left}")
+
+
+def _stage_title(run: Run, stage: str) -> str:
+    return next((one.title for one in stages_of(run.config) if one.name == stage), "starting")
+
+
+def _left_until(run: Run, until: str) -> str:
+    """About how long until that stage is done, to follow what is being done; empty where nothing tells it."""
+    wait = _wait(run, until)
+    if wait is None:
+        return ""
+    begun = datetime.fromisoformat(run.status()["updated"])  # that of the stage: until its end nothing else is written
+    left = wait.seconds - (datetime.now(UTC) - begun).total_seconds()
+    return f"; this page's work is done in about {duration(left)}" if left >= 1 else ""
+
+
+@st.cache_data(show_spinner=False, max_entries=32, hash_funcs={Run: as_it_is})
+def _wait(run: Run, until: str) -> Wait | None:
+    return wait_until(run, until)
 
 
 def _show_race(run: Run, share: float, stage: str) -> None:

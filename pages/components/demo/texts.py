@@ -43,7 +43,7 @@ STEPS = {
         "While the model reads, every one of its neurons is watched, and small groups are cut on trial.",
         "Each neuron is judged by what cutting it takes from the concept, and what from other text.",
         "Watch every neuron and rank them",
-        "Above all layers, below one of them with a cell for each neuron: the strongest orange is cut first.",
+        "Above all layers, below one of them with a cell for each neuron: the darkest are cut first; ★ is the first.",
         ("Go to the picture", "ranking"),
     ),
     "Prune": Step(

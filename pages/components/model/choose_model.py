@@ -96,6 +96,11 @@ def _advanced(kind: str, which: str) -> dict[str, Any]:
             help="How each number of the model is kept: float32 takes 4 bytes, bfloat16 and float16 take 2 and round. "
             "auto: bfloat16 on a CUDA card, float32 otherwise.",
         )  # fmt: skip
+        found["device_map"] = "auto" if left.checkbox(
+            "Spread it where it does not fit", key=f"spread {which}",
+            help="Over all graphics cards, then memory, then the disk, from which its parts are read whenever they are "
+            "needed: slow, but a model larger than memory can be ranked, cut and saved. It cannot be retrained so.",
+        ) else None  # fmt: skip
         if kind == PATH:
             found["revision"] = left.text_input(
                 "Revision", placeholder="main", key=f"revision {which}",

@@ -32,24 +32,25 @@ def sentence_view(run: Run, ranking: pd.DataFrame) -> None:
     if not base_is_at_hand(run):
         return
     skip = run.config.neural_probing.skip_first_position
-    with base_model(run) as loaded:
+    with st.spinner("Reading the sentence in every layer"), base_model(run) as loaded:
         found = token_layers(loaded, item, ranking, first, _statistics(run), skip_first=skip)
-    st.markdown(highlighted(item.text, item.spans))
     site = str(ranking["site"].iloc[0])
-    st.plotly_chart(
-        token_layer_map(found, first, SITE_NAMES.get(site, site)), key="token layers",
-        alt="How far the concept's neurons are moved at each token of the sentence, in each layer",
-    )  # fmt: skip
-    read = (
+    place = (
         "at the word"
         if run.config.neural_probing.alignment == "at"
         else "one token before a word, where it is predicted"
     )
-    st.caption(
-        f":orange[Orange]: the first {first:,} neurons are moved there the way the concept moves them ({read}): the "
-        "mean of those of the layer, in standard deviations of other text, 0 is usual. ★: a token of the concept. "
-        "An empty row has none of these neurons."
-    )
+    with st.container(gap=None):
+        st.markdown(
+            highlighted(item.text, item.spans),
+            help=f"The mean of the first {first:,} neurons of the ranking that lie in a layer, in standard deviations "
+            f"of other text: 0 is usual. Read {place}. ★: a token of the concept. An empty row has none of them.",
+        )  # fmt: skip
+        st.plotly_chart(
+            token_layer_map(found, first, SITE_NAMES.get(site, site)), key="token layers",
+            alt="How far the concept's neurons are moved at each token of the sentence, in each layer",
+        )  # fmt: skip
+        st.caption(f":orange[Orange]: there the first {first:,} neurons are moved the way the concept moves them.")
 
 
 def _choose(run: Run) -> "tuple[LabelledText, float]":

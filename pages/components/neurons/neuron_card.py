@@ -17,7 +17,7 @@ from pages.components.neurons.hand_pick import offer_pick
 from pages.components.neurons.method_rankings import ranks_by_method
 from pages.components.neurons.own_text import on_own_text
 from pages.components.progress import flash, show_errors
-from unlearning_core.evaluation.ratio import Z95
+from unlearning_core.evaluation.ratio import NATS_NOTE, Z95
 from unlearning_core.figures.distributions import activation_histogram
 from unlearning_core.figures.style import SITE_NAMES
 from unlearning_core.neurons.neuron import Neuron, neuron_name
@@ -188,7 +188,7 @@ def _show_cut(found: "SingleAblation", place: DeltaGenerator) -> None:
     with place.container(gap=None):
         st.markdown(
             "**If only this neuron is cut**",
-            help=f"Change of the loss ± half a 95 % interval, on {found.sentences} held-out sentences.",
+            help=f"Change of the loss ± half a 95 % interval, on {found.sentences} held-out sentences. {NATS_NOTE}",
         )
         sides = (
             ("Concept words", found.concept, "The more their loss rises, the more is forgotten."),

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _FIRST = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
 _BESIDE, _TOPS = "Side by side", "What the tops share"
+_HEIGHT = 200
+"""Pixels of a heatmap, which stands below the picture and the card of the page."""
+
 _ALL = 0.01
 """The top that is looked at first is at least so large a share of the neurons."""
 
@@ -140,8 +143,11 @@ def _agreement(other: OtherRanking) -> tuple[Agreement, float, float]:
 def _show(run: Run, other: OtherRanking) -> None:
     found, alike, top_alike = _agreement(other)
     names = (ranking_name(OtherRanking.own(run)), ranking_name(other))
-    first = _first(run, len(found))
-    _numbers(found, first, alike, top_alike)
+    left, right = st.columns([2, 5], gap="medium", vertical_alignment="bottom")
+    with left:
+        first = _first(run, len(found))
+    with right:
+        _numbers(found, first, alike, top_alike)
     both, here, there = found.tops(first)
     lists = {
         f"In both ({len(both):,})": both,
@@ -214,8 +220,9 @@ def _numbers(found: Agreement, first: int, alike: float, top_alike: float) -> No
             "down (Spearman's).",
         ),
         (
-            "Top-weighted correlation", f"{top_alike:.2f}",
-            "The same scale, but who stands at the top counts most, as it does for a cut (Kendall's tau, weighted: "
+            "Top-weighted", f"{top_alike:.2f}",
+            "Rank correlation on the same scale, but who stands at the top counts most, as it does for a cut "
+            "(Kendall's tau, weighted: "
             "Vigna 2015). Most neurons matter to no concept, and their order is close to chance in any ranking.",
         ),
     )  # fmt: skip
@@ -241,15 +248,12 @@ def _side_by_side(pair: tuple[Run, OtherRanking], names: tuple[str, str], first:
         )  # fmt: skip
         # A scale beside each would leave little room for the neurons in half a page; the caption says it.
         figure.update_traces(showscale=False, selector={"name": "score"}).update_layout(
-            margin={"l": 40, "r": 5, "t": 10}
+            margin={"l": 40, "r": 5, "t": 10, "b": 40}, height=_HEIGHT
         )
         column.plotly_chart(
             figure, key=f"heatmap of {title}", alt=f"Every neuron by layer; the first {first:,} are crossed"
         )
-    st.caption(
-        f"Crosses: the first {first:,} of each. Orange: above the mean of its layer, blue: below, in standard "
-        "deviations, because every method has a scale of its own."
-    )
+    st.caption(f"Crosses: the first {first:,} of each. Orange: above the mean of its layer, blue: below.")
 
 
 def _table(rows: pd.DataFrame) -> None:

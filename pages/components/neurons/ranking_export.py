@@ -34,6 +34,5 @@ def export_ranking(run: Run, ranking: pd.DataFrame, site: str, quantity: Quantit
     st.caption(
         f"**Ranking**: a line a neuron: rank (1 is the first), layer, neuron, {quantity.key} ({quantity.meaning}), "
         "sd_from_layer_mean, percentile (share of the ranked neurons that stand behind it), protected. "
-        "**Heatmap**: a line a layer, a column a neuron: standard deviations from its layer's mean, as the "
-        "colours show."
+        "**Heatmap**: a line a layer, a column a neuron: standard deviations from its layer's mean."
     )

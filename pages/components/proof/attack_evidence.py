@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.components.marked_text import escaped
+from pages.components.navigation import as_it_is
 from pages.components.states import heading
 from unlearning_core.evaluation.suite import Part
 from unlearning_core.figures.relearning import relearning_race, relearning_rates
@@ -17,7 +18,13 @@ from unlearning_core.runs.run import Run
 
 def attacks_to_see(run: Run) -> list[Part]:
     """Those of which there is more to see than their cards say."""
-    return [attack for attack in attacks() if _left_something(run, attack)]
+    there = _with_something(run)
+    return [attack for attack in attacks() if attack.name in there]
+
+
+@st.cache_data(show_spinner=False, max_entries=16, hash_funcs={Run: as_it_is})
+def _with_something(run: Run) -> frozenset[str]:
+    return frozenset(attack.name for attack in attacks() if _left_something(run, attack))
 
 
 def _left_something(run: Run, attack: Part) -> bool:

@@ -12,6 +12,7 @@ from pages.components.progress import show_errors
 from pages.components.prune.cut_settings import on_slider
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.evaluation.curves import BUDGET, RandomComparison, compare_with_random
+from unlearning_core.evaluation.ratio import NATS_NOTE
 from unlearning_core.evaluation.sweep import to_frame
 from unlearning_core.figures.sweep import MOST_OTHERS, sweep_curves
 from unlearning_core.progress import duration
@@ -29,7 +30,7 @@ def curves(run: Run, cut: CutSettings, seconds_a_sentence: float) -> None:
     Args:
         seconds_a_sentence: that measuring takes, to say how long the curves will.
     """
-    st.subheader("What a larger or smaller cut would do")
+    st.subheader("What a larger or smaller cut would do", help=NATS_NOTE)
     own, others = RunSweep.of(run, cut), _others(run, cut)
     wanted = {"": own} | others
     missing = {name: found for name, found in wanted.items() if found.summary() is None}

@@ -12,10 +12,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.components.marked_text import CHANGED, escaped, with_concept
 from pages.components.states import PRUNED, columns, headings
-from pages.components.turns import my_turn
+from pages.components.turns import shared
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
-from unlearning_core.evaluation.ratio import Z95, Estimate, format_likelihood
+from unlearning_core.evaluation.ratio import NATS_NOTE, Z95, Estimate, format_likelihood
 from unlearning_core.figures.distributions import layer_summary
 from unlearning_core.figures.heatmap import heatmap
 from unlearning_core.progress import Progress
@@ -143,7 +143,9 @@ def _write(
         )  # fmt: skip
         return [generation.text for generation in found]
 
-    written: list[str] = _remembered((run.id, edit.key, prompts), write)
+    # What is drawn at random depends on the run's settings too.
+    drawn_by = None if prompts.greedy else run.config.generation.model_dump_json()
+    written: list[str] = _remembered((run.id, edit.key, prompts, drawn_by), write)
     for number, text in enumerate(written):
         draw(number, text)
     return written
@@ -158,21 +160,21 @@ def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, place: DeltaGener
     from unlearning_core.evaluation.likelihood import measure
     from unlearning_core.evaluation.measurement import apart_delta, nll_delta
 
-    held_out = run.sentences("held_out").take(QUICK, QUICK, 0).items
     places, note = [place.empty() for _ in _KINDS], place.empty()
 
     def report(update: Progress) -> None:
-        note.caption(f"Measuring on {len(held_out)} held-out sentences: {update.done:.0f}")
+        note.caption(f"Measuring on {update.total or 0:.0f} held-out sentences: {update.done:.0f}")
 
     def measured(edit: Edit) -> Any:
         def measure_and_time() -> Any:
+            held_out = run.sentences("held_out").take(QUICK, QUICK, 0).items
             begun = time.monotonic()
             found = measure(loaded, held_out, mask=edit.mask, rows=edit.rows, progress=report)
-            return found, time.monotonic() - begun
+            return found, time.monotonic() - begun, len(held_out)
 
         return _remembered((run.id, "measured", run.fingerprint("label"), edit.key), measure_and_time)
 
-    (base, seconds), (pruned, _) = measured(NOTHING), measured(edit)
+    (base, seconds, sentences), (pruned, _, _) = measured(NOTHING), measured(edit)
     for slot, (kind, title, meaning) in zip(places, _KINDS, strict=True):
         if kind == "neighbour" and not base.has_neighbours:
             continue
@@ -183,18 +185,16 @@ def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, place: DeltaGener
             st.metric(title, said, help=f"{meaning} {_in_nats(change)}")
             if interval:
                 st.caption(f"95 %: {interval}")
-    note.caption(
-        f"A quick estimate on {len(held_out)} held-out sentences; a cut that is kept is measured on all of them."
-    )
-    return seconds / len(held_out)
+    note.caption(f"A quick estimate on {sentences} held-out sentences; a cut that is kept is measured on all of them.")
+    return seconds / sentences
 
 
 def _in_nats(change: Estimate) -> str:
     """The change of the loss as it was measured, for the help sign."""
     half = "" if math.isnan(change.stderr) else f" ± {Z95 * change.stderr:.2f} (half a 95 % interval)"
     return (
-        f"The loss changes by {change.value:+z.2f}{half} nats a token against the base model; e to the power of it is "
-        "the number of times."
+        f"The loss changes by {change.value:+z.2f}{half} nats a token against the base model. {NATS_NOTE} Compare says "
+        "the same of all held-out sentences, so its number may differ within the interval."
     )
 
 
@@ -202,8 +202,8 @@ def _remembered(key: tuple[Any, ...], compute: Any) -> Any:
     """What this visitor saw of a cut before, or what `compute` gives now."""
     memory: dict[tuple[Any, ...], Any] = st.session_state.setdefault("previews", {})
     if key not in memory:
-        my_turn()
-        memory[key] = compute()
+        # All but the run, which stands in the key for what of it the result depends on.
+        memory[key] = shared(key[1:], compute)
         if len(memory) > _REMEMBERED:
             del memory[next(iter(memory))]
     return memory[key]

@@ -12,6 +12,7 @@ from pages.components.progress import run_and_redraw, show_errors
 from pages.components.prune.cut_preview import Edit
 from pages.components.prune.cut_settings import History
 from unlearning_core.errors import InputError
+from unlearning_core.evaluation.ratio import NATS_NOTE
 from unlearning_core.evaluation.search import Target
 from unlearning_core.progress import ProgressCallback
 from unlearning_core.runs.context import RunContext
@@ -30,11 +31,11 @@ def find_smallest(run: Run, past: History) -> None:
     left, right = st.columns(2, gap="medium")
     forget = left.number_input(
         "Forget at least, nats", 0.01, 20.0, asked.forget or 1.0, step=0.1, key=f"forget at least {run.id}",
-        help="How much worse the concept's words are predicted: 1 nat makes each 2.7 x less likely.",
+        help=f"By how much the loss on the concept's words is to rise. {NATS_NOTE}",
     )  # fmt: skip
     retain = right.number_input(
         "Lose on other text at most, nats", 0.0, 5.0, asked.retain, step=0.01, key=f"lose at most {run.id}",
-        help="How much worse other text may be predicted: 0.05 nats make each 1.05 x less likely.",
+        help=f"By how much the loss on other text may rise: 0.05 makes it 1.05 x less likely. {NATS_NOTE}",
     )  # fmt: skip
     if st.button("Find the smallest cut", icon=":material/search:", key=f"find smallest {run.id}"):
         _search(run, past, Target(float(forget), float(retain)))

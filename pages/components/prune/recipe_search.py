@@ -1,5 +1,6 @@
 """Search the settings: many cuts and retrained recipes in the background, their front, and a way to take a point."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -52,9 +53,8 @@ def _watch(run: Run) -> None:
         share = min(1.0, done.step / done.total_steps) if done.total_steps else 0.0
         rows = kept_rows(run)
         so_far = "" if rows is None else f" ({_tried(rows)} so far)"
-        left, right = st.columns([4, 1], vertical_alignment="center")
-        left.progress(share, text=escaped(f"{done.task or 'loading'}{so_far}"))
-        if right.button("Stop", icon=":material/stop_circle:", key="stop search of settings"):
+        st.progress(share, text=escaped(f"{done.task or 'loading'}{so_far}"))
+        if st.button("Stop", icon=":material/stop_circle:", key="stop search of settings"):
             job.stop(run)
             st.session_state[_stopping(run)] = True
         if _stopping(run) in st.session_state:
@@ -69,7 +69,9 @@ def _stopping(run: Run) -> str:
 
 def _tried(rows: pd.DataFrame) -> str:
     retrained = int((rows["kind"] == "retrained").sum())
-    return f"{len(rows) - retrained} cuts tried, {retrained} recipes retrained"
+    cuts = len(rows) - retrained
+    tried = f"{cuts} {'cut' if cuts == 1 else 'cuts'} tried"
+    return f"{tried}, {retrained} {'recipe' if retrained == 1 else 'recipes'} retrained"
 
 
 def _how_it_ended(run: Run) -> None:
@@ -98,9 +100,11 @@ def _found(run: Run, past: History) -> None:
         known = rows[rows["forgotten"].notna()].sort_values("mark", key=lambda marks: ~marks.str.contains("taken"))
         name = st.selectbox("Trial", known["name"], key=f"trial {run.id}", width=130)
         st.button(
-            "Use these settings", icon=":material/check:", key=f"use trial {run.id}",
+            "Use these settings",
+            icon=":material/check:",
+            key=f"use trial {run.id}",
             on_click=lambda: use(run, past, rows, str(name)),
-        )  # fmt: skip
+        )
     trials_table(run, rows)
 
 
@@ -121,7 +125,11 @@ def use(run: Run, past: History, rows: pd.DataFrame, name: str) -> None:
     rows_reset = replace(now.token_rows, strength=float(row["strength"]))
     past.go(
         replace(
-            now, ratio=float(row["share"]), per_layer=bool(row["per_layer"]), layer_ratios=(), token_rows=rows_reset
+            now,
+            ratio=float(row["share"]),
+            per_layer=bool(row["per_layer"]),
+            token_rows=rows_reset,
+            protected_layers=tuple(json.loads(row["protected"])),
         )
     )
     message = f"The settings of {name} are on the page."

@@ -8,6 +8,7 @@ import streamlit as st
 from pages.components.current_run import by_results
 from pages.components.demo.quiz_card import RULE, answer_line, subject_titles
 from pages.components.marked_text import escaped, with_concept
+from unlearning_core.evaluation.ratio import NATS_NOTE
 from unlearning_core.figures.training_curves import SMOOTHED_BY, learning_curve, loss_curve, quiz_curve
 from unlearning_core.jobs import events
 from unlearning_core.runs.context import RunContext
@@ -21,7 +22,7 @@ _LOSS = (
 _KNOWS = (
     "Loss on held-out sentences that it never trains on, with bands for the 95 % intervals. The concept loss should "
     "stay high, the loss on other text should fall back to the base model's line. A concept loss that falls means that "
-    "it comes back."
+    f"it comes back. {NATS_NOTE}"
 )
 _QUIZ = (
     "The questions of the quiz, asked before the first step, after the last, and at the evaluations in between for "
@@ -32,8 +33,8 @@ _QUIZ = (
 
 def learning(run: Run) -> None:
     """The curves, the quiz and the newest samples."""
-    folder = run.training_folder
-    train, checked, measured, asked = (events.loss_curve(folder, kind) for kind in ("train", "eval", "measure", "quiz"))
+    told = events.read_events(run.training_folder)
+    train, checked, measured, asked = (events.loss_curve(told, kind) for kind in ("train", "eval", "measure", "quiz"))
     losses = train + checked
     if not losses and not measured:
         st.caption("The curves begin with the first steps.")
@@ -51,7 +52,7 @@ def learning(run: Run) -> None:
             st.caption("Nothing is measured while it learns: that is switched off.")
     if asked:
         _quiz(run, asked)
-    _samples(run, [event for event in events.read_events(folder) if event["kind"] == "sample"])
+    _samples(run, [event for event in told if event["kind"] == "sample"])
 
 
 @st.cache_data(show_spinner=False, max_entries=16, hash_funcs=by_results("measure base"))

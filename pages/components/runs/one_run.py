@@ -49,7 +49,7 @@ def files(run: Run) -> None:
     )  # fmt: skip
     if run.metrics() and run.generations():
         st.download_button(
-            "Report (HTML)", run_report(run), f"{run.id}.html", "text/html", on_click="ignore",
+            "Report (HTML)", lambda: run_report(run).encode(), f"{run.id}.html", "text/html", on_click="ignore",
             icon=":material/description:",
         )  # fmt: skip
     for state in run.states()[1:]:

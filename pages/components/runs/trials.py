@@ -1,5 +1,7 @@
 """The recipes that a search tried for a run, a row each, with a link to what it is."""
 
+import json
+from typing import Any
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -10,6 +12,7 @@ from unlearning_core.runs.run import Run
 from unlearning_core.runs.tuning.found import kept_rows
 
 _MARKS = {"taken": "knee", "default": "today's default", "front": "front"}
+"""What a trial is; of several the first."""
 
 
 def trials_of(run: Run) -> None:
@@ -28,11 +31,12 @@ def trials_table(run: Run, rows: pd.DataFrame) -> None:
     table = pd.DataFrame(
         {
             "trial": shown["name"],
-            "is": [", ".join(_MARKS[mark] for mark in words.split()) for words in shown["mark"]],
+            "is": [_MARKS[words.split()[0]] if words else "" for words in shown["mark"]],
             "forgotten": shown["forgotten"],
             "cost": shown["cost"],
             "share": shown["share"],
             "layer": shown["per_layer"],
+            "whole": [", ".join(map(str, json.loads(layers))) for layers in shown["protected"]],
             "rows": shown["strength"],
             "noise": shown["noise"].where(shown["kind"] == "retrained"),
             "steps": shown["steps"].where(shown["kind"] == "retrained"),
@@ -53,19 +57,23 @@ def _address(run: Run, row: dict[str, object]) -> str:
     """Where a trial is opened: its own run, or Prune with its settings."""
     if row["run"]:
         return f"/{COMPARE.title.lower()}?{urlencode({'run': row['run']})}"
-    settings = {"run": run.id, "ratio": row["share"], "per_layer": int(bool(row["per_layer"])), "rows": row["strength"]}
+    settings = {
+        "run": run.id, "ratio": row["share"], "per_layer": int(bool(row["per_layer"])), "rows": row["strength"],
+        "protect": "-".join(map(str, json.loads(str(row["protected"])))),
+    }  # fmt: skip
     return f"/{PRUNE.title.lower()}?{urlencode(settings)}"
 
 
-def _columns() -> dict[str, object]:
+def _columns() -> dict[str, Any]:
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
         "trial": text("Trial", width=50, pinned=True),
-        "is": text("Is", width=150),
+        "is": text("Is", width=104),
         "forgotten": number("Forgotten", format="percent", width=80),
         "cost": number("Cost, nats", format="%.3f", width=84),
         "share": number("Neurons", format="percent", width=76),
         "layer": st.column_config.CheckboxColumn("Each layer", width=76, help="Every layer gives the same share."),
+        "whole": text("Whole", width=60, help="Layers in which nothing is cut."),
         "rows": number("Rows", format="percent", width=64, help="How far the token rows are reset."),
         "noise": number("Noise", format="percent", width=60, help="Mixed in before the retraining."),
         "steps": number("Steps", width=56, help="Of the retraining."),

@@ -20,6 +20,7 @@ class Clock:
         before: seconds that went into what comes before the search: words, text, ranking.
         spent: seconds that the search took before it was stopped and called again.
         after: seconds that are kept for what comes after it: the verdict.
+        stopped: whether it is the clock that stopped what was last watched, and not a person.
     """
 
     budget: float | None
@@ -27,6 +28,7 @@ class Clock:
     spent: float = 0.0
     after: float = 0.0
     now: Callable[[], float] = time.monotonic
+    stopped: bool = field(init=False, default=False)
     _begun: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,9 +55,11 @@ class Clock:
 
     def watching(self, progress: ProgressCallback) -> ProgressCallback:
         """Pass progress on, until the time is over for what is being tried too: that is then stopped."""
+        self.stopped = False
 
         def report(update: Progress) -> None:
             if self.over:
+                self.stopped = True
                 raise Stopped("The time for the search is over. What was being tried can go on.")
             progress(update)
 

@@ -180,6 +180,7 @@ def kept_rows(run: Run) -> "pd.DataFrame | None":
     if not path.is_file():
         return None
     rows = pd.read_csv(path, dtype={"mark": str, "run": str, "reason": str, "name": str})
+    rows["protected"] = rows.get("protected", "[]")  # a search of an earlier version had none
     return rows.fillna({"mark": "", "run": "", "reason": ""})
 
 

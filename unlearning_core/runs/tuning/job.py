@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core.errors import InputError
+from unlearning_core.jobs.limits import NONE
+from unlearning_core.jobs.limits import Limits as JobLimits
 from unlearning_core.jobs.liveness import is_working_in
 from unlearning_core.jobs.process import launch, request_stop
 from unlearning_core.jobs.status import JobStatus, status
@@ -15,7 +17,7 @@ from unlearning_core.runs.tuning.tuned_runs import NOTE, around
 JOB = "tuning"
 
 
-def start(run: Run, seconds: float) -> int:
+def start(run: Run, seconds: float, limits: JobLimits = NONE) -> int:
     """Search around the run's settings in a new process; returns its process id.
 
     What was tried before is kept and gone on with, so long as only the recipe in the settings has changed.
@@ -26,7 +28,8 @@ def start(run: Run, seconds: float) -> int:
     if is_running(run) or run.manifest.worker() is not None:
         raise InputError(run.manifest.busy_sentence())
     values = {"run": str(run.folder.resolve()), "seconds": seconds}
-    return launch(run.job_folder(JOB), f"{__name__}:search", values, title="search of the settings").pid
+    folder, target = run.job_folder(JOB), f"{__name__}:search"
+    return launch(folder, target, values, title="search of the settings", limits=limits.to_dict()).pid
 
 
 def search(values: dict[str, Any], context: JobContext) -> None:

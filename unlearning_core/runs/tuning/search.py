@@ -161,10 +161,12 @@ class RecipeSearch:
         return self.config.proof.thresholds
 
     def _space(self, meter: CutMeter) -> Space:
-        retraining = self.config.retraining
+        retraining, ranking = self.config.retraining, self.run.ranking()
+        # A layer with a share of its own cannot be protected too.
+        layers = 0 if self.config.neural_probing.layer_ratios else int(ranking["layer"].max()) + 1
         return Space(
-            Choice.of(self.config), len(self.run.ranking()), bool(len(meter.tokens.ids)),
-            retraining.enabled and retraining.objective == "distill",
+            Choice.of(self.config), len(ranking), bool(len(meter.tokens.ids)),
+            retraining.enabled and retraining.objective == "distill", layers,
         )  # fmt: skip
 
     def _try_cuts(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> None:
@@ -216,7 +218,7 @@ class RecipeSearch:
                 watched = told if always else self._clock.watching(told)
                 run, outcome, reason = self._retrained(choice, trial.number, meter, watched)
             except Stopped:
-                if not self._clock.over:
+                if always or not self._clock.stopped:
                     raise
                 return [*_left(trials), "The time was over while a recipe was being retrained: with more it goes on."]
             more = {"reason": reason} if reason else {}
@@ -250,7 +252,7 @@ class RecipeSearch:
             try:
                 share = self._raced(trial, self._clock.watching(told))
             except Stopped:
-                if not self._clock.over:
+                if not self._clock.stopped:
                     raise
                 return untold
             trials.keep_race(trial.number, share, round(time.monotonic() - begun, 2))
