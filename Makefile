@@ -1,6 +1,8 @@
 # make app     the dashboard, on http://localhost:8501      (make app PORT=9000 HOST=0.0.0.0)
 # make check   lint, types and the tests that need no training and no browser: a minute and a half on two cores
 # make test    lint, types and every test
+# make docs    the reference of the library, from its docstrings, into site/
+# make notebook   docs/notebook.ipynb, executed anew
 # All do the set-up they need; the second call finds it done.
 
 PORT ?= 8501
@@ -18,7 +20,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses
 	--no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
-.PHONY: app check test setup setup-dev lint types browser clean
+.PHONY: app check test docs notebook setup setup-dev lint types browser clean
 .DEFAULT_GOAL := app
 
 app: setup
@@ -30,6 +32,18 @@ check: setup-dev lint types
 
 test: setup-dev lint types browser
 	@$(PYTEST) $(PYTEST_ARGS)
+
+# What a person imports; tests/unit/test_reference.py builds the same.
+DOCS := unlearning_core.notebook unlearning_core.config unlearning_core.concepts unlearning_core.rankers \
+	unlearning_core.edits unlearning_core.methods unlearning_core.models.loading unlearning_core.runs.run \
+	unlearning_core.runs.pipeline unlearning_core.runs.proof unlearning_core.errors unlearning_core.progress
+
+docs: setup-dev
+	@$(BIN)/python -m pdoc --docformat google --no-show-source --output-dir site $(DOCS)
+	@echo "site/index.html"
+
+notebook: setup-dev browser
+	@$(BIN)/python -m tests.notebooks
 
 setup: $(DONE)/app $(DONE)/neurox $(DONE)/models
 
@@ -46,7 +60,7 @@ browser: $(DONE)/dev
 	@.ci/chromium
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/artefacts
+	rm -rf .venv site .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/artefacts
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(DONE)/venv:

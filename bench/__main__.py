@@ -17,6 +17,7 @@ NAMES = {
     "model": "write a model with random weights at a real shape, to measure on",
     "rankers": "the rankings against one another: what a cut of each forgets and what it costs",
     "retraining": "retraining against a bare padded-batch loop",
+    "scale": "models of real size: the shape of Llama-3.2-1B and, by layers, of an 8B model from disk",
     "text": "filtering and labelling: characters a second, and their growth with the length of a text",
     "ui": "the dashboard in Chromium: first page, page switch, heatmap, slider to refreshed preview",
 }

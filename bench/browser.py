@@ -178,12 +178,21 @@ class Tab:
         Returns:
             Seconds until the first new words, all words and numbers, and everything was there.
         """
+        return self.seconds_since(self.press_slider())
+
+    def press_slider(self) -> tuple[float, list[str]]:
+        """That key alone, without waiting for anything; returns what `seconds_since` is given."""
         slider = self._page.get_by_test_id("stMain").get_by_role("slider").first
         percent = float((slider.get_attribute("aria-valuetext") or "0 %").split()[0])
         before = self._page.evaluate(_WRITTEN)
         slider.focus()
         started = self._now()
         slider.press("ArrowLeft" if percent > _MIDDLE else "ArrowRight")
+        return started, before
+
+    def seconds_since(self, pressed: tuple[float, list[str]]) -> tuple[float, float, float]:
+        """Wait for what a key set off; returns what `move_slider` does."""
+        started, before = pressed
         words = self._page.wait_for_function(_CHANGED, arg=before, polling="raf").json_value()
         self._idle()
         previewed, ended = self._page.evaluate("[window.bench.previewed, window.bench.at]")

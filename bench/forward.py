@@ -85,9 +85,10 @@ def bare_batches(loaded: Any, items: list[LabelledText], budget: int) -> list[di
     from unlearning_core.activations.alignment import encode
     from unlearning_core.activations.batches import batches
     from unlearning_core.activations.collect import context_length
+    from unlearning_core.models.placement import input_device
 
     encoded = encode(loaded.tokenizer, items, context_length(loaded))
-    names, device = ("input_ids", "attention_mask"), loaded.model.device
+    names, device = ("input_ids", "attention_mask"), input_device(loaded.model)
     return [
         {name: torch.from_numpy(getattr(batch, name)).to(device) for name in names}
         for batch in batches(encoded, budget, "before", "token")

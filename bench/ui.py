@@ -13,6 +13,7 @@ of what it set off.
 - slider_preview: until all its words are there and the numbers that go with them.
 - slider_everything: until the script of the page has ended.
 - slider_beside_curves: as slider_preview, while a process of the dashboard computes the run's curves.
+- sessions_*, one_session_*: with `--sessions N`, of N visitors who move the slider at once (bench/sessions.py).
 - memory_after_moves_ratio: memory of the server (resident set) after many moves of the slider over that after 20.
 """
 
@@ -34,6 +35,7 @@ from typing import Any
 import psutil
 
 from bench.browser import SETTLED, Tab, open_browser
+from bench.sessions import sessions
 from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.sweep import other_is_running
@@ -45,6 +47,7 @@ _GOALS = {
     "page_switch_seconds": 0.5,
     "heatmap_seconds": 1.0,
     "memory_after_moves_ratio": 1.05,
+    "sessions_slider_seconds": 2.0,
 }
 GOALS = {
     "smallworld": _GOALS | {"card_seconds": 0.5, "slider_preview_seconds": 0.4, "slider_beside_curves_seconds": 0.4},
@@ -64,6 +67,7 @@ def add_options(add: Callable[..., Any]) -> None:
     add("--repeats", type=int, default=5, help="measurements of each kind (%(default)s)")
     add("--moves", type=int, default=200, help="of the slider, after which the memory is read (%(default)s)")
     add("--port", type=int, default=8599)
+    add("--sessions", type=int, default=0, help="measure so many visitors at once instead, on the Prune page")
 
 
 def main(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -77,7 +81,12 @@ def main(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
         for name in arguments.starters:
             runs = Path(folder) / name
             run = prepare(name, runs)
-            figures[name] = measure(new_tab, run, runs, arguments)
+            if arguments.sessions:
+                with server(runs, arguments.port) as (url, _):
+                    found = sessions(new_tab, f"{url}/prune?run={run}", arguments.sessions, arguments.repeats)
+                figures[name] = {figure: round(value, 3) for figure, value in found.items()}
+            else:
+                figures[name] = measure(new_tab, run, runs, arguments)
             for figure, seconds in figures[name].items():
                 goal = GOALS[name].get(figure)
                 unit = " s" if figure.endswith("_seconds") else "  "

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components import visitor
 from pages.components.compare.chat import chat
 from pages.components.compare.differences import show_texts
 from pages.components.compare.headline import show_verdict
@@ -109,8 +110,9 @@ def downloads(run: Run, metrics: Mapping[str, Any], texts: Mapping[str, list[dic
             "config.json runs the same without a screen: python -m unlearning_core run config.json."
             + (" The recipe (recipe.json with its safetensors files) says what was cut and reset." if cut else "")
         )
-        models = ", ".join(f"{state}: {run.model(state)}" for state in run.states() if state != "base")
-        st.caption(f"The models, for AutoModelForCausalLM.from_pretrained. {models}")
+        if visitor.may_name_places():
+            models = ", ".join(f"{state}: {run.model(state)}" for state in run.states() if state != "base")
+            st.caption(f"The models, for AutoModelForCausalLM.from_pretrained. {models}")
 
 
 show(main)

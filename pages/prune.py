@@ -28,8 +28,10 @@ from pages.components.prune.keep_cut import keep_shown, shown_instead
 from pages.components.prune.layer_shares import choose_shares
 from pages.components.prune.picked import pick_by_hand
 from pages.components.prune.prompt_choice import choose_prompts
+from pages.components.prune.recipe_search import search_settings
 from pages.components.prune.token_rows import rows_of_cut, size_of_rows, token_list
 from pages.components.states import PRUNED
+from pages.components.turns import one_look
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask, Shapes
 from unlearning_core.errors import InputError
@@ -40,8 +42,8 @@ from unlearning_core.runs.sweep import RunSweep
 if TYPE_CHECKING:
     import pandas as pd
 
-TABS = WRITES, CURVES, LAYERS, TOKENS, SMALLEST, RECIPES = (
-    "What it writes", "Curves", "Layers", "Tokens", "Smallest cut", "Recipes",
+TABS = WRITES, CURVES, LAYERS, TOKENS, SMALLEST, SEARCH, RECIPES = (
+    "What it writes", "Curves", "Layers", "Tokens", "Smallest cut", "Search", "Recipes",
 )  # fmt: skip
 # Pixels: slider, numbers and texts are on a screen of 1280 x 800 together.
 _CONTROLS, _HEIGHT = 300, 540
@@ -133,10 +135,11 @@ def preview(run: Run) -> None:
         edit = Edit(mask, rows)
         tabs = dict(zip(TABS, screen.tabs(TABS, height=_HEIGHT, key=f"shown {run.id}", on_change="rerun"), strict=True))
         # Words and numbers first: drawing pictures takes as long as both. A tab that is closed costs nothing.
-        with tabs[WRITES], show_errors():
-            if tabs[WRITES].open:
-                write_side_by_side(run, loaded, edit, choose_prompts(run))
-        seconds = quick_numbers(run, loaded, edit, numbers)
+        with one_look(loaded):
+            with tabs[WRITES], show_errors():
+                if tabs[WRITES].open:
+                    write_side_by_side(run, loaded, edit, choose_prompts(run))
+            seconds = quick_numbers(run, loaded, edit, numbers)
 
         def draw_curves() -> None:
             # raises where nothing may be cut
@@ -156,6 +159,7 @@ def preview(run: Run) -> None:
             LAYERS: draw_layers,
             TOKENS: lambda: token_list(run, tokens, cut.token_rows),
             SMALLEST: lambda: find_smallest(run, past),
+            SEARCH: lambda: search_settings(run, past),
             RECIPES: lambda: recipes(run, past, edit),
         }
         for name, draw in others.items():

@@ -4,8 +4,7 @@ import streamlit as st
 
 from pages.components.current_run import runs_root
 from pages.components.frame import show
-from pages.components.marked_text import escaped
-from pages.components.model.choose_model import import_config
+from pages.components.model.choose_model import import_config, no_runs
 from pages.components.navigation import START
 from pages.components.progress import show_errors
 from pages.components.runs.one_run import delete_confirmed, one_run, rename_asked
@@ -34,7 +33,7 @@ def main() -> None:
             with show_errors():
                 two_runs(*chosen)
     else:
-        st.info(f"There are no runs in {escaped(str(runs_root()))} yet.", icon=":material/folder_open:")
+        st.info(no_runs(), icon=":material/folder_open:")
         st.page_link(START.file, label="Go to Start", icon=START.icon)
     with st.expander("Start a run from a config.json"), show_errors():
         st.caption("The same file that `python -m unlearning_core run config.json` takes, and that a run exports.")

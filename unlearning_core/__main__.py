@@ -8,17 +8,29 @@ from typing import NoReturn
 # Threads that wait by spinning take the cores from whatever else runs; read by OpenMP when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from unlearning_core.cli.app import main as run_command
-from unlearning_core.distributed import world_size
+INTERRUPTED = 130
+"""What a shell calls a program that Ctrl-C ended."""
 
 
 def main() -> NoReturn:
     """Run the command that the process was started with, and end with its exit code."""
-    code = run_command()
+    try:
+        # Here, so that Ctrl-C is heard while the libraries are read.
+        from unlearning_core.cli.app import main as run_command
+        from unlearning_core.distributed import world_size
+
+        code = run_command()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("Stopped before anything was begun.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Who read the output, such as `head`, has enough. Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     if world_size() > 1:
         # All is written. A thread of torch's process group that is still alive would abort the interpreter's end.
         logging.shutdown()
-        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

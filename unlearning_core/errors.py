@@ -6,6 +6,10 @@ class WorkbenchError(Exception):
 
     exit_code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it in a notebook: the sentence, not the way through our code."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class InputError(WorkbenchError):
     """A person's mistake: names the field or file, the value seen, what was expected and the next step."""

@@ -63,6 +63,10 @@ def disk_errors(target: Path) -> Iterator[None]:
             raise InputError(
                 f"{target} cannot be written: permission denied. Choose another output folder or change its rights."
             ) from error
+        if number == errno.ENOENT and not can_hold(target):
+            raise InputError(
+                f"{target} cannot be written: its folder is not one that files can be made in. Choose another."
+            ) from error
         if isinstance(error, OSError) and number in _IN_THE_WAY:
             name = error.filename2 or error.filename or target
             raise InputError(
@@ -70,6 +74,16 @@ def disk_errors(target: Path) -> Iterator[None]:
                 "folder."
             ) from error
         raise
+
+
+def can_hold(target: Path) -> bool:
+    """Whether a file can be made in the nearest folder above `target` that is there; not so in some of the system's."""
+    folder = next(parent for parent in target.absolute().parents if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def write_file(target: Path, write: Callable[[Path], object], *, make_folder: bool = True) -> None:

@@ -65,6 +65,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def counted(number: int, thing: str) -> str:
+    """ "1 layer", "12 layers"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def size(number: float) -> str:
     """Bytes in words: "1.2 GB", "30.0 MB", "2 kB"."""
     if number >= 1e9:

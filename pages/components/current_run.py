@@ -1,12 +1,12 @@
 """Which run the visitor is looking at: its id lives in the URL, everything else in the run."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from pages.components import visitor
 from unlearning_core.config.reading import build_config
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.errors import InputError
@@ -17,8 +17,8 @@ _KEY = "run"
 
 
 def runs_root() -> Path:
-    """Where run folders are made: `runs/`, or the environment's UNLEARNING_RUNS."""
-    return Path(os.environ.get("UNLEARNING_RUNS") or "runs")
+    """Where the visitor's run folders are made: `runs/`, or the environment's UNLEARNING_RUNS, or a part of it."""
+    return visitor.root()
 
 
 def current_run() -> Run | None:
@@ -57,12 +57,12 @@ def changed(config: ExperimentConfig, **sections: Any) -> ExperimentConfig:
     """`config` with keys of its sections replaced, checked; a value that is no dict replaces a key at the top.
 
     Raises:
-        InputError: a value is out of range; names the field.
+        InputError: a value is out of range, or nothing that a visitor may ask for; names the field.
     """
     values = config.model_dump()
     for name, change in sections.items():
         values[name] = values[name] | change if isinstance(change, dict) else change
-    return build_config(values, origin="These settings")
+    return visitor.settings(build_config(values, origin="These settings"))
 
 
 def by_results(*stages: str) -> dict[str | type[Any], Callable[[Any], Any]]:
@@ -72,6 +72,5 @@ def by_results(*stages: str) -> dict[str | type[Any], Callable[[Any], Any]]:
 
 def keep_upload(run: Run, upload: Any) -> str:
     """Keep an uploaded file in the run and return its path, so that a refresh or a headless run finds it."""
-    # The browser names the file: only its last part is used.
-    name = Path(str(upload.name).replace("\\", "/")).name or "upload"
-    return str(run.keep_input(name, upload.getvalue()).resolve())
+    visitor.check_room()
+    return str(run.keep_input(visitor.upload_name(upload), upload.getvalue()).resolve())

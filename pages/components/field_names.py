@@ -2,6 +2,7 @@
 
 import re
 
+from pages.components import visitor
 from pages.components.marked_text import escaped
 from unlearning_core.config.reading import known_keys
 
@@ -27,7 +28,7 @@ _BARE = re.compile(r"(?<![\w./“-])[a-z]+(?:_[a-z]+)+(?![\w/-]|\.\w)")
 
 def told(sentence: str) -> str:
     """A sentence of the library as markdown that a page shows: an error, a warning, what a process said last."""
-    return escaped(in_page_words(sentence))
+    return escaped(in_page_words(visitor.sentence(sentence)))
 
 
 def in_page_words(sentence: str) -> str:

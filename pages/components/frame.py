@@ -5,7 +5,8 @@ from contextvars import ContextVar
 
 import streamlit as st
 
-from pages.components.current_run import current_run
+from pages.components import visitor
+from pages.components.current_run import close_run, current_run
 from pages.components.demo.guide import guide, is_guided
 from pages.components.navigation import PAGES, START, SUMMARY, icon_of
 from pages.components.progress import show_errors, show_flash
@@ -28,10 +29,18 @@ def frame() -> None:
     st.html(FOCUS)
     quiet_libraries()
     start_app_log()
+    let_in = False
+    # Fails closed: where it cannot be told what a visitor may do, nothing is drawn.
+    with show_errors():
+        let_in = visitor.is_let_in()
+    if not let_in:
+        return
     run = None
     # A place of their own: a message that goes must not move what is below it, or open expanders close.
     with st.container(), show_errors():
         show_flash()
+        if visitor.asked_to_delete_all():
+            close_run()
         run = current_run()
     page = st.navigation(
         [
@@ -44,6 +53,7 @@ def frame() -> None:
     )  # fmt: skip
     with st.sidebar, show_errors():
         sidebar(run)
+        visitor.in_sidebar()
     with show_errors():
         guide(run, page.title)
     token = _framed.set(True)

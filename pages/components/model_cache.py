@@ -44,7 +44,7 @@ def model_of(
 
 def how_to_load(section: BaseModelSection) -> dict[str, Any]:
     """What `load_model` and `inspect_model` are told beside where the model is."""
-    return section.model_dump(include={"revision", "device", "dtype", "allow_pickle", "extra_tokens"})
+    return section.model_dump(include={"revision", "device", "dtype", "device_map", "allow_pickle", "extra_tokens"})
 
 
 def _key(section: BaseModelSection) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from pages.components import visitor
 from pages.components.compat import LeavingPage, clicked_in_fragment
 from pages.components.field_names import told
 from pages.components.marked_text import escaped
@@ -83,7 +84,7 @@ class _Bar:
         share = min(1.0, update.done / update.total) if update.total else 0.0
         try:
             text = describe_progress(update, now - self._started[0], self._started[1])
-            self._bar.progress(share, text=escaped(text))
+            self._bar.progress(share, text=escaped(visitor.sentence(text)))
         except LeavingPage as leaving:
             raise Stopped(_STOPPED) from leaving
         if clicked_in_fragment():
@@ -129,7 +130,8 @@ def run_with_progress(title: str, work: Callable[[ProgressCallback], object], *,
                     "Stop", key=f"stop {title}", icon=":material/stop_circle:", on_click=flash, args=(_STOPPED, True)
                 )
                 bar = _Bar(title)
-                work(bar)
+                with visitor.page_work(bar) as told_too:
+                    work(told_too)
                 return True
         except Stopped as stopped:
             if isinstance(stopped.__cause__, LeavingPage):

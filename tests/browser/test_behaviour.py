@@ -163,7 +163,7 @@ def test_two_visitors_preview_different_cuts_of_one_model(
     other = browser.new_context().new_page()
     for tab in (page, other):
         open_at(tab, dashboard, "Prune", run)
-        expect(tab.get_by_text("against the base model.")).to_be_visible()
+        expect(tab.get_by_text("A quick estimate on")).to_be_visible()
     settled(other)
     slider = other.get_by_role("slider", name="Neurons cut, % of those ranked")
     slider.press("Home")

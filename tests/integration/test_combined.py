@@ -88,6 +88,19 @@ def test_no_more_is_measured_than_asked_for_and_nothing_is_cut_that_was_not() ->
     assert cut[:, 1].tolist() == measured[-1] == [0, 1]
 
 
+def test_a_set_that_comes_up_again_is_not_measured_again() -> None:
+    measured: list[list[int]] = []
+
+    def only_halves(neurons: np.ndarray) -> Change:
+        measured.append(sorted(neurons[:, 1].tolist()))
+        return Change(1.0, 1.0 if len(neurons) > 2 else 0.0)
+
+    best = np.stack([np.zeros(4, int), np.arange(4)], 1)
+    affordable(best, only_halves, Change(0.0, 0.0), 0.1, 3)
+    # All four are too much, the first two are not; beside them the other two are all four again.
+    assert measured == [[0, 1, 2, 3], [0, 1]]
+
+
 def test_rounds_end_within_the_budget_that_the_gradients_order_overruns() -> None:
     of = tiny_input("gpt2")
     budget = 0.02

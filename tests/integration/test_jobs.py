@@ -16,7 +16,8 @@ import pytest
 from tests.integration.test_worker import until
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.jobs.device_queue import VARIABLE, all_queues
-from unlearning_core.jobs.liveness import is_working_in
+from unlearning_core.jobs.events import EventLog
+from unlearning_core.jobs.liveness import is_working_in, record, record_exit
 from unlearning_core.jobs.process import Handle, launch, request_stop, wait
 from unlearning_core.jobs.status import status, tail
 from unlearning_core.progress import Progress
@@ -189,6 +190,17 @@ def test_a_parent_killed_at_any_moment_leaves_a_job_that_is_done_once_or_can_be_
         assert wait(started[0]) == {"counted": 40}
         pids = workers_of(folder)
         assert len(pids) == len(set(pids)), "two worked at the same time"
+
+
+def test_a_worker_whose_end_is_seen_late_does_not_hide_the_one_that_took_over(tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    handle = count(folder, to=1)
+    wait(handle)
+    record(folder, os.getpid())
+    EventLog(folder).state("running")
+    record_exit(folder, handle.pid, 0)
+    assert is_working_in(folder)
+    assert (status(folder).state, status(folder).pid, status(folder).exit_code) == ("running", os.getpid(), None)
 
 
 def test_a_job_that_waits_for_the_device_says_so_and_is_stopped_while_it_waits(tmp_path: Path) -> None:

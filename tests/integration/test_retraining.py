@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.integration.retraining_case import largest_difference, make_job, pruned, stop_at, texts, weights
+from unlearning_core.edits.weights import survivors
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import read_object, write_json
 from unlearning_core.jobs.events import loss_curve, read_events
@@ -315,3 +316,13 @@ def test_the_numbers_of_a_training_go_to_tensorboard_as_they_stand_in_its_events
     # Whoever is told changes nothing.
     assert largest_difference(plain["model_folder"], result["model_folder"]) == 0
     assert not (tmp_path / "plain" / "tensorboard").exists()
+
+
+def test_gradient_checkpointing_learns_the_same_and_another_optimizer_keeps_the_cut(tmp_path: Path) -> None:
+    mask = pruned(tmp_path)
+    plain = train(make_job(tmp_path, "plain", max_steps=3))
+    again = train(make_job(tmp_path, "again", max_steps=3, gradient_checkpointing=True))
+    assert largest_difference(plain["model_folder"], again["model_folder"]) < 1e-6
+    other = train(make_job(tmp_path, "other", max_steps=3, optimizer="adafactor"))
+    assert largest_difference(plain["model_folder"], other["model_folder"]) > 1e-6
+    assert survivors(other["model_folder"], mask) == []

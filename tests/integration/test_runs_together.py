@@ -16,6 +16,7 @@ from unlearning_core.cli.app import main
 from unlearning_core.config.reading import build_config
 from unlearning_core.edits.recipe import Recipe
 from unlearning_core.edits.weights import survivors
+from unlearning_core.reports.terminal import print_outcome
 from unlearning_core.runs.listing import delete_run, list_runs
 from unlearning_core.runs.manifest import Busy
 from unlearning_core.runs.pipeline import create_run, execute
@@ -50,6 +51,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     run = new_run(config, folder / "runs")
     execute(run)
     return config, run
+
+
+def test_a_training_that_is_taken_over_says_that_no_tracker_hears_of_it(
+    finished: tuple[Path, Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, first = finished
+    run = new_run(config, first.folder.parent, retraining={"report_to": ["tensorboard"]})
+    execute(run)
+    print_outcome(run)
+    said = "Nothing was sent to tensorboard: the training is the one of the run "
+    assert said + str(run.status()["stages"]["retrain"]["taken_from"]) in capsys.readouterr().out
 
 
 def test_what_a_run_takes_over_and_makes_anew_changes_nothing_in_the_others(finished: tuple[Path, Run]) -> None:

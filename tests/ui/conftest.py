@@ -73,7 +73,9 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that wants the curves of a cut computes them; the Prune page would start a process for every run."""
-    monkeypatch.setattr("unlearning_core.runs.sweep.RunSweep.start", lambda sweep: sweep._job.mkdir(parents=True))
+    monkeypatch.setattr(
+        "unlearning_core.runs.sweep.RunSweep.start", lambda sweep, *limits: sweep._job.mkdir(parents=True)
+    )
     # Whether they are started unasked depends on how fast the machine is at the moment.
     monkeypatch.setattr("pages.components.prune.cut_curves.AT_ONCE", math.inf)
 

@@ -13,6 +13,7 @@ from tests.ui.pieces import OpenPage, button, fine, labelled, only_error
 from unlearning_core.concepts.words import Concept
 from unlearning_core.config.schema import BaseModelSection
 from unlearning_core.errors import InputError
+from unlearning_core.jobs.limits import NONE
 from unlearning_core.progress import silent
 from unlearning_core.runs import proof
 from unlearning_core.runs.listing import list_runs
@@ -51,9 +52,9 @@ def test_the_base_itself_is_audited_and_has_not_forgotten(
              "relearning_batch": 4, "attack_samples": 2, "depth_texts": 4, "max_statements": 8}  # fmt: skip
     start = proof.start
 
-    def smaller(run, parts=None, *, quick=False):
+    def smaller(run, parts=None, *, quick=False, limits=NONE):
         run.save_config(run.config.model_copy(update={"proof": run.config.proof.model_copy(update=small)}))
-        return start(run, parts, quick=quick)
+        return start(run, parts, quick=quick, limits=limits)
 
     monkeypatch.setattr(proof, "start", smaller)
     app = filled_in(fine(open_page("audit")), tiny_folder, tiny_folder, sentence_file)

@@ -2,10 +2,18 @@
 
 import pytest
 import streamlit as st
+from streamlit import config
 from streamlit.runtime.scriptrunner_utils.exceptions import RerunException, StopException
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
 
-from pages.components.compat import VERSION, LeavingPage, clicked_in_fragment, waits_for_fragment
+from pages.components.compat import (
+    VERSION,
+    LeavingPage,
+    clicked_in_fragment,
+    limit_uploads,
+    something_newer_waits,
+    waits_for_fragment,
+)
 
 
 def test_it_was_looked_at_in_the_version_that_is_installed() -> None:
@@ -39,3 +47,15 @@ def test_only_a_visitors_click_in_a_fragment_counts(wanted: RerunData | None, wa
 
 def test_outside_of_a_page_nobody_clicks() -> None:
     assert not clicked_in_fragment()
+    assert not something_newer_waits()
+
+
+def test_an_upload_limit_only_ever_goes_down() -> None:
+    before = config.get_option("server.maxUploadSize")
+    try:
+        limit_uploads(before + 1)
+        assert config.get_option("server.maxUploadSize") == before
+        limit_uploads(before - 1)
+        assert config.get_option("server.maxUploadSize") == before - 1
+    finally:
+        config.set_option("server.maxUploadSize", before)

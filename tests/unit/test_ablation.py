@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.tiny_input import ablations_by_mask, tiny_input
+from tests.tiny_input import ITEMS, ablations_by_mask, tiny_input
 from tests.tiny_models import FAMILIES
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.next_token import NextToken
@@ -19,7 +19,7 @@ from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.rankers.restart import Restart
 from unlearning_core.rankers.single_ablations import ablate_each
-from unlearning_core.rankers.token_batches import token_batches
+from unlearning_core.rankers.token_batches import Sentences, token_batches
 
 
 def neurons_of(of: RankingInput, site: str) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_every_family_restarts_at_its_blocks(family: str) -> None:
     of = tiny_input(family)
     restart = Restart(of.loaded, NextToken(of.loaded))
     assert restart.works
-    (batch,) = token_batches(of, token_budget=4096)
+    batch = Sentences(of).batch(range(len(ITEMS)))
     with torch.inference_mode():
         whole, states = restart.recorded(batch)
         for block in range(len(of.loaded.map.blocks) + 1):

@@ -162,3 +162,11 @@ def test_a_tracker_that_is_not_installed_is_named_and_who_is_told_changes_no_tra
     assert RetrainingSection(report_to="tensorboard").report_to == ["tensorboard"]  # type: ignore[arg-type]
     with pytest.raises(ValidationError):
         RetrainingSection(report_to=["a diary"])  # type: ignore[list-item]
+
+
+def test_settings_that_save_memory_change_no_training_that_was_made_before_them() -> None:
+    usual = retrain.inputs(RetrainingSection(), 1)
+    assert not {"precision", "optimizer", "gradient_checkpointing"} & usual["settings"].keys()
+    assert retrain.inputs(RetrainingSection(gradient_checkpointing=True), 1) == usual
+    assert retrain.inputs(RetrainingSection(optimizer="adafactor"), 1) != usual
+    retrain.check(RetrainingSection(optimizer="adafactor"), silent)

@@ -3,6 +3,7 @@
 import json
 import struct
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +263,38 @@ def test_a_gguf_header_that_claims_more_than_its_file_is_refused_unread(tmp_path
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"cut short|damaged"):
         read_gguf(path)
+
+
+SECRET = "SECRETLINE"
+
+
+@pytest.mark.parametrize("where", ["tokenizer_config.json", "special_tokens_map.json"])
+@pytest.mark.parametrize("family", ["BertTokenizer", "GPT2Tokenizer", "T5Tokenizer", "TokenizersBackend"])
+@pytest.mark.parametrize("keys", [("vocab",), ("vocab", "merges"), ("vocab_file",), ("gguf_file",), ("init_inputs",)])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_tokenizer_reads_no_file_outside_of_its_folder(
+    where: str, family: str, keys: tuple[str, ...], whole: bool, folder: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text(f"{SECRET} one\n[UNK]\n{SECRET} two\n", encoding="utf-8")
+    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")) | {"tokenizer_class": family}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    named = {key: [str(secret)] if key == "init_inputs" else str(secret) for key in keys}
+    known = config if where == "tokenizer_config.json" else {}
+    (folder / where).write_text(json.dumps(known | named), encoding="utf-8")
+    if not whole:
+        (folder / "tokenizer.json").unlink()
+    if where == "tokenizer_config.json" and keys == ("vocab_file",):  # transformers puts the folder's own there
+        with suppress(InputError):
+            assert not [token for token in read_tokenizer(folder).get_vocab() if SECRET in token]
+        return
+    with pytest.raises(InputError, match="names a file to read the tokenizer from"):
+        read_tokenizer(folder)
+
+
+def test_paths_of_the_machine_that_saved_it_are_no_reason_to_refuse_a_tokenizer(folder: Path) -> None:
+    path = folder / "tokenizer_config.json"
+    old = {"name_or_path": "/home/somebody/model", "special_tokens_map_file": "/root/.cache/a/b", "sep_token": "/s/"}
+    old |= {"tokenizer_file": "C:\\models\\tokenizer.json", "init_inputs": [], "vocab_file": None}
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | old), encoding="utf-8")
+    assert len(read_tokenizer(folder))

@@ -16,6 +16,7 @@ from packaging.version import Version
 
 import unlearning_core
 from unlearning_core.files import INSTALLED, ROOT
+from unlearning_core.visitors.rules import rules
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
@@ -37,20 +38,24 @@ def ranges(lines: list[str]) -> dict[str, Requirement]:
     return {requirement.name: requirement for requirement in map(Requirement, lines)}
 
 
-def instructions() -> list[tuple[str, str]]:
-    """(instruction, arguments) of the Dockerfile, comments left out, continued lines joined."""
-    text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+DOCKERFILES = ("Dockerfile", "space/Dockerfile")
+"""One's own dashboard, and the demo for strangers."""
+
+
+def instructions(file: str) -> list[tuple[str, str]]:
+    """(instruction, arguments) of a Dockerfile, comments left out, continued lines joined."""
+    text = re.sub(r"^\s*#.*\n", "", (ROOT / file).read_text(encoding="utf-8"), flags=re.MULTILINE)
     lines = [line.strip() for line in text.replace("\\\n", " ").splitlines() if line.strip()]
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
 
 
-def arguments(wanted: str) -> list[str]:
-    return [rest for word, rest in instructions() if word == wanted]
+def arguments(file: str, wanted: str) -> list[str]:
+    return [rest for word, rest in instructions(file) if word == wanted]
 
 
-def copied() -> list[str]:
-    """What the Dockerfile copies from the checkout."""
-    return [source for rest in arguments("COPY") for source in rest.split()[:-1]]
+def copied(file: str) -> list[str]:
+    """What a Dockerfile copies from the checkout."""
+    return [source for rest in arguments(file, "COPY") for source in rest.split()[:-1]]
 
 
 def test_every_pinned_package_is_in_the_range_that_the_package_asks_for() -> None:
@@ -135,22 +140,25 @@ def test_contributing_names_files_and_make_targets_that_there_are() -> None:
     assert [target for target in targets if not re.search(rf"^{target}:", makefile, flags=re.MULTILINE)] == []
 
 
-def test_the_dockerfile_has_only_instructions_that_docker_knows() -> None:
-    words = [word for word, _ in instructions()]
+@pytest.mark.parametrize("file", DOCKERFILES)
+def test_the_dockerfile_has_only_instructions_that_docker_knows(file: str) -> None:
+    words = [word for word, _ in instructions(file)]
     assert set(words) <= INSTRUCTIONS
     assert words[0] == "FROM"
-    assert arguments("FROM") == ["python:3.11-slim"]
+    assert arguments(file, "FROM") == ["python:3.11-slim"]
 
 
-def test_what_the_dockerfile_copies_is_there_and_is_all_that_the_wheel_is_built_from() -> None:
-    assert [source for source in copied() if not (ROOT / source).exists()] == []
+@pytest.mark.parametrize("file", DOCKERFILES)
+def test_what_the_dockerfile_copies_is_there_and_is_all_that_the_wheel_is_built_from(file: str) -> None:
+    assert [source for source in copied(file) if not (ROOT / source).exists()] == []
     needed = ["pyproject.toml", "requirements.txt", PROJECT["readme"], *PROJECT["license-files"], *BUNDLED]
     needed += PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    missing = [path for path in needed if not any(Path(path).is_relative_to(source) for source in copied())]
+    missing = [path for path in needed if not any(Path(path).is_relative_to(source) for source in copied(file))]
     assert missing == []
 
 
-def test_docker_is_given_what_the_dockerfile_copies_and_nothing_that_a_person_made() -> None:
+@pytest.mark.parametrize("file", DOCKERFILES)
+def test_docker_is_given_what_the_dockerfile_copies_and_nothing_that_a_person_made(file: str) -> None:
     rules = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
 
     def is_given(path: str) -> bool:
@@ -161,19 +169,40 @@ def test_docker_is_given_what_the_dockerfile_copies_and_nothing_that_a_person_ma
                 given = rule.startswith("!")
         return given
 
-    wanted = [*BUNDLED, *(source for source in copied() if source != "models")]
+    wanted = [*BUNDLED, *(source for source in copied(file) if source != "models")]
     assert [path for path in wanted if not is_given(path)] == []
     assert not any(
         map(is_given, ("runs/one/log.txt", "logs/app.log", "models/smollm2/config.json", ".venv/bin/python"))
     )
 
 
-def test_the_image_serves_the_dashboard_as_a_user_without_rights_and_says_whether_it_is_well() -> None:
-    (command,) = (json.loads(rest) for rest in arguments("CMD"))
+@pytest.mark.parametrize("file", DOCKERFILES)
+def test_the_image_serves_the_dashboard_as_a_user_without_rights_and_says_whether_it_is_well(file: str) -> None:
+    (command,) = (json.loads(rest) for rest in arguments(file, "CMD"))
     assert command[0] in PROJECT["scripts"]
     port = command[command.index("--port") + 1]
-    assert arguments("EXPOSE") == [port]
-    assert f"localhost:{port}/_stcore/health" in arguments("HEALTHCHECK")[0]
-    user = arguments("USER")[-1]
+    assert arguments(file, "EXPOSE") == [port]
+    assert f"localhost:{port}/_stcore/health" in arguments(file, "HEALTHCHECK")[0]
+    user = arguments(file, "USER")[-1]
     assert user not in ("root", "0")
-    assert any(f"useradd --create-home {user}" in rest for rest in arguments("RUN"))
+    assert any(re.fullmatch(rf"useradd --create-home (--uid \d+ )?{user}", rest) for rest in arguments(file, "RUN"))
+
+
+def test_the_space_names_the_port_of_its_dockerfile_and_keeps_to_rules() -> None:
+    readme = (ROOT / "space" / "README.md").read_text(encoding="utf-8")
+    head = yaml.safe_load(readme.split("---")[1])
+    assert head["sdk"] == "docker"
+    assert [str(head["app_port"])] == arguments("space/Dockerfile", "EXPOSE")
+    assert len(head["short_description"]) <= 60  # what a Space's card holds
+    (command,) = (json.loads(rest) for rest in arguments("space/Dockerfile", "CMD"))
+    assert "--public" in command
+    assert command[command.index("--host") + 1] == "0.0.0.0"
+    found = rules(space_environment())
+    assert found is not None
+    assert found.jobs_at_once == found.jobs_each == 1
+    assert found.hub_models == found.hub_datasets == ()
+
+
+def space_environment() -> dict[str, str]:
+    """What the Space's Dockerfile sets."""
+    return dict(pair.split("=", 1) for rest in arguments("space/Dockerfile", "ENV") for pair in rest.split())

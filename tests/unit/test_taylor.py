@@ -1,5 +1,6 @@
 """Gradient x activation against finite differences in the weights of a copy, and the score made of it."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 import torch
 
 from tests.tiny_input import ITEMS, SMOOTH, scaled, tiny_input
+from tests.tiny_models import FAMILIES
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.errors import InputError, Stopped
 from unlearning_core.evaluation.likelihood import measure
 from unlearning_core.evaluation.measurement import Measurement
+from unlearning_core.models.precision import computing
 from unlearning_core.progress import Progress
 from unlearning_core.rankers.derivatives import TASK, Derivatives, derivatives
 from unlearning_core.rankers.gain_for_cost import gain_for_cost
@@ -53,6 +56,34 @@ def test_batches_make_no_difference() -> None:
     whole, alone = found_for(of), found_for(of, token_budget=1)
     for name, value in vars(whole).items():
         np.testing.assert_allclose(getattr(alone, name), value, atol=1e-5, err_msg=name)
+
+
+def test_sentences_without_the_concept_stand_apart_from_those_with_it() -> None:
+    of = tiny_input("llama")
+    batches = token_batches(of)
+    assert sorted(number for batch in batches for number in batch.indices) == list(range(len(ITEMS)))
+    for batch in batches:
+        assert {bool(ITEMS[number].spans) for number in batch.indices} == {bool(batch.concept.any())}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_bfloat16_the_order_is_nearly_the_same(family: str) -> None:
+    of = tiny_input(family, **SMOOTH.get(family, {}))
+    exact, rough = (
+        derivatives(of, token_batches(of), precision=precision).concept for precision in ("float32", "bfloat16")
+    )
+    assert not np.array_equal(exact, rough)
+    places = [np.argsort(np.argsort(values.ravel())) for values in (exact, rough)]
+    assert np.corrcoef(*places)[0, 1] > 0.97
+
+
+def test_small_models_and_those_in_another_format_compute_in_their_own() -> None:
+    model = tiny_input("llama").loaded.model
+    for one, precision in ((model, "auto"), (model, "float32"), (copy.deepcopy(model).bfloat16(), "bfloat16")):
+        with computing(one, precision):
+            assert not torch.is_autocast_enabled("cpu")
+    with computing(model, "bfloat16"):
+        assert torch.is_autocast_enabled("cpu")
 
 
 def test_the_model_is_left_as_it_was() -> None:

@@ -1,5 +1,6 @@
 """The parts of a recipe search: choices as the sampler's parameters, outcomes against a calculation by hand, clock."""
 
+import json
 import math
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from unlearning_core.runs.tuning.clock import OVER, Clock
 from unlearning_core.runs.tuning.finalists import finalists
 from unlearning_core.runs.tuning.found import Found, rows_of
 from unlearning_core.runs.tuning.measuring import Outcome, Scale
+from unlearning_core.runs.tuning.plan import Plan
 from unlearning_core.runs.tuning.space import Choice, Space
 from unlearning_core.runs.tuning.trials import Kind, Trial, Trials, best, on_front
 
 OWN = Choice(0.0123456, False, 0.97, 0.07, 40)
-SPACE = Space(OWN, 4608, rows=True, distils=True)
+SPACE = Space(OWN, 4608, rows=True, distils=True, layers=12)
 ASKED = ThresholdSection()
 
 
@@ -30,7 +32,9 @@ def trial(kind: Kind, number: int, gap: float, cost: float, answered: float = 0.
     return Trial(kind, number, choice, Outcome(gap, 0.01, cost, 0.01, 1.0, answered=answered))
 
 
-@pytest.mark.parametrize("choice", [OWN, Choice(0.02, True, 0.5, 0.1, 80), Choice(0.0003, False, 0.0, 0.0, 20)])
+@pytest.mark.parametrize(
+    "choice", [OWN, Choice(0.02, True, 0.5, 0.1, 80), Choice(0.0003, False, 0.0, 0.0, 20, (10, 11))]
+)
 def test_a_choice_that_is_asked_for_comes_back_as_it_was(choice: Choice) -> None:
     asked = optuna.trial.FixedTrial(SPACE.parameters(choice, retrained=True))
     assert SPACE.retrained(asked) == choice
@@ -44,11 +48,26 @@ def test_what_says_nothing_is_not_asked_for() -> None:
 
 def test_a_choice_is_that_of_the_settings_it_is_applied_to(tmp_path: Path) -> None:
     config = load_config(write_experiment(tmp_path))
-    choice = Choice(0.02, True, 0.5, 0.1, 7)
+    choice = Choice(0.02, True, 0.5, 0.1, 7, (1,))
     changed = choice.applied(config)
     assert Choice.of(changed) == choice
     assert Choice.of(config).applied(config) == config
     assert changed.neural_probing.sentences == config.neural_probing.sentences
+
+
+def test_the_first_or_the_last_sixth_of_the_layers_may_be_protected_beside_the_settings_own() -> None:
+    own = Choice(0.1, False, 1.0, protected=(0, 5))
+    assert Space(own, 100, rows=True, distils=True, layers=12).protections == {
+        "own": (0, 5), "first": (0, 1, 5), "last": (0, 5, 10, 11)
+    }  # fmt: skip
+    assert Space(own, 100, rows=True, distils=True, layers=5).protections == {"own": (0, 5)}
+
+
+def test_a_choice_comes_back_from_a_file_and_one_without_layers_protects_none() -> None:
+    choice = Choice(0.1, False, 1.0, 0.0, 5, (2, 3))
+    assert Choice.from_dict(json.loads(json.dumps(choice.to_dict()))) == choice
+    old = {name: value for name, value in choice.to_dict().items() if name != "protected"}
+    assert Choice.from_dict(old).protected == ()
 
 
 def test_the_first_choices_begin_with_the_settings_own_and_are_within_the_space() -> None:
@@ -109,8 +128,10 @@ def test_a_clock_counts_what_was_spent_before_and_stops_what_takes_too_long() ->
     watching = clock.watching(silent)
     watching(Progress("retraining", 1))
     time[0] += 60.0 * OVER - 50.0 + 0.1
+    assert not clock.stopped
     with pytest.raises(Stopped):
         watching(Progress("retraining", 2))
+    assert clock.stopped
     assert Clock(None).has(1e9)
 
 
@@ -190,3 +211,47 @@ def test_the_picture_has_every_measured_trial_the_front_and_the_one_that_is_take
     assert list(drawn["front"].y) == [75.0, 97.5]  # the mean of the gap and of no question answered
     assert list(drawn["taken"].y) == [97.5]
     assert list(drawn["today's default"].y) == [75.0]
+
+
+def test_a_recipe_that_is_no_worse_than_the_default_is_taken_before_a_trade_that_is_the_knee() -> None:
+    own = trial("retrained", 0, 0.92, 0.1)
+    better = trial("retrained", 1, 0.93, 0.09, choice=Choice(0.1, True, 1.0))
+    trade = trial("retrained", 2, 0.91, 0.0, choice=Choice(0.1, True, 0.5))
+    short = trial("retrained", 3, 0.5, 0.0, choice=Choice(0.01, True, 0.5))
+    assert best([own, better, trade], ASKED) == trade
+
+    def taken(*trials: Trial) -> Trial | None:
+        return Found((), trials, {}, OWN, ASKED, "never_knew", 0, 1.0, None).taken
+
+    assert taken(own, better, trade, short) == better
+    assert taken(own, trade, short) == trade
+    # Of what is no worse than the default none forgets enough: then the knee of those that do.
+    weak = trial("retrained", 4, 0.85, 0.05, answered=0.0, choice=Choice(0.2, True, 0.5))
+    poor = trial("retrained", 0, 0.8, 0.06, answered=0.0)
+    enough = trial("retrained", 2, 0.95, 0.2, choice=Choice(0.1, True, 0.5))
+    assert taken(poor, weak, enough) == enough
+
+
+def test_the_time_of_the_whole_is_told_and_by_how_much_it_is_passed() -> None:
+    before = Plan(600.0, before=120.0, search=300.0, used=0.0, after=180.0)
+    assert before.sentence == (
+        "Time: 10 min in all. 2 min went into words, text and ranking, 5 min are left for the search, about 3 min are "
+        "kept for the verdict."
+    )
+    assert "come on top" in Plan(60.0, before=120.0, search=0.0, used=0.0, after=30.0).sentence
+    fits = Plan(600.0, before=120.0, search=300.0, used=100.0, after=180.0, retraining=40.0)
+    assert "longer" not in fits.sentence
+    over = Plan(600.0, before=120.0, search=300.0, used=300.0, after=180.0, retraining=240.0)
+    assert "all of it takes about 4 min longer than asked" in over.sentence
+
+
+def test_what_came_before_the_search_and_what_comes_after_is_no_part_of_its_time() -> None:
+    time = [0.0]
+    clock = Clock(600.0, before=120.0, spent=30.0, after=180.0, now=lambda: time[0])
+    assert clock.window == 300.0
+    time[0] = 100.0
+    assert clock.used == 130.0
+    assert clock.has(170.0)
+    assert not clock.has(171.0)
+    time[0] = 300.0 * OVER - 30.0 + 1.0
+    assert clock.over

@@ -25,6 +25,8 @@ from unlearning_core.activations.reduce import all_reduced, all_rows, all_statis
 from unlearning_core.activations.reservoir import Reservoir, Rows
 from unlearning_core.activations.statistics import Statistics
 from unlearning_core.errors import InputError, WorkFailed
+from unlearning_core.models.fitting import where_it_fits
+from unlearning_core.models.placement import input_device
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ def collect(
         alignment: read at the token ("at") or where it is predicted ("before").
         aggregation: a row a token, or a row a word from its tokens.
         skip_first: leave position 0 out (the begin-of-text token where the tokenizer adds one).
-        token_budget: padded tokens a batch.
+        token_budget: padded tokens a batch; half of them, and so on, where memory does not suffice.
         rows: how many rows to sample for the rankers that need them, half of each class; 0 for none.
         seed: of that sample.
         final_normed: site "residual": read the last hidden state after the final norm, as NeuroX does.
@@ -130,17 +132,21 @@ def collect(
             "Check the concept words, or give sentences in which they occur."
         )
     layers, width = loaded.map.require(site)
-    device = next(loaded.model.parameters()).device
+    device = input_device(loaded.model)
     budget = token_budget or min(default_token_budget(device.type), max(TOKEN_BUDGET, MOST_VALUES // width))
-    reader = _Pass(loaded, site, device, Reservoir(rows, layers, width, seed=seed) if rows else None)
     read_at = alignment, aggregation, skip_first
     rank, world = processes()
-    with listening(loaded.map, site, reader.take, final_normed=final_normed), torch.no_grad():
-        for number, (batch, done, total) in enumerate(_stream(loaded, items, budget, read_at)):
-            if number % world == rank:
-                reader.run(batch)
-            progress(Progress(TASK, done, total, "tokens"))
-    found = reader.finished(*read_at)
+
+    def run(budget: int) -> Activations:
+        reader = _Pass(loaded, site, device, Reservoir(rows, layers, width, seed=seed) if rows else None)
+        with listening(loaded.map, site, reader.take, final_normed=final_normed), torch.no_grad():
+            for number, (batch, done, total) in enumerate(_stream(loaded, items, budget, read_at)):
+                if number % world == rank:
+                    reader.run(batch)
+                progress(Progress(TASK, done, total, "tokens"))
+        return reader.finished(*read_at)
+
+    found = where_it_fits(run, budget)
     log.info(
         "Read %d tokens at site %s (%s, %s): %d retain and %d concept rows, %d massive neurons",
         *(found.tokens, site, alignment, aggregation, *found.statistics.count.tolist(), len(found.massive)),

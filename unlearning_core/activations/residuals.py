@@ -15,6 +15,7 @@ from unlearning_core.activations.collect import context_length
 from unlearning_core.activations.hooks import listening
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.models.loading import LoadedModel
+from unlearning_core.models.placement import input_device
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 TOKENS_AT_ONCE = 2048
@@ -41,7 +42,7 @@ def hidden_states(
     Raises:
         InputError: this model has no hidden states that are read through norms.
     """
-    device = loaded.model.get_input_embeddings().weight.device
+    device = input_device(loaded.model)
     encoded = encode(loaded.tokenizer, items, context_length(loaded))
     done = 0
     for batch in batches(encoded, TOKENS_AT_ONCE, alignment, "token"):

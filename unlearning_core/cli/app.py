@@ -118,7 +118,7 @@ def _stop_on_terminate() -> None:
 
 def _explain(error: BaseException) -> int:
     """Say in one line what went wrong; the traceback of an unexpected error goes to the log alone."""
-    if isinstance(error, SystemExit):
+    if isinstance(error, SystemExit | BrokenPipeError):
         raise error
     if isinstance(error, KeyboardInterrupt):
         error = Stopped("Stopped. Run the same command again to go on.")

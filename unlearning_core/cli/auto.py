@@ -13,12 +13,13 @@ from unlearning_core.files import PROGRAM
 from unlearning_core.progress import duration
 
 if TYPE_CHECKING:
+    from unlearning_core.cli.auto_concept import Stopwatch
     from unlearning_core.runs.run import Run
     from unlearning_core.runs.tuning.found import Found
     from unlearning_core.runs.tuning.trials import Trial
 
 MINUTES = 10.0
-"""That recipes are searched for, unless told otherwise."""
+"""That all of it may take, unless told otherwise."""
 
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 
@@ -43,9 +44,10 @@ def auto_command(
 
     Args:
         model: a starter, a folder, a .gguf file or a Hub id.
-        concept: a word, words with commas, a file of words, or the name of a starter's own concept ("seats").
-        minutes: how long recipes are searched for (default 10, without --trials); ranking comes before, the evaluation
-            of the model that is taken after.
+        concept: a word, words with commas, a file of words, a sentence that says what it is ("animals that fly"), or
+            the name of a starter's own concept ("seats").
+        minutes: how long all of it may take, from the words to the verdict (default 10, without --trials). Where that
+            is too little for three cuts, two retrained recipes and a verdict it takes longer, and says so.
         trials: cuts that are tried at most.
         retrained: recipes that are retrained at most.
         sentences: text with and without the concept; without it the starter's own, or written by the model.
@@ -53,24 +55,37 @@ def auto_command(
         assignments: settings in place of the proposed ones, for example neural_probing.ranker=taylor.
         output_dir: where the run folder is made (default: "runs").
     """
-    from unlearning_core.cli.auto_concept import experiment
-    from unlearning_core.runs.tuning.found import keep, take
-    from unlearning_core.runs.tuning.search import Limits, RecipeSearch, find_or_create_tuned
+    from unlearning_core.cli.auto_concept import Stopwatch, experiment
+    from unlearning_core.cli.auto_menu import offer
+    from unlearning_core.runs.tuning.found import keep, keep_rows, take
+    from unlearning_core.runs.tuning.search import Limits, RecipeSearch
+    from unlearning_core.runs.tuning.tuned_runs import find_or_create_tuned
 
-    config = experiment(model, concept, sentences, assignments, output_dir, yes=yes, progress=progress)
+    watch = Stopwatch()
+    config = experiment(model, concept, sentences, assignments, output_dir, yes=yes, progress=progress, watch=watch)
     root = output_dir or Path(config.output_dir)
     seconds = None if minutes is None and trials is not None else 60 * (minutes or MINUTES)
     run, known = find_or_create_tuned(config, root, progress)
     progress.close()
     print(f"Run folder: {run.folder}{' (going on)' if known else ''}", file=sys.stderr, flush=True)
-    found = RecipeSearch(run, config, Limits(seconds, trials, retrained)).compute(progress)
+    limits = Limits(seconds, trials, retrained, before=watch.seconds, verdict=True)
+    search = RecipeSearch(run, config, limits, lambda so_far: keep_rows(run, so_far))
+    found = search.compute(progress, lambda sentence: _tell(sentence, progress))
     progress.close()
     keep(run, found)
     print_front(found, run)
-    taken = _chosen(found, yes=yes)
+    taken = _chosen(found, watch, yes=yes)
     take(run, config, found, taken)
     _finish(run, progress)
+    print(f"All of it took {duration(watch.seconds)}" + (" this time." if known else "."), file=sys.stderr, flush=True)
+    if not yes and sys.stdin.isatty():
+        offer(run, progress)
     print(run.folder)
+
+
+def _tell(sentence: str, progress: Bar) -> None:
+    progress.close()
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def print_front(found: "Found", run: "Run") -> None:
@@ -92,10 +107,10 @@ def print_front(found: "Found", run: "Run") -> None:
     print(f"All trials, and a picture of them: {run.tuning_folder / PICTURE}\n")
 
 
-_LEGEND = """Gap: {gap}.
+_LEGEND = """Whole: layers in which nothing is cut. Gap: {gap}.
 Cost: nats a token on sentences without the concept; ± is half a 95 % interval. Front: much forgotten (the mean of gap
-and questions not answered) for little cost. Knee: of the front's points that forget what the verdict asks for, the one
-farthest from the line between doing nothing and the front's far end (Das 1999)."""
+and questions not answered) for little cost. Knee: of the points that forget what the verdict asks for and, if any are,
+no worse than today's default on either axis, the one farthest from the line from doing nothing to the far end (Das)."""
 
 _REFERENCE = {
     "never_knew": "share of the way to the model that never knew",
@@ -109,10 +124,11 @@ def _row(trial: "Trial", found: "Found") -> dict[str, str]:
     choice, outcome = trial.choice, trial.outcome
     assert outcome is not None
     taken = found.taken is not None and trial.name == found.taken.name
-    marks = [*(["knee"] if taken else []), *(["default"] if trial.choice == found.default else [])]
+    marks = [*(["knee"] if taken else []), *(["today's default"] if trial.choice == found.default else [])]
     return {
         "": trial.name,
         "neurons": f"{100 * choice.share:.3g} %{' a layer' if choice.per_layer else ''}",
+        "whole": _layers(choice.protected),
         "rows": f"{choice.strength:g}",
         "noise": f"{choice.noise:g}" if trial.kind == "retrained" else "",
         "retraining": f"{choice.steps or 'all'} steps" if trial.kind == "retrained" else "none yet",
@@ -125,6 +141,16 @@ def _row(trial: "Trial", found: "Found") -> dict[str, str]:
     }
 
 
+def _layers(protected: tuple[int, ...]) -> str:
+    """Which layers nothing is cut in: "0-4", or as they are where they do not follow one another."""
+    if not protected:
+        return ""
+    first, last = protected[0], protected[-1]
+    if last - first + 1 == len(protected):
+        return f"{first}-{last}" if last > first else str(first)
+    return ", ".join(map(str, protected))
+
+
 def _relearning(found: "Found", trial: "Trial") -> str:
     share = found.relearning(trial)
     if share is None:
@@ -133,7 +159,7 @@ def _relearning(found: "Found", trial: "Trial") -> str:
     return f"{share:.2f} x {held_against}{'' if found.withstands(trial) else ', too soon'}"
 
 
-def _chosen(found: "Found", *, yes: bool) -> "Trial":
+def _chosen(found: "Found", watch: "Stopwatch", *, yes: bool) -> "Trial":
     """The trial to take: the knee, or another one of the table that the person names."""
     taken, named = found.taken, {trial.name.casefold(): trial for trial in found.front}
     if taken is None:
@@ -142,7 +168,7 @@ def _chosen(found: "Found", *, yes: bool) -> "Trial":
             "another ranker (--set neural_probing.ranker=taylor)."
         )
     while not yes and sys.stdin.isatty():
-        answer = input(f"Which one? Enter takes {taken.name}: ").strip().casefold()
+        answer = watch.ask(f"Which one? Enter takes {taken.name}: ").casefold()
         if not answer:
             break
         if answer in named:
@@ -158,7 +184,7 @@ def _finish(run: "Run", progress: Bar) -> None:
     from unlearning_core.runs.proof import prove
     from unlearning_core.runs.proof_standing import standing
 
-    print("The recipe that was taken is brought to its end.", file=sys.stderr, flush=True)
+    print("The recipe that was taken is brought to its end, which was most of it in the search.", file=sys.stderr)
     execute(run, progress, waiting=say_once)
     progress.close()
     told = standing(run).time(quick=True)

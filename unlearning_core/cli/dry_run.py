@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from unlearning_core.cli.options import print_table
-from unlearning_core.config.schema import ExperimentConfig
-from unlearning_core.progress import duration, size
+from unlearning_core.config.schema import ExperimentConfig, NeuralProbingSection
+from unlearning_core.progress import counted, duration, size
 from unlearning_core.runs.plan import Plan, PlannedStage
 
 
@@ -41,7 +41,7 @@ def _model(plan: Plan, config: ExperimentConfig) -> str:
         return f"{config.base_model.base_model_path} is not at hand, and is not needed any more"
     fetch = f", {size(model.download_bytes)} to fetch or prepare first" if model.download_bytes else ""
     return (
-        f"{model.source}: {model.model_type}, {model.layers} layers, {model.parameters:,} parameters, "
+        f"{model.source}: {model.model_type}, {counted(model.layers, 'layer')}, {model.parameters:,} parameters, "
         f"{size(model.bytes_in_memory)} as {model.dtype} on {model.device}{fetch}"
     )
 
@@ -50,8 +50,10 @@ def _concept(plan: Plan) -> str:
     if plan.labelled is None:
         return "its sentences were not counted (the text is large, or on the Hub)"
     never = plan.missing
-    some = f"; {len(never)} words never occur: {_short(', '.join(never), 60)}" if never else ""
-    return f"{plan.labelled[0]:,} sentences with it, {plan.labelled[1]:,} without{some}"
+    occurs = f"{counted(len(never), 'word')} never {'occurs' if len(never) == 1 else 'occur'}"
+    some = f"; {occurs}: {_short(', '.join(never), 60)}" if never else ""
+    twice = f"; {plan.duplicates:,} more that repeat one of them are dropped" if plan.duplicates else ""
+    return f"{counted(plan.labelled[0], 'sentence')} with it, {plan.labelled[1]:,} without{twice}{some}"
 
 
 def _cut(plan: Plan, config: ExperimentConfig) -> str:
@@ -64,9 +66,15 @@ def _cut(plan: Plan, config: ExperimentConfig) -> str:
         return "0 neurons: nothing is cut"
     probing = config.neural_probing
     how = [f"{probing.prune_ratio:g}"]
-    how += [f"{len(set(probing.picked_neurons))} picked by hand"] if probing.picked_neurons else []
-    how += [f"{len(probing.layer_ratios)} layers with a share of their own"] if probing.layer_ratios else []
+    how += [_by_hand(probing)] if probing.picked_neurons else []
+    how += [f"{counted(len(probing.layer_ratios), 'layer')} with a share of its own"] if probing.layer_ratios else []
     return f"{'about ' if len(how) > 1 else ''}{plan.cut:,} of {shape[0] * shape[1]:,} neurons ({', '.join(how)})"
+
+
+def _by_hand(probing: NeuralProbingSection) -> str:
+    others = sorted({site for site, _, _ in probing.picked_neurons} - {probing.site})
+    unranked = f", some of a kind that is not ranked: {', '.join(others)}" if others else ""
+    return f"{len(set(probing.picked_neurons))} picked by hand{unranked}"
 
 
 def _row(stage: PlannedStage) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from unlearning_core.cli.options import Bar, OutputFile, RunFolder, open_folder
+from unlearning_core.cli.options import Bar, OutputFile, RunFolder, check_folder_of, open_folder
 
 
 def gguf_command(
@@ -38,6 +38,7 @@ def gguf_command(
     if output is not None and output.exists():
         raise InputError(f"--output {output} is there already; give another name or delete it.")
     target = output or Path(f"{opened.id}-{chosen}-{kind}.gguf")
+    check_folder_of(target)
     source = gguf_file(config.base_model.base_model_path)
     notes = write_gguf(
         context.saved_model(chosen),

@@ -14,7 +14,7 @@ from unlearning_core.concepts.words import Concept, read_words
 from unlearning_core.config.reading import starter_names
 from unlearning_core.config.schema import DEFAULT_STARTER
 from unlearning_core.errors import InputError
-from unlearning_core.files import write_text
+from unlearning_core.files import can_hold, write_text
 from unlearning_core.progress import ProgressCallback
 
 if TYPE_CHECKING:
@@ -74,12 +74,14 @@ class ModelOptions:
         revision: branch, tag or commit of a Hub model.
         extra_tokens: what to do about tokens of the tokenizer without a row in the embedding: refuse, resize (new rows)
             or drop (do without them).
+        device_map: auto spreads the model over all graphics cards, then memory, then disk.
         allow_pickle: load weights that can run code (.bin, .pt) too.
     """
 
     model: str
     revision: str | None = None
     extra_tokens: Literal["refuse", "resize", "drop"] = "refuse"
+    device_map: Literal["auto"] | None = None
     allow_pickle: bool = False
 
     def load(self, progress: ProgressCallback, dtype: str = "auto") -> "LoadedModel":
@@ -88,7 +90,7 @@ class ModelOptions:
 
         return load_model(
             self.model, revision=self.revision, dtype=dtype, allow_pickle=self.allow_pickle,
-            extra_tokens=self.extra_tokens, progress=progress,
+            extra_tokens=self.extra_tokens, device_map=self.device_map, progress=progress,
         )  # fmt: skip
 
 
@@ -137,6 +139,19 @@ def open_folder(folder: Path) -> "Run":
     nearest = [*difflib.get_close_matches(str(folder), known, n=1, cutoff=0.8), *known][:1]
     advice = f"Did you mean {nearest[0]}?" if nearest else "Give the folder that `run` printed as its last line."
     raise InputError(f"There is no run in {folder}. {advice}")
+
+
+def check_folder_of(output: Path) -> None:
+    """Refuse a file to write whose folder is not there, or may not be written, before the work.
+
+    Raises:
+        InputError: one of these.
+    """
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"--output {output}: there is no folder {folder}. Make it first, or give another path.")
+    if not can_hold(output):
+        raise InputError(f"--output {output}: no file can be made in {folder}. Give another path.")
 
 
 def print_or_write(text: str, output: Path | None) -> None:

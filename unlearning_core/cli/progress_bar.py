@@ -15,7 +15,7 @@ class TerminalProgress:
         self.stream = sys.stderr
         self.live = self.stream.isatty()
         self._task = ""
-        self._started = self._drawn = self._begun_at = 0.0
+        self._started = self._drawn = self._begun_at = self._told = 0.0
 
     def __call__(self, update: Progress) -> None:
         """Draw `update`, not more often than is worth it."""
@@ -23,12 +23,15 @@ class TerminalProgress:
         if update.task != self._task:
             self.close()
             self._task, self._started, self._drawn, self._begun_at = update.task, now, 0.0, update.done
+            self._told = -1.0
             if not self.live:
                 print(update.task, file=self.stream, flush=True)
         finished = update.total is not None and update.done >= update.total
         if not finished and now - self._drawn < (0.2 if self.live else 15):
             return
-        self._drawn = now
+        if not self.live and update.done == self._told:  # a worker says again and again that it is done
+            return
+        self._drawn, self._told = now, update.done
         line = _bar(update) + describe_progress(update, now - self._started, self._begun_at)
         if self.live:
             print(f"\r\x1b[2K{line}", end="", file=self.stream, flush=True)

@@ -31,11 +31,11 @@ def push_command(
     from unlearning_core.runs.context import RunContext
     from unlearning_core.runs.publishing import send, to_send
 
-    check_repository(name, sending=not dry_run)
+    check_repository(name, sending=not dry_run, called="The name")
     files = to_send(RunContext(open_folder(run), progress), what, state)
     progress.close()
     if not dry_run:
-        print(send(name, files, private=not public))
+        print(send(name, files, private=not public, called="The repository"))
         return
     for one in files:
         print(f"{one.size:>14,}  {one.path}")

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -108,6 +108,27 @@ def override(values: dict[str, Any], assignments: Sequence[str]) -> dict[str, An
     return values
 
 
+def changed(config: ExperimentConfig, changes: Mapping[str, Any], *, origin: str) -> ExperimentConfig:
+    """`config` with other values, by `section.key` or by a key at its top.
+
+    Args:
+        origin: what an error begins with.
+
+    Raises:
+        InputError: a key is unknown or goes through something that is no section, or a value is wrong.
+    """
+    values = config.model_dump()
+    for key, value in changes.items():
+        *sections, name = key.split(".")
+        place = values
+        for section in sections:
+            place = place.get(section)  # type: ignore[assignment]
+            if not isinstance(place, dict):
+                raise InputError(f"{origin}: {key} is not a known key; {section} is no section with keys.")
+        place[name] = value
+    return build_config(values, origin=origin, folder=Path.cwd())
+
+
 def _names_ranker_alone(assignments: Sequence[str]) -> bool:
     names = [assignment.partition("=")[0].strip() for assignment in assignments]
     of_method = [name for name in names if name.startswith("neural_probing.ranker_parameters")]
@@ -168,6 +189,15 @@ _KNOWN = "Known here: "
 _SHOWN = 5
 """Wrong settings that are told one by one."""
 
+_NEURONS = 'neurons as [[site, layer, index], ...], a site being mlp, head or residual: [["mlp", 3, 17]]'
+_FORMS = {
+    "picked_neurons": _NEURONS,
+    "excluded_neurons": _NEURONS,
+    "layer_ratios": 'layers, from 0, each with its share from 0 to 1: {"3": 0.02}',
+    "dropped_senses": 'pairs of words that stand in one sentence: [["chair", "meeting"]]',
+}
+"""What a setting with lists in lists holds: the library that checks it would speak of tuples."""
+
 _FREE = ("ranker_parameters", "questions_only", "texts_only", "methods")
 """Keys whose value is a dictionary of a person's own."""
 
@@ -190,6 +220,9 @@ def _sentence(origin: str, problem: Any) -> str:
         hint = f"{prefix}.{nearest[0]}" if prefix else nearest[0]
         return f"{origin}: {field} is not a known key; did you mean {hint}? {_KNOWN}{', '.join(known)}."
     seen = json.dumps(problem.get("input"), default=str)
+    if form := next((_FORMS[part] for part in problem["loc"] if part in _FORMS), None):
+        field = field.removesuffix(".[key]")  # pydantic's own word for a name that is wrong
+        return f"{origin}: {field} is {seen[:200]}; expected {form}. Correct it and run again."
     expected = problem["msg"][0].lower() + problem["msg"][1:]
     return f"{origin}: {field} is {seen[:200]}; {expected}. Correct it and run again."
 

@@ -41,6 +41,9 @@ class BaseModelSection(Section):
     revision: str | None = Field(None, description="branch, tag or commit of a Hub model")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, mps")
     dtype: str = Field("auto", description="auto, float32, bfloat16, float16")
+    device_map: Literal["auto"] | None = Field(
+        None, description="auto: spread over all graphics cards, then memory, then disk; none: all on the device"
+    )
     allow_pickle: bool = Field(False, description="also load pytorch_model.bin; only from someone you trust")
     extra_tokens: Literal["refuse", "resize", "drop"] = Field(
         "refuse", description="tokens without a row in the embedding: refuse, resize (new rows, the mean), drop them"
@@ -48,7 +51,7 @@ class BaseModelSection(Section):
 
     def how_to_load(self) -> dict[str, Any]:
         """How this model is read, and others beside it: arguments of `load_model` and `inspect_model`."""
-        return self.model_dump(include={"device", "dtype", "allow_pickle", "extra_tokens"})
+        return self.model_dump(include={"device", "dtype", "device_map", "allow_pickle", "extra_tokens"})
 
 
 class TextReadingSection(Section):
@@ -191,6 +194,16 @@ class RetrainingSection(Section):
     measure_while_learning: bool = Field(True, description="measure a few sentences on the way, in 5 % of the time")
     report_to: Annotated[list[Literal["tensorboard", "wandb", "trackio"]], BeforeValidator(_a_list)] = Field(
         default_factory=list, description="where the training's numbers are sent as well; installed by you"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute each block twice instead of keeping what it held: less memory, a third more time"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of the matrix products; auto: bfloat16 where the hardware multiplies in it"
+    )
+    optimizer: Literal["adamw", "adafactor", "adamw_8bit", "paged_adamw_8bit"] = Field(
+        "adamw",
+        description="adafactor and 8-bit AdamW keep less; paged: in memory where the card is full",
     )
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")
 

@@ -131,7 +131,9 @@ def _register(model_map: ModelMap, site: str, layer: int, factor: Tensor, token:
     handles = []
     for part in model_map.parts(site, layer):
         own = factor if site == "head" else factor[..., part.neurons]
-        multiply = partial(_multiply, own.to(next(part.projection.parameters())), token)
+        # Ready where it is needed; where accelerate brings the weights in, the hook sends it after them.
+        home = next(part.projection.parameters())
+        multiply = partial(_multiply, own.to(home.dtype) if home.is_meta else own.to(home), token)
         register = part.module.register_forward_hook if site == "residual" else part.module.register_forward_pre_hook
         handles.append(register(multiply))
     return handles

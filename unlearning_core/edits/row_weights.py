@@ -1,7 +1,7 @@
 """Token rows in the weights: made from a model, written into it, held there, and looked for in a saved file."""
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from unlearning_core.edits.saved_weights import SavedWeights
 from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.errors import InputError
+from unlearning_core.models.placement import is_spread
 
 End = Literal["embedding", "head"]
 
@@ -62,7 +63,11 @@ class RowEdit:
 
 
 def make_token_rows(
-    model: Any, ids: Sequence[int] | np.ndarray, meaningless: Sequence[int] | np.ndarray, strength: float
+    model: Any,
+    ids: Sequence[int] | np.ndarray,
+    meaningless: Sequence[int] | np.ndarray,
+    strength: float,
+    read: Callable[[nn.Parameter], Tensor] = Tensor.detach,
 ) -> TokenRows:
     """The edit that moves the rows `ids` of `model` towards the mean of the rows `meaningless`.
 
@@ -71,6 +76,7 @@ def make_token_rows(
         ids: tokens of the concept.
         meaningless: tokens that occur in no text; where there are none the mean is that of all rows.
         strength: 0 to 1.
+        read: the numbers of one of its matrices, where the model itself has none (the meta device).
 
     Raises:
         InputError: the model has no such row, or no output head of its own kind.
@@ -81,7 +87,8 @@ def make_token_rows(
     towards = torch.from_numpy(np.asarray(meaningless, dtype=np.int64)) if len(meaningless) else None
     targets = {}
     for end, weight in ends.items():
-        rows = weight.detach() if towards is None else weight.detach().index_select(0, towards.to(weight.device))
+        rows = read(weight)
+        rows = rows if towards is None else rows.index_select(0, towards.to(rows.device))
         targets[end] = rows.float().mean(0).cpu().numpy()
     return TokenRows(chosen, float(strength), targets["embedding"], targets.get("head"))
 
@@ -110,6 +117,28 @@ def row_edits(model: Any, rows: TokenRows) -> list[RowEdit]:
     Raises:
         InputError: the rows are not of this model.
     """
+    if is_spread(model):
+        raise InputError(
+            "Token rows cannot be shown at work in a model that is spread over memory and disk (device_map: auto). "
+            "Prune writes them into the files all the same; set token_rows.strength to 0 to preview the cut alone."
+        )
+    check_rows(model, rows)
+    ends = row_parameters(model)
+    found = []
+    for end, target in (("embedding", rows.target_in), ("head", rows.target_out)):
+        if target is not None:
+            weight = ends[end]  # type: ignore[index]  # mypy takes the tuple's first for any str
+            ids = torch.from_numpy(rows.ids.copy())
+            found.append(RowEdit(end, weight, ids, moved(weight, ids, rows.strength, target)))  # type: ignore[arg-type]
+    return found
+
+
+def check_rows(model: Any, rows: TokenRows) -> None:
+    """Make sure that the rows are of this model, which may be one without weights (the meta device).
+
+    Raises:
+        InputError: they are not.
+    """
     ends = row_parameters(model)
     _check_ids(rows.ids, ends["embedding"])
     if (rows.target_out is not None) != ("head" in ends):
@@ -118,20 +147,20 @@ def row_edits(model: Any, rows: TokenRows) -> list[RowEdit]:
             f"head of its own, and this one is {'not ' if rows.target_out is not None else ''}such a model. Make them "
             "for this model."
         )
-    found = []
     for end, target in (("embedding", rows.target_in), ("head", rows.target_out)):
-        if target is not None:
-            weight = ends[end]  # type: ignore[index]  # mypy takes the tuple's first for any str
-            if len(target) != weight.shape[1]:
-                raise InputError(
-                    f"The token rows have {len(target)} numbers each, this model's {end} has {weight.shape[1]}: they "
-                    "belong to another model. Make them for this one."
-                )
-            ids = torch.from_numpy(rows.ids.copy())
-            before = weight.detach().index_select(0, ids.to(weight.device)).float()
-            towards = torch.from_numpy(target.copy()).to(before)
-            found.append(RowEdit(end, weight, ids, (1 - rows.strength) * before + rows.strength * towards))  # type: ignore[arg-type]
-    return found
+        if target is not None and len(target) != (width := ends[end].shape[1]):  # type: ignore[index]
+            raise InputError(
+                f"The token rows have {len(target)} numbers each, this model's {end} has {width}: they belong to "
+                "another model. Make them for this one."
+            )
+
+
+def moved(
+    weight: Tensor, ids: Int64[Tensor, " tokens"], strength: float, target: Float[np.ndarray, " width"]
+) -> Float[Tensor, "tokens width"]:
+    """The rows `ids` of `weight`, so far of the way towards `target`, in float32."""
+    before = weight.detach().index_select(0, ids.to(weight.device)).float()
+    return (1 - strength) * before + strength * torch.from_numpy(target.copy()).to(before)
 
 
 def held_rows(model: Any, rows: TokenRows) -> list[RowEdit]:

@@ -20,6 +20,7 @@ class SavedWeights:
 
     Attributes:
         config: the model's configuration.
+        where: the file that each tensor is in.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,7 +34,7 @@ class SavedWeights:
             self.config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{folder / 'config.json'} cannot be read ({error}). Save the model again.") from error
-        self._where = _tensor_files(folder)
+        self.where = _tensor_files(folder)
 
     @cached_property
     def model(self) -> Any:
@@ -47,30 +48,56 @@ class SavedWeights:
         Raises:
             InputError: they cannot be read, or hold another shape or nothing.
         """
+        keys, shapes = self.keys(parameter), [parameter.shape]
+        if len(keys) > 1:
+            shapes = [parameter.shape[1:]] * len(keys)
+        found = [self._tensor(key, shape) for key, shape in zip(keys, shapes, strict=True)]
+        return found[0] if len(found) == 1 else torch.stack(found)
+
+    def keys(self, parameter: nn.Parameter) -> list[str]:
+        """The tensors of the files that hold a parameter of `model`: one, or of fused experts one each, in order.
+
+        Raises:
+            InputError: the files do not hold it.
+        """
         name = self._names[id(parameter)]
-        if name in self._where:
-            return self._tensor(name, parameter.shape)
+        if name in self.where:
+            return [name]
         # Some weights are saved under another name (GPT-NeoX's head), and of most families each expert of a fused one
         # as a tensor of its own.
-        saved = revert_weight_conversion(self.model, {name: parameter})
+        saved = list(revert_weight_conversion(self.model, {name: parameter}))
         if len(saved) > 1:
-            return torch.stack([self._tensor(expert, tensor.shape) for expert, tensor in saved.items()])
+            return [self._key(expert) for expert in saved]
         renamed = next(iter(saved), name)
-        return self._tensor(renamed if renamed in self._where else name, parameter.shape)
+        return [self._key(renamed if renamed in self.where else name)]
+
+    def all_keys(self, parameter: nn.Parameter) -> list[list[str]]:
+        """`keys`, and the same of each other name that a tied parameter is saved under as well."""
+        names = [name for name, one in self.model.named_parameters(remove_duplicate=False) if one is parameter]
+        copies = [[name] for name in names[1:] if name in self.where]
+        return [self.keys(parameter), *copies]
+
+    def tensor(self, key: str) -> Tensor:
+        """One tensor of the files, by its name there."""
+        with safe_open(self.where[key], framework="pt") as opened:
+            found: Tensor = opened.get_tensor(key)
+        return found
+
+    def _key(self, name: str) -> str:
+        # Some published files leave out the prefix of the model's body ("h.0" for "transformer.h.0").
+        key = name if name in self.where else name.removeprefix(f"{self.model.base_model_prefix}.")
+        if key not in self.where:
+            raise InputError(
+                f"The weights in {self._folder} have no tensor {name}. Save the model again with save_pretrained."
+            )
+        return key
 
     @cached_property
     def _names(self) -> dict[int, str]:
         return {id(parameter): name for name, parameter in self.model.named_parameters()}
 
-    def _tensor(self, name: str, shape: torch.Size) -> Tensor:
-        # Some published files leave out the prefix of the model's body ("h.0" for "transformer.h.0").
-        key = name if name in self._where else name.removeprefix(f"{self.model.base_model_prefix}.")
-        if key not in self._where:
-            raise InputError(
-                f"The weights in {self._folder} have no tensor {name}. Save the model again with save_pretrained."
-            )
-        with safe_open(self._where[key], framework="pt") as opened:
-            tensor: Tensor = opened.get_tensor(key)
+    def _tensor(self, key: str, shape: torch.Size) -> Tensor:
+        tensor = self.tensor(key)
         if tensor.shape != shape:
             raise InputError(
                 f"The tensor {key} in {self._folder} has the shape {list(tensor.shape)}, its config.json says "

@@ -51,11 +51,20 @@ class Cut:
 
     def write(self) -> None:
         """Silence the neurons in place; cheap enough for every optimizer step."""
+        self.silence(self.parameter)
+
+    def silence(self, tensor: Shaped[Tensor, "..."]) -> None:
+        """Silence the neurons in `tensor`, of the parameter's shape."""
         with torch.no_grad():
             if self.experts is None:
-                self.parameter.index_fill_(self.axis, self.positions.to(self.parameter.device), self.value)
+                tensor.index_fill_(self.axis, self.positions.to(tensor.device), self.value)
             else:
-                self.parameter[self._entries(self.parameter.device)] = self.value
+                tensor[self._entries(tensor.device)] = self.value
+
+    def silence_expert(self, expert: int, tensor: Shaped[Tensor, "..."]) -> None:
+        """Silence the neurons of one expert in its own part of a weight that holds all experts."""
+        assert self.experts is not None
+        tensor.index_fill_(self.axis - 1, self.positions[self.experts == expert].to(tensor.device), self.value)
 
     def paste(self, tensor: Shaped[Tensor, "..."]) -> None:
         """Give the entries the values that they have in `tensor`, of the parameter's shape."""

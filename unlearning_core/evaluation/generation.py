@@ -25,6 +25,7 @@ from unlearning_core.errors import InputError
 from unlearning_core.evaluation.prompts import check_prompts, prompt_ids
 from unlearning_core.evaluation.sampling import Sampler
 from unlearning_core.models.loading import LoadedModel
+from unlearning_core.models.placement import input_device
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 logger = logging.getLogger(__name__)
@@ -183,7 +184,7 @@ class _Writer:
         longest = max(len(row.ids) for row in batch)
         room = self.context - longest if self.context else self.new_tokens
         filler = self.ends[0] if self.ends else 0
-        device = self.loaded.model.get_input_embeddings().weight.device
+        device = input_device(self.loaded.model)
         ids = torch.tensor([[filler] * (longest - len(row.ids)) + row.ids for row in batch], device=device)
         seen = torch.tensor([[0] * (longest - len(row.ids)) + [1] * len(row.ids) for row in batch], device=device)
         sampler = Sampler(np.stack([row.uniforms for row in batch]), longest, self.temperature, self.top_p)

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from unlearning_core.errors import WorkFailed
 from unlearning_core.models.loading import LoadedModel
+from unlearning_core.models.placement import device_of, input_device
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class NextToken:
         self._body = loaded.map.body
         self._head = self._model.get_output_embeddings()
         self._softcap = getattr(self._model.config, "final_logit_softcapping", None)
-        self._device = self._model.get_input_embeddings().weight.device
+        self._device = input_device(self._model)
         rows_of = self._head if self._head is not None else self._model.get_input_embeddings()
         self.vocabulary = int(rows_of.weight.shape[0])
         self.rows = max(1, SLICE_ELEMENTS // self.vocabulary)
@@ -83,7 +84,7 @@ class NextToken:
         targets = ids[:, 1:][places]
         if self.by_head:
             with torch.inference_mode():
-                states = self._states(ids, seen)[:, :-1][places]
+                states = self.states(ids, seen)[:, :-1][places]
             for some, wanted in zip(states.split(rows or self.rows), targets.split(rows or self.rows), strict=True):
                 # Not around the yield: what runs between two slices is the caller's business.
                 with torch.inference_mode():
@@ -116,7 +117,7 @@ class NextToken:
         """
         if not self.by_head:
             return self._model(input_ids=ids, attention_mask=seen).logits[places]
-        return self.head_logits(self._states(ids, seen, body)[places])
+        return self.head_logits(self.states(ids, seen, body)[places])
 
     def padded(self, texts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """([batch, longest] ids, [batch, longest] 0/1 at real tokens); the pad id is any: the mask hides it."""
@@ -126,14 +127,15 @@ class NextToken:
 
     def head_logits(self, states: Float[torch.Tensor, "*n width"]) -> Float[torch.Tensor, "*n vocabulary"]:
         """What the head makes of states that have passed the final norm; only where there is a head."""
-        logits = self._head(states.to(self._head.weight.device))
+        logits = self._head(states.to(device_of(self._head)))
         if self._softcap:
             logits = torch.tanh(logits / self._softcap) * self._softcap
-        return logits
+        return logits.to(states.device)
 
-    def _states(self, ids: torch.Tensor, seen: torch.Tensor, body: torch.nn.Module | None = None) -> torch.Tensor:
-        """[batch, tokens, width]: what the head reads."""
-        return (body or self._body)(input_ids=ids, attention_mask=seen, use_cache=False)[0]
+    def states(self, ids: torch.Tensor, seen: torch.Tensor, body: torch.nn.Module | None = None) -> torch.Tensor:
+        """[batch, tokens, width]: what the head reads; `body` runs in place of the model's own."""
+        states: torch.Tensor = (body or self._body)(input_ids=ids, attention_mask=seen, use_cache=False)[0]
+        return states.to(ids.device)  # of a model on several cards the last block is on another one than the first
 
     def _head_is_all(self) -> bool:
         """Whether body and head, as used here, give the model's own logits (a family may scale or cap them)."""
@@ -141,7 +143,7 @@ class NextToken:
         seen = torch.ones_like(ids)
         with torch.inference_mode():
             whole = self._model(input_ids=ids, attention_mask=seen).logits.float()
-            ours = self.head_logits(self._states(ids, seen)).float()
+            ours = self.head_logits(self.states(ids, seen)).float()
         # Not a number is not different: it is reported where the text is scored.
         same = not bool((whole - ours.to(whole.device)).abs().max() > 1e-2 * whole.abs().max())
         if not same:

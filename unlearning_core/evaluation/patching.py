@@ -24,6 +24,7 @@ from unlearning_core.activations.batches import length_sorted
 from unlearning_core.evaluation.next_token import NextToken, check_finite, score_logits
 from unlearning_core.evaluation.targets import Targets
 from unlearning_core.models.loading import LoadedModel
+from unlearning_core.models.placement import input_device
 
 BATCH = 512
 """Positions a batch, padding included; fewer where the vocabulary is large."""
@@ -94,7 +95,7 @@ def residuals(loaded: LoadedModel, batch: PlaceBatch) -> Float[Tensor, "layers p
 
     blocks = range(len(loaded.map.blocks) + 1)
     with _hooked(loaded.map.blocks, dict.fromkeys(blocks, keep)), torch.inference_mode():
-        device = loaded.model.get_input_embeddings().weight.device
+        device = input_device(loaded.model)
         loaded.map.body(input_ids=batch.ids.to(device), attention_mask=batch.seen.to(device), use_cache=False)
     return torch.stack([found[layer] for layer in blocks])
 

@@ -56,5 +56,6 @@ def _points(rows: pd.DataFrame, title: str, mark: dict[str, object]) -> go.Scatt
     ]
     return go.Scatter(
         x=rows["cost"], y=100 * rows["forgotten"], mode="markers", name=title, marker=mark, text=told,
+        customdata=rows[["name"]].to_numpy(),
         hovertemplate="%{text}<br>%{y:.3g} % forgotten for %{x:.3g} nats<extra></extra>",
     )  # fmt: skip

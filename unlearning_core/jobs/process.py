@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from unlearning_core.errors import InputError, Stopped, WorkFailed
 from unlearning_core.files import child_python_path, disk_errors, read_object, write_json
 from unlearning_core.jobs.events import EventLog
-from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive, record
+from unlearning_core.jobs.liveness import EXIT_FILE, PROCESS_FILE, is_alive, record, record_exit
 from unlearning_core.jobs.status import JOB_FILE, LOG_FILE, JobProgress, status
 from unlearning_core.jobs.stopping import STOP_FILE
 from unlearning_core.progress import Progress, ProgressCallback, silent
@@ -44,18 +44,27 @@ class Handle:
     ended: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
-def launch(folder: Path, target: str, values: dict[str, Any], *, title: str = "job", gently: bool = False) -> Handle:
+def launch(
+    folder: Path,
+    target: str,
+    values: dict[str, Any],
+    *,
+    title: str = "job",
+    gently: bool = False,
+    limits: dict[str, Any] | None = None,
+) -> Handle:
     """Call a function in a process of its own, which `folder` remembers.
 
     The worker has a session of its own, so a Ctrl-C in the parent's terminal does not reach it: the parent decides.
 
     Args:
-        folder: gets `job.json`, `status.json`, `events.jsonl`, `process.json` and `worker.log`.
+        folder: gets `job.json`, `status.json`, `events.jsonl`, `process.json`, `worker.log`; last `exit.json`.
         target: "unlearning_core.some.module:function"; called with `values` and a `jobs.worker.JobContext`, it returns
             a JSON-able dictionary or None.
         values: JSON-able.
         title: what the job is called in messages.
         gently: let whatever else the machine does go first.
+        limits: what the worker keeps to, as `jobs.limits.Limits.to_dict` gives it; none: as much as it needs.
 
     Raises:
         InputError: a worker is at work in that folder already, or the folder cannot be written.
@@ -67,8 +76,9 @@ def launch(folder: Path, target: str, values: dict[str, Any], *, title: str = "j
     _refuse_second(folder, title)
     with alone_in(folder, title):
         _refuse_second(folder, title)
-        (folder / STOP_FILE).unlink(missing_ok=True)
-        write_json(folder / JOB_FILE, {"target": target, "title": title, "values": values})
+        for left in (STOP_FILE, EXIT_FILE):
+            (folder / left).unlink(missing_ok=True)
+        write_json(folder / JOB_FILE, {"target": target, "title": title, "values": values, "limits": limits or {}})
         # Until there is a worker its parent stands for it: if that one is killed just now, nobody waits for ever.
         record(folder, os.getpid())
         EventLog(folder).state("starting", step=0, total_steps=None, ahead=0, result=None, error=None, eta_seconds=None)
@@ -187,9 +197,7 @@ def _spawn(folder: Path, gently: bool) -> "subprocess.Popen[bytes]":
 def _reap(process: "subprocess.Popen[bytes]", handle: Handle) -> None:
     code = process.wait()
     try:
-        known = read_object(handle.folder / PROCESS_FILE)
-        if known.get("pid") == handle.pid:
-            write_json(handle.folder / PROCESS_FILE, known | {"exit_code": code})
+        record_exit(handle.folder, handle.pid, code)
     except (OSError, WorkFailed, InputError):
         _log.exception("The exit code %s of process %d could not be written", code, handle.pid)
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 
 from unlearning_core.files import read_object
 from unlearning_core.jobs.events import LIVE, STATUS_FILE
-from unlearning_core.jobs.liveness import PROCESS_FILE, is_alive
+from unlearning_core.jobs.liveness import PROCESS_FILE, exit_code, is_alive
 from unlearning_core.jobs.stopping import STOP_FILE
 from unlearning_core.reading import check_form
 
@@ -70,7 +70,7 @@ def status(folder: Path) -> JobStatus:
     }
     begun = told.get("total_steps") or told.get("step")
     progress = {field.name: told[field.name] for field in fields(JobProgress) if field.name in told} if begun else None
-    known |= {"progress": progress, "pid": process.get("pid"), "exit_code": process.get("exit_code")}
+    known |= {"progress": progress, "pid": process.get("pid"), "exit_code": exit_code(folder, process.get("pid"))}
     try:
         check_form(known, JobStatus)
     except ValueError as error:

@@ -16,6 +16,7 @@ from unlearning_core.compat import is_panic
 from unlearning_core.errors import InputError, Stopped, WorkbenchError
 from unlearning_core.files import disk_errors, read_object
 from unlearning_core.jobs.events import EventLog
+from unlearning_core.jobs.limits import Limits, within
 from unlearning_core.jobs.liveness import record
 from unlearning_core.jobs.process import alone_in
 from unlearning_core.jobs.status import JOB_FILE
@@ -96,7 +97,8 @@ def main(folder: Path) -> int:
     try:
         with working_in(folder, job["title"]) as log:
             _log.info("Process %d: %s", os.getpid(), job["target"])
-            result = _function(job["target"])(job["values"], JobContext(log))
+            with within(Limits(**job.get("limits") or {}), log):
+                result = _function(job["target"])(job["values"], JobContext(log))
             if log.status["state"] != "finished":  # it may have said so itself, with a message
                 log.state("finished", result=result)
     except WorkbenchError as error:

@@ -1,9 +1,10 @@
 """Candidate: a model that somebody else made of the base, taken as it is, to be measured like any state of a run."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from unlearning_core.config.schema import PATH
 from unlearning_core.methods.method import MethodInput, Summary
 from unlearning_core.progress import ProgressCallback, silent
 
@@ -13,7 +14,9 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str = Field(min_length=1, description="a folder, a .gguf file, a zip, a Hub id or a starter")
+    model: Annotated[str, PATH] = Field(
+        min_length=1, description="a folder, a .gguf file, a zip, a Hub id or a starter"
+    )
     revision: str | None = Field(None, description="branch, tag or commit of a Hub model")
     extra_tokens: str = Field(
         "refuse", pattern="refuse|resize|drop", description="tokens without a row in the embedding, as for the base"

@@ -89,21 +89,35 @@ def make(given: MethodInput, parameters: Parameters) -> Summary:
 def make_cut(given: MethodInput, cut: CutSettings, mask_of: Callable[[pd.DataFrame, Shapes], Mask]) -> Summary:
     """Write the recipe, bake mask and rows into a copy of the model and check the saved file; raises as `make`.
 
+    Of a model that is spread over memory and disk the copy is made from file to file.
+
     Args:
         mask_of: gives the neurons that are kept, from the run's ranking and the model's shapes.
     """
+    from unlearning_core.edits.export import export_edit
     from unlearning_core.edits.row_weights import held_rows, rows_undone
+    from unlearning_core.edits.saved_weights import SavedWeights
     from unlearning_core.edits.standalone import write_standalone
     from unlearning_core.edits.weights import bake, survivors
+    from unlearning_core.models.mapping import map_model
+    from unlearning_core.models.placement import is_spread
 
     loaded, ranking = given.load(), given.ranking()
     mask = mask_of(ranking, loaded.map.shapes)
-    rows, said = _token_rows(given, cut.token_rows, loaded)
-    given.new_recipe(mask, cut, rows).save(given.folder / "recipe")
-    write_standalone(given.folder / "recipe", loaded.model, mask, loaded.map)
-    bake(loaded.model, mask, loaded.map, rows)
-    edits = held_rows(loaded.model, rows) if rows is not None else []
-    given.save(loaded)
+    recipe, edits = given.folder / "recipe", []
+    if is_spread(loaded.model):
+        files = SavedWeights(source := given.saved())
+        rows, said = _token_rows(given, cut.token_rows, files.model, loaded.tokenizer, files.read)
+        given.new_recipe(mask, cut, rows).save(recipe)
+        write_standalone(recipe, files.model, mask, map_model(files.model), files.read)
+        export_edit(source, given.model_folder, mask, rows, progress=given.progress)
+    else:
+        rows, said = _token_rows(given, cut.token_rows, loaded.model, loaded.tokenizer)
+        given.new_recipe(mask, cut, rows).save(recipe)
+        write_standalone(recipe, loaded.model, mask, loaded.map)
+        bake(loaded.model, mask, loaded.map, rows)
+        edits = held_rows(loaded.model, rows) if rows is not None else []
+        given.save(loaded)
     del loaded
     left = survivors(given.model_folder, mask)
     if left:
@@ -114,13 +128,19 @@ def make_cut(given: MethodInput, cut: CutSettings, mask_of: Callable[[pd.DataFra
     return {"cut": mask.cut, "of": mask.total, "layers": mask.neurons()["layer"].nunique(), **own, **said}
 
 
-def _token_rows(given: MethodInput, settings: RowSettings, loaded: Any) -> tuple[TokenRows | None, Summary]:
-    """The rows to move and what is said of them; the list of tokens goes beside the recipe."""
+def _token_rows(
+    given: MethodInput, settings: RowSettings, model: Any, tokenizer: Any, read: Callable[[Any], Any] | None = None
+) -> tuple[TokenRows | None, Summary]:
+    """The rows to move and what is said of them; the list of tokens goes beside the recipe.
+
+    Args:
+        read: the numbers of a parameter of `model` where it has none itself.
+    """
     from unlearning_core.edits.row_weights import make_token_rows
 
     if not settings.strength:
         return None, {}
-    found = given.concept_tokens(loaded.tokenizer, settings)
+    found = given.concept_tokens(tokenizer, settings)
     write_file(given.folder / "recipe" / TOKENS, partial(found.table.to_parquet, index=False))
     sentence = found.sentence
     if len(found.ids) and settings.strength < 1:
@@ -128,4 +148,5 @@ def _token_rows(given: MethodInput, settings: RowSettings, loaded: Any) -> tuple
     said = {"token_rows": len(found.ids), "covered": round(found.covered, 4), "tokens": sentence}
     if not len(found.ids):
         return None, said
-    return make_token_rows(loaded.model, found.ids, found.unseen, settings.strength), said
+    how = {} if read is None else {"read": read}
+    return make_token_rows(model, found.ids, found.unseen, settings.strength, **how), said

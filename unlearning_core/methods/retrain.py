@@ -34,14 +34,16 @@ def inputs(parameters: RetrainingSection, seed: int) -> Any:
     Trainings are not made anew because of settings that came later, where these are not used.
     """
     # Whoever reads the texts says what they hold.
-    no_matter = TEXT_KEYS | {"measure_while_learning", "report_to", "other_sense_texts"}
+    no_matter = TEXT_KEYS | {"measure_while_learning", "report_to", "other_sense_texts", "gradient_checkpointing"}
+    no_matter |= {name for name, usual in (("precision", "auto"), ("optimizer", "adamw"))
+                  if getattr(parameters, name) == usual}  # fmt: skip
     if parameters.objective == "text":
         no_matter |= {"objective"} | DISTILL_KEYS
     return {"settings": parameters.model_dump(exclude=no_matter), "seed": seed}
 
 
 def check(parameters: RetrainingSection, progress: ProgressCallback) -> None:
-    """Refuse a tracker that is not installed.
+    """Refuse a tracker or an optimizer whose package is not installed.
 
     Raises:
         InputError: names it, and how to install it.
@@ -50,6 +52,11 @@ def check(parameters: RetrainingSection, progress: ProgressCallback) -> None:
         raise InputError(
             f"retraining.report_to names {missing!r}, which is not installed. Run: pip install {missing}. Or leave it "
             "out."
+        )
+    if parameters.optimizer.endswith("8bit") and find_spec("bitsandbytes") is None:
+        raise InputError(
+            f"retraining.optimizer is {parameters.optimizer!r}, which needs bitsandbytes, and that is not installed. "
+            "Run: pip install bitsandbytes. Or choose adamw or adafactor."
         )
 
 
@@ -83,6 +90,9 @@ def training_job(given: MethodInput, parameters: RetrainingSection) -> TrainingJ
         max_length=parameters.max_length,
         keep_pruned=parameters.keep_pruned,
         checkpoint_every=parameters.checkpoint_steps,
+        gradient_checkpointing=parameters.gradient_checkpointing,
+        dtype=parameters.precision,
+        optimizer=parameters.optimizer,
         report_to=tuple(parameters.report_to),
         device=given.device.split(":")[0],
         seed=given.seed,

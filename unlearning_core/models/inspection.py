@@ -91,12 +91,13 @@ def inspect_model(
     dtype: str = "auto",
     allow_pickle: bool = False,
     extra_tokens: str = "refuse",
+    device_map: str | None = None,
     progress: ProgressCallback = silent,
 ) -> ModelInfo:
     """Tell what `source` is without loading, fetching or dequantising a weight.
 
     Layers, widths and parameters come from the same modules that loading makes, built without storage (torch's meta
-    device); a GGUF file's from its header.
+    device); a GGUF file's from its header. A model that is to be spread (`device_map`) is told as one on `device`.
 
     Raises:
         InputError: as `load_model` raises for a source that is not a causal language model.

@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from unlearning_core.models.finite import finite_ends
 from unlearning_core.models.inspection import ModelInfo, inspect_folder
 from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.mapping import ModelMap, map_model
+from unlearning_core.models.placement import at_hand, input_device, spread_over
 from unlearning_core.models.sources.extra_tokens import unused_rows
 from unlearning_core.models.sources.folder import dropout_left_out, read_tokenizer
 from unlearning_core.models.sources.hub import commit_of
@@ -21,6 +23,7 @@ from unlearning_core.models.weights import read_model
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 _log = logging.getLogger(__name__)
@@ -52,6 +55,8 @@ def load_model(
     dtype: str = "auto",
     allow_pickle: bool = False,
     extra_tokens: str = "refuse",
+    device_map: str | None = None,
+    most_memory: Mapping[int | str, int] | None = None,
     may_be_cut: bool = False,
     progress: ProgressCallback = silent,
 ) -> LoadedModel:
@@ -64,6 +69,11 @@ def load_model(
         allow_pickle: also accept weights stored as pickles, read with PyTorch's restricted unpickler.
         extra_tokens: what to do about tokens of the tokenizer that have no row in the embedding: refuse, resize (new
             rows, the mean of the others) or drop (do without these tokens).
+        device_map: "auto" spreads the model over all graphics cards, then memory, then disk (accelerate); None puts all
+            of it on `device`. A model of which parts come and go can be ranked with and its cut previewed; the edit is
+            then written from file to file (edits/export.py).
+        most_memory: with "auto": bytes that it may take on each card (by number) and in memory ("cpu"); by default what
+            is free.
         may_be_cut: whether whole matrices may be 0, as in a model of which all neurons of a layer were cut; otherwise
             only where its config.json says so.
         progress: told in bytes and tensors; may raise `Stopped`.
@@ -87,9 +97,11 @@ def load_model(
         commit = commit_of(resolve(source).name, revision) if resolve(source).kind == "hub" else None
         info = inspect_folder(source, folder, chosen, form, revision=commit)
         weights = weights_of(folder, allow_pickle=allow_pickle)
-        check_fits(source, info.bytes_in_memory, chosen, f"as {form}")
+        if device_map is None:
+            check_fits(source, info.bytes_in_memory, chosen, f"as {form}")
         tokenizer = read_tokenizer(folder)
-        model, notes = read_model(AutoModelForCausalLM, folder, weights, device=chosen, dtype=form)
+        place = {} if device_map is None else spread_over(most_memory)
+        model, notes = read_model(AutoModelForCausalLM, folder, weights, device=chosen, dtype=form, **place)
     empty = _check_finite(source, model, form, progress)
     if empty and not getattr(model.config, ZEROED, False) and not may_be_cut:
         raise InputError(
@@ -110,20 +122,30 @@ def load_model(
     return LoadedModel(model, tokenizer, found, info)
 
 
+def _own_tensors(module: "nn.Module") -> "dict[str, Tensor]":
+    """What a module saves, but for the modules in it."""
+    passing = module._non_persistent_buffers_set
+    buffers = {name: one for name, one in module.named_buffers(recurse=False) if name not in passing}
+    return {**dict(module.named_parameters(recurse=False)), **buffers}
+
+
 def _check_finite(source: str, model: "PreTrainedModel", dtype: str, progress: ProgressCallback) -> list[str]:
     """Refuse NaN and infinity; returns the matrices of the blocks and of the embedding that hold nothing but zeros."""
-    tensors, empty = model.state_dict(keep_vars=False), []
-    parameters = dict(model.named_parameters())
-    embedding = model.get_input_embeddings().weight
-    for done, (name, tensor) in enumerate(tensors.items()):
-        progress(Progress(f"checking {source}", done, len(tensors), "tensors"))
-        if not tensor.is_floating_point() or tensor.numel() == 0:
-            continue
-        ends = finite_ends(source, name, tensor, dtype)
-        weight = parameters.get(name)
-        matrix = weight is not None and weight.dim() > 1 and (weight is embedding or re.search(r"\.\d+\.", name))
-        if matrix and not ends.any():
-            empty.append(name)
+    total, done, empty = len(model.state_dict()), 0, []
+    embedding = model.get_input_embeddings()
+    for place, module in model.named_modules():
+        # One module at a time: where accelerate keeps them on disk, no two need be in memory at once.
+        with at_hand(module):
+            for name, tensor in _own_tensors(module).items():
+                progress(Progress(f"checking {source}", min(done, total), total, "tensors"))
+                done += 1
+                full = f"{place}.{name}".lstrip(".")
+                if not tensor.is_floating_point() or tensor.numel() == 0:
+                    continue
+                ends = finite_ends(source, full, tensor, dtype)
+                matrix = tensor.dim() > 1 and name in module._parameters
+                if matrix and not ends.any() and (module is embedding or re.search(r"\.\d+\.", full)):
+                    empty.append(full)
     return empty
 
 
@@ -133,8 +155,8 @@ def _check_pass(source: str, model: "PreTrainedModel", dtype: str) -> None:
 
     from unlearning_core.models.experts import experts_read
 
-    embedding = model.get_input_embeddings().weight
-    ids = torch.arange(min(_TRIED_TOKENS, len(embedding)), device=embedding.device)[None]
+    size = model.get_input_embeddings().weight.shape[0]
+    ids = torch.arange(min(_TRIED_TOKENS, size), device=input_device(model))[None]
     with experts_read(), torch.no_grad():
         scores = model(input_ids=ids, use_cache=False).logits
     if not torch.isfinite(scores).all():

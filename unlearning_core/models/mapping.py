@@ -17,6 +17,7 @@ from transformers.pytorch_utils import Conv1D
 from unlearning_core.errors import InputError
 from unlearning_core.models.architectures import TABLE, Architecture, row_to_add
 from unlearning_core.models.experts import ExpertLayout, ExpertNeurons, expert_shape, is_experts, open_experts
+from unlearning_core.models.placement import at_hand
 from unlearning_core.models.probing import parameter, probe, projection_shape
 from unlearning_core.models.silencing import not_silenced
 
@@ -57,7 +58,8 @@ class Part:
 
     def column(self, index: int) -> Float[Tensor, " d_model"]:
         """What one unit of neuron `index` of this part adds to the output of `projection`."""
-        weight, axis = self.weight.detach(), self.inputs_axis
+        with at_hand(self.projection):
+            weight, axis = self.weight.detach(), self.inputs_axis
         if isinstance(self.module, ExpertNeurons):
             expert, index = divmod(index, self.module.width)
             weight, axis = weight[expert], axis - 1
@@ -66,7 +68,8 @@ class Part:
     def column_norms(self) -> Float64[Tensor, " inputs"]:
         """L2 norm of the column of each input."""
         outputs_axis = (3 if isinstance(self.module, ExpertNeurons) else 1) - self.inputs_axis
-        weight = self.weight.detach().cpu().float()
+        with at_hand(self.projection):
+            weight = self.weight.detach().cpu().float()
         return torch.linalg.vector_norm(weight, dim=outputs_axis, dtype=torch.float64).flatten()
 
 

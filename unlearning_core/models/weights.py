@@ -44,7 +44,7 @@ def read_model(
                 config=options.pop("config", None) or read_config(folder),
                 dtype=dtype,
                 # Straight onto the device: a copy on the CPU first would need its memory twice.
-                device_map=None if device == "cpu" else {"": device},
+                device_map=options.pop("device_map", None if device == "cpu" else {"": device}),
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=weights.files[0].suffix == ".safetensors",

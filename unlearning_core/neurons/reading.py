@@ -17,6 +17,7 @@ from unlearning_core.activations.collect import context_length
 from unlearning_core.activations.hooks import listening
 from unlearning_core.activations.statistics import CONCEPT, RETAIN
 from unlearning_core.errors import WorkFailed
+from unlearning_core.models.placement import input_device
 from unlearning_core.neurons.neuron import Neuron
 from unlearning_core.neurons.passages import Passage, passages
 
@@ -145,7 +146,7 @@ def _run(loaded: LoadedModel, texts: Sequence[Encoded]) -> np.ndarray:
     ids = [torch.from_numpy(text.input_ids) for text in texts]
     padded = nn.utils.rnn.pad_sequence(ids, batch_first=True)
     mask = nn.utils.rnn.pad_sequence([torch.ones_like(one) for one in ids], batch_first=True)
-    device = next(loaded.model.parameters()).device
+    device = input_device(loaded.model)
     with contextlib.suppress(_Seen):
         loaded.map.body(input_ids=padded.to(device), attention_mask=mask.to(device), use_cache=False)
     return mask.numpy().astype(bool)

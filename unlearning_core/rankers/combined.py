@@ -36,6 +36,9 @@ from unlearning_core.rankers.ranking_input import RankingInput
 
 if TYPE_CHECKING:
     from unlearning_core.evaluation.measurement import Measurement
+    from unlearning_core.models.precision import Precision
+    from unlearning_core.rankers.derivatives import Derivatives
+    from unlearning_core.rankers.token_batches import Sentences
 
 Neurons = Int[np.ndarray, "neurons 2"]
 """(layer, index) of some neurons."""
@@ -63,6 +66,7 @@ class Params(parameters.Params):
     cost: parameters.CostParameter = "both"
     eps: parameters.EpsParameter = 1.0
     sentences: parameters.SentencesParameter = 200
+    precision: parameters.PrecisionParameter = "auto"
 
 
 def passes(params: Params, sentences: int) -> float:
@@ -83,18 +87,17 @@ class Change(NamedTuple):
 
 def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
     """The neurons that were cut, in their order, above what the last round's gradients give the others."""
-    from unlearning_core.rankers.derivatives import derivatives
-    from unlearning_core.rankers.token_batches import token_batches
+    from unlearning_core.rankers.token_batches import Sentences
 
     to_choose, to_check = divided(given.sample(params.sentences))
-    batches, begun = token_batches(replace(given, items=to_choose)), time.monotonic()
-    change = _change_of(replace(given, items=to_check))
+    sentences, begun = Sentences(replace(given, items=to_choose)), time.monotonic()
+    change = _change_of(replace(given, items=to_check), params.precision)
     passes = params.rounds * (PASSES * len(to_choose) / len(to_check) + params.tests)
     expected = duration(passes * (time.monotonic() - begun))
     kept, cut, now = np.ones(given.activations.statistics.shape, bool), np.empty((0, 2), int), Change(0.0, 0.0)
     for number in range(1, params.rounds + 1):
         progress = _prefixed(given.progress, f"round {number} of {params.rounds} (all: {expected} at most)")
-        found = derivatives(replace(given, progress=progress), batches, at=kept.astype(np.float64))
+        found = _derivatives(replace(given, progress=progress), sentences, kept, params.precision)
         loss = rise(-found.retain, -found.neighbour, given.neighbour_share)
         cheap = gain_for_cost(-found.concept, loss, found.retain_square / 2, params.cost, params.eps)
         best = first(cheap, params.most, given.massive() | ~kept)
@@ -108,6 +111,20 @@ def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers widt
         kept, cut = without(kept, chosen), np.concatenate([cut, chosen])
         log.info("Round %d of %d: %d of %d neurons cut, %s", number, params.rounds, len(chosen), len(best), now)
     return in_order(cut, too_costly, cheap)
+
+
+def _derivatives(
+    given: RankingInput, sentences: Sentences, kept: Bool[np.ndarray, "layers width"], precision: Precision
+) -> Derivatives:
+    """Of the model as it is cut so far, in batches that memory has room for."""
+    from unlearning_core.models.fitting import where_it_fits
+    from unlearning_core.rankers.derivatives import derivatives
+    from unlearning_core.rankers.token_batches import positions_at_once
+
+    return where_it_fits(
+        lambda budget: derivatives(given, sentences.grouped(budget), kept.astype(np.float64), precision=precision),
+        positions_at_once(sentences.device),
+    )
 
 
 def divided(given: RankingInput) -> tuple[Sequence[LabelledText], Sequence[LabelledText]]:
@@ -132,18 +149,22 @@ def affordable(
         measured: what a cut of these, beside all that is cut already, changes in all.
         now: what is changed already.
         limit: of the retain part, nats a token.
-        tests: how often `measured` is called, at most.
+        tests: sets that are looked at, at most; each is measured once.
 
     Returns:
         Those that can, in the order they were taken, those that are too costly one by one, and what is changed then.
     """
     cut, out = best[:0], best[:0]
-    waiting = [best] if len(best) else []
+    waiting, known = ([best] if len(best) else []), {}
     for _ in range(tests):
         if not waiting or now.retain >= FULL * limit:
             break
         some = waiting.pop()
-        found = measured(np.concatenate([cut, some]))
+        together = np.concatenate([cut, some])
+        # Where the better half of a set was cut, the other half beside it is that set again.
+        if (key := frozenset(map(tuple, together.tolist()))) not in known:
+            known[key] = measured(together)
+        found = known[key]
         if found.retain <= limit and found.forget > now.forget:
             cut, now = np.concatenate([cut, some]), found
         elif len(some) > 1:
@@ -178,16 +199,22 @@ def change_between(base: Measurement, after: Measurement, share: float) -> Chang
     return Change(forget, (1 - share) * float(rise(rest, neighbour, share)))
 
 
-def _change_of(given: RankingInput) -> Callable[[Bool[np.ndarray, "layers width"], ProgressCallback], Change]:
+def _change_of(
+    given: RankingInput, precision: Precision
+) -> Callable[[Bool[np.ndarray, "layers width"], ProgressCallback], Change]:
     """A function that measures what a mask changes; the base model is measured at once."""
     from unlearning_core.edits.mask import Mask
     from unlearning_core.evaluation.likelihood import Meter
+    from unlearning_core.models.precision import computing
 
     meter = Meter(given.loaded, given.items)
-    base = meter.measure(progress=given.progress)
+    with computing(given.loaded.model, precision):
+        base = meter.measure(progress=given.progress)
 
     def change(kept: Bool[np.ndarray, "layers width"], progress: ProgressCallback) -> Change:
-        return change_between(base, meter.measure(Mask({given.site: kept}), progress), given.neighbour_share)
+        with computing(given.loaded.model, precision):
+            after = meter.measure(Mask({given.site: kept}), progress)
+        return change_between(base, after, given.neighbour_share)
 
     return change
 

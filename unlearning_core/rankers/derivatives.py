@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
+from unlearning_core.models.precision import Precision, computing
 from unlearning_core.progress import Progress
 from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.token_batches import TokenBatch
@@ -48,14 +49,19 @@ class Derivatives:
 
 
 def derivatives(
-    given: RankingInput, batches: Sequence[TokenBatch], at: Float[np.ndarray, "layers width"] | None = None
+    given: RankingInput,
+    batches: Sequence[TokenBatch],
+    at: Float[np.ndarray, "layers width"] | None = None,
+    *,
+    precision: Precision = "float32",
 ) -> Derivatives:
     """One forward pass, and a backward pass each for the concept's, the neighbours' and all other tokens.
 
     Args:
         given: the model, whose weights get no gradient, and the site; its progress is told after every batch.
-        batches: the sentences.
+        batches: the sentences; a batch in which no token is of a kind costs no backward pass for that kind.
         at: factors at which the derivatives are taken; ones if not given.
+        precision: of the matrix products (models/precision.py).
 
     Raises:
         Stopped: `given.progress` raised it.
@@ -67,31 +73,45 @@ def derivatives(
     predictor = NextToken(loaded)
     sums, square, counts, done = np.zeros((3, *shape)), np.zeros(shape), np.zeros(3), 0
     total = sum(batch.tokens for batch in batches)
-    for batch in batches:
-        # A leaf `[texts, 1, width]` a layer: each sentence has its own factors, so that it gets its own derivatives.
-        rows = point.to(batch.ids.device, loaded.model.dtype)
-        factors = [row.expand(len(batch.ids), 1, -1).clone().requires_grad_() for row in rows]
-        with torch.enable_grad(), multiplied(loaded.map, {(site, layer): f for layer, f in enumerate(factors)}):
-            nll = batch.nll(predictor.logits(batch.ids, batch.attention_mask, batch.positions))
-        for kind, chosen, found in gradients_by_kind(batch, nll, factors):
-            by_text = torch.stack([gradient[:, 0] for gradient in found], dim=1).cpu().double()
-            sums[kind] += by_text.sum(0).numpy()
-            counts[kind] += int(chosen.sum())
-            if kind:
-                square += float(batch.weight[batch.positions][chosen][0]) * by_text.square().sum(0).numpy()
-        done += batch.tokens
-        given.progress(Progress(TASK, done, total, "tokens"))
+    with computing(loaded.model, precision):
+        for batch in batches:
+            # A leaf `[texts, 1, width]` a layer: each sentence has factors, and so derivatives, of its own.
+            rows = point.to(batch.ids.device, loaded.model.dtype)
+            factors = [row.expand(len(batch.ids), 1, -1).clone().requires_grad_() for row in rows]
+            with torch.enable_grad(), multiplied(loaded.map, {(site, layer): f for layer, f in enumerate(factors)}):
+                losses = losses_by_kind(predictor, batch)
+            for kind, found in gradients(losses, factors):
+                by_text = torch.stack([gradient[:, 0] for gradient in found], dim=1).cpu().double()
+                sums[kind] += by_text.sum(0).numpy()
+                counts[kind] += len(losses[kind])
+                if kind:
+                    weight = float(batch.weight[batch.of_kind[kind]][0])
+                    square += weight * by_text.square().sum(0).numpy()
+            done += batch.tokens
+            given.progress(Progress(TASK, done, total, "tokens"))
     if not (np.isfinite(sums).all() and np.isfinite(square).all()):
         raise WorkFailed(NOT_FINITE)
     concept, retain, neighbour = sums / np.maximum(counts, 1)[:, None, None]
     return Derivatives(concept, retain, neighbour, square / counts[1:].sum())
 
 
-def gradients_by_kind(
-    batch: TokenBatch, nll: Float[Tensor, " positions"], leaves: Sequence[Tensor]
-) -> Iterator[tuple[int, Bool[Tensor, " positions"], tuple[Tensor, ...]]]:
-    """For each of `batch.kinds` that occurs: its number, its positions, and the gradients of its summed loss."""
-    present = [(kind, chosen) for kind, chosen in enumerate(batch.kinds) if bool(chosen.any())]
-    for kind, chosen in present:
-        settings: Any = {"retain_graph": kind != present[-1][0], "allow_unused": True, "materialize_grads": True}
-        yield kind, chosen, torch.autograd.grad(nll[chosen].sum(), leaves, **settings)
+def losses_by_kind(predictor: NextToken, batch: TokenBatch) -> list[Float[Tensor, " positions"]]:
+    """Negative log-likelihood, nats, at the positions of each of `batch.of_kind`, from one pass through the body.
+
+    Each kind has logits of its own, so that a way back from the few concept tokens is through their logits alone.
+    """
+    if not predictor.by_head:
+        logits = predictor.logits(batch.ids, batch.attention_mask, batch.positions)
+        return [batch.nll(logits[where[batch.positions]], where) for where in batch.of_kind]
+    states = predictor.states(batch.ids, batch.attention_mask)
+    return [batch.nll(predictor.head_logits(states[where]), where) for where in batch.of_kind]
+
+
+def gradients(
+    losses: Sequence[Float[Tensor, " positions"]], leaves: Sequence[Tensor]
+) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
+    """For each kind of which there is a position: its number, and the gradients of its summed loss."""
+    present = [kind for kind, loss in enumerate(losses) if len(loss)]
+    for kind in present:
+        settings: Any = {"retain_graph": kind != present[-1], "allow_unused": True, "materialize_grads": True}
+        yield kind, torch.autograd.grad(losses[kind].sum(), leaves, **settings)

@@ -46,7 +46,7 @@ KEPT_LOGITS = 64
 what this gives, and nearly that."""
 
 
-def sample_gates(log_alpha: Float[Tensor, "*#gates"], uniform: Float[Tensor, "*#gates"]) -> Float[Tensor, ...]:
+def sample_gates(log_alpha: Float[Tensor, "*#gates"], uniform: Float[Tensor, "*#gates"]) -> Float[Tensor, "*gates"]:
     """Hard-concrete gates in [0, 1] from uniform numbers in (0, 1); the shapes broadcast (Louizos et al. 2018, 10)."""
     soft = torch.sigmoid((torch.logit(uniform) + log_alpha) / TEMPERATURE)
     return (soft * (MOST - LEAST) + LEAST).clamp(0, 1)

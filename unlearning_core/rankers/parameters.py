@@ -40,6 +40,13 @@ EpsParameter = Annotated[
 SentencesParameter = Annotated[
     int, Field(ge=2, description="Training sentences with, and as many without the concept, at most.")
 ]
+PrecisionParameter = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    Field(
+        description="Of the matrix products of a model in float32; auto: bfloat16 where the processor multiplies in it "
+        "and the model is large enough for it to pay."
+    ),
+]
 
 
 class Params(BaseModel):

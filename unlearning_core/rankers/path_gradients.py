@@ -13,7 +13,7 @@ from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.progress import Progress
-from unlearning_core.rankers.derivatives import NOT_FINITE, gradients_by_kind
+from unlearning_core.rankers.derivatives import NOT_FINITE, gradients
 from unlearning_core.rankers.ranking_input import RankingInput
 from unlearning_core.rankers.restart import Restart
 from unlearning_core.rankers.token_batches import TokenBatch, positions_at_once
@@ -77,6 +77,6 @@ def _slopes(
         logits = restart.logits(batch, states, layer, len(factors))
         nll = torch.stack([batch.nll(some) for some in logits.chunk(len(factors))]).sum(0)
     slopes = np.zeros((3, leaf.shape[-1]))
-    for kind, _, (gradient,) in gradients_by_kind(batch, nll, [leaf]):
+    for kind, (gradient,) in gradients([nll[chosen] for chosen in batch.kinds], [leaf]):
         slopes[kind] = gradient.cpu().double().sum((0, 1)).numpy()
     return slopes

@@ -17,6 +17,7 @@ from torch import nn
 from unlearning_core.activations.hooks import listening
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.models.loading import LoadedModel
+from unlearning_core.models.placement import input_device
 from unlearning_core.rankers.token_batches import TokenBatch
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class Restart:
 
     def _same(self, form: Form) -> bool:
         """Whether a pass from a block on gives the logits of a whole pass if blocks give this form."""
-        device = self._loaded.model.get_input_embeddings().weight.device
+        device = input_device(self._loaded.model)
         ids = torch.arange(4, device=device)[None] % self._predictor.vocabulary
         everywhere = torch.ones_like(ids, dtype=torch.bool)
         ones, none = torch.ones_like(ids), ~everywhere

@@ -30,6 +30,7 @@ class Params(parameters.Params):
     cost: parameters.CostParameter = "loss"
     eps: parameters.EpsParameter = 1.0
     sentences: parameters.SentencesParameter = 150
+    precision: parameters.PrecisionParameter = "auto"
 
 
 def passes(params: Params, sentences: int) -> float:
@@ -39,11 +40,15 @@ def passes(params: Params, sentences: int) -> float:
 
 def score(given: RankingInput, params: Params) -> Float[np.ndarray, "layers width"]:
     """Gain, or gain over cost."""
+    from unlearning_core.models.fitting import where_it_fits
     from unlearning_core.rankers.derivatives import derivatives
-    from unlearning_core.rankers.token_batches import token_batches
+    from unlearning_core.rankers.token_batches import Sentences, positions_at_once
 
-    batches = token_batches(given.sample(params.sentences))
-    found = derivatives(given, batches)
+    sentences = Sentences(given.sample(params.sentences))
+    found = where_it_fits(
+        lambda budget: derivatives(given, sentences.grouped(budget), precision=params.precision),
+        positions_at_once(sentences.device),
+    )
     if params.against == "nothing":
         return -found.concept
     loss = rise(-found.retain, -found.neighbour, given.neighbour_share)

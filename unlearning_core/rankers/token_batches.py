@@ -19,8 +19,11 @@ from unlearning_core.activations.batches import length_sorted
 from unlearning_core.activations.collect import context_length, default_token_budget
 from unlearning_core.concepts.neighbours import as_concept
 from unlearning_core.errors import InputError
+from unlearning_core.models.placement import input_device
 from unlearning_core.rankers.gain_for_cost import odds
 from unlearning_core.rankers.ranking_input import RankingInput
+
+Places = Bool[Tensor, "texts tokens"]
 
 MOST_POSITIONS = 2048
 """Padded tokens a batch at most: unlike a pass that only reads activations, these hold logits at every position."""
@@ -57,20 +60,27 @@ class TokenBatch:
         return self.concept | self.retain
 
     @property
+    def of_kind(self) -> tuple[Places, Places, Places]:
+        """Where the next token is one of the concept, of the rest, and of neighbours."""
+        return self.concept, self.retain & ~self.neighbour, self.neighbour
+
+    @property
     def kinds(self) -> tuple[Bool[Tensor, " positions"], Bool[Tensor, " positions"], Bool[Tensor, " positions"]]:
         """Which of the positions are of the concept, of the rest, and of neighbours."""
-        concept, neighbour = self.concept[self.positions], self.neighbour[self.positions]
-        return concept, ~concept & ~neighbour, neighbour
+        concept, rest, neighbour = (where[self.positions] for where in self.of_kind)
+        return concept, rest, neighbour
 
     @property
     def tokens(self) -> int:
         """Tokens that are not padding."""
         return int(self.attention_mask.sum())
 
-    def nll(self, logits: Float[Tensor, "positions vocabulary"]) -> Float[Tensor, " positions"]:
-        """Negative log-likelihood, nats, from the logits at `positions`; in float32 or the logits' own precision if
-        that is higher."""
-        wanted = self.ids.roll(-1, dims=1)[self.positions]
+    def nll(
+        self, logits: Float[Tensor, "places vocabulary"], places: Bool[Tensor, "texts tokens"] | None = None
+    ) -> Float[Tensor, " places"]:
+        """Negative log-likelihood, nats, from the logits at `places`, by default `positions`; in float32 or the
+        logits' own precision if that is higher."""
+        wanted = self.ids.roll(-1, dims=1)[self.positions if places is None else places].to(logits.device)
         precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return torch.logsumexp(precise, -1) - precise.gather(1, wanted[:, None])[:, 0]
 
@@ -86,7 +96,7 @@ class Sentences:
     def __init__(self, given: RankingInput) -> None:
         """Raises InputError where no token of the concept, or none outside it, has a predecessor."""
         loaded, items = given.loaded, given.items
-        self.device: torch.device = loaded.model.get_input_embeddings().weight.device
+        self.device: torch.device = input_device(loaded.model)
         longest = context_length(loaded)
         self._encoded = encode(loaded.tokenizer, items, longest)
         counted = [~text.special[1:] for text in self._encoded]
@@ -123,10 +133,14 @@ class Sentences:
         return TokenBatch(a, b, c, d, e, f, list(indices))
 
     def grouped(self, token_budget: int | None = None) -> list[TokenBatch]:
-        """All of them, sentences of like length together."""
-        budget = token_budget or positions_at_once(self.device)
-        groups = length_sorted([len(text) for text in self._encoded], budget)
-        return [self.batch(group.tolist()) for group in groups]
+        """All of them, sentences of like length together, and apart whether they have the concept or not: those
+        without it have no loss of its own to follow back."""
+        budget, found = token_budget or positions_at_once(self.device), []
+        for wanted in (True, False):
+            of_kind = [number for number, here in enumerate(self._concept) if bool(here.any()) is wanted]
+            groups = length_sorted([len(self._encoded[number]) for number in of_kind], budget)
+            found += [self.batch([of_kind[place] for place in group]) for group in groups]
+        return found
 
 
 def token_batches(given: RankingInput, token_budget: int | None = None) -> list[TokenBatch]:

@@ -99,7 +99,7 @@ def html_report(
         title=title, concept=concept, about=about, metrics=metrics, settings=settings, states=list(texts),
         verdict=judged["sentence"] if judged else losses_sentence(metrics), judged=judged,
         subjects=asked_subjects(answers, judged=judged is not None), answers=answers, rows=shown(metrics, "table"),
-        benchmarks=benchmarks, benchmarks_note=NOTE, prompts=_prompts(texts, spans), interval_note=INTERVAL_NOTE,
+        benchmarks=benchmarks, benchmarks_note=NOTE, prompts=texts_in_parts(texts, spans), interval_note=INTERVAL_NOTE,
         formatted=formatted, state_title=state_title,
     )  # fmt: skip
 
@@ -110,7 +110,7 @@ def _answers(metrics: Values, judged: Mapping[str, Any] | None) -> dict[str, dic
     return found | {state: {} for state in (judged or {}).get("states", ()) if state not in found}
 
 
-def _prompts(texts: Texts, spans: Spans) -> dict[str, list[list[list[_Part]]]]:
+def texts_in_parts(texts: Texts, spans: Spans) -> dict[str, list[list[list[_Part]]]]:
     """By prompt, by sample, by state the text in parts."""
     written: dict[str, dict[int, dict[str, str]]] = {}
     for state, some in texts.items():

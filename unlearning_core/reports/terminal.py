@@ -15,6 +15,9 @@ def print_outcome(run: Any) -> None:
         print("\n" + run.search()["sentence"])
     if said := (run.status()["stages"].get("prune", {}).get("summary") or {}).get("tokens"):
         print("\n" + said)
+    retrained = run.status()["stages"].get("retrain", {})
+    if (trackers := run.config.retraining.report_to) and (maker := retrained.get("taken_from")):
+        print(f"\nNothing was sent to {', '.join(trackers)}: the training is the one of the run {maker}.")
     print("\n" + table(run.metrics()))
     generations = run.generations()
     for index, first in enumerate(generations["base"]):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearning_core.errors import InputError
+from unlearning_core.jobs.limits import NONE, Limits
 from unlearning_core.jobs.liveness import is_working_in
 from unlearning_core.jobs.process import launch, request_stop
 from unlearning_core.jobs.status import status, tail
@@ -11,7 +12,7 @@ from unlearning_core.jobs.worker import JobContext
 from unlearning_core.runs.run import Run
 
 
-def start(run: Run, until: str | None = None) -> int:
+def start(run: Run, until: str | None = None, limits: Limits = NONE) -> int:
     """Go on with `run` in a new process, to the end or through the stage `until`; returns its process id.
 
     Raises:
@@ -20,7 +21,7 @@ def start(run: Run, until: str | None = None) -> int:
     if is_running(run) or run.manifest.worker() is not None:
         raise InputError(run.manifest.busy_sentence())
     values = {"run": str(run.folder.resolve()), "until": until}
-    return launch(run.job_folder("background"), f"{__name__}:resume", values, title="run").pid
+    return launch(run.job_folder("background"), f"{__name__}:resume", values, title="run", limits=limits.to_dict()).pid
 
 
 def resume(values: dict[str, Any], context: JobContext) -> None:

@@ -295,8 +295,11 @@ def check_push(config: ExperimentConfig) -> None:
     check_repository(str(config.push_to_hub))
 
 
-def check_repository(name: str, *, sending: bool = True) -> None:
+def check_repository(name: str, *, sending: bool = True, called: str = "push_to_hub") -> None:
     """Refuse a name that the Hub would not take and, before something is sent, a push that nobody is logged in for.
+
+    Args:
+        called: what the person knows the name by: a setting, or an argument of a command.
 
     Raises:
         InputError: one of these, or the Hub is switched off by HF_HUB_OFFLINE.
@@ -308,10 +311,12 @@ def check_repository(name: str, *, sending: bool = True) -> None:
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        raise InputError(f"push_to_hub is {name!r}, which is no name on the Hub: {error} Write owner/name.") from error
+        raise InputError(f"{called} is {name!r}, which is no name on the Hub: {error} Write owner/name.") from error
+    if "/" not in name:
+        raise InputError(f"{called} is {name!r}, without an owner. Write owner/name, such as my-account/{name}.")
     if not sending:
         return
     if constants.HF_HUB_OFFLINE:
-        raise InputError(f"push_to_hub {name}: HF_HUB_OFFLINE switches the Hub off. Unset it or leave the key out.")
+        raise InputError(f"{called} is {name!r}, but HF_HUB_OFFLINE switches the Hub off. Unset it, or do not send.")
     if get_token() is None:
-        raise InputError(f"push_to_hub {name}: nobody is logged in. Run `hf auth login` and run again.")
+        raise InputError(f"{called} is {name!r}, but nobody is logged in. Run `hf auth login` and run again.")

@@ -141,7 +141,12 @@ class RunContext:
         else:
             folder = str(self.run.model(state))
             return load_model(
-                folder, device=section.device, dtype=section.dtype, may_be_cut=True, progress=self.progress
+                folder,
+                device=section.device,
+                dtype=section.dtype,
+                device_map=section.device_map,
+                may_be_cut=True,
+                progress=self.progress,
             )
         return load_model(source, revision=revision, **section.how_to_load(), progress=self.progress)
 

@@ -59,6 +59,7 @@ class Plan:
         model: what would be loaded; None where nothing that is left to do needs it, and it is not there.
         cut: neurons that are cut; 0 where a search finds how many, or none are.
         labelled: sentences with and without the concept; None where they were not counted.
+        duplicates: sentences that are left out because an equal one came before.
         missing: concept words that never occur in them.
         texts: first texts of each source, by the setting's name.
         stages: those with work to do.
@@ -70,6 +71,7 @@ class Plan:
     model: "ModelInfo | None"
     cut: int
     labelled: tuple[int, int] | None
+    duplicates: int
     missing: list[str]
     texts: dict[str, list[str]]
     stages: list[PlannedStage]
@@ -132,6 +134,7 @@ def plan(config: ExperimentConfig, root: Path, progress: ProgressCallback = sile
         model=info,
         cut=cut,
         labelled=None if labelled is None else (len(labelled.with_concept), len(labelled.without)),
+        duplicates=0 if labelled is None else labelled.duplicates,
         missing=[] if labelled is None else labelled.missing,
         texts=texts,
         stages=planned,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlearning_core.errors import InputError
 from unlearning_core.files import read_object
+from unlearning_core.jobs.limits import NONE, Limits
 from unlearning_core.jobs.liveness import is_working_in
 from unlearning_core.jobs.process import launch, request_stop
 from unlearning_core.jobs.status import JOB_FILE, tail
@@ -56,20 +57,21 @@ def prove(
     return found
 
 
-def start(run: Run, parts: Collection[str] | None = None, *, quick: bool = False) -> int:
+def start(run: Run, parts: Collection[str] | None = None, *, quick: bool = False, limits: Limits = NONE) -> int:
     """Do it in a process of its own; returns its process id.
 
     Raises:
         InputError: somebody works on the run already.
     """
-    return _start(run, "prove_job", {"parts": None if parts is None else sorted(parts), "quick": quick})
+    return _start(run, "prove_job", {"parts": None if parts is None else sorted(parts), "quick": quick}, limits)
 
 
-def _start(run: Run, job: str, asked: dict[str, Any]) -> int:
+def _start(run: Run, job: str, asked: dict[str, Any], limits: Limits) -> int:
     if is_running(run) or run.manifest.worker() is not None:
         raise InputError(run.manifest.busy_sentence())
     values = {"run": str(run.folder.resolve()), **asked}
-    return launch(run.job_folder(JOB), f"{__name__}:{job}", values, title="evaluation").pid
+    folder, target = run.job_folder(JOB), f"{__name__}:{job}"
+    return launch(folder, target, values, title="evaluation", limits=limits.to_dict()).pid
 
 
 def race(run: Run, progress: ProgressCallback = silent) -> None:
@@ -94,13 +96,13 @@ def racers(run: Run) -> list[str]:
     return [states_of(config)[-1], *([NEVER_KNEW] if config.never_knew.model is not None else [])]
 
 
-def start_race(run: Run) -> int:
+def start_race(run: Run, limits: Limits = NONE) -> int:
     """Do that in a process of its own, which is watched and stopped as an evaluation; returns its process id.
 
     Raises:
         InputError: somebody works on the run already.
     """
-    return _start(run, "race_job", {"parts": [RACE], "quick": True})
+    return _start(run, "race_job", {"parts": [RACE], "quick": True}, limits)
 
 
 def race_job(values: dict[str, Any], context: JobContext) -> None:

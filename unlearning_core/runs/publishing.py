@@ -83,10 +83,20 @@ def _shared(value: Any) -> Any:
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
-def send(name: str, files: Sequence[Sent], *, private: bool = True, message: str = "Unlearning Workbench") -> str:
+def send(
+    name: str,
+    files: Sequence[Sent],
+    *,
+    private: bool = True,
+    message: str = "Unlearning Workbench",
+    called: str = "push_to_hub",
+) -> str:
     """Put the files into the model repository `name` in one commit, with the Hub's own login; returns the commit's URL.
 
     The repository is made where it is not there; files of it that are not among these stay.
+
+    Args:
+        called: what the person knows the name by, as for `checks.check_repository`.
 
     Raises:
         InputError: nobody is logged in, or the name may not be written to.
@@ -101,15 +111,15 @@ def send(name: str, files: Sequence[Sent], *, private: bool = True, message: str
         api.create_repo(name, exist_ok=True, private=private)
         commit = api.create_commit(name, operations, commit_message=message)
     except LocalTokenNotFoundError as error:
-        raise InputError(f"push_to_hub {name}: nobody is logged in. Run `hf auth login` and run again.") from error
+        raise InputError(f"{called} {name}: nobody is logged in. Run `hf auth login` and run again.") from error
     except HfHubHTTPError as error:
         code = error.response.status_code if error.response is not None else "no answer"
         raise InputError(
-            f"push_to_hub {name}: the Hub refused ({code}). Log in with `hf auth login` and check the name."
+            f"{called} {name}: the Hub refused ({code}). Log in with `hf auth login` and check the name."
         ) from error
     except (OfflineModeIsEnabled, OSError) as error:
         raise WorkFailed(
-            f"push_to_hub {name}: the Hub could not be reached. Everything is kept here; run the same command again "
+            f"{called} {name}: the Hub could not be reached. Everything is kept here; run the same command again "
             "when you are online."
         ) from error
     return str(commit.commit_url)

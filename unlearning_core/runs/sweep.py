@@ -15,6 +15,7 @@ from unlearning_core.errors import InputError
 from unlearning_core.evaluation.curves import BUDGET, area_between, curve, selectivity, suggested_ratio
 from unlearning_core.evaluation.sweep import MEASURED, Order, Point, SweepSettings, sweep
 from unlearning_core.files import write_file
+from unlearning_core.jobs.limits import Limits
 from unlearning_core.jobs.liveness import is_working_in
 from unlearning_core.jobs.process import launch, request_stop
 from unlearning_core.jobs.status import tail
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TABLE = "points.parquet"
+ONE_BY_ONE = Limits(queue="curves")
 SENTENCES = 100
 """Held-out sentences with, and as many without the concept, that a sweep measures on unless told otherwise."""
 
@@ -156,8 +158,10 @@ class RunSweep:
         """Whether a process that `start` started works on it."""
         return is_working_in(self._job)
 
-    def start(self) -> None:
+    def start(self, limits: Limits = ONE_BY_ONE) -> None:
         """Compute it in a process of its own, with patience: whatever else the machine does goes first.
+
+        Of several runs' sweeps on this machine one is computed at a time.
 
         Raises:
             InputError: another sweep of this run is being computed.
@@ -171,7 +175,7 @@ class RunSweep:
             "ranking": None if self.ranking is None else str(self.ranking.resolve()),
             "token_rows": asdict(self.token_rows),
         }
-        launch(self._job, f"{__name__}:compute_job", values, title="sweep", gently=True)
+        launch(self._job, f"{__name__}:compute_job", values, title="sweep", gently=True, limits=limits.to_dict())
 
     def stop(self) -> None:
         """Ask that process to stop; the points measured so far are kept."""

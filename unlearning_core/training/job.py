@@ -92,6 +92,8 @@ class TrainingJob(BaseModel):
         keep_pruned: keep what was changed as it was after every step; False lets it grow back.
         dtype: of the maths (weights stay float32 while they learn, and are saved in the dtype they came in).
         device: "auto" takes a card if there is one.
+        gradient_checkpointing: compute each block again on the way back instead of keeping what it held.
+        optimizer: "adamw" keeps 8 bytes a weight, "adafactor" about none, those of 8 bits 2 (on a card alone).
         eval_every: optimizer steps between evaluations; None: about four times in all.
         eval_texts, limit: at most this many validation sequences and training texts.
         checkpoint_every: optimizer steps between checkpoints; None: every two minutes.
@@ -128,6 +130,10 @@ class TrainingJob(BaseModel):
     keep_pruned: bool = True
     dtype: Literal["auto", "float32", "bfloat16"] = _one_of("auto", "float32", "bfloat16")
     device: Literal["auto", "cpu", "cuda", "mps"] = _one_of("auto", "cpu", "cuda", "mps")
+    gradient_checkpointing: bool = False
+    optimizer: Literal["adamw", "adafactor", "adamw_8bit", "paged_adamw_8bit"] = _one_of(
+        "adamw", "adafactor", "adamw_8bit", "paged_adamw_8bit"
+    )
     eval_every: int | None = _number(None, 1, _WHOLE, "1 or more optimizer steps")
     eval_texts: int = _number(64, 1, _WHOLE, "1 or more sequences")
     checkpoint_every: int | None = _number(None, 1, _WHOLE, "1 or more optimizer steps")

@@ -185,7 +185,8 @@ class EditKeepingTrainer(Trainer):
             learning_rate=job.learning_rate,
             weight_decay=job.weight_decay,
             warmup_steps=job.warmup_ratio,
-            optim="adamw_torch" if not use_cpu and not torch.cuda.is_available() else "adamw_torch_fused",
+            optim=_optimizer(job, use_cpu),
+            gradient_checkpointing=job.gradient_checkpointing,
             seed=job.seed,
             data_seed=job.seed,
             logging_steps=max(1, total // 500),
@@ -209,9 +210,16 @@ class EditKeepingTrainer(Trainer):
 _NO_MATTER = {
     "output_folder", "model_folder", "train_path", "validation_path", "recipe_folder", "probe_set_path", "prompts",
     "sample_tokens", "measure_every", "measure_share", "quiz_path", "quiz_chat", "quiz_tokens", "eval_every",
-    "eval_texts", "checkpoint_every", "distillation", "report_to",
+    "eval_texts", "checkpoint_every", "distillation", "report_to", "gradient_checkpointing",
 }  # fmt: skip
 """Fields that do not decide the weights of a step, or do so through what they point to or what was made of them."""
+
+
+def _optimizer(job: TrainingJob, use_cpu: bool) -> str:
+    """The optimizer as transformers calls it."""
+    if job.optimizer == "adamw":
+        return "adamw_torch" if not use_cpu and not torch.cuda.is_available() else "adamw_torch_fused"
+    return job.optimizer
 
 
 def _processes(job: TrainingJob) -> int:

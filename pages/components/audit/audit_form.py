@@ -8,16 +8,16 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components.concept.sentence_sources import FORMATS
+from pages.components import visitor
 from pages.components.concept.words import WORD_FILES, parsed, words_of
 from pages.components.current_run import changed, keep_upload, runs_root
 from pages.components.marked_text import escaped
 from pages.components.model.choose_model import PATH, choose_model
 from pages.components.new_run import start_run
+from pages.components.place import FORMATS, MOST_MB
 from pages.components.progress import show_errors
 from unlearning_core.concepts.lemmas import language_names
 from unlearning_core.concepts.words import Concept, as_list
-from unlearning_core.config.reading import find_path
 from unlearning_core.config.schema import BaseModelSection
 from unlearning_core.errors import InputError
 from unlearning_core.progress import ProgressCallback
@@ -64,7 +64,7 @@ def fill_in() -> Callable[[], Audit]:
         sentences, missing = _sentences()
     with st.expander("More: questions of your own, a model that never knew"):
         questions = st.file_uploader(
-            "Questions about the concept", type=["jsonl", "json"], max_upload_size=50,
+            "Questions about the concept", type=["jsonl", "json"], max_upload_size=visitor.upload_mb(50),
             help="One a line: a prompt, its accepted answers, its form, and what it is about. Without them, sentences "
             "about the concept are given to complete.",
         )  # fmt: skip
@@ -89,7 +89,9 @@ def fill_in() -> Callable[[], Audit]:
 
 
 def _words() -> tuple[tuple[str, ...] | None, str, bool]:
-    upload = st.file_uploader("Words from a file", type=WORD_FILES, max_upload_size=10, key="audit words file")
+    upload = st.file_uploader(
+        "Words from a file", type=WORD_FILES, max_upload_size=visitor.upload_mb(10), key="audit words file"
+    )
     given: tuple[str, ...] = ()
     if upload is not None:
         with show_errors():
@@ -112,17 +114,17 @@ def _words() -> tuple[tuple[str, ...] | None, str, bool]:
 
 def _sentences() -> tuple[Any, str]:
     """The upload or name, and what is missing in words, or nothing."""
-    kind = st.radio("Where are they?", SOURCES, 2, horizontal=True)
+    sources = [kind for kind in SOURCES if kind != NAMED or visitor.may_name_places() or visitor.hub_names("datasets")]
+    kind = st.radio("Where are they?", sources, len(sources) - 1, horizontal=True)
     if kind == UPLOAD:
-        upload = st.file_uploader("Sentences", type=FORMATS, max_upload_size=200, key="audit sentences")
+        upload = st.file_uploader(
+            "Sentences", type=FORMATS, max_upload_size=visitor.upload_mb(MOST_MB), key="audit sentences"
+        )
         return upload, "" if upload is not None else "No file of sentences is uploaded yet. Choose one."
     if kind == NAMED:
         name = (st.text_input("File, folder or dataset", key="audit sentences named") or "").strip()
-        return (
-            (find_path(name, Path.cwd()), "")
-            if name
-            else (None, "The sentences are not named yet. Say where they are.")
-        )
+        missing = "The sentences are not named yet. Say where they are."
+        return (visitor.place(name, "Sentences"), "") if name else (None, missing)
     st.caption("It writes 400 sentences with and without the words first; that takes a while on a large model.")
     return None, ""
 
@@ -133,7 +135,7 @@ def make_run(audit: Audit, progress: ProgressCallback) -> Run:
     Raises:
         InputError: a model or file cannot be had, or no sentence holds the concept; no run is made then.
     """
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=visitor.scratch_folder()) as folder:
         sentences, questions = (_laid_down(given, Path(folder)) for given in (audit.sentences, audit.questions))
         if sentences is None:
             sentences = str(
@@ -163,7 +165,7 @@ def _laid_down(given: Any, folder: Path) -> str | None:
     """Where an upload lies while the settings are made; a name is given back as it is."""
     if given is None or isinstance(given, str):
         return given
-    path = folder / (Path(str(given.name).replace("\\", "/")).name or "upload")
+    path = folder / visitor.upload_name(given)
     path.write_bytes(given.getvalue())
     return str(path)
 

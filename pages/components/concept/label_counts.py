@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components import visitor
 from pages.components.marked_text import escaped, highlighted
 from pages.components.progress import run_and_redraw
 from pages.components.rows import metric_row
@@ -61,7 +62,7 @@ def further_counts(facts: dict[str, Any]) -> None:
         metrics.append((title, "{} + {}".format(*facts[part]), "with + without it"))
     metric_row(*metrics)
     if "understood" in facts:
-        st.caption(escaped(facts["understood"]))
+        st.caption(escaped(visitor.sentence(facts["understood"])))
 
 
 def words_table(facts: dict[str, Any], whose: str) -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components import visitor
 from pages.components.current_run import changed, keep_upload
 from pages.components.marked_text import escaped
 from pages.components.model_cache import base_model
 from pages.components.new_run import experiment_of
+from pages.components.place import FORMATS, MOST_MB, choose_place
 from pages.components.progress import run_and_redraw
 from pages.components.reading import choose_reading, show_understood
 from unlearning_core.concepts.words import Concept
-from unlearning_core.config.reading import find_path
 from unlearning_core.config.schema import TextReadingSection
 from unlearning_core.errors import InputError
 from unlearning_core.files import ROOT
@@ -28,10 +29,6 @@ ORIGINS = {
     ROOT / "data" / "smallworld" / "texts.jsonl": "Written by SmallWorld's own grammar, from facts that are known.",
     ROOT / "data" / "seats" / "sentences.jsonl": "Written by SmolLM2 about seats and about other things.",
 }
-FORMATS = [
-    "txt", "md", "json", "jsonl", "ndjson", "csv", "tsv", "parquet", "arrow", "feather", "xlsx", "docx", "pdf", "gz",
-    "bz2", "xz", "zst", "zip",
-]  # fmt: skip
 _WRITTEN = "written"
 """Where the run keeps sentences that the model wrote."""
 
@@ -43,7 +40,10 @@ _NONE: dict[str, Any] = {
 
 def choose_source(run: Run, words: tuple[str, ...], matching: dict[str, Any]) -> dict[str, Any]:
     """The chosen source as keys of neural_probing; those of the sources not chosen are emptied."""
-    kind = st.radio("Sentences", KINDS, index=KINDS.index(_kind_of(run)), key=f"source {run.id}")
+    # Where a path may not be named, naming a source is uploading it.
+    kinds = [kind for kind in KINDS if kind != PATH or visitor.may_name_places() or visitor.hub_names("datasets")]
+    known = _kind_of(run)
+    kind = st.radio("Sentences", kinds, kinds.index(known) if known in kinds else 0, key=f"source {run.id}")
     if kind == SHIPPED:
         shipped = _shipped(run)
         st.caption(ORIGINS.get(shipped, ""))
@@ -51,7 +51,9 @@ def choose_source(run: Run, words: tuple[str, ...], matching: dict[str, Any]) ->
     if kind == PATH:
         return _NONE | _path(run)
     if kind == UPLOAD:
-        upload = st.file_uploader("Sentences", type=FORMATS, max_upload_size=200, key=f"sentences upload {run.id}")
+        upload = st.file_uploader(
+            "Sentences", type=FORMATS, max_upload_size=visitor.upload_mb(MOST_MB), key=f"sentences upload {run.id}"
+        )
         return _NONE | _read(run, keep_upload(run, upload) if upload is not None else _uploaded(run))
     if kind == LABELLED:
         return _NONE | _labelled(run)
@@ -81,13 +83,11 @@ def _uploaded(run: Run) -> str | None:
 
 
 def _path(run: Run) -> dict[str, Any]:
-    probing = run.config.neural_probing
-    source = st.text_input(
-        "File, folder or dataset", probing.sentences or "", key=f"path {run.id}",
+    source = choose_place(
+        run, "File, folder or dataset", run.config.neural_probing.sentences, f"path {run.id}",
         help="Text, JSON, JSON lines, CSV, Parquet, a workbook or document; a folder; or owner/name on the Hub.",
     )  # fmt: skip
-    name = (source or "").strip()
-    return _read(run, find_path(name, Path.cwd()) if name else None)
+    return _read(run, source)
 
 
 def _read(run: Run, source: str | None) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _labelled(run: Run) -> dict[str, str | None]:
     probing = run.config.neural_probing
     found: dict[str, str | None] = {}
     for key, title in (("tokens_input_path", "Tokens file"), ("labels_input_path", "Labels file")):
-        upload = st.file_uploader(title, type="txt", max_upload_size=200, key=f"{key} {run.id}")
+        upload = st.file_uploader(title, type="txt", max_upload_size=visitor.upload_mb(MOST_MB), key=f"{key} {run.id}")
         found[key] = keep_upload(run, upload) if upload is not None else getattr(probing, key)
         if upload is None and found[key]:
             st.caption(escaped(f"In use: {Path(str(found[key])).name}"))

@@ -6,14 +6,15 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components import visitor
 from pages.components.field_names import told
 from pages.components.marked_text import escaped
+from pages.components.place import choose_place
 from pages.components.progress import show_errors
 from pages.components.run_summary import concept_words
 from unlearning_core.concepts.lemmas import language_code, language_names, uninflected
 from unlearning_core.concepts.neighbours import given_words
 from unlearning_core.concepts.words import as_list, parse_words, read_list
-from unlearning_core.config.reading import find_path
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
 
@@ -31,7 +32,7 @@ def choose_words(run: Run) -> tuple[tuple[str, ...] | None, dict[str, Any]]:
     """
     box, problem, section = st.container(), st.container(), st.expander(MATCHING)
     with section:
-        upload = st.file_uploader("Words from a file", type=WORD_FILES, max_upload_size=10)
+        upload = st.file_uploader("Words from a file", type=WORD_FILES, max_upload_size=visitor.upload_mb(10))
         matching = _choose_matching(run)
     given, source = concept_words(run), ""
     if upload is not None:
@@ -73,7 +74,7 @@ def _choose_matching(run: Run) -> dict[str, Any]:
 def words_of(upload: Any) -> tuple[tuple[str, ...], str]:
     """The words in an uploaded file, and what it was understood as; raises InputError that calls it by its name."""
     with TemporaryDirectory() as folder:
-        path = Path(folder) / (Path(str(upload.name).replace("\\", "/")).name or "words.txt")
+        path = Path(folder) / visitor.upload_name(upload)
         path.write_bytes(upload.getvalue())
         try:
             return read_list(path)
@@ -106,18 +107,19 @@ def choose_neighbours(run: Run) -> dict[str, Any] | None:
         "that is ranked against, where there are enough others, and what is lost on them is shown on its own. "
         "Curves and the search for the smallest cut count them as other text, and show their part.",
     )  # fmt: skip
-    source = section.text_input(
-        "Text about neighbours", probing.neighbour_corpus or "", key=f"neighbour text {run.id}",
-        placeholder="optional",
-        help="A file, folder or dataset. Its sentences without the concept are added to the others. Without "
-        "words of the neighbours all that it says counts as a neighbour.",
-    )  # fmt: skip
+    with section:
+        source = choose_place(
+            run, "Text about neighbours", probing.neighbour_corpus, f"neighbour text {run.id}",
+            help="A file, folder or dataset. Its sentences without the concept are added to the others. Without "
+            "words of the neighbours all that it says counts as a neighbour.",
+            placeholder="optional",
+        )  # fmt: skip
     with box:
-        words, name = parsed(text, "Neighbours"), (source or "").strip()
+        words = parsed(text, "Neighbours")
     if words is None:
         return None
     percent = round(100 * probing.neighbour_share)
-    if words or name:
+    if words or source:
         percent = section.slider(
             "Their weight in the ranking", 0, max(90, percent), percent, step=10, format="%d %%",
             key=f"neighbour share {run.id}",
@@ -128,7 +130,7 @@ def choose_neighbours(run: Run) -> dict[str, Any] | None:
         "neighbour_share": percent / 100,
         # A file of words stays the file while its words stand in the box as they are.
         "neighbours": probing.neighbours if words == known and not gone else list(words) or None,
-        "neighbour_corpus": find_path(name, Path.cwd()) if name else None,
+        "neighbour_corpus": source,
     }
 
 

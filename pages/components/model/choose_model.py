@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components import visitor
 from pages.components.current_run import current_run, runs_root, show_run
 from pages.components.field_names import told
 from pages.components.marked_text import escaped
@@ -13,7 +14,7 @@ from pages.components.model.model_card import PARAMETERS, choose_well_known, sta
 from pages.components.new_run import start_run
 from pages.components.progress import flash
 from pages.components.run_summary import described
-from unlearning_core.config.reading import find_path, load_config
+from unlearning_core.config.reading import find_path
 from unlearning_core.config.schema import BaseModelSection
 from unlearning_core.errors import InputError
 from unlearning_core.models.sources.starters import offered
@@ -47,15 +48,17 @@ def choose_model(which: str = "", first: str = STARTER) -> BaseModelSection | No
         first: the place that is marked to begin with.
 
     Raises:
-        InputError: an uploaded zip is not a model.
+        InputError: an uploaded zip is not a model, or a visitor may not name that one.
     """
-    kind = st.radio(
-        "Where is the model?", KINDS, KINDS.index(first), horizontal=True, key=f"place of model {which}", help=_PLACES
-    )
+    kinds = _kinds()
+    start = kinds.index(first) if first in kinds else len(kinds) - 1
+    kind = st.radio("Where is the model?", kinds, start, horizontal=True, key=f"place of model {which}", help=_PLACES)
     source = ""
     form = st.session_state.get(f"number format {which}", "auto")
     if kind == STARTER:
         source = _starter(form, which)
+    elif kind == HUB and not visitor.may_name_places():
+        source = str(st.selectbox("Model of the Hub", visitor.hub_names("models"), key=f"hub model {which}") or "")
     elif kind == HUB:
         source = choose_well_known(form, which)
     elif kind == PATH:
@@ -68,7 +71,14 @@ def choose_model(which: str = "", first: str = STARTER) -> BaseModelSection | No
     if not source:
         return None
     place = source if kind in (STARTER, HUB) else find_path(source, Path.cwd())
-    return BaseModelSection(base_model_path=place, **settings)
+    return visitor.model(BaseModelSection(base_model_path=place, **settings))
+
+
+def _kinds() -> list[str]:
+    """The places of which a visitor may have a model; the last one is for a model of their own."""
+    if visitor.may_name_places():
+        return list(KINDS)
+    return [STARTER, *([HUB] if visitor.hub_names("models") else []), ZIP]
 
 
 def _advanced(kind: str, which: str) -> dict[str, Any]:
@@ -86,6 +96,11 @@ def _advanced(kind: str, which: str) -> dict[str, Any]:
             help="How each number of the model is kept: float32 takes 4 bytes, bfloat16 and float16 take 2 and round. "
             "auto: bfloat16 on a CUDA card, float32 otherwise.",
         )  # fmt: skip
+        found["device_map"] = "auto" if left.checkbox(
+            "Spread it where it does not fit", key=f"spread {which}",
+            help="Over all graphics cards, then memory, then the disk, from which its parts are read whenever they are "
+            "needed: slow, but a model larger than memory can be ranked, cut and saved. It cannot be retrained so.",
+        ) else None  # fmt: skip
         if kind == PATH:
             found["revision"] = left.text_input(
                 "Revision", placeholder="main", key=f"revision {which}",
@@ -98,7 +113,7 @@ def _advanced(kind: str, which: str) -> dict[str, Any]:
                 help="A token is a word or a piece of one, and the model keeps a row of numbers for each. Tokens such "
                 "as [PAD] or <|im_start|> are often added to a tokenizer and never given a row.",
             )  # fmt: skip
-        if kind in (PATH, ZIP):
+        if kind in (PATH, ZIP) and visitor.may_name_places():
             found["allow_pickle"] = st.checkbox(
                 "Also load pytorch_model.bin", key=f"pickle {which}",
                 help="An older format (pickle): such a file can run any program while it loads. Only from someone "
@@ -123,26 +138,31 @@ def _starter(dtype: str, which: str) -> str:
 def _uploaded(which: str) -> str:
     upload = st.file_uploader(
         "Zip of a model folder", type="zip", help="The folder with config.json, the weights and the tokenizer in it.",
-        key=f"zip of model {which}",
+        max_upload_size=visitor.upload_mb(2048), key=f"zip of model {which}",
     )  # fmt: skip
     if upload is None:
         return ""
     known = st.session_state.get(f"unpacked {which}")
     if known is None or known[0] != upload.file_id or not Path(known[1]).is_dir():
-        from unlearning_core.models.sources.prepared import root
         from unlearning_core.models.sources.zip import unpack_zip
 
+        visitor.check_room()
         with st.spinner("Checking and unpacking the zip"):
-            known = (upload.file_id, str(unpack_zip(upload, root() / "uploads")))
+            known = (upload.file_id, str(unpack_zip(upload, visitor.uploads_folder().resolve())))
         st.session_state[f"unpacked {which}"] = known
     return known[1]
+
+
+def no_runs() -> str:
+    """That there are none yet, and where they would be on a machine of one's own."""
+    return escaped(f"There are no runs in {runs_root()} yet.") if visitor.may_name_places() else "You have no runs yet."
 
 
 def reopen_run() -> None:
     """Choose among the runs that are there."""
     runs = list_runs(runs_root())
     if not runs:
-        st.caption(escaped(f"There are no runs in {runs_root()} yet."))
+        st.caption(no_runs())
         return
     chosen = st.selectbox("Run", runs[:100], format_func=described)
     if st.button("Open this run", disabled=current_run() == chosen):
@@ -152,14 +172,14 @@ def reopen_run() -> None:
 
 def import_config() -> None:
     """A new run from a config.json, the same file that the command line takes."""
-    upload = st.file_uploader("config.json", type="json", max_upload_size=10)
+    upload = st.file_uploader("config.json", type="json", max_upload_size=visitor.upload_mb(10))
     if upload is None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
         path.write_bytes(upload.getvalue())
         try:
-            config = load_config(path)
+            config = visitor.settings_file(path)
         except InputError as error:
             # The visitor knows the file by its own name, not by where it lies for a moment.
             raise InputError(str(error).replace(str(path), upload.name)) from error

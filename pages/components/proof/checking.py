@@ -5,11 +5,12 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components import visitor
 from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.navigation import as_it_is, is_at_end
 from pages.components.progress import show_errors
-from pages.components.work import check_in_background, last_progress
+from pages.components.work import check_in_background, last_progress, waiting_words
 from unlearning_core.jobs.status import status
 from unlearning_core.progress import duration
 from unlearning_core.runs import proof
@@ -68,7 +69,8 @@ def watch(run: Run) -> None:
             proof.stop(run)
             st.session_state["stopping proof"] = run.id
         share, last = last_progress(run)
-        st.progress(share, text=escaped(str(last.get("task") or "loading")))
+        doing = waiting_words(run, proof.JOB) or str(last.get("task") or "loading")
+        st.progress(share, text=escaped(visitor.sentence(doing)))
         if st.session_state.get("stopping proof") == run.id:
             st.caption("Stopping; what is measured is kept.")
         else:
@@ -96,7 +98,7 @@ def how_it_ended(run: Run) -> None:
     st.session_state.pop("stopping proof", None)
     last = status(run.job_folder(proof.JOB))
     if last.state == "stopped":
-        st.info("Stopped. What is measured is kept; the same button goes on from there.", icon=":material/stop_circle:")
+        st.info(told(last.message), icon=":material/stop_circle:")
     elif last.state == "failed":
         st.error(told(last.message), icon=":material/error:")
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components import visitor
 from pages.components.field_names import told
 from pages.components.neurons.ranking_settings import ranking_name
+from pages.components.progress import show_errors
 from pages.components.prune.cut_settings import on_slider
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.evaluation.curves import BUDGET, RandomComparison, compare_with_random
@@ -34,8 +36,8 @@ def curves(run: Run, cut: CutSettings, seconds_a_sentence: float) -> None:
     missing = {name: found for name, found in wanted.items() if found.summary() is None}
     seconds = {name: seconds_a_sentence * 2 * found.sentences * found.cuts for name, found in missing.items()}
     for name, found in missing.items():
-        if not found.begun and seconds[name] <= AT_ONCE and not other_is_running(run):
-            found.start()
+        if not found.begun and seconds[name] <= AT_ONCE and visitor.starts_unasked() and not other_is_running(run):
+            _start(found)
     if other_is_running(run):
         _watch(run, cut, wanted)
         return
@@ -72,7 +74,18 @@ def _offer(found: RunSweep, name: str, seconds: float) -> None:
         )
     left = duration(max(1.0, missing * seconds))
     word = f"Go on with {of_what}" if found.begun else f"Compute {of_what}"
-    st.button(f"{word} (about {left})", icon=":material/show_chart:", key=f"start curves {name}", on_click=found.start)
+    st.button(
+        f"{word} (about {left})",
+        icon=":material/show_chart:",
+        key=f"start curves {name}",
+        on_click=_start,
+        args=(found,),
+    )
+
+
+def _start(found: RunSweep) -> None:
+    with show_errors():
+        found.start(visitor.curve_limits())
 
 
 @st.fragment(run_every=1.0)

@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.components.marked_text import CHANGED, escaped, with_concept
 from pages.components.states import PRUNED, columns, headings
+from pages.components.turns import shared
 from unlearning_core.edits.mask import Mask
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.ratio import NATS_NOTE, Z95, Estimate, format_likelihood
@@ -142,7 +143,9 @@ def _write(
         )  # fmt: skip
         return [generation.text for generation in found]
 
-    written: list[str] = _remembered((run.id, edit.key, prompts), write)
+    # What is drawn at random depends on the run's settings too.
+    drawn_by = None if prompts.greedy else run.config.generation.model_dump_json()
+    written: list[str] = _remembered((run.id, edit.key, prompts, drawn_by), write)
     for number, text in enumerate(written):
         draw(number, text)
     return written
@@ -199,7 +202,8 @@ def _remembered(key: tuple[Any, ...], compute: Any) -> Any:
     """What this visitor saw of a cut before, or what `compute` gives now."""
     memory: dict[tuple[Any, ...], Any] = st.session_state.setdefault("previews", {})
     if key not in memory:
-        memory[key] = compute()
+        # All but the run, which stands in the key for what of it the result depends on.
+        memory[key] = shared(key[1:], compute)
         if len(memory) > _REMEMBERED:
             del memory[next(iter(memory))]
     return memory[key]

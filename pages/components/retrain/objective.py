@@ -1,11 +1,10 @@
 """What the model learns from the text, on the Retrain page: the text itself, or what the base says of it."""
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from unlearning_core.config.reading import find_path
+from pages.components.place import choose_place
 from unlearning_core.config.schema import RetrainingSection
 from unlearning_core.runs.run import Run
 
@@ -35,17 +34,17 @@ def choose_objective(run: Run) -> dict[str, Any]:
 
 
 def _distilling(run: Run, section: RetrainingSection) -> dict[str, Any]:
-    place = st.text_input(
-        "Text with the words in another sense (optional)", section.other_sense_texts or "", key=f"senses {run.id}",
+    place = choose_place(
+        run, "Text with the words in another sense (optional)", section.other_sense_texts, f"senses {run.id}",
         help="A file, folder or dataset that uses the concept's words in a sense that may stay, such as the chair of a "
         "meeting. Where token rows are reset, these rows alone learn it, at the very end. Texts that are "
         "measured on are left out; where both settings name the same file, each takes every second text.",
-    ).strip()  # fmt: skip
+    )  # fmt: skip
     with st.expander("Advanced settings of it"):
-        return {"other_sense_texts": find_path(place, Path.cwd()) if place else None} | _weights(run, section, place)
+        return {"other_sense_texts": place} | _weights(run, section, place)
 
 
-def _weights(run: Run, section: RetrainingSection, place: str) -> dict[str, Any]:
+def _weights(run: Run, section: RetrainingSection, place: str | None) -> dict[str, Any]:
     """What counts how much in a distillation; `place`: of the text in another sense, where there is one."""
     one, two = st.columns(2, vertical_alignment="bottom")
     depth = one.number_input(

@@ -1,16 +1,15 @@
 """How the model is retrained, on the Retrain page: which text it reads, and the settings of the training."""
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from pages.components.current_run import changed
 from pages.components.navigation import finished_stages
+from pages.components.place import choose_place
 from pages.components.reading import choose_reading, show_understood
 from pages.components.retrain.learning_rate import choose_rate
 from pages.components.retrain.objective import choose_objective
-from unlearning_core.config.reading import find_path
 from unlearning_core.config.schema import RetrainingSection, TextReadingSection
 from unlearning_core.errors import InputError
 from unlearning_core.runs.run import Run
@@ -41,7 +40,7 @@ def save_settings(run: Run, settings: dict[str, Any]) -> None:
         InputError: no text is named, or a value is out of range.
     """
     if settings["text"] != RETAIN and not (settings["dataset"] or settings["train_dataset_path"]):
-        raise InputError("No text is named. Write the path of a file or folder, or the name of a dataset.")
+        raise InputError("No text is named. Say which file, folder or dataset it is, or upload it.")
     section = {name: value for name, value in settings.items() if name != "text"}
     rate = section["learning_rate"] or ""
     try:
@@ -61,10 +60,12 @@ def _choose_text(run: Run) -> dict[str, Any]:
         ("dataset", "train_dataset_path", "val_dataset_path", "dataset_split", "dataset_column")
     )
     if kind == DATASET:
-        found["dataset"] = _path("File, folder or dataset name", section.dataset, f"dataset {run.id}")
+        found["dataset"] = choose_place(run, "File, folder or dataset name", section.dataset, f"dataset {run.id}")
     elif kind == TWO:
-        found["train_dataset_path"] = _path("Training text", section.train_dataset_path, f"train {run.id}")
-        found["val_dataset_path"] = _path("Validation text", section.val_dataset_path, f"validation {run.id}")
+        found["train_dataset_path"] = choose_place(run, "Training text", section.train_dataset_path, f"train {run.id}")
+        found["val_dataset_path"] = choose_place(
+            run, "Validation text", section.val_dataset_path, f"validation {run.id}"
+        )
     found["dataset_reading"] = TextReadingSection().model_dump()
     if kind != RETAIN:
         split, column, reading = choose_reading(
@@ -85,11 +86,6 @@ def _choose_text(run: Run) -> dict[str, Any]:
             f"{filtered['dropped']:,} held the concept."
         )
     return found | {"text": kind, "max_train_texts": int(most) or None}
-
-
-def _path(title: str, known: str | None, key: str) -> str | None:
-    name = (st.text_input(title, known or "", key=key) or "").strip()
-    return find_path(name, Path.cwd()) if name else None
 
 
 def _numbers(run: Run, section: RetrainingSection) -> dict[str, Any]:

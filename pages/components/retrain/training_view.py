@@ -2,12 +2,13 @@
 
 import streamlit as st
 
+from pages.components import visitor
 from pages.components.field_names import told
 from pages.components.marked_text import escaped
 from pages.components.navigation import COMPARE, PRUNE, is_done
 from pages.components.progress import show_errors
 from pages.components.retrain.learning_view import learning
-from pages.components.work import last_progress
+from pages.components.work import last_progress, waiting_words
 from unlearning_core.jobs.status import JobProgress, JobStatus, status
 from unlearning_core.methods.registry import state_title
 from unlearning_core.progress import duration
@@ -56,7 +57,9 @@ def watch(run: Run) -> None:
             if right.button("Stop", icon=":material/stop_circle:", key="stop training", width="stretch"):
                 background.stop(run)
                 st.session_state["stopping"] = run.id
-            if queued:
+            if words := waiting_words(run, "background"):
+                st.info(told(words), icon=":material/hourglass_top:")
+            elif queued:
                 _show_queue(training)
             else:
                 _show_bar(run, training)
@@ -79,7 +82,7 @@ def _show_queue(training: JobStatus) -> None:
         f"other down.{left} This one starts by itself.",
         icon=":material/hourglass_top:",
     )
-    if before is not None:
+    if before is not None and visitor.may_name_places():  # else they may be others'
         st.caption(f"Before it: {', '.join(escaped(name) for name in before.runs)}")
 
 
@@ -87,7 +90,7 @@ def _show_bar(run: Run, training: JobStatus) -> None:
     now = training.progress or JobProgress()
     if not now.total_steps:
         share, last = last_progress(run)
-        st.progress(share, text=str(last.get("task") or "loading"))
+        st.progress(share, text=escaped(visitor.sentence(str(last.get("task") or "loading"))))
         return
     parts = [f"step {now.step} of {now.total_steps}"]
     if now.loss is not None:
@@ -114,7 +117,9 @@ def show_last_training(run: Run) -> None:
             + (f" It last said: {escaped(words)}" if words else "")
         )
     elif state == "stopped" and here:
-        st.info(f"Stopped. {told(known['message'])}")
+        # A job that passed a limit of the server says so; the run itself knows only that it was stopped.
+        ended = status(run.job_folder("background"))
+        st.info(f"Stopped. {told(known['message'])}" if ended.state != "stopped" else told(ended.message))
     elif state == "failed" and here:
         st.error(told(known["message"]))
     elif is_done(run, COMPARE):

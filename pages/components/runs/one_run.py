@@ -9,6 +9,7 @@ from pages.components.model_download import download_model
 from pages.components.navigation import PATH_PAGES, icon_of
 from pages.components.progress import flash
 from pages.components.run_summary import described
+from pages.components.runs.trials import trials_of
 from unlearning_core.errors import InputError
 from unlearning_core.reports.run_report import run_report
 from unlearning_core.runs.forms import LONGEST_NAME
@@ -32,6 +33,7 @@ def one_run(run: Run) -> None:
                 icon, params = icon_of(run, page), {"run": run.id}
                 st.page_link(page.file, label=page.title, icon=icon, query_params=params, width="content")
         st.caption("Each of these is a link that can be sent on: it opens this run on that page.")
+        trials_of(run)
     with st.container(horizontal=True):
         if not damage:
             files(run)

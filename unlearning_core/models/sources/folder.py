@@ -12,6 +12,7 @@ from unlearning_core.compat import is_panic, tokenizer_panics_raise
 from unlearning_core.errors import InputError
 from unlearning_core.models.bounds import MOST_JSON_BYTES, check_config, check_sizes, check_tokenizer
 from unlearning_core.models.sources.multimodal import is_multimodal, language_config
+from unlearning_core.models.sources.outside_files import check_outside_files
 from unlearning_core.reading import check_form, parse_json, read_json
 
 if TYPE_CHECKING:
@@ -256,6 +257,8 @@ def _check_tokenizer_files(folder: Path) -> None:
         _refuse_mark(path)
         if path.name == "tokenizer.json":
             check_tokenizer(path, values)
+        elif path.name in ("tokenizer_config.json", "special_tokens_map.json"):
+            check_outside_files(path, values)
 
 
 def find_weights(folder: Path, *, allow_pickle: bool = False) -> tuple[Path, ...]:

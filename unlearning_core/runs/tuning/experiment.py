@@ -1,8 +1,8 @@
 """The settings that a recipe search begins with, from a model, a concept's words and text about it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unlearning_core.concepts.labelling import label_text
 from unlearning_core.concepts.matcher import Matcher
@@ -106,17 +106,65 @@ def known_neighbours(words: Sequence[str], sentences: Sequence[str], language: s
     return [word for word in words if word.casefold() in said] if sum(map(bool, found)) >= LEAST_NEIGHBOURS else []
 
 
-def text_at_hand(model: str, concept: Concept) -> str | None:
-    """The text of the model's own experiment where it says enough about the concept, else None."""
+class Text(NamedTuple):
+    """The text that a concept is labelled in.
+
+    Attributes:
+        source: with and without the concept: file, folder or dataset.
+        retain: more text without it, or None.
+    """
+
+    source: str
+    retain: str | None
+
+
+def text_about(
+    model: str,
+    concept: Concept,
+    given: str | None,
+    root: Path,
+    load: "Callable[[], LoadedModel]",
+    progress: ProgressCallback,
+    say: Callable[[str], object],
+) -> Text:
+    """The text that a person gave; without it what is at hand for the model; without that what the model writes.
+
+    Args:
+        root: of the runs, where written text is kept.
+        load: gives the model to write with.
+        say: is told which text it is, and why, in sentences; the writing may take long.
+
+    Raises:
+        WorkFailed: the model writes nothing usable about the concept.
+    """
+    if given is not None:
+        return Text(given, None)
+    at_hand, why = text_at_hand(model, concept)
+    if why:
+        say(why)
+    if at_hand is not None:
+        say(f"Text: {at_hand}")
+        return Text(at_hand, None)
+    text = Text(written_text(load, model, concept, root, progress), text_without(model))
+    say(f"Text: {text.source}, written by the model; more without the concept: {text.retain or 'none'}")
+    return text
+
+
+def text_at_hand(model: str, concept: Concept) -> tuple[str | None, str]:
+    """The text of the model's own experiment where it says enough about the concept, else None; and why, in a sentence.
+
+    The sentence is empty for a model that has no text of its own.
+    """
     if model not in starters():
-        return None
+        return None, ""
     source = find_path(values_of(model)["neural_probing"]["sentences"], Path.cwd())
     matcher, counts = Matcher(concept), {True: 0, False: 0}
     for sentence in as_sentences(read_texts(source)):
         counts[matcher.matches(sentence)] += 1
         if min(counts.values()) >= LEAST:
-            return source
-    return None
+            return source, f"The text that comes with {model} says enough about it."
+    few = f"{counts[True]} sentences with it and {counts[False]} without"
+    return None, f"The text that comes with {model} has {few}, of the {LEAST} of each that it takes: it is not used."
 
 
 def text_without(model: str) -> str | None:
@@ -126,7 +174,9 @@ def text_without(model: str) -> str | None:
     return find_path(values_of(REAL_ENGLISH)["neural_probing"]["sentences"], Path.cwd())
 
 
-def written_text(loaded: "LoadedModel", model: str, concept: Concept, root: Path, progress: ProgressCallback) -> str:
+def written_text(
+    load: "Callable[[], LoadedModel]", model: str, concept: Concept, root: Path, progress: ProgressCallback
+) -> str:
     """Text about the concept that the model writes, kept under `root`; a stopped writing goes on.
 
     Raises:
@@ -142,5 +192,5 @@ def written_text(loaded: "LoadedModel", model: str, concept: Concept, root: Path
     target = root.resolve() / ".written" / f"{key}.jsonl"
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_sentences(loaded, concept, target, settings, progress)
+        write_sentences(load(), concept, target, settings, progress)
     return str(target)

@@ -4,17 +4,20 @@ import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearning_core import __version__
 from unlearning_core.config.schema import ExperimentConfig, ThresholdSection
 from unlearning_core.evaluation.ratio import Z95
 from unlearning_core.files import write_file, write_json, write_text
-from unlearning_core.progress import duration
+from unlearning_core.progress import counted, duration
 from unlearning_core.runs.run import Run
 from unlearning_core.runs.tuning.measuring import Forgotten, Outcome
 from unlearning_core.runs.tuning.space import Choice
 from unlearning_core.runs.tuning.trials import Trial, best, on_front
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PARETO, PICTURE, TABLE = "pareto.json", "pareto.html", "trials.csv"
 
@@ -65,10 +68,24 @@ class Found:
     def taken(self) -> Trial | None:
         """The one to take, of those that withstood the race where any did; None where doing nothing is no worse.
 
-        One that was not raced is not preferred to one that was and came back: nothing is known of it.
+        One that was not raced is not preferred to one that was and came back: nothing is known of it. Of those that
+        forget enough, one that is no worse than the settings' own recipe on either axis comes before one that trades
+        an axis for the other.
         """
-        withstood = [trial for trial in self.candidates if self.withstands(trial)]
-        return best(withstood or self.candidates, self.asked)
+        known = [trial for trial in self.candidates if self.withstands(trial)] or self.candidates
+        better = [trial for trial in known if self._beats_own(trial)]
+        lost = any(map(self._enough, known)) and not any(map(self._enough, better))
+        return best(known if lost or not better else better, self.asked)
+
+    def _enough(self, trial: Trial) -> bool:
+        return trial.outcome is not None and trial.outcome.enough(self.asked)
+
+    def _beats_own(self, trial: Trial) -> bool:
+        """Whether the settings' own recipe is worse on an axis and better on none."""
+        if self.own is None or trial.outcome is None or trial.axes == self.own.axes:
+            return False
+        (gone, paid), (own_gone, own_paid) = trial.axes, self.own.axes
+        return gone >= own_gone and paid <= own_paid
 
     def withstands(self, trial: Trial) -> bool | None:
         """Whether it takes as long to come back as the verdict asks for; None where it was not raced."""
@@ -140,21 +157,38 @@ class Found:
     @property
     def sentence(self) -> str:
         """How much was tried in which time, and what was not."""
-        limit = "" if self.budget is None else f" of {duration(self.budget)}"
-        count = f"{len(self.cuts)} cuts tried and {len(self.retrained)} recipes retrained"
+        limit = f" of {duration(self.budget)}" if self.budget and self.seconds <= self.budget else ""
+        count = f"{counted(len(self.cuts), 'cut')} tried and {counted(len(self.retrained), 'recipe')} retrained"
         return " ".join((f"{count} in {duration(self.seconds)}{limit}.", *self.untold))
 
 
-def keep(run: Run, found: Found) -> None:
-    """Write the trials as JSON, as a table and as a picture into the run's folder."""
+def keep_rows(run: Run, found: Found) -> "pd.DataFrame":
+    """Write the trials as JSON and as a table into the run's folder; returns the table."""
     import pandas as pd
-
-    from unlearning_core.figures.pareto import pareto_figure
 
     rows = pd.DataFrame(rows_of(found))
     write_json(run.tuning_folder / PARETO, found.to_dict())
     write_text(run.tuning_folder / TABLE, rows.to_csv(index=False))
-    figure = pareto_figure(rows)
+    return rows
+
+
+def kept_rows(run: Run) -> "pd.DataFrame | None":
+    """The table that was written, with no text where a cell is empty; None where no recipe was tried yet."""
+    import pandas as pd
+
+    path = run.tuning_folder / TABLE
+    if not path.is_file():
+        return None
+    rows = pd.read_csv(path, dtype={"mark": str, "run": str, "reason": str, "name": str})
+    rows["protected"] = rows.get("protected", "[]")  # a search of an earlier version had none
+    return rows.fillna({"mark": "", "run": "", "reason": ""})
+
+
+def keep(run: Run, found: Found) -> None:
+    """Write the trials as JSON, as a table and as a picture into the run's folder."""
+    from unlearning_core.figures.pareto import pareto_figure
+
+    figure = pareto_figure(keep_rows(run, found))
     write_file(run.tuning_folder / PICTURE, lambda path: figure.write_html(path, include_plotlyjs=True))
 
 

@@ -230,7 +230,7 @@ class CutMeter:
         from unlearning_core.edits.row_weights import make_token_rows
 
         loaded, own = self._meter.loaded, cut_settings(self._context.config)
-        cut = replace(own, ratio=choice.share, per_layer=choice.per_layer)
+        cut = replace(own, ratio=choice.share, per_layer=choice.per_layer, protected_layers=choice.protected)
         mask = cut.mask(self._context.ranking, loaded.map.shapes)
         rows = None
         if choice.strength and len(self.tokens.ids):

@@ -6,44 +6,47 @@ them. Cuts cost a second or ten, a retraining minutes: the first share of the ti
 front are retrained, the settings' own recipe before all others, which the search has to beat.
 """
 
-import contextlib
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from unlearning_core.config.schema import ExperimentConfig, ThresholdSection
-from unlearning_core.errors import InputError, Stopped, WorkFailed
+from unlearning_core.errors import Stopped, WorkFailed
 from unlearning_core.evaluation.recovery import HALF, gentle_steps_to, share_of_steps
 from unlearning_core.methods.registry import methods_of, states_of
 from unlearning_core.progress import Progress, ProgressCallback, silent
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.listing import list_runs
-from unlearning_core.runs.naming import rename
-from unlearning_core.runs.pipeline import check_new_run, create_run, execute
+from unlearning_core.runs.pipeline import execute
 from unlearning_core.runs.proof import racers
 from unlearning_core.runs.proof_evidence import RACE
-from unlearning_core.runs.run import Run, config_digest
+from unlearning_core.runs.run import Run
 from unlearning_core.runs.stage_times import wait_for_race
 from unlearning_core.runs.stages.proof import proof_stages
 from unlearning_core.runs.stages.registry import stage_called
-from unlearning_core.runs.store import Store
 from unlearning_core.runs.tuning.clock import Clock
 from unlearning_core.runs.tuning.finalists import finalists, variants
 from unlearning_core.runs.tuning.found import Found
 from unlearning_core.runs.tuning.measuring import CutMeter, Outcome
+from unlearning_core.runs.tuning.plan import Plan, usual, verdict_seconds
 from unlearning_core.runs.tuning.space import Choice, Space
 from unlearning_core.runs.tuning.trials import Trial, Trials, best, on_front
-
-NOTE, TRIAL_NOTE = "tuning", "trial"
-"""Notes of the run whose recipe is searched, and of each run in which a recipe is retrained for it."""
+from unlearning_core.runs.tuning.tuned_runs import NOTE, stop_orphan, trial_run
 
 FOR_CUTS, FOR_RETRAINING = 0.35, 0.75
 """Share of the time in which cuts are tried, and after which no further recipe is retrained: the rest is for races."""
 
 LEAST_RETRAINED = 3
 """Recipes that are retrained before time is kept for races: the default, which is to be beaten, and two others."""
+
+ALWAYS_CUTS, ALWAYS_RETRAINED = 3, 2
+"""Cuts that are tried and recipes that are retrained however little time there is: without the default and one other
+that is as far there is nothing to choose between."""
+
+UNKNOWN_VERDICT = 0.25
+"""Share of the time that is kept for a verdict while nothing tells how long it takes."""
 
 PATIENCE = 20
 """Proposals in a row that were tried before, after which there is nothing new to try."""
@@ -54,94 +57,116 @@ class Limits:
     """When a search ends.
 
     Attributes:
-        seconds: that it may take; None: no matter.
+        seconds: that all of it may take, from what comes before the search to what comes after; None: no matter.
         cuts: cuts that are tried at most; None: as many as fit.
         retrained: recipes that are retrained at most; None: likewise.
+        before: seconds that this call has spent already, on words and text.
+        verdict: whether time is kept for a quick evaluation of what is taken.
+        more: `seconds` are those of this call, whatever was spent before it.
     """
 
     seconds: float | None = None
     cuts: int | None = None
     retrained: int | None = None
+    before: float = 0.0
+    verdict: bool = False
+    more: bool = False
 
     def __post_init__(self) -> None:
         if self.seconds is None and self.cuts is None:
             raise ValueError("a search needs an end")
 
 
-def find_or_create_tuned(config: ExperimentConfig, root: Path, progress: ProgressCallback = silent) -> tuple[Run, bool]:
-    """The run whose recipe is searched around these settings, finished or not, and whether it was there.
-
-    Raises:
-        InputError, WorkFailed: as `check_new_run`; or the settings name methods of their own.
-    """
-    if config.methods is not None:
-        raise InputError("methods is given: a recipe is searched for the cut and its retraining. Leave it out.")
-    if config.search.forget is not None:
-        raise InputError("search.forget is given: the share cut is searched here anyhow. Leave it out.")
-    wanted = config_digest(config)
-
-    def known() -> Run | None:
-        return next((run for run in list_runs(root) if (run.note(NOTE) or {}).get("of") == wanted), None)
-
-    if known() is None:
-        check_new_run(config, root, progress)
-    with Store(root).lock():
-        if (found := known()) is not None:
-            return found, True
-        run = create_run(config, root)
-        run.write_note(NOTE, {"of": wanted})
-        return run, False
+def _unheard(told: object) -> None:
+    """Nobody listens."""
 
 
 class RecipeSearch:
     """The search of one run's recipe."""
 
-    def __init__(self, run: Run, config: ExperimentConfig, limits: Limits) -> None:
-        """`config` are the settings to search around; the run's own may have a recipe that was found already."""
-        self.run, self.config, self.limits = run, config, limits
+    def __init__(
+        self, run: Run, config: ExperimentConfig, limits: Limits, tried: Callable[[Found], object] = _unheard
+    ) -> None:
+        """`config` are the settings to search around; the run's own may have a recipe that was found already.
+
+        `tried` is told after each trial what was found so far.
+        """
+        self.run, self.config, self.limits, self._tell = run, config, limits, tried
         self._retrained_state = states_of(config)[-1]
         self._clock = Clock(limits.seconds)
 
-    def compute(self, progress: ProgressCallback = silent) -> Found:
+    def compute(self, progress: ProgressCallback = silent, say: Callable[[str], object] = _unheard) -> Found:
         """Search until the time is over; what was tried before is not tried again.
+
+        Args:
+            progress: told how far it is; may raise Stopped.
+            say: told, in a sentence, how the time is shared out, whenever more is known of it.
 
         Raises:
             InputError, WorkFailed: as `pipeline.execute`; or nothing can be forgotten, or the cost not be measured.
             Stopped: `progress` raised it; what was tried is kept.
         """
-        context = RunContext(self.run, progress)
-        execute(self.run, progress, until="rank", context=context)
+        begun, context = time.monotonic() - self.limits.before, RunContext(self.run, progress)
+        execute(self.run, progress, until="measure base", context=context)
         with self.run.manifest.working("searching its recipe"):
             trials = Trials(self.run.tuning_folder, self.config.seed)
-            self._clock = Clock(self.limits.seconds, trials.seconds())
             meter = CutMeter(context)
             space = self._space(meter)
+            self._clock = self._clock_of(trials, time.monotonic() - begun)
+            self._say_plan(say)
             self._try_cuts(meter, space, trials, progress)
-            untold = self._retrain(meter, space, trials, progress)
-            untold += self._race(trials, progress)
-            reference = meter.scale.forgotten
+            untold = self._retrain(meter, space, trials, progress, say)
+            untold += self._race(meter, space, trials, progress)
+        return self._found(meter, space, trials, untold)
+
+    def _found(self, meter: CutMeter, space: Space, trials: Trials, untold: Sequence[str] = ()) -> Found:
+        """What was found so far."""
         return Found(
             cuts=tuple(trials.tried("cuts")),
             retrained=tuple(trials.tried("retrained")),
             races=trials.races(),
             default=space.default,
             asked=self._asked,
-            reference=reference,
+            reference=meter.scale.forgotten,
             questions=len(meter.questions),
             seconds=self._clock.used,
-            budget=self.limits.seconds,
+            budget=self._clock.window,
             untold=tuple(untold),
         )
+
+    def _clock_of(self, trials: Trials, seconds: float) -> Clock:
+        """The search's time; what comes before it is kept with the run, for a call that goes on finds it done."""
+        note = self.run.note(NOTE) or {}
+        before = note.get("before", 0.0) + seconds
+        self.run.write_note(NOTE, note | {"before": round(before, 1)})
+        after = verdict_seconds(self.run) if self.limits.verdict else 0.0
+        spent = 0.0 if self.limits.more else trials.seconds()
+        return Clock(self.limits.seconds, before, spent, self._kept(after))
+
+    def _kept(self, after: float | None) -> float:
+        """Of the time of the whole, that which is kept for the verdict; never more than half."""
+        whole = self.limits.seconds
+        if whole is None:
+            return 0.0
+        return min(whole / 2, whole * UNKNOWN_VERDICT if after is None else after)
+
+    def _say_plan(self, say: Callable[[str], object], trial: Trial | None = None) -> None:
+        clock = self._clock
+        if clock.budget is not None and clock.window is not None:
+            one = trial.seconds if trial is not None else None
+            say(Plan(clock.budget, clock.before, clock.window, clock.used, clock.after, one).sentence)
 
     @property
     def _asked(self) -> ThresholdSection:
         return self.config.proof.thresholds
 
     def _space(self, meter: CutMeter) -> Space:
-        retraining = self.config.retraining
+        retraining, ranking = self.config.retraining, self.run.ranking()
+        # A layer with a share of its own cannot be protected too.
+        layers = 0 if self.config.neural_probing.layer_ratios else int(ranking["layer"].max()) + 1
         return Space(
-            Choice.of(self.config), len(self.run.ranking()), bool(len(meter.tokens.ids)),
-            retraining.enabled and retraining.objective == "distill",
+            Choice.of(self.config), len(ranking), bool(len(meter.tokens.ids)),
+            retraining.enabled and retraining.objective == "distill", layers,
         )  # fmt: skip
 
     def _try_cuts(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> None:
@@ -150,7 +175,7 @@ class RecipeSearch:
         share, repeats = FOR_CUTS if self.config.retraining.enabled else 1.0, 0
         known = {trial.choice: trial for trial in trials.tried("cuts")}
         while (self.limits.cuts is None or len(known) < self.limits.cuts) and repeats < PATIENCE:
-            if not self._clock.has(_usual(known.values()), share):
+            if len(known) >= ALWAYS_CUTS and not self._clock.has(usual(known.values()), share):
                 return
             progress(Progress("trying cuts", len(known), self.limits.cuts, "cuts"))
             begun, trial = time.monotonic(), trials.next("cuts")
@@ -163,8 +188,11 @@ class RecipeSearch:
             outcome, kept = _measured(meter, choice)
             trials.tell("cuts", trial, choice, outcome, seconds=round(time.monotonic() - begun, 2), **kept)
             known[choice], repeats = trials.tried("cuts")[-1], 0
+            self._tell(self._found(meter, space, trials))
 
-    def _retrain(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> list[str]:
+    def _retrain(
+        self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback, say: Callable[[str], object]
+    ) -> list[str]:
         """Retrain recipes while the time lasts; returns what was left undone, in sentences."""
         if not self.config.retraining.enabled:
             return ["Retraining is switched off, so cuts alone were tried."]
@@ -176,7 +204,8 @@ class RecipeSearch:
                 for choice in variants(list(known.values()), space, self._asked):
                     trials.ask_for("retrained", space.parameters(choice, retrained=True))
             share = FOR_RETRAINING if len(known) >= LEAST_RETRAINED else 1.0
-            if not self._clock.has(_usual(known.values()), share):
+            always = len(known) < ALWAYS_RETRAINED
+            if not always and not self._clock.has(usual(known.values()), share):
                 return _left(trials)
             begun, trial = time.monotonic(), trials.next("retrained")
             choice = space.retrained(trial)
@@ -186,18 +215,24 @@ class RecipeSearch:
                 continue
             told = _told(progress, f"recipe {len(known) + 1}")
             try:
-                run, outcome, reason = self._retrained(choice, trial.number, meter, self._clock.watching(told))
+                watched = told if always else self._clock.watching(told)
+                run, outcome, reason = self._retrained(choice, trial.number, meter, watched)
             except Stopped:
-                if not self._clock.over:
+                if always or not self._clock.stopped:
                     raise
                 return [*_left(trials), "The time was over while a recipe was being retrained: with more it goes on."]
             more = {"reason": reason} if reason else {}
             seconds = round(time.monotonic() - begun, 2)
             trials.tell("retrained", trial, choice, outcome, run=run.id, seconds=seconds, **more)
             known[choice], repeats = trials.tried("retrained")[-1], 0
+            self._tell(self._found(meter, space, trials))
+            if len(known) == 1:
+                if self.limits.verdict:
+                    self._clock.after = self._kept(verdict_seconds(run))
+                self._say_plan(say, known[choice])
         return []
 
-    def _race(self, trials: Trials, progress: ProgressCallback) -> list[str]:
+    def _race(self, meter: CutMeter, space: Space, trials: Trials, progress: ProgressCallback) -> list[str]:
         """Let the retrained models of the front learn the concept again while the time lasts, the best one first.
 
         As a quick evaluation races them (`proof.race`), whose work is then done.
@@ -217,11 +252,12 @@ class RecipeSearch:
             try:
                 share = self._raced(trial, self._clock.watching(told))
             except Stopped:
-                if not self._clock.over:
+                if not self._clock.stopped:
                     raise
                 return untold
             trials.keep_race(trial.number, share, round(time.monotonic() - begun, 2))
             races = trials.races()
+            self._tell(self._found(meter, space, trials))
         return []
 
     def _first_race(self, trial: Trial) -> float:
@@ -251,26 +287,15 @@ class RecipeSearch:
     ) -> tuple[Run, Outcome | None, str]:
         """The run in which a recipe is retrained, and what it comes to; or why it cannot be measured."""
         config = choice.applied(self.config)
-        run = self._trial_run(config, choice, number)
+        run = trial_run(self.run, config, choice, f"R{number}")
         last = methods_of(config)[-1][0].name
+        stop_orphan(run, progress)
         names = ["prune", "filter", last, f"measure {self._retrained_state}"]
         try:
             execute(run, progress, until="rank", further=[stage_called(name, config) for name in names])
             return run, meter.retrained(run, self._retrained_state), ""
         except WorkFailed as error:
             return run, None, str(error)
-
-    def _trial_run(self, config: ExperimentConfig, choice: Choice, number: int) -> Run:
-        """The run of a recipe: among the others, where it can be opened, named as the table of the search names it."""
-        note = {"of": self.run.id, "choice": choice.to_dict()}
-        for run in list_runs(self.run.folder.parent):
-            if run.note(TRIAL_NOTE) == note:
-                return run
-        run = create_run(config, self.run.folder.parent)
-        run.write_note(TRIAL_NOTE, note)
-        with contextlib.suppress(InputError):  # the name is taken, by a trial that was stopped before it was known
-            rename(run, f"R{number} of {self.run.id[:15]}")
-        return run
 
 
 def _measured(meter: CutMeter, choice: Choice) -> tuple[Outcome | None, dict[str, Any]]:
@@ -280,12 +305,6 @@ def _measured(meter: CutMeter, choice: Choice) -> tuple[Outcome | None, dict[str
     except WorkFailed as error:
         return None, {"reason": str(error)}
     return outcome, {"neurons": neurons}
-
-
-def _usual(trials: Any) -> float:
-    """Seconds that the next one will take: as the slower ones of those that were measured; 0 while none was."""
-    seconds = sorted(trial.seconds for trial in trials if trial.seconds)
-    return seconds[(3 * len(seconds)) // 4] if seconds else 0.0
 
 
 def _left(trials: Trials) -> list[str]:

@@ -18,6 +18,9 @@ STEP = 0.05
 MOST_NOISE = 0.3
 """Of the retraining; UNDO's alpha: more has to be trained away for longer than a search has time for."""
 
+PART = 6
+"""Which part of the layers is protected, where any beyond the settings' own are: every sixth, the first or the last."""
+
 LENGTHS = (0.5, 1.0, 2.0)
 """Steps of the retraining that are tried, as shares of the settings' own."""
 
@@ -32,6 +35,7 @@ class Choice:
         strength: how far the concept's token rows are moved, 0 to 1.
         noise: share of fresh weights that is mixed in before retraining, 0 to 1.
         steps: of retraining; None: as many as the settings' passes over the text make.
+        protected: layers in which nothing is cut.
     """
 
     share: float
@@ -39,31 +43,35 @@ class Choice:
     strength: float
     noise: float = 0.0
     steps: int | None = None
+    protected: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, config: ExperimentConfig) -> "Choice":
         """The recipe that the settings have."""
         probing, retraining = config.neural_probing, config.retraining
         return cls(
-            probing.prune_ratio, probing.per_layer, probing.token_rows.strength, retraining.noise, retraining.max_steps
-        )
+            probing.prune_ratio, probing.per_layer, probing.token_rows.strength, retraining.noise, retraining.max_steps,
+            tuple(probing.protected_layers),
+        )  # fmt: skip
 
     def applied(self, config: ExperimentConfig) -> ExperimentConfig:
         """The settings with this recipe in place of their own."""
         values = config.model_dump()
-        values["neural_probing"] |= {"prune_ratio": self.share, "per_layer": self.per_layer}
+        values["neural_probing"] |= {
+            "prune_ratio": self.share, "per_layer": self.per_layer, "protected_layers": list(self.protected)
+        }  # fmt: skip
         values["neural_probing"]["token_rows"] |= {"strength": self.strength}
         values["retraining"] |= {"noise": self.noise, "max_steps": self.steps}
         return build_config(values, origin="The recipe")
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able form."""
-        return asdict(self)
+        return asdict(self) | {"protected": list(self.protected)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Choice":
         """Back from `to_dict`."""
-        return cls(**values)
+        return cls(**values | {"protected": tuple(values.get("protected", ()))})
 
 
 @dataclass(frozen=True)
@@ -75,12 +83,26 @@ class Space:
         neurons: that are ranked.
         rows: whether any token belongs to the concept alone; without one a strength says nothing.
         distils: whether retraining can begin with noise.
+        layers: of the ranking whose first or last ones may be protected; 0: those of the default stay as they are.
     """
 
     default: Choice
     neurons: int
     rows: bool
     distils: bool
+    layers: int = 0
+
+    @property
+    def protections(self) -> dict[str, tuple[int, ...]]:
+        """By name, the layers that may be protected: the settings' own, and with them the first or the last ones.
+
+        None but the settings' own where there are so few layers that each is a large part of the model.
+        """
+        own, some = set(self.default.protected), self.layers // PART
+        found = {"own": own}
+        if some:
+            found |= {"first": own | set(range(some)), "last": own | set(range(self.layers - some, self.layers))}
+        return {name: tuple(sorted(layers)) for name, layers in found.items() if name == "own" or layers != own}
 
     @property
     def least(self) -> float:
@@ -117,7 +139,11 @@ class Space:
         if self.rows:
             strength = self._stepped(trial.suggest_float("strength", 0.0, 1.0), self.default.strength)
         share = share if share == self.default.share else _rounded(share)
-        return replace(self.default, share=share, per_layer=bool(per_layer), strength=strength)
+        found = replace(self.default, share=share, per_layer=bool(per_layer), strength=strength)
+        if len(self.protections) > 1:
+            named = str(trial.suggest_categorical("protected", list(self.protections)))
+            found = replace(found, protected=self.protections[named])
+        return found
 
     def retrained(self, trial: "Trial") -> Choice:
         """A whole recipe that the sampler proposes."""
@@ -140,6 +166,8 @@ class Space:
         found: dict[str, Any] = {"share": choice.share, "per_layer": choice.per_layer}
         if self.rows:
             found["strength"] = choice.strength
+        if len(self.protections) > 1:
+            found["protected"] = next(name for name, own in self.protections.items() if own == choice.protected)
         if retrained and self.distils:
             found["noise"] = choice.noise
         if retrained and self.default.steps is not None:
