@@ -44,7 +44,8 @@ def sentence_view(run: Run, ranking: pd.DataFrame) -> None:
         st.markdown(
             highlighted(item.text, item.spans),
             help=f"The mean of the first {first:,} neurons of the ranking that lie in a layer, in standard deviations "
-            f"of other text: 0 is usual. Read {place}. ★: a token of the concept. An empty row has none of them.",
+            f"of other text: 0 is usual. Read {place}. ★: a token of the concept. An empty row has none of "
+            "these neurons.",
         )  # fmt: skip
         st.plotly_chart(
             token_layer_map(found, first, SITE_NAMES.get(site, site)), key="token layers",

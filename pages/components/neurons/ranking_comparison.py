@@ -222,8 +222,8 @@ def _numbers(found: Agreement, first: int, alike: float, top_alike: float) -> No
         (
             "Top-weighted", f"{top_alike:.2f}",
             "Rank correlation on the same scale, but who stands at the top counts most, as it does for a cut "
-            "(Kendall's tau, weighted: "
-            "Vigna 2015). Most neurons matter to no concept, and their order is close to chance in any ranking.",
+            "(Kendall's tau, weighted: Vigna 2015). Most neurons matter to no concept, and their order is close to "
+            "chance in any ranking.",
         ),
     )  # fmt: skip
 
