@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from unlearning_core.evaluation.ratio import Estimate, format_likelihood, ratio_estimate
+from unlearning_core.evaluation.ratio import Estimate, format_likelihood, ratio_estimate, share_estimate
 
 
 def _units(seed: int, number: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -68,3 +69,19 @@ def test_the_interval_of_times_less_likely_has_the_ends_of_the_95_percent_interv
     )
     assert format_likelihood(Estimate(0.01, 0.02))[1] == "1.03 x more to 1.05 x less likely"
     assert format_likelihood(Estimate(1.0, math.nan)) == ("2.7 x less likely", "")
+
+
+@pytest.mark.parametrize(("hits", "asked"), [(0, 24), (24, 24), (0, 1), (3, 3)])
+def test_none_or_all_of_a_few_has_the_interval_of_wilson(hits: int, asked: int) -> None:
+    found = share_estimate(np.repeat([1.0, 0.0], [hits, asked - hits]))
+    expected = binomtest(hits, asked).proportion_ci(method="wilson")
+    assert found.value == hits / asked
+    assert found.ends == pytest.approx((expected.low, expected.high), abs=1e-5)
+
+
+def test_a_share_between_is_that_of_the_ratio_estimator_and_of_nothing_there_is_none() -> None:
+    hits, asked = np.array([1.0, 0.0, 2.0]), np.array([2, 0, 2])
+    assert share_estimate(hits, asked) == ratio_estimate(hits, asked)
+    assert math.isnan(share_estimate(np.array([]), np.array([])).value)
+    of_questions = share_estimate(np.zeros(3), np.array([8, 8, 8]))
+    assert of_questions.ends == share_estimate(np.zeros(3)).ends  # samples of one question are not independent

@@ -26,7 +26,7 @@ from unlearning_core.config.schema import ProofSection
 from unlearning_core.evaluation.chat import Asking
 from unlearning_core.evaluation.generation import generate
 from unlearning_core.evaluation.question_sets import ABOUT, Question, is_answered
-from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
+from unlearning_core.evaluation.ratio import Estimate, ratio_estimate, share_estimate
 from unlearning_core.evaluation.suite import Frames, Material, Subject
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
@@ -238,16 +238,17 @@ def share_still_right(base: Frames, after: Frames, about: str = "concept") -> Es
     """Of the questions that the base answers right and does not guess, the share that still is; None where there is
     none.
 
-    The standard error is that of a proportion over questions, by the ratio estimator (ratio.py).
+    The standard error is that of a proportion over questions, by the ratio estimator; the interval of all or none is
+    Wilson's (ratio.py).
     """
     pairs = still_right(base, after, about)
-    return ratio_estimate(pairs["right"].to_numpy(float), np.ones(len(pairs))) if len(pairs) else None
+    return share_estimate(pairs["right"].to_numpy(float)) if len(pairs) else None
 
 
 def share_exact(found: Frames, about: str) -> Estimate | None:
     """The share of the questions answered right, greedily."""
     rows = _greedy(found, about)
-    return ratio_estimate(rows["exact"].to_numpy(float), np.ones(len(rows))) if len(rows) else None
+    return share_estimate(rows["exact"].to_numpy(float)) if len(rows) else None
 
 
 def mean_rouge(found: Frames, about: str) -> Estimate | None:
@@ -263,7 +264,7 @@ def share_sampled(found: Frames, about: str) -> Estimate | None:
     if not len(rows):
         return None
     by_question = rows.groupby("prompt")["exact"].agg(["sum", "count"])
-    return ratio_estimate(by_question["sum"].to_numpy(float), by_question["count"].to_numpy())
+    return share_estimate(by_question["sum"].to_numpy(float), by_question["count"].to_numpy(float))
 
 
 def _greedy(found: Frames, about: str) -> pd.DataFrame:

@@ -145,3 +145,22 @@ def ratio_estimate(numerators: Real[np.ndarray, " units"], denominators: Real[np
         return Estimate(value)
     residuals = sums - value * counts
     return Estimate(value, math.sqrt(units / (units - 1) * float(residuals @ residuals)) / total)
+
+
+def share_estimate(hits: Real[np.ndarray, " units"], asked: Real[np.ndarray, " units"] | None = None) -> Estimate:
+    """The share of what was asked that was hit, by `ratio_estimate`; all or none hit is not known without an error.
+
+    Where no unit differs from another, the standard error is 0 however few there are. The interval is Wilson's then
+    (Journal of the American Statistical Association 22, 1927), of as many trials as units: for none of n it ends at
+    z^2 / (n + z^2).
+
+    Args:
+        hits: how many within a unit, such as a question.
+        asked: of how many; one a unit if not given.
+    """
+    counts = np.ones(len(hits)) if asked is None else asked
+    found, units = ratio_estimate(hits, counts), int((counts > 0).sum())
+    if units == 0 or found.value not in (0, 1):
+        return found
+    reach = Z95**2 / (units + Z95**2)
+    return Estimate(found.value, found.stderr, (0.0, reach) if found.value == 0 else (1 - reach, 1.0))
