@@ -1,6 +1,5 @@
 """The Neurons page in real Chromium: a cell is hit exactly, also enlarged; files are downloaded; it fits the screen."""
 
-import math
 import random
 import re
 from contextlib import suppress
@@ -12,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Dashboard
 from tests.browser.test_behaviour import open_at, prepared
-from tests.browser.walking import LONG, no_errors, settled
+from tests.browser.walking import LONG, at_rest, no_errors, settled
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs.run import Run
 
@@ -46,11 +45,10 @@ def hovered(page: Page, picture: Locator, x: float, y: float) -> str:
 
 def clicked(page: Page, picture: Locator, across: float, down: float, run: Run) -> str:
     """Click there, in shares of the cells; the neuron that the hover text named, whose card is open, and its rank."""
-    box, x, y, said = {"x": math.nan}, 0.0, 0.0, ""
-    while cells(picture) != box:  # a card that opens above or a chart that is drawn late moves the picture
-        box = cells(picture)
-        x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
-        said = hovered(page, picture, x, y)
+    at_rest(page)
+    box = cells(picture)
+    x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
+    said = hovered(page, picture, x, y)
     found = re.search(r"layer (\d+), neuron (\d+)rank ([\d,]+) of ([\d,]+)", said)
     assert found, said
     ranking = run.ranking()
@@ -76,6 +74,7 @@ def test_a_click_opens_the_card_of_exactly_the_neuron_under_the_pointer(
     assert len(seen) > 3
 
     enlarged = pictures(page)[1]
+    at_rest(page)
     box = cells(enlarged)
     before = enlarged.locator(".xtick").count()
     page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.1 * box["height"])

@@ -15,6 +15,20 @@ def settled(page: Page) -> None:
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 
 
+def at_rest(page: Page) -> None:
+    """Wait until the page is settled and the browser has changed nothing on it for a while: a picture that is being
+    drawn anew loses what the pointer does to it."""
+    settled(page)
+    page.get_by_test_id("stMain").evaluate(
+        """main => new Promise(resolve => {
+            const done = () => { observer.disconnect(); resolve() };
+            let timer = setTimeout(done, 500);
+            const observer = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(done, 500) });
+            observer.observe(main, {subtree: true, childList: true, attributes: true, characterData: true});
+        })"""
+    )
+
+
 def go_to(page: Page, title: str) -> None:
     """Change the page in the navigation."""
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=title).click()
