@@ -119,7 +119,8 @@ def show_last_training(run: Run) -> None:
     elif state == "stopped" and here:
         # A job that passed a limit of the server says so; the run itself knows only that it was stopped.
         ended = status(run.job_folder("background"))
-        st.info(f"Stopped. {told(known['message'])}" if ended.state != "stopped" else told(ended.message))
+        said = told(ended.message if ended.state == "stopped" else known["message"])
+        st.info(said if said.startswith("Stopped") else f"Stopped. {said}")
     elif state == "failed" and here:
         st.error(told(known["message"]))
     elif is_done(run, COMPARE):
