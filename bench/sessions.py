@@ -18,9 +18,8 @@ def sessions(new_tab: Callable[[], Tab], address: str, count: int, rounds: int) 
     """
     tabs = [new_tab() for _ in range(count)]
     for number, tab in enumerate(tabs):
-        # Each at a place of its own: what one has had computed is there for the others.
+        # Each at a place of its own, within the range up to 10 %: what one has had computed is there for the others.
         tab.open(f"{address}&ratio={0.012 + 0.011 * number:.4f}")
-        tab.wider_range()
         tab.move_slider()  # what is remembered of the base is written before
     together: list[float] = []
     for _ in range(rounds):
