@@ -186,7 +186,7 @@ class EditKeepingTrainer(Trainer):
             weight_decay=job.weight_decay,
             warmup_steps=job.warmup_ratio,
             optim=_optimizer(job, use_cpu),
-            gradient_checkpointing=job.gradient_checkpointing,
+            activation_checkpointing=job.gradient_checkpointing,
             seed=job.seed,
             data_seed=job.seed,
             logging_steps=max(1, total // 500),
