@@ -137,7 +137,7 @@ def figures(run: Run, verdict: dict[str, Any]) -> dict[str, Any]:
     metrics = (run.metrics() or {}).get(state, {}) | (run.proof_metrics() or {}).get(state, {})
     return {
         "state": state,
-        "seconds": round(sum(record["seconds"] for record in made), 1),
+        "seconds": round(sum(record["seconds"] for record in made), 2),
         "metrics": metrics,
         "base": (run.metrics() or {}).get("base", {}) | (run.proof_metrics() or {}).get("base", {}),
         "verdict": judged.get("verdict"),
