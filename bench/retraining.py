@@ -104,7 +104,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
             dtype=arguments.dtype,
             seed=arguments.seed,
         )
-        data = TrainingData(loaded.model, torch.float32, loaded.tokenizer, sequences, None, [])
+        data = TrainingData(loaded.model, loaded.map, torch.float32, loaded.tokenizer, sequences, None, [])
         steps = math.ceil(len(sequences.ids) / arguments.batch_size)
         trainer = EditKeepingTrainer(job, data, steps)
         dtype = getattr(torch, arguments.bare_dtype) if arguments.bare_dtype else trainer.compute_dtype

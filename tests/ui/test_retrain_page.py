@@ -59,6 +59,23 @@ def test_the_time_is_estimated_from_timed_steps_and_the_length_of_the_filtered_t
     assert run.config.retraining.batch_size == 2
 
 
+def test_adapters_and_what_else_saves_memory_reach_the_training(
+    open_page: OpenPage, new_run: NewRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = []
+    monkeypatch.setattr(timing, "measure_rate", lambda job, progress: jobs.append(job) or Rate(10.0, 5.0, 1, 3))
+    run = new_run("measure pruned")
+    app = open_page("retrain", run)
+    labelled(app.selectbox, "What learns").set_value(16)
+    labelled(app.selectbox, "Optimizer").set_value("adafactor")
+    labelled(app.selectbox, "Number format").set_value("float32")
+    labelled(app.toggle, "Compute blocks twice").set_value(True).run()
+    fine(button(app, "Estimate the time").click().run())
+    (job,) = jobs
+    assert (job.lora_rank, job.optimizer, job.dtype, job.gradient_checkpointing) == (16, "adafactor", "float32", True)
+    assert labelled(open_page("retrain", run).selectbox, "What learns").value == 16
+
+
 def test_the_time_of_an_earlier_training_is_remembered_and_the_queue_is_told_of(
     open_page: OpenPage, new_run: NewRun, tmp_path: Path
 ) -> None:

@@ -166,7 +166,12 @@ def test_a_tracker_that_is_not_installed_is_named_and_who_is_told_changes_no_tra
 
 def test_settings_that_save_memory_change_no_training_that_was_made_before_them() -> None:
     usual = retrain.inputs(RetrainingSection(), 1)
-    assert not {"precision", "optimizer", "gradient_checkpointing"} & usual["settings"].keys()
+    assert (
+        not {"precision", "optimizer", "gradient_checkpointing", "lora_rank", "lora_alpha"} & usual["settings"].keys()
+    )
     assert retrain.inputs(RetrainingSection(gradient_checkpointing=True), 1) == usual
+    assert retrain.inputs(RetrainingSection(lora_alpha=8.0), 1) == usual
     assert retrain.inputs(RetrainingSection(optimizer="adafactor"), 1) != usual
+    adapters = [retrain.inputs(RetrainingSection(lora_rank=8, lora_alpha=alpha), 1) for alpha in (None, 8.0)]
+    assert usual != adapters[0] != adapters[1] != usual
     retrain.check(RetrainingSection(optimizer="adafactor"), silent)

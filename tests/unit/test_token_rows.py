@@ -189,7 +189,7 @@ def test_training_keeps_the_rows_of_a_recipe_where_it_is_told_to(family, setting
     mask, rows = Mask.from_neurons(loaded.map.shapes, [("mlp", 0, 1)]), rows_of(loaded.model, 0.7)
     bake(loaded.model, mask, loaded.map, rows)
     Recipe(mask, "tiny", {}, 0.1, rows=rows).save(tmp_path / "recipe")
-    kept = CutNeurons(loaded.model, tmp_path / "recipe")
+    kept = CutNeurons(loaded.model, tmp_path / "recipe", loaded.map)
     assert (kept.size, kept.tokens) == (1, CHOSEN)
     ends = (loaded.model.get_input_embeddings(), loaded.model.get_output_embeddings())
     before = [end.weight.detach()[CHOSEN].clone() for end in ends]

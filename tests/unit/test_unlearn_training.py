@@ -108,7 +108,7 @@ def test_what_a_recipe_cuts_stays_cut(tmp_path: Path) -> None:
     loaded = tiny("llama")
     mask = Mask.from_neurons(loaded.map.shapes, [("mlp", 1, 5), ("head", 0, 2)])
     Recipe(mask, "tiny", {}, 0.1).save(tmp_path / "recipe")
-    cut = CutNeurons(loaded.model, tmp_path / "recipe")
+    cut = CutNeurons(loaded.model, tmp_path / "recipe", loaded.map)
     cut.write()
     fit(training(tmp_path, loaded, edits=[cut]))
     assert not loaded.map.parts("mlp", 1)[0].column(5).any()

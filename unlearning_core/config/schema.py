@@ -205,6 +205,12 @@ class RetrainingSection(Section):
         "adamw",
         description="adafactor and 8-bit AdamW keep less; paged: in memory where the card is full",
     )
+    lora_rank: int | None = Field(
+        None, ge=1, le=1024, description="train LoRA adapters of this rank, merged in the end; none: all weights"
+    )
+    lora_alpha: float | None = Field(
+        None, gt=0, le=1e6, description="weight of the adapters, over the rank; none: twice the rank"
+    )
     checkpoint_steps: int = Field(100, ge=1, le=2**31, description="optimizer steps between checkpoints")
 
 

@@ -106,7 +106,7 @@ def fine_tune(
     loaded.model.float()
     forget, retain = forget_corpus(given, parameters, loaded), retain_corpus(given, parameters, loaded)
     recipe = given.recipe()
-    edits = [CutNeurons(loaded.model, recipe)] if recipe is not None else []
+    edits = [CutNeurons(loaded.model, recipe, loaded.map)] if recipe is not None else []
     training = Training(
         loaded=loaded,
         forget=forget,

@@ -35,8 +35,10 @@ def inputs(parameters: RetrainingSection, seed: int) -> Any:
     """
     # Whoever reads the texts says what they hold.
     no_matter = TEXT_KEYS | {"measure_while_learning", "report_to", "other_sense_texts", "gradient_checkpointing"}
-    no_matter |= {name for name, usual in (("precision", "auto"), ("optimizer", "adamw"))
+    no_matter |= {name for name, usual in (("precision", "auto"), ("optimizer", "adamw"), ("lora_rank", None))
                   if getattr(parameters, name) == usual}  # fmt: skip
+    if parameters.lora_rank is None:
+        no_matter |= {"lora_alpha"}
     if parameters.objective == "text":
         no_matter |= {"objective"} | DISTILL_KEYS
     return {"settings": parameters.model_dump(exclude=no_matter), "seed": seed}
@@ -93,6 +95,8 @@ def training_job(given: MethodInput, parameters: RetrainingSection) -> TrainingJ
         gradient_checkpointing=parameters.gradient_checkpointing,
         dtype=parameters.precision,
         optimizer=parameters.optimizer,
+        lora_rank=parameters.lora_rank,
+        lora_alpha=parameters.lora_alpha,
         report_to=tuple(parameters.report_to),
         device=given.device.split(":")[0],
         seed=given.seed,

@@ -130,4 +130,4 @@ def _queue(tickets: list[Ticket]) -> Queue | None:
 
 def _conditions(run: Run) -> dict[str, str]:
     job = job_of(run)
-    return conditions(job.model_folder, job.device, "auto", job.distillation)
+    return conditions(job.model_folder, job.device, "auto", job.pace)

@@ -49,9 +49,8 @@ class TrainingMonitor(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Say where it starts from, and what decides its speed."""
         self._begun = time.monotonic()
-        speed = conditions(
-            self._job.model_folder, args.device.type, self._trainer.compute_dtype, self._job.distillation
-        )
+        job, trainer = self._job, self._trainer
+        speed = conditions(job.model_folder, args.device.type, trainer.compute_dtype, job.pace)
         values: dict[str, Any] = {"conditions": speed, "batch_size": self._job.batch_size}
         self._log.state("running", step=state.global_step, total_steps=self._total, **values)
         self._tell(state.global_step)

@@ -18,8 +18,9 @@ from unlearning_core.errors import InputError
 from unlearning_core.files import read_object
 from unlearning_core.models.inspection import describe
 from unlearning_core.models.loading import LoadedModel
-from unlearning_core.models.mapping import map_model
+from unlearning_core.models.mapping import ModelMap, map_model
 from unlearning_core.progress import ProgressCallback, silent
+from unlearning_core.training.adapters import Adapters, Lora
 from unlearning_core.training.distill_data import DistillationData, load_distillation
 from unlearning_core.training.job import TrainingJob
 from unlearning_core.training.noise import shrink_towards_fresh
@@ -37,13 +38,12 @@ class CutNeurons:
         tokens: the tokens whose rows are held, ascending.
     """
 
-    def __init__(self, model: Any, recipe_folder: Path) -> None:
+    def __init__(self, model: Any, recipe_folder: Path, model_map: ModelMap) -> None:
         """`model` has the edit: its token rows are held as they stand in it.
 
         Raises:
             InputError: the recipe is missing, damaged or made for another model.
         """
-        model_map = map_model(model)
         recipe = Recipe.load(recipe_folder, model_map.shapes)
         self._mask = recipe.mask
         self._cuts = cuts(model_map, self._mask)
@@ -63,6 +63,10 @@ class CutNeurons:
         for row in self._rows:
             row.write()
 
+    def hold_in(self, adapters: Adapters) -> None:
+        """From now on these learn in place of the weights: what `write` holds is that they leave the cut as it is."""
+        self._cuts = adapters.cuts(self._cuts)
+
     def release(self, tokens: Collection[int]) -> None:
         """Hold the rows of these tokens no longer: they have learnt what they may."""
         self._rows = [kept for row in self._rows if (kept := row.without(tokens)) is not None]
@@ -75,9 +79,11 @@ class CutNeurons:
 
 @dataclass
 class TrainingData:
-    """What a training works on: a model in float32, its tokenizer, tokenised text, and what was changed in the base."""
+    """What a training works on: a model, its tokenizer, tokenised text, and what was changed in the base."""
 
     model: Any
+    """In float32; with adapters as it was saved."""
+    map: ModelMap
     saved_dtype: torch.dtype
     """What the model came in and is saved in."""
     tokenizer: Any
@@ -87,6 +93,18 @@ class TrainingData:
     edits: list[CutNeurons]
     distillation: DistillationData | None = None
     """What it learns from in place of the text; None where it learns the text itself."""
+    adapters: Adapters | None = None
+    """What learns in place of the model's weights; None where these do."""
+
+    @property
+    def student(self) -> LoadedModel:
+        """The model that learns."""
+        return as_loaded(self.model, self.tokenizer, self.map)
+
+    @property
+    def trained(self) -> Any:
+        """What an optimizer is given: the model, or its adapters around it."""
+        return self.model if self.adapters is None else self.adapters.model
 
 
 def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> TrainingData:
@@ -108,7 +126,8 @@ def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> Training
             f"{folder} cannot be loaded as a causal language model with its tokenizer ({error}). Save it again."
         ) from error
     saved_dtype = model.dtype
-    model.float()
+    if job.lora_rank is None:
+        model.float()
     if broken := not_finite(model):
         raise InputError(f"The weight {broken} in {folder} holds NaN or infinity. Take another model.")
     length = longest_sequence(model.config.get_text_config(), job.max_length)
@@ -127,19 +146,24 @@ def load_data(job: TrainingJob, progress: ProgressCallback = silent) -> Training
     elif job.validation_path:
         validation = sequences(job.validation_path, job.eval_texts)
     recipe = job.recipe_folder
-    edits = [CutNeurons(model, Path(recipe))] if recipe is not None else []
+    found = map_model(model)
+    edits = [CutNeurons(model, Path(recipe), found)] if recipe is not None else []
     distillation = load_distillation(job, model, tokenizer, length)
     if distillation is not None:
         settings = distillation.settings
         shrink_towards_fresh(model, settings.noise, settings.noise_scale, job.seed)
         for edit in edits:  # also what may grow back later
             edit.write()
-    return TrainingData(model, saved_dtype, tokenizer, training, validation, edits, distillation)
+    data = TrainingData(model, found, saved_dtype, tokenizer, training, validation, edits, distillation)
+    if job.lora_rank is not None:
+        data.adapters = Adapters(model, found, Lora(job.lora_rank, job.lora_alpha or 2 * job.lora_rank), job.seed)
+        for edit in edits:
+            edit.hold_in(data.adapters)
+    return data
 
 
-def as_loaded(model: Any, tokenizer: Any) -> LoadedModel:
+def as_loaded(model: Any, tokenizer: Any, found: ModelMap) -> LoadedModel:
     """A model in training, or its teacher, as what measures models takes them."""
-    found = map_model(model)
     info = describe(str(model.config._name_or_path), model, found, model.device.type, "float32")
     return LoadedModel(model, tokenizer, found, info)
 

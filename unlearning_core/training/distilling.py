@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unlearning_core.models.mapping import map_model
 from unlearning_core.training.batching import MixedOrder
 from unlearning_core.training.data import TrainingData, as_loaded
 from unlearning_core.training.distill_data import CONCEPT, KINDS, OTHER_SENSE, RETAIN, DistillationData
@@ -49,9 +50,9 @@ class DistillingTrainer(EditKeepingTrainer):
         others = [(len(sequences.ids), beside[kind]) for kind, sequences in found.others.items()]
         self.order = MixedOrder(data.train.lengths, job.batch_size, job.seed, others)
         found.model.to(self.args.device, self.compute_dtype)
-        teacher = Teacher(as_loaded(found.model, data.tokenizer), found.rows)
+        teacher = Teacher(as_loaded(found.model, data.tokenizer, map_model(found.model)), found.rows)
         self._layers = teacher.blocks if found.settings.depth_weight else 0
-        self._distiller = Distiller(as_loaded(data.model, data.tokenizer), teacher, found.mask)
+        self._distiller = Distiller(data.student, teacher, found.mask)
         self._weights: list[float] = []
         self._own_tokens = 0
 
@@ -112,9 +113,13 @@ class DistillingTrainer(EditKeepingTrainer):
             return
         texts = {OTHER_SENSE: found.for_rows.ids, RETAIN: self.data.train.ids}
         texts |= {kind: own.ids for kind, own in found.others.items()}
-        student = as_loaded(self.data.model, self.data.tokenizer)
         taught = learn_other_senses(
-            student, self._distiller, found.rows.ids.tolist(), texts, found.settings.other_sense_ridge, self.job.seed
+            self.data.student,
+            self._distiller,
+            found.rows.ids.tolist(),
+            texts,
+            found.settings.other_sense_ridge,
+            self.job.seed,
         )
         found.taught = taught
         for edit in self.data.edits:

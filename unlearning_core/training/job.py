@@ -94,6 +94,8 @@ class TrainingJob(BaseModel):
         device: "auto" takes a card if there is one.
         gradient_checkpointing: compute each block again on the way back instead of keeping what it held.
         optimizer: "adamw" keeps 8 bytes a weight, "adafactor" about none, those of 8 bits 2 (on a card alone).
+        lora_rank: train adapters of this rank in place of the weights (adapters.py); None trains all weights.
+        lora_alpha: what they count, over the rank; None: twice the rank.
         eval_every: optimizer steps between evaluations; None: about four times in all.
         eval_texts, limit: at most this many validation sequences and training texts.
         checkpoint_every: optimizer steps between checkpoints; None: every two minutes.
@@ -134,6 +136,8 @@ class TrainingJob(BaseModel):
     optimizer: Literal["adamw", "adafactor", "adamw_8bit", "paged_adamw_8bit"] = _one_of(
         "adamw", "adafactor", "adamw_8bit", "paged_adamw_8bit"
     )
+    lora_rank: int | None = _number(None, 1, 1024, "1 to 1024")
+    lora_alpha: float | None = _number(None, 1e-6, 1e6, "more than 0 and at most 1000000")
     eval_every: int | None = _number(None, 1, _WHOLE, "1 or more optimizer steps")
     eval_texts: int = _number(64, 1, _WHOLE, "1 or more sequences")
     checkpoint_every: int | None = _number(None, 1, _WHOLE, "1 or more optimizer steps")
@@ -169,6 +173,12 @@ class TrainingJob(BaseModel):
     def final_folder(self) -> Path:
         """Where the retrained model is saved, whole or not at all."""
         return self.folder / "model"
+
+    @property
+    def pace(self) -> str:
+        """What decides how long a step takes, beside the model and the text without the concept."""
+        learnt = "text" if self.distillation is None else self.distillation.pace
+        return learnt if self.lora_rank is None else f"{learnt}, adapters"
 
     @property
     def checkpoints(self) -> Path:

@@ -10,7 +10,6 @@ from unlearning_core.concepts.labelled_files import read_labelled
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.evaluation.question_sets import read_question_set
 from unlearning_core.jobs.events import EventLog
-from unlearning_core.training.data import as_loaded
 from unlearning_core.training.trainer import EditKeepingTrainer
 
 _log = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class Learning:
         self._items = read_labelled(Path(self._job.probe_set_path)) if self._job.probe_set_path else []
         self._questions = read_question_set(Path(self._job.quiz_path)) if self._job.quiz_path else []
         self._given_up = not self._items and not self._job.prompts
-        self._loaded = as_loaded(trainer.data.model, trainer.data.tokenizer)
+        self._loaded = trainer.data.student
 
     def due(self, step: int, trained: float) -> bool:
         """Whether to measure after `step`, when the steps have taken `trained` seconds."""

@@ -21,7 +21,7 @@ from unlearning_core.jobs.events import read_events
 from unlearning_core.jobs.process import launch, wait
 from unlearning_core.progress import ProgressCallback, silent
 from unlearning_core.training.checkpoints import fingerprint
-from unlearning_core.training.job import Distillation, TrainingJob
+from unlearning_core.training.job import TrainingJob
 
 TIMED_STEPS = 3
 """Steps that are timed, after one that warms up."""
@@ -69,10 +69,10 @@ def estimate(
     return TimeEstimate(steps, tokens, tokens / rate.tokens_per_second + rate.beside_seconds, rate)
 
 
-def conditions(
-    model_folder: str | Path, device: str, dtype: Any, distillation: Distillation | None = None
-) -> dict[str, str]:
-    """What a rate depends on: machine and threads, the model's shape, the device, the number format, what is learnt."""
+def conditions(model_folder: str | Path, device: str, dtype: Any, objective: str = "text") -> dict[str, str]:
+    """What a rate depends on: machine and threads, the model's shape, the device, the number format, what is learnt
+    (`TrainingJob.pace`).
+    """
     shape = {name: value for name, value in read_object(Path(model_folder) / "config.json").items() if name in _SHAPE}
     machine = [platform.node(), platform.machine(), platform.processor()]
     return {
@@ -81,11 +81,10 @@ def conditions(
         "device": device,
         "threads": os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count()),
         "precision": str(dtype).removeprefix("torch."),
-        "objective": _TEXT if distillation is None else distillation.pace,
+        "objective": objective,
     }
 
 
-_TEXT = "text"
 _SHAPE = {
     "model_type", "vocab_size", "hidden_size", "n_embd", "num_hidden_layers", "n_layer", "num_layers",
     "intermediate_size", "n_inner", "ffn_dim", "num_attention_heads", "n_head", "num_key_value_heads",
@@ -118,7 +117,7 @@ def rate_of(folder: Path, wanted: dict[str, str]) -> Rate | None:
             begun, points = event, []
         elif event["kind"] == "train" and "elapsed" in event:
             points.append(event)
-    told = {"objective": _TEXT} | begun.get("conditions", {})
+    told = {"objective": "text"} | begun.get("conditions", {})
     if len(points) < _LEAST_STEPS or any(told.get(name) != value for name, value in wanted.items() if value != "auto"):
         return None
     first, last = points[0], points[-1]

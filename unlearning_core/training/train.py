@@ -180,6 +180,8 @@ def _save(trainer: EditKeepingTrainer, figures: dict[str, Any]) -> dict[str, Any
     job, data = trainer.job, trainer.data
     if trainer.args.should_save:
         with new_folder(job.final_folder) as folder:
+            if data.adapters is not None:
+                data.adapters.merge()
             data.model.to(data.saved_dtype).save_pretrained(folder)
             data.tokenizer.save_pretrained(folder)
             regrown = sum(edit.undone(folder) for edit in data.edits)
@@ -202,7 +204,9 @@ def _figures(trainer: EditKeepingTrainer, monitor: TrainingMonitor, checkpoint: 
     history = trainer.state.log_history  # goes through checkpoints, so it holds what came before a stop
     losses = [point["loss"] for point in history if "loss" in point]
     evaluations = [(point["step"], point["eval_loss"]) for point in history if "eval_loss" in point]
-    distilled = {} if data.distillation is None else {"distillation": data.distillation.figures()}
+    further = {} if data.distillation is None else {"distillation": data.distillation.figures()}
+    if data.adapters is not None:
+        further["adapters"] = data.adapters.figures()
     return {
         "identity": trainer.identity,
         "steps": trainer.state.global_step,
@@ -224,5 +228,5 @@ def _figures(trainer: EditKeepingTrainer, monitor: TrainingMonitor, checkpoint: 
         "max_length": data.train.max_length,
         "end_of_text": data.train.end_of_text,
         "processes": trainer.args.world_size,
-        **distilled,
+        **further,
     }

@@ -56,7 +56,9 @@ class EditKeepingTrainer(Trainer):
             ]
         )  # fmt: skip
         self.use_cache = model.config.use_cache  # Trainer switches it off; the saved model keeps its own
-        super().__init__(model=model, args=arguments, data_collator=self._collate, train_dataset=data.train.ids)
+        if data.saved_dtype != self.compute_dtype:
+            model.float()  # with adapters it is as it was saved
+        super().__init__(model=data.trained, args=arguments, data_collator=self._collate, train_dataset=data.train.ids)
         # Trainer would split each batch over all visible cards; one process drives one.
         self.args._n_gpu = min(self.args.n_gpu, 1)
         self.order: LengthGroupedOrder | MixedOrder = LengthGroupedOrder(data.train.lengths, job.batch_size, job.seed)

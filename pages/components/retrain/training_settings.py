@@ -8,6 +8,7 @@ from pages.components.current_run import changed
 from pages.components.navigation import finished_stages
 from pages.components.place import choose_place
 from pages.components.reading import choose_reading, show_understood
+from pages.components.retrain.fitting import choose_fitting
 from pages.components.retrain.learning_rate import choose_rate
 from pages.components.retrain.objective import choose_objective
 from unlearning_core.config.schema import RetrainingSection, TextReadingSection
@@ -30,7 +31,7 @@ def choose_settings(run: Run) -> dict[str, Any]:
     rate = choose_rate(run)
     numbers = _numbers(run, section)
     with st.expander("Advanced settings"):
-        return text | learnt | {"learning_rate": rate} | numbers | _advanced(run, section)
+        return text | learnt | {"learning_rate": rate} | numbers | _advanced(run, section) | choose_fitting(run)
 
 
 def save_settings(run: Run, settings: dict[str, Any]) -> None:

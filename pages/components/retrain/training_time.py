@@ -62,7 +62,9 @@ def _estimated(run: Run, settings: dict[str, Any]) -> TimeEstimate | None:
     from unlearning_core.runs.training_time import known_rate
 
     known = run.config.retraining.model_dump()
-    if "filter" not in finished_stages(run) or any(settings[name] != known[name] for name in (*_TEXT, *PACE)):
+    if "filter" not in finished_stages(run) or any(
+        settings[name] != known[name] for name in (*_TEXT, *PACE, "lora_rank")
+    ):
         return None
     rate = known_rate(run, settings["batch_size"])
     if rate is None:
