@@ -37,7 +37,7 @@ def model_of(
     def load() -> "LoadedModel":
         from unlearning_core.models.loading import load_model
 
-        return load_model(section.base_model_path, progress=progress, **how_to_load(section))
+        return load_model(section.base_model_path, progress=progress, **how_to_load(section), quantize=section.quantize)
 
     return _models(never_knew).hold(_key(section), load, progress)
 
@@ -51,7 +51,7 @@ def _key(section: BaseModelSection) -> tuple[object, ...]:
     from unlearning_core.models.sources.resolve import fingerprint
 
     source = section.base_model_path
-    return fingerprint(source, section.revision), source, *how_to_load(section).values()
+    return fingerprint(source, section.revision), source, section.quantize, *how_to_load(section).values()
 
 
 def base_model(run: Run, progress: ProgressCallback = silent) -> "AbstractContextManager[LoadedModel]":

@@ -43,7 +43,7 @@ def check_model(model: BaseModelSection, progress: ProgressCallback) -> None:
     info = inspect_model(model.base_model_path, progress=progress, **how_to_load(model))
     if info.bytes_in_memory > available(info.device):
         forget_models()
-    if model.device_map is not None:
+    if model.device_map is not None or model.quantize is not None:
         return
     check_fits(model_name(info.source), info.bytes_in_memory, info.device, f"as {info.dtype}")
 

@@ -44,6 +44,9 @@ class BaseModelSection(Section):
     device_map: Literal["auto"] | None = Field(
         None, description="auto: spread over all graphics cards, then memory, then disk; none: all on the device"
     )
+    quantize: Literal["8bit", "4bit"] | None = Field(
+        None, description="linear maps in so many bits for ranking and preview (bitsandbytes); edits stay exact"
+    )
     allow_pickle: bool = Field(False, description="also load pytorch_model.bin; only from someone you trust")
     extra_tokens: Literal["refuse", "resize", "drop"] = Field(
         "refuse", description="tokens without a row in the embedding: refuse, resize (new rows, the mean), drop them"

@@ -133,7 +133,9 @@ def _register(model_map: ModelMap, site: str, layer: int, factor: Tensor, token:
         own = factor if site == "head" else factor[..., part.neurons]
         # Ready where it is needed; where accelerate brings the weights in, the hook sends it after them.
         home = next(part.projection.parameters())
-        multiply = partial(_multiply, own.to(home.dtype) if home.is_meta else own.to(home), token)
+        # A quantised weight is of whole numbers: factors stay what they are.
+        own = own.to(home.dtype) if home.is_floating_point() else own
+        multiply = partial(_multiply, own if home.is_meta else own.to(home.device), token)
         register = part.module.register_forward_hook if site == "residual" else part.module.register_forward_pre_hook
         handles.append(register(multiply))
     return handles

@@ -17,9 +17,11 @@ from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.row_weights import row_edits
 from unlearning_core.edits.saved_weights import SavedWeights
 from unlearning_core.edits.token_rows import TokenRows
+from unlearning_core.errors import InputError
 from unlearning_core.models.architectures import TABLE
 from unlearning_core.models.experts import ExpertNeurons
 from unlearning_core.models.mapping import ModelMap, Part, map_model
+from unlearning_core.models.quantised import is_quantised
 
 _log = logging.getLogger(__name__)
 Neuron = tuple[str, int, int]
@@ -139,8 +141,14 @@ def bake(model: nn.Module, mask: Mask | None, model_map: ModelMap | None = None,
     """Write both edits into the weights of `model`, in place; it then computes as under `applied` with the same.
 
     Raises:
-        InputError: the mask or the rows are not of this model, or the model cannot offer one of the mask's sites.
+        InputError: the mask or the rows are not of this model, the model cannot offer one of the mask's sites, or its
+            weights are quantised.
     """
+    if is_quantised(model):
+        raise InputError(
+            "The weights of this model are kept in 8 or 4 bits (base_model.quantize), in which no edit is written. "
+            "Load it without, or write the edit from file to file (unlearning_core.edits.export)."
+        )
     # Whatever may be refused is refused before anything is written.
     edits = row_edits(model, rows) if rows is not None else []
     for cut in cuts(model_map or map_model(model), mask) if mask is not None else []:

@@ -37,6 +37,7 @@ class MethodInput:
         state: of the model that it makes.
         fingerprint: of everything that the result depends on.
         load: a copy of the model in the state `before`, the method's own to change.
+        load_ranked: the same as neurons were ranked on it: in fewer bits where the settings say so.
         saved: the folder of that model, for a process of its own.
         base_saved: the folder of the base model, for a process of its own.
         ranking: the ranked neurons; for a method that needs "rank".
@@ -65,6 +66,7 @@ class MethodInput:
     device: str
     prompts: Sequence[str]
     load: Callable[[], LoadedModel]
+    load_ranked: Callable[[], LoadedModel]
     ranking: Callable[[], pd.DataFrame]
     sentences: Callable[[str], LabelledSet]
     sentences_file: Callable[[], Path]

@@ -89,7 +89,7 @@ def make(given: MethodInput, parameters: Parameters) -> Summary:
 def make_cut(given: MethodInput, cut: CutSettings, mask_of: Callable[[pd.DataFrame, Shapes], Mask]) -> Summary:
     """Write the recipe, bake mask and rows into a copy of the model and check the saved file; raises as `make`.
 
-    Of a model that is spread over memory and disk the copy is made from file to file.
+    Of a model that is spread over memory and disk, or kept in fewer bits, the copy is made from file to file.
 
     Args:
         mask_of: gives the neurons that are kept, from the run's ranking and the model's shapes.
@@ -101,11 +101,12 @@ def make_cut(given: MethodInput, cut: CutSettings, mask_of: Callable[[pd.DataFra
     from unlearning_core.edits.weights import bake, survivors
     from unlearning_core.models.mapping import map_model
     from unlearning_core.models.placement import is_spread
+    from unlearning_core.models.quantised import is_quantised
 
-    loaded, ranking = given.load(), given.ranking()
+    loaded, ranking = given.load_ranked(), given.ranking()
     mask = mask_of(ranking, loaded.map.shapes)
     recipe, edits = given.folder / "recipe", []
-    if is_spread(loaded.model):
+    if is_spread(loaded.model) or is_quantised(loaded.model):
         files = SavedWeights(source := given.saved())
         rows, said = _token_rows(given, cut.token_rows, files.model, loaded.tokenizer, files.read)
         given.new_recipe(mask, cut, rows).save(recipe)

@@ -58,7 +58,8 @@ def check(parameters: RetrainingSection, progress: ProgressCallback) -> None:
     if parameters.optimizer.endswith("8bit") and find_spec("bitsandbytes") is None:
         raise InputError(
             f"retraining.optimizer is {parameters.optimizer!r}, which needs bitsandbytes, and that is not installed. "
-            "Run: pip install bitsandbytes. Or choose adamw or adafactor."
+            "Run: pip install bitsandbytes. Or choose adamw or "
+            "adafactor."
         )
 
 

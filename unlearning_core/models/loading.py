@@ -14,6 +14,7 @@ from unlearning_core.models.inspection import ModelInfo, inspect_folder
 from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.mapping import ModelMap, map_model
 from unlearning_core.models.placement import at_hand, input_device, spread_over
+from unlearning_core.models.quantised import Quantize, bytes_quantised, keep_differentiable, quantising
 from unlearning_core.models.sources.extra_tokens import unused_rows
 from unlearning_core.models.sources.folder import dropout_left_out, read_tokenizer
 from unlearning_core.models.sources.hub import commit_of
@@ -57,6 +58,7 @@ def load_model(
     extra_tokens: str = "refuse",
     device_map: str | None = None,
     most_memory: Mapping[int | str, int] | None = None,
+    quantize: "Quantize | None" = None,
     may_be_cut: bool = False,
     progress: ProgressCallback = silent,
 ) -> LoadedModel:
@@ -74,6 +76,8 @@ def load_model(
             then written from file to file (edits/export.py).
         most_memory: with "auto": bytes that it may take on each card (by number) and in memory ("cpu"); by default what
             is free.
+        quantize: 8bit or 4bit keeps the linear maps in so many bits (bitsandbytes); like one that is spread, such a
+            model can be ranked with and its cut previewed.
         may_be_cut: whether whole matrices may be 0, as in a model of which all neurons of a layer were cut; otherwise
             only where its config.json says so.
         progress: told in bytes and tensors; may raise `Stopped`.
@@ -97,11 +101,17 @@ def load_model(
         commit = commit_of(resolve(source).name, revision) if resolve(source).kind == "hub" else None
         info = inspect_folder(source, folder, chosen, form, revision=commit)
         weights = weights_of(folder, allow_pickle=allow_pickle)
+        bits = {} if quantize is None else quantising(quantize, form)
+        if quantize is not None:
+            whole = 4 if form == "float32" else 2
+            info = replace(info, bytes_in_memory=bytes_quantised(weights.tensors.values(), quantize, whole))
         if device_map is None:
-            check_fits(source, info.bytes_in_memory, chosen, f"as {form}")
+            check_fits(source, info.bytes_in_memory, chosen, f"as {quantize or form}")
         tokenizer = read_tokenizer(folder)
         place = {} if device_map is None else spread_over(most_memory)
-        model, notes = read_model(AutoModelForCausalLM, folder, weights, device=chosen, dtype=form, **place)
+        model, notes = read_model(AutoModelForCausalLM, folder, weights, device=chosen, dtype=form, **place, **bits)
+    if quantize is not None:
+        keep_differentiable(model)
     empty = _check_finite(source, model, form, progress)
     if empty and not getattr(model.config, ZEROED, False) and not may_be_cut:
         raise InputError(

@@ -19,6 +19,7 @@ from unlearning_core.models.architectures import TABLE, Architecture, row_to_add
 from unlearning_core.models.experts import ExpertLayout, ExpertNeurons, expert_shape, is_experts, open_experts
 from unlearning_core.models.placement import at_hand
 from unlearning_core.models.probing import parameter, probe, projection_shape
+from unlearning_core.models.quantised import dequantised, is_quantised_map
 from unlearning_core.models.silencing import not_silenced
 
 SITES = ("mlp", "head", "residual")
@@ -56,10 +57,15 @@ class Part:
             return 1 if self.projection.is_transposed else 2
         return 0 if isinstance(self.module, Conv1D) else 1
 
+    @property
+    def _numbers(self) -> Tensor:
+        """`weight` as numbers, where it is kept in fewer bits too; at hand."""
+        return dequantised(self.module) if is_quantised_map(self.module) else self.weight.detach()
+
     def column(self, index: int) -> Float[Tensor, " d_model"]:
         """What one unit of neuron `index` of this part adds to the output of `projection`."""
         with at_hand(self.projection):
-            weight, axis = self.weight.detach(), self.inputs_axis
+            weight, axis = self._numbers, self.inputs_axis
         if isinstance(self.module, ExpertNeurons):
             expert, index = divmod(index, self.module.width)
             weight, axis = weight[expert], axis - 1
@@ -69,7 +75,7 @@ class Part:
         """L2 norm of the column of each input."""
         outputs_axis = (3 if isinstance(self.module, ExpertNeurons) else 1) - self.inputs_axis
         with at_hand(self.projection):
-            weight = self.weight.detach().cpu().float()
+            weight = self._numbers.cpu().float()
         return torch.linalg.vector_norm(weight, dim=outputs_axis, dtype=torch.float64).flatten()
 
 
@@ -312,6 +318,8 @@ def _no_projection(layers: list[list[Part]], config: Any) -> str | None:
         )
     for part in (part for parts in layers for part in parts):
         shape, module = projection_shape(part.projection), part.projection
+        if is_quantised_map(module):
+            continue
         if is_experts(module):
             if not parameter(module, "down_proj").is_floating_point():
                 return "the experts of this mixture of experts are quantised; load the model with full weights"

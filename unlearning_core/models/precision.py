@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from unlearning_core.models.devices import available, compute_dtype
 from unlearning_core.models.placement import input_device, is_spread
+from unlearning_core.models.quantised import is_quantised
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -28,7 +29,7 @@ def computing(model: PreTrainedModel, precision: Precision = "auto") -> Abstract
     import torch
 
     # Weights that come and go are cast each time, and their copies are never found again.
-    if model.dtype != torch.float32 or precision == "float32" or is_spread(model):
+    if model.dtype != torch.float32 or precision == "float32" or is_spread(model) or is_quantised(model):
         return contextlib.nullcontext()
     device, parameters = input_device(model), model.num_parameters()
     if compute_dtype(precision, device.type, parameters) == torch.float32:

@@ -12,6 +12,7 @@ from transformers.pytorch_utils import Conv1D
 from unlearning_core.errors import InputError
 from unlearning_core.models.architectures import Architecture, row_to_add
 from unlearning_core.models.experts import is_experts
+from unlearning_core.models.quantised import is_quantised_map
 
 
 def parameter(module: nn.Module, name: str) -> Tensor:
@@ -28,6 +29,8 @@ def projection_shape(module: nn.Module) -> tuple[int, int] | None:
         return None
     if isinstance(module, Conv1D):
         return weight.shape[0], weight.shape[1]
+    if is_quantised_map(module):
+        return module.in_features, module.out_features  # type: ignore[return-value]  # of a Linear
     return (weight.shape[1], weight.shape[0]) if isinstance(module, nn.Linear) else None
 
 

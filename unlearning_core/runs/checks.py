@@ -64,7 +64,7 @@ def check_start(context: "RunContext", pending: Collection[str]) -> None:
             method.check(parameters, context.progress)
     first = next((name for name in pending if name not in WITHOUT_MODEL), "")
     if first in ("rank", "search", "prune") or first.endswith(" base"):
-        loaded = context.model("base")
+        loaded = context.model("base") if first.endswith(" base") else context.ranked_base()
         check_model(context.config, loaded.info, loaded.tokenizer)
     check_room(context, pending)
 

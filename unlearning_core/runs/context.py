@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from unlearning_core.models.inspection import ModelInfo
     from unlearning_core.models.loading import LoadedModel
 
+_IN_FEWER_BITS = "base in fewer bits"
+
 
 class RunContext:
     """A run being worked on, or looked at.
@@ -44,7 +46,7 @@ class RunContext:
         self.run = run
         self.config: ExperimentConfig = config or run.config
         self.progress = progress
-        self._models: dict[str, LoadedModel] = {"base": base} if base is not None else {}
+        self._models: dict[str, LoadedModel] = {self._ranked: base} if base is not None else {}
 
     @cached_property
     def concept(self) -> Concept:
@@ -130,11 +132,22 @@ class RunContext:
             self._models[state] = self._load(state)
         return self._models[state]
 
+    @property
+    def _ranked(self) -> str:
+        return "base" if self.config.base_model.quantize is None else _IN_FEWER_BITS
+
+    def ranked_base(self) -> "LoadedModel":
+        """The base as neurons are ranked and cuts are previewed on it: in fewer bits where the settings say so.
+
+        What is reported of a model is measured on it as it is in its files: `model("base")`.
+        """
+        return self.model(self._ranked)
+
     def _load(self, state: str) -> "LoadedModel":
         from unlearning_core.models.loading import load_model
 
         section, twin = self.config.base_model, self.config.never_knew
-        if state == "base":
+        if state in ("base", _IN_FEWER_BITS):
             source, revision = section.base_model_path, section.revision
         elif state == NEVER_KNEW and twin.model is not None:
             source, revision = twin.model, twin.revision
@@ -148,11 +161,12 @@ class RunContext:
                 may_be_cut=True,
                 progress=self.progress,
             )
-        return load_model(source, revision=revision, **section.how_to_load(), progress=self.progress)
+        bits = section.quantize if state == _IN_FEWER_BITS else None
+        return load_model(source, revision=revision, **section.how_to_load(), quantize=bits, progress=self.progress)
 
-    def in_memory(self, state: str) -> "LoadedModel | None":
-        """The model in that state if it is loaded."""
-        return self._models.get(state)
+    def ranked_base_in_memory(self) -> "LoadedModel | None":
+        """What `ranked_base` returns, if it is loaded."""
+        return self._models.get(self._ranked)
 
     def base_facts(self) -> "tuple[ModelInfo, bool]":
         """What the base model is, and whether it is in memory; where it is not, its weights are not read.

@@ -92,7 +92,7 @@ def check_new_run(
     else:
         # To tell what is in the store already, the whole model would have to be read.
         check_settings(context, [stage.name for stage in stages if stage.applies(context)])
-    return context.in_memory("base")
+    return context.ranked_base_in_memory()
 
 
 def _check_choices(config: ExperimentConfig) -> None:

@@ -123,7 +123,7 @@ def plan(config: ExperimentConfig, root: Path, progress: ProgressCallback = sile
     timed = any(_earlier(config, name, root) is None for name in names if name not in WITHOUT_MODEL)
     pace = None
     if timed and info is not None and _is_at_hand(context, info) and (sample := _sample(labelled, texts)):
-        pace = measure_pace(context.model("base"), sample)
+        pace = measure_pace(context.ranked_base(), sample)
     place = next(parent for parent in (root.absolute(), *root.absolute().parents) if parent.exists())
     planned = []
     for stage in stages:

@@ -197,7 +197,7 @@ class OtherRanking:
 
         earlier = self._earlier_pass()
         assert earlier is not None
-        probing, loaded = self.config.neural_probing, self._context(silent, base).model("base")
+        probing, loaded = self.config.neural_probing, self._context(silent, base).ranked_base()
         norm = loaded.map.outgoing_norm(probing.site)
         given = RankingInput(Activations.load(earlier.folder, probing), norm, self.config.seed, model=loaded)
         ranking = rank(given, self.ranker, self.parameters, protect=probing.protect_massive)

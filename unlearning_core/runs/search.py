@@ -69,7 +69,7 @@ class RunSearch:
             context = RunContext(self.run, progress, base=base)
             seed = lies_on.settings.seed
             held_out = context.sentences("held_out").take(self.sentences, self.sentences, seed)
-            meter = Meter(context.model("base"), held_out.items)
+            meter = Meter(context.ranked_base(), held_out.items)
             rows = run_token_rows(context, meter.loaded, self.cut.token_rows)
             known = [*lies_on.known(), *read_points(build.folder / POINTS)]
             record = PointRecord(build.folder / POINTS, known) if build.artifact is None else lambda point: None

@@ -205,7 +205,7 @@ class RunSweep:
                 begun, context = time.monotonic(), RunContext(self.run, progress, base=base)
                 ranking = context.ranking if self.ranking is None else self._read(self.ranking)
                 held_out = context.sentences("held_out").take(self.sentences, self.sentences, self.settings.seed)
-                meter, known = Meter(context.model("base"), held_out.items), self.known()
+                meter, known = Meter(context.ranked_base(), held_out.items), self.known()
                 rows = run_token_rows(context, meter.loaded, self.token_rows)
                 record = PointRecord(build.folder / POINTS, known)
                 table = sweep(

@@ -26,6 +26,8 @@ STARTER, HUB, PATH, ZIP = KINDS = (
 )  # fmt: skip
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+BITS = {"As they are": None, "In 8 bits": "8bit", "In 4 bits": "4bit"}
+"""What base_model.quantize may be."""
 EXTRA_TOKENS = {
     "refuse": "Report it and stop",
     "resize": "Give each a new row, the mean of the others",
@@ -101,6 +103,11 @@ def _advanced(kind: str, which: str) -> dict[str, Any]:
             help="Over all graphics cards, then memory, then the disk, from which its parts are read whenever they are "
             "needed: slow, but a model larger than memory can be ranked, cut and saved. It cannot be retrained so.",
         ) else None  # fmt: skip
+        found["quantize"] = BITS[right.selectbox(
+            "Linear maps while ranking", list(BITS), key=f"bits {which}",
+            help="In 8 or 4 bits the model takes much less memory while it is ranked and a cut is tried. It needs "
+            "bitsandbytes. The cut is written, and all is measured, in the model's own numbers.",
+        )]  # fmt: skip
         if kind == PATH:
             found["revision"] = left.text_input(
                 "Revision", placeholder="main", key=f"revision {which}",

@@ -82,6 +82,10 @@ def method_input(method: Method, context: RunContext, folder: Path, *, state: st
         context.forget_models()
         return context.model(before)
 
+    def load_ranked() -> "LoadedModel":
+        context.forget_models()
+        return context.ranked_base() if before == "base" else context.model(before)
+
     def saved() -> Path:
         context.forget_models()
         return context.saved_model(before)
@@ -113,6 +117,7 @@ def method_input(method: Method, context: RunContext, folder: Path, *, state: st
         device=context.config.base_model.device,
         prompts=context.test_prompts,
         load=load,
+        load_ranked=load_ranked,
         saved=saved,
         base_saved=base_saved,
         ranking=run.ranking,

@@ -43,6 +43,7 @@ def rank_inputs(context: RunContext) -> Any:
     return {
         "model": context.base_fingerprint,
         "checked": base.model_dump(include={"model_type", "neurons_per_layer", "num_layers", "dtype"}),
+        **({"quantize": base.quantize} if base.quantize is not None else {}),
         "settings": probing.model_dump(include=keys) | {"ranker_parameters": given},
         "seed": context.config.seed,
         "revision": ranker.version,
@@ -54,7 +55,7 @@ def rank_inputs(context: RunContext) -> Any:
 def rank_neurons(context: RunContext, folder: Path) -> Summary:
     """The run's own ranking; what the base model is stays with the run, for its page and the terminal."""
     if distributed.is_main():
-        context.run.write_note("model", context.model("base").info.to_dict())
+        context.run.write_note("model", context.ranked_base().info.to_dict())
     return rank_into(context, folder, context.run.work_folder(WORK))
 
 
@@ -74,7 +75,7 @@ def rank_into(context: RunContext, folder: Path, work: Path) -> Summary:
 
     probing = context.config.neural_probing
     ranker = get_ranker(probing.ranker)
-    loaded, items = context.model("base"), context.sentences("train").items
+    loaded, items = context.ranked_base(), context.sentences("train").items
     activations = collect(
         loaded,
         items,

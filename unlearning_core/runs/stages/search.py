@@ -41,7 +41,7 @@ def search_cut(context: RunContext, folder: Path) -> Summary:
     asked = context.config.search
     assert asked.forget is not None
     search = RunSearch(context.run, cut_settings(context.config), asked.sentences)
-    found = search.compute(Target(asked.forget, asked.retain), context.progress, base=context.model("base"))
+    found = search.compute(Target(asked.forget, asked.retain), context.progress, base=context.ranked_base())
     if not found.works:
         raise InputError(
             f"{found.sentence} Allow more with search.retain, choose another ranker, site or alignment, or leave "
