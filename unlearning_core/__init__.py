@@ -4,12 +4,17 @@ Importing the package loads no torch: heavy imports live in the functions that n
 notebook (`unlearning_core.notebook`).
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unlearning_core.notebook import load as load
 
 __version__ = "0.1.0"
+
+# transformers and peft import bitsandbytes where it is installed, and it warns, in every process and whether it is used
+# or not, of a kernel that it does without, and of its cast to float16.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def __getattr__(name: str) -> Any:

@@ -38,11 +38,22 @@ def spans(text):
     return tuple(found)
 model = tiny_model("llama")
 loaded = SimpleNamespace(model=model, tokenizer=tiny_tokenizer(), map=map_model(model))
-result = collect(loaded, [LabelledText(t, spans(t)) for t in texts], token_budget=64, rows=30, seed=4)
+texts_and_spans = [LabelledText(t, spans(t)) for t in texts]
+result = collect(loaded, texts_and_spans, token_budget=64, rows=30, seed=4)
 given = RankingInput(result, seed=4)
 rankings = {n: rank(given, n) for n in ("activation_ratio", "probeless", "linear_probe", "random")}
+import unlearning_core.rankers.token_batches as token_batches
+token_batches.MOST_POSITIONS = 64  # several batches for each process
+given = RankingInput(result, seed=4, model=loaded, items=texts_and_spans)
+settings = {"taylor": {}, "combined": {"rounds": 2, "most": 8, "tests": 4, "budget": 10.0}}
+read = []  # texts that go through the first block
+handle = loaded.map.blocks[0].register_forward_pre_hook(
+    lambda module, args, kwargs: read.append(len(args[0] if args else kwargs["hidden_states"])), with_kwargs=True
+)
+rankings |= {n: rank(given, n, of) for n, of in settings.items()}
+handle.remove()
 with open(f"{output}.{number}", "wb") as file:
-    pickle.dump((vars(result.statistics), result.rows, result.massive, result.tokens, rankings), file)
+    pickle.dump((vars(result.statistics), result.rows, result.massive, result.tokens, rankings, sum(read)), file)
 if world > 1:
     dist.destroy_process_group()
 """
@@ -85,7 +96,14 @@ def test_rankings_of_two_processes_are_those_of_one(one_and_two: tuple[Any, list
         for name, ranking in one[4].items():
             columns = ["site", "layer", "index", "rank", "protected"]
             pd.testing.assert_frame_equal(other[4][name][columns], ranking[columns])
+            np.testing.assert_allclose(other[4][name]["score"], ranking["score"], rtol=1e-6)
         pd.testing.assert_frame_equal(other[2], one[2])
+
+
+def test_each_process_reads_about_half_of_the_texts(one_and_two: tuple[Any, list[Any]]) -> None:
+    one, two = one_and_two
+    assert max(other[5] for other in two) < 0.7 * one[5]
+    assert sum(other[5] for other in two) >= one[5]
 
 
 def test_the_sample_of_two_processes_is_that_of_one(one_and_two: tuple[Any, list[Any]]) -> None:

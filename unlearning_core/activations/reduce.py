@@ -39,9 +39,16 @@ def all_reduced(array: Shaped[np.ndarray, "*shape"], operation: Any = None) -> S
 
 def all_rows(own: Reservoir) -> Rows:
     """The sample of the whole corpus from the samples of the processes, the same in each."""
+    if processes()[1] == 1:
+        return own.rows()
+    return merged(gathered(own.rows(trim=False)), own.half)
+
+
+def gathered(own: Any) -> list[Any]:
+    """What every process has, in their order, the same in each."""
     world = processes()[1]
     if world == 1:
-        return own.rows()
-    samples: list[Any] = [None] * world
-    dist.all_gather_object(samples, own.rows(trim=False))
-    return merged(samples, own.half)
+        return [own]
+    found: list[Any] = [None] * world
+    dist.all_gather_object(found, own)
+    return found

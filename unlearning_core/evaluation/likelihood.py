@@ -9,6 +9,7 @@ import pandas as pd
 
 from unlearning_core.activations.alignment import encode
 from unlearning_core.activations.batches import length_sorted
+from unlearning_core.activations.reduce import gathered, processes
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.concepts.neighbours import as_concept
 from unlearning_core.edits.hooks import applied
@@ -17,6 +18,7 @@ from unlearning_core.edits.token_rows import TokenRows
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.measurement import KINDS, Kind, Measurement
 from unlearning_core.evaluation.next_token import NextToken
+from unlearning_core.models.fitting import where_it_fits
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
@@ -39,8 +41,15 @@ class Meter:
         *,
         token_budget: int = 2048,
         needed: Sequence[Kind] = ("concept", "retain"),
+        shared: bool = False,
     ) -> None:
-        """`token_budget` is how many positions a batch has, padding included; the model is never changed.
+        """The model is never changed.
+
+        Args:
+            token_budget: how many positions a batch has, padding included; half of them, and so on, where memory does
+                not suffice.
+            needed: kinds of token of which there has to be one.
+            shared: under torch.distributed all processes measure, each a part of the batches, and end with the same.
 
         Raises:
             InputError: no token of a kind that is `needed` can be scored in `items`.
@@ -61,7 +70,7 @@ class Meter:
             placed = encode(loaded.tokenizer, [as_concept(item) for item in items], max_length=context)
             for chosen, text in zip(self._chosen, placed, strict=True):
                 chosen += [chosen[1] & text.concept[1:], chosen[1] & ~text.concept[1:]]
-        self._groups = length_sorted([len(ids) for ids in self._ids], token_budget)
+        self._budget, self._shared = token_budget, shared
         self._next_token = NextToken(loaded)
 
     @cached_property
@@ -81,19 +90,33 @@ class Meter:
             WorkFailed: the model's output is not a number.
         """
         names = [f"{kind}_{name}" for kind in KINDS[: len(self._chosen[0])] for name in ("tokens", "nats", "hits")]
-        found: list[list[Any]] = [[] for _ in self.items]
-        done = 0
-        with applied(self.loaded.model, mask, self.loaded.map, rows):
-            for group in self._groups:
-                scores = self._next_token.score([self._ids[i] for i in group])
-                for index, (nats, hits) in zip(group, scores, strict=True):
-                    for chosen in self._chosen[index]:
-                        found[index] += [chosen.sum(), nats[chosen].sum(), hits[chosen].sum()]
-                done += len(group)
-                progress(Progress("measuring", done, len(self.items), "sentences"))
-        sentences = pd.DataFrame(found, columns=names)
+
+        def run(budget: int) -> dict[int, list[Any]]:
+            self._budget = budget  # what did not fit is not tried again
+            return self._scores(mask, rows, progress)
+
+        found = where_it_fits(run, self._budget)
+        if self._shared:
+            found = {index: scores for part in gathered(found) for index, scores in part.items()}
+        sentences = pd.DataFrame([found[index] for index in range(len(self.items))], columns=names)
         sentences.insert(0, "text", [item.text for item in self.items])
         return Measurement(sentences)
+
+    def _scores(self, mask: Mask | None, rows: TokenRows | None, progress: ProgressCallback) -> dict[int, list[Any]]:
+        """Tokens, nats and hits of each kind, by sentence; of this process's batches."""
+        found: dict[int, list[Any]] = {}
+        done, (rank, world) = 0, processes() if self._shared else (0, 1)
+        with applied(self.loaded.model, mask, self.loaded.map, rows):
+            for number, group in enumerate(length_sorted([len(ids) for ids in self._ids], self._budget)):
+                done += len(group)
+                if number % world != rank:
+                    continue
+                scores = self._next_token.score([self._ids[i] for i in group])
+                for index, (nats, hits) in zip(group, scores, strict=True):
+                    kinds = self._chosen[index]
+                    found[index] = [one for c in kinds for one in (c.sum(), nats[c].sum(), hits[c].sum())]
+                progress(Progress("measuring", done, len(self.items), "sentences"))
+        return found
 
 
 def measure(

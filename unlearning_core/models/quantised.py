@@ -9,7 +9,6 @@ Such weights cannot be written in place: an edit is made from file to file (edit
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -43,8 +42,6 @@ def quantising(how: Quantize, dtype: str) -> dict[str, Any]:
     import torch
     from transformers import BitsAndBytesConfig
 
-    # Two sentences that bitsandbytes repeats in every process: a faster kernel that it lacks, and its cast to float16.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     if how == "8bit":
         return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}
     compute = getattr(torch, dtype)

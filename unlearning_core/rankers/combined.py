@@ -207,7 +207,7 @@ def _change_of(
     from unlearning_core.evaluation.likelihood import Meter
     from unlearning_core.models.precision import computing
 
-    meter = Meter(given.loaded, given.items)
+    meter = Meter(given.loaded, given.items, shared=True)
     with computing(given.loaded.model, precision):
         base = meter.measure(progress=given.progress)
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unlearning_core.activations.reduce import all_reduced, processes
 from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
@@ -57,6 +58,8 @@ def derivatives(
 ) -> Derivatives:
     """One forward pass, and a backward pass each for the concept's, the neighbours' and all other tokens.
 
+    Under torch.distributed each process runs every n-th batch and the sums are reduced: all end with the same.
+
     Args:
         given: the model, whose weights get no gradient, and the site; its progress is told after every batch.
         batches: the sentences; a batch in which no token is of a kind costs no backward pass for that kind.
@@ -73,8 +76,12 @@ def derivatives(
     predictor = NextToken(loaded)
     sums, square, counts, done = np.zeros((3, *shape)), np.zeros(shape), np.zeros(3), 0
     total = sum(batch.tokens for batch in batches)
+    rank, world = processes()
     with computing(loaded.model, precision):
-        for batch in batches:
+        for number, batch in enumerate(batches):
+            done += batch.tokens
+            if number % world != rank:
+                continue
             # A leaf `[texts, 1, width]` a layer: each sentence has factors, and so derivatives, of its own.
             rows = point.to(batch.ids.device, loaded.model.dtype)
             factors = [row.expand(len(batch.ids), 1, -1).clone().requires_grad_() for row in rows]
@@ -87,8 +94,8 @@ def derivatives(
                 if kind:
                     weight = float(batch.weight[batch.of_kind[kind]][0])
                     square += weight * by_text.square().sum(0).numpy()
-            done += batch.tokens
             given.progress(Progress(TASK, done, total, "tokens"))
+    sums, square, counts = (all_reduced(own) for own in (sums, square, counts))
     if not (np.isfinite(sums).all() and np.isfinite(square).all()):
         raise WorkFailed(NOT_FINITE)
     concept, retain, neighbour = sums / np.maximum(counts, 1)[:, None, None]

@@ -18,11 +18,12 @@ from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
 from unlearning_core.files import write_file
+from unlearning_core.models.fitting import where_it_fits
 from unlearning_core.progress import Progress, duration
 from unlearning_core.rankers.history import Step, read_history, write_history
 from unlearning_core.rankers.parameters import GateParams
 from unlearning_core.rankers.ranking_input import RankingInput
-from unlearning_core.rankers.token_batches import Sentences, TokenBatch
+from unlearning_core.rankers.token_batches import Sentences, TokenBatch, positions_at_once
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class GateTraining:
         without = [number for number, item in enumerate(given.items) if not item.spans]
         self._kinds = [with_concept, without or with_concept]
         begun = time.monotonic()
-        self._base = self._read_base()
+        self._base = where_it_fits(self._read_base, positions_at_once(self._device))
         of_all = 2 * params.batch * params.steps / len(given.items)
         self.expected_seconds = PASSES * of_all * (time.monotonic() - begun)
         self._fingerprint = self._made_from(chosen)
@@ -196,11 +197,11 @@ class GateTraining:
         log_q = others.gather(1, tokens[~is_concept]) - torch.logsumexp(others, -1, keepdim=True)
         return rise[is_concept], batch.weight[batch.positions][~is_concept] * divergence(log_p[~is_concept], log_q)
 
-    def _read_base(self) -> list[BasePrediction]:
+    def _read_base(self, budget: int) -> list[BasePrediction]:
         """By sentence; read once in batches that do not depend on where a training was stopped."""
         found: dict[int, BasePrediction] = {}
         count = len(self._given.items)
-        for batch in self._sentences.grouped():
+        for batch in self._sentences.grouped(budget):
             with torch.no_grad():
                 logits = self._predictor.logits(batch.ids, batch.attention_mask, batch.positions).float()
                 nll = batch.nll(logits)

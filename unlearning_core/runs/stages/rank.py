@@ -64,8 +64,8 @@ def rank_into(context: RunContext, folder: Path, work: Path) -> Summary:
 
     In `work` a method that takes long keeps how far it is.
 
-    Under a launcher all processes share the pass. A method that runs the model itself does so in each of them, with
-    the same result, of which the main process keeps its own: none waits longer than the work takes.
+    Under a launcher all processes share the pass, and so they do those of `taylor` and `combined`. Any other method
+    that runs the model itself does so in each of them, with the same result, of which the main process keeps its own.
     """
     from unlearning_core.activations.collect import collect
     from unlearning_core.activations.weighing import weigh_neighbours
