@@ -201,8 +201,13 @@ def test_one_command_ends_with_a_front_a_verdict_and_a_model_that_stock_transfor
     model = AutoModelForCausalLM.from_pretrained(run.model("retrained"))
     assert model.config.model_type == "gpt2"
 
-    # What repeats it is a config, and the same command finds everything done.
-    assert Choice.of(load_config(run.reproduce_file)) == Choice.of(run.config)
+    # What repeats it is a config: run elsewhere, where nothing of it is known, it comes to the same numbers.
+    elsewhere = ["--set", f"output_dir={tmp_path / 'elsewhere'}"]
+    assert main(["run", str(run.reproduce_file), *elsewhere]) == 0
+    repeated = Run(Path(capsys.readouterr().out.splitlines()[-1]))
+    assert repeated.folder.parent == tmp_path / "elsewhere"
+    assert repeated.metrics() == run.metrics()
+    # The same command finds everything done.
     there = len(list_runs(tmp_path / "runs"))
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(run.folder)
