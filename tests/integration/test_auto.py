@@ -1,6 +1,9 @@
 """`unlearn MODEL CONCEPT`: a recipe is searched, taken, made and judged; a stop loses nothing."""
 
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -194,6 +197,10 @@ def test_one_command_ends_with_a_front_a_verdict_and_a_model_that_stock_transfor
     assert verdict is not None
     assert verdict["sentence"] in printed
     assert f"The knee is {told['taken']}." in printed
+    opened = next(line.removeprefix("Try it:").strip() for line in printed.splitlines() if line.startswith("Try it:"))
+    program = shlex.split(opened.removesuffix(", then").replace("python", sys.executable, 1))
+    assert program.pop(0) == f"UNLEARNING_RUNS={run.folder.parent.resolve()}"
+    subprocess.run([*program, "--help"], cwd=ROOT, check=True, timeout=300)
     assert "<html" in (run.tuning_folder / "pareto.html").read_text(encoding="utf-8")
 
     chosen = next(trial["choice"] for trial in told["trials"] if trial["name"] == told["taken"])
