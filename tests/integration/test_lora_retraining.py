@@ -187,3 +187,10 @@ def test_a_model_in_bfloat16_is_kept_so_while_float32_adapters_learn(
         # Rounded once, not the product first.
         torch.testing.assert_close(after[name].double(), before[name].double() + product, rtol=2**-8, atol=1e-7)
     assert survivors(result["model_folder"], mask) == []
+
+
+def test_the_optimizer_of_8_bits_moves_the_adapters_nearly_alike_and_the_cut_holds(tmp_path: Path) -> None:
+    mask = pruned(tmp_path)
+    plain, few = (train(make_job(tmp_path, name, optimizer=name, **LORA)) for name in ("adamw", "adamw_8bit"))
+    assert few["loss_last"] == pytest.approx(plain["loss_last"], abs=0.02)
+    assert survivors(few["model_folder"], mask) == []
