@@ -18,7 +18,7 @@ def choose_fitting(run: Run) -> dict[str, Any]:
     """Keys of the section retraining."""
     section = run.config.retraining
     st.caption("For a model that is too large to be trained as it is")
-    one, two = st.columns(2, vertical_alignment="bottom")
+    one, two = st.columns(2)
     ranks = [*RANKS, *({section.lora_rank} - {*RANKS})]
     return {
         "lora_rank": one.selectbox(
