@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages.components.lasting import look_at_all
+from pages.components.lasting import reading_modules, search_everything
 from pages.components.progress import run_with_progress
 from pages.components.states import PRUNED
 from unlearning_core.config.schema import BaseModelSection
@@ -36,10 +36,11 @@ def model_of(
     """The model that the settings name, loaded if it is not in memory; raises InputError when it cannot be had."""
 
     def load() -> "LoadedModel":
-        from unlearning_core.models.loading import load_model
+        search_everything()
+        with reading_modules():
+            from unlearning_core.models.loading import load_model
 
-        look_at_all()
-        return load_model(section.base_model_path, progress=progress, **how_to_load(section))
+            return load_model(section.base_model_path, progress=progress, **how_to_load(section))
 
     return _models(never_knew).hold(_key(section), load, progress)
 
@@ -110,6 +111,6 @@ def state_model(
 
 def forget_models() -> None:
     """Free the memory of all models that nobody uses now; a step that needs one loads it again."""
-    look_at_all()
+    search_everything()
     for never_knew in (False, True):
         _models(never_knew).clear()

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from pages.components import lasting
-from pages.components.lasting import look_at_all, set_aside_modules
+from pages.components.lasting import reading_modules, search_everything, set_aside_modules
 
 
 class Spread:
@@ -21,9 +21,9 @@ class Spread:
 
 @pytest.fixture(autouse=True)
 def nothing_set_aside() -> Iterator[None]:
-    look_at_all()
+    search_everything()
     yield
-    look_at_all()
+    search_everything()
 
 
 def test_a_collection_passes_over_what_was_set_aside() -> None:
@@ -52,9 +52,20 @@ def test_what_was_set_aside_and_refers_to_itself_is_freed_once_everything_is_loo
     del model
     gc.collect()
     assert gone() is not None
-    look_at_all()
+    search_everything()
     gc.collect()
     assert gone() is None
+
+
+def test_while_modules_are_read_garbage_is_searched_for_rarely_and_then_as_before_whoever_ends_first() -> None:
+    before = gc.get_threshold()
+    first, second = reading_modules(), reading_modules()
+    first.__enter__()
+    assert gc.get_threshold() == (lasting._RARE, *before[1:])
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert gc.get_threshold() == before
 
 
 def test_models_that_are_forgotten_are_looked_at() -> None:

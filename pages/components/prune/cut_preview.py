@@ -175,9 +175,7 @@ def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, place: DeltaGener
         def measure_and_time() -> Any:
             held_out = run.sentences("held_out").take(QUICK, QUICK, 0).items
             begun = time.monotonic()
-            found = measure(
-                loaded, held_out, mask=edit.mask, rows=edit.rows, token_budget=_TOKENS, progress=report
-            )
+            found = measure(loaded, held_out, mask=edit.mask, rows=edit.rows, token_budget=_TOKENS, progress=report)
             return found, time.monotonic() - begun, len(held_out)
 
         return _remembered((run.id, "measured", run.fingerprint("label"), edit.key), measure_and_time)
