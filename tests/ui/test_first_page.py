@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 app = AppTest.from_file("app.py", default_timeout=60).run()
 assert [title.value for title in app.title] == ["Unlearning Workbench"], app
 assert not app.exception and not app.error
-heavy = sorted({"torch", "transformers", "datasets", "sklearn"} & set(sys.modules))
+heavy = sorted({"torch", "transformers", "datasets", "sklearn", "pandas", "pyarrow"} & set(sys.modules))
 sys.exit(f"imported: {heavy}" if heavy else 0)
 """
 
