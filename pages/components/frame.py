@@ -1,6 +1,5 @@
 """What surrounds every page: navigation, a sidebar that says where the visitor is, and errors as sentences."""
 
-import os
 from collections.abc import Callable
 from contextvars import ContextVar
 
@@ -15,10 +14,10 @@ from pages.components.progress import show_errors, show_flash
 from pages.components.run_summary import sidebar
 from unlearning_core.files import ROOT
 from unlearning_core.logs import quiet_libraries, start_app_log
+from unlearning_core.openmp import wait_without_spinning
 
-# Threads that wait by spinning take the cores from the page server. Read by OpenMP when torch is first imported; here,
-# because app.py is not always run first (see `show`).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Here, because app.py is not always run first (see `show`).
+wait_without_spinning()
 
 ICON = ROOT / "pages" / "icon.svg"
 """A file of ours: for an icon by its name each browser would ask a font server."""
