@@ -122,6 +122,13 @@ def test_a_job_that_says_nothing_is_interrupted_at_once(tmp_path: Path) -> None:
     assert status(tmp_path).state == "stopped"
 
 
+def test_the_end_of_a_worker_does_not_search_all_of_its_memory(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    with pytest.raises(Stopped):
+        wait(launch(tmp_path / "job", f"{TOYS}:tell_at_the_end", {"told": str(told)}))
+    assert int(told.read_text()) > 1000
+
+
 def test_a_stop_at_any_moment_of_the_start_ends_it_as_stopped(tmp_path: Path) -> None:
     for number in range(8):
         handle = launch(tmp_path / str(number), f"{TOYS}:sleep", {})

@@ -1,11 +1,13 @@
 """Small jobs that a test can kill: no torch, done in a moment."""
 
+import atexit
+import gc
 import os
 import time
 from pathlib import Path
 from typing import Any
 
-from unlearning_core.errors import InputError
+from unlearning_core.errors import InputError, Stopped
 from unlearning_core.jobs.device_queue import queued_for
 from unlearning_core.jobs.worker import JobContext
 from unlearning_core.progress import Progress, silent
@@ -36,3 +38,9 @@ def count_on_the_device(values: dict[str, Any], context: JobContext) -> dict[str
 def fail(values: dict[str, Any], context: JobContext) -> None:
     """By a person's mistake, or by something else."""
     raise InputError("width is 3; use 4.") if values["mistake"] else ValueError("no such luck")
+
+
+def tell_at_the_end(values: dict[str, Any], context: JobContext) -> None:
+    """Write how many objects the interpreter passes over when it ends."""
+    atexit.register(lambda: Path(values["told"]).write_text(str(gc.get_freeze_count())))
+    raise Stopped("as asked")
