@@ -1,5 +1,7 @@
 """Batches that do not fit in memory are made smaller, and the result is that of the pass that fits."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,20 @@ def test_where_nothing_fits_it_says_so_and_other_errors_pass():
         raise RuntimeError("a shape is wrong")
 
     with pytest.raises(WorkFailed, match="one text at a time"):
-        where_it_fits(never, 512)
+        where_it_fits(never, 4)
     with pytest.raises(RuntimeError, match="a shape is wrong"):
         where_it_fits(wrong, 512)
+
+
+def test_what_fits_at_once_clears_nothing_and_what_does_not_clears_before_each_further_attempt(monkeypatch):
+    cleared = []
+    monkeypatch.setattr(gc, "collect", lambda: cleared.append(None))
+
+    def narrow(budget):
+        if budget > 128:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return budget
+
+    assert (where_it_fits(narrow, 128), len(cleared)) == (128, 0)
+    assert where_it_fits(narrow, 512) == 128
+    assert len(cleared) >= 2

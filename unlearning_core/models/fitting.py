@@ -32,6 +32,13 @@ def where_it_fits(run: Callable[[int], Found], budget: int) -> Found:
 
     if distributed.world_size() > 1:
         return run(budget)
+    # Accelerate clears memory before its first attempt too: half a second of looking through all objects, too much for
+    # what nearly always fits.
+    try:
+        return run(budget)
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error):
+            raise
     tried = [budget]
 
     def half() -> int:
@@ -44,7 +51,7 @@ def where_it_fits(run: Callable[[int], Found], budget: int) -> Found:
         return run(size)
 
     try:
-        found: Found = find_executable_batch_size(attempt, starting_batch_size=budget, reduce_batch_size_fn=half)()
+        found: Found = find_executable_batch_size(attempt, starting_batch_size=half(), reduce_batch_size_fn=half)()
     except RuntimeError as error:
         if tried[-1] == 0 or should_reduce_batch_size(error):
             raise WorkFailed(
