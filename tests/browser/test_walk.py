@@ -285,11 +285,13 @@ def written(page: Page) -> str:
 
 
 def small_experiment(path: Path) -> Path:
-    """Settings of the real starter under which the walk takes minutes on one core."""
+    """Settings of the real starter under which the walk takes little more than loading and saving."""
     config = starter_config("smollm2").model_dump()
     config["neural_probing"] |= {"max_concept_sentences": 24, "max_retain_sentences": 24}
     config["neural_probing"]["ranker_parameters"] |= {"sentences": 8, "rounds": 1}
     config["evaluation"]["max_sentences"] = 6
+    # Measuring a cut asks the starter's questions too.
+    config["proof"] |= {"max_questions": 8, "question_samples": 0, "answer_tokens": 4}
     config["generation"] |= {"samples": 1, "max_new_tokens": 10}
     config["retraining"] |= {"max_train_texts": 16, "max_steps": 3, "batch_size": 2, "concept_texts": 1}
     config["retraining"]["other_sense_texts"] = None  # its fit reads a thousand texts, whatever the steps
