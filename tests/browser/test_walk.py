@@ -289,6 +289,7 @@ def small_experiment(path: Path) -> Path:
     config = starter_config("smollm2").model_dump()
     config["neural_probing"] |= {"max_concept_sentences": 24, "max_retain_sentences": 24}
     config["neural_probing"]["ranker_parameters"] |= {"sentences": 8, "rounds": 1}
+    config["neural_probing"]["token_rows"] |= {"broad_text": False}  # 25,000 sentences are read for it
     config["evaluation"]["max_sentences"] = 6
     # Measuring a cut asks the starter's questions too.
     config["proof"] |= {"max_questions": 8, "question_samples": 0, "answer_tokens": 4}

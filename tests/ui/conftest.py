@@ -2,9 +2,12 @@
 
 import json
 import math
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from tests.tiny_models import save_tiny
@@ -68,6 +71,14 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("UNLEARNING_MODELS", str(tmp_path / "models"))
     monkeypatch.chdir(ROOT)
     return tmp_path / "runs"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packages_looked_through_once() -> Iterator[None]:
+    """Every `AppTest` reads the metadata of all installed packages for components of Streamlit: a seventh of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture(autouse=True)
