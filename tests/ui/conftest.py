@@ -75,7 +75,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def packages_looked_through_once() -> Iterator[None]:
-    """Every `AppTest` reads the metadata of all installed packages for components of Streamlit: a seventh of a second."""
+    """Every `AppTest` reads the metadata of all packages for components of Streamlit: a seventh of a second."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
         yield
