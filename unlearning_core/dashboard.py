@@ -1,4 +1,4 @@
-"""The command `unlearning-workbench`: serves the dashboard, as `streamlit run app.py` does in a checkout."""
+"""The command `unlearning-workbench`, in a checkout `python -m unlearning_core.dashboard`: serves the dashboard."""
 
 import argparse
 import os
@@ -43,3 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
         *(("--server.maxUploadSize", str(known.upload_mb)) if known is not None else ()),
     ]
     runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -32,6 +32,9 @@ ROOT = _PACKAGE / "_bundled" if INSTALLED else _PACKAGE.parent
 PROGRAM = "unlearn" if INSTALLED else "python -m unlearning_core"
 """How a person calls the command line here, for sentences that say what to do next."""
 
+DASHBOARD = "unlearning-workbench" if INSTALLED else "python -m unlearning_core.dashboard"
+"""How a person opens the dashboard here."""
+
 
 def child_python_path() -> str:
     """PYTHONPATH for a child process: this process's own, in a checkout with the checkout before it."""

@@ -1,6 +1,9 @@
 """`unlearn MODEL CONCEPT`: a recipe is searched, taken, made and judged; a stop loses nothing."""
 
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -194,6 +197,10 @@ def test_one_command_ends_with_a_front_a_verdict_and_a_model_that_stock_transfor
     assert verdict is not None
     assert verdict["sentence"] in printed
     assert f"The knee is {told['taken']}." in printed
+    opened = next(line.removeprefix("Try it:").strip() for line in printed.splitlines() if line.startswith("Try it:"))
+    program = shlex.split(opened.removesuffix(", then").replace("python", sys.executable, 1))
+    assert program.pop(0) == f"UNLEARNING_RUNS={run.folder.parent.resolve()}"
+    subprocess.run([*program, "--help"], cwd=ROOT, check=True, timeout=300)
     assert "<html" in (run.tuning_folder / "pareto.html").read_text(encoding="utf-8")
 
     chosen = next(trial["choice"] for trial in told["trials"] if trial["name"] == told["taken"])
@@ -201,8 +208,13 @@ def test_one_command_ends_with_a_front_a_verdict_and_a_model_that_stock_transfor
     model = AutoModelForCausalLM.from_pretrained(run.model("retrained"))
     assert model.config.model_type == "gpt2"
 
-    # What repeats it is a config, and the same command finds everything done.
-    assert Choice.of(load_config(run.reproduce_file)) == Choice.of(run.config)
+    # What repeats it is a config: run elsewhere, where nothing of it is known, it comes to the same numbers.
+    elsewhere = ["--set", f"output_dir={tmp_path / 'elsewhere'}"]
+    assert main(["run", str(run.reproduce_file), *elsewhere]) == 0
+    repeated = Run(Path(capsys.readouterr().out.splitlines()[-1]))
+    assert repeated.folder.parent == tmp_path / "elsewhere"
+    assert repeated.metrics() == run.metrics()
+    # The same command finds everything done.
     there = len(list_runs(tmp_path / "runs"))
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(run.folder)

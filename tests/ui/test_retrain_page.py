@@ -128,6 +128,19 @@ def test_curves_and_samples_are_shown_while_it_learns(open_page: OpenPage, new_r
     assert not any("error_y" in line for line in chart(app, 1)["data"])
 
 
+def test_curves_of_an_earlier_retraining_are_told_to_be_that(open_page: OpenPage, new_run: NewRun) -> None:
+    run = new_run("report")
+    said = "of an earlier retraining"
+    app = open_page("retrain", run)
+    assert chart(app, 0)
+    assert said not in words(app)
+    retraining = run.config.retraining.model_copy(update={"learning_rate": 2 * run.config.retraining.learning_rate})
+    run.save_config(run.config.model_copy(update={"retraining": retraining}))
+    app = open_page("retrain", run)
+    assert chart(app, 0)
+    assert said in words(app)
+
+
 @pytest.mark.parametrize(("parameters", "preset", "rate"), [(3_500_000, "Strong", 1e-3), (135_000_000, "Usual", 3e-5)])
 def test_learning_rates_to_choose_from_fit_the_size_of_the_model(
     open_page: OpenPage, new_run: NewRun, monkeypatch: pytest.MonkeyPatch, parameters: int, preset: str, rate: float

@@ -13,9 +13,9 @@ from torch import Tensor
 from unlearning_core.activations.batches import Batch
 from unlearning_core.activations.statistics import CONCEPT, RETAIN, Statistics
 
-CHUNK_VALUES = 2**20
-"""Activations reduced at once on a CPU: 8 MB in float64, which a last-level cache still holds through all the sums, and
-few enough chunks that starting threads for each costs little."""
+CHUNK_VALUES = 2**18
+"""Activations reduced at once on a CPU: 2 MB in float64, which a cache still holds through all the sums, and few enough
+chunks that starting threads for each costs little."""
 
 CHUNK_VALUES_GPU = 2**25
 
@@ -127,7 +127,7 @@ class LayerSums:
         self.min[label] = torch.minimum(self.min[label], rows.amin(0).to(home))
         self.max[label] = torch.maximum(self.max[label], rows.amax(0).to(home))
         self.sums[0, label] += (ones @ rows)[0].to(home)
-        self.sums[3, label] += (ones @ (rows > 0).to(rows.dtype))[0].to(home)
+        self.sums[3, label] += (ones @ torch.gt(rows, 0, out=torch.empty_like(rows)))[0].to(home)
         rows.abs_()
         self.sums[2, label] += (ones @ rows)[0].to(home)
         rows.square_()

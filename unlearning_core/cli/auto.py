@@ -179,6 +179,7 @@ def _chosen(found: "Found", watch: "Stopwatch", *, yes: bool) -> "Trial":
 
 def _finish(run: "Run", progress: Bar) -> None:
     """Bring the run to its end with the recipe that was taken, evaluate it quickly, and say what comes next."""
+    from unlearning_core.cli.auto_menu import on_screen
     from unlearning_core.reports.terminal import print_outcome
     from unlearning_core.runs.pipeline import execute
     from unlearning_core.runs.proof import prove
@@ -199,5 +200,6 @@ def _finish(run: "Run", progress: Bar) -> None:
     print(f"Report:         {PROGRAM} report {folder}")
     print(f"Whole verdict:  {PROGRAM} evaluate {folder}")
     print(f"Take it away:   {PROGRAM} export | gguf | push {folder}")
-    print(f"Try it:         UNLEARNING_RUNS={folder.parent.resolve()} streamlit run app.py, then")
-    print(f"                http://localhost:8501/compare?run={run.id}")
+    command, address = on_screen(run)
+    print(f"Try it:         {command}, then")
+    print(f"                {address}")

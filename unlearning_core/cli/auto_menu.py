@@ -1,12 +1,13 @@
 """What a person does with the model that `unlearn auto` made: chat, save, report, upload, the dashboard."""
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearning_core.cli.progress_bar import TerminalProgress
 from unlearning_core.errors import InputError, WorkbenchError
-from unlearning_core.files import disk_errors
+from unlearning_core.files import DASHBOARD, disk_errors
 
 if TYPE_CHECKING:
     from unlearning_core.runs.run import Run
@@ -76,5 +77,11 @@ def _upload(run: "Run", progress: TerminalProgress) -> None:
 
 
 def _dashboard(run: "Run", progress: TerminalProgress) -> None:
-    print(f"UNLEARNING_RUNS={run.folder.parent.resolve()} unlearning-workbench")
-    print(f"then http://localhost:8501/compare?run={run.id}")
+    command, address = on_screen(run)
+    print(f"{command}\nthen {address}")
+
+
+def on_screen(run: "Run") -> tuple[str, str]:
+    """The command that opens the dashboard on the folder of the run, and the address of the run there."""
+    folder = shlex.quote(str(run.folder.parent.resolve()))
+    return f"UNLEARNING_RUNS={folder} {DASHBOARD}", f"http://localhost:8501/compare?run={run.id}"

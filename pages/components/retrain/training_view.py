@@ -5,7 +5,7 @@ import streamlit as st
 from pages.components import visitor
 from pages.components.field_names import told
 from pages.components.marked_text import escaped
-from pages.components.navigation import COMPARE, PRUNE, is_done
+from pages.components.navigation import COMPARE, PRUNE, finished_stages, is_done
 from pages.components.progress import show_errors
 from pages.components.retrain.learning_view import learning
 from pages.components.work import last_progress, waiting_words
@@ -125,5 +125,11 @@ def show_last_training(run: Run) -> None:
         st.error(told(known["message"]))
     elif is_done(run, COMPARE):
         st.success("The retraining is finished and measured.", icon=":material/check_circle:")
+    elif known["stages"].get("retrain", {}).get("state") == "finished" and "retrain" not in finished_stages(run):
+        st.info(
+            "What follows is of an earlier retraining: since then a setting, the cut, the text or the program has "
+            "changed.",
+            icon=":material/history:",
+        )
     if run.training_folder.is_dir():
         learning(run)
