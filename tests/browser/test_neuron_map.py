@@ -15,7 +15,7 @@ from tests.browser.walking import LONG, at_rest, no_errors, settled
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs.run import Run
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def pictures(page: Page) -> list[Locator]:

@@ -193,7 +193,7 @@ def ask(hub: Hub, home: Path, expression: str, **environment: str) -> tuple[Any,
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=800,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), done.stdout + done.stderr

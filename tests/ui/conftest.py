@@ -122,7 +122,7 @@ def open_page(runs: Path) -> OpenPage:
     """The app at a page, on a run or on none."""
 
     def open_at(page: str, run: Run | None = None) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
         if run is not None:
             app.query_params["run"] = run.id
         app.run()
@@ -138,7 +138,7 @@ def at_neuron(runs: Path) -> OpenPage:
     """The Neurons page of a run with a neuron in its link."""
 
     def open_at(run: Run, neuron: str) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
         app.query_params["run"] = run.id
         app.run()
         app.switch_page("pages/neurons.py")

@@ -180,7 +180,7 @@ def test_threads_in_the_middle_of_one_forward_pass_keep_their_own_masks():
     for mask in masks:
         with applied(model, mask):
             expected.append(logits(model))
-    barrier, found = threading.Barrier(len(masks), timeout=60), {}
+    barrier, found = threading.Barrier(len(masks), timeout=300), {}
 
     def work(number):
         with applied(model, masks[number]):
