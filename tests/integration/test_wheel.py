@@ -112,7 +112,8 @@ def test_a_whole_run_in_an_empty_folder_ends_and_writes_nothing_into_the_package
     before = installed.files()
     settings = ["neural_probing.ranker=mean_difference", "retraining.max_train_texts=40", "retraining.batch_size=8"]
     settings += ["evaluation.max_sentences=20", "never_knew.max_questions=10", "never_knew.max_texts=10"]
-    settings += ["generation.samples=1", "generation.max_new_tokens=5"]
+    settings += ["generation.samples=1", "generation.max_new_tokens=5", "retraining.max_steps=3"]
+    settings += ["proof.max_questions=8", "proof.question_samples=0", "proof.answer_tokens=8"]
     done = installed.command("unlearn", "run", "--set", *settings, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     run = Path(done.stdout.splitlines()[-1])
