@@ -14,12 +14,14 @@ from unlearning_core.progress import Progress, silent
 
 
 def count(values: dict[str, Any], context: JobContext) -> dict[str, Any]:
-    """Tell `to` numbers, and append this process's pid to the file `seen` with each."""
+    """Tell `to` numbers, and append this process's pid to the file `seen` with each; end once `held` is gone."""
     for number in range(1, values["to"] + 1):
         with Path(values["seen"]).open("a", encoding="utf-8") as file:
             file.write(f"{os.getpid()}\n")
         context.progress(Progress("counting", number, values["to"], "numbers"))
         time.sleep(values.get("pause", 0.0))
+    while "held" in values and Path(values["held"]).exists():
+        time.sleep(0.01)
     return {"counted": values["to"]}
 
 
