@@ -11,19 +11,25 @@ from unlearning_core.errors import InputError, WorkFailed
 SETTLED = 0.3
 """Seconds in which no script may have run before a page counts as drawn; never part of a figure."""
 
+_UNSEEN = 3.0
+"""Seconds without a drawing after which a script that was not seen to run has run: it may begin and end between two
+drawings of the browser. Never part of a figure either."""
+
 _PATIENCE = 180_000
 _MIDDLE = 5.0
 """Middle of the wider range of the ratio's slider, in percent."""
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
-# Notes when each run of the page's script ended, and when words or numbers of the preview last changed: any text but
-# captions and the verdict, which belongs to the curves.
+# Notes when each run of the page's script ended, when anything was last drawn, and when words or numbers of the preview
+# last changed: any text but captions and the verdict, which belongs to the curves.
 _WATCH = """() => {
     const app = document.querySelector('[data-testid="stApp"]');
-    window.bench = {ended: 0, at: performance.now(), previewed: performance.now()};
+    const now = performance.now();
+    window.bench = {ended: 0, asked: now, at: now, drawn: now, previewed: now};
     const preview = '[data-testid="stMetricValue"], [data-testid="stMarkdown"]';
     const other = '[data-testid="stCaptionContainer"], [data-testid="stAlert"]';
     new MutationObserver(changes => {
+        window.bench.drawn = performance.now();
         for (const change of changes) {
             const node = change.target.nodeType === 1 ? change.target : change.target.parentElement;
             const inside = node && (node.closest(preview) || [...change.addedNodes].some(
@@ -37,12 +43,19 @@ _WATCH = """() => {
 }"""
 
 _IDLE = f"""() => {{
-    const app = document.querySelector('[data-testid="stApp"]');
+    const app = document.querySelector('[data-testid="stApp"]'), bench = window.bench, now = performance.now();
+    if (bench && app && !bench.ended && app.dataset.testScriptState === 'notRunning'
+        && bench.drawn > bench.asked && now - bench.drawn > {1000 * _UNSEEN:.0f}) {{
+        bench.ended = 1;
+        bench.at = bench.drawn;
+    }}
     return app && app.dataset.testScriptState === 'notRunning'
         && document.querySelector('[data-testid="stMain"] h1')
         && !document.querySelector('[data-testid="stSkeleton"]')
-        && (!window.bench || (window.bench.ended > 0 && performance.now() - window.bench.at > {1000 * SETTLED:.0f}));
+        && (!bench || (bench.ended > 0 && now - bench.at > {1000 * SETTLED:.0f}));
 }}"""
+
+_ASK = "() => { window.bench.ended = 0; return window.bench.asked = performance.now(); }"
 
 _HEATMAP = """() => document.querySelector('.js-plotly-plot .heatmaplayer image') ? performance.now() : false"""
 
@@ -168,8 +181,8 @@ class Tab:
         slider.press("Home")
         self._idle()
         for move in range(moves):
+            self._now()
             slider.press("ArrowRight" if move % 160 < 80 else "ArrowLeft")
-            self._page.evaluate("() => { window.bench.ended = 0; }")
             self._idle()
 
     def move_slider(self) -> tuple[float, float, float]:
@@ -202,7 +215,7 @@ class Tab:
         return self._page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True)
 
     def _now(self) -> float:
-        return float(self._page.evaluate("() => { window.bench.ended = 0; return performance.now(); }"))
+        return float(self._page.evaluate(_ASK))
 
     def _idle(self) -> None:
         from playwright.sync_api import TimeoutError as TookTooLong

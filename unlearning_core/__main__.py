@@ -5,8 +5,9 @@ import os
 import sys
 from typing import NoReturn
 
-# Threads that wait by spinning take the cores from whatever else runs; read by OpenMP when torch is first imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from unlearning_core.openmp import wait_without_spinning
+
+wait_without_spinning()
 
 INTERRUPTED = 130
 """What a shell calls a program that Ctrl-C ended."""

@@ -8,11 +8,16 @@ import streamlit as st
 from pages.components import visitor
 from pages.components.current_run import close_run, current_run
 from pages.components.demo.guide import guide, is_guided
+from pages.components.lasting import set_aside_modules
 from pages.components.navigation import PAGES, START, SUMMARY, icon_of
 from pages.components.progress import show_errors, show_flash
 from pages.components.run_summary import sidebar
 from unlearning_core.files import ROOT
 from unlearning_core.logs import quiet_libraries, start_app_log
+from unlearning_core.openmp import wait_without_spinning
+
+# Here, because app.py is not always run first (see `show`).
+wait_without_spinning()
 
 ICON = ROOT / "pages" / "icon.svg"
 """A file of ours: for an icon by its name each browser would ask a font server."""
@@ -62,6 +67,7 @@ def frame() -> None:
             page.run()
     finally:
         _framed.reset(token)
+        set_aside_modules()
 
 
 def show(main: Callable[[], None]) -> None:

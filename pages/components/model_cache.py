@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from pages.components.lasting import reading_modules, search_everything
 from pages.components.progress import run_with_progress
 from pages.components.states import PRUNED
 from unlearning_core.config.schema import BaseModelSection
@@ -35,9 +36,11 @@ def model_of(
     """The model that the settings name, loaded if it is not in memory; raises InputError when it cannot be had."""
 
     def load() -> "LoadedModel":
-        from unlearning_core.models.loading import load_model
+        search_everything()
+        with reading_modules():
+            from unlearning_core.models.loading import load_model
 
-        return load_model(section.base_model_path, progress=progress, **how_to_load(section), quantize=section.quantize)
+            return load_model(section.base_model_path, progress=progress, **how_to_load(section), quantize=section.quantize)
 
     return _models(never_knew).hold(_key(section), load, progress)
 
@@ -108,5 +111,6 @@ def state_model(
 
 def forget_models() -> None:
     """Free the memory of all models that nobody uses now; a step that needs one loads it again."""
+    search_everything()
     for never_knew in (False, True):
         _models(never_knew).clear()

@@ -26,8 +26,8 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
-# On a busy machine a page takes longer than the five seconds that Playwright waits.
-expect.set_options(timeout=60_000)
+# They guard against waiting for ever alone: on a busy machine a page takes minutes.
+expect.set_options(timeout=300_000)
 
 
 @dataclass
@@ -86,7 +86,7 @@ def page(browser: Browser, dashboard: Dashboard, request: pytest.FixtureRequest)
     """
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
-    tab.set_default_timeout(30_000)
+    tab.set_default_timeout(300_000)
     with well_behaved(tab):
         yield tab
         ARTEFACTS.mkdir(parents=True, exist_ok=True)
@@ -118,10 +118,10 @@ def _serve(port: int, runs: Path, log: Path) -> "subprocess.Popen[bytes]":
     environment = os.environ | {"UNLEARNING_RUNS": str(runs), "HF_HUB_OFFLINE": "1"}
     with log.open("ab") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=30) as answer:
                 if answer.status == 200:
                     return process
         except (urllib.error.URLError, OSError):

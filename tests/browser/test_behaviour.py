@@ -27,7 +27,7 @@ from unlearning_core.config.reading import load_config
 from unlearning_core.runs.pipeline import create_run, execute
 from unlearning_core.runs.run import Run
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 FOREIGN = [
     "Anna ![picture](http://example.com/a.png) sat",

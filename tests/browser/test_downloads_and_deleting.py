@@ -17,7 +17,7 @@ from unlearning_core.runs.listing import list_runs
 from unlearning_core.runs.naming import given_name
 from unlearning_core.runs.run import Run
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def downloaded(page: Page, state: str, run: Run, folder: Path) -> Path:

@@ -15,7 +15,7 @@ from tests.browser.walking import LONG, at_rest, no_errors, settled
 from unlearning_core.rankers.registry import RANKERS
 from unlearning_core.runs.run import Run
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def pictures(page: Page) -> list[Locator]:
@@ -34,7 +34,7 @@ def cells(picture: Locator) -> dict[str, float]:
 def hovered(page: Page, picture: Locator, x: float, y: float) -> str:
     """The hover text of the cell there; a picture that is drawn anew under the pointer forgets it until that moves."""
     hover = picture.locator(".hoverlayer")
-    for _ in range(30):
+    for _ in range(300):
         page.mouse.move(x - 2, y)
         page.mouse.move(x, y)
         with suppress(AssertionError):

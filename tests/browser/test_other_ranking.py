@@ -10,7 +10,7 @@ from tests.browser.test_behaviour import open_at, prepared
 from tests.browser.walking import LONG, no_errors, press, settled, type_into
 from unlearning_core.runs.rankings import kept_rankings
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def open_tab(page: Page) -> None:

@@ -24,7 +24,7 @@ from tests.browser.walking import LONG, open_section, settled, upload
 from tests.unit.test_project_files import BUNDLED, PROJECT, arguments, space_environment
 from unlearning_core.files import ROOT
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def space(installed: Path, tmp_path: Path) -> Iterator[str]:
         yield f"http://localhost:{port}"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
     assert files(installed) == before
 
 
@@ -81,7 +81,7 @@ def until_well(address: str, process: "subprocess.Popen[bytes]") -> None:
     """Until the check of the Dockerfile's HEALTHCHECK is answered."""
     while process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=5) as answer:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=30) as answer:
                 assert answer.read() == b"ok"
                 return
         except (urllib.error.URLError, OSError):

@@ -177,7 +177,7 @@ def test_a_person_takes_the_proposed_words_or_types_others(
     assert asked_words("Words", ("bed", "cot"), Stopwatch()) == expected
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_one_command_ends_with_a_front_a_verdict_and_a_model_that_stock_transformers_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,7 +200,7 @@ def test_one_command_ends_with_a_front_a_verdict_and_a_model_that_stock_transfor
     opened = next(line.removeprefix("Try it:").strip() for line in printed.splitlines() if line.startswith("Try it:"))
     program = shlex.split(opened.removesuffix(", then").replace("python", sys.executable, 1))
     assert program.pop(0) == f"UNLEARNING_RUNS={run.folder.parent.resolve()}"
-    subprocess.run([*program, "--help"], cwd=ROOT, check=True, timeout=300)
+    subprocess.run([*program, "--help"], cwd=ROOT, check=True, timeout=800)
     assert "<html" in (run.tuning_folder / "pareto.html").read_text(encoding="utf-8")
 
     chosen = next(trial["choice"] for trial in told["trials"] if trial["name"] == told["taken"])

@@ -97,7 +97,7 @@ def test_those_who_wait_are_let_in_one_by_one_in_the_order_they_came(tmp_path: P
             until(lambda number=number: len(tickets("cpu")) == number)
         until(lambda: all(heard.values()))
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
     assert order == ["a in", "a out", "b in", "b out", "c in", "c out"]
     assert [counts[0] for counts in heard.values()] == [1, 2, 3]
     assert heard["c"] == sorted(heard["c"], reverse=True)

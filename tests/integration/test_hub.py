@@ -170,8 +170,9 @@ logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
 from unlearning_core.errors import WorkbenchError
 from unlearning_core.models.sources import hub
 from unlearning_core.models.inspection import inspect_model
-from unlearning_core.models.loading import load_model
 from unlearning_core.models.sources.resolve import fingerprint, local_folder
+if "load_model" in sys.argv[1]:  # it imports torch, which nothing else here needs
+    from unlearning_core.models.loading import load_model
 reports = []
 def attempt(expression):
     try:
@@ -192,7 +193,7 @@ def ask(hub: Hub, home: Path, expression: str, **environment: str) -> tuple[Any,
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=800,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), done.stdout + done.stderr

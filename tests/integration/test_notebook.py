@@ -13,7 +13,7 @@ NEAR = {"rel": 0.1, "abs": 0.15}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_notebook_runs_and_comes_to_what_it_shows(tmp_path: Path) -> None:
     shown, found = nbformat.read(NOTEBOOK, as_version=4), execute(tmp_path)
     assert [len(cells) for cells in frames(found)] == [len(cells) for cells in frames(shown)]

@@ -71,7 +71,7 @@ def passes(folder: Path, world: int) -> list[Any]:
         for number in range(world)
     ]
     for process in running:
-        _, errors = process.communicate(timeout=200)
+        _, errors = process.communicate(timeout=800)
         assert process.returncode == 0, errors
     return [pickle.loads((folder / f"{output.name}.{number}").read_bytes()) for number in range(world)]
 

@@ -110,7 +110,7 @@ def test_the_same_command_twice_at_once_works_in_one_run_and_both_end_well(tmp_p
         )
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=240) for process in both]
+    told = [process.communicate(timeout=800) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     (folder,) = {Path(out.splitlines()[-1]) for out, _ in told}
     run = Run(folder)

@@ -16,6 +16,9 @@ from unlearning_core.models.sources import starters
 from unlearning_core.models.sources.starters import BundledStarter
 from unlearning_core.runs.run import Run
 
+FEW_QUESTIONS = ("proof.max_questions=8", "proof.question_samples=0", "proof.answer_tokens=8")
+"""The stages ask the starter's own questions, of which nothing is said here."""
+
 NAMES = ("smallworld", "smallworld-never-knew-seats", "smallworld-routed-seats")
 
 
@@ -98,7 +101,7 @@ def test_run_without_a_config_measures_how_far_it_is_from_its_twin(
     monkeypatch.chdir(tmp_path)
     fewer = ["retraining.max_steps=4", "generation.samples=1", "generation.max_new_tokens=8"]
     fewer += ["neural_probing.ranker_parameters.sentences=60", "retraining.measure_while_learning=false"]
-    fewer += ["evaluation.max_sentences=30", "never_knew.max_texts=80"]
+    fewer += ["evaluation.max_sentences=30", "never_knew.max_texts=80", *FEW_QUESTIONS]
     assert main(["run", "--set", "base_model.device=cpu", *fewer]) == 0
     run = Run(Path(capsys.readouterr().out.splitlines()[-1]))
     assert run.config.base_model.base_model_path == "smallworld"
@@ -117,7 +120,7 @@ def test_the_twin_is_at_no_distance_from_itself(
     settings = ["base_model.base_model_path=smallworld-never-knew-seats", "base_model.device=cpu"]
     fewer = ["retraining.enabled=false", "generation.samples=1", "generation.max_new_tokens=8"]
     fewer += [f"neural_probing.max_{kind}_sentences=60" for kind in ("concept", "retain")]
-    fewer += ["evaluation.max_sentences=10", "never_knew.max_questions=60", "never_knew.max_texts=40"]
+    fewer += ["evaluation.max_sentences=10", "never_knew.max_questions=60", "never_knew.max_texts=40", *FEW_QUESTIONS]
     assert main(["run", "--set", *settings, *fewer]) == 0
     base = (Run(Path(capsys.readouterr().out.splitlines()[-1])).metrics() or {})["base"]
     assert (base["forget_quality"], base["never_knew_kl_forget"], base["never_knew_kl_retain"]) == (1, 0, 0)

@@ -27,7 +27,7 @@ from streamlit.testing.v1 import AppTest
 from unlearning_core.files import ROOT
 
 sys.path.insert(0, str(ROOT))  # as `streamlit run` does
-app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600).run()
 assert not app.exception, app.exception
 print(app.title[0].value)
 """
@@ -49,7 +49,7 @@ class Installed:
         name, *arguments = map(str, words)
         return subprocess.run(
             [str(self.bin / name), *arguments],
-            cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=240, check=False,
+            cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=800, check=False,
         )  # fmt: skip
 
     def files(self) -> set[Path]:
@@ -74,14 +74,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     folder = tmp_path_factory.mktemp("installed")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     build = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(folder), str(ROOT)]
-    subprocess.run([*pip, *build], check=True, timeout=120)
+    subprocess.run([*pip, *build], check=True, timeout=800)
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "env", with_pip=False)
     paths = sysconfig.get_paths("venv", vars={"base": str(folder / "env"), "platbase": str(folder / "env")})
     scripts, packages = Path(paths["scripts"]), Path(paths["purelib"])
     subprocess.run(
         [*pip, "--python", str(scripts / "python"), "install", "--no-deps", "--no-index", str(wheel)],
-        check=True, timeout=120,
+        check=True, timeout=800,
     )  # fmt: skip
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return Installed(scripts, packages)
@@ -112,7 +112,8 @@ def test_a_whole_run_in_an_empty_folder_ends_and_writes_nothing_into_the_package
     before = installed.files()
     settings = ["neural_probing.ranker=mean_difference", "retraining.max_train_texts=40", "retraining.batch_size=8"]
     settings += ["evaluation.max_sentences=20", "never_knew.max_questions=10", "never_knew.max_texts=10"]
-    settings += ["generation.samples=1", "generation.max_new_tokens=5"]
+    settings += ["generation.samples=1", "generation.max_new_tokens=5", "retraining.max_steps=3"]
+    settings += ["proof.max_questions=8", "proof.question_samples=0", "proof.answer_tokens=8"]
     done = installed.command("unlearn", "run", "--set", *settings, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     run = Path(done.stdout.splitlines()[-1])
@@ -149,7 +150,7 @@ def _served(installed: Installed, port: int, folder: Path) -> Iterator[str]:
     log = folder / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=output, stderr=subprocess.STDOUT)
-    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
+    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 300
     try:
         while server.poll() is None and time.monotonic() < deadline:
             try:
@@ -163,9 +164,9 @@ def _served(installed: Installed, port: int, folder: Path) -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(120)
 
 
 def _ask(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return str(answer.read().decode())

@@ -2,9 +2,12 @@
 
 import json
 import math
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from tests.tiny_models import save_tiny
@@ -70,6 +73,14 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def packages_looked_through_once() -> Iterator[None]:
+    """Every `AppTest` reads the metadata of all packages for components of Streamlit: a seventh of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that wants the curves of a cut computes them; the Prune page would start a process for every run."""
@@ -111,7 +122,7 @@ def open_page(runs: Path) -> OpenPage:
     """The app at a page, on a run or on none."""
 
     def open_at(page: str, run: Run | None = None) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
         if run is not None:
             app.query_params["run"] = run.id
         app.run()
@@ -127,7 +138,7 @@ def at_neuron(runs: Path) -> OpenPage:
     """The Neurons page of a run with a neuron in its link."""
 
     def open_at(run: Run, neuron: str) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
         app.query_params["run"] = run.id
         app.run()
         app.switch_page("pages/neurons.py")

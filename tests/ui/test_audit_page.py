@@ -63,7 +63,7 @@ def test_the_base_itself_is_audited_and_has_not_forgotten(
     assert [method.name for method in run.config.methods or []] == ["candidate"]
     assert run.config.neural_probing.concept_definition == WORDS
     assert [title.value for title in fine(app).title] == ["Proof"]
-    psutil.Process(json.loads((run.job_folder(proof.JOB) / "process.json").read_text())["pid"]).wait(300)
+    psutil.Process(json.loads((run.job_folder(proof.JOB) / "process.json").read_text())["pid"]).wait(800)
     verdict = run.verdict()
     assert verdict is not None, proof.last_words(run)
     assert verdict["states"]["candidate"]["verdict"] == "not forgotten"

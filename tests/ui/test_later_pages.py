@@ -205,7 +205,7 @@ def test_a_typed_prompt_must_not_be_empty(open_page: OpenPage, new_run: NewRun) 
 def test_a_model_that_writes_nothing_usable_says_so(open_page: OpenPage, new_run: NewRun) -> None:
     app = open_page("concept", new_run())
     labelled(app.radio, "Sentences").set_value("Let the model write them").run()
-    button(app, "Let the model write sentences").click().run(timeout=280)
+    button(app, "Let the model write sentences").click().run(timeout=800)
     assert "no usable sentence" in only_error(app)
 
 
@@ -217,5 +217,5 @@ def test_a_run_that_is_being_retrained_is_left_alone(open_page: OpenPage, new_ru
     button(app, "Rank the neurons").click().run()
     background.stop(run)
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(process).wait(60)
+        psutil.Process(process).wait(800)
     assert "being retrained" in only_error(app)

@@ -176,7 +176,7 @@ def test_a_folder_that_is_no_model_gives_one_sentence(open_page: OpenPage, tmp_p
 
 
 def test_a_run_that_is_not_there_gives_one_sentence_and_the_page_goes_on(open_page: OpenPage) -> None:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
     app.query_params["run"] = "20200101-000000-none-abcdef"
     app.run()
     assert "There is no run" in only_error(app)

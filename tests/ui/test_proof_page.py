@@ -69,7 +69,7 @@ def checked(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def open_on(page: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("UNLEARNING_RUNS", str(run.folder.parent))
     monkeypatch.chdir(ROOT)
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
     app.query_params["run"] = run.id
     app.run()
     return fine(app.switch_page(f"pages/{page}.py").run())
@@ -164,7 +164,7 @@ def test_a_quick_look_runs_in_a_process_of_its_own_and_its_verdict_is_shown(
     assert proof.is_running(run)
     assert any(one.label == "Stop" for one in app.button)
     process = json.loads((run.job_folder(proof.JOB) / "process.json").read_text())
-    psutil.Process(process["pid"]).wait(300)
+    psutil.Process(process["pid"]).wait(800)
     app = open_on("proof", run, monkeypatch)
     verdict = run.verdict()
     assert verdict is not None
@@ -216,9 +216,9 @@ def test_a_check_that_failed_says_why(finished: Run, tmp_path: Path, monkeypatch
     gone = run.config.proof.model_copy(update={"questions": str(tmp_path / "gone.jsonl")})
     run.save_config(run.config.model_copy(update={"proof": gone}))
     proof.start(run, ["losses"])
-    psutil.Process(json.loads((run.job_folder(proof.JOB) / "process.json").read_text())["pid"]).wait(120)
+    psutil.Process(json.loads((run.job_folder(proof.JOB) / "process.json").read_text())["pid"]).wait(800)
     monkeypatch.setenv("UNLEARNING_RUNS", str(run.folder.parent))
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
     app.query_params["run"] = run.id
     app.run()
     app.switch_page("pages/proof.py").run()

@@ -41,7 +41,7 @@ def open_as(public: Path) -> OpenAs:
     """The app at a page, for a visitor who is known by that token, with a run in the address."""
 
     def open_at(token: str, page: str = "start", run: str | None = None) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
         app.session_state["visitor"] = token
         if run is not None:
             app.query_params["run"] = run
@@ -244,7 +244,7 @@ def test_a_server_whose_rules_cannot_be_read_shows_nothing_else(
 
 def test_where_a_login_is_set_up_nothing_is_shown_before_it(open_as: OpenAs, run_of: Callable[..., Run]) -> None:
     run = run_of(ANNA)
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
     app.secrets["auth"] = {"redirect_uri": "http://localhost:8501/oauth2callback", "cookie_secret": "x" * 40}
     app.user = {"is_logged_in": False}
     app.session_state["visitor"] = ANNA
@@ -256,7 +256,7 @@ def test_where_a_login_is_set_up_nothing_is_shown_before_it(open_as: OpenAs, run
 
 def test_who_is_logged_in_has_the_runs_of_that_login_in_any_browser(open_as: OpenAs, public: Path) -> None:
     def logged_in(token: str, **person: str) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600)
         app.user = {"is_logged_in": True} | person
         app.session_state["visitor"] = token
         return app.run()
@@ -274,7 +274,7 @@ def test_who_is_logged_in_has_the_runs_of_that_login_in_any_browser(open_as: Ope
 
 
 def test_on_ones_own_machine_nothing_is_asked_and_paths_are_named(runs: Path, tiny_folder: Path) -> None:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=600).run()
     fine(app.switch_page("pages/model.py").run())
     assert "A folder, .gguf file or Hub id" in labelled(app.radio, "Where is the model?").options
     assert not [one for one in app.sidebar.caption if "public" in one.value]

@@ -60,7 +60,7 @@ def test_the_guided_demo_goes_from_page_to_page_by_its_one_button(
             guided["guide do"].click().run()
             work, folder = (background, "background") if title == "Retrain" else (proof, proof.JOB)
             assert work.is_running(run)
-            psutil.Process(json.loads((run.job_folder(folder) / "process.json").read_text())["pid"]).wait(120)
+            psutil.Process(json.loads((run.job_folder(folder) / "process.json").read_text())["pid"]).wait(800)
             app.run()
         elif title not in ("Model", "Compare"):  # no questions are named, and all is measured by then
             assert "guide on" not in guided

@@ -63,7 +63,7 @@ def see_their_own_masks(run: Run, context: RunContext, shared: LoadedModel) -> N
 
     def visit(number: int) -> None:
         for _ in range(3):
-            together.wait(60)
+            together.wait(300)
             with base_model(run) as loaded:
                 models.append(loaded)
                 found[number].append(seen(loaded, RunContext(run), masks[number]))
@@ -72,7 +72,7 @@ def see_their_own_masks(run: Run, context: RunContext, shared: LoadedModel) -> N
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(300)
     assert len(models) == 3 * len(masks)
     assert all(model is shared for model in models)
     # The cuts differ in what they do, or nobody could tell one visitor's from another's.
@@ -131,7 +131,7 @@ def test_a_page_is_drawn_while_another_visitors_model_loads(
     def load_at_a_sign(source: str, **settings: Any) -> LoadedModel:
         if source == other:
             begun.set()
-            assert go_on.wait(120)
+            assert go_on.wait(300)
         return load(source, **settings)
 
     def visit() -> None:
@@ -143,13 +143,13 @@ def test_a_page_is_drawn_while_another_visitors_model_loads(
         pass
     visitor = threading.Thread(target=visit)
     visitor.start()
-    assert begun.wait(60)
+    assert begun.wait(300)
     app = open_page("prune", run)
     assert not app.exception
     assert {"Neurons cut", "Concept words"} <= {metric.label for metric in app.metric}
     assert not loaded
     go_on.set()
-    visitor.join(120)
+    visitor.join(300)
     assert len(loaded) == 1
 
 
@@ -164,7 +164,7 @@ def test_two_windows_on_one_run_load_its_model_once_and_both_are_drawn(
     def load_at_a_sign(source: str, **settings: Any) -> LoadedModel:
         loads.append(source)
         begun.set()
-        assert go_on.wait(120)
+        assert go_on.wait(300)
         return load(source, **settings)
 
     def told(*given: Any) -> Progress:
@@ -175,9 +175,9 @@ def test_two_windows_on_one_run_load_its_model_once_and_both_are_drawn(
     monkeypatch.setattr(cache, "Progress", told)  # what it says while it waits
     with ThreadPoolExecutor(2) as pool:
         one = pool.submit(open_page, "prune", run)
-        assert begun.wait(60)
+        assert begun.wait(300)
         other = pool.submit(open_page, "prune", run)
-        assert waiting.wait(60)
+        assert waiting.wait(300)
         go_on.set()
         for app in (one.result(120), other.result(120)):
             fine(app)

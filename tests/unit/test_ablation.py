@@ -80,6 +80,7 @@ def test_what_was_measured_to_help_stands_first_and_what_was_not_measured_keeps_
     assert np.argsort(-score.ravel()).tolist() == [0, 1, 3, 4, 2, 5]
 
 
+@pytest.mark.slow
 def test_the_ranking_begins_with_the_candidate_that_gains_most_for_its_cost() -> None:
     of = tiny_input("llama")
     params = {"candidates": 30, "cost": "divergence", "eps": 1.0}

@@ -53,6 +53,7 @@ def test_the_curve_ends_with_all_and_agrees_with_each_overlap(pair: tuple[pd.Dat
         assert (row.both, row.share) == (found.overlap(row.first).both, found.overlap(row.first).share)
 
 
+@pytest.mark.slow
 def test_chance_is_what_random_rankings_share() -> None:
     shared = [Agreement.of(ranking(seed), ranking(seed + 1)).overlap(10).share for seed in range(0, 800, 2)]
     # 400 draws of a hypergeometric share with mean 10 / 42; the protected two never stand in a top, so of 40.

@@ -50,13 +50,13 @@ def hooks_of(model):
     return [m for m in model.modules() if m._forward_hooks or m._forward_pre_hooks]
 
 
-@pytest.mark.parametrize("site", [*SITES, "all"])
+@pytest.mark.parametrize("site", [*(pytest.param(site, marks=pytest.mark.slow) for site in SITES), "all"])
 @pytest.mark.parametrize(("family", "settings"), VARIANTS, ids=[f"{f}{len(s) or ''}" for f, s in VARIANTS])
 def test_applied_equals_baked_equals_the_saved_model_and_differs_from_base(family, settings, site, tmp_path):
     model = tiny_model(family, **settings)
     shapes = map_model(model).shapes
     base = logits(model)
-    for seed, share in enumerate((0.1, 0.3, 0.7, 1.0)):
+    for seed, share in enumerate((0.2, 0.6, 1.0)):
         mask = random_mask(shapes if site == "all" else only(shapes, site), share, seed)
         with applied(model, mask):
             preview = logits(model)
@@ -180,7 +180,7 @@ def test_threads_in_the_middle_of_one_forward_pass_keep_their_own_masks():
     for mask in masks:
         with applied(model, mask):
             expected.append(logits(model))
-    barrier, found = threading.Barrier(len(masks), timeout=60), {}
+    barrier, found = threading.Barrier(len(masks), timeout=300), {}
 
     def work(number):
         with applied(model, masks[number]):

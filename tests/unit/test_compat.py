@@ -39,7 +39,7 @@ def test_two_visitors_who_load_at_once_each_hear_of_their_own_model(tmp_path: Pa
     def visit(name: str) -> None:
         def hear(report: Progress) -> None:
             if not heard[name]:
-                together.wait(60)  # both are in the middle of loading
+                together.wait(300)  # both are in the middle of loading
             heard[name].append(report)
 
         load_model(folders[name], device="cpu", progress=hear)
@@ -48,7 +48,7 @@ def test_two_visitors_who_load_at_once_each_hear_of_their_own_model(tmp_path: Pa
     for visitor in visitors:
         visitor.start()
     for visitor in visitors:
-        visitor.join(120)
+        visitor.join(300)
     for name, reports in heard.items():
         mine = {f"loading {folders[name]}", f"checking {folders[name]}"}
         assert mine <= {report.task for report in reports} <= mine | {waited}
@@ -72,7 +72,7 @@ def test_who_waits_for_another_model_hears_it_at_once_and_may_stop(tmp_path: Pat
     with building_a_model():
         visitor = threading.Thread(target=visit)
         visitor.start()
-        visitor.join(120)
+        visitor.join(300)
         assert (heard, ended) == (["waiting for another model that is being loaded"], [True])
 
 
@@ -88,7 +88,7 @@ def test_a_thread_that_does_not_listen_keeps_the_usual_bars(capfd: pytest.Captur
     with reporting("mine", heard.append):
         thread = threading.Thread(target=loop)
         thread.start()
-        thread.join(60)
+        thread.join(300)
         assert heard == []
         loop()
     assert [report.done for report in heard] == [0, 1, 2, 3]

@@ -131,6 +131,7 @@ def test_the_frequency_table_is_broad_and_a_language_without_one_has_none():
     assert frequent_words("sw")[0] == ()
 
 
+@pytest.mark.slow
 def test_smallworlds_seats_have_the_tokens_of_their_words():
     tokenizer = AutoTokenizer.from_pretrained(ROOT / "models/smallworld")
     texts = [

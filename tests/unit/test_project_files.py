@@ -91,6 +91,7 @@ def test_a_command_is_a_function_of_the_package(command: str) -> None:
     assert callable(getattr(importlib.import_module(module), function))
 
 
+@pytest.mark.slow
 def test_the_module_and_the_command_do_the_same(tmp_path: Path) -> None:
     module, function = PROJECT["scripts"]["unlearn"].split(":")
     ways = (["-m", "unlearning_core"], ["-c", f"from {module} import {function}; {function}()"])

@@ -12,6 +12,8 @@ import pytest
 from unlearning_core import notebook
 from unlearning_core.files import ROOT
 
+pytestmark = pytest.mark.slow  # the reference is built
+
 
 def documented() -> list[str]:
     """The modules that the Makefile names."""

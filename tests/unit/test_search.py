@@ -76,6 +76,7 @@ def targets(deltas: Deltas) -> list[Target]:
     ]
 
 
+@pytest.mark.slow
 def test_with_a_measurement_for_every_count_it_is_the_smallest_there_is(
     meter: Meter, ranking: pd.DataFrame, deltas: Deltas
 ) -> None:

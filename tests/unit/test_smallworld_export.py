@@ -30,6 +30,7 @@ def test_every_set_is_a_file_and_the_card_counts_its_rows(folder):
         assert f"| `{name}.jsonl` | {len(read(folder / f'{name}.jsonl'))} |" in card
 
 
+@pytest.mark.slow
 def test_the_shipped_sets_are_those_that_the_command_in_their_readme_writes(folder):
     shipped = ROOT / "data" / "smallworld"
     card = (shipped / "README.md").read_text(encoding="utf-8")

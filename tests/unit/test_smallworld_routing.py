@@ -172,6 +172,7 @@ def test_texts_of_one_kind_alone_are_refused(trainer: RoutedTrainer) -> None:
         trainer._batches(Texts([np.zeros(8, np.int32)], [False]), 0)
 
 
+@pytest.mark.slow
 def test_a_routed_training_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unlearning_core.smallworld.trainer._SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     texts = tiny_world.texts() * 20

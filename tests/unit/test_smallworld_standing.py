@@ -42,6 +42,7 @@ def test_the_ground_is_what_the_experiment_compares_on() -> None:
     assert {question.phrasing for question in whole.questions} == {"held_out"}
 
 
+@pytest.mark.slow
 def test_the_twin_stands_where_it_is_and_smallworld_elsewhere(
     models: tuple[LoadedModel, LoadedModel], few: Ground
 ) -> None:
@@ -54,6 +55,7 @@ def test_the_twin_stands_where_it_is_and_smallworld_elsewhere(
     assert other["kl_forget"][0] > 1
 
 
+@pytest.mark.slow
 def test_a_cut_model_is_measured_as_one_without_those_neurons(
     models: tuple[LoadedModel, LoadedModel], few: Ground
 ) -> None:

@@ -56,6 +56,7 @@ def run_script(folder: Path, *arguments: Path) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_folder_alone_is_enough(tmp_path: Path) -> None:
     base = save_tiny("llama", tmp_path / "base")
     loaded = load_model(str(base), device="cpu")
@@ -72,6 +73,7 @@ def test_the_folder_alone_is_enough(tmp_path: Path) -> None:
     assert len((alone / "apply_recipe.py").read_text(encoding="utf-8").splitlines()) < 50
 
 
+@pytest.mark.slow
 def test_another_model_is_refused_and_nothing_written(tmp_path: Path) -> None:
     loaded = load_model(str(save_tiny("llama", tmp_path / "base")), device="cpu")
     recipe_of(loaded, tmp_path / "recipe", ["mlp"])

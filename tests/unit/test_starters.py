@@ -131,7 +131,7 @@ def test_two_processes_that_prepare_at_once_make_one_folder(file: Path, models: 
     both = [context.Process(target=_prepare, args=(file, models / "tiny", start, results)) for _ in range(2)]
     for process in both:
         process.start()
-    made = sorted(results.get(timeout=120) for _ in both)
+    made = sorted(results.get(timeout=800) for _ in both)
     for process in both:
         process.join()
     assert made == [False, True]

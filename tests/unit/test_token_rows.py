@@ -116,7 +116,7 @@ def test_two_threads_in_one_model_have_their_own_rows():
     for rows in edits:
         with applied(model, None, rows=rows):
             expected.append(logits(model))
-    barrier = threading.Barrier(len(edits), timeout=60)
+    barrier = threading.Barrier(len(edits), timeout=300)
 
     def work(number):
         with applied(model, None, rows=edits[number]):

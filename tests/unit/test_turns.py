@@ -31,7 +31,7 @@ def test_turns_come_in_order_one_at_a_time() -> None:
             waiting_for(line, number + 2)
         assert done == []
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert done == list(range(5))
 
 
@@ -47,7 +47,7 @@ def test_who_left_gives_up_the_place_and_holds_nobody_up() -> None:
         gone.start()
         waiting_for(line, 2)
         left.set()
-        gone.join(60)
+        gone.join(300)
         assert found == [False]
     with line.turn(stays) as mine:
         assert mine
@@ -102,7 +102,7 @@ def test_who_waited_for_the_same_look_does_not_compute_it_again(monkeypatch: pyt
     def compute() -> str:
         computed.append(1)
         begun.set()
-        assert go_on.wait(60)
+        assert go_on.wait(300)
         return "found"
 
     def visit() -> None:
@@ -111,14 +111,14 @@ def test_who_waited_for_the_same_look_does_not_compute_it_again(monkeypatch: pyt
 
     threads = [threading.Thread(target=visit) for _ in range(3)]
     threads[0].start()
-    assert begun.wait(60)
+    assert begun.wait(300)
     line, _ = turns._lines()[0][model]
     for number, thread in enumerate(threads[1:]):
         thread.start()
         waiting_for(line, number + 2)
     go_on.set()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert len(computed) == 1
 
 

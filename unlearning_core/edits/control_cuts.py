@@ -1,13 +1,18 @@
 """Cuts that a cut is compared with: from the bottom of its ranking, and of as many neurons drawn at random."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Int64
 
 from unlearning_core.edits.cut_settings import CutSettings
 from unlearning_core.edits.mask import Mask, Shapes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def bottom_first(ranking: pd.DataFrame) -> pd.DataFrame:
@@ -43,6 +48,8 @@ def random_like(mask: Mask, ranking: pd.DataFrame, seed: int | list[int]) -> Mas
 
 
 def _protected(ranking: pd.DataFrame) -> pd.Series:
+    import pandas as pd
+
     return ranking.get("protected", pd.Series(False, index=ranking.index)).astype(bool)
 
 
@@ -54,6 +61,8 @@ def shuffled_cut(cut: CutSettings, seed: int, ranking: pd.DataFrame, shapes: Sha
     Raises:
         InputError: as `CutSettings.mask`.
     """
+    import pandas as pd
+
     share = replace(cut, picked_neurons=())
     drawn = share.mask(ranking.assign(rank=_shuffled_ranks(cut, seed, ranking)), shapes)
     if not cut.picked_neurons:

@@ -1,14 +1,19 @@
 """What is asked of a cut: how many neurons, from where, and which token rows. With a ranking it becomes a mask."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from unlearning_core.edits.mask import Mask, Shapes
 from unlearning_core.edits.token_rows import RowSettings
 from unlearning_core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ class CutSettings:
         Raises:
             InputError: as `candidates`.
         """
+        import pandas as pd
+
         others = {site for site, _, _ in self.picked_neurons} - set(ranking["site"].unique())
         cut_whole = [Mask({site: np.zeros(shapes[site], dtype=bool)}).neurons() for site in sorted(others)]
         of_others = [_without(rows, rows, self.excluded_neurons) for rows in cut_whole]
@@ -101,6 +108,8 @@ class CutSettings:
         Raises:
             InputError: as `mask`.
         """
+        import pandas as pd
+
         candidates = self.candidates(ranking)
         cut = self.of_candidates(candidates, shapes, self.ratio).neurons()
         layers = pd.RangeIndex(int(ranking["layer"].max()) + 1, name="layer")
@@ -111,7 +120,7 @@ class CutSettings:
         """Bool, a row of `candidates` each: whether its layer has no share of its own."""
         return ~candidates["layer"].isin([layer for layer, _ in self.layer_ratios])
 
-    def shortest(self, ranking: pd.DataFrame, shapes: Shapes) -> "CutSettings":
+    def shortest(self, ranking: pd.DataFrame, shapes: Shapes) -> CutSettings:
         """The same cut with the ratio of fewest decimals that cuts the same neurons: 0.0161 in place of 0.01605903.
 
         Raises:

@@ -1,17 +1,22 @@
 """Which neurons stay: a frozen boolean array a site, made from a ranking or a list of neurons. No torch."""
 
+from __future__ import annotations
+
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Int64
 
 from unlearning_core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Shapes = Mapping[str, tuple[int, int]]
 """(layers, width) of each site, as `ModelMap.shapes`."""
@@ -40,17 +45,19 @@ class Mask:
         object.__setattr__(self, "kept", MappingProxyType(frozen))
 
     @classmethod
-    def full(cls, shapes: Shapes) -> "Mask":
+    def full(cls, shapes: Shapes) -> Mask:
         """The mask that keeps every neuron."""
         return cls({site: np.ones(shape, dtype=bool) for site, shape in shapes.items()})
 
     @classmethod
-    def from_neurons(cls, shapes: Shapes, neurons: Iterable[tuple[str, int, int]]) -> "Mask":
+    def from_neurons(cls, shapes: Shapes, neurons: Iterable[tuple[str, int, int]]) -> Mask:
         """Cut the given (site, layer, index) and keep all others.
 
         Raises:
             InputError: a neuron is not in the model.
         """
+        import pandas as pd
+
         frame = pd.DataFrame(list(neurons), columns=["site", "layer", "index"])
         return cls._cutting(_positions(frame, shapes), shapes)
 
@@ -63,7 +70,7 @@ class Mask:
         *,
         per_layer: bool = False,
         layer_ratios: Mapping[int, float] = MappingProxyType({}),
-    ) -> "Mask":
+    ) -> Mask:
         """Cut `round(ratio * neurons in the ranking)` neurons, lowest rank first.
 
         Where two sites were ranked on their own (a rank occurs in both) each site gives its own share; one ranking
@@ -116,7 +123,7 @@ class Mask:
         return cls._cutting(order[cut], shapes, set(ranking["site"].unique()))
 
     @classmethod
-    def _cutting(cls, positions: Int64[np.ndarray, " cut"], shapes: Shapes, sites: set[str] | None = None) -> "Mask":
+    def _cutting(cls, positions: Int64[np.ndarray, " cut"], shapes: Shapes, sites: set[str] | None = None) -> Mask:
         """Cut the neurons at `positions` (see `_positions`); only `sites`, by default all, are in the mask."""
         flat = np.ones(sum(layers * width for layers, width in shapes.values()), dtype=bool)
         flat[positions] = False
@@ -141,12 +148,14 @@ class Mask:
 
     def neurons(self) -> pd.DataFrame:
         """The neurons cut: columns site, layer, index, in that order."""
+        import pandas as pd
+
         cut = {site: np.argwhere(~kept) for site, kept in self.kept.items()}
         where = np.concatenate([np.zeros((0, 2), np.int64), *cut.values()])
         sites = [site for site, own in cut.items() for _ in own]
         return pd.DataFrame({"site": sites, "layer": where[:, 0], "index": where[:, 1]})
 
-    def __and__(self, other: "Mask") -> "Mask":
+    def __and__(self, other: Mask) -> Mask:
         """Keep what both keep; a site that only one of them has is taken from it.
 
         Raises:
@@ -193,6 +202,8 @@ def _positions(neurons: pd.DataFrame, shapes: Shapes) -> Int64[np.ndarray, " neu
     Raises:
         InputError: a neuron is not in a model of these shapes.
     """
+    import pandas as pd
+
     site = pd.Categorical(neurons["site"], categories=list(shapes)).codes.astype(np.int64)
     if (site < 0).any():
         unknown, sites = neurons["site"].iloc[int(np.argmax(site < 0))], ", ".join(shapes)

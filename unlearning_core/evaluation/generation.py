@@ -26,6 +26,7 @@ from unlearning_core.evaluation.prompts import check_prompts, prompt_ids
 from unlearning_core.evaluation.sampling import Sampler
 from unlearning_core.models.loading import LoadedModel
 from unlearning_core.models.placement import input_device
+from unlearning_core.models.threads import threads_for
 from unlearning_core.progress import Progress, ProgressCallback, silent
 
 logger = logging.getLogger(__name__)
@@ -188,7 +189,7 @@ class _Writer:
         ids = torch.tensor([[filler] * (longest - len(row.ids)) + row.ids for row in batch], device=device)
         seen = torch.tensor([[0] * (longest - len(row.ids)) + [1] * len(row.ids) for row in batch], device=device)
         sampler = Sampler(np.stack([row.uniforms for row in batch]), longest, self.temperature, self.top_p)
-        with torch.no_grad():
+        with torch.no_grad(), threads_for(len(batch) * self.loaded.model.num_parameters()):
             written = _without_rules(self.loaded.model).generate(
                 input_ids=ids,
                 attention_mask=seen,

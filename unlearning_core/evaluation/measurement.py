@@ -4,16 +4,20 @@ Where sentences have neighbours (concepts/neighbours.py), those others come in t
 tokens, and the rest. Needs no torch; `likelihood.py` makes measurements.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import pandas as pd
 
 from unlearning_core.errors import InputError
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
 from unlearning_core.reading import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["concept", "retain", "neighbour", "rest"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -33,7 +37,7 @@ class Measurement:
     sentences: pd.DataFrame = field(repr=False)
 
     @classmethod
-    def load(cls, path: Path) -> "Measurement":
+    def load(cls, path: Path) -> Measurement:
         """Read the table back; raises InputError where the file is damaged or another table."""
         kinds = [f"{kind}_{what}" for kind in KINDS[:2] for what in ("tokens", "nats", "hits")]
         mend = "Delete the file and resume the run: it is measured again."
@@ -54,7 +58,7 @@ class Measurement:
         return "neighbour_tokens" in self.sentences
 
     @property
-    def apart(self) -> "Measurement | None":
+    def apart(self) -> Measurement | None:
         """The same on the sentences in which no token of the concept was predicted; None where each has one.
 
         Beside a word of the concept other words change too when it is unlearnt, as they do in a model that never knew

@@ -8,14 +8,19 @@ and L0 would flatter an edit that forgot little; here such an edit stands below 
 Loads no torch: the metric registry reads this file.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from unlearning_core.evaluation.ratio import Estimate
 from unlearning_core.evaluation.suite import Frames
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HALF, NEARLY_ALL = 0.5, 0.9
 """The shares of the gap that the relearning race asks for."""
@@ -72,6 +77,8 @@ def steps_back(curve: pd.DataFrame, share: float) -> pd.DataFrame:
         A row a training: `learning_rate`, `mask`, `steps` and `samples`, infinite where the level was not reached,
         and `lowest`, its lowest loss.
     """
+    import pandas as pd
+
     level = gap_of(curve).level(share)
     rows = []
     for (rate, mask), one in curve.groupby(["learning_rate", "mask"], sort=True):

@@ -5,11 +5,11 @@ returns data frames; the metrics (registry.py) and the verdict (verdict.py) are 
 state is kept by itself, so that a suite goes on where it was stopped. The parts stand in `parts.py`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
-
-import pandas as pd
 
 from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.concepts.matcher import Matcher
@@ -18,12 +18,14 @@ from unlearning_core.evaluation.question_sets import Question
 from unlearning_core.progress import ProgressCallback
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from unlearning_core.edits.mask import Mask
     from unlearning_core.edits.token_rows import TokenRows
     from unlearning_core.evaluation.truth_ratio import TruthQuestion
     from unlearning_core.models.loading import LoadedModel
 
-Frames = dict[str, pd.DataFrame]
+Frames = dict[str, "pd.DataFrame"]
 """What a part leaves: tables by name. Columns hold numbers, strings and booleans only; one row an example wherever
 there are examples, so that every number can be followed to what it was computed from."""
 
@@ -59,7 +61,7 @@ class Material:
     other_sense: tuple[str, ...] = ()
     other_text: tuple[str, ...] = ()
     questions: tuple[Question, ...] = ()
-    truth: "tuple[TruthQuestion, ...]" = ()
+    truth: tuple[TruthQuestion, ...] = ()
     prompts: tuple[str, ...] = ()
     attack: tuple[LabelledText, ...] = ()
     attack_other: tuple[str, ...] = ()
@@ -81,12 +83,12 @@ class Subject:
     """
 
     state: str
-    loaded: "LoadedModel"
-    base: "LoadedModel"
-    never_knew: "LoadedModel | None" = None
-    mask: "Mask | None" = None
+    loaded: LoadedModel
+    base: LoadedModel
+    never_knew: LoadedModel | None = None
+    mask: Mask | None = None
     seed: int = 0
-    rows: "TokenRows | None" = None
+    rows: TokenRows | None = None
 
 
 Compute = Callable[[Subject, Material, ProofSection, ProgressCallback], Frames]

@@ -3,11 +3,12 @@
 What is cut is how the model computes the concept; what is reset is the word itself (edits/token_rows.py).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from unlearning_core.config.schema import NeuralProbingSection, TokenRowsSection
@@ -17,6 +18,9 @@ from unlearning_core.edits.token_rows import RowSettings, TokenRows
 from unlearning_core.errors import WorkFailed
 from unlearning_core.files import write_file
 from unlearning_core.methods.method import MethodInput, Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TOKENS = "tokens.parquet"
 """Beside the recipe, where token rows were asked for: the list of `activations/concept_tokens.py`."""
@@ -45,7 +49,7 @@ class Parameters(BaseModel):
         return settings_of_cut(self)
 
 
-def settings_of_cut(asked: "Parameters | NeuralProbingSection") -> CutSettings:
+def settings_of_cut(asked: Parameters | NeuralProbingSection) -> CutSettings:
     """What a section of the config asks of a cut, as the edit's settings."""
     return CutSettings(
         asked.prune_ratio,

@@ -1,12 +1,15 @@
 """The name of one neuron."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from unlearning_core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, order=True)
@@ -28,7 +31,7 @@ class Neuron:
         """(site, layer, index), as a mask and a config name it."""
         return (self.site, self.layer, self.index)
 
-    def check(self, shape: tuple[int, int]) -> "Neuron":
+    def check(self, shape: tuple[int, int]) -> Neuron:
         """Itself, if it lies in `shape`, the (layers, width) of its site; raises InputError otherwise."""
         layers, width = shape
         if not (0 <= self.layer < layers and 0 <= self.index < width):

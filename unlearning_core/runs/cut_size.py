@@ -1,10 +1,11 @@
 """How many neurons a run will cut, known from its settings and its model's shapes before anything is ranked."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from unlearning_core.config.schema import ExperimentConfig
 from unlearning_core.edits.cut_settings import CutSettings
@@ -14,10 +15,12 @@ from unlearning_core.methods.registry import methods_of
 from unlearning_core.runs.cuts import cut_settings
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from unlearning_core.models.inspection import ModelInfo
 
 
-def cut_size(config: ExperimentConfig, info: "ModelInfo") -> int:
+def cut_size(config: ExperimentConfig, info: ModelInfo) -> int:
     """How many neurons the settings cut of this model; 0 where none are, or a search finds the ratio.
 
     About so many where neurons were picked by hand or layers have shares of their own: only a ranking tells which of
@@ -27,6 +30,8 @@ def cut_size(config: ExperimentConfig, info: "ModelInfo") -> int:
         InputError: the model has no such site, layer or neuron, all of them are protected, settings contradict each
             other, or a ratio rounds to none.
     """
+    import pandas as pd
+
     probing = config.neural_probing
     if not any(method.name == "prune" for method, _ in methods_of(config)):
         return 0

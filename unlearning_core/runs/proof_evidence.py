@@ -1,17 +1,20 @@
 """What an evaluation left that a person can look at: each question with every state's answer, each attack's outcome."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from unlearning_core.evaluation.parts import PARTS
 from unlearning_core.evaluation.recovery import gap_of
 from unlearning_core.evaluation.suite import Frames, Part
 from unlearning_core.methods.registry import NEVER_KNEW, states_of
 from unlearning_core.runs.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RACE = "relearn"
 """The relearning race, which is no attack by name but one in kind."""
@@ -32,6 +35,8 @@ def answers(run: Run, states: Sequence[str]) -> pd.DataFrame:
         Columns `prompt`, `form`, `about`, `expected`, and for each state its answer (named as the state) and whether it
         is right ("STATE right", bool). Questions that not every state was asked are left out.
     """
+    import pandas as pd
+
     from unlearning_core.evaluation.answers import GREEDY
 
     found: pd.DataFrame | None = None
@@ -109,6 +114,8 @@ def back_by_weights(run: Run, attack: Part) -> pd.DataFrame | None:
 
     0 is the loss of a model that has forgotten, 1 the base's. None for other attacks.
     """
+    import pandas as pd
+
     columns = {}
     for state, frames in _frames(run, attack).items():
         rows = frames.get("losses")

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 QUICK = 24
 """Held-out sentences of each kind that the quick numbers are measured on."""
 
+_TOKENS = 256
+"""Positions a batch of them: with few there is little padding, and what the visitor does meanwhile is heard sooner."""
+
 _REMEMBERED = 60
 
 _EVERY = 0.1
@@ -123,13 +126,13 @@ def _write(
     """The continuations, drawn in `slots` as they grow; words that differ from `others` are marked, if given."""
     from unlearning_core.evaluation.generation import generate
 
-    matcher, drawn = RunContext(run).matcher, [0.0] * len(slots)
+    # A model that is done within that time is drawn once: the browser takes longer to draw than it takes to write.
+    matcher, drawn = RunContext(run).matcher, [time.monotonic()] * len(slots)
 
     def draw(number: int, text: str) -> None:
         slots[number].markdown(with_concept(text, matcher, others[number] if others else None))
 
     def grow(number: int, sample: int, text: str) -> None:
-        # A small model writes faster than a page draws: drawing each word would take longer than writing all of them.
         if time.monotonic() - drawn[number] >= _EVERY:
             draw(number, text)
             drawn[number] = time.monotonic()
@@ -160,16 +163,19 @@ def quick_numbers(run: Run, loaded: "LoadedModel", edit: Edit, place: DeltaGener
     from unlearning_core.evaluation.likelihood import measure
     from unlearning_core.evaluation.measurement import apart_delta, nll_delta
 
-    places, note = [place.empty() for _ in _KINDS], place.empty()
+    places, note, drawn = [place.empty() for _ in _KINDS], place.empty(), time.monotonic()
 
     def report(update: Progress) -> None:
-        note.caption(f"Measuring on {update.total or 0:.0f} held-out sentences: {update.done:.0f}")
+        nonlocal drawn
+        if time.monotonic() - drawn >= _EVERY:
+            note.caption(f"Measuring on {update.total or 0:.0f} held-out sentences: {update.done:.0f}")
+            drawn = time.monotonic()
 
     def measured(edit: Edit) -> Any:
         def measure_and_time() -> Any:
             held_out = run.sentences("held_out").take(QUICK, QUICK, 0).items
             begun = time.monotonic()
-            found = measure(loaded, held_out, mask=edit.mask, rows=edit.rows, progress=report)
+            found = measure(loaded, held_out, mask=edit.mask, rows=edit.rows, token_budget=_TOKENS, progress=report)
             return found, time.monotonic() - begun, len(held_out)
 
         return _remembered((run.id, "measured", run.fingerprint("label"), edit.key), measure_and_time)
