@@ -40,7 +40,8 @@ def model_of(
         with reading_modules():
             from unlearning_core.models.loading import load_model
 
-            return load_model(section.base_model_path, progress=progress, **how_to_load(section), quantize=section.quantize)
+            bits, how = section.quantize, how_to_load(section)
+            return load_model(section.base_model_path, progress=progress, quantize=bits, **how)
 
     return _models(never_knew).hold(_key(section), load, progress)
 
