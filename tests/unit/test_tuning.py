@@ -243,6 +243,10 @@ def test_the_time_of_the_whole_is_told_and_by_how_much_it_is_passed() -> None:
     assert "longer" not in fits.sentence
     over = Plan(600.0, before=120.0, search=300.0, used=300.0, after=180.0, retraining=240.0)
     assert "all of it takes about 4 min longer than asked" in over.sentence
+    # A verdict that takes longer than is kept for it is no surprise in the end.
+    long = Plan(600.0, before=120.0, search=300.0, used=100.0, after=180.0, retraining=40.0, verdict=600.0)
+    assert "about 3 min are kept for the verdict, which takes about 10 min." in long.sentence
+    assert "all of it takes about 4 min longer than asked" in long.sentence
 
 
 def test_what_came_before_the_search_and_what_comes_after_is_no_part_of_its_time() -> None:

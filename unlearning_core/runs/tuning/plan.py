@@ -21,6 +21,7 @@ class Plan:
         used: of these, used already.
         after: kept for the verdict.
         retraining: that one retraining took; None: none was made yet.
+        verdict: that the verdict takes, which may be more than is kept for it; 0: nothing tells it.
     """
 
     given: float
@@ -29,11 +30,14 @@ class Plan:
     used: float
     after: float
     retraining: float | None = None
+    verdict: float = 0.0
 
     @property
     def sentence(self) -> str:
         """What each part takes, and by how much the whole is longer than it was to be."""
         kept = f", about {duration(self.after)} are kept for the verdict" if self.after else ""
+        if kept and self.verdict > 1.1 * self.after:
+            kept += f", which takes about {duration(self.verdict)}"
         left = max(0.0, self.search - self.used)
         if self.retraining is None:
             said = (
@@ -43,7 +47,7 @@ class Plan:
             return said + (
                 "" if left else " Three cuts, two retrained recipes and the verdict come on top, whatever they take."
             )
-        beyond = max(0.0, self.before + self.used + self.retraining + self.after - self.given)
+        beyond = max(0.0, self.before + self.used + self.retraining + max(self.after, self.verdict) - self.given)
         on_top = f" The second one is made in any case: all of it takes about {duration(beyond)} longer than asked."
         return (
             f"Time: a retraining takes {duration(self.retraining)}, {duration(left)} are left for more of them{kept}."

@@ -94,6 +94,7 @@ class RecipeSearch:
         self.run, self.config, self.limits, self._tell = run, config, limits, tried
         self._retrained_state = states_of(config)[-1]
         self._clock = Clock(limits.seconds)
+        self._verdict = 0.0
 
     def compute(self, progress: ProgressCallback = silent, say: Callable[[str], object] = _unheard) -> Found:
         """Search until the time is over; what was tried before is not tried again.
@@ -145,7 +146,7 @@ class RecipeSearch:
 
     def _kept(self, after: float | None) -> float:
         """Of the time of the whole, that which is kept for the verdict; never more than half."""
-        whole = self.limits.seconds
+        whole, self._verdict = self.limits.seconds, after or 0.0
         if whole is None:
             return 0.0
         return min(whole / 2, whole * UNKNOWN_VERDICT if after is None else after)
@@ -154,7 +155,8 @@ class RecipeSearch:
         clock = self._clock
         if clock.budget is not None and clock.window is not None:
             one = trial.seconds if trial is not None else None
-            say(Plan(clock.budget, clock.before, clock.window, clock.used, clock.after, one).sentence)
+            known = (clock.budget, clock.before, clock.window, clock.used, clock.after)
+            say(Plan(*known, one, self._verdict).sentence)
 
     @property
     def _asked(self) -> ThresholdSection:
