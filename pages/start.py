@@ -27,7 +27,7 @@ DEMOS = {
     "smallworld": "A tiny model of a small, made-up world whose every fact is known. Three to four minutes on two "
     "idle processor cores; the longest wait, the attack at its end, is one to two of them.",
     "smollm2": "Real English, 135 million parameters. The slow steps are prepared in the background while you read: "
-    "ten to twenty minutes in all on two processor cores.",
+    "ten minutes in all on two idle processor cores, and the attack at its end as long again.",
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 from unlearning_core.config.reading import starter_config
 from unlearning_core.runs.pipeline import create_run
 from unlearning_core.runs.run import Run
-from unlearning_core.runs.stage_times import STARTERS, Wait, slowness, wait_for_race, wait_until
+from unlearning_core.runs.stage_times import RACE_SECONDS, STARTERS, Wait, slowness, wait_for_race, wait_until
 
 
 def new_run(root: Path, **changes: object) -> Run:
@@ -40,15 +40,18 @@ def test_an_unknown_model_is_not_guessed(tmp_path: Path) -> None:
     run = new_run(tmp_path, base_model_path=str(tmp_path / "some-model"))
     assert wait_until(run, "label") is None
     assert wait_until(run, "no such stage") is None
+    assert wait_for_race(run) is None
 
 
-def test_every_stage_of_each_starter_has_its_time_and_only_smallworlds_race_is_known(tmp_path: Path) -> None:
+def test_every_stage_of_each_starter_has_its_time_and_so_has_its_race(tmp_path: Path) -> None:
     for starter in STARTERS:
         run = create_run(starter_config(starter), tmp_path / starter)
         found = wait_until(run, "report")
         assert found is not None
         assert found.seconds == pytest.approx(sum(STARTERS[starter].values()))
-    assert wait_for_race(run) is None
+        race = wait_for_race(run)
+        assert race is not None
+        assert race.seconds == pytest.approx(sum(RACE_SECONDS[starter].values()))
 
 
 def test_the_race_takes_longer_where_the_rest_did(tmp_path: Path) -> None:
