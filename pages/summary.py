@@ -112,9 +112,10 @@ def race(run: Run) -> None:
         relearning_race(drawn, found.rate), key="demo race",
         alt="Loss on the concept's words by training step, of the edited model and of one that never knew",
     )  # fmt: skip
+    which = "" if found.never_knew is not None else "low "
     st.caption(
-        f"The lower a line falls, the more of the concept is there. Of the learning rates that were tried this is the "
-        f"one at which the edited model does worst ({found.rate:g})."
+        f"The lower a line falls, the more of the concept is there. Of the {which}learning rates that were tried this "
+        f"is the one at which the edited model does worst ({found.rate:g})."
     )
 
 
@@ -127,9 +128,20 @@ def _race_sentence(found: RaceOutcome) -> str:
     def steps(number: float) -> str:
         return f"more than {found.longest}" if math.isinf(number) else f"{number:.0f}"
 
-    word = ":green[**The attack failed**]" if found.held else ":red[**The attack gets further than it should**]"
+    failed = "The attack failed" if found.never_knew is not None else "The attack failed where the model learns slowly"
+    word = f":green[**{failed}**]" if found.held else ":red[**The attack gets further than it should**]"
     if found.never_knew is None or found.share is None:
-        return f"{word}: half of the concept is back after {steps(found.steps)} training steps."
+        said = (
+            f"{word}: at a learning rate of {found.rate:g} half of the concept is back after {steps(found.steps)} "
+            f"training steps; at least {found.asked:.0f} are asked."
+        )
+        if found.fastest is not None and found.fastest[0] != found.rate:
+            rate, back = found.fastest
+            said += (
+                f" At {rate:g} it is back after {steps(back)}: so fast a training teaches nearly any model, and "
+                "without one that never knew nothing tells whether that would take longer."
+            )
+        return said
     return (
         f"{word}: half of the concept is back after {steps(found.steps)} training steps; a model that never knew it "
         f"needs {steps(found.never_knew)} to learn as much. That is {100 * found.share:.0f} % of its steps; at least "

@@ -1,6 +1,8 @@
 """Levels between base and forgotten, and what is back of the gap, against arithmetic by hand."""
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,6 +19,7 @@ from unlearning_core.evaluation.recovery import (
     worst_rate,
 )
 from unlearning_core.evaluation.registry import metrics_table
+from unlearning_core.runs.proof_evidence import race_outcome
 
 
 def curve(losses: dict[tuple[float, str], list[float]], base: float = 2.0, forgotten: float = 12.0) -> pd.DataFrame:
@@ -174,3 +177,20 @@ def test_the_registry_computes_them_with_and_without_a_never_knew_model() -> Non
     assert both["pruned"]["attack_facts"] == pytest.approx(0.3)
     assert both["never_knew"]["relearn_share_50"] == 1.0
     assert both["never_knew"]["attack_facts"] == 0.0
+
+
+def test_without_a_model_that_never_knew_the_race_is_told_at_the_low_rate_that_it_is_judged_by() -> None:
+    slow, fast = [12.0, 11.0, 10.0, 9.0], [12.0, 4.0, 3.0, 2.0]
+    frames = {"race": curve({(1e-4, "none"): slow, (1e-3, "none"): fast})}
+    asked = SimpleNamespace(relearning_steps=8, relearning=0.75)
+    config = SimpleNamespace(proof=SimpleNamespace(thresholds=asked), never_knew=SimpleNamespace(model=None))
+    run: Any = SimpleNamespace(config=config, proof_frames=lambda part, state: frames if state == "retrained" else None)
+    found = race_outcome(run, "retrained")
+    assert found is not None
+    # Held, for at the low rate half is not back: that is what stands beside the word, not the fast rate's 2.5 steps.
+    assert (found.held, found.rate, found.steps, found.asked) == (True, 1e-4, math.inf, 8.0)
+    assert found.fastest == (1e-3, pytest.approx(2.5))
+    asked.relearning_steps = 16
+    again = race_outcome(run, "retrained")
+    assert again is not None
+    assert not again.held

@@ -151,13 +151,15 @@ class RaceOutcome:
 
     Attributes:
         rate: the learning rate of which the numbers speak: where the state is fastest beside the model that never knew,
-            or, without one, where it is fastest.
+            or, without one, where it is fastest of the gentle rates (`recovery.GENTLE`) that the verdict asks about.
         steps: until half of the gap is back; infinite where it is not within the race.
         never_knew: the same of the model that never knew; None where there is none.
         share: `steps` beside `never_knew`, neither counted as more than one step beyond the race; None likewise.
         asked: the least that the verdict asks: a share, or steps at a gentle rate where there is no such model.
         longest: steps of the race.
         held: whether that is reached.
+        fastest: without a model that never knew, the rate of all at which it is fastest, and the steps there: nothing
+            tells how quickly such a model would have learnt it.
     """
 
     rate: float
@@ -167,11 +169,12 @@ class RaceOutcome:
     asked: float
     longest: int
     held: bool
+    fastest: tuple[float, float] | None = None
 
 
 def race_outcome(run: Run, state: str) -> RaceOutcome | None:
     """What the race came to; None while that state, or the never-knew model that it is compared with, has not run."""
-    from unlearning_core.evaluation.recovery import HALF, gentle_steps_to, share_of_steps, steps_back, worst
+    from unlearning_core.evaluation.recovery import GENTLE, HALF, gentle_steps_to, share_of_steps, steps_back, worst
 
     asked = run.config.proof.thresholds
     own, twin = (_race_of(run, one) for one in (state, NEVER_KNEW))
@@ -179,9 +182,12 @@ def race_outcome(run: Run, state: str) -> RaceOutcome | None:
         return None
     longest = int(own["race"]["step"].max())
     if twin is None:
-        first, gentle, least = worst(own["race"], HALF), gentle_steps_to(own, HALF), float(asked.relearning_steps)
-        held = gentle is not None and gentle.value >= least
-        return RaceOutcome(float(first["learning_rate"]), float(first["steps"]), None, None, least, longest, held)
+        fastest, gentle = worst(own["race"], HALF), gentle_steps_to(own, HALF)
+        slow = own["race"][own["race"]["learning_rate"] <= GENTLE]
+        told = fastest if slow.empty else worst(slow, HALF)
+        held = gentle is not None and gentle.value >= asked.relearning_steps
+        first, there = ((float(one["learning_rate"]), float(one["steps"])) for one in (fastest, told))
+        return RaceOutcome(*there, None, None, float(asked.relearning_steps), longest, held, first)
     longest = max(longest, int(twin["race"]["step"].max()))
     steps, other = (
         steps_back(one["race"], HALF).groupby("learning_rate")["steps"].min().clip(upper=longest + 1)
