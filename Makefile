@@ -1,5 +1,5 @@
 # make app     the dashboard, on http://localhost:8501      (make app PORT=9000 HOST=0.0.0.0)
-# make check   lint, types and the quick tests: a minute and a half on two cores
+# make check   lint, types and the quick tests: two and a half minutes on two cores
 # make test    lint, types and every test
 # make docs    the reference of the library, from its docstrings, into site/
 # make notebook   docs/notebook.ipynb, executed anew

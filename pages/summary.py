@@ -112,7 +112,7 @@ def race(run: Run) -> None:
         relearning_race(drawn, found.rate), key="demo race",
         alt="Loss on the concept's words by training step, of the edited model and of one that never knew",
     )  # fmt: skip
-    which = "" if found.never_knew is not None else "low "
+    which = "low " if found.fastest is not None and found.fastest[0] != found.rate else ""
     st.caption(
         f"The lower a line falls, the more of the concept is there. Of the {which}learning rates that were tried this "
         f"is the one at which the edited model does worst ({found.rate:g})."

@@ -141,12 +141,13 @@ class RecipeSearch:
         before = note.get("before", 0.0) + seconds
         self.run.write_note(NOTE, note | {"before": round(before, 1)})
         after = verdict_seconds(self.run) if self.limits.verdict else 0.0
+        self._verdict = after or 0.0
         spent = 0.0 if self.limits.more else trials.seconds()
         return Clock(self.limits.seconds, before, spent, self._kept(after))
 
     def _kept(self, after: float | None) -> float:
         """Of the time of the whole, that which is kept for the verdict; never more than half."""
-        whole, self._verdict = self.limits.seconds, after or 0.0
+        whole = self.limits.seconds
         if whole is None:
             return 0.0
         return min(whole / 2, whole * UNKNOWN_VERDICT if after is None else after)
@@ -230,7 +231,8 @@ class RecipeSearch:
             self._tell(self._found(meter, space, trials))
             if len(known) == 1:
                 if self.limits.verdict:
-                    self._clock.after = self._kept(verdict_seconds(run))
+                    after = verdict_seconds(run)
+                    self._verdict, self._clock.after = after or 0.0, self._kept(after)
                 self._say_plan(say, known[choice])
         return []
 
