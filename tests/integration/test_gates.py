@@ -25,6 +25,7 @@ from unlearning_core.rankers.history import read_history
 from unlearning_core.rankers.parameters import GateParams
 from unlearning_core.rankers.ranking import rank
 from unlearning_core.rankers.ranking_input import RankingInput
+from unlearning_core.rankers.token_batches import TokenBatch
 from unlearning_core.runs.context import RunContext
 from unlearning_core.runs.pipeline import create_run, execute
 
@@ -141,6 +142,26 @@ def test_the_model_is_left_as_it_was_and_the_time_is_said_first() -> None:
     assert found.expected_seconds > 0
     assert all(torch.equal(value, before[name]) for name, value in of.loaded.model.state_dict().items())
     assert all(p.grad is None for p in of.loaded.model.parameters())
+
+
+def test_a_step_that_does_not_fit_is_made_in_parts_with_the_same_gates(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = tiny_input("llama")
+    expected = training(of, GateParams(steps=4, batch=3))
+    whole = expected.run()
+    small, sizes = training(of, GateParams(steps=4, batch=3)), list[int]()
+    losses = small._losses
+
+    def two_at_most(batch: TokenBatch, gates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if len(batch.ids) > 2:
+            raise RuntimeError("CUDA out of memory.")
+        sizes.append(len(batch.ids))
+        return losses(batch, gates)
+
+    monkeypatch.setattr(small, "_losses", two_at_most)
+    np.testing.assert_allclose(small.run(), whole, rtol=1e-4, atol=1e-5)
+    assert len(sizes) >= 4 * 3, "six sentences a step, two at most side by side"
+    for step, other in zip(expected.history, small.history, strict=True):
+        assert other == pytest.approx(step, rel=1e-4, abs=1e-5)
 
 
 def test_half_precision_gives_nearly_the_same_gates() -> None:

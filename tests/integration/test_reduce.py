@@ -46,6 +46,7 @@ import unlearning_core.rankers.token_batches as token_batches
 token_batches.MOST_POSITIONS = 64  # several batches for each process
 given = RankingInput(result, seed=4, model=loaded, items=texts_and_spans)
 settings = {"taylor": {}, "combined": {"rounds": 2, "most": 8, "tests": 4, "budget": 10.0}}
+settings["gates"] = {"steps": 5, "batch": 3, "candidates": 40}
 read = []  # texts that go through the first block
 handle = loaded.map.blocks[0].register_forward_pre_hook(
     lambda module, args, kwargs: read.append(len(args[0] if args else kwargs["hidden_states"])), with_kwargs=True

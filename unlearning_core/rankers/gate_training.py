@@ -1,4 +1,8 @@
-"""The training behind `gates`: hard-concrete gates on frozen weights, stoppable, and gone on with from a checkpoint."""
+"""The training behind `gates`: hard-concrete gates on frozen weights, stoppable, and gone on with from a checkpoint.
+
+The sentences of a step need not stand side by side: the gradient is summed over parts of them, which are as large as
+memory allows, and over the processes of a launch, which take every so-manieth sentence each.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,14 @@ import logging
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from unlearning_core.activations.reduce import all_reduced, gathered, processes
 from unlearning_core.edits.hooks import multiplied
 from unlearning_core.errors import WorkFailed
 from unlearning_core.evaluation.next_token import NextToken
@@ -72,6 +78,38 @@ class BasePrediction:
     tokens: Int[Tensor, "positions kept"]
     log_p: Float[Tensor, "positions kept"]
 
+    def to(self, device: torch.device | str) -> BasePrediction:
+        """The same on another device."""
+        return BasePrediction(self.nll.to(device), self.tokens.to(device), self.log_p.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class StepTotals:
+    """What some sentences of a step add to it.
+
+    Attributes:
+        gradient: of the loss without its last term, by log alpha; on the processor.
+        loss: that loss, nats.
+        forget: to the mean rise of the loss at concept tokens, nats a token.
+        divergence: to the mean weighted divergence at the other tokens.
+    """
+
+    gradient: Float[Tensor, " gates"]
+    loss: float
+    forget: float
+    divergence: float
+
+    def __add__(self, other: StepTotals) -> StepTotals:
+        return StepTotals(*(own + more for own, more in zip(self._parts(), other._parts(), strict=True)))
+
+    def reduced(self) -> StepTotals:
+        """The sum over processes."""
+        gradient, rest = all_reduced(self.gradient.numpy()), all_reduced(np.array(self._parts()[1:]))
+        return StepTotals(torch.from_numpy(gradient), *rest.tolist())
+
+    def _parts(self) -> tuple[Any, ...]:
+        return self.gradient, self.loss, self.forget, self.divergence
+
 
 def divergence(
     log_p: Float[Tensor, "positions kept"], log_q: Float[Tensor, "positions kept"]
@@ -113,6 +151,7 @@ class GateTraining:
         self._kinds = [with_concept, without or with_concept]
         begun = time.monotonic()
         self._base = where_it_fits(self._read_base, positions_at_once(self._device))
+        self._at_once = 2 * params.batch * self._sentences.longest
         of_all = 2 * params.batch * params.steps / len(given.items)
         self.expected_seconds = PASSES * of_all * (time.monotonic() - begun)
         self._fingerprint = self._made_from(chosen)
@@ -143,24 +182,45 @@ class GateTraining:
         return self._log_alpha.detach().cpu().double().numpy()
 
     def _step(self, step: int) -> Step:
-        params = self._params
-        batch = self._sentences.batch([number for kind in self._kinds for number in self._next(kind, step)])
-        gates = sample_gates(self._log_alpha, self._noise(step, len(batch.ids)))
-        rise, apart = self._losses(batch, gates)
+        params, (rank, world) = self._params, processes()
+        chosen = [number for kind in self._kinds for number in self._next(kind, step)]
+        noise, of_all = self._noise(step, len(chosen)), self._sentences.counts(chosen)
+        own = slice(rank, None, world)
+
+        def summed(budget: int) -> StepTotals:
+            self._at_once = budget  # what did not fit is not tried again
+            return self._summed(chosen[own], noise[own], of_all)
+
+        found = where_it_fits(summed, self._at_once).reduced()
         closed = closed_probability(self._log_alpha).sum()
-        one_percent = self._shape[0] * self._shape[1] / 100
-        loss = -rise.clamp(max=params.cap).mean() + params.keep * apart.mean() + params.few * closed / one_percent
-        if not bool(torch.isfinite(loss)):
+        few = params.few * closed / (self._shape[0] * self._shape[1] / 100)
+        if not np.isfinite(found.loss + float(few.detach())):
             raise WorkFailed(f"The loss of the gates is not a number at step {step}. Use float32, or a smaller rate.")
-        (self._log_alpha.grad,) = torch.autograd.grad(loss, [self._log_alpha])
+        (gradient,) = torch.autograd.grad(few, [self._log_alpha])
+        self._log_alpha.grad = gradient + found.gradient.to(gradient)
         for group in self._optimizer.param_groups:
             group["lr"] = params.learning_rate * (1 - 0.9 * step / params.steps)
         self._optimizer.step()
         return {
-            "forget": float(rise.detach().mean()),
-            "divergence": float(apart.detach().mean()),
+            "forget": found.forget,
+            "divergence": found.divergence,
             "closed": int((self._log_alpha < 0).sum()),
         }
+
+    def _summed(self, chosen: list[int], noise: Float[Tensor, "texts gates"], of_all: tuple[int, int]) -> StepTotals:
+        """What these sentences add to a step of which all have `of_all` concept tokens and others."""
+        params, (concept, others) = self._params, of_all
+        found = StepTotals(torch.zeros(len(self._log_alpha), dtype=torch.float64), 0.0, 0.0, 0.0)
+        for places in self._sentences.groups(chosen, self._at_once):
+            batch = self._sentences.batch([chosen[place] for place in places])
+            rise, apart = self._losses(batch, sample_gates(self._log_alpha, noise[places]))
+            forget, kept = rise.sum() / concept, apart.sum() / others
+            loss = -rise.clamp(max=params.cap).sum() / concept + params.keep * kept
+            (gradient,) = torch.autograd.grad(loss, [self._log_alpha])
+            found += StepTotals(
+                gradient.cpu().double(), float(loss.detach()), float(forget.detach()), float(kept.detach())
+            )
+        return found
 
     def _next(self, kind: list[int], step: int) -> list[int]:
         """The sentences of a kind that are next: all of them once, shuffled, then all again in another order."""
@@ -200,8 +260,11 @@ class GateTraining:
     def _read_base(self, budget: int) -> list[BasePrediction]:
         """By sentence; read once in batches that do not depend on where a training was stopped."""
         found: dict[int, BasePrediction] = {}
-        count = len(self._given.items)
-        for batch in self._sentences.grouped(budget):
+        done, count, (rank, world) = 0, len(self._given.items), processes()
+        for number, batch in enumerate(self._sentences.grouped(budget)):
+            done += len(batch.ids)
+            if number % world != rank:
+                continue
             with torch.no_grad():
                 logits = self._predictor.logits(batch.ids, batch.attention_mask, batch.positions).float()
                 nll = batch.nll(logits)
@@ -209,7 +272,10 @@ class GateTraining:
             sizes = batch.positions.sum(1).tolist()
             parts = zip(batch.indices, *(part.split(sizes) for part in (nll, tokens, log_p)), strict=True)
             found |= {index: BasePrediction(*(part.clone() for part in rest)) for index, *rest in parts}
-            self._given.progress(Progress("reading the base model's predictions", len(found), count, "sentences"))
+            self._given.progress(Progress("reading the base model's predictions", done, count, "sentences"))
+        if world > 1:  # any process may come to train on any sentence
+            own = {index: base.to("cpu") for index, base in found.items()}
+            found = {index: base.to(self._device) for part in gathered(own) for index, base in part.items()}
         return [found[index] for index in range(count)]
 
     def _made_from(self, chosen: Int[np.ndarray, "gates 2"]) -> str:
@@ -233,19 +299,25 @@ class GateTraining:
 
     def _resume(self) -> int:
         """The step to go on from, with everything as it was before it; 0 without a checkpoint of this training."""
-        folder = self._given.folder
-        if folder is None or not (folder / CHECKPOINT).is_file():
-            return 0
-        kept = torch.load(folder / CHECKPOINT, map_location=self._device, weights_only=True)
-        if kept["made_from"] != self._fingerprint:
+        kept = gathered(self._checkpoint())[0]  # the first process has the folder
+        if kept is None:
             return 0
         step = int(kept["step"])
         with torch.no_grad():
             self._log_alpha.copy_(kept["log_alpha"])
         self._optimizer.load_state_dict(kept["optimizer"])
-        self.history = [line for line in read_history(folder) if line["step"] < step]
+        if self._given.folder is not None:
+            self.history = [line for line in read_history(self._given.folder) if line["step"] < step]
         log.info("Going on with the gates from step %d", step)
         return step
+
+    def _checkpoint(self) -> dict[str, Any] | None:
+        """What an earlier call of this training left in the input's folder."""
+        folder = self._given.folder
+        if folder is None or not (folder / CHECKPOINT).is_file():
+            return None
+        kept: dict[str, Any] = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+        return kept if kept["made_from"] == self._fingerprint else None
 
     def _write_history(self) -> None:
         if self._given.folder is not None:

@@ -90,6 +90,7 @@ class Sentences:
 
     Attributes:
         device: the model's.
+        longest: tokens of the longest one.
         weights: of a neighbour's token and of one of the rest (see `TokenBatch.weight`).
     """
 
@@ -99,6 +100,7 @@ class Sentences:
         self.device: torch.device = input_device(loaded.model)
         longest = context_length(loaded)
         self._encoded = encode(loaded.tokenizer, items, longest)
+        self.longest = max(map(len, self._encoded))
         counted = [~text.special[1:] for text in self._encoded]
         concept = [text.concept[1:] & here for text, here in zip(self._encoded, counted, strict=True)]
         self._concept, self._retain = concept, [c & ~k for c, k in zip(counted, concept, strict=True)]
@@ -138,9 +140,17 @@ class Sentences:
         budget, found = token_budget or positions_at_once(self.device), []
         for wanted in (True, False):
             of_kind = [number for number, here in enumerate(self._concept) if bool(here.any()) is wanted]
-            groups = length_sorted([len(self._encoded[number]) for number in of_kind], budget)
-            found += [self.batch([of_kind[place] for place in group]) for group in groups]
+            found += [self.batch([of_kind[place] for place in group]) for group in self.groups(of_kind, budget)]
         return found
+
+    def groups(self, indices: Sequence[int], token_budget: int) -> list[Int[np.ndarray, " texts"]]:
+        """Places in `indices` of sentences of like length that stand side by side within the budget (padded tokens)."""
+        return length_sorted([len(self._encoded[index]) for index in indices], token_budget)
+
+    def counts(self, indices: Sequence[int]) -> tuple[int, int]:
+        """Tokens of the concept, and others, that these sentences have the model predict."""
+        concept, others = (sum(int(of[index].sum()) for index in indices) for of in (self._concept, self._retain))
+        return concept, others
 
 
 def token_batches(given: RankingInput, token_budget: int | None = None) -> list[TokenBatch]:
