@@ -183,18 +183,17 @@ def _finish(run: "Run", progress: Bar) -> None:
     from unlearning_core.reports.terminal import print_outcome
     from unlearning_core.runs.pipeline import execute
     from unlearning_core.runs.proof import prove
-    from unlearning_core.runs.proof_standing import standing
+    from unlearning_core.runs.tuning.plan import verdict_seconds
 
     print("The recipe that was taken is brought to its end, which was most of it in the search.", file=sys.stderr)
     execute(run, progress, waiting=say_once)
     progress.close()
-    told = standing(run).time(quick=True)
-    about = "" if told is None or not told.stages else f", about {duration(told.seconds)}"
+    folder, last, told = run.folder, run.states()[-1], verdict_seconds(run)
+    about = f", about {duration(told)}" if told else ""
     print(f"It is evaluated: a quick look{about}. Ctrl-C and the same command go on here.", file=sys.stderr, flush=True)
-    prove(run, progress, quick=True)
+    prove(run, progress, states=[last], quick=True)
     progress.close()
     print_outcome(run)
-    folder, last = run.folder, run.states()[-1]
     print(f"The model:      {folder}/models/{last}")
     print(f"The same again: {PROGRAM} run {run.reproduce_file}")
     print(f"Report:         {PROGRAM} report {folder}")

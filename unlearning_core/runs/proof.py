@@ -31,6 +31,7 @@ def prove(
     progress: ProgressCallback = silent,
     *,
     parts: Collection[str] | None = None,
+    states: Collection[str] | None = None,
     quick: bool = False,
     base: "LoadedModel | None" = None,
     waiting: Callable[[str], object] | None = None,
@@ -39,6 +40,7 @@ def prove(
 
     Args:
         parts: names of parts of the suite (evaluation/parts.py); None: all.
+        states: that methods made and that are measured, beside the base; None: all.
         quick: with about a quarter of the work.
         base: as for `pipeline.execute`; so is `waiting`.
 
@@ -50,7 +52,7 @@ def prove(
     """
     context = RunContext(run)
     check_proof(context.config, context.source)
-    stages = proof_stages(context, parts=parts, quick=quick)
+    stages = proof_stages(context, parts=parts, states=states, quick=quick)
     execute(run, progress, further=stages, base=base, waiting=waiting)
     found = run.verdict()
     assert found is not None

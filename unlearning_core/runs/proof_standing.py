@@ -99,19 +99,25 @@ class Standing:
     of_path: Mapping[str, float]
 
     def time(
-        self, parts: Collection[str] | None = None, *, quick: bool = False, without: Collection[str] = ()
+        self,
+        parts: Collection[str] | None = None,
+        *,
+        quick: bool = False,
+        without: Collection[str] = (),
+        beside: Collection[str] = (),
     ) -> ProofTime | None:
         """How long what is still to be measured will take; None where nothing is known to tell it from.
 
         Args:
             parts: names of parts; None: all.
             without: parts that cannot be measured (`reasons`).
+            beside: states that are not measured.
         """
         asked: Depth = "quick" if quick else "full"
         to_do = [
             _part(name)
             for name in self.stages
-            if _asked_for(_part(name), parts) and _part(name) not in without
+            if _asked_for(_part(name), parts) and _part(name) not in without and _state(name) not in beside
             and self.measured.get(name) not in ("full", asked)
         ]  # fmt: skip
         told = [_of_earlier(self.earlier, part, asked) for part in to_do]
@@ -150,6 +156,10 @@ def _asked_for(part: str, parts: Collection[str] | None) -> bool:
 
 def _part(stage: str) -> str:
     return stage.partition(" ")[0]
+
+
+def _state(stage: str) -> str:
+    return stage.partition(" ")[2]
 
 
 def _earlier(run: Run) -> dict[tuple[str, Depth], float]:

@@ -30,12 +30,17 @@ VERDICT, QUESTIONS = "verdict", "questions"
 
 
 def proof_stages(
-    context: RunContext, *, parts: Collection[str] | None = None, quick: bool = False
+    context: RunContext,
+    *,
+    parts: Collection[str] | None = None,
+    states: Collection[str] | None = None,
+    quick: bool = False,
 ) -> tuple[Stage, ...]:
     """The stages of an evaluation, the verdict last.
 
     Args:
         parts: names of parts; None: all of them.
+        states: that methods made; None: all of them. Base, control and never-knew model are measured in any case.
         quick: with about a quarter of the work.
 
     Raises:
@@ -44,13 +49,17 @@ def proof_stages(
     if unknown := sorted(set(parts or ()) - set(PARTS)):
         raise InputError(f"There is no part {unknown[0]!r} of an evaluation. Choose of: {', '.join(PARTS)}.")
     settings = context.config.proof.quick() if quick else context.config.proof
-    made = {method.state: (method.name,) for method, _ in methods_of(context.config)}
+    made = {
+        method.state: (method.name,)
+        for method, _ in methods_of(context.config)
+        if states is None or method.state in states
+    }
     found, measured = [], []
     if controlled(context) and (parts is None or "losses" in parts):
         found.append(_control())
         made[CONTROL] = (CONTROL,)
-    states = ["base", *made, *([NEVER_KNEW] if context.config.never_knew.model is not None else [])]
-    for state in states:
+    measuring = ["base", *made, *([NEVER_KNEW] if context.config.never_knew.model is not None else [])]
+    for state in measuring:
         for part in PARTS.values():
             if (parts is not None and part.name not in parts) or not measures(part, state):
                 continue
@@ -61,7 +70,7 @@ def proof_stages(
     found += measured
     found.append(
         Stage(
-            VERDICT, "coming to a verdict", tuple(f"{part} {state}" for state in states for part in PARTS),
+            VERDICT, "coming to a verdict", tuple(f"{part} {state}" for state in measuring for part in PARTS),
             ("proof/metrics.json", "verdict.json"), _verdict_inputs(quick), _verdict(quick),
         )
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from unlearning_core.methods.registry import CONTROL
+from unlearning_core.methods.registry import CONTROL, states_of
 from unlearning_core.progress import duration
 from unlearning_core.runs.proof_standing import standing
 from unlearning_core.runs.run import Run
@@ -56,12 +56,13 @@ class Plan:
 
 
 def verdict_seconds(run: Run) -> float | None:
-    """About how long a quick evaluation of the run takes; None where nothing tells it.
+    """About how long a quick evaluation of the run's last state takes; None where nothing tells it.
 
     Its control, another retraining, is counted as soon as the run has been retrained.
     """
     known = standing(run)
-    told = known.time(quick=True, without=() if known.of_path.get("retrain") else (CONTROL,))
+    without = () if known.of_path.get("retrain") else (CONTROL,)
+    told = known.time(quick=True, without=without, beside=states_of(run.config)[1:-1])
     return None if told is None else told.seconds
 
 
