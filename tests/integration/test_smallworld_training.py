@@ -21,7 +21,7 @@ from unlearning_core.smallworld.train import checkpoint_folder, train
 from unlearning_core.smallworld.training_settings import TrainingSettings
 
 SETTINGS = TrainingSettings(
-    steps=600, texts=60, batch_rows=8, context=64, vocabulary=400, width=64, layers=2, heads=2, learning_rate=2e-3
+    steps=700, texts=60, batch_rows=8, context=64, vocabulary=400, width=64, layers=2, heads=2, learning_rate=3e-3
 )
 TEXTS = tiny_world.texts() * 20
 
@@ -72,7 +72,7 @@ def test_the_checksum_file_satisfies_sha256sum(folder: Path) -> None:
 
 def test_the_record_tells_the_training(folder: Path) -> None:
     record = json.loads((folder / "training.json").read_text())
-    assert (record["steps"], record["tokens"], record["texts_read"]) == (600, 600 * 8 * 64, len(TEXTS))
+    assert (record["steps"], record["tokens"], record["texts_read"]) == (SETTINGS.steps, SETTINGS.steps * 8 * 64, len(TEXTS))
     assert record["parameters"] == AutoModelForCausalLM.from_pretrained(folder).num_parameters()
     assert record["loss"][-1]["step"] == 600
     assert record["loss"][-1]["held_out"] < 0.5 * record["loss"][0]["held_out"]
