@@ -129,6 +129,12 @@ def test_it_takes_less_memory_and_says_how_much(tmp_path: Path, family: str) -> 
     assert told == {bits: pytest.approx(size, rel=0.05) for bits, size in held.items()}
 
 
+def test_a_model_of_which_nothing_is_packed_is_refused(tmp_path: Path) -> None:
+    save_tiny("falcon", tmp_path)
+    with pytest.raises(InputError, match=r"quantize is '8bit', but .* no linear map of .* \(FalconForCausalLM\)"):
+        loaded(tmp_path, "8bit")
+
+
 def test_an_edit_is_not_written_into_it(tmp_path: Path) -> None:
     few = loaded(tmp_path, "4bit")
     with pytest.raises(InputError, match="kept in 8 or 4 bits"):

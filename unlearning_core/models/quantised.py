@@ -70,6 +70,20 @@ def is_quantised(model: nn.Module) -> bool:
     return getattr(model, "quantization_method", None) is not None
 
 
+def packed(source: str, model: nn.Module, how: Quantize) -> nn.Module:
+    """`model`, which was asked for in so many bits.
+
+    Raises:
+        InputError: none of its linear maps is: bitsandbytes passes over those of a class of their own (Falcon).
+    """
+    if not any(map(is_quantised_map, model.modules())):
+        raise InputError(
+            f"base_model.quantize is {how!r}, but bitsandbytes packs no linear map of {source} "
+            f"({type(model).__name__}), which would be as large as without. Leave it out, or choose dtype bfloat16."
+        )
+    return model
+
+
 def keep_differentiable(model: nn.Module) -> None:
     """Keep bitsandbytes from packing weights of 4 bits anew for the processor at the first pass without gradients.
 
