@@ -89,18 +89,22 @@ def rewrite(
     *,
     keys: bool = True,
     add: dict[str, np.ndarray] | None = None,
+    alignment: int | None = None,
     **fields: Any,
 ) -> Path:
     """`source` again with the tensors that `keep` names and those of `add`, and other values of some keys.
 
     Args:
         keys: whether the keys of `source` go along; in a part after the first they do not.
+        alignment: bytes that each tensor begins at a multiple of; None leaves it to the writer.
         fields: key (`__` for a dot) -> an integer, a float or a text; None leaves the key out.
     """
     reader = gguf.GGUFReader(source)
     changed = {name.replace("__", "."): value for name, value in fields.items()}
     architecture = changed.pop("general.architecture", reader.fields["general.architecture"].contents())
     writer = gguf.GGUFWriter(target, architecture)
+    if alignment is not None:
+        writer.add_custom_alignment(alignment)
     for field in reader.fields.values() if keys else ():
         if not field.name.startswith("GGUF.") and field.name != "general.architecture" and field.name not in changed:
             inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None

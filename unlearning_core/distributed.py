@@ -1,7 +1,13 @@
 """Several processes under `accelerate launch`: who writes, who waits. One process needs none of it."""
 
 import os
+from datetime import timedelta
 from typing import Any
+
+PATIENCE = timedelta(days=7)
+"""How long a process waits for the others. torch gives up after 30 minutes (NCCL after 10), and all but the first have
+nothing to do while that one labels, measures or attacks. If one ends, the launcher ends all, however patient they are.
+"""
 
 
 def world_size() -> int:
@@ -26,7 +32,7 @@ def connect() -> None:
     import accelerate
 
     # One shared state for the ranking and for the Trainer, which picks it up: the backend is chosen only once.
-    accelerate.PartialState()
+    accelerate.PartialState(timeout=PATIENCE)
 
 
 def disconnect() -> None:

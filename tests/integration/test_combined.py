@@ -158,5 +158,6 @@ def test_it_stops() -> None:
 def test_the_order_of_what_was_cut_holds_however_large_scores_are() -> None:
     cut, costly = np.array([[0, 2], [1, 0]]), np.array([[0, 1]])
     for most in (3.0, 1e20, 1e300):
-        score = in_order(cut, costly, np.array([[1.0, 2.0, 0.5], [0.1, most, 0.0]]))
-        assert np.argsort(-score.ravel(), kind="stable").tolist() == [2, 3, 4, 0, 5, 1]
+        for least in (0.0, -3.0, -1e20, -1e300):
+            score = in_order(cut, costly, np.array([[1.0, 2.0, 0.5], [0.1, most, least]]))
+            assert np.argsort(-score.ravel(), kind="stable").tolist() == [2, 3, 4, 0, 5, 1]

@@ -9,6 +9,7 @@ import torch
 
 from tests.tiny_experiment import write_experiment
 from tests.tiny_input import tiny_input
+from unlearning_core.concepts.labelling import LabelledText
 from unlearning_core.config.reading import build_config, read_config_values
 from unlearning_core.errors import Stopped
 from unlearning_core.evaluation.divergence import kl_of_logits
@@ -162,6 +163,15 @@ def test_a_step_that_does_not_fit_is_made_in_parts_with_the_same_gates(monkeypat
     assert len(sizes) >= 4 * 3, "six sentences a step, two at most side by side"
     for step, other in zip(expected.history, small.history, strict=True):
         assert other == pytest.approx(step, rel=1e-4, abs=1e-5)
+
+
+def test_a_step_whose_concept_words_begin_their_texts_goes_on() -> None:
+    of = tiny_input("llama")
+    first = LabelledText("chair near the window", ((0, 5),))  # nothing stands before it to predict it from
+    found = training(replace(of, items=[*of.items, first]), GateParams(steps=8, batch=1))
+    assert np.isfinite(found.run()).all()
+    nothing = [step for step in found.history if step["forget"] == 0]
+    assert 0 < len(nothing) < 8
 
 
 def test_half_precision_gives_nearly_the_same_gates() -> None:

@@ -1,5 +1,6 @@
 """Retraining by adapters: the merged file is W + (alpha / rank) B A, and what was cut or reset is in it bit for bit."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +98,30 @@ def test_what_is_saved_computes_what_was_trained_and_is_an_ordinary_model(
     torch.testing.assert_close(found, before_the_merge.logits, atol=1e-5, rtol=1e-4)
 
 
-def test_experts_stay_bit_for_bit_and_attention_learns(tmp_path: Path) -> None:
-    mask = pruned(tmp_path, "mixtral")
-    result = train(make_job(tmp_path, **LORA))
+@pytest.mark.parametrize(
+    ("family", "learning"),
+    [
+        ("mixtral", ("q_proj", "k_proj", "v_proj", "o_proj")),
+        # peft knows these by the names that their experts' maps once had, which those of the shared expert have too.
+        ("glm4_moe", ("q_proj", "k_proj", "v_proj", "o_proj", "shared_experts")),
+        ("deepseek_v2", ("q_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj", "shared_experts")),
+    ],
+)
+def test_experts_stay_bit_for_bit_and_what_every_token_goes_through_learns(
+    tmp_path: Path, family: str, learning: tuple[str, ...]
+) -> None:
+    mask = pruned(tmp_path, family)
+    job = make_job(tmp_path, **LORA)
+    with pytest.raises(Stopped):
+        train(job, stop_at(2))
+    result = train(job)
+    assert result["resumed_from"] == 2
     before, after = weights(tmp_path / "pruned"), weights(result["model_folder"])
     moved = {name for name in after if (after[name] != before[name]).any()}
-    assert moved == {name for name in after if "self_attn" in name and name.endswith("proj.weight")} != set()
+    assert moved == {name for name in after if any(f".{part}." in name for part in learning)} != set()
     assert survivors(result["model_folder"], mask) == []
+    config = json.loads((Path(result["model_folder"]) / "config.json").read_text())
+    assert config["model_type"] == family
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
-from tests.tiny_models import LAYERS, save_tiny, tiny_model
+from tests.tiny_models import LAYERS, save_tiny, tiny_model, tiny_tokenizer
 from unlearning_core.edits.export import export_edit
 from unlearning_core.edits.mask import Mask
 from unlearning_core.edits.row_weights import make_token_rows
@@ -88,6 +89,15 @@ def test_a_matrix_of_zeros_is_said_so_and_the_folder_loads_again(tmp_path):
     assert json.loads((tmp_path / "ours" / "config.json").read_text())[ZEROED] is True
     weight = load_model(str(tmp_path / "ours"), device="cpu").map.parts("mlp", 1)[0].weight
     assert not weight.any()
+
+
+def test_a_tokenizer_keeps_all_its_chat_templates(tmp_path):
+    save_tiny("llama", tmp_path / "base")
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = {"default": "{{ messages }}", "tool_use": "{{ tools }}{{ messages }}"}
+    tokenizer.save_pretrained(tmp_path / "base")
+    export_edit(tmp_path / "base", tmp_path / "ours", None)
+    assert AutoTokenizer.from_pretrained(tmp_path / "ours").chat_template == tokenizer.chat_template
 
 
 def test_a_mask_of_another_model_writes_nothing(tmp_path):

@@ -47,7 +47,7 @@ def test_the_streaming_pass_goes_on_in_smaller_batches():
     np.testing.assert_allclose(found.statistics.sum, expected.statistics.sum, rtol=1e-4, atol=1e-4)
 
 
-def test_where_nothing_fits_it_says_so_and_other_errors_pass():
+def test_where_nothing_fits_it_says_so_and_other_errors_pass(caplog):
     def never(budget):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
@@ -56,6 +56,9 @@ def test_where_nothing_fits_it_says_so_and_other_errors_pass():
 
     with pytest.raises(WorkFailed, match="one text at a time"):
         where_it_fits(never, 4)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Memory ran out at 4 tokens side by side; going on with 1"
+    ]
     with pytest.raises(RuntimeError, match="a shape is wrong"):
         where_it_fits(wrong, 512)
 

@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from tests.tiny_gguf import rewrite
 from tests.tiny_gguf import write_gguf as write_by_hand
 from tests.tiny_models import save_tiny
 from unlearning_core.edits.mask import Mask
@@ -114,10 +115,25 @@ def test_a_tokenizer_with_byte_fallback_is_read_back(tmp_path: Path) -> None:
     assert 4 < min(given("水").input_ids[1:]) < 261 <= max(given(TEXTS[0]).input_ids)
 
 
-def test_a_window_that_llama_cpp_does_not_know_is_said(tmp_path: Path) -> None:
-    folder = saved("mistral", tmp_path / "model", sliding_window=16)
+@pytest.mark.parametrize(("family", "settings"), [("mistral", {}), ("qwen2", {"use_sliding_window": True})])
+def test_a_window_that_llama_cpp_does_not_know_is_said(family: str, settings: dict[str, Any], tmp_path: Path) -> None:
+    folder = saved(family, tmp_path / "model", sliding_window=16, **settings)
     notes = write_gguf(folder, tmp_path / "out.gguf")
     assert notes == ["llama.cpp reads the whole text here, where this model looks back 16 tokens."]
+
+
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"gpt2"}))
+def test_the_width_of_a_head_is_told_where_heads_are_wider_than_their_share(family: str, tmp_path: Path) -> None:
+    settings = {} if family.startswith("gemma") else {"head_dim": 32}
+    folder = saved(family, tmp_path / "model", **settings)
+    write_gguf(folder, tmp_path / "out.gguf")
+    file = gguf.GGUFReader(tmp_path / "out.gguf")
+    architecture = file.fields["general.architecture"].contents()
+    wide = 256 if family.startswith("gemma") else 32
+    for key in ("key_length", "value_length"):
+        assert file.fields[f"{architecture}.attention.{key}"].contents() == wide > 64 // 4
+    queries = next(tensor for tensor in file.tensors if tensor.name == "blk.0.attn_q.weight")
+    assert queries.shape.tolist() == [64, 4 * wide]
 
 
 def test_what_was_cut_stays_cut(tmp_path: Path) -> None:
@@ -149,12 +165,28 @@ def test_the_keys_of_the_file_it_came_from_are_taken_as_they_stand(tmp_path: Pat
     assert differ(logits(load_model(str(tmp_path / "again.gguf"), device="cpu")), logits(loaded)) < 0.002
 
 
+def test_a_file_whose_tensors_lie_further_apart_lends_its_keys(tmp_path: Path) -> None:
+    source = write_by_hand(tmp_path / "source.gguf")
+    loaded = load_model(str(source), device="cpu")
+    loaded.model.save_pretrained(tmp_path / "model")
+    loaded.tokenizer.save_pretrained(tmp_path / "model")
+    apart = rewrite(source, tmp_path / "apart.gguf", alignment=64)
+    assert gguf.GGUFReader(apart).alignment == 64
+    write_gguf(tmp_path / "model", tmp_path / "again.gguf", "f16", like=apart)
+    assert differ(logits(load_model(str(tmp_path / "again.gguf"), device="cpu")), logits(loaded)) < 0.002
+
+
 @pytest.mark.parametrize(
     ("family", "settings", "said"),
     [
         ("opt", {}, "'opt', and GGUF is written for gemma2"),
         ("gemma2", {"query_pre_attn_scalar": 20}, "query_pre_attn_scalar 20, and llama.cpp would take 16"),
         ("llama", {"rope_parameters": {"rope_type": "yarn", "factor": 2.0, "rope_theta": 1e4}}, "yarn"),
+        ("llama", {"hidden_act": "gelu"}, "hidden_act 'gelu', and llama.cpp computes .* 'llama' with 'silu'"),
+        ("gemma2", {"hidden_activation": "relu"}, "hidden_activation 'relu', and llama.cpp .* with 'gelu'"),
+        ("gpt2", {"activation_function": "relu"}, "activation_function 'relu', and llama.cpp .* with 'gelu'"),
+        ("gpt2", {"scale_attn_weights": False}, "scale_attn_weights False, and llama.cpp .* with True"),
+        ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "inverse_layer_idx True, and llama.cpp .* with False"),
     ],
 )
 def test_what_has_no_counterpart_is_refused_and_nothing_written(

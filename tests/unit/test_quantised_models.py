@@ -35,9 +35,9 @@ NF4 = np.array(
 BITS = ("8bit", "4bit")
 
 
-def loaded(folder: Path, bits: Any) -> LoadedModel:
+def loaded(folder: Path, bits: Any, family: str = "llama") -> LoadedModel:
     if not (folder / "config.json").is_file():
-        save_tiny("llama", folder, hidden_size=64, intermediate_size=128)  # 4 bits come in blocks of 64
+        save_tiny(family, folder, hidden_size=64, intermediate_size=128)  # 4 bits come in blocks of 64
     return load_model(str(folder), device="cpu", quantize=bits)
 
 
@@ -121,11 +121,18 @@ def test_the_ranking_is_nearly_that_of_the_model_of_those_numbers(tmp_path: Path
     assert spearmanr(scores(few), scores(in_numbers(few, whole))).statistic > 0.98
 
 
-def test_it_takes_less_memory_and_says_how_much(tmp_path: Path) -> None:
-    told = {bits: loaded(tmp_path, bits).info.bytes_in_memory for bits in (None, *BITS)}
-    held = {bits: loaded(tmp_path, bits).model.get_memory_footprint() for bits in (None, *BITS)}
+@pytest.mark.parametrize("family", ["llama", "mixtral"])  # experts stay whole
+def test_it_takes_less_memory_and_says_how_much(tmp_path: Path, family: str) -> None:
+    told = {bits: loaded(tmp_path, bits, family).info.bytes_in_memory for bits in (None, *BITS)}
+    held = {bits: loaded(tmp_path, bits, family).model.get_memory_footprint() for bits in (None, *BITS)}
     assert held[None] > held["8bit"] > held["4bit"]
     assert told == {bits: pytest.approx(size, rel=0.05) for bits, size in held.items()}
+
+
+def test_a_model_of_which_nothing_is_packed_is_refused(tmp_path: Path) -> None:
+    save_tiny("falcon", tmp_path)
+    with pytest.raises(InputError, match=r"quantize is '8bit', but .* no linear map of .* \(FalconForCausalLM\)"):
+        loaded(tmp_path, "8bit")
 
 
 def test_an_edit_is_not_written_into_it(tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ TASK = "writing the model"
 _BESIDE = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """What a model folder holds beside its weights that the edited model needs as well."""
 
+_TEMPLATES = "additional_chat_templates"
+"""A folder there, of tokenizers with several chat templates."""
+
 _NOT_BESIDE = ("config.json", "prepared.json", "model.safetensors.index.json")
 
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -160,5 +163,7 @@ def _write_beside(source: Path, folder: Path, zeroed: bool) -> None:
     for path in sorted({path for pattern in _BESIDE for path in source.glob(pattern)}):
         if path.name not in _NOT_BESIDE:
             shutil.copyfile(path, folder / path.name)
+    if (source / _TEMPLATES).is_dir():
+        shutil.copytree(source / _TEMPLATES, folder / _TEMPLATES)
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
     write_json(folder / "config.json", config | ({ZEROED: True} if zeroed else {}))

@@ -44,7 +44,8 @@ def where_it_fits(run: Callable[[int], Found], budget: int) -> Found:
     def half() -> int:
         # A budget of 1 gives a text to a batch; what does not fit then fits nowhere.
         tried.append(0 if tried[-1] == 1 else tried[-1] // 2 if tried[-1] > 32 else 1)
-        log.warning("Memory ran out at %d tokens side by side; going on with %d", *tried[-2:])
+        if tried[-1]:
+            log.warning("Memory ran out at %d tokens side by side; going on with %d", *tried[-2:])
         return tried[-1]
 
     def attempt(size: int) -> Found:

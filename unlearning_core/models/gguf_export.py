@@ -27,6 +27,9 @@ _BLOCK = 32
 _LARGE_GEMMA = (46, 62)
 """Layers by which llama.cpp knows Gemma 2 27B and Gemma 3 27B (`llama-model.cpp`)."""
 
+_SILU = ("silu", "swish")
+_GELU = ("gelu", "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python")
+
 _CONSTANTS = (".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq")
 """Buffers in files of old versions: constants of the family, not weights."""
 
@@ -35,9 +38,13 @@ Change = Callable[[str, np.ndarray, Any], np.ndarray]
 
 @dataclass(frozen=True)
 class _Family:
-    """What llama.cpp calls a family, what it does to its tensors, and the keys that are its own."""
+    """What llama.cpp calls a family, what it computes it with, what it does to its tensors, and keys of its own.
+
+    No key of a file says which activation function a model has.
+    """
 
     architecture: gguf.MODEL_ARCH
+    activations: tuple[str, ...] = _SILU
     change: Change = lambda name, array, config: array
     keys: Callable[[gguf.GGUFWriter, Any], None] = lambda writer, config: None
 
@@ -65,13 +72,7 @@ def _keys_of_llama(writer: gguf.GGUFWriter, config: Any) -> None:
     writer.add_rope_dimension_count(_head_dim(config))
 
 
-def _keys_of_qwen3(writer: gguf.GGUFWriter, config: Any) -> None:
-    writer.add_key_length(_head_dim(config))
-    writer.add_value_length(_head_dim(config))
-
-
 def _keys_of_gemma(writer: gguf.GGUFWriter, config: Any) -> None:
-    _keys_of_qwen3(writer, config)
     if config.sliding_window:
         writer.add_sliding_window(config.sliding_window)
     if (cap := getattr(config, "attn_logit_softcapping", None)) is not None:
@@ -80,15 +81,15 @@ def _keys_of_gemma(writer: gguf.GGUFWriter, config: Any) -> None:
         writer.add_final_logit_softcapping(cap)
 
 
-_LLAMA = _Family(gguf.MODEL_ARCH.LLAMA, _rotated, _keys_of_llama)
+_LLAMA = _Family(gguf.MODEL_ARCH.LLAMA, change=_rotated, keys=_keys_of_llama)
 FAMILIES = {
     "llama": _LLAMA,
     "mistral": _LLAMA,
     "qwen2": _Family(gguf.MODEL_ARCH.QWEN2),
-    "qwen3": _Family(gguf.MODEL_ARCH.QWEN3, keys=_keys_of_qwen3),
-    "gemma2": _Family(gguf.MODEL_ARCH.GEMMA2, _whole_gain, _keys_of_gemma),
-    "gemma3_text": _Family(gguf.MODEL_ARCH.GEMMA3, _whole_gain, _keys_of_gemma),
-    "gpt2": _Family(gguf.MODEL_ARCH.GPT2, _transposed),
+    "qwen3": _Family(gguf.MODEL_ARCH.QWEN3),
+    "gemma2": _Family(gguf.MODEL_ARCH.GEMMA2, _GELU, _whole_gain, _keys_of_gemma),
+    "gemma3_text": _Family(gguf.MODEL_ARCH.GEMMA3, _GELU, _whole_gain, _keys_of_gemma),
+    "gpt2": _Family(gguf.MODEL_ARCH.GPT2, _GELU, _transposed),
 }
 """model_type of config.json -> how it is written. Each is read back by transformers in the tests, to equal logits."""
 
@@ -126,7 +127,7 @@ def write_gguf(
             f"{folder} holds a model of the family {config.model_type!r}, and GGUF is written for "
             f"{', '.join(sorted(FAMILIES))}. Take the folder itself, or llama.cpp's convert_hf_to_gguf.py."
         )
-    _check_settings(folder, config)
+    _check_settings(folder, config, family)
     notes: list[str] = []
 
     def write(path: Path) -> None:
@@ -137,7 +138,7 @@ def write_gguf(
         else:
             _add_keys(writer, config, family, target.stem)
             notes.extend(add_vocabulary(writer, folder, config.vocab_size))
-            if family is FAMILIES["mistral"] and (window := getattr(config, "sliding_window", None)):
+            if family.keys is not _keys_of_gemma and (window := getattr(config, "sliding_window", None)):
                 notes.append(f"llama.cpp reads the whole text here, where this model looks back {window:,} tokens.")
             if licence:
                 writer.add_license(licence)
@@ -148,7 +149,8 @@ def write_gguf(
     return notes
 
 
-def _check_settings(folder: Path, config: Any) -> None:
+def _check_settings(folder: Path, config: Any, family: _Family) -> None:
+    _check_computing(folder, config, family)
     rope = getattr(config, "rope_parameters", None) or {}
     settings = rope.values() if any(isinstance(value, dict) for value in rope.values()) else [rope]
     kinds = {str(one.get("rope_type", "default")) for one in settings}
@@ -166,6 +168,21 @@ def _check_settings(folder: Path, config: Any) -> None:
             f"{folder}/config.json divides attention by the root of query_pre_attn_scalar {divisor}, and llama.cpp "
             f"would take {taken}. Take the folder itself."
         )
+
+
+def _check_computing(folder: Path, config: Any, family: _Family) -> None:
+    """Refuse what llama.cpp does in one way alone, whatever a model was trained with."""
+    names = ("hidden_activation", "activation_function", "hidden_act")
+    activation = next(name for name in names if getattr(config, name, None) is not None)
+    expected: dict[str, tuple[Any, ...]] = {activation: family.activations}
+    if family.architecture is gguf.MODEL_ARCH.GPT2:
+        expected |= {"scale_attn_weights": (True,), "scale_attn_by_inverse_layer_idx": (False,)}
+    for name, known in expected.items():
+        if (value := getattr(config, name)) not in known:
+            raise InputError(
+                f"{folder}/config.json has {name} {value!r}, and llama.cpp computes models of the family "
+                f"{config.model_type!r} with {known[0]!r}, whatever a file says. Take the folder itself."
+            )
 
 
 def _head_dim(config: Any) -> int:
@@ -186,6 +203,9 @@ def _add_keys(writer: gguf.GGUFWriter, config: Any, family: _Family, name: str) 
         return
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count_kv(config.num_key_value_heads)
+    # Without them llama.cpp divides the width of the model by the heads.
+    writer.add_key_length(_head_dim(config))
+    writer.add_value_length(_head_dim(config))
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     rope = config.rope_parameters
     writer.add_rope_freq_base(float((rope.get("full_attention") or rope)["rope_theta"]))
@@ -199,7 +219,7 @@ def _tokens_of(source: gguf.GGUFReader) -> int:
 
 def _copy_keys(writer: gguf.GGUFWriter, source: gguf.GGUFReader) -> None:
     """All keys of a GGUF file, but those that say how it is stored."""
-    own = {"general.architecture", "general.file_type", "general.quantization_version"}
+    own = {"general.architecture", "general.file_type", "general.quantization_version", "general.alignment"}
     for field in source.fields.values():
         if field.name in own or field.name.startswith(("GGUF.", "split.")):
             continue

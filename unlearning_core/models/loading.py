@@ -14,7 +14,7 @@ from unlearning_core.models.inspection import ModelInfo, inspect_folder
 from unlearning_core.models.loading_bars import reporting
 from unlearning_core.models.mapping import ModelMap, map_model
 from unlearning_core.models.placement import at_hand, input_device, spread_over
-from unlearning_core.models.quantised import Quantize, bytes_quantised, keep_differentiable, quantising
+from unlearning_core.models.quantised import Quantize, bytes_quantised, keep_differentiable, packed, quantising
 from unlearning_core.models.sources.extra_tokens import unused_rows
 from unlearning_core.models.sources.folder import dropout_left_out, read_tokenizer
 from unlearning_core.models.sources.hub import commit_of
@@ -111,7 +111,7 @@ def load_model(
         place = {} if device_map is None else spread_over(most_memory)
         model, notes = read_model(AutoModelForCausalLM, folder, weights, device=chosen, dtype=form, **place, **bits)
     if quantize is not None:
-        keep_differentiable(model)
+        keep_differentiable(packed(source, model, quantize))
     empty = _check_finite(source, model, form, progress)
     if empty and not getattr(model.config, ZEROED, False) and not may_be_cut:
         raise InputError(

@@ -2,7 +2,8 @@
 
 8 bits: rows of int8 with a scale each, inputs rounded likewise ("LLM.int8()", Dettmers et al. 2022). 4 bits: NF4 in
 blocks of 64 ("QLoRA", Dettmers et al. 2023). A weight of 0 and an input of 0 stay 0 in both, so a cut is exact there
-too. Embedding, output head and norms keep the number format of the rest.
+too. Embedding, output head, norms and the experts that a router chooses from, which transformers keeps in one weight a
+layer, stay in the number format of the rest.
 
 Such weights cannot be written in place: an edit is made from file to file (edits/export.py), in the files' own numbers.
 """
@@ -27,6 +28,9 @@ Quantize = Literal["8bit", "4bit"]
 _BYTES = {"8bit": 1.0, "4bit": 0.5 + 4 / 64}
 """Of a weight, with its scales: one of 4 bytes a row, or a block of 64."""
 
+_EXPERT = re.compile(r"\.experts\.\d+\.")
+"""In the name of a matrix that a file has by itself and a layer of the model in one weight with others."""
+
 
 def quantising(how: Quantize, dtype: str) -> dict[str, Any]:
     """What `from_pretrained` is told so that linear maps are kept in so many bits, all else as `dtype`.
@@ -50,13 +54,13 @@ def quantising(how: Quantize, dtype: str) -> dict[str, Any]:
 
 
 def bytes_quantised(tensors: Iterable[FileTensor], how: Quantize, whole_bytes: int) -> int:
-    """Memory of the weights: matrices of the blocks in so many bits, all else in `whole_bytes` a number."""
+    """Memory of the weights: matrices of the blocks in so many bits; experts and all else in `whole_bytes` a number."""
     found = 0.0
     for one in tensors:
         size = 1
         for side in one.shape:
             size *= side
-        matrix = len(one.shape) == 2 and re.search(r"\.\d+\.", one.name)
+        matrix = len(one.shape) == 2 and re.search(r"\.\d+\.", one.name) and not _EXPERT.search(one.name)
         found += size * (_BYTES[how] if matrix else whole_bytes)
     return round(found)
 
@@ -64,6 +68,20 @@ def bytes_quantised(tensors: Iterable[FileTensor], how: Quantize, whole_bytes: i
 def is_quantised(model: nn.Module) -> bool:
     """Whether linear maps of the model are kept in 8 or 4 bits."""
     return getattr(model, "quantization_method", None) is not None
+
+
+def packed(source: str, model: nn.Module, how: Quantize) -> nn.Module:
+    """`model`, which was asked for in so many bits.
+
+    Raises:
+        InputError: none of its linear maps is: bitsandbytes passes over those of a class of their own (Falcon).
+    """
+    if not any(map(is_quantised_map, model.modules())):
+        raise InputError(
+            f"base_model.quantize is {how!r}, but bitsandbytes packs no linear map of {source} "
+            f"({type(model).__name__}), which would be as large as without. Leave it out, or choose dtype bfloat16."
+        )
+    return model
 
 
 def keep_differentiable(model: nn.Module) -> None:

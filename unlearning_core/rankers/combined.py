@@ -224,9 +224,9 @@ def in_order(
 ) -> Float[np.ndarray, "layers width"]:
     """`cheap` with the neurons that were cut above all others, the first one highest, and the costly ones below."""
     score = cheap.copy()
-    score[too_costly[:, 0], too_costly[:, 1]] = cheap.min() - 1
-    # Where most neurons do nothing at all, gain over cost can be so large that 1 more is the same number.
-    step = max(1.0, 2 * float(np.spacing(cheap.max())))
+    # Where most neurons do nothing at all, gain over cost can be so far from 0 that 1 more or less is the same number.
+    step = max(1.0, 2 * float(np.spacing(np.abs(cheap).max())))
+    score[too_costly[:, 0], too_costly[:, 1]] = cheap.min() - step
     score[cut[:, 0], cut[:, 1]] = cheap.max() + step * np.arange(len(cut), 0, -1)
     return score
 

@@ -209,7 +209,8 @@ class GateTraining:
 
     def _summed(self, chosen: list[int], noise: Float[Tensor, "texts gates"], of_all: tuple[int, int]) -> StepTotals:
         """What these sentences add to a step of which all have `of_all` concept tokens and others."""
-        params, (concept, others) = self._params, of_all
+        # Of a kind of which a step predicts no token (a concept's word that begins its text) nothing is added up.
+        params, (concept, others) = self._params, (max(1, count) for count in of_all)
         found = StepTotals(torch.zeros(len(self._log_alpha), dtype=torch.float64), 0.0, 0.0, 0.0)
         for places in self._sentences.groups(chosen, self._at_once):
             batch = self._sentences.batch([chosen[place] for place in places])

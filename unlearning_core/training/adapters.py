@@ -6,7 +6,8 @@ alone, and W may stay in the number format that it was saved in.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -73,7 +74,7 @@ class Adapters:
             target_modules=list(linear),
             fan_in_fan_out=all(isinstance(module, Conv1D) for module in linear.values()),
         )
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), _of_no_family(model.config):
             torch.manual_seed(seed)
             self.model = PeftModel(model, config)
         self._layers: dict[int, Any] = {weight: model.get_submodule(name) for weight, name in adapted.items()}
@@ -103,3 +104,17 @@ class Adapters:
 
     def _inner(self, cut: Cut) -> Any:
         return self._layers[id(cut.parameter)].lora_A[_NAME]
+
+
+@contextmanager
+def _of_no_family(config: Any) -> Iterator[None]:
+    """Inside the `with`, the configuration names no family, so that adapters go where they are asked for.
+
+    In families whose experts were once modules by those names (DeepSeek, GLM-4), peft takes `down_proj` of the shared
+    expert for theirs and would have all the experts learn in its place.
+    """
+    family, config.model_type = config.model_type, ""
+    try:
+        yield
+    finally:
+        config.model_type = family
