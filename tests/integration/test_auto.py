@@ -196,6 +196,10 @@ def test_one_command_ends_with_a_front_a_verdict_and_a_model_that_stock_transfor
     verdict = run.verdict()
     assert verdict is not None
     assert verdict["sentence"] in printed
+    assert verdict["state"] == "retrained"
+    measured = run.status()["stages"]
+    assert "relearn retrained" in measured
+    assert "relearn pruned" not in measured, "the model that it ends with is judged, not the one before"
     assert f"The knee is {told['taken']}." in printed
     opened = next(line.removeprefix("Try it:").strip() for line in printed.splitlines() if line.startswith("Try it:"))
     program = shlex.split(opened.removesuffix(", then").replace("python", sys.executable, 1))

@@ -72,7 +72,11 @@ def test_the_checksum_file_satisfies_sha256sum(folder: Path) -> None:
 
 def test_the_record_tells_the_training(folder: Path) -> None:
     record = json.loads((folder / "training.json").read_text())
-    assert (record["steps"], record["tokens"], record["texts_read"]) == (SETTINGS.steps, SETTINGS.steps * 8 * 64, len(TEXTS))
+    assert (record["steps"], record["tokens"], record["texts_read"]) == (
+        SETTINGS.steps,
+        SETTINGS.steps * 8 * 64,
+        len(TEXTS),
+    )
     assert record["parameters"] == AutoModelForCausalLM.from_pretrained(folder).num_parameters()
     assert record["loss"][-1]["step"] == SETTINGS.steps
     assert record["loss"][-1]["held_out"] < 0.5 * record["loss"][0]["held_out"]

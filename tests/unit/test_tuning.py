@@ -239,6 +239,8 @@ def test_the_time_of_the_whole_is_told_and_by_how_much_it_is_passed() -> None:
         "kept for the verdict."
     )
     assert "come on top" in Plan(60.0, before=120.0, search=0.0, used=0.0, after=30.0).sentence
+    again = Plan(60.0, before=120.0, search=0.0, used=0.0, after=30.0, least=True).sentence
+    assert again.endswith(" The verdict comes on top, whatever it takes.")
     fits = Plan(600.0, before=120.0, search=300.0, used=100.0, after=180.0, retraining=40.0)
     assert "longer" not in fits.sentence
     over = Plan(600.0, before=120.0, search=300.0, used=300.0, after=180.0, retraining=240.0)

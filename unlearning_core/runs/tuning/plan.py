@@ -22,6 +22,7 @@ class Plan:
         after: kept for the verdict.
         retraining: that one retraining took; None: none was made yet.
         verdict: that the verdict takes, which may be more than is kept for it; 0: nothing tells it.
+        least: whether what is tried whatever the time was tried already, by an earlier call.
     """
 
     given: float
@@ -31,6 +32,7 @@ class Plan:
     after: float
     retraining: float | None = None
     verdict: float = 0.0
+    least: bool = False
 
     @property
     def sentence(self) -> str:
@@ -44,9 +46,8 @@ class Plan:
                 f"Time: {duration(self.given)} in all. {duration(self.before)} went into words, text and ranking, "
                 f"{duration(left)} are left for the search{kept}."
             )
-            return said + (
-                "" if left else " Three cuts, two retrained recipes and the verdict come on top, whatever they take."
-            )
+            on_top = "The verdict comes" if self.least else "Three cuts, two retrained recipes and the verdict come"
+            return said + ("" if left else f" {on_top} on top, whatever {'it takes' if self.least else 'they take'}.")
         beyond = max(0.0, self.before + self.used + self.retraining + max(self.after, self.verdict) - self.given)
         on_top = f" The second one is made in any case: all of it takes about {duration(beyond)} longer than asked."
         return (

@@ -114,7 +114,8 @@ class RecipeSearch:
             meter = CutMeter(context)
             space = self._space(meter)
             self._clock = self._clock_of(trials, time.monotonic() - begun)
-            self._say_plan(say)
+            tried = len(trials.tried("cuts")) >= ALWAYS_CUTS and len(trials.tried("retrained")) >= ALWAYS_RETRAINED
+            self._say_plan(say, least=tried)
             self._try_cuts(meter, space, trials, progress)
             untold = self._retrain(meter, space, trials, progress, say)
             untold += self._race(meter, space, trials, progress)
@@ -152,12 +153,12 @@ class RecipeSearch:
             return 0.0
         return min(whole / 2, whole * UNKNOWN_VERDICT if after is None else after)
 
-    def _say_plan(self, say: Callable[[str], object], trial: Trial | None = None) -> None:
+    def _say_plan(self, say: Callable[[str], object], trial: Trial | None = None, *, least: bool = False) -> None:
         clock = self._clock
         if clock.budget is not None and clock.window is not None:
             one = trial.seconds if trial is not None else None
             known = (clock.budget, clock.before, clock.window, clock.used, clock.after)
-            say(Plan(*known, one, self._verdict).sentence)
+            say(Plan(*known, one, self._verdict, least).sentence)
 
     @property
     def _asked(self) -> ThresholdSection:
