@@ -69,7 +69,9 @@ def test_adapters_and_what_else_saves_memory_reach_the_training(
     labelled(app.selectbox, "What learns").set_value(16)
     labelled(app.selectbox, "Optimizer").set_value("adafactor")
     labelled(app.selectbox, "Number format").set_value("float32")
+    assert "about ten times as large" not in words(app)
     labelled(app.toggle, "Compute blocks twice").set_value(True).run()
+    assert "about ten times as large" in words(app)
     fine(button(app, "Estimate the time").click().run())
     (job,) = jobs
     assert (job.lora_rank, job.optimizer, job.dtype, job.gradient_checkpointing) == (16, "adafactor", "float32", True)

@@ -20,13 +20,15 @@ def choose_fitting(run: Run) -> dict[str, Any]:
     st.caption("For a model that is too large to be trained as it is")
     one, two = st.columns(2)
     ranks = [*RANKS, *({section.lora_rank} - {*RANKS})]
+    rank = one.selectbox(
+        "What learns", ranks, ranks.index(section.lora_rank), key=f"lora {run.id}", format_func=_rank,
+        help="Adapters (LoRA) are thin matrices beside the weights, which stay as they are: a fraction of the "
+        "memory. They are added to the weights in the end, and the saved model is checked: what was cut is cut.",
+    )  # fmt: skip
+    if rank is not None:
+        one.caption("Adapters want a learning rate about ten times as large as all weights do: 2e-4, say.")
     return {
-        "lora_rank": one.selectbox(
-            "What learns", ranks, ranks.index(section.lora_rank), key=f"lora {run.id}", format_func=_rank,
-            help="Adapters (LoRA) are thin matrices beside the weights, which stay as they are: a fraction of the "
-            "memory. They are added to the weights in the end, and the saved model is checked: what was cut is cut. "
-            "They want a learning rate about ten times as large.",
-        ),
+        "lora_rank": rank,
         "optimizer": two.selectbox(
             "Optimizer", list(_OPTIMIZERS), list(_OPTIMIZERS).index(section.optimizer), key=f"optimizer {run.id}",
             format_func=_OPTIMIZERS.__getitem__,
