@@ -49,17 +49,15 @@ def proof_stages(
     if unknown := sorted(set(parts or ()) - set(PARTS)):
         raise InputError(f"There is no part {unknown[0]!r} of an evaluation. Choose of: {', '.join(PARTS)}.")
     settings = context.config.proof.quick() if quick else context.config.proof
-    made = {
-        method.state: (method.name,)
-        for method, _ in methods_of(context.config)
-        if states is None or method.state in states
-    }
+    made = {method.state: (method.name,) for method, _ in methods_of(context.config)}
     found, measured = [], []
     if controlled(context) and (parts is None or "losses" in parts):
         found.append(_control())
         made[CONTROL] = (CONTROL,)
     measuring = ["base", *made, *([NEVER_KNEW] if context.config.never_knew.model is not None else [])]
     for state in measuring:
+        if states is not None and state in states_of(context.config)[1:] and state not in states:
+            continue
         for part in PARTS.values():
             if (parts is not None and part.name not in parts) or not measures(part, state):
                 continue
