@@ -104,20 +104,20 @@ class Standing:
         *,
         quick: bool = False,
         without: Collection[str] = (),
-        beside: Collection[str] = (),
+        skipped: Collection[str] = (),
     ) -> ProofTime | None:
         """How long what is still to be measured will take; None where nothing is known to tell it from.
 
         Args:
             parts: names of parts; None: all.
             without: parts that cannot be measured (`reasons`).
-            beside: states that are not measured.
+            skipped: states that are not measured.
         """
         asked: Depth = "quick" if quick else "full"
         to_do = [
             _part(name)
             for name in self.stages
-            if _asked_for(_part(name), parts) and _part(name) not in without and _state(name) not in beside
+            if _asked_for(_part(name), parts) and _part(name) not in without and _state(name) not in skipped
             and self.measured.get(name) not in ("full", asked)
         ]  # fmt: skip
         told = [_of_earlier(self.earlier, part, asked) for part in to_do]

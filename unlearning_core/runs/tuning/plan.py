@@ -63,7 +63,7 @@ def verdict_seconds(run: Run) -> float | None:
     """
     known = standing(run)
     without = () if known.of_path.get("retrain") else (CONTROL,)
-    told = known.time(quick=True, without=without, beside=states_of(run.config)[1:-1])
+    told = known.time(quick=True, without=without, skipped=states_of(run.config)[1:-1])
     return None if told is None else told.seconds
 
 
