@@ -1,6 +1,5 @@
 """The matcher, the files and the splitter on real text, when it lies beside the checkout."""
 
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from unlearning_core.concepts.labelling import label
 from unlearning_core.concepts.lemmas import readings
 from unlearning_core.concepts.matcher import Matcher
 from unlearning_core.concepts.sentences import split_sentences
-from unlearning_core.concepts.texts import read_texts
 from unlearning_core.concepts.words import Concept, read_words
 
 SEATS = "chair seat sofa couch armchair recliner bench stool loveseat ottoman settee throne sit"
@@ -94,17 +92,6 @@ def test_location_labels_are_read(shared: Path | None) -> None:
     located = tokens_labels.read(*files, "SEM:named_entity:location", keep_duplicates=True)
     expected = files[1].read_text().split().count("SEM:named_entity:location")
     assert sum(len(item.spans) for item in located.items) == expected
-
-
-def test_the_text_passes_at_a_megabyte_a_second(shared: Path | None) -> None:
-    if shared is None:
-        return
-    texts = list(read_texts(shared / "corpora/wikitext-2/test.txt"))
-    matcher = Matcher(Concept(read_words(shared / "corpora/seed_tcn/target_words.txt")))
-    matcher.matches("warm")
-    start = time.process_time()
-    assert sum(len(matcher.spans(text)) for text in texts) > 50
-    assert sum(map(len, texts)) / 1e6 / (time.process_time() - start) > 1
 
 
 def test_sentences_of_the_treebank_are_not_torn_apart(shared: Path | None) -> None:
