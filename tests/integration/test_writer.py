@@ -17,7 +17,7 @@ from unlearning_core.progress import Progress
 from unlearning_core.writing.writer import WriterSettings, write_sentences, writing_dtype
 
 CONCEPT = Concept(("chair", "sit"))
-SETTINGS = WriterSettings("smollm2", CONCEPT.words, count=4, seed=3, batch_size=3, max_new_tokens=50)
+SETTINGS = WriterSettings("smollm2", CONCEPT.words, count=2, seed=3, batch_size=3, max_new_tokens=50)
 
 
 @pytest.fixture(scope="module")

@@ -3,16 +3,20 @@
 import json
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from unlearning_core.cli.config import commented_starter
 from unlearning_core.config.reading import build_config, load_config, override, read_config_values, starter_config
-from unlearning_core.config.schema import ExperimentConfig, RetrainingSection
+from unlearning_core.config.schema import ExperimentConfig, ProofSection, RetrainingSection, ThresholdSection
 from unlearning_core.errors import InputError
 from unlearning_core.methods import retrain
 from unlearning_core.progress import silent
+from unlearning_core.runs.context import RunContext
+from unlearning_core.runs.pipeline import create_run
+from unlearning_core.runs.stages.proof import proof_stages
 
 SEED = {
     "base_model": {
@@ -175,3 +179,23 @@ def test_settings_that_save_memory_change_no_training_that_was_made_before_them(
     adapters = [retrain.inputs(RetrainingSection(lora_rank=8, lora_alpha=alpha), 1) for alpha in (None, 8.0)]
     assert usual != adapters[0] != adapters[1] != usual
     retrain.check(RetrainingSection(optimizer="adafactor"), silent)
+
+
+def test_a_quick_look_races_as_long_as_the_verdict_asks() -> None:
+    quick = ProofSection().quick()
+    assert (quick.race, quick.relearning_steps) == ("judged", ThresholdSection().relearning_steps)
+    longer = ProofSection(thresholds=ThresholdSection(relearning_steps=60))
+    assert longer.quick().relearning_steps == 60
+    assert ProofSection(relearning_steps=5).quick().relearning_steps == 5
+
+
+def test_a_whole_race_that_was_measured_before_there_was_a_shorter_one_stays(tmp_path: Path) -> None:
+    context = RunContext(create_run(starter_config("smallworld"), tmp_path))
+
+    def settings(*, quick: bool) -> Any:
+        (stage,) = [stage for stage in proof_stages(context, quick=quick) if stage.name == "relearn retrained"]
+        inputs: Any = stage.inputs(context)
+        return inputs["settings"]
+
+    assert set(settings(quick=False)) == {"learning_rates", "relearning_steps", "relearning_batch", "reference"}
+    assert settings(quick=True)["race"] == "judged"

@@ -170,6 +170,10 @@ def test_the_registry_computes_them_with_and_without_a_never_knew_model() -> Non
     alone = metrics_table(inputs)["pruned"]
     assert alone["relearn_steps_50"] == 7.0
     assert alone["relearn_steps_90"] == 9.0
+    half = {"race": race["race"].assign(until=0.5)}
+    ended = metrics_table({"base": {}, "pruned": {"relearn": half}})["pruned"]
+    assert ended["relearn_steps_50"] == 7.0
+    assert ended["relearn_steps_90"] is None  # the race ended before
     assert "relearn_share_50" not in alone
     assert alone["attack_facts"] == pytest.approx(0.4)
     both = metrics_table({**inputs, "never_knew": {"relearn": twin, "attack_facts": twin_attack}})

@@ -72,7 +72,7 @@ def test_the_race_of_a_state(base: Any) -> None:
     race = relearn(subject, MATERIAL, SETTINGS, told.append)["race"]
     assert race.columns.tolist() == [
         "learning_rate", "mask", "step", "samples", "concept_nats", "concept_stderr", "retain_nats", "unrelated_nats",
-        "base_nats", "forgotten_nats",
+        "base_nats", "forgotten_nats", "until",
     ]  # fmt: skip
     assert np.allclose(race["base_nats"], concept_nats(base))
     assert np.allclose(race["forgotten_nats"], concept_nats(twin))
@@ -111,6 +111,41 @@ def test_a_mask_is_raced_kept_and_released(base: Any) -> None:
     assert race["mask"].unique().tolist() == ["kept", "released"]
     ends = race[race["learning_rate"] == 1e-2].groupby("mask")["concept_nats"].last()
     assert ends["kept"] != ends["released"]
+
+
+def test_a_judged_race_is_the_part_of_a_whole_one_that_a_verdict_is_drawn_from(base: Any) -> None:
+    kept = np.ones(base.map.shapes["mlp"], bool)
+    kept[:, ::2] = False
+    mask, state = Mask({"mlp": kept}), spoilt(base)
+    bake(state.model, mask)
+    rates = [1e-5, 1e-4, 3e-3, 1e-2]
+    settings = SETTINGS.model_copy(update={"learning_rates": rates, "relearning_steps": 16})
+    judged = settings.model_copy(update={"race": "judged"})
+    beside = Subject("pruned", state, base, tiny("gpt2", seed=5), mask)
+    whole, found = (relearn(beside, MATERIAL, one, silent)["race"] for one in (settings, judged))
+    assert sorted(set(found["learning_rate"])) == rates
+    _holds_the_first_half(found, whole)
+    # Without a never-knew model low rates are judged, and of the others the highest is told.
+    material = replace(MATERIAL, sentences=tuple(label_text(text, MATCHER) for text in RETAIN))
+    alone = replace(beside, never_knew=None)
+    whole, found = (relearn(alone, material, one, silent)["race"] for one in (settings, judged))
+    assert sorted(set(found["learning_rate"])) == [1e-5, 1e-4, 1e-2]
+    _holds_the_first_half(found, whole)
+
+
+def _holds_the_first_half(found: pd.DataFrame, whole: pd.DataFrame) -> None:
+    """Each training is that of the whole race with the mask released, to the first measurement with half back."""
+    assert set(found["mask"]) == {"released"}
+    assert (set(found["until"]), set(whole["until"])) == ({0.5}, {0.9})
+    ended = 0
+    for rate, one in found.groupby("learning_rate"):
+        same = whole[(whole["learning_rate"] == rate) & (whole["mask"] == "released")]
+        back = same["concept_nats"] <= (same["base_nats"] + same["forgotten_nats"]) / 2
+        ended += back.any() and back.iloc[-2:].tolist() != [False, True]
+        expected = same[~back.shift(fill_value=False).cummax()]
+        assert one["step"].tolist() == expected["step"].tolist()
+        assert np.allclose(one["concept_nats"], expected["concept_nats"])
+    assert ended  # at one rate at least the whole race goes on after half is back
 
 
 def test_without_a_never_knew_model_forgotten_is_the_loss_behind_unrelated_text(base: Any) -> None:

@@ -24,7 +24,7 @@ def relearn_command(run: RunFolder, /, *, quick: bool = False, json: OutputFile 
     """Race every state of the run's model to learn the concept again, at several learning rates.
 
     Args:
-        quick: with fewer steps and learning rates.
+        quick: no longer than the verdict asks, until half of the concept is back, the cut let go.
         json: write figures and verdict there.
     """
     _prove(run, ("losses", "relearn"), quick, json, progress)

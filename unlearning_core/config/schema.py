@@ -303,6 +303,9 @@ class ProofSection(Section):
     )
     relearning_steps: int = Field(80, ge=1, description="steps of the race and of each attack that trains, at most")
     relearning_batch: int = Field(16, ge=1, description="texts in a batch")
+    race: Literal["whole", "judged"] = Field(
+        "whole", description="judged: only what a verdict is drawn from, until half of the gap is back"
+    )
     attack_samples: int = Field(32, ge=1, description="texts sampled at high temperature after each prompt")
     control: bool = Field(True, description="also retrain the base without a cut, to know what retraining alone does")
     thresholds: ThresholdSection = Field(default_factory=ThresholdSection, description="what the verdict asks")
@@ -310,14 +313,17 @@ class ProofSection(Section):
     def quick(self) -> "ProofSection":
         """The same with about a quarter of the work: for a first look.
 
-        As many texts are measured: on fewer, what it cost cannot be told from the noise of a training.
+        As many texts are measured: on fewer, what it cost cannot be told from the noise of a training. The relearning
+        race, which took three quarters of a quick look while it was run whole, is as long as the verdict asks.
         """
         smaller = {
             "max_statements": 64, "max_questions": 40, "question_samples": 0, "prompt_samples": 1,
-            "new_tokens": 24, "answer_tokens": 24, "depth_texts": 16, "relearning_steps": 32, "attack_samples": 8,
+            "new_tokens": 24, "answer_tokens": 24, "depth_texts": 16, "attack_samples": 8,
+            "relearning_steps": max(ThresholdSection().relearning_steps, self.thresholds.relearning_steps),
         }  # fmt: skip
         values = {name: min(value, getattr(self, name)) for name, value in smaller.items()}
-        return self.model_copy(update=values | {"learning_rates": self.learning_rates[1:4] or self.learning_rates})
+        rates = self.learning_rates[1:4] or self.learning_rates
+        return self.model_copy(update=values | {"learning_rates": rates, "race": "judged"})
 
 
 class GenerationSection(Section):

@@ -125,7 +125,7 @@ _ROWS: tuple[Part, ...] = (
         group="back",
         compute=_late("relearning", "relearn"),
         reads=("attack", *_WATCHED),
-        settings=_TRAINING,
+        settings=(*_TRAINING, "race"),
         possible=lambda material, has: None if material.attack and material.statements else _NO_ATTACK,
         never_knew=True,
     ),

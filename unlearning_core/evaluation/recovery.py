@@ -28,6 +28,9 @@ HALF, NEARLY_ALL = 0.5, 0.9
 RESOLVED = 8
 """Steps of the never-knew model beside which a quarter fewer can be told: a training is measured every fourth step."""
 
+UNTIL = "until"
+"""The column of a race that says at which share of the gap its trainings end; of a race without it, `NEARLY_ALL`."""
+
 AS_IT_IS = "as they are"
 """What the weights are called before anything was done to them."""
 
@@ -109,10 +112,11 @@ def steps_to(found: Frames, share: float) -> Estimate:
     """Steps until a share of the gap is back, at the worst learning rate and mask.
 
     One step more than the race is long stands for *not within it*: a number that can be compared, and the least that
-    it can be. 0: the model stands below the level before any training. NaN where there was no gap.
+    it can be. 0: the model stands below the level before any training. NaN where there was no gap, or where the race
+    ended before that share could be back.
     """
     curve = found["race"]
-    if math.isnan(gap_of(curve).width):
+    if math.isnan(gap_of(curve).width) or share > (curve[UNTIL].iloc[0] if UNTIL in curve else NEARLY_ALL):
         return Estimate(math.nan)
     return Estimate(min(worst(curve, share)["steps"], float(curve["step"].max()) + 1))
 

@@ -8,6 +8,11 @@ arXiv 2408.00761).
 
 Where neurons were cut or token rows moved there are two races: the mask *kept* (the edit is written again after every
 step) and *released* (it may grow back, as for an attacker who knows of no edit).
+
+A *judged* race (`ProofSection.race`) leaves out what no verdict is drawn from. Its trainings end when half of the gap
+is back. The mask is released alone: at none of the rates tried (SmallWorld's and SmolLM2's retrained models, 1e-4 to
+1e-3) was a model that had to keep its mask back earlier. And without a never-knew model, where gentle rates are judged,
+only the highest of the others is run, which tells how soon it can come back.
 """
 
 import dataclasses
@@ -24,7 +29,7 @@ from unlearning_core.errors import InputError, WorkFailed
 from unlearning_core.evaluation.finetuning import Learner, draw_batches
 from unlearning_core.evaluation.likelihood import Meter
 from unlearning_core.evaluation.ratio import Estimate, ratio_estimate
-from unlearning_core.evaluation.recovery import NEARLY_ALL, Gap
+from unlearning_core.evaluation.recovery import GENTLE, HALF, NEARLY_ALL, UNTIL, Gap
 from unlearning_core.evaluation.suite import Frames, Material, Subject
 from unlearning_core.evaluation.text_losses import behind_unrelated, some
 from unlearning_core.models.loading import LoadedModel
@@ -133,8 +138,9 @@ class Lesson:
         masks: "kept", "released" or "none"; a training for each.
         rates: learning rates; a training for each.
         batch: texts a step.
-        steps: of a training at most; it ends early where `NEARLY_ALL` of the gap is back.
+        steps: of a training at most.
         every: steps between two measurements, after the first few.
+        until: share of the gap; a training ends early where so much of it is back.
     """
 
     task: str
@@ -144,6 +150,7 @@ class Lesson:
     batch: int
     steps: int
     every: int = 4
+    until: float = NEARLY_ALL
 
 
 def has_edit(subject: Subject) -> bool:
@@ -156,9 +163,9 @@ def race(subject: Subject, probe: Probe, lesson: Lesson, progress: ProgressCallb
 
     Returns:
         A row a measurement: `learning_rate`, `mask`, `step`, `samples` (texts learnt so far, repetitions counted),
-        what `Probe.measure` gives, `base_nats`, `forgotten_nats` (the ends of the gap on the same statements). A
-        training ends when `NEARLY_ALL` of the gap is back, when the steps are over, or when a loss is not a number any
-        more.
+        what `Probe.measure` gives, `base_nats`, `forgotten_nats` (the ends of the gap on the same statements),
+        `until` (the lesson's). A training ends when that share of the gap is back, when the steps are over, or when a
+        loss is not a number any more.
 
     Raises:
         InputError: no text can be learnt from.
@@ -173,7 +180,8 @@ def race(subject: Subject, probe: Probe, lesson: Lesson, progress: ProgressCallb
             "can be learnt from them. Name others in proof.attack_texts or proof.attack_other_texts."
         )
     batches = draw_batches(len(texts), lesson.batch, lesson.steps, subject.seed)
-    watch = _Watch(learner, probe, probe.meter(learner.loaded), measured_steps(lesson.steps, lesson.every))
+    due, level = measured_steps(lesson.steps, lesson.every), probe.gap.level(lesson.until)
+    watch = _Watch(learner, probe, probe.meter(learner.loaded), due, level)
     runs = [(mask, rate) for mask in lesson.masks for rate in lesson.rates]
     rows = []
     for number, (mask, rate) in enumerate(runs):
@@ -185,7 +193,7 @@ def race(subject: Subject, probe: Probe, lesson: Lesson, progress: ProgressCallb
                 rows.append({"learning_rate": rate, "mask": mask, **row})
     table = pd.DataFrame(rows)
     table.insert(3, "samples", table["step"] * lesson.batch)
-    return table.assign(base_nats=probe.gap.base, forgotten_nats=probe.gap.forgotten)
+    return table.assign(base_nats=probe.gap.base, forgotten_nats=probe.gap.forgotten, **{UNTIL: lesson.until})
 
 
 @dataclass(frozen=True)
@@ -196,6 +204,7 @@ class _Watch:
     probe: Probe
     meter: Meter
     due: Sequence[int]
+    level: float
 
     def measured(self, step: int) -> dict[str, Any]:
         return {"step": step, **self.probe.measure(self.meter)}
@@ -204,11 +213,10 @@ class _Watch:
         self, texts: list[list[int]], batches: list[list[int]], rate: float, *, keep_cut: bool
     ) -> Iterator[dict[str, Any]]:
         """One training: {"step"} after every step, with what was measured where it was."""
-        level = self.probe.gap.level(NEARLY_ALL)
         row = self.measured(0)
         yield row
         steps = self.learner.steps(texts, batches, rate, keep_cut=keep_cut)
-        while not row["concept_nats"] <= level and (step := next(steps, None)) is not None:
+        while not row["concept_nats"] <= self.level and (step := next(steps, None)) is not None:
             if step not in self.due:
                 yield {"step": step}
                 continue
@@ -221,9 +229,12 @@ class _Watch:
 
 def relearn(subject: Subject, material: Material, settings: ProofSection, progress: ProgressCallback) -> Frames:
     """The race of one state, as the frame `race`; raises what `race` and `make_probe` do."""
-    masks = ("kept", "released") if has_edit(subject) else ("none",)
+    judged, rates = settings.race == "judged", settings.learning_rates
+    if judged and subject.never_knew is None:
+        rates = [rate for rate in rates if rate <= GENTLE or rate == max(rates)]
+    masks = (("released",) if judged else ("kept", "released")) if has_edit(subject) else ("none",)
     lesson = Lesson(
-        "relearning the concept", [item.text for item in material.attack], masks, settings.learning_rates,
-        settings.relearning_batch, settings.relearning_steps,
+        "relearning the concept", [item.text for item in material.attack], masks, rates, settings.relearning_batch,
+        settings.relearning_steps, until=HALF if judged else NEARLY_ALL,
     )  # fmt: skip
     return {"race": race(subject, make_probe(subject, material, settings), lesson, progress)}

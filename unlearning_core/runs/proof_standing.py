@@ -21,11 +21,11 @@ from unlearning_core.runs.stages.proof import VERDICT, proof_stages
 
 Depth = Literal["full", "quick"]
 
-QUICK_SHARE = 0.25
-"""Of the time of the whole evaluation, that of a quick look; about."""
+QUICK_SHARE, _QUICK_SHARES = 0.25, {"relearn": 0.1}
+"""Of the time of the whole evaluation, that of a quick look, and of parts of which it is another share; about."""
 
 _OF_MEASURING = {"losses": 3.0, "questions": 3.0, "writing": 0.5, "memorisation": 2.0, "depth": 3.0, "readout": 2.0,
-                 "relearn": 12.0}  # fmt: skip
+                 "relearn": 100.0}  # fmt: skip
 _ATTACK = 4.0
 """Seconds of a part of one state, for a second that measuring the base on the path took."""
 
@@ -134,7 +134,7 @@ class Standing:
         if part == CONTROL:
             return self.of_path.get("retrain")
         base = self.of_path.get("measure base")
-        return None if base is None else base * _OF_MEASURING.get(part, _ATTACK) * (QUICK_SHARE if quick else 1.0)
+        return None if base is None else base * _OF_MEASURING.get(part, _ATTACK) * (_share(part) if quick else 1.0)
 
 
 def standing(run: Run) -> Standing:
@@ -188,4 +188,8 @@ def _of_earlier(earlier: Mapping[tuple[str, Depth], float], part: str, asked: De
         return None
     if part == CONTROL:  # a quick look trains no less
         return earlier[part, other]
-    return earlier[part, other] * (QUICK_SHARE if asked == "quick" else 1 / QUICK_SHARE)
+    return earlier[part, other] * (_share(part) if asked == "quick" else 1 / _share(part))
+
+
+def _share(part: str) -> float:
+    return _QUICK_SHARES.get(part, QUICK_SHARE)

@@ -117,7 +117,7 @@ def _inputs(part: Part, state: str, settings: ProofSection) -> Callable[[RunCont
         return {
             "version": part.version,
             "material": material_inputs(context, part.reads),
-            "settings": settings.model_dump(include=set(part.settings)),
+            "settings": _settings(part, settings),
             "concept": [list(context.concept.words), context.concept.inflections, context.concept.language],
             "model": rank_inputs(context)["model"],
             "dtype": context.config.base_model.dtype,
@@ -128,6 +128,12 @@ def _inputs(part: Part, state: str, settings: ProofSection) -> Callable[[RunCont
         }
 
     return inputs
+
+
+def _settings(part: Part, settings: ProofSection) -> dict[str, Any]:
+    """What the part depends on; a whole race goes without saying, as in runs from before there was another one."""
+    found = settings.model_dump(include=set(part.settings))
+    return {name: value for name, value in found.items() if (name, value) != ("race", "whole")}
 
 
 def _run(part: Part, state: str, settings: ProofSection) -> Callable[[RunContext, Path], Summary]:
