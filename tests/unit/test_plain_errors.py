@@ -138,3 +138,9 @@ def test_gguf_refuses_a_folder_that_is_not_there_before_the_work(
         assert f"--output {output}: " in said
         assert "unexpected" not in said
     assert not (tmp_path / "away").exists()
+
+
+def test_what_a_hostile_file_says_moves_no_cursor_and_ends_no_line_early() -> None:
+    said = str(InputError("shapes.\0 is \x1b[2J\r, expected [layers, width].\nSave \x9b5m it again. 椅子 é"))
+    assert said == r"shapes.\x00 is \x1b[2J\r, expected [layers, width]." + "\n" + r"Save \x9b5m it again. 椅子 é"
+    assert str(InputError()) == ""
