@@ -33,7 +33,14 @@ def mask_of(model, share=0.3):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_it_is_the_edit_made_in_memory_bit_for_bit(family, dtype, tmp_path):
-    model = tiny_model(family).to(dtype)
+    check_export(tiny_model(family).to(dtype), tmp_path)
+
+
+def test_a_mixture_of_one_expert_is_one_too(tmp_path):
+    check_export(tiny_model("mixtral", num_local_experts=1, num_experts_per_tok=1), tmp_path)
+
+
+def check_export(model, tmp_path):
     model.save_pretrained(tmp_path / "base", max_shard_size="20KB")
     mask, rows = mask_of(model), make_token_rows(model, [7, 30], [3, 4], 0.5)
     export_edit(tmp_path / "base", tmp_path / "ours", mask, rows, most_bytes=30_000)

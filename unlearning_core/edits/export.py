@@ -107,11 +107,11 @@ def changes_of(saved: SavedWeights, mask: Mask | None, rows: TokenRows | None) -
         )
     for cut in cuts(map_model(saved.model), mask) if mask is not None else []:
         for keys in saved.all_keys(cut.parameter):
-            if len(keys) == 1:
-                found[keys[0]].append(cut.silence)
-            else:
+            if saved.apart(cut.parameter, keys):
                 for expert, key in enumerate(keys):
                     found[key].append(partial(cut.silence_expert, expert))
+            else:
+                found[keys[0]].append(cut.silence)
     if rows is not None:
         check_rows(saved.model, rows)
         ends: dict[Any, Any] = row_parameters(saved.model)

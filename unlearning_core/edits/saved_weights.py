@@ -1,6 +1,7 @@
 """The weights of a saved model folder, read tensor by tensor: the model is built without its weights."""
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,10 @@ class SavedWeights:
         Raises:
             InputError: they cannot be read, or hold another shape or nothing.
         """
-        keys, shapes = self.keys(parameter), [parameter.shape]
-        if len(keys) > 1:
-            shapes = [parameter.shape[1:]] * len(keys)
-        found = [self._tensor(key, shape) for key, shape in zip(keys, shapes, strict=True)]
-        return found[0] if len(found) == 1 else torch.stack(found)
+        keys = self.keys(parameter)
+        if self.apart(parameter, keys):
+            return torch.stack([self._tensor(key, parameter.shape[1:]) for key in keys])
+        return self._tensor(keys[0], parameter.shape)
 
     def keys(self, parameter: nn.Parameter) -> list[str]:
         """The tensors of the files that hold a parameter of `model`: one, or of fused experts one each, in order.
@@ -70,6 +70,13 @@ class SavedWeights:
             return [self._key(expert) for expert in saved]
         renamed = next(iter(saved), name)
         return [self._key(renamed if renamed in self.where else name)]
+
+    def apart(self, parameter: nn.Parameter, keys: Sequence[str]) -> bool:
+        """Whether each expert of the parameter is a tensor of its own in the files; of a mixture there may be one."""
+        if len(keys) > 1 or parameter.dim() != 3:
+            return len(keys) > 1
+        with safe_open(self.where[keys[0]], framework="pt") as opened:
+            return len(opened.get_slice(keys[0]).get_shape()) == 2
 
     def all_keys(self, parameter: nn.Parameter) -> list[list[str]]:
         """`keys`, and the same of each other name that a tied parameter is saved under as well."""
