@@ -1,7 +1,7 @@
 """How far the evaluation of a run is: what is measured and still true, what cannot be, and how long the rest takes.
 
 The time is told from what the same parts took on the same model here before; where there is none, from how long the
-base of this run took to be measured on the path, by ratios that were found on SmallWorld.
+base of this run took to be measured on the path, by ratios that were found on SmallWorld and SmolLM2.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,12 +21,12 @@ from unlearning_core.runs.stages.proof import VERDICT, proof_stages
 
 Depth = Literal["full", "quick"]
 
-QUICK_SHARE, _QUICK_SHARES = 0.25, {"relearn": 0.1}
+QUICK_SHARE, _QUICK_SHARES = 0.25, {"relearn": 0.1, "losses": 1.0}
 """Of the time of the whole evaluation, that of a quick look, and of parts of which it is another share; about."""
 
-_OF_MEASURING = {"losses": 3.0, "questions": 3.0, "writing": 0.5, "memorisation": 2.0, "depth": 3.0, "readout": 2.0,
+_OF_MEASURING = {"losses": 5.0, "questions": 3.0, "writing": 0.5, "memorisation": 2.0, "depth": 3.0, "readout": 2.0,
                  "relearn": 100.0}  # fmt: skip
-_ATTACK = 4.0
+_ATTACK = 6.0
 """Seconds of a part of one state, for a second that measuring the base on the path took."""
 
 
