@@ -314,7 +314,7 @@ class ProofSection(Section):
         """The same with about a quarter of the work: for a first look.
 
         As many texts are measured: on fewer, what it cost cannot be told from the noise of a training. The relearning
-        race, which took three quarters of a quick look while it was run whole, is as long as the verdict asks.
+        race, which took more than half of a quick look while it was run whole, is as long as the verdict asks.
         """
         smaller = {
             "max_statements": 64, "max_questions": 40, "question_samples": 0, "prompt_samples": 1,
