@@ -25,7 +25,7 @@ RECENT = 5
 CARD = 260
 DEMOS = {
     "smallworld": "A tiny model of a small, made-up world whose every fact is known. About three minutes on two "
-    "idle processor cores; the longest wait, the retraining, is half of one.",
+    "idle processor cores; the longest wait, the retraining, is half a minute.",
     "smollm2": "Real English, 135 million parameters. The slow steps are prepared in the background while you read: "
     "ten minutes in all on two idle processor cores, and the attack at its end two to three more.",
 }
